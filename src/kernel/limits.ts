@@ -1,0 +1,91 @@
+/** Every bound of the broker in one place: the unit is in the name, the reason beside it. */
+
+// --- Requests -------------------------------------------------------------------------------------------------------
+/** A request body. A token exchange with two 16 KiB tokens and details fits; a flood of parameters does not. */
+export const BODY_BYTES_MAX = 64 * 1024
+/** Form parameters in one body: hashing 200 000 of them is an attack, not a request. */
+export const FORM_PARAMETERS_MAX = 64
+/** `resource` and `audience` are the only repeatable parameters (RFC 8693 §2.1). */
+export const TARGETS_MAX = 16
+/** One token of any kind offered to the broker. Enterprise ID tokens with group claims reach about 8 KiB. */
+export const TOKEN_CHARS_MAX = 16 * 1024
+/** `scope` parameter: characters and members. */
+export const SCOPE_CHARS_MAX = 4096
+export const SCOPE_MEMBERS_MAX = 128
+/** `client_id`, `kid`, `jti` and other names offered by strangers. */
+export const NAME_CHARS_MAX = 256
+/** Time a client may take to deliver its request. */
+export const REQUEST_TIMEOUT_MS = 10_000
+export const SHUTDOWN_GRACE_MS = 10_000
+
+// --- JSON and JOSE --------------------------------------------------------------------------------------------------
+/** Nesting of any JSON that came from outside: five actors and a constraint need about twelve. */
+export const JSON_DEPTH_MAX = 24
+/** Keys in one issuer's JWKS and bytes of the document. */
+export const JWKS_KEYS_MAX = 100
+export const JWKS_BYTES_MAX = 256 * 1024
+/** RSA modulus length accepted from outside (NIST SP 800-131A) and its upper bound (verification cost). */
+export const RSA_BITS_MIN = 2048
+export const RSA_BITS_MAX = 8192
+
+// --- Time -----------------------------------------------------------------------------------------------------------
+/** Tolerated difference of two honest clocks. */
+export const CLOCK_SKEW_S = 30
+/** A client assertion is made for one request (RFC 7523 §3): minutes are generous. */
+export const CLIENT_ASSERTION_LIFETIME_S_MAX = 300
+export const ACCESS_TOKEN_LIFETIME_S_DEFAULT = 300
+export const ACCESS_TOKEN_LIFETIME_S_MAX = 900
+export const API_TOKEN_LIFETIME_S = 300
+export const MANAGEMENT_TOKEN_LIFETIME_S = 600
+export const DELEGATION_ACCEPT_WINDOW_S_DEFAULT = 120
+export const SESSION_LIFETIME_S_DEFAULT = 3600
+export const SESSION_LIFETIME_S_MAX = 24 * 3600
+/** Foreign evidence has no sequence: its `iat` is compared with a cut-off's time plus this (DESIGN §7). */
+export const FOREIGN_EVIDENCE_MARGIN_S = 60
+
+// --- Authority ------------------------------------------------------------------------------------------------------
+/** `act` objects in one chain (RFC 8693 §4.1 sets no bound; a chain a person cannot read is not accountability). */
+export const ACTOR_DEPTH_MAX = 5
+/** Hops a root session may be delegated unless its intent asks for more. */
+export const DELEGATION_DEPTH_DEFAULT = 1
+export const AUTHORIZATION_DETAILS_CHARS_MAX = 16 * 1024
+export const DETAILS_OBJECTS_MAX = 32
+export const TOOLS_PER_RESOURCE_MAX = 256
+export const ARGUMENTS_PER_TOOL_MAX = 64
+export const ENUM_MEMBERS_MAX = 256
+export const CONSTRAINT_STRING_CHARS_MAX = 1024
+export const PURPOSE_CHARS_MAX = 512
+export const ORIGIN_REF_CHARS_MAX = 128
+/** A token must pass through proxies with 8 KiB header limits. */
+export const MINTED_TOKEN_BYTES_MAX = 6 * 1024
+
+// --- State ----------------------------------------------------------------------------------------------------------
+/** Shards of the key space; a session, its nodes and its outbox share one. */
+export const SHARDS = 64
+/** Deadline of one call to the store. */
+export const STORE_DEADLINE_MS = 400
+/** A broker whose cut-offs are unconfirmed for this long issues nothing (DESIGN §7). */
+export const CUTOFF_STALENESS_MS_MAX = 2_000
+/** Difference between a broker's clock and the store's beyond which it issues nothing. */
+export const STORE_CLOCK_DIFFERENCE_MS_MAX = 1_000
+/** Entries a listing returns at most. */
+export const LIST_ENTRIES_MAX = 200
+/** Nodes of one session: bounds the work of reporting what a revoke killed. */
+export const NODES_PER_SESSION_MAX = 1_000
+/** One audit record, serialised (DESIGN §8). */
+export const AUDIT_RECORD_BYTES_MAX = 1_536
+/** Records kept per outbox shard until a sequencer has consumed them. */
+export const OUTBOX_RECORDS_MAX = 100_000
+/** Distinct (reason, source) pairs of strangers' refusals counted per minute; the rest is counted as `other`. */
+export const STRANGER_COUNTS_MAX = 1_000
+export const STRANGER_FLUSH_MS = 10_000
+
+// --- Outbound -------------------------------------------------------------------------------------------------------
+export const FETCH_TIMEOUT_MS = 3_000
+/** A key set is refreshed after this, and a failing issuer's keys serve no longer than the hard bound. */
+export const JWKS_FRESH_MS = 300_000
+export const JWKS_STALE_MS_MAX = 3_600_000
+/** Least time between two fetches provoked by an unknown `kid`: a flood of random kids costs one fetch. */
+export const JWKS_COOLDOWN_MS = 10_000
+/** Verified external tokens remembered by digest. */
+export const TOKEN_CACHE_ENTRIES_MAX = 10_000

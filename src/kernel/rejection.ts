@@ -1,0 +1,135 @@
+/**
+ * Rejection: an expected refusal. Reasons state the fact, are stable on the wire (`error_reason`) and closed: a new one
+ * breaks the build until `http/rejection-map.ts` maps it, and `test/tidy.test.ts` until a test names it.
+ *
+ * Thrown, not returned: a forgotten check of a result fails open, a forgotten `catch` fails closed. Anything thrown that is
+ * not a Rejection is a fault of ours and becomes `server_error`.
+ */
+
+export const REASONS = [
+  // the request, before anyone is known
+  'route_unknown',
+  'method_not_allowed',
+  'media_type_unsupported',
+  'body_too_large',
+  'body_malformed',
+  'parameter_duplicated',
+  'parameter_missing',
+  'parameter_malformed',
+  'token_malformed',
+  'grant_type_unsupported',
+  'response_type_unsupported',
+  // the client
+  'client_authentication_missing',
+  'client_authentication_ambiguous',
+  'client_assertion_type_unsupported',
+  'client_assertion_malformed',
+  'client_unknown',
+  'client_assertion_signature',
+  'client_assertion_audience',
+  'client_assertion_expired',
+  'client_assertion_lifetime',
+  'client_assertion_claims',
+  'client_assertion_replayed',
+  'grant_type_not_allowed',
+  'agent_inactive',
+  'service_inactive',
+  // the subject and the actor
+  'subject_token_type_unsupported',
+  'requested_token_type_unsupported',
+  'subject_issuer_unknown',
+  'subject_issuer_unavailable',
+  'subject_token_wrong_type',
+  'subject_token_signature',
+  'subject_token_expired',
+  'subject_token_not_yet_valid',
+  'subject_token_audience',
+  'subject_token_claims',
+  'subject_token_revoked',
+  'subject_token_presenter',
+  'subject_scope_undeclared',
+  'may_act_mismatch',
+  'foreign_actor_not_accepted',
+  'actor_token_unacceptable',
+  'actor_mismatch',
+  'actor_chain_malformed',
+  'actor_chain_too_deep',
+  'actor_chain_cycle',
+  'user_not_listed',
+  'user_inactive',
+  'evidence_blocked',
+  'principal_blocked',
+  // the session
+  'session_absent',
+  'session_not_issuing',
+  'session_expired',
+  'node_revoked',
+  'delegation_consumed',
+  'nodes_per_session_exceeded',
+  'delegate_unknown',
+  'delegate_not_allowed',
+  'delegation_depth_exceeded',
+  'delegation_not_narrower',
+  // the target
+  'target_missing',
+  'target_ambiguous',
+  'resource_malformed',
+  'resource_unknown',
+  'resource_inactive',
+  'resource_not_in_session',
+  'resource_cannot_enforce',
+  // what is asked for
+  'scope_malformed',
+  'nothing_granted',
+  'details_malformed',
+  'details_unknown',
+  'details_widening',
+  'details_empty',
+  'intent_missing',
+  'intent_unexpected',
+  'standing_intent_missing',
+  'token_too_large',
+  // bearer-protected endpoints
+  'bearer_missing',
+  'bearer_invalid',
+  'bearer_scope',
+  'not_found',
+  'token_type_not_revocable',
+  'token_of_another_client',
+  // not certain
+  'store_unavailable',
+  'audit_unavailable',
+  'cutoffs_stale',
+  'keys_not_ready',
+  'over_limit',
+] as const
+
+export type RejectionReason = (typeof REASONS)[number]
+
+export interface RejectionExtras {
+  /** What would have been needed, one line each: "tool drop_table at https://… is not delegable to agents". */
+  readonly missing?: readonly string[]
+  readonly retryAfterSeconds?: number
+  /** What failed underneath; for the log only, never for the wire. */
+  readonly cause?: unknown
+}
+
+export class Rejection extends Error {
+  readonly reason: RejectionReason
+  readonly missing: readonly string[]
+  readonly retryAfterSeconds: number | undefined
+
+  /** @param description for the developer who reads the response: what is wrong and what to do; never token text. */
+  constructor(reason: RejectionReason, description: string, extras: RejectionExtras = {}) {
+    super(description, extras.cause === undefined ? undefined : { cause: extras.cause })
+    this.name = 'Rejection'
+    this.reason = reason
+    this.missing = extras.missing ?? []
+    this.retryAfterSeconds = extras.retryAfterSeconds
+  }
+}
+
+/** The arm a `switch` over a closed union falls to when the union was widened by a cast: always a fault, never a grant. */
+export function unreachable(value: never): never {
+  throw new Error(`unreachable: ${JSON.stringify(value)}`)
+}

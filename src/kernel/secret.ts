@@ -1,0 +1,40 @@
+/**
+ * Secret: a token or key text that cannot print itself. Template strings, JSON, `console.log` and error messages all show
+ * `[secret]`; only `reveal()` gives the text, so every place that needs it can be found by that word.
+ */
+import { inspect } from 'node:util'
+import { sha256 } from './digest.ts'
+
+export class Secret {
+  readonly #text: string
+
+  constructor(text: string) {
+    this.#text = text
+  }
+
+  /** The text itself. Never pass the result to a log, an error or a process's arguments. */
+  reveal(): string {
+    return this.#text
+  }
+
+  /** SHA-256 of the text: what audit and caches may know of it. */
+  fingerprint(): string {
+    return sha256(this.#text)
+  }
+
+  get length(): number {
+    return this.#text.length
+  }
+
+  toString(): string {
+    return '[secret]'
+  }
+
+  toJSON(): string {
+    return '[secret]'
+  }
+
+  [inspect.custom](): string {
+    return '[secret]'
+  }
+}

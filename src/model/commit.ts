@@ -1,0 +1,37 @@
+/**
+ * The commit as data (DESIGN §5). Everything a session is lives in one flat record of text fields; a commit names the checks
+ * that must hold on it and the operations to perform, and one Lua script or one LMDB transaction interprets it. Neither
+ * knows what a session is: the state machine lives in TypeScript alone.
+ */
+import type { SessionId } from '../kernel/ids.ts'
+
+export type Check =
+  | { readonly check: 'absent'; readonly field: string }
+  | { readonly check: 'present'; readonly field: string }
+  | { readonly check: 'oneOf'; readonly field: string; readonly values: readonly string[] }
+  /** The field is a decimal integer greater than `value`. An absent or other field fails. */
+  | { readonly check: 'above'; readonly field: string; readonly value: number }
+  /** The field is absent, or a decimal integer less than `value`. */
+  | { readonly check: 'below'; readonly field: string; readonly value: number }
+
+export type Operation =
+  | { readonly operation: 'set'; readonly field: string; readonly value: string }
+  /** Absent counts as 0. */
+  | { readonly operation: 'increment'; readonly field: string; readonly by: number }
+
+export interface Commit {
+  readonly session: SessionId
+  /** Repeating a commit with the same id changes nothing and answers as the first time. */
+  readonly id: string
+  readonly checks: readonly Check[]
+  readonly operations: readonly Operation[]
+  /** When the session's record may be forgotten. Never moves backwards. */
+  readonly expiresAtMs: number
+  /** Serialised audit record, appended to the session's outbox in the same transaction; `undefined` for state repair. */
+  readonly audit: string | undefined
+}
+
+export type CommitOutcome =
+  | { readonly committed: true; readonly repeated: boolean }
+  /** Nothing was written. `failed` is the index of the first check that did not hold. */
+  | { readonly committed: false; readonly failed: number }

@@ -1,0 +1,71 @@
+/** The recorded answer to one authorization question (DESIGN §6). */
+import type { Authority } from '../authority/authority.ts'
+import type { DecisionId, PrincipalId, ResourceUrl } from '../kernel/ids.ts'
+import type { RejectionReason } from '../kernel/rejection.ts'
+import type { Agent, User } from './registry.ts'
+
+export const LAYERS = [
+  'resource',
+  'enforcement',
+  'tool',
+  'agent',
+  'user',
+  'agent_grants',
+  'parent',
+  'intent',
+  'external',
+  'deny_grants',
+] as const
+export type Layer = (typeof LAYERS)[number]
+export type Verdict = 'allowed' | 'implicit_deny' | 'explicit_deny' | 'not_applicable'
+
+/** Everything a decision is made from, beside the registry: the same question always has the same answer. */
+export interface Question {
+  readonly id: DecisionId
+  readonly now: number
+  readonly environment: string
+  /** Who will hold the authority. */
+  readonly agent: Agent
+  readonly subject: PrincipalId
+  /** `undefined`: autonomous work. */
+  readonly user: User | undefined
+  /** Tools asked for, with the scopes that open them. */
+  readonly asked: Authority
+  /** Whether `asked` was spelled out by the request (then losing part of it to a resource's weakness is an error). */
+  readonly askedExplicitly: boolean
+  /** Authority of the node above; `undefined` at the root. */
+  readonly parent: Authority | undefined
+  /** The session's ceiling; `undefined` while it is being opened. */
+  readonly ceiling: Authority | undefined
+  /** The resource an access token is wanted for; `undefined` for a session or delegation. */
+  readonly target: ResourceUrl | undefined
+}
+
+export interface LayerVerdict {
+  readonly layer: Layer
+  readonly verdict: Verdict
+}
+
+interface DecisionRecord {
+  readonly id: DecisionId
+  readonly policyVersion: string
+  readonly layers: readonly LayerVerdict[]
+  readonly grantsEvaluated: number
+  readonly grantsMatched: readonly string[]
+  /** What was asked for and not given, and what would have been needed: one line each. */
+  readonly missing: readonly string[]
+}
+
+export interface Permit extends DecisionRecord {
+  readonly outcome: 'allow'
+  /** Never empty, and never more than `asked`, `parent` and `ceiling`. */
+  readonly effective: Authority
+}
+
+export interface Denial extends DecisionRecord {
+  readonly outcome: 'deny'
+  readonly reason: RejectionReason
+  readonly description: string
+}
+
+export type Decision = Permit | Denial

@@ -1,0 +1,69 @@
+/** What verification yields: typed, complete, and constructible only in `credentials/`. */
+import type { Actor } from '../authority/actor-chain.ts'
+import type { ClientId, Jti, NodeId, PrincipalId, SessionId } from '../kernel/ids.ts'
+import type { ScopeSet } from '../protocol/scope.ts'
+import type { Agent, Client, Issuer, User } from './registry.ts'
+
+declare const verified: unique symbol
+/** The mark of something `credentials/` has verified; nothing else may make one (`test/tidy.test.ts`). */
+export type Verified<T> = T & { readonly [verified]: true }
+
+/** A single-use id to claim in round trip 1, after all cryptography has passed. */
+export interface SingleUse {
+  readonly key: string
+  readonly expiresAtMs: number
+}
+
+export type VerifiedClient = Verified<{
+  readonly client: Client
+  /** Version of the agent that the credential is bound to. */
+  readonly version: string
+  readonly singleUse: SingleUse
+  /** Digest of the assertion: one JWT fills one slot. */
+  readonly digest: string
+}>
+
+/** The scope of foreign evidence: a ceiling, or nothing said (identity only). */
+export type ScopeCeiling = { readonly kind: 'identity_only' } | { readonly kind: 'scopes'; readonly scopes: ScopeSet }
+
+/** A user's ID or access token, verified and meant for this agent. */
+export type UserEvidence = Verified<{
+  readonly kind: 'user'
+  readonly issuer: Issuer
+  readonly user: User
+  readonly principal: PrincipalId
+  readonly ceiling: ScopeCeiling
+  readonly issuedAt: number
+  readonly expiresAt: number
+  readonly authTime: number | undefined
+  readonly acr: string | undefined
+  readonly amr: readonly string[] | undefined
+  readonly foreignActor: Actor | undefined
+  readonly digest: string
+}>
+
+/** One of our session or delegation tokens: a node's handle. Verified as bytes; its session is still to be read. */
+export type HandleEvidence = Verified<{
+  readonly kind: 'session' | 'delegation'
+  readonly jti: Jti
+  readonly kid: string
+  readonly session: SessionId
+  /** Path of nodes, root first; the last is the node whose handle (or, for a delegation, whose child) this is. */
+  readonly path: readonly NodeId[]
+  readonly clientId: ClientId
+  readonly subject: PrincipalId
+  readonly act: Actor | undefined
+  readonly rv: number
+  readonly issuedAt: number
+  readonly expiresAt: number
+  /** SHA-256 of the signing input: `par_hash` of what is minted from it. */
+  readonly signingInputHash: string
+  readonly digest: string
+  /** For a delegation: the `authorization_details` it passes on, and its intent. */
+  readonly claims: Readonly<Record<string, unknown>>
+}>
+
+/** The agent working for itself: its client authentication is the evidence. */
+export type SelfEvidence = Verified<{ readonly kind: 'self'; readonly agent: Agent }>
+
+export type SubjectEvidence = UserEvidence | HandleEvidence | SelfEvidence

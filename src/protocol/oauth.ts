@@ -1,0 +1,59 @@
+/** Wire strings of the RFCs, each with its source. Nothing here decides. */
+
+/** RFC 6749 §4.4, RFC 8693 §2.1, RFC 7523 §2.1. */
+export const GRANT_TYPE = {
+  clientCredentials: 'client_credentials',
+  tokenExchange: 'urn:ietf:params:oauth:grant-type:token-exchange',
+} as const
+export type GrantType = (typeof GRANT_TYPE)[keyof typeof GRANT_TYPE]
+
+/** RFC 8693 §3, and Errand's own two (DESIGN §2). */
+export const TOKEN_TYPE = {
+  accessToken: 'urn:ietf:params:oauth:token-type:access_token',
+  idToken: 'urn:ietf:params:oauth:token-type:id_token',
+  jwt: 'urn:ietf:params:oauth:token-type:jwt',
+  session: 'urn:errand:token-type:session',
+  delegation: 'urn:errand:token-type:delegation',
+} as const
+export type TokenTypeUri = (typeof TOKEN_TYPE)[keyof typeof TOKEN_TYPE]
+
+/** RFC 7523 §2.2. */
+export const CLIENT_ASSERTION_TYPE_JWT = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer'
+/** RFC 7523 §2.2 as registered in the OAuth token endpoint authentication methods registry. */
+export const CLIENT_AUTH_METHOD = 'private_key_jwt'
+
+/** JOSE `typ` values, without the optional `application/` prefix (RFC 7515 §4.1.9). */
+export const JWT_TYP = {
+  accessToken: 'at+jwt', // RFC 9068 §2.1
+  session: 'errand-session+jwt',
+  delegation: 'errand-delegation+jwt',
+  management: 'errand-management+jwt',
+  clientAuthentication: 'client-authentication+jwt', // rfc7523bis
+} as const
+
+/** RFC 6749 §5.2, RFC 8707 §2, RFC 9396 §5, RFC 6750 §3.1, RFC 7009 §2.2.1. */
+export type OAuthError =
+  | 'invalid_request'
+  | 'invalid_client'
+  | 'invalid_grant'
+  | 'unauthorized_client'
+  | 'unsupported_grant_type'
+  | 'unsupported_response_type'
+  | 'unsupported_token_type'
+  | 'invalid_scope'
+  | 'invalid_target'
+  | 'invalid_authorization_details'
+  | 'invalid_token'
+  | 'insufficient_scope'
+  | 'not_found'
+  | 'temporarily_unavailable'
+  | 'server_error'
+
+/** `authorization_details` types (RFC 9396 §2). */
+export const DETAILS_TYPE = { intent: 'agent_intent', tools: 'mcp_tools' } as const
+
+/** RFC 8693 §2.2.1: `N_A` when the issued token is not an access token. */
+export type TokenTypeName = 'Bearer' | 'N_A'
+
+/** `sub_profile` values (OAuth Entity Profiles draft). */
+export type SubjectProfile = 'user' | 'ai_agent' | 'service'

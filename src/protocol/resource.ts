@@ -1,0 +1,28 @@
+/** RFC 8707 §2 resource indicators: how two spellings of one URL are compared. The registered spelling is what is emitted. */
+import { Rejection } from '../kernel/rejection.ts'
+
+/**
+ * Canonical form: lower-case scheme and host, no default port, no one trailing slash. Queries are kept, fragments refused.
+ * @throws Rejection `resource_malformed` for anything that is not an absolute http(s) URL without fragment or userinfo.
+ */
+export function canonicalResource(text: string): string {
+  let url: URL
+  try {
+    url = new URL(text)
+  } catch {
+    throw new Rejection('resource_malformed', 'resource must be an absolute URL (RFC 8707 section 2)')
+  }
+  // Dot segments, backslashes and control characters are resolved away by the URL parser: an indicator that only
+  // matches after such repair is not the one that was registered.
+  if (/[\s\\]|\/\.{1,2}(?:\/|$)|%2e/i.test(text))
+    throw new Rejection('resource_malformed', 'resource must be written in plain form')
+  if (url.protocol !== 'https:' && url.protocol !== 'http:') {
+    throw new Rejection('resource_malformed', 'resource must be an http or https URL')
+  }
+  if (text.includes('#'))
+    throw new Rejection('resource_malformed', 'resource must not have a fragment (RFC 8707 section 2)')
+  if (url.username !== '' || url.password !== '')
+    throw new Rejection('resource_malformed', 'resource must not carry credentials')
+  const path = url.pathname.endsWith('/') ? url.pathname.slice(0, -1) : url.pathname
+  return `${url.protocol}//${url.host}${path}${url.search}`
+}

@@ -1,0 +1,108 @@
+/**
+ * The ports to state: each a handful of atomic operations, implemented by `embedded-*.ts` (LMDB) and `redis-*.ts` (ioredis)
+ * and held to one contract (`test/contract/store-contract.ts`).
+ *
+ * Promised by every operation:
+ * - It is atomic, and durable when its promise resolves ("durable" as the store's README section states it).
+ * - A failing or late backend throws `StoreUnavailable`; it never says "not found". After a throw the write may or may not
+ *   have happened: the caller treats it as unknown.
+ * - The caller owns the clock; expiry is exclusive: at `expiresAtMs` a record is gone.
+ * - Values are opaque text.
+ */
+import type { ControlEntry } from '../authority/cutoffs.ts'
+import type { SessionId } from '../kernel/ids.ts'
+import type { Commit, CommitOutcome } from '../model/commit.ts'
+
+export class StoreUnavailable extends Error {
+  constructor(message: string, cause?: unknown) {
+    super(message, cause === undefined ? undefined : { cause })
+    this.name = 'StoreUnavailable'
+  }
+}
+
+/** A session's record: an allow-list. An absent record is a dead session. */
+export interface SessionStore {
+  /** The fields that exist among those asked for; `undefined`: no such session. */
+  read(session: SessionId, fields: readonly string[]): Promise<ReadonlyMap<string, string> | undefined>
+  readAll(session: SessionId): Promise<ReadonlyMap<string, string> | undefined>
+  commit(commit: Commit): Promise<CommitOutcome>
+}
+
+/** Single-use ids. */
+export interface ClaimStore {
+  /**
+   * One atomic write: `true` for the first caller with this key, and for a retry of the same request (same nonce); `false`
+   * for every other until `expiresAtMs`.
+   */
+  claim(key: string, nonce: string, expiresAtMs: number): Promise<boolean>
+}
+
+/** What a writer asks for: the store gives `seq` and `atMs`. */
+export type ControlWrite<E extends ControlEntry = ControlEntry> = E extends unknown ? Omit<E, 'seq' | 'atMs'> : never
+
+export interface ControlWritten {
+  readonly seq: number
+  /** The store's clock. */
+  readonly atMs: number
+}
+
+export interface ControlSnapshot {
+  /** Identifies one continuous history of the store: a new epoch means events may have been lost. */
+  readonly epoch: string
+  readonly seq: number
+  readonly atMs: number
+  readonly entries: readonly ControlEntry[]
+}
+
+export interface ControlListener {
+  /** Replaces nothing: entries are merged into what the listener holds, so that no cut-off is ever forgotten by a reload. */
+  snapshot(snapshot: ControlSnapshot): void
+  /** One write, in sequence order. */
+  written(seq: number, entries: readonly ControlEntry[]): void
+  /** A read of the store has just confirmed that everything up to `seq` was delivered; `atMs` is the store's clock. */
+  confirmed(seq: number, atMs: number): void
+}
+
+/** The control slot: sequence, cut-offs and blocks. Writing there *is* the revocation. */
+export interface ControlStore {
+  /**
+   * Appends all entries under one new sequence number, `seq = max(last + 1, floor, server time in ms)`. Merging is by max
+   * per (dimension, id); an entry never replaces a stricter one.
+   */
+  write(entries: readonly ControlWrite[], floor: number): Promise<ControlWritten>
+  snapshot(): Promise<ControlSnapshot>
+  /** Delivers a snapshot, then every write in order, then `confirmed` at least every 500 ms while the store answers. */
+  follow(listener: ControlListener): Promise<{ stop(): Promise<void> }>
+}
+
+export interface OutboxEntry {
+  /** Position in its shard, increasing. */
+  readonly position: string
+  readonly record: string
+}
+
+/** Audit records that no session's commit carries, and the reading side of all of them. */
+export interface AuditStore {
+  /** `key` picks the shard (a session id where there is one, else the record's own id). */
+  append(key: string, record: string): Promise<void>
+  /** Newest first, over all shards. `limit` records at most. */
+  latest(limit: number): Promise<readonly OutboxEntry[]>
+}
+
+/** Lists for people: asynchronous, never needed for a kill. */
+export interface IndexStore {
+  add(index: string, member: string, expiresAtMs: number): Promise<void>
+  /** Unexpired members, latest expiry first. */
+  list(index: string, nowMs: number, limit: number): Promise<readonly string[]>
+}
+
+export interface Store {
+  readonly sessions: SessionStore
+  readonly claims: ClaimStore
+  readonly control: ControlStore
+  readonly audit: AuditStore
+  readonly indexes: IndexStore
+  /** A real round trip; answers the store's clock. Throws `StoreUnavailable`. */
+  ping(): Promise<{ readonly nowMs: number }>
+  close(): Promise<void>
+}
