@@ -1,0 +1,32 @@
+/** Config: everything a broker is told at start, decoded, checked and frozen. Only `config/` makes one. */
+import type { Secret } from '../kernel/secret.ts'
+import type { BrokerSettings } from '../model/settings.ts'
+
+export type StoreConfig =
+  | { readonly kind: 'embedded'; readonly directory: string }
+  /** The URL may hold a password: it is a secret from the moment it is read. */
+  | { readonly kind: 'redis'; readonly url: Secret }
+
+export const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'silent'] as const
+export type LogLevel = (typeof LOG_LEVELS)[number]
+
+export interface Config {
+  /** What the stages need to know; `settings.issuer` is the issuer identifier. */
+  readonly settings: BrokerSettings
+  readonly listen: { readonly host: string; readonly port: number }
+  /** First segment of every store key. */
+  readonly org: string
+  readonly store: StoreConfig
+  readonly keys: { readonly directory: string }
+  /** Absolute paths of the policy documents; together they are one registry. */
+  readonly registryPaths: readonly string[]
+  readonly log: { readonly level: LogLevel }
+  /** Addresses or networks (CIDR) whose `Forwarded` source is believed. */
+  readonly trustedProxies: readonly string[]
+  /** Whether issuers on loopback may be fetched from: development only. */
+  readonly outbound: { readonly allowLoopback: boolean }
+  /** True only for the environment named `development`: dev keys and loopback are refused elsewhere. */
+  readonly development: boolean
+}
+
+export const DEVELOPMENT_ENVIRONMENT = 'development'

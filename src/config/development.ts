@@ -1,0 +1,40 @@
+/** A configuration made of ports and directories instead of a file: for `errand serve --development`, the demo, and tests. */
+import {
+  ACCESS_TOKEN_LIFETIME_S_DEFAULT,
+  ACTOR_DEPTH_MAX,
+  DELEGATION_ACCEPT_WINDOW_S_DEFAULT,
+  SESSION_LIFETIME_S_DEFAULT,
+} from '../kernel/limits.ts'
+import { type Config, DEVELOPMENT_ENVIRONMENT, type LogLevel, type StoreConfig } from './config.ts'
+
+export interface DevelopmentChoices {
+  readonly port: number
+  readonly store: StoreConfig
+  readonly keysDirectory: string
+  readonly registryPaths?: readonly string[]
+  readonly logLevel?: LogLevel
+}
+
+/** Always on loopback, always named `development`. */
+export function developmentConfig(choices: DevelopmentChoices): Config {
+  return Object.freeze({
+    settings: Object.freeze({
+      issuer: `http://127.0.0.1:${choices.port}`,
+      environment: DEVELOPMENT_ENVIRONMENT,
+      accessTokenSeconds: ACCESS_TOKEN_LIFETIME_S_DEFAULT,
+      sessionSeconds: SESSION_LIFETIME_S_DEFAULT,
+      delegationAcceptSeconds: DELEGATION_ACCEPT_WINDOW_S_DEFAULT,
+      strictlyNarrower: true,
+      maxChainDepth: ACTOR_DEPTH_MAX,
+    }),
+    listen: Object.freeze({ host: '127.0.0.1', port: choices.port }),
+    org: 'default',
+    store: Object.freeze(choices.store),
+    keys: Object.freeze({ directory: choices.keysDirectory }),
+    registryPaths: Object.freeze([...(choices.registryPaths ?? [])]),
+    log: Object.freeze({ level: choices.logLevel ?? 'info' }),
+    trustedProxies: Object.freeze([]),
+    outbound: Object.freeze({ allowLoopback: true }),
+    development: true,
+  })
+}
