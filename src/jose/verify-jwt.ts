@@ -1,0 +1,170 @@
+/**
+ * Verification of a JWT: every rule is mandatory, so that leaving one out is a type error and not a hole.
+ *
+ * Validates, in this order: form (`decode-jws.ts`); algorithm, key, signature (`verify-jws.ts`); `typ` (RFC 8725 §3.11);
+ * `iss` exactly; `aud`; `exp`, `nbf`, `iat` and lifetime; presence of required claims; form of `sub` and `jti`.
+ * Does not validate: replay of `jti`, revocation, `azp`, `act`, `cnf`, whether the subject may do anything; and with
+ * `decidedByCaller`, whether the audience is acceptable, only that there is one.
+ */
+import { sha256 } from '../kernel/digest.ts'
+import { NAME_CHARS_MAX } from '../kernel/limits.ts'
+import type { Secret } from '../kernel/secret.ts'
+import { decodeJwt, type JwsHeader } from './decode-jws.ts'
+import { JwtError } from './jwt-error.ts'
+import type { KeySet } from './key-set.ts'
+import { isName } from './name.ts'
+import { verifyJws } from './verify-jws.ts'
+
+/** `sole`: this audience and no other. `contains`: this one among others. `decidedByCaller`: look at `audience` yourself. */
+export type AudienceRule =
+  | { readonly sole: string }
+  | { readonly contains: string }
+  | { readonly decidedByCaller: true }
+
+export interface JwtRules {
+  readonly keys: KeySet
+  readonly algorithms: readonly string[]
+  /** Accepted values, normalised (`at+jwt`); `undefined` among them accepts a token without `typ`. */
+  readonly typ: readonly (string | undefined)[]
+  readonly issuer: string
+  readonly audience: AudienceRule
+  readonly requiredClaims: readonly string[]
+  /** Epoch seconds. */
+  readonly now: number
+  readonly skewSeconds: number
+  /** `undefined`: the issuer's own lifetimes are accepted. */
+  readonly lifetimeSecondsMax: number | undefined
+}
+
+declare const verified: unique symbol
+
+/** Only `verifyJwt` makes one: to hold it is proof that every rule passed. */
+export interface VerifiedJwt {
+  readonly [verified]: true
+  readonly header: JwsHeader
+  readonly claims: Readonly<Record<string, unknown>>
+  readonly issuer: string
+  readonly subject: string | undefined
+  /** At least one. */
+  readonly audience: readonly string[]
+  readonly issuedAt: number | undefined
+  readonly expiresAt: number
+  readonly jti: string | undefined
+  readonly kid: string | undefined
+  /** Fingerprint of the whole token. */
+  readonly digest: string
+  /** Fingerprint of what was signed: the same for every signature over it (`par_hash`). */
+  readonly signingInputHash: string
+}
+
+type Claims = Readonly<Record<string, unknown>>
+
+/** More audiences than any honest token names; bounds the work of callers that look at each. */
+const AUDIENCES_MAX = 16
+
+/** @throws JwtError */
+export async function verifyJwt(token: Secret, rules: JwtRules): Promise<VerifiedJwt> {
+  checkRules(rules)
+  const jwt = decodeJwt(token)
+  await verifyJws(jwt, rules.keys, rules.algorithms)
+  const { header, claims } = jwt
+  if (!rules.typ.includes(header.typ)) throw new JwtError('typ', 'the token is of another kind (typ)')
+  if (own(claims, 'iss') !== rules.issuer) throw new JwtError('issuer', 'iss is not the expected issuer')
+  const audience = checkAudience(claims, rules.audience)
+  const times = checkTimes(claims, rules)
+  for (const name of rules.requiredClaims) {
+    const value = own(claims, name)
+    if (value === undefined || value === null || value === '') throw new JwtError('claims', `${name} is required`)
+  }
+  return {
+    header,
+    claims,
+    issuer: rules.issuer,
+    subject: optionalName(claims, 'sub'),
+    audience,
+    ...times,
+    jti: optionalName(claims, 'jti'),
+    kid: header.kid,
+    digest: token.fingerprint(),
+    signingInputHash: sha256(jwt.signingInput),
+  } as VerifiedJwt
+}
+
+/** A rule that is not a number, or empty, is a fault of ours; comparing with NaN would let everything pass. */
+function checkRules(rules: JwtRules): void {
+  const { now, skewSeconds, lifetimeSecondsMax, issuer, audience } = rules
+  const numbers = [now, skewSeconds, lifetimeSecondsMax ?? 0]
+  if (!numbers.every((value) => Number.isSafeInteger(value) && value >= 0)) {
+    throw new TypeError('times of JwtRules must be whole seconds')
+  }
+  const wanted = 'sole' in audience ? audience.sole : 'contains' in audience ? audience.contains : undefined
+  if (wanted === undefined ? !('decidedByCaller' in audience) : wanted === '') {
+    throw new TypeError('JwtRules must state an audience')
+  }
+  if (issuer === '') throw new TypeError('JwtRules must state an issuer')
+}
+
+function checkAudience(claims: Claims, rule: AudienceRule): readonly string[] {
+  const aud = own(claims, 'aud')
+  const audience: readonly unknown[] = Array.isArray(aud) ? aud : [aud]
+  if (audience.length === 0 || audience.length > AUDIENCES_MAX || !audience.every(isNonEmptyString)) {
+    throw new JwtError('audience', `aud must be a string or a list of 1 to ${AUDIENCES_MAX} strings`)
+  }
+  if (new Set(audience).size !== audience.length) throw new JwtError('audience', 'aud must not repeat a value')
+  if ('sole' in rule && (audience.length !== 1 || audience[0] !== rule.sole)) {
+    throw new JwtError('audience', 'aud must be this audience and no other')
+  }
+  if ('contains' in rule && !audience.includes(rule.contains)) {
+    throw new JwtError('audience', 'aud does not name this audience')
+  }
+  return audience
+}
+
+/** Each comparison is written as what must hold: anything that cannot be compared fails it. */
+function checkTimes(claims: Claims, rules: JwtRules): { issuedAt: number | undefined; expiresAt: number } {
+  const { now, skewSeconds, lifetimeSecondsMax } = rules
+  const expiresAt = numericDate(claims, 'exp')
+  if (expiresAt === undefined) throw new JwtError('claims', 'exp is required')
+  if (!(expiresAt > now - skewSeconds)) throw new JwtError('expired', 'the token has expired')
+  const notBefore = numericDate(claims, 'nbf')
+  if (notBefore !== undefined && !(notBefore <= now + skewSeconds)) {
+    throw new JwtError('not_yet_valid', 'nbf is in the future')
+  }
+  const issuedAt = numericDate(claims, 'iat')
+  if (issuedAt !== undefined && !(issuedAt <= now + skewSeconds)) {
+    throw new JwtError('not_yet_valid', 'iat is in the future')
+  }
+  if (issuedAt !== undefined && !(issuedAt < expiresAt)) throw new JwtError('lifetime', 'exp must be after iat')
+  if (lifetimeSecondsMax !== undefined) {
+    const fromNow = expiresAt - now <= lifetimeSecondsMax + skewSeconds
+    const fromIssue = issuedAt === undefined || expiresAt - issuedAt <= lifetimeSecondsMax
+    if (!fromNow || !fromIssue) throw new JwtError('lifetime', `the token must not live over ${lifetimeSecondsMax} s`)
+  }
+  return { issuedAt, expiresAt }
+}
+
+/** RFC 7519 §2, narrowed to whole seconds: strings, fractions and negative times are refused. */
+function numericDate(claims: Claims, name: string): number | undefined {
+  const value = own(claims, name)
+  if (value === undefined) return undefined
+  if (!Number.isSafeInteger(value) || (value as number) < 0) {
+    throw new JwtError('claims', `${name} must be a whole number of seconds`)
+  }
+  return value as number
+}
+
+function optionalName(claims: Claims, name: string): string | undefined {
+  const value = own(claims, name)
+  if (value === undefined) return undefined
+  if (!isName(value)) throw new JwtError('claims', `${name} must be a string of 1 to ${NAME_CHARS_MAX} characters`)
+  return value
+}
+
+/** Own members only: a claim named `constructor` is absent unless the token carries it. */
+function own(claims: Claims, name: string): unknown {
+  return Object.hasOwn(claims, name) ? claims[name] : undefined
+}
+
+function isNonEmptyString(value: unknown): value is string {
+  return typeof value === 'string' && value !== ''
+}
