@@ -1,0 +1,35 @@
+/** What both stores ask of their callers, so that neither accepts what the other would refuse. */
+
+/** Beyond this Redis refuses an expiry; the year 275760 is long enough to mean "as long as it takes". */
+const EXPIRY_MS_MAX = 8_640_000_000_000_000
+
+const ORG = /^[a-z0-9][a-z0-9_-]{0,63}$/
+
+/** Every key carries the organisation (DESIGN §4): a `:` or `}` in it could reach into another's keys or another slot. */
+export function checkedOrg(org: string): string {
+  if (!ORG.test(org)) throw new TypeError('an organisation is 1 to 64 of a-z 0-9 _ -')
+  return org
+}
+
+export function checkedExpiry(expiresAtMs: number): number {
+  if (Number.isNaN(expiresAtMs)) throw new TypeError('an expiry must be a number of milliseconds')
+  return Math.min(Math.max(Math.floor(expiresAtMs), 0), EXPIRY_MS_MAX)
+}
+
+export function checkedInteger(value: number, what: string): number {
+  if (!Number.isSafeInteger(value)) throw new TypeError(`${what} must be a safe integer`)
+  return value
+}
+
+/** The decimal integer in a field, or `undefined`: absent, not a number, and too large are all "not an integer". */
+export function integerIn(text: string | undefined): number | undefined {
+  if (text === undefined || !/^-?[0-9]{1,16}$/.test(text)) return undefined
+  const value = Number(text)
+  return Number.isSafeInteger(value) ? value : undefined
+}
+
+/** How long a commit's id is remembered: longer than any caller retries. */
+export const COMMIT_REPEAT_MS = 600_000
+export const SCHEMA_VERSION = '1'
+/** Expired entries removed at once: a long delete would hold up every writer. */
+export const SWEEP_ENTRIES_MAX = 100

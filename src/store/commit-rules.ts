@@ -1,0 +1,70 @@
+/**
+ * The meaning of a commit's checks and operations, as the embedded store performs them. `redis-scripts.ts` says the same in
+ * Lua; the contract suite and its model hold the two together.
+ *
+ * Guarantees: nothing is written here; a caller applies the returned changes only after every check has held and every
+ * operation was possible.
+ */
+import { unreachable } from '../kernel/rejection.ts'
+import type { Check, Operation } from '../model/commit.ts'
+import { checkedInteger, integerIn } from './bounds.ts'
+
+/** Index of the first check that does not hold; -1: all hold. */
+export function firstFailed(checks: readonly Check[], record: ReadonlyMap<string, string>): number {
+  return checks.findIndex((check) => !holds(check, record.get(check.field)))
+}
+
+function holds(check: Check, text: string | undefined): boolean {
+  switch (check.check) {
+    case 'absent':
+      return text === undefined
+    case 'present':
+      return text !== undefined
+    case 'oneOf':
+      return text !== undefined && check.values.includes(text)
+    case 'above': {
+      const value = integerIn(text)
+      return value !== undefined && value > check.value
+    }
+    case 'below': {
+      const value = integerIn(text)
+      return text === undefined || (value !== undefined && value < check.value)
+    }
+    default:
+      return unreachable(check)
+  }
+}
+
+/** Operations take effect in order: an increment sees what a `set` before it wrote. */
+export function changesOf(
+  operations: readonly Operation[],
+  record: ReadonlyMap<string, string>,
+): ReadonlyMap<string, string> {
+  const changes = new Map<string, string>()
+  for (const operation of operations) {
+    if (operation.operation === 'set') {
+      changes.set(operation.field, operation.value)
+      continue
+    }
+    const old = integerIn(changes.get(operation.field) ?? record.get(operation.field) ?? '0')
+    const sum = old === undefined ? Number.NaN : old + operation.by
+    if (!Number.isSafeInteger(sum)) throw notAnInteger(operation.field)
+    changes.set(operation.field, String(sum))
+  }
+  return changes
+}
+
+/** A fault of the caller, the same from both stores: nothing was written. */
+export function notAnInteger(field: string): TypeError {
+  return new TypeError(`the field ${JSON.stringify(field)} cannot be incremented: it is not a safe integer`)
+}
+
+/** Bounds must be integers, or the two stores could read them differently. */
+export function checkBounds(checks: readonly Check[], operations: readonly Operation[]): void {
+  for (const check of checks) {
+    if (check.check === 'above' || check.check === 'below') checkedInteger(check.value, 'the bound of a check')
+  }
+  for (const operation of operations) {
+    if (operation.operation === 'increment') checkedInteger(operation.by, 'an increment')
+  }
+}

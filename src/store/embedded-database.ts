@@ -1,0 +1,208 @@
+/**
+ * The LMDB file under the embedded store: durable group commit, and expiry.
+ *
+ * - A write's promise resolves when its transaction is on disk: with `overlappingSync` off, LMDB syncs the data pages and then
+ *   the meta page inside the commit, and lmdb-js resolves after it. (With it on, lmdb-js's default, promises resolve first.)
+ * - Writes wait in a queue and share a transaction: one sync carries all that arrived while the last one ran.
+ * - LMDB keeps what a throwing callback has already put. A job that throws before its first put is refused alone; a throw
+ *   after one aborts the whole transaction (a child transaction, the only kind that rolls back) and fails all its jobs.
+ * - Each expiring key has one entry in an expiry index, moved whenever its expiry moves; batches of expired keys ride along.
+ */
+import { chmodSync, mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { open, type RootDatabase } from 'lmdb'
+import type { Clock } from '../kernel/clock.ts'
+import { STORE_DEADLINE_MS } from '../kernel/limits.ts'
+import { SWEEP_ENTRIES_MAX } from './bounds.ts'
+import { after, type Expiring, expiringText, ordered, parseExpiring } from './embedded-keys.ts'
+import { StoreUnavailable } from './ports.ts'
+
+/** A local disk has no other replica to turn to, and its stalls pass: a write is given longer than a network call. */
+const WRITE_DEADLINE_MS = 5 * STORE_DEADLINE_MS
+const SWEEP_INTERVAL_MS = 250
+/** Jobs run on the event loop: a crowd of them must not hold up everything else for long. */
+const JOBS_PER_TRANSACTION_MAX = 256
+
+interface Job {
+  /** Decides, then writes: everything that can throw comes before the first put. */
+  run(): void
+  settle(): void
+  fail(error: unknown): void
+  /** Its caller was already told "unknown": starting it now would only surprise. */
+  abandoned: boolean
+  refusal: unknown
+}
+
+export class EmbeddedDatabase {
+  readonly clock: Clock
+  readonly #root: RootDatabase<string, string>
+  readonly #prefix: string
+  readonly #waiting: Job[] = []
+  #draining = false
+  #putsOfJob = 0
+  #nextSweepAtMs = 0
+  #closedBecause: string | undefined
+
+  constructor(directory: string, org: string, clock: Clock) {
+    mkdirSync(directory, { recursive: true, mode: 0o700 })
+    const path = join(directory, 'errand.mdb')
+    this.#root = open<string, string>({ path, encoding: 'string', overlappingSync: false, cache: false })
+    for (const suffix of ['', '-lock']) chmodSync(`${path}${suffix}`, 0o600)
+    this.#prefix = `${org}:`
+    this.clock = clock
+  }
+
+  /** One job in a transaction of its own or others'; `settled` runs, in order of the jobs, once it is on disk. */
+  write<T>(run: () => T, settled?: (result: T) => void): Promise<T> {
+    return new Promise<T>((resolve, reject) => {
+      if (this.#closedBecause !== undefined) return reject(new StoreUnavailable(this.#closedBecause))
+      let outcome: { readonly result: T } | undefined
+      const deadline = setTimeout(() => {
+        job.abandoned = true
+        reject(new StoreUnavailable(`the write took longer than ${WRITE_DEADLINE_MS} ms`))
+      }, WRITE_DEADLINE_MS)
+      const job: Job = {
+        abandoned: false,
+        refusal: undefined,
+        run: () => {
+          outcome = { result: run() }
+        },
+        settle: () => {
+          clearTimeout(deadline)
+          if (outcome === undefined) return reject(new StoreUnavailable('the write was not performed'))
+          settled?.(outcome.result)
+          resolve(outcome.result)
+        },
+        fail: (error) => {
+          clearTimeout(deadline)
+          reject(error)
+        },
+      }
+      this.#waiting.push(job)
+      if (!this.#draining) void this.#drain()
+    })
+  }
+
+  /** A consistent read of everything that is on disk. */
+  read<T>(reader: () => T): T {
+    if (this.#closedBecause !== undefined) throw new StoreUnavailable(this.#closedBecause)
+    try {
+      return reader()
+    } catch (error) {
+      throw new StoreUnavailable('the embedded database cannot be read', error)
+    }
+  }
+
+  get(key: string): string | undefined {
+    return this.#root.get(this.#prefix + key)
+  }
+
+  /** What is there and not expired. */
+  getExpiring(key: string): Expiring | undefined {
+    const value = this.get(key)
+    if (value === undefined) return undefined
+    const entry = parseExpiring(value)
+    return entry.expiresAtMs > this.clock.nowMs() ? entry : undefined
+  }
+
+  /** Inside a job only. */
+  put(key: string, value: string): void {
+    this.#putsOfJob++
+    this.#root.put(this.#prefix + key, value)
+  }
+
+  /** Inside a job only. */
+  remove(key: string): void {
+    this.#putsOfJob++
+    this.#root.remove(this.#prefix + key)
+  }
+
+  /** Inside a job only. Looks the old expiry up itself: the expiry index must never name a key that lives on. */
+  putExpiring(key: string, expiresAtMs: number, text: string): void {
+    const old = this.get(key)
+    const oldExpiresAtMs = old === undefined ? undefined : parseExpiring(old).expiresAtMs
+    if (oldExpiresAtMs !== undefined && oldExpiresAtMs !== expiresAtMs) this.remove(expiryKey(oldExpiresAtMs, key))
+    if (oldExpiresAtMs !== expiresAtMs) this.put(expiryKey(expiresAtMs, key), key)
+    this.put(key, expiringText(expiresAtMs, text))
+  }
+
+  /** Inside a job only. */
+  removeExpiring(key: string): void {
+    const old = this.get(key)
+    if (old === undefined) return
+    this.remove(expiryKey(parseExpiring(old).expiresAtMs, key))
+    this.remove(key)
+  }
+
+  /** Keys (without organisation) and values below `prefix`, in order of keys. */
+  *range(prefix: string, options: { readonly reverse?: boolean; readonly limit?: number; readonly end?: string } = {}) {
+    const start = this.#prefix + prefix
+    const end = options.end === undefined ? after(start) : this.#prefix + options.end
+    const bounds = options.reverse === true ? { start: end, end: start, reverse: true } : { start, end }
+    const limit = options.limit === undefined ? {} : { limit: options.limit }
+    for (const { key, value } of this.#root.getRange({ ...bounds, ...limit })) {
+      yield { key: key.slice(this.#prefix.length), value }
+    }
+  }
+
+  /** Everything from now on is refused: used when the directory's lock was lost, and on close. */
+  refuse(because: string): void {
+    this.#closedBecause ??= because
+  }
+
+  async close(): Promise<void> {
+    this.refuse('the store is closed')
+    while (this.#draining) await new Promise((resolve) => setImmediate(resolve))
+    await this.#root.close()
+  }
+
+  async #drain(): Promise<void> {
+    this.#draining = true
+    while (this.#waiting.length > 0) {
+      let batch: Job[] = []
+      try {
+        await this.#root.childTransaction(() => {
+          batch = this.#waiting.splice(0, JOBS_PER_TRANSACTION_MAX).filter((job) => !job.abandoned)
+          this.#perform(batch)
+        })
+        for (const job of batch) job.refusal === undefined ? job.settle() : job.fail(job.refusal)
+      } catch (error) {
+        // lmdb-js hangs the real cause on a second promise, whose rejection nobody else would catch.
+        const cause = (error as { commitError?: Promise<unknown> }).commitError
+        void cause?.catch(() => undefined)
+        const jobs = batch.length > 0 ? batch : this.#waiting.splice(0)
+        for (const job of jobs) job.fail(new StoreUnavailable('the embedded database cannot be written', error))
+      }
+    }
+    this.#draining = false
+  }
+
+  #perform(batch: readonly Job[]): void {
+    for (const job of batch) {
+      this.#putsOfJob = 0
+      try {
+        job.run()
+      } catch (error) {
+        if (this.#putsOfJob > 0) throw error
+        job.refusal = error
+      }
+    }
+    this.#sweep()
+  }
+
+  /** At most {@link SWEEP_ENTRIES_MAX}; the next batch goes on where this one stopped. */
+  #sweep(): void {
+    const nowMs = this.clock.nowMs()
+    if (nowMs < this.#nextSweepAtMs) return
+    const expired = [...this.range('expiry:', { end: `expiry:${ordered(nowMs + 1)}`, limit: SWEEP_ENTRIES_MAX })]
+    for (const { key, value } of expired) {
+      this.remove(key)
+      this.remove(value)
+    }
+    if (expired.length < SWEEP_ENTRIES_MAX) this.#nextSweepAtMs = nowMs + SWEEP_INTERVAL_MS
+  }
+}
+
+function expiryKey(expiresAtMs: number, key: string): string {
+  return `expiry:${ordered(expiresAtMs)}:${key}`
+}

@@ -1,0 +1,95 @@
+/** Sessions, their commits and single-use ids in LMDB. A session is one entry: all its fields change together or not at all. */
+import type { SessionId } from '../kernel/ids.ts'
+import type { Commit, CommitOutcome } from '../model/commit.ts'
+import { COMMIT_REPEAT_MS, checkedExpiry } from './bounds.ts'
+import { changesOf, checkBounds, firstFailed } from './commit-rules.ts'
+import type { EmbeddedAudit } from './embedded-audit.ts'
+import type { EmbeddedDatabase } from './embedded-database.ts'
+import { segment } from './embedded-keys.ts'
+import type { ClaimStore, SessionStore } from './ports.ts'
+
+export class EmbeddedSessions implements SessionStore {
+  readonly #database: EmbeddedDatabase
+  readonly #audit: EmbeddedAudit
+
+  constructor(database: EmbeddedDatabase, audit: EmbeddedAudit) {
+    this.#database = database
+    this.#audit = audit
+  }
+
+  async read(session: SessionId, fields: readonly string[]): Promise<ReadonlyMap<string, string> | undefined> {
+    const record = await this.readAll(session)
+    if (record === undefined) return undefined
+    const found = new Map<string, string>()
+    for (const field of fields) {
+      const value = record.get(field)
+      if (value !== undefined) found.set(field, value)
+    }
+    return found
+  }
+
+  async readAll(session: SessionId): Promise<ReadonlyMap<string, string> | undefined> {
+    const entry = this.#database.read(() => this.#database.getExpiring(sessionKey(session)))
+    return entry === undefined ? undefined : parseFields(entry.text)
+  }
+
+  async commit(commit: Commit): Promise<CommitOutcome> {
+    checkBounds(commit.checks, commit.operations)
+    const expiresAtMs = checkedExpiry(commit.expiresAtMs)
+    return this.#database.write(() => this.#perform(commit, expiresAtMs))
+  }
+
+  #perform(commit: Commit, expiresAtMs: number): CommitOutcome {
+    const database = this.#database
+    const repeatKey = `commit:${segment(commit.session)}:${segment(commit.id)}`
+    if (database.getExpiring(repeatKey) !== undefined) return { committed: true, repeated: true }
+
+    const key = sessionKey(commit.session)
+    const entry = database.getExpiring(key)
+    const record = entry === undefined ? new Map<string, string>() : parseFields(entry.text)
+    const failed = firstFailed(commit.checks, record)
+    if (failed >= 0) return { committed: false, failed }
+    const changes = changesOf(commit.operations, record)
+
+    // Nothing above writes, nothing below refuses.
+    for (const [field, value] of changes) record.set(field, value)
+    if (record.size > 0) database.putExpiring(key, Math.max(expiresAtMs, entry?.expiresAtMs ?? 0), fieldsText(record))
+    database.putExpiring(repeatKey, database.clock.nowMs() + COMMIT_REPEAT_MS, '')
+    if (commit.audit !== undefined) this.#audit.appendInside(commit.audit)
+    return { committed: true, repeated: false }
+  }
+}
+
+export class EmbeddedClaims implements ClaimStore {
+  readonly #database: EmbeddedDatabase
+
+  constructor(database: EmbeddedDatabase) {
+    this.#database = database
+  }
+
+  async claim(key: string, nonce: string, expiresAtMs: number): Promise<boolean> {
+    const expiry = checkedExpiry(expiresAtMs)
+    const claimKey = `claim:${segment(key)}`
+    return this.#database.write(() => {
+      // Past its expiry a claim cannot be kept, so single use could not be promised.
+      if (expiry <= this.#database.clock.nowMs()) return false
+      const holder = this.#database.getExpiring(claimKey)
+      if (holder !== undefined) return holder.text === nonce
+      this.#database.putExpiring(claimKey, expiry, nonce)
+      return true
+    })
+  }
+}
+
+function sessionKey(session: SessionId): string {
+  return `session:${segment(session)}`
+}
+
+/** Pairs, not an object: a field named `__proto__` is a field like any other. */
+function fieldsText(record: ReadonlyMap<string, string>): string {
+  return JSON.stringify([...record])
+}
+
+function parseFields(text: string): Map<string, string> {
+  return new Map(JSON.parse(text) as [string, string][])
+}
