@@ -1,3 +1,12 @@
+/**
+ * Cut-offs and blocks (DESIGN §7): the entries of the control feed, and the set of them that brokers and verifiers hold.
+ *
+ * Applying entries in any order, any number of times, gives the same set; more entries never revive anything, except that a
+ * lift ends the blocks written before it. Whatever cannot be compared (a missing number, an unknown dimension) kills or throws.
+ */
+import { FOREIGN_EVIDENCE_MARGIN_S } from '../kernel/limits.ts'
+import { covers, isExpired, stricter } from './strictness.ts'
+
 /** Presence kills. */
 export type AbsoluteDimension = 'node' | 'session' | 'key'
 /** A token is dead iff a cut-off that concerns it has `seq > token.rv`. */
@@ -45,4 +54,181 @@ export type ControlEntry = Cutoff | Block | Lift
 
 export function pairKey(subject: string, clientId: string): string {
   return `${subject}|${clientId}`
+}
+
+/** What of a token decides whether a cut-off concerns it. */
+export interface TokenFacts {
+  /** The highest sequence number its broker had applied when it decided. */
+  readonly rv: number
+  readonly session?: string
+  /** Its path of nodes, and its own `jti`. */
+  readonly nodes: readonly string[]
+  /** Client ids of *all* actors in the chain: inner actors authorize nothing, and still count for revocation. */
+  readonly agents: readonly string[]
+  /** User principal. */
+  readonly user?: string
+  readonly kid?: string
+  readonly accessToken: boolean
+}
+
+/** A foreign credential: it has no `rv`, so its time is compared. */
+export interface EvidenceFacts {
+  readonly digest: string
+  readonly subject: string
+  /** Client id. */
+  readonly agent: string
+  /** User principal. */
+  readonly user?: string
+  /** Epoch seconds. */
+  readonly authTimeOrIat: number
+}
+
+const ABSOLUTE: readonly Dimension[] = ['node', 'session', 'key']
+const DIMENSIONS: readonly Dimension[] = [...ABSOLUTE, 'session_access', 'agent', 'user', 'user_agent']
+const BLOCK_KINDS: readonly BlockKind[] = ['agent', 'user', 'resource', 'evidence', 'pair']
+
+/** The in-memory revocation set that both ends share. */
+export class CutoffSet {
+  readonly #cutoffs = new Map<Dimension, Map<string, Cutoff>>(DIMENSIONS.map((dimension) => [dimension, new Map()]))
+  /**
+   * Every block that no other covers. Merging two into one would lose which of them a lift between them had ended, and the
+   * order of arrival would show.
+   */
+  readonly #blocks = new Map<BlockKind, Map<string, readonly Block[]>>(BLOCK_KINDS.map((kind) => [kind, new Map()]))
+  readonly #lifts = new Map<BlockKind, Map<string, Lift>>(BLOCK_KINDS.map((kind) => [kind, new Map()]))
+  #appliedSeq = 0
+
+  /** Up to here every write of the control slot has been applied: the `rv` of what is decided now. */
+  get appliedSeq(): number {
+    return this.#appliedSeq
+  }
+
+  /** Says that everything up to `seq` has been applied. Never moves backwards. */
+  advance(seq: number): void {
+    this.#appliedSeq = Math.max(this.#appliedSeq, wellFormed(seq, 'seq'))
+  }
+
+  /** @throws Error for an entry it cannot hold things to: to pass one over would let what it kills live. */
+  apply(entry: ControlEntry): void {
+    wellFormed(entry.seq, 'seq')
+    wellFormed(entry.atMs, 'atMs')
+    if (typeof entry.id !== 'string') throw new Error('control entry without an id')
+    if (entry.entry === 'cutoff') this.#applyCutoff(entry)
+    else if (entry.entry === 'block') this.#applyBlock(entry)
+    else if (entry.entry === 'lift') this.#applyLift(entry)
+    else throw new Error('control entry of an unknown kind')
+  }
+
+  #applyCutoff(entry: Cutoff): void {
+    wellFormed(entry.expiresAtMs, 'expiresAtMs')
+    const known = mapOf(this.#cutoffs, entry.dimension)
+    const held = known.get(entry.id)
+    known.set(entry.id, held === undefined ? entry : stricter(held, entry))
+  }
+
+  #applyBlock(entry: Block): void {
+    if (entry.expiresAtMs !== null) wellFormed(entry.expiresAtMs, 'expiresAtMs')
+    if (entry.newerThanS !== undefined) wellFormed(entry.newerThanS, 'newerThanS')
+    const blocks = mapOf(this.#blocks, entry.kind)
+    const lift = mapOf(this.#lifts, entry.kind).get(entry.id)
+    if (lift !== undefined && lift.seq > entry.seq) return
+    const held = blocks.get(entry.id) ?? []
+    if (held.some((block) => covers(block, entry))) return
+    blocks.set(entry.id, [...held.filter((block) => !covers(entry, block)), entry])
+  }
+
+  #applyLift(entry: Lift): void {
+    const lifts = mapOf(this.#lifts, entry.kind)
+    const held = lifts.get(entry.id)
+    if (held !== undefined && held.seq >= entry.seq) return
+    lifts.set(entry.id, entry)
+    this.#keepBlocks(entry.kind, entry.id, (block) => block.seq >= entry.seq)
+  }
+
+  #keepBlocks(kind: BlockKind, id: string, isKept: (block: Block) => boolean): void {
+    const blocks = mapOf(this.#blocks, kind)
+    const kept = (blocks.get(id) ?? []).filter(isKept)
+    if (kept.length === 0) blocks.delete(id)
+    else blocks.set(id, kept)
+  }
+
+  /** A cut-off that this token is dead by; `undefined`: none. */
+  killing(facts: TokenFacts): Cutoff | undefined {
+    const { session, user, kid } = facts
+    const before = (dimension: Dimension, id: string | undefined) => this.#killingById(dimension, id, facts.rv)
+    for (const node of facts.nodes) {
+      const cutoff = before('node', node)
+      if (cutoff !== undefined) return cutoff
+    }
+    for (const agent of facts.agents) {
+      const pair = user === undefined ? undefined : pairKey(user, agent)
+      const cutoff = before('agent', agent) ?? before('user_agent', pair)
+      if (cutoff !== undefined) return cutoff
+    }
+    const access = facts.accessToken ? session : undefined
+    return before('session', session) ?? before('session_access', access) ?? before('user', user) ?? before('key', kid)
+  }
+
+  /** Not `seq > rv`: an `rv` that is no number must not outlive every cut-off. */
+  #killingById(dimension: Dimension, id: string | undefined, rv: number): Cutoff | undefined {
+    const cutoff = id === undefined ? undefined : this.#cutoffs.get(dimension)?.get(id)
+    if (cutoff === undefined || ABSOLUTE.includes(dimension)) return cutoff
+    return cutoff.seq <= rv ? undefined : cutoff
+  }
+
+  /** Why a foreign credential may not be used now; `undefined`: not for its time. Blocks of an agent or user: `blocked`. */
+  evidenceRefusal(evidence: EvidenceFacts): 'evidence_blocked' | 'principal_blocked' | undefined {
+    const { digest, subject, agent, user, authTimeOrIat } = evidence
+    if (this.#blocks.get('evidence')?.has(digest)) return 'evidence_blocked'
+    const pairBlocks = this.#blocks.get('pair')?.get(pairKey(subject, agent)) ?? []
+    const passes = ({ newerThanS }: Block) => newerThanS !== undefined && authTimeOrIat > newerThanS
+    if (!pairBlocks.every(passes)) return 'principal_blocked'
+    const cutoffs = [
+      this.#cutoffs.get('agent')?.get(agent),
+      user === undefined ? undefined : this.#cutoffs.get('user')?.get(user),
+      user === undefined ? undefined : this.#cutoffs.get('user_agent')?.get(pairKey(user, agent)),
+    ]
+    const outlives = (cutoff: Cutoff) => (authTimeOrIat - FOREIGN_EVIDENCE_MARGIN_S) * 1000 > cutoff.atMs
+    return cutoffs.every((cutoff) => cutoff === undefined || outlives(cutoff)) ? undefined : 'principal_blocked'
+  }
+
+  /** All unexpired blocks of this id as one, each member the strictest. */
+  blocked(kind: BlockKind, id: string, nowMs: number): Block | undefined {
+    const live = (this.#blocks.get(kind)?.get(id) ?? []).filter((block) => !isExpired(block, nowMs))
+    return live.length === 0 ? undefined : live.reduce((a, b) => stricter(a, b))
+  }
+
+  /** Forgets what has expired (exclusive: at `expiresAtMs` it is gone). Lifts are kept: without them, a late block returns. */
+  prune(nowMs: number): void {
+    for (const cutoffs of this.#cutoffs.values()) {
+      for (const [id, cutoff] of cutoffs) if (isExpired(cutoff, nowMs)) cutoffs.delete(id)
+    }
+    for (const [kind, blocks] of this.#blocks) {
+      for (const id of blocks.keys()) this.#keepBlocks(kind, id, (block) => !isExpired(block, nowMs))
+    }
+  }
+
+  get size(): number {
+    return this.entries().length
+  }
+
+  /** Applied to an empty set, these give this set: what is asserted again to a store that may have lost writes. */
+  entries(): readonly ControlEntry[] {
+    return [
+      ...[...this.#cutoffs.values()].flatMap((cutoffs) => [...cutoffs.values()]),
+      ...[...this.#blocks.values()].flatMap((blocks) => [...blocks.values()].flat()),
+      ...[...this.#lifts.values()].flatMap((lifts) => [...lifts.values()]),
+    ]
+  }
+}
+
+function mapOf<K, V>(maps: ReadonlyMap<K, V>, key: K): V {
+  const map = maps.get(key)
+  if (map === undefined) throw new Error('control entry of an unknown dimension or kind')
+  return map
+}
+
+function wellFormed(value: number, name: string): number {
+  if (!Number.isSafeInteger(value) || value < 0) throw new Error(`control entry with a malformed ${name}`)
+  return value
 }
