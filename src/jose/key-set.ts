@@ -37,6 +37,11 @@ export class KeySet {
     return this.#keys.length
   }
 
+  /** Whether a key of this name is here, for any algorithm: an unknown one is worth asking the issuer again, not trust. */
+  has(kid: string): boolean {
+    return this.#keys.some((key) => key.kid === kid)
+  }
+
   /**
    * The one key that may have signed. A token that names no key is verified only where there is no choice: trying each
    * would let any key of the set answer for another (RFC 8725 §3.1).

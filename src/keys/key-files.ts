@@ -1,0 +1,208 @@
+/**
+ * The directory of signing keys: read strictly, written atomically, one key per file.
+ *
+ * Guarantees: a key file is readable by its owner only, or refused; a development key (`dev-…`) is refused outside
+ * development; a file appears complete or not at all; brokers that start together on an empty directory agree on one set.
+ * Does not validate: that nobody else has a copy of a key.
+ */
+import { generateKeyPair, type KeyObject } from 'node:crypto'
+import { constants } from 'node:fs'
+import { link, mkdir, open, readdir, rmdir, unlink } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { promisify } from 'node:util'
+import { publicMembers, thumbprint } from '../jose/jwk.ts'
+import { newNonce } from '../kernel/ids.ts'
+import {
+  formatKeyFile,
+  formatKeyFileName,
+  isKeyFileName,
+  KeyFileError,
+  parseKeyFile,
+  parseKeyFileName,
+  ringKey,
+} from './key-file.ts'
+import { JWKS_CACHE_S, type KeyAlgorithm, type KeyClass, type RingKey } from './key-ring.ts'
+
+/** A key file holds one key: an RSA key of 2048 bits takes 2 KB. */
+const FILE_BYTES_MAX = 16 * 1024
+/** Bits others may not have: the key is the broker's alone. */
+const OTHERS = 0o077
+/** Verifiers' caches, and a minute for brokers to reload. */
+export const PUBLISH_SECONDS = JWKS_CACHE_S + 60
+const LOCK = '.first-start.lock'
+const LOCK_WAIT_MS = 10_000
+const LOCK_POLL_MS = 50
+
+export interface KeyRequest {
+  readonly class: KeyClass
+  readonly alg: KeyAlgorithm
+  /** Epoch seconds, all of them. */
+  readonly activateAt: number
+  readonly now: number
+  readonly development: boolean
+}
+
+export interface RotationRequest {
+  readonly class: KeyClass
+  readonly alg: KeyAlgorithm
+  readonly now: number
+  readonly development: boolean
+  /**
+   * How long the new key is published before it signs. Default: `PUBLISH_SECONDS`; 0 for `internal`, which no verifier
+   * caches. Where several brokers share a ring, give them time to reload.
+   */
+  readonly publishSeconds?: number
+}
+
+export interface FirstKeysRequest {
+  readonly now: number
+  readonly development: boolean
+  /** Algorithms of access keys. Default: ES256, and RS256, which RFC 9068 §2.1 wants every server to have. */
+  readonly algs?: readonly KeyAlgorithm[]
+}
+
+/** @throws KeyFileError for the first file that is not exactly as it should be. */
+export async function loadKeys(
+  directory: string,
+  options: { readonly development: boolean },
+): Promise<readonly RingKey[]> {
+  const names = (await listDirectory(directory)).filter(isKeyFileName).sort()
+  const keys: RingKey[] = []
+  for (const name of names) {
+    if (parseKeyFileName(name).development && !options.development) {
+      throw new KeyFileError(`${name}: a development key must not be used here; remove it, or start with --development`)
+    }
+    keys.push(await parseKeyFile(name, await readPrivate(directory, name)))
+  }
+  return keys
+}
+
+export async function createKey(directory: string, request: KeyRequest): Promise<RingKey> {
+  const { class: cls, alg, activateAt, now, development } = request
+  await mkdir(directory, { recursive: true, mode: 0o700 })
+  const privateKey = await generate(alg)
+  const kid = thumbprint(publicMembers(privateKey.export({ format: 'jwk' })))
+  const facts = { class: cls, alg, kid, activateAt, createdAt: now, development }
+  const name = formatKeyFileName(facts)
+  const key = await ringKey(name, facts, privateKey)
+  await writePrivate(directory, name, formatKeyFile(key))
+  return key
+}
+
+/** Creates the successor of the active key of this class and algorithm: published at once, signing later. */
+export async function rotate(directory: string, request: RotationRequest): Promise<RingKey> {
+  const { publishSeconds = request.class === 'internal' ? 0 : PUBLISH_SECONDS, now } = request
+  if (!Number.isSafeInteger(publishSeconds) || publishSeconds < 0) {
+    throw new TypeError('publishSeconds must be a whole number of seconds, not negative')
+  }
+  const { class: cls, alg, development } = request
+  return createKey(directory, { class: cls, alg, activateAt: now + publishSeconds, now, development })
+}
+
+/** Creates what a first start lacks, active at once, and loads everything. Never adds to a group that has a key. */
+export async function ensureKeys(directory: string, request: FirstKeysRequest): Promise<readonly RingKey[]> {
+  const { now, development, algs = ['ES256', 'RS256'] } = request
+  await mkdir(directory, { recursive: true, mode: 0o700 })
+  const wanted: readonly (readonly [KeyClass, KeyAlgorithm])[] = [
+    ...algs.map((alg) => ['access', alg] as const),
+    ['internal', 'ES256'],
+    ['statement', 'ES256'],
+  ]
+  const missing = (keys: readonly RingKey[]): typeof wanted =>
+    wanted.filter(([cls, alg]) => !keys.some((key) => key.class === cls && key.alg === alg))
+  const present = await loadKeys(directory, { development })
+  if (missing(present).length === 0) return present
+  return underLock(directory, async () => {
+    for (const [cls, alg] of missing(await loadKeys(directory, { development }))) {
+      await createKey(directory, { class: cls, alg, activateAt: now, now, development })
+    }
+    return loadKeys(directory, { development })
+  })
+}
+
+/** `mkdir` is the one atomic test-and-set every file system has. */
+async function underLock<T>(directory: string, act: () => Promise<T>): Promise<T> {
+  const lock = join(directory, LOCK)
+  for (let waitedMs = 0; ; waitedMs += LOCK_POLL_MS) {
+    try {
+      await mkdir(lock)
+      break
+    } catch (error) {
+      if (codeOf(error) !== 'EEXIST') throw error
+      if (waitedMs >= LOCK_WAIT_MS) {
+        throw new KeyFileError(`${lock} exists: another broker is creating keys, or died doing so; then remove it`)
+      }
+      await sleep(LOCK_POLL_MS)
+    }
+  }
+  try {
+    return await act()
+  } finally {
+    await rmdir(lock)
+  }
+}
+
+async function listDirectory(directory: string): Promise<string[]> {
+  try {
+    return await readdir(directory)
+  } catch (error) {
+    throw new KeyFileError(`the key directory ${directory} cannot be read (${codeOf(error)})`)
+  }
+}
+
+/** Permissions are read from the open file, so that the file checked is the file used. */
+async function readPrivate(directory: string, name: string): Promise<string> {
+  // Non-blocking: a named pipe must not hang the start.
+  const file = await open(join(directory, name), constants.O_RDONLY | constants.O_NONBLOCK)
+  try {
+    const { mode, size } = await file.stat()
+    if ((mode & constants.S_IFMT) !== constants.S_IFREG) throw new KeyFileError(`${name}: not a regular file`)
+    if ((mode & OTHERS) !== 0) {
+      const found = (mode & 0o777).toString(8).padStart(3, '0')
+      throw new KeyFileError(`${name}: mode ${found} lets others at a private key; run chmod 600 on it`)
+    }
+    if (size > FILE_BYTES_MAX) throw new KeyFileError(`${name}: larger than ${FILE_BYTES_MAX} bytes`)
+    return await file.readFile('utf8')
+  } finally {
+    await file.close()
+  }
+}
+
+/** Complete or absent, also after a crash; never over an existing file. */
+async function writePrivate(directory: string, name: string, text: string): Promise<void> {
+  const temporary = join(directory, `.${newNonce()}.tmp`)
+  const file = await open(temporary, 'wx', 0o600)
+  try {
+    await file.writeFile(text)
+    await file.sync()
+    await file.close()
+    await link(temporary, join(directory, name))
+  } finally {
+    await file.close().catch(() => undefined)
+    await unlink(temporary)
+  }
+  const folder = await open(directory, 'r')
+  try {
+    await folder.sync()
+  } finally {
+    await folder.close()
+  }
+}
+
+const generateAsync = promisify(generateKeyPair)
+
+async function generate(alg: KeyAlgorithm): Promise<KeyObject> {
+  switch (alg) {
+    case 'ES256':
+      return (await generateAsync('ec', { namedCurve: 'P-256' })).privateKey
+    case 'RS256':
+      return (await generateAsync('rsa', { modulusLength: 2048, publicExponent: 65_537 })).privateKey
+    case 'Ed25519':
+      return (await generateAsync('ed25519', {})).privateKey
+  }
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof Error && 'code' in error ? String(error.code) : 'unknown'
+}
