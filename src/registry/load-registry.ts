@@ -1,6 +1,16 @@
-/** The registry as one immutable version, from the documents that describe it. */
-import type { Registry } from '../model/registry.ts'
-import { parseYamlText } from './strict-document.ts'
+/**
+ * The registry as one immutable version, from the documents that describe it. All or nothing: a document with a problem
+ * anywhere yields no registry, and every problem is named by its path.
+ */
+import { sha256 } from '../kernel/digest.ts'
+import type { ResourceUrl } from '../kernel/ids.ts'
+import type { Client, Issuer, Registry, Resource, User } from '../model/registry.ts'
+import { canonicalResource } from '../protocol/resource.ts'
+import { canonicalJson } from './canonical-json.ts'
+import { crossCheck, type Entries, type Placed } from './cross-checks.ts'
+import { decodeAgent, decodeGrant, decodeIssuer, decodeResource, decodeService, decodeUser } from './decode-entries.ts'
+import { type DecodedDocument, registryDocument } from './registry-document.ts'
+import { ConfigurationError, decodeStrictly, parseYamlText, place } from './strict-document.ts'
 
 export interface RegistryOptions {
   /** The broker's issuer identifier: its own URLs may not be registered as resources, nor itself as an issuer. */
@@ -18,7 +28,19 @@ export interface RegistryDocument {
 
 /** One registry from several documents. @throws ConfigurationError naming every problem. */
 export function decodeRegistryDocuments(documents: readonly RegistryDocument[], options: RegistryOptions): Registry {
-  throw new Error(`not yet: ${documents.length} ${options.issuer}`)
+  const problems: string[] = []
+  const decoded: { document: DecodedDocument; sourceName: string }[] = []
+  for (const { document, sourceName } of documents) {
+    const result = decodeStrictly(registryDocument, document, sourceName, problems)
+    if (result !== undefined) decoded.push({ document: result, sourceName })
+  }
+  // References are judged only when every document was readable: an entry that was not would be reported as missing.
+  if (problems.length > 0) throw new ConfigurationError(problems)
+  const entries = gather(decoded)
+  crossCheck(entries, options.issuer, problems)
+  const registry = build(entries, options, problems)
+  if (problems.length > 0) throw new ConfigurationError(problems)
+  return registry
 }
 
 /** @throws ConfigurationError naming every problem */
@@ -29,4 +51,70 @@ export function decodeRegistry(document: unknown, sourceName: string, options: R
 /** @throws ConfigurationError naming every problem */
 export function parseRegistryText(yamlText: string, sourceName: string, options: RegistryOptions): Registry {
   return decodeRegistry(parseYamlText(yamlText, sourceName), sourceName, options)
+}
+
+function gather(decoded: readonly { document: DecodedDocument; sourceName: string }[]): Entries {
+  const section = <K extends keyof DecodedDocument>(name: K): Placed<DecodedDocument[K][number]>[] =>
+    decoded.flatMap(({ document, sourceName }) =>
+      document[name].map((entry, index) => ({ at: place(sourceName, [name, index]), entry })),
+    )
+  return {
+    issuers: section('issuers'),
+    users: section('users'),
+    services: section('services'),
+    resources: section('resources'),
+    agents: section('agents'),
+    grants: section('grants'),
+  }
+}
+
+function build(entries: Entries, options: RegistryOptions, problems: string[]): Registry {
+  const issuers = entries.issuers.map(({ entry }) => decodeIssuer(entry))
+  const users = entries.users.map(({ entry }) => decodeUser(entry))
+  const services = entries.services.map(({ at, entry }) => decodeService(entry, at, problems))
+  const resources = entries.resources.map(({ entry }) => decodeResource(entry, options.accessTokenSeconds))
+  const urls = new Map(resources.map((resource): [string, ResourceUrl] => [resource.id, resource.url]))
+  const agents = entries.agents.map(({ at, entry }) => decodeAgent(entry, at, urls, problems))
+  const grants = entries.grants.map(({ at, entry }) => decodeGrant(entry, at, problems))
+  const lookUps = indexed(issuers, users, [...services, ...agents], problems.length > 0 ? [] : resources)
+  return Object.freeze({ version: versionOf(entries, options), grants, agents, resources, issuers, ...lookUps })
+}
+
+/** The same entries give the same version, whatever files they came from and however those were spelled. */
+function versionOf(entries: Entries, options: RegistryOptions): string {
+  const sections = Object.entries(entries).map(([name, placed]: [string, readonly Placed<unknown>[]]) => [
+    name,
+    placed.map(({ entry }) => entry),
+  ])
+  return sha256(canonicalJson([Object.fromEntries(sections), options.issuer, options.accessTokenSeconds ?? null]))
+}
+
+type LookUps = Pick<Registry, 'client' | 'issuer' | 'issuerBySlug' | 'resource' | 'resourceByName' | 'user'>
+
+function indexed(
+  issuers: readonly Issuer[],
+  users: readonly User[],
+  clients: readonly Client[],
+  resources: readonly Resource[],
+): LookUps {
+  const byClientId = new Map<string, Client>(clients.map((client) => [client.clientId, client]))
+  const byIssuer = new Map(issuers.map((issuer) => [issuer.issuer, issuer]))
+  const bySlug = new Map(issuers.map((issuer) => [issuer.slug, issuer]))
+  const byUrl = new Map(resources.map((resource) => [canonicalResource(resource.url), resource]))
+  const byId = new Map(resources.map((resource) => [resource.id, resource]))
+  // A slug has no colon, so the first one ends it: two (issuer, sub) pairs cannot share a key.
+  const byUser = new Map(users.map((user) => [`${user.issuerSlug}:${user.sub}`, user]))
+  const resource = (url: string): Resource | undefined => byUrl.get(canonicalResource(url))
+  return {
+    client: (clientId) => byClientId.get(clientId),
+    issuer: (issuer) => byIssuer.get(issuer),
+    issuerBySlug: (slug) => bySlug.get(slug),
+    resource,
+    resourceByName: (idOrUrl) => byId.get(idOrUrl) ?? (URL.canParse(idOrUrl) ? resource(idOrUrl) : undefined),
+    user: (issuer, sub) => {
+      const listed = byUser.get(`${issuer.slug}:${sub}`)
+      if (listed !== undefined || issuer.users === 'listed') return listed
+      return { issuerSlug: issuer.slug, sub, active: true, groups: [], roles: [] }
+    },
+  }
 }
