@@ -1,0 +1,45 @@
+/**
+ * The verifier's one door to the network: it speaks to the broker alone, at addresses its operator configured; bounded in time
+ * and size, follows no redirect, and takes JSON objects only.
+ */
+import { FETCH_TIMEOUT_MS, JWKS_BYTES_MAX } from '../../kernel/limits.ts'
+
+export interface JsonRequest {
+  readonly url: string
+  /** POSTed as `application/x-www-form-urlencoded`; absent: a GET. */
+  readonly form?: URLSearchParams
+}
+
+/** The answer's text, with status 200 and a JSON media type. @throws on everything else. */
+export type JsonDoor = (request: JsonRequest) => Promise<string>
+
+export const jsonOverHttp: JsonDoor = async ({ url, form }) => {
+  const response = await fetch(url, {
+    method: form === undefined ? 'GET' : 'POST',
+    ...(form === undefined ? {} : { body: form }),
+    headers: { accept: 'application/json' },
+    // A redirect would send the client assertion, or the trust in a key set, to an address nobody configured.
+    redirect: 'error',
+    signal: AbortSignal.timeout(FETCH_TIMEOUT_MS),
+  })
+  if (response.status !== 200) {
+    await response.body?.cancel()
+    throw new Error(`the broker answered with status ${response.status}`)
+  }
+  if (!/^application\/(?:[\w.-]+\+)?json(?:;|$)/.test(response.headers.get('content-type') ?? '')) {
+    await response.body?.cancel()
+    throw new Error('the broker answered with something other than JSON')
+  }
+  return boundedText(response)
+}
+
+async function boundedText(response: Response): Promise<string> {
+  const chunks: Uint8Array[] = []
+  let size = 0
+  for await (const chunk of response.body ?? []) {
+    size += chunk.length
+    if (size > JWKS_BYTES_MAX) throw new Error('the broker answered with too much')
+    chunks.push(chunk)
+  }
+  return Buffer.concat(chunks).toString('utf8')
+}

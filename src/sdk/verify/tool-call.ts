@@ -1,0 +1,52 @@
+/**
+ * May the bearer of this token make this call? Asked with the tool and arguments of the request's *body*, before the tool runs.
+ *
+ * Checks: the server knows the tool; the token has the scope that opens it; the token's intent contains the tool; the
+ * arguments satisfy the intent's constraints. An unknown tool, and whatever this server cannot enforce, is refused.
+ */
+import { argumentsRefusal } from '../../authority/constraints.ts'
+import type { VerifiedToken } from './verified-token.ts'
+
+export interface ToolCall {
+  readonly tool: string
+  readonly arguments: Readonly<Record<string, unknown>>
+}
+
+/** Tool → the scope that opens it. */
+export type ToolManifest = ReadonlyMap<string, string>
+
+export interface ToolCallRefusal {
+  /** `insufficient_scope`: another scope would help. `outside_intent`: no scope would; ask for another session. */
+  readonly error: 'insufficient_scope' | 'outside_intent'
+  /** What was missing, in plain words; argument values are never repeated. */
+  readonly description: string
+  /** The scope this call needs. */
+  readonly scope?: string
+}
+
+export function toolCallRefusal(
+  token: VerifiedToken,
+  call: ToolCall,
+  manifest: ToolManifest,
+): ToolCallRefusal | undefined {
+  const scope = manifest.get(call.tool)
+  // The name is the caller's own text, so it is not repeated.
+  if (scope === undefined) return { error: 'outside_intent', description: 'this server has no such tool' }
+  if (!token.scopes.includes(scope)) {
+    return { error: 'insufficient_scope', description: `tool ${call.tool} needs scope ${scope}`, scope }
+  }
+  const constraints = token.tools.get(call.tool)
+  if (constraints === undefined) {
+    return { error: 'outside_intent', description: `the intent of this token does not contain tool ${call.tool}` }
+  }
+  if (token.limits.maxCalls !== undefined) {
+    // Serving calls nobody counts would turn the limit into decoration.
+    return {
+      error: 'outside_intent',
+      description: 'the intent limits the number of calls, which this server cannot count',
+    }
+  }
+  const refusal = argumentsRefusal(constraints, call.arguments)
+  if (refusal === undefined) return undefined
+  return { error: 'outside_intent', description: `tool ${call.tool} is allowed only within the intent: ${refusal}` }
+}

@@ -1,0 +1,37 @@
+/** What a verified access token says to the server it was made for, and the one way of being refused. */
+import type { ToolConstraints, ToolLimits } from '../../authority/authority.ts'
+import type { ScopeSet } from '../../protocol/scope.ts'
+
+export interface VerifiedToken {
+  /** On whose behalf: `user:<issuer>:<sub>`, or the agent itself when it works for nobody else. */
+  readonly subject: string
+  /** Client id of the current actor. */
+  readonly clientId: string
+  readonly scopes: ScopeSet
+  /** Who acts for whom, newest first; empty when the agent acts for itself. */
+  readonly actors: readonly string[]
+  /** Epoch seconds. */
+  readonly expiresAt: number
+  readonly jti: string
+  readonly session: string
+  /** Tools of this server that the token opens, with what their arguments must satisfy. */
+  readonly tools: ReadonlyMap<string, ToolConstraints>
+  readonly limits: ToolLimits
+  readonly claims: Readonly<Record<string, unknown>>
+}
+
+/**
+ * Thrown for every token that was not verified.
+ * `invalid`: the token is at fault; answer 401. `unavailable`: nobody can say now; answer 503, so that clients keep their
+ * token and come back.
+ */
+export class TokenRefused extends Error {
+  readonly kind: 'invalid' | 'unavailable'
+
+  /** @param description a fixed phrase without quotes: it travels in `WWW-Authenticate`. */
+  constructor(kind: 'invalid' | 'unavailable', description: string, cause?: unknown) {
+    super(description, cause === undefined ? undefined : { cause })
+    this.name = 'TokenRefused'
+    this.kind = kind
+  }
+}

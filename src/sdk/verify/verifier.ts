@@ -1,0 +1,138 @@
+/**
+ * The verifier: what an MCP server asks before it believes a token of Errand's. Any fault refuses.
+ *
+ * Validates: form, signature by the broker's published keys, `typ`, issuer, audience (this resource and no other), times
+ * (RFC 9068 §4); the actor chain, and that its newest actor is the client; details for this resource only; and, where
+ * introspection is configured, that the token lives now.
+ * Does not validate: the call. See `tool-call.ts`.
+ */
+import { actors, parseActorChain } from '../../authority/actor-chain.ts'
+import { parseDetails } from '../../authority/details.ts'
+import { decodeJwt } from '../../jose/decode-jws.ts'
+import { JwtError, type JwtErrorCode } from '../../jose/jwt-error.ts'
+import { type VerifiedJwt, verifyJwt } from '../../jose/verify-jwt.ts'
+import { type Clock, epochSeconds, systemClock } from '../../kernel/clock.ts'
+import { ACCESS_TOKEN_LIFETIME_S_MAX, CLOCK_SKEW_S } from '../../kernel/limits.ts'
+import { Rejection } from '../../kernel/rejection.ts'
+import { Secret } from '../../kernel/secret.ts'
+import { JWT_TYP } from '../../protocol/oauth.ts'
+import { parseScope } from '../../protocol/scope.ts'
+import { type JsonDoor, jsonOverHttp } from './http.ts'
+import { confirmActive, type Introspection } from './introspection.ts'
+import { KeySource } from './key-source.ts'
+import { TokenRefused, type VerifiedToken } from './verified-token.ts'
+
+export type { Introspection } from './introspection.ts'
+
+export interface VerifierOptions {
+  /** The broker's issuer identifier, exactly. */
+  readonly issuer: string
+  /** This server's URL, exactly as registered with the broker. */
+  readonly resource: string
+  /** Default: `{issuer}/jwks`. */
+  readonly jwksUri?: string
+  /** Default: ES256 alone. */
+  readonly algorithms?: readonly string[]
+  /** Without it, a revoked token is believed until it expires. */
+  readonly introspection?: Introspection
+  readonly door?: JsonDoor
+  readonly clock?: Clock
+}
+
+export interface Verifier {
+  /** @throws TokenRefused */
+  verify(token: string): Promise<VerifiedToken>
+}
+
+const REQUIRED_CLAIMS = ['sub', 'client_id', 'iat', 'jti', 'scope', 'sid']
+
+/** Fixed phrases: they travel in `WWW-Authenticate`. Whatever is not here is `not valid`, which tells a forger nothing. */
+const PHRASES: Partial<Record<JwtErrorCode, string>> = {
+  expired: 'the token has expired',
+  not_yet_valid: 'the token is not valid yet',
+  audience: 'the token was made for another resource',
+  issuer: 'the token is of another issuer',
+  typ: 'the token is not an access token',
+}
+
+export function createVerifier(options: VerifierOptions): Verifier {
+  const { issuer, resource, introspection } = options
+  const { jwksUri = `${issuer}/jwks`, algorithms = ['ES256'], door = jsonOverHttp, clock = systemClock } = options
+  const keySource = new KeySource({ jwksUri, algorithms, door, clock })
+
+  const verified = async (token: Secret): Promise<VerifiedToken> => {
+    const { header } = decodeJwt(token)
+    const jwt = await verifyJwt(token, {
+      keys: await keySource.keysFor(header.kid, header.alg),
+      algorithms,
+      typ: [JWT_TYP.accessToken],
+      issuer,
+      audience: { sole: resource },
+      requiredClaims: REQUIRED_CLAIMS,
+      now: epochSeconds(clock),
+      skewSeconds: CLOCK_SKEW_S,
+      lifetimeSecondsMax: ACCESS_TOKEN_LIFETIME_S_MAX,
+    })
+    const result = readClaims(jwt, resource)
+    if (introspection !== undefined) {
+      await confirmActive({ token, jti: result.jti }, { issuer, introspection, door, clock })
+    }
+    return result
+  }
+
+  return {
+    verify: async (text) => {
+      try {
+        return await verified(new Secret(text))
+      } catch (error) {
+        throw asRefusal(error)
+      }
+    },
+  }
+}
+
+function readClaims({ claims, subject, expiresAt }: VerifiedJwt, resource: string): VerifiedToken {
+  const clientId = text(claims, 'client_id')
+  // This server checks no proof of possession, and a bound token without its proof is a stolen one (RFC 9449 §7.2).
+  if (Object.hasOwn(claims, 'cnf'))
+    throw new TokenRefused('invalid', 'the token is bound to a key, which this server cannot check')
+  const chain = actors(Object.hasOwn(claims, 'act') ? parseActorChain(claims['act']) : undefined)
+  const newest = chain[0]?.sub ?? subject
+  if (newest !== `agent:${clientId}` && newest !== `service:${clientId}`) {
+    throw new TokenRefused('invalid', 'the newest actor of the token is not its client')
+  }
+  const details = Object.hasOwn(claims, 'authorization_details')
+    ? parseDetails(claims['authorization_details'])
+    : undefined
+  const here = details?.tools.get(resource)
+  if (details !== undefined && (here === undefined || details.tools.size !== 1)) {
+    throw new TokenRefused('invalid', 'the details of the token are not for this resource alone')
+  }
+  return {
+    subject: text(claims, 'sub'),
+    clientId,
+    scopes: parseScope(text(claims, 'scope')),
+    actors: chain.map((actor) => actor.sub),
+    expiresAt,
+    jti: text(claims, 'jti'),
+    session: text(claims, 'sid'),
+    tools: here?.tools ?? new Map(),
+    limits: here?.limits ?? {},
+    claims,
+  }
+}
+
+function text(claims: Readonly<Record<string, unknown>>, name: string): string {
+  const value = claims[name]
+  if (typeof value !== 'string' || value === '') throw new TokenRefused('invalid', 'the token is not valid')
+  return value
+}
+
+/** Whatever was not foreseen is no verdict on the token, and no pass either. */
+function asRefusal(error: unknown): TokenRefused {
+  if (error instanceof TokenRefused) return error
+  if (error instanceof JwtError)
+    return new TokenRefused('invalid', PHRASES[error.code] ?? 'the token is not valid', error)
+  if (error instanceof Rejection) return new TokenRefused('invalid', 'the token is not valid', error)
+  return new TokenRefused('unavailable', 'the token cannot be verified at present', error)
+}
