@@ -1,0 +1,61 @@
+/** How this program looks in a terminal: a few styles (colour only where a person looks, never with NO_COLOR) and trees. */
+import { styleText } from 'node:util'
+
+export interface Styles {
+  bold(text: string): string
+  dim(text: string): string
+  good(text: string): string
+  bad(text: string): string
+  accent(text: string): string
+}
+
+const unchanged = (text: string): string => text
+
+/** For pipes, files and tests. */
+export const plainStyles: Styles = {
+  bold: unchanged,
+  dim: unchanged,
+  good: unchanged,
+  bad: unchanged,
+  accent: unchanged,
+}
+
+type Format = Parameters<typeof styleText>[0]
+
+/** `styleText` asks the stream whether it is a terminal, and honours NO_COLOR, NODE_DISABLE_COLORS and FORCE_COLOR. */
+export function stylesFor(stream: NodeJS.WriteStream): Styles {
+  const style = (format: Format) => (text: string) => styleText(format, text, { stream, validateStream: true })
+  return { bold: style('bold'), dim: style('dim'), good: style('green'), bad: style('red'), accent: style('cyan') }
+}
+
+export interface Branch {
+  readonly label: string
+  readonly children?: readonly Branch[]
+}
+
+/** One line per branch, children below their parent. */
+export function drawTree(branches: readonly Branch[]): string[] {
+  return branches.flatMap((branch, index) => {
+    const isLast = index === branches.length - 1
+    const below = drawTree(branch.children ?? []).map((line) => `${isLast ? '   ' : '│  '}${line}`)
+    return [`${isLast ? '└─ ' : '├─ '}${branch.label}`, ...below]
+  })
+}
+
+/** A chain: each link hangs below the one before it. */
+export function drawChain(labels: readonly string[]): string[] {
+  return labels.map((label, depth) => (depth === 0 ? label : `${'   '.repeat(depth - 1)}└─ ${label}`))
+}
+
+/** Text from outside (a claim, a server's message) on one line, unable to move the cursor or recolour the screen. */
+export function printable(text: string): string {
+  return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, '?')
+}
+
+/** "4 min 12 s", "59 s", "1 h 0 min": the two largest units. */
+export function durationWords(seconds: number): string {
+  const whole = Math.max(0, Math.floor(seconds))
+  if (whole < 60) return `${whole} s`
+  if (whole < 3600) return `${Math.floor(whole / 60)} min ${whole % 60} s`
+  return `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`
+}
