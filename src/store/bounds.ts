@@ -33,3 +33,5 @@ export const COMMIT_REPEAT_MS = 600_000
 export const SCHEMA_VERSION = '1'
 /** Expired entries removed at once: a long delete would hold up every writer. */
 export const SWEEP_ENTRIES_MAX = 100
+/** Entries of one control write: an owner's agents fit, and one script stays short. */
+export const CONTROL_ENTRIES_MAX = 1_000

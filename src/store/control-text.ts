@@ -6,7 +6,7 @@
  * a snapshot, for as long as the block could matter.
  */
 import type { BlockKind, ControlEntry, Dimension } from '../authority/cutoffs.ts'
-import { checkedInteger } from './bounds.ts'
+import { CONTROL_ENTRIES_MAX, checkedInteger } from './bounds.ts'
 import type { ControlWrite } from './ports.ts'
 
 /** `-`: until lifted, and evidence of no age passes. */
@@ -14,6 +14,13 @@ const NONE = '-'
 
 export function slotOf(write: ControlWrite): string {
   return write.entry === 'cutoff' ? `cutoff|${write.dimension}|${write.id}` : `block|${write.kind}|${write.id}`
+}
+
+/** Refuses, before anything is written, what the stores could not keep. */
+export function checkWrites(writes: readonly ControlWrite[], floor: number): void {
+  checkedInteger(floor, 'the floor of a sequence number')
+  if (writes.length > CONTROL_ENTRIES_MAX) throw new TypeError(`more than ${CONTROL_ENTRIES_MAX} entries in one write`)
+  for (const write of writes) entryText(write, 0, 0)
 }
 
 /** `<entry> <seq> <atMs> <expiresAtMs> <newerThanS>` */

@@ -8,10 +8,11 @@
 import type { ControlEntry } from '../authority/cutoffs.ts'
 import { newNonce } from '../kernel/ids.ts'
 import { checkedInteger } from './bounds.ts'
-import { entryText, mergedText, parseEntry, slotExpiryMs, slotOf } from './control-text.ts'
+import { checkWrites, entryText, mergedText, parseEntry, slotExpiryMs, slotOf } from './control-text.ts'
 import type { EmbeddedDatabase } from './embedded-database.ts'
-import { parseExpiring, segment } from './embedded-keys.ts'
+import { parseExpiring } from './embedded-keys.ts'
 import type { ControlListener, ControlSnapshot, ControlStore, ControlWrite, ControlWritten } from './ports.ts'
+import { segment } from './segment.ts'
 
 const CONFIRM_INTERVAL_MS = 250
 const ENTRIES = 'control:entry:'
@@ -50,8 +51,7 @@ export class EmbeddedControl implements ControlStore {
   }
 
   async write(writes: readonly ControlWrite[], floor: number): Promise<ControlWritten> {
-    checkedInteger(floor, 'the floor of a sequence number')
-    for (const write of writes) entryText(write, 0, 0)
+    checkWrites(writes, floor)
     const performed = await this.#database.write(
       () => this.#perform(writes, floor),
       ({ written, entries }) => this.#deliver(written.seq, entries),

@@ -1,8 +1,9 @@
 /** Lists for people in LMDB: keys in order of expiry, and beside them each member's present expiry. */
 import { checkedExpiry } from './bounds.ts'
 import type { EmbeddedDatabase } from './embedded-database.ts'
-import { ordered, parseExpiring, segment } from './embedded-keys.ts'
+import { ordered, parseExpiring } from './embedded-keys.ts'
 import type { IndexStore } from './ports.ts'
+import { segment } from './segment.ts'
 
 export class EmbeddedIndexes implements IndexStore {
   readonly #database: EmbeddedDatabase

@@ -1,16 +1,4 @@
-/**
- * Keys and values of the embedded database. Every key is plain ASCII below LMDB's size bound whatever the caller's text is:
- * a stranger's `jti` with NULs, of a megabyte, or shaped like another key's separator lands beside everyone else's, never
- * in their place.
- */
-import { sha256 } from '../kernel/digest.ts'
-
-const PLAIN = /^[A-Za-z0-9_-]{1,64}$/
-
-/** One segment of a key. Digests carry a `#`, which no plain text has, so the two can never meet. */
-export function segment(text: string): string {
-  return PLAIN.test(text) ? text : `#${sha256(text)}`
-}
+/** Keys and values of the embedded database: keys sort as the numbers in them do, and values carry their expiry. */
 
 /** Decimal of fixed width, so that the order of keys is the order of numbers. */
 export function ordered(value: number): string {

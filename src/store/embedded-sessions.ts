@@ -5,8 +5,8 @@ import { COMMIT_REPEAT_MS, checkedExpiry } from './bounds.ts'
 import { changesOf, checkBounds, firstFailed } from './commit-rules.ts'
 import type { EmbeddedAudit } from './embedded-audit.ts'
 import type { EmbeddedDatabase } from './embedded-database.ts'
-import { segment } from './embedded-keys.ts'
 import type { ClaimStore, SessionStore } from './ports.ts'
+import { segment } from './segment.ts'
 
 export class EmbeddedSessions implements SessionStore {
   readonly #database: EmbeddedDatabase

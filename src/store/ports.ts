@@ -7,7 +7,7 @@
  * - A failing or late backend throws `StoreUnavailable`; it never says "not found". After a throw the write may or may not
  *   have happened: the caller treats it as unknown.
  * - The caller owns the clock; expiry is exclusive: at `expiresAtMs` a record is gone.
- * - Values are opaque text.
+ * - Keys and values are opaque, well-formed text; a lone surrogate would not survive UTF-8.
  */
 import type { ControlEntry } from '../authority/cutoffs.ts'
 import type { SessionId } from '../kernel/ids.ts'
@@ -32,7 +32,7 @@ export interface SessionStore {
 export interface ClaimStore {
   /**
    * One atomic write: `true` for the first caller with this key, and for a retry of the same request (same nonce); `false`
-   * for every other until `expiresAtMs`.
+   * for every other until `expiresAtMs`. From then on `false` for all: single use can no longer be promised.
    */
   claim(key: string, nonce: string, expiresAtMs: number): Promise<boolean>
 }
@@ -91,6 +91,7 @@ export interface AuditStore {
 
 /** Lists for people: asynchronous, never needed for a kill. */
 export interface IndexStore {
+  /** A member's expiry never moves backwards. */
   add(index: string, member: string, expiresAtMs: number): Promise<void>
   /** Unexpired members, latest expiry first. */
   list(index: string, nowMs: number, limit: number): Promise<readonly string[]>

@@ -1,0 +1,107 @@
+/**
+ * One connection to Redis on which every call ends: with an answer, or within a deadline with `StoreUnavailable`.
+ *
+ * - Nothing is queued while the connection is down and nothing is sent twice: a commit that a library repeats after its
+ *   caller was told "unknown" would be a token that nobody knows of.
+ * - An error of the connection never crashes the process; it reconnects by itself, also from a peer that has gone silent.
+ * - Errors carry the server's message only: ioredis hangs the command's arguments on its own.
+ */
+import { Redis, type RedisOptions } from 'ioredis'
+import { STORE_DEADLINE_MS } from '../kernel/limits.ts'
+import type { Secret } from '../kernel/secret.ts'
+import { StoreUnavailable } from './ports.ts'
+import { SCRIPTS, type ScriptName } from './redis-scripts.ts'
+
+/** A server that is starting up, or loading its data, is waited for this long. */
+const OPEN_WAIT_MS = 5_000
+const RECONNECT_MS_MAX = 250
+/** Nothing received for this long while something is outstanding: the peer is gone, whatever TCP believes. */
+const SILENCE_MS_MAX = 3 * STORE_DEADLINE_MS
+
+type Argument = string | number
+
+const OPTIONS = {
+  lazyConnect: true,
+  protocol: 2,
+  enableOfflineQueue: false,
+  autoResendUnfulfilledCommands: false,
+  maxRetriesPerRequest: 0,
+  connectTimeout: 2_000,
+  socketTimeout: SILENCE_MS_MAX,
+  retryStrategy: (times: number) => Math.min(25 * times, RECONNECT_MS_MAX),
+} satisfies RedisOptions
+
+export class RedisConnection {
+  readonly #client: Redis
+  #lastError: string | undefined
+
+  /** @param url `redis://` or `rediss://`, with the password in it where there is one. */
+  constructor(url: Secret | string, name: string) {
+    const text = typeof url === 'string' ? url : url.reveal()
+    if (!/^rediss?:\/\//.test(text)) throw new TypeError('the URL of a Redis store starts with redis:// or rediss://')
+    this.#client = new Redis(text, { ...OPTIONS, connectionName: name })
+    this.#client.on('error', (error: Error) => {
+      this.#lastError = error.message
+    })
+    for (const [script, definition] of Object.entries(SCRIPTS)) this.#client.defineCommand(script, definition)
+  }
+
+  /** Ready, or `StoreUnavailable` with the server's own words. */
+  async open(): Promise<void> {
+    const client = this.#client
+    await new Promise<void>((resolve, reject) => {
+      const refuse = (): void => {
+        const why = this.#lastError === undefined ? '' : `: ${this.#lastError}`
+        reject(new StoreUnavailable(`Redis was not ready within ${OPEN_WAIT_MS} ms${why}`))
+      }
+      const timer = setTimeout(refuse, OPEN_WAIT_MS)
+      client.once('ready', () => {
+        clearTimeout(timer)
+        resolve()
+      })
+      // A wrong password does not become right by waiting.
+      client.once('end', () => {
+        clearTimeout(timer)
+        refuse()
+      })
+      // Its first failure is one of several: `retryStrategy` goes on, and the timer decides.
+      client.connect().catch(() => undefined)
+    }).catch((error: unknown) => {
+      client.disconnect()
+      throw error
+    })
+  }
+
+  script(name: ScriptName, keys: readonly string[], args: readonly Argument[]): Promise<unknown> {
+    const scripts = this.#client as unknown as Record<ScriptName, (...all: Argument[]) => Promise<unknown>>
+    return this.#bounded(() => scripts[name](...keys, ...args), STORE_DEADLINE_MS)
+  }
+
+  /** @param blockedMs how long the server may hold the command back by its own arguments. */
+  command(command: readonly [string, ...Argument[]], blockedMs = 0): Promise<unknown> {
+    return this.#bounded(() => this.#client.call(...command), STORE_DEADLINE_MS + blockedMs)
+  }
+
+  close(): void {
+    this.#client.disconnect()
+  }
+
+  #bounded(send: () => Promise<unknown>, deadlineMs: number): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      const late = (): void => reject(new StoreUnavailable(`Redis did not answer within ${deadlineMs} ms`))
+      // When this process itself was held up, the answer lies in the socket already: it is read before the deadline counts.
+      const timer = setTimeout(() => setImmediate(() => setImmediate(late)), deadlineMs)
+      send().then(
+        (answer) => {
+          clearTimeout(timer)
+          resolve(answer)
+        },
+        (error: unknown) => {
+          clearTimeout(timer)
+          const message = error instanceof Error ? error.message : 'unknown error'
+          reject(new StoreUnavailable(`Redis refused or was lost: ${message}`))
+        },
+      )
+    })
+  }
+}

@@ -1,0 +1,62 @@
+/** The control slot in Redis: writing there *is* the revocation. Followers: `redis-follower.ts`. */
+import { checkWrites, entryText, slotOf } from './control-text.ts'
+import type { ControlListener, ControlSnapshot, ControlStore, ControlWrite, ControlWritten } from './ports.ts'
+import type { RedisConnection } from './redis-connection.ts'
+import { RedisFollower } from './redis-follower.ts'
+import type { RedisKeys } from './redis-keys.ts'
+import { readSnapshot } from './redis-readings.ts'
+
+/** Events kept for followers; one that has fallen further behind takes a snapshot. */
+const EVENTS_MAX = 10_000
+
+export class RedisControl implements ControlStore {
+  readonly #connection: RedisConnection
+  readonly #keys: RedisKeys
+  readonly #connect: () => RedisConnection
+  readonly #followers = new Set<RedisFollower>()
+
+  /** @param connect a connection of their own for each follower: a blocking read holds up all that share it. */
+  constructor(connection: RedisConnection, keys: RedisKeys, connect: () => RedisConnection) {
+    this.#connection = connection
+    this.#keys = keys
+    this.#connect = connect
+  }
+
+  async write(writes: readonly ControlWrite[], floor: number): Promise<ControlWritten> {
+    checkWrites(writes, floor)
+    const keys = [
+      this.#keys.control('seq'),
+      this.#keys.control('entries'),
+      this.#keys.control('expiries'),
+      this.#keys.control('events'),
+    ]
+    const entries = writes.flatMap((write) => {
+      const [entry = '', , , expires = '', newer = ''] = entryText(write, 0, 0).split(' ')
+      return [slotOf(write), entry, expires, newer]
+    })
+    const answer = await this.#connection.script('errandControlWrite', keys, [floor, EVENTS_MAX, ...entries])
+    const [seq, atMs] = answer as [string, string]
+    return { seq: Number(seq), atMs: Number(atMs) }
+  }
+
+  snapshot(): Promise<ControlSnapshot> {
+    return readSnapshot(this.#connection, this.#keys)
+  }
+
+  async follow(listener: ControlListener): Promise<{ stop(): Promise<void> }> {
+    const follower = new RedisFollower(this.#connect(), this.#keys, listener)
+    await follower.start()
+    this.#followers.add(follower)
+    return {
+      stop: async () => {
+        this.#followers.delete(follower)
+        await follower.stop()
+      },
+    }
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(Array.from(this.#followers, (follower) => follower.stop()))
+    this.#followers.clear()
+  }
+}

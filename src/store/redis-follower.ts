@@ -1,0 +1,103 @@
+/**
+ * One follower of the control slot, on a connection of its own.
+ *
+ * Guarantees: a snapshot, then every write in order without a gap; each event names the one before it, so that a trimmed
+ * stream is noticed. Anything unexpected, a gap, another epoch, a lost connection, a listener that throws, leads to a
+ * new snapshot, and nothing is `confirmed` until it has been taken: a follower that cannot follow looks stale, never current.
+ */
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { ControlListener } from './ports.ts'
+import type { RedisConnection } from './redis-connection.ts'
+import type { RedisKeys } from './redis-keys.ts'
+import { awaitWrite, type ControlReading, readSince, readSnapshot } from './redis-readings.ts'
+
+/** Two confirmations are at most this and a round trip apart; `ports.ts` promises 500 ms. */
+const BLOCK_MS = 200
+const RETRY_MS = 50
+
+interface Position {
+  readonly epoch: string
+  readonly seq: number
+}
+
+export class RedisFollower {
+  readonly #connection: RedisConnection
+  readonly #keys: RedisKeys
+  readonly #listener: ControlListener
+  /** `undefined`: needs a snapshot. */
+  #position: Position | undefined
+  #stopped = false
+  #running: Promise<void> = Promise.resolve()
+
+  constructor(connection: RedisConnection, keys: RedisKeys, listener: ControlListener) {
+    this.#connection = connection
+    this.#keys = keys
+    this.#listener = listener
+  }
+
+  /** The first snapshot has been delivered and confirmed when this resolves; from then on it repairs itself. */
+  async start(): Promise<void> {
+    try {
+      await this.#connection.open()
+      await this.#takeSnapshot()
+    } catch (error) {
+      this.#connection.close()
+      throw error
+    }
+    this.#running = this.#run()
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true
+    this.#connection.close()
+    await this.#running
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#stopped) {
+      try {
+        if (this.#position === undefined) await this.#takeSnapshot()
+        else await this.#readOn(this.#position)
+      } catch {
+        this.#position = undefined
+        if (!this.#stopped) await sleep(RETRY_MS)
+      }
+    }
+  }
+
+  async #takeSnapshot(): Promise<void> {
+    const snapshot = await readSnapshot(this.#connection, this.#keys)
+    if (this.#stopped) return
+    this.#listener.snapshot(snapshot)
+    this.#position = { epoch: snapshot.epoch, seq: snapshot.seq }
+    this.#listener.confirmed(snapshot.seq, snapshot.atMs)
+  }
+
+  /** The blocking read only wakes us up: what counts is read by a script, together with the time it is true at. */
+  async #readOn(position: Position): Promise<void> {
+    await awaitWrite(this.#connection, this.#keys, position.seq, BLOCK_MS)
+    const reading = await readSince(this.#connection, this.#keys, position.seq)
+    if (this.#stopped) return
+    if (reading.epoch !== position.epoch) {
+      this.#position = undefined
+      return
+    }
+    this.#deliver(position, reading)
+  }
+
+  #deliver(position: Position, reading: ControlReading): void {
+    let { seq } = position
+    for (const event of reading.events) {
+      if (event.previous !== seq) {
+        this.#position = undefined
+        return
+      }
+      this.#listener.written(event.seq, event.entries)
+      seq = event.seq
+      this.#position = { epoch: position.epoch, seq }
+    }
+    if (seq === reading.seq) this.#listener.confirmed(seq, reading.atMs)
+    // More than one reading holds: the next begins at once. Nothing more, and yet behind: events were trimmed or lost.
+    else if (reading.events.length === 0) this.#position = undefined
+  }
+}

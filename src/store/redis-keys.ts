@@ -1,0 +1,47 @@
+/**
+ * Keys of the Redis store: `{<slot>}:<org>:<kind>:<id>`. The braces make a session, its repeat markers and its outbox share a
+ * cluster slot, which is what lets one script change them together.
+ */
+import { SHARDS } from '../kernel/limits.ts'
+import { segment } from './segment.ts'
+import { shardOf } from './shard.ts'
+
+export class RedisKeys {
+  readonly #org: string
+
+  constructor(org: string) {
+    this.#org = org
+  }
+
+  session(session: string): string {
+    return `${this.#shard(session)}:session:${segment(session)}`
+  }
+
+  repeat(session: string, commit: string): string {
+    return `${this.#shard(session)}:commit:${segment(session)}:${segment(commit)}`
+  }
+
+  outbox(key: string): string {
+    return `${this.#shard(key)}:outbox`
+  }
+
+  outboxes(): readonly string[] {
+    return Array.from({ length: SHARDS }, (_, shard) => `{s${shard}}:${this.#org}:outbox`)
+  }
+
+  claim(key: string): string {
+    return `${this.#shard(key)}:claim:${segment(key)}`
+  }
+
+  index(name: string): string {
+    return `${this.#shard(name)}:index:${segment(name)}`
+  }
+
+  control(part: 'seq' | 'entries' | 'expiries' | 'events' | 'schema'): string {
+    return `{control}:${this.#org}:${part}`
+  }
+
+  #shard(of: string): string {
+    return `{s${shardOf(of)}}:${this.#org}`
+  }
+}

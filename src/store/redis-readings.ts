@@ -1,0 +1,71 @@
+/** Consistent readings of the control slot: each is one script, so that its sequence number, time and content belong together. */
+import type { ControlEntry } from '../authority/cutoffs.ts'
+import { parseEntry } from './control-text.ts'
+import type { ControlSnapshot } from './ports.ts'
+import type { RedisConnection } from './redis-connection.ts'
+import type { RedisKeys } from './redis-keys.ts'
+
+/** Events of one reading: a follower far behind catches up in several. */
+const EVENTS_PER_READING_MAX = 500
+
+export interface ControlEvent {
+  readonly seq: number
+  /** Sequence number of the write before it: how a follower knows that none is missing between two events. */
+  readonly previous: number
+  readonly entries: readonly ControlEntry[]
+}
+
+export interface ControlReading {
+  readonly epoch: string
+  readonly seq: number
+  readonly atMs: number
+  readonly events: readonly ControlEvent[]
+}
+
+export async function readSnapshot(connection: RedisConnection, keys: RedisKeys): Promise<ControlSnapshot> {
+  const of = [keys.control('seq'), keys.control('entries')]
+  const answer = await connection.script('errandControlSnapshot', of, [])
+  const [epoch, seq, at, flat] = answer as [string, string, string, string[]]
+  const atMs = Number(at)
+  const unexpired = parseEntries(flat).filter((entry) => {
+    const expiresAtMs = entry.entry === 'lift' ? null : entry.expiresAtMs
+    return expiresAtMs === null || expiresAtMs > atMs
+  })
+  return { epoch, seq: Number(seq), atMs, entries: unexpired }
+}
+
+/** The writes after `seq`, in order. */
+export async function readSince(connection: RedisConnection, keys: RedisKeys, seq: number): Promise<ControlReading> {
+  const of = [keys.control('seq'), keys.control('events')]
+  const answer = await connection.script('errandControlRead', of, [seq, EVENTS_PER_READING_MAX])
+  const [epoch, last, at, events] = answer as [string, string, string, [string, string[]][]]
+  return {
+    epoch,
+    seq: Number(last),
+    atMs: Number(at),
+    events: events.map(([id, [, previous = '', ...entries]]) => ({
+      seq: Number(id.split('-')[0]),
+      previous: Number(previous),
+      entries: parseEntries(entries),
+    })),
+  }
+}
+
+/** Returns when something was written after `seq`, or after `blockMs`. */
+export async function awaitWrite(
+  connection: RedisConnection,
+  keys: RedisKeys,
+  seq: number,
+  blockMs: number,
+): Promise<void> {
+  const from = ['STREAMS', keys.control('events'), `${seq}-0`] as const
+  await connection.command(['XREAD', 'COUNT', 1, 'BLOCK', blockMs, ...from], blockMs)
+}
+
+function parseEntries(flat: readonly string[]): ControlEntry[] {
+  const entries: ControlEntry[] = []
+  for (let index = 0; index + 1 < flat.length; index += 2) {
+    entries.push(parseEntry(flat[index] ?? '', flat[index + 1] ?? ''))
+  }
+  return entries
+}

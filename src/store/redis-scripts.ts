@@ -1,0 +1,173 @@
+/**
+ * Everything the Redis store does that must be atomic, as Lua. A script is sent by its digest; every key it touches is
+ * passed in and lies in one slot, so that the same scripts run on a cluster.
+ *
+ * Each script reads and decides first, then writes: Redis does not roll a failed script back. `#!lua` lets the server refuse
+ * at the start, before the first write, when it is out of memory; only revoking is allowed then.
+ * Redis keeps a key through the millisecond of its expiry; ours is exclusive, hence the `- 1`.
+ */
+
+const NOW = `
+local t = redis.call('TIME')
+local now = tonumber(t[1]) * 1000 + math.floor(tonumber(t[2]) / 1000)
+`
+
+/** The decimal integer in a text, or nil. `commit-rules.ts` holds the same in TypeScript. */
+const INTEGER = `
+local function integer(text)
+  local digits = text and string.match(text, '^%-?(%d+)$')
+  if not digits or #digits > 16 then return nil end
+  local value = tonumber(text)
+  if value > 9007199254740991 or value < -9007199254740991 then return nil end
+  return value
+end
+`
+
+/**
+ * KEYS session, repeat marker, outbox. ARGV repeat ms, expiry, outbox bound, '1' + audit or '0' + '', number of checks, then
+ * per check: kind, field, count, values; then per operation: kind, field, value.
+ * Answers {'committed'|'repeated'|'failed'|'integer', index}.
+ */
+const COMMIT = `#!lua
+${INTEGER}
+if redis.call('EXISTS', KEYS[2]) == 1 then return {'repeated', 0} end
+local at = 6
+local checks = tonumber(ARGV[6])
+for i = 1, checks do
+  local kind, field, count = ARGV[at + 1], ARGV[at + 2], tonumber(ARGV[at + 3])
+  local text = redis.call('HGET', KEYS[1], field)
+  local holds = false
+  if kind == 'absent' then holds = not text
+  elseif kind == 'present' then holds = not not text
+  elseif kind == 'oneOf' then
+    for j = 1, count do if text == ARGV[at + 3 + j] then holds = true end end
+  elseif kind == 'above' then
+    local value = integer(text)
+    holds = value ~= nil and value > tonumber(ARGV[at + 4])
+  elseif kind == 'below' then
+    local value = integer(text)
+    holds = not text or (value ~= nil and value < tonumber(ARGV[at + 4]))
+  end
+  if not holds then return {'failed', i - 1} end
+  at = at + 3 + count
+end
+local order, changes = {}, {}
+local operation = 0
+while ARGV[at + 1] do
+  local kind, field, value = ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
+  if changes[field] == nil then order[#order + 1] = field end
+  if kind == 'increment' then
+    local old = integer(changes[field] or redis.call('HGET', KEYS[1], field) or '0')
+    local sum = old and old + tonumber(value)
+    if not sum or sum > 9007199254740991 or sum < -9007199254740991 then return {'integer', operation} end
+    if sum == 0 then value = '0' else value = string.format('%.0f', sum) end
+  end
+  changes[field] = value
+  operation = operation + 1
+  at = at + 3
+end
+local expires = tonumber(ARGV[2])
+local known = redis.call('PEXPIRETIME', KEYS[1])
+for _, field in ipairs(order) do redis.call('HSET', KEYS[1], field, changes[field]) end
+if known < expires - 1 then redis.call('PEXPIREAT', KEYS[1], string.format('%.0f', expires - 1)) end
+redis.call('SET', KEYS[2], '1', 'PX', ARGV[1])
+if ARGV[4] == '1' then redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[3], '*', 'record', ARGV[5]) end
+return {'committed', 0}
+`
+
+/** KEYS claim. ARGV nonce, expiry. Past its expiry a claim cannot be kept, so single use could not be promised. */
+const CLAIM = `#!lua
+${NOW}
+local expires = tonumber(ARGV[2])
+if expires <= now then return 0 end
+local holder = redis.call('GET', KEYS[1])
+if holder then return holder == ARGV[1] and 1 or 0 end
+redis.call('SET', KEYS[1], ARGV[1], 'PXAT', string.format('%.0f', expires - 1))
+return 1
+`
+
+/**
+ * KEYS sequence, entries, expiries, events. ARGV floor, bound of the event stream, then per entry: slot, entry, expiry,
+ * newer-than ('-': none). Merges as `control-text.ts` does. Works out of memory: a full store must still revoke.
+ * Answers {seq, now}.
+ */
+const CONTROL_WRITE = `#!lua flags=allow-oom
+${NOW}
+local function later(a, b)
+  if a == '-' or b == '-' then return '-' end
+  if tonumber(a) >= tonumber(b) then return a end
+  return b
+end
+local last = redis.call('GET', KEYS[1]) or '0'
+local seq = string.format('%.0f', math.max(tonumber(last) + 1, tonumber(ARGV[1]), now))
+if tonumber(seq) > 9007199254740991 then return redis.error_reply('ERR the sequence is exhausted') end
+local at = string.format('%.0f', now)
+local gone = redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', at, 'LIMIT', 0, 100)
+for _, slot in ipairs(gone) do
+  redis.call('HDEL', KEYS[2], slot)
+  redis.call('ZREM', KEYS[3], slot)
+end
+local event = {'prev', last}
+for i = 3, #ARGV, 4 do
+  local slot, entry, expires, newer = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
+  event[#event + 1] = slot
+  event[#event + 1] = table.concat({entry, seq, at, expires, newer}, ' ')
+  local stored = redis.call('HGET', KEYS[2], slot)
+  if stored then
+    local old, oldExpires, oldNewer = string.match(stored, '^(%S+) %S+ %S+ (%S+) (%S+)$')
+    if oldExpires == '-' or tonumber(oldExpires) > now then
+      if entry == 'lift' then expires = oldExpires
+      elseif old == entry then
+        expires = later(oldExpires, expires)
+        newer = later(oldNewer, newer)
+      end
+    end
+  end
+  redis.call('HSET', KEYS[2], slot, table.concat({entry, seq, at, expires, newer}, ' '))
+  if expires == '-' then redis.call('ZREM', KEYS[3], slot) else redis.call('ZADD', KEYS[3], expires, slot) end
+end
+redis.call('SET', KEYS[1], seq)
+redis.call('XADD', KEYS[4], 'MAXLEN', '~', ARGV[2], seq .. '-0', unpack(event))
+return {seq, at}
+`
+
+/** The server's own name for one run of itself: a restart or a failover changes it. */
+const EPOCH = `
+local epoch = string.match(redis.call('INFO', 'server'), 'run_id:(%w+)')
+`
+
+/** KEYS sequence, entries. Answers {epoch, seq, now, {slot, text, ...}}: one consistent reading. */
+const CONTROL_SNAPSHOT = `#!lua flags=no-writes
+${NOW}${EPOCH}
+return {epoch, redis.call('GET', KEYS[1]) or '0', string.format('%.0f', now), redis.call('HGETALL', KEYS[2])}
+`
+
+/** KEYS sequence, events. ARGV last seq seen, most events. Answers {epoch, seq, now, events}: one consistent reading. */
+const CONTROL_READ = `#!lua flags=no-writes
+${NOW}${EPOCH}
+local events = redis.call('XRANGE', KEYS[2], '(' .. ARGV[1] .. '-0', '+', 'COUNT', ARGV[2])
+return {epoch, redis.call('GET', KEYS[1]) or '0', string.format('%.0f', now), events}
+`
+
+/** KEYS index. ARGV member, expiry. */
+const INDEX_ADD = `#!lua
+${NOW}
+local gone = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', string.format('%.0f', now), 'LIMIT', 0, 100)
+for _, member in ipairs(gone) do redis.call('ZREM', KEYS[1], member) end
+if tonumber(ARGV[2]) <= now then return 0 end
+redis.call('ZADD', KEYS[1], 'GT', ARGV[2], ARGV[1])
+local newest = redis.call('ZREVRANGE', KEYS[1], 0, 0, 'WITHSCORES')
+redis.call('PEXPIREAT', KEYS[1], string.format('%.0f', tonumber(newest[2])))
+return 1
+`
+
+export const SCRIPTS = {
+  errandCommit: { numberOfKeys: 3, lua: COMMIT },
+  errandClaim: { numberOfKeys: 1, lua: CLAIM },
+  errandControlWrite: { numberOfKeys: 4, lua: CONTROL_WRITE },
+  errandControlSnapshot: { numberOfKeys: 2, lua: CONTROL_SNAPSHOT },
+  errandControlRead: { numberOfKeys: 2, lua: CONTROL_READ },
+  errandIndexAdd: { numberOfKeys: 1, lua: INDEX_ADD },
+} as const
+
+export type ScriptName = keyof typeof SCRIPTS

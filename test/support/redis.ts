@@ -1,0 +1,131 @@
+/**
+ * A real redis-server for tests: on a free loopback port, in a directory of its own, without persistence unless asked. It
+ * can be killed, paused and restarted on the same port and directory, which is what the outage and durability tests need.
+ */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { Redis } from 'ioredis'
+
+const START_MS_MAX = 15_000
+
+export interface RedisOptions {
+  /** Kept by `stop` when given; otherwise a temporary one that `stop` removes. */
+  readonly dir?: string
+  readonly port?: number
+  /** More arguments of redis-server, such as `--appendonly yes`. */
+  readonly args?: readonly string[]
+}
+
+export interface RunningRedis {
+  readonly url: string
+  readonly port: number
+  readonly dir: string
+  /** Ends it (SIGTERM) and removes its temporary directory. */
+  stop(): Promise<void>
+  /** SIGKILL: whatever was not on disk is lost. The directory stays, for a restart on it. */
+  kill(): Promise<void>
+  /** SIGSTOP: connections stay open, nothing answers. */
+  pause(): void
+  resume(): void
+}
+
+export async function startRedis(options: RedisOptions = {}): Promise<RunningRedis> {
+  const dir = options.dir ?? mkdtempSync(join(tmpdir(), 'errand-redis-'))
+  for (let attempt = 1; ; attempt++) {
+    const port = options.port ?? (await freePort())
+    try {
+      return await launch(dir, port, options)
+    } catch (error) {
+      // Somebody else took the free port in between; a port that was asked for is not exchanged for another.
+      if (options.port !== undefined || attempt === 3) throw error
+    }
+  }
+}
+
+async function launch(dir: string, port: number, options: RedisOptions): Promise<RunningRedis> {
+  const args = ['--port', String(port), '--bind', '127.0.0.1', '--dir', dir, '--save', '', '--appendonly', 'no']
+  const server = spawn('redis-server', [...args, '--daemonize', 'no', ...(options.args ?? [])], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  let output = ''
+  for (const stream of [server.stdout, server.stderr]) {
+    stream.on('data', (chunk: Buffer) => {
+      output = (output + chunk.toString()).slice(-4_000)
+    })
+  }
+  const exited = new Promise<void>((resolve) => {
+    server.once('exit', () => resolve())
+    server.once('error', (error) => {
+      output += error.message
+      resolve()
+    })
+  })
+  // A test run that dies must not leave servers behind.
+  const reap = (): void => void server.kill('SIGKILL')
+  process.once('exit', reap)
+  void exited.then(() => process.removeListener('exit', reap))
+
+  if (!(await answers(port, server, exited))) {
+    server.kill('SIGKILL')
+    throw new Error(`redis-server did not start on port ${port}:\n${output}`)
+  }
+  const end = async (signal: NodeJS.Signals): Promise<void> => {
+    server.kill('SIGCONT')
+    server.kill(signal)
+    await exited
+  }
+  return {
+    url: `redis://127.0.0.1:${port}`,
+    port,
+    dir,
+    async stop() {
+      await end('SIGTERM')
+      if (options.dir === undefined) rmSync(dir, { recursive: true, force: true })
+    },
+    kill: () => end('SIGKILL'),
+    pause: () => void server.kill('SIGSTOP'),
+    resume: () => void server.kill('SIGCONT'),
+  }
+}
+
+/** PING by a connection of its own; `false` as soon as the process is gone. */
+async function answers(port: number, server: ChildProcess, exited: Promise<void>): Promise<boolean> {
+  const client = new Redis(port, '127.0.0.1', {
+    retryStrategy: () => 20,
+    maxRetriesPerRequest: null,
+    lazyConnect: true,
+  })
+  client.on('error', () => undefined)
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<false>((resolve) => {
+    timer = setTimeout(() => resolve(false), START_MS_MAX)
+  })
+  try {
+    client.connect().catch(() => undefined)
+    // The pid tells that it is this server that answers, not one that held the port before.
+    const pid = client.info('server').then((text) => Number(/process_id:(\d+)/.exec(text)?.[1]))
+    const ready = pid.then(
+      (found) => found === server.pid,
+      () => false,
+    )
+    return await Promise.race([ready, exited.then(() => false as const), late])
+  } finally {
+    clearTimeout(timer)
+    client.disconnect()
+  }
+}
+
+export function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer()
+    server.once('error', reject)
+    server.listen(0, '127.0.0.1', () => {
+      const address = server.address()
+      const port = typeof address === 'object' && address !== null ? address.port : 0
+      server.close(() => resolve(port))
+    })
+  })
+}
