@@ -89,8 +89,12 @@ function isLowered(child: number | undefined, parent: number | undefined): boole
 
 /** What both admit; `undefined` where that is nothing. */
 export function meetArgument(a: ArgumentConstraint, b: ArgumentConstraint): ArgumentConstraint | undefined {
-  const values = valuesOf(a) ?? valuesOf(b)
-  if (values !== undefined) return ofValues(values.filter((value) => admits(a, value) && admits(b, value)))
+  const listed = valuesOf(a) === undefined ? b : a
+  const values = valuesOf(listed)
+  if (values !== undefined) {
+    const left = values.filter((value) => admits(a, value) && admits(b, value))
+    return left.length === values.length ? listed : ofValues(left)
+  }
   if (isFree(a)) return b
   if (isFree(b)) return a
   if (kindOf(a) !== kindOf(b)) return undefined
@@ -166,7 +170,7 @@ function parseValues(object: JsonObject, path: string): ArgumentConstraint {
   if (members.length > ENUM_MEMBERS_MAX) throw malformed(`${path}.enum`, `exceeds ${ENUM_MEMBERS_MAX} members`)
   const values = members.map((member: unknown, index) => parseScalar(member, `${path}.enum[${index}]`))
   if (new Set(values).size !== values.length) throw malformed(`${path}.enum`, 'repeats a value')
-  return ofValues(values) ?? {}
+  return { enum: values }
 }
 
 function parseScalar(value: unknown, path: string): Scalar {
