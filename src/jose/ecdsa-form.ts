@@ -13,7 +13,7 @@ const ORDER: Readonly<Record<EcCurve, Buffer>> = {
     'hex',
   ),
   'P-521': Buffer.from(
-    '01fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffa51868783bf2f966b7fcc0148f709a5d03bb5c9b8899c47aebb6fb71e91386409',
+    '01fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffa51868783bf2f966b7fcc0148f709a5d03bb5c9b8899c47aebb6fb71e91386409',
     'hex',
   ),
 }
