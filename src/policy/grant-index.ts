@@ -1,0 +1,85 @@
+/**
+ * Grants by the tool and the principal they name, so that those that cannot match a question cost it nothing. Built tool by
+ * tool, when a tool is first asked for, and kept as long as its registry version.
+ */
+import type { Question } from '../model/decision.ts'
+import type { Grant, GrantConditions, PrincipalSelector, Registry, Resource, Tool } from '../model/registry.ts'
+import { selects } from './selector.ts'
+
+type ByPrincipal = ReadonlyMap<string, readonly Grant[]>
+
+const indexes = new WeakMap<Registry, Map<string, ByPrincipal>>()
+
+/** Grants that name this tool and one of these principals, each once; whether they are in force is not looked at. */
+export function grantsFor(registry: Registry, resource: Resource, tool: Tool, principals: readonly string[]): Grant[] {
+  const byPrincipal = grantsOfTool(registry, resource, tool)
+  const found = new Set<Grant>()
+  for (const principal of principals) {
+    for (const grant of byPrincipal.get(principal) ?? []) found.add(grant)
+  }
+  return [...found]
+}
+
+function grantsOfTool(registry: Registry, resource: Resource, tool: Tool): ByPrincipal {
+  const index = indexes.get(registry) ?? new Map<string, ByPrincipal>()
+  indexes.set(registry, index)
+  // A URL has no spaces: the two parts cannot run into each other.
+  const key = `${resource.url} ${tool.name}`
+  const byPrincipal = index.get(key) ?? byPrincipalOf(registry.grants, resource, tool)
+  index.set(key, byPrincipal)
+  return byPrincipal
+}
+
+function byPrincipalOf(grants: readonly Grant[], resource: Resource, tool: Tool): ByPrincipal {
+  const byPrincipal = new Map<string, Grant[]>()
+  for (const grant of grants) {
+    if (!grant.resources.some((selector) => selects(selector, resource, tool))) continue
+    for (const principal of grant.principals) {
+      const key = principalKey(principal)
+      const present = byPrincipal.get(key)
+      if (present === undefined) byPrincipal.set(key, [grant])
+      else present.push(grant)
+    }
+  }
+  return byPrincipal
+}
+
+/** Keys of different kinds differ before the first colon: a group called `x` is never the role `x`. */
+function principalKey(principal: PrincipalSelector): string {
+  if ('user' in principal) return `user:${principal.user}`
+  if ('group' in principal) return `group:${principal.group}`
+  if ('role' in principal) return `role:${principal.role}`
+  if ('agent' in principal) return `agent:${principal.agent}`
+  return `owner:${principal.owner}`
+}
+
+/** The user as grants may name them; empty for autonomous work. */
+export function userPrincipals({ user }: Question): readonly string[] {
+  if (user === undefined) return []
+  return [
+    `user:${user.issuerSlug}:${user.sub}`,
+    ...user.groups.map((group) => `group:${group}`),
+    ...user.roles.map((role) => `role:${role}`),
+  ]
+}
+
+export function agentPrincipals({ agent }: Question): readonly string[] {
+  return [`agent:${agent.clientId}`, `owner:${agent.owner}`]
+}
+
+const CONDITIONS: readonly string[] = ['notBefore', 'notAfter', 'environment'] satisfies (keyof GrantConditions)[]
+
+/** Whether the conditions hold; `undefined`: cannot be told, which a deny takes as yes and an allow as no. */
+export function isInForce(when: GrantConditions, { now, environment }: Question): boolean | undefined {
+  // A condition this version does not know may be the one that does not hold.
+  if (!Object.keys(when).every((name) => CONDITIONS.includes(name))) return undefined
+  const { notBefore, notAfter, environment: wanted } = when
+  if ((notBefore !== undefined || notAfter !== undefined) && !Number.isFinite(now)) return undefined
+  if (Number.isNaN(notBefore) || Number.isNaN(notAfter)) return undefined
+  if (wanted !== undefined && environment === '') return undefined
+  return (
+    (notBefore === undefined || now >= notBefore) &&
+    (notAfter === undefined || now < notAfter) &&
+    (wanted === undefined || environment === wanted)
+  )
+}

@@ -1,0 +1,164 @@
+/**
+ * The layers of DESIGN §6 that speak about one tool. Each judges alone, so that no order of layers, grants or manifest
+ * entries can change what is granted; only `decide.ts` combines them. `enforcement` speaks about scopes: see its own file.
+ */
+import type { Authority, ToolConstraints } from '../authority/authority.ts'
+import { meetTool } from '../authority/constraints.ts'
+import type { ResourceUrl } from '../kernel/ids.ts'
+import { userPrincipal } from '../kernel/ids.ts'
+import type { Layer, Question } from '../model/decision.ts'
+import type { Grant, Registry, Resource, Tool } from '../model/registry.ts'
+import { agentPrincipals, grantsFor, isInForce, userPrincipals } from './grant-index.ts'
+import { selects } from './selector.ts'
+
+export type ToolVerdict =
+  /** `constraints`: what the layer narrows the tool to. */
+  | { readonly verdict: 'allowed'; readonly constraints?: ToolConstraints }
+  | { readonly verdict: 'not_applicable' }
+  /** `cause`: what would have been needed. */
+  | { readonly verdict: 'implicit_deny' | 'explicit_deny'; readonly cause: string }
+
+/** One tool asked for, as the registry knows it (`undefined`: it does not). */
+export interface AskedTool {
+  readonly url: ResourceUrl
+  readonly name: string
+  readonly resource: Resource | undefined
+  readonly tool: Tool | undefined
+}
+
+export interface Context {
+  readonly registry: Registry
+  readonly question: Question
+  /** Grants looked at, and those in force that named the question's tool and principal: for the record. */
+  readonly evaluated: Set<Grant>
+  readonly matched: Set<Grant>
+}
+
+export type ToolLayer = Exclude<Layer, 'enforcement'>
+type Known = AskedTool & { readonly resource: Resource; readonly tool: Tool }
+type Judge<T extends AskedTool> = (context: Context, asked: T) => ToolVerdict
+
+const ALLOWED: ToolVerdict = { verdict: 'allowed' }
+const NOT_APPLICABLE: ToolVerdict = { verdict: 'not_applicable' }
+
+function denied(cause: string): ToolVerdict {
+  return { verdict: 'implicit_deny', cause }
+}
+
+/** What the layer says of the tool. A fault in a layer denies: an exception must not skip a refusal. */
+export function judge(layer: ToolLayer, context: Context, asked: AskedTool): ToolVerdict {
+  try {
+    return JUDGES[layer](context, asked)
+  } catch {
+    return denied(`the ${layer} layer failed`)
+  }
+}
+
+const JUDGES: Readonly<Record<ToolLayer, Judge<AskedTool>>> = {
+  resource: (_context, { resource }) => {
+    if (resource === undefined) return denied('the resource is not registered')
+    return resource.state === 'active' ? ALLOWED : denied(`the resource is ${resource.state}`)
+  },
+  tool: ({ question }, { url, tool }) => {
+    if (tool === undefined) return denied('the tool is not registered')
+    if (!tool.delegable) return denied('not delegable to agents')
+    const scopes = question.asked.resources.get(url)?.scopes ?? []
+    return scopes.includes(tool.scope) ? ALLOWED : denied(`its scope ${tool.scope} was not asked for`)
+  },
+  agent: known(judgeAgent),
+  user: known(judgeUser),
+  agent_grants: known(judgeAgentGrants),
+  parent: known(({ question }, asked) => within(question.parent, asked, 'the authority above')),
+  intent: known(({ question }, asked) => within(question.ceiling, asked, 'what the session is for')),
+  // The seam for an external PDP: its answer will come with the question, and can only deny.
+  external: () => NOT_APPLICABLE,
+  deny_grants: known(judgeDenyGrants),
+}
+
+/** What the registry does not know is refused by `resource` and `tool`; the other layers have nothing to judge. */
+function known(judgeKnown: Judge<Known>): Judge<AskedTool> {
+  return (context, { url, name, resource, tool }) =>
+    resource === undefined || tool === undefined ? NOT_APPLICABLE : judgeKnown(context, { url, name, resource, tool })
+}
+
+function judgeAgent({ question }: Context, { resource, tool }: Known): ToolVerdict {
+  const { agent, environment } = question
+  if (agent.state !== 'active') return denied(`agent ${agent.clientId} is ${agent.state}`)
+  if (agent.environment !== environment) {
+    return denied(`agent ${agent.clientId} belongs to environment ${agent.environment}, this is ${environment}`)
+  }
+  const entries = agent.manifest.filter(({ selector }) => selects(selector, resource, tool))
+  if (entries.length === 0) return denied(`not in the manifest of agent ${agent.clientId}`)
+  return narrowed(entries, `the manifest of agent ${agent.clientId}`)
+}
+
+function judgeUser(context: Context, { resource, tool }: Known): ToolVerdict {
+  const { user, subject } = context.question
+  if (user === undefined) {
+    // A user's work must never pass for an agent's own because the user was not looked up.
+    if (!subject.startsWith('agent:')) return denied(`${subject} was not looked up`)
+    return resource.mode === 'personal' ? denied('personal mode requires a user') : NOT_APPLICABLE
+  }
+  if (subject !== userPrincipal(user.issuerSlug, user.sub)) return denied(`${subject} is not the user looked up`)
+  if (!user.active) return denied(`${subject} is not active`)
+  const grants = allowsInForce(context, resource, tool, userPrincipals(context.question))
+  if (grants.length === 0) return denied(`no grant allows ${subject}`)
+  return narrowed(grants, `the grants of ${subject}`)
+}
+
+/** Allows on an agent or its owner give nothing (the manifest does that); they only narrow. */
+function judgeAgentGrants(context: Context, { resource, tool }: Known): ToolVerdict {
+  const grants = allowsInForce(context, resource, tool, agentPrincipals(context.question))
+  return grants.length === 0
+    ? NOT_APPLICABLE
+    : narrowed(grants, `the grants of agent ${context.question.agent.clientId}`)
+}
+
+function judgeDenyGrants(context: Context, { resource, tool }: Known): ToolVerdict {
+  const { question } = context
+  // The agent that autonomous work began with stays answerable for it when it is delegated.
+  const principals = [...userPrincipals(question), ...agentPrincipals(question), question.subject]
+  const denies = grantsFor(context.registry, resource, tool, principals).filter(({ effect }) => effect === 'deny')
+  let denial: Grant | undefined
+  for (const grant of denies) {
+    context.evaluated.add(grant)
+    if (isInForce(grant.when, question) === false) continue
+    context.matched.add(grant)
+    // The least id: which deny is named must not depend on the order of the file.
+    if (denial === undefined || grant.id < denial.id) denial = grant
+  }
+  return denial === undefined ? ALLOWED : { verdict: 'explicit_deny', cause: `denied by grant ${denial.id}` }
+}
+
+/** Allow grants of these principals that are certainly in force. */
+export function allowsInForce(
+  context: Context,
+  resource: Resource,
+  tool: Tool,
+  principals: readonly string[],
+): readonly Grant[] {
+  const allows = grantsFor(context.registry, resource, tool, principals).filter(({ effect }) => effect === 'allow')
+  const inForce = allows.filter(({ when }) => isInForce(when, context.question) === true)
+  for (const grant of allows) context.evaluated.add(grant)
+  for (const grant of inForce) context.matched.add(grant)
+  return inForce
+}
+
+/** Everything that matches narrows: two rules on one tool are intersected, never united. */
+function narrowed(rules: readonly { readonly constraints: ToolConstraints }[], whose: string): ToolVerdict {
+  let constraints: ToolConstraints | undefined = new Map()
+  for (const rule of rules) {
+    if (constraints !== undefined) constraints = meetTool(constraints, rule.constraints)
+  }
+  if (constraints === undefined) return denied(`${whose} contradict each other`)
+  return { verdict: 'allowed', constraints }
+}
+
+function within(bound: Authority | undefined, { url, name, tool }: Known, what: string): ToolVerdict {
+  if (bound === undefined) return NOT_APPLICABLE
+  const resource = bound.resources.get(url)
+  const constraints = resource?.tools.get(name)
+  if (resource === undefined || constraints === undefined) return denied(`not in ${what}`)
+  if (!resource.scopes.includes(tool.scope)) return denied(`its scope ${tool.scope} is not in ${what}`)
+  return { verdict: 'allowed', constraints }
+}
