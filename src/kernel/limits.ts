@@ -38,8 +38,14 @@ export const ACCESS_TOKEN_LIFETIME_S_MAX = 900
 export const API_TOKEN_LIFETIME_S = 300
 export const MANAGEMENT_TOKEN_LIFETIME_S = 600
 export const DELEGATION_ACCEPT_WINDOW_S_DEFAULT = 120
+export const DELEGATION_ACCEPT_WINDOW_S_MAX = 600
 export const SESSION_LIFETIME_S_DEFAULT = 3600
 export const SESSION_LIFETIME_S_MAX = 24 * 3600
+/**
+ * A cut-off of an agent, a user or a pair outlives every session and every sign-in it could concern: an IdP session may be
+ * months old when it yields the next ID token.
+ */
+export const CUTOFF_LIFETIME_S = 400 * 24 * 3600
 /** Foreign evidence has no sequence: its `iat` is compared with a cut-off's time plus this (DESIGN §7). */
 export const FOREIGN_EVIDENCE_MARGIN_S = 60
 
@@ -87,5 +93,7 @@ export const JWKS_FRESH_MS = 300_000
 export const JWKS_STALE_MS_MAX = 3_600_000
 /** Least time between two fetches provoked by an unknown `kid`: a flood of random kids costs one fetch. */
 export const JWKS_COOLDOWN_MS = 10_000
+/** Least time between two fetches from an issuer that has no usable keys: its tokens are refused in between. */
+export const JWKS_RETRY_MS = 1_000
 /** Verified external tokens remembered by digest. */
 export const TOKEN_CACHE_ENTRIES_MAX = 10_000

@@ -1,0 +1,114 @@
+/**
+ * The shape of `errand.yaml`. Every key that is not written here is an error, and what is unsafe needs a word of its own:
+ * plain http only on loopback, loopback issuers only in development, passwords only in files.
+ */
+import { BlockList, isIP } from 'node:net'
+import { z } from 'zod'
+import {
+  ACCESS_TOKEN_LIFETIME_S_DEFAULT,
+  ACCESS_TOKEN_LIFETIME_S_MAX,
+  ACTOR_DEPTH_MAX,
+  DELEGATION_ACCEPT_WINDOW_S_DEFAULT,
+  DELEGATION_ACCEPT_WINDOW_S_MAX,
+  SESSION_LIFETIME_S_DEFAULT,
+  SESSION_LIFETIME_S_MAX,
+} from '../kernel/limits.ts'
+import { environmentName } from '../registry/registry-document.ts'
+import { strictObject } from '../registry/strict-document.ts'
+import { urlProblem } from '../registry/url-rules.ts'
+import { DEVELOPMENT_ENVIRONMENT, LOG_LEVELS } from './config.ts'
+
+const path = z.string().min(1)
+
+const issuer = z.string().superRefine((value, context) => {
+  const problem = issuerProblem(value)
+  if (problem !== undefined) context.addIssue({ code: 'custom', message: problem })
+})
+
+const redisUrl = z.string().superRefine((value, context) => {
+  const problem = redisUrlProblem(value) ?? (hasCredentials(value) ? PASSWORD_IN_FILE : undefined)
+  if (problem !== undefined) context.addIssue({ code: 'custom', message: problem })
+})
+
+const PASSWORD_IN_FILE = 'must not carry a user name or password; put the whole URL in a file and name it in url_file'
+
+const store = z.discriminatedUnion('kind', [
+  strictObject({ kind: z.literal('embedded'), directory: path }),
+  strictObject({ kind: z.literal('redis'), url: redisUrl.optional(), url_file: path.optional() }).refine(
+    (value) => (value.url === undefined) !== (value.url_file === undefined),
+    'needs exactly one of url and url_file',
+  ),
+])
+
+const seconds = (most: number, otherwise: number) => z.int().min(1).max(most).default(otherwise)
+
+const tokens = strictObject({
+  access_token_seconds: seconds(ACCESS_TOKEN_LIFETIME_S_MAX, ACCESS_TOKEN_LIFETIME_S_DEFAULT),
+  session_seconds: seconds(SESSION_LIFETIME_S_MAX, SESSION_LIFETIME_S_DEFAULT),
+  delegation_accept_seconds: seconds(DELEGATION_ACCEPT_WINDOW_S_MAX, DELEGATION_ACCEPT_WINDOW_S_DEFAULT),
+  strictly_narrower: z.boolean().default(true),
+  max_chain_depth: z.int().min(1).max(ACTOR_DEPTH_MAX).default(ACTOR_DEPTH_MAX),
+})
+
+const network = z.string().refine(isNetwork, 'must be an address or a network such as 10.0.0.0/8')
+
+export const configDocument = strictObject({
+  issuer,
+  listen: strictObject({ host: z.string().min(1).default('127.0.0.1'), port: z.int().min(0).max(65535) }),
+  environment: environmentName,
+  org: z
+    .string()
+    // It is part of every store key: a colon would let one organisation's keys read as another's.
+    .regex(/^[a-z0-9-]{1,32}$/, 'lower-case letters, digits and "-", at most 32')
+    .default('default'),
+  store,
+  keys: strictObject({ directory: path }),
+  registry: z.union([path, z.array(path).min(1)]).default('./registry.yaml'),
+  tokens: tokens.prefault({}),
+  log: strictObject({ level: z.enum(LOG_LEVELS).default('info') }).prefault({}),
+  trusted_proxies: z.array(network).default([]),
+  outbound: strictObject({ allow_loopback: z.boolean().default(false) }).prefault({}),
+}).superRefine(({ environment, outbound }, context) => {
+  if (outbound.allow_loopback && environment !== DEVELOPMENT_ENVIRONMENT) {
+    const message = `only in the environment named ${DEVELOPMENT_ENVIRONMENT}`
+    context.addIssue({ code: 'custom', path: ['outbound', 'allow_loopback'], message })
+  }
+})
+
+export type ConfigDocument = z.output<typeof configDocument>
+
+/** RFC 8414 §2: no query, no fragment; compared and printed byte for byte, so written in the one form that URLs parse to. */
+function issuerProblem(text: string): string | undefined {
+  const problem = urlProblem(text)
+  if (problem !== undefined) return problem
+  if (text.endsWith('/')) return 'must not end with a slash'
+  if (text.includes('?')) return 'must not have a query (RFC 8414 section 2)'
+  const url = new URL(text)
+  const plain = url.pathname === '/' ? url.origin : `${url.origin}${url.pathname}`
+  return text === plain ? undefined : `must be written in its plain form: ${plain}`
+}
+
+export function redisUrlProblem(text: string): string | undefined {
+  const protocol = URL.canParse(text) ? new URL(text).protocol : undefined
+  return protocol === 'redis:' || protocol === 'rediss:' ? undefined : 'must be a redis:// or rediss:// URL'
+}
+
+function hasCredentials(text: string): boolean {
+  if (!URL.canParse(text)) return false
+  const { username, password, searchParams } = new URL(text)
+  return username !== '' || password !== '' || searchParams.has('password') || searchParams.has('username')
+}
+
+function isNetwork(text: string): boolean {
+  const [address = '', prefix, ...rest] = text.split('/')
+  const family = isIP(address)
+  if (family === 0 || rest.length > 0) return false
+  if (prefix === undefined) return true
+  if (!/^\d{1,3}$/.test(prefix)) return false
+  try {
+    new BlockList().addSubnet(address, Number(prefix), family === 4 ? 'ipv4' : 'ipv6')
+    return true
+  } catch {
+    return false
+  }
+}
