@@ -1,0 +1,62 @@
+/**
+ * An explicit `actor_token` (RFC 8693 §2.1): optional, and only ever the authenticated client saying who it is once more. It
+ * can neither add authority nor let one client act in another's name.
+ *
+ * Validates: type URI; a JWT of its own (not the client assertion again); signed by the client's registered key; `iss` = `sub`
+ * = the client; `aud` is the issuer alone; short life, `jti`; no `act`.
+ * Does not validate: that it is presented once (claim `singleUse`).
+ */
+import { peekIssuer } from '../jose/decode-jws.ts'
+import { verifyJwt } from '../jose/verify-jwt.ts'
+import { Rejection } from '../kernel/rejection.ts'
+import type { Secret } from '../kernel/secret.ts'
+import type { SingleUse, VerifiedClient } from '../model/evidence.ts'
+import { TOKEN_TYPE } from '../protocol/oauth.ts'
+import { claim } from './claim.ts'
+import { assertionUse, clientTokenRules } from './client-authentication.ts'
+import { inSlot } from './jwt-refusals.ts'
+
+export interface ActorTokenDependencies {
+  /** Our own issuer identifier. */
+  readonly issuer: string
+  /** Epoch seconds. */
+  readonly now: number
+}
+
+/** @throws Rejection `actor_token_unacceptable` | `actor_mismatch` */
+export async function verifyActorToken(
+  token: Secret,
+  type: string,
+  caller: VerifiedClient,
+  deps: ActorTokenDependencies,
+): Promise<SingleUse> {
+  if (type !== TOKEN_TYPE.jwt) throw unacceptable(`actor_token_type must be ${TOKEN_TYPE.jwt}`)
+  if (token.fingerprint() === caller.digest) throw usedTwice()
+  return await inSlot('actor_token', async () => {
+    const { client } = caller
+    // Whatever else it proves, it would be about someone else.
+    if (peekIssuer(token) !== client.clientId) throw mismatch()
+    const jwt = await verifyJwt(token, {
+      ...clientTokenRules(client.keys, client.clientId, deps),
+      typ: [undefined, 'jwt'],
+    })
+    if (jwt.subject !== client.clientId) throw mismatch()
+    if (claim(jwt.claims, 'act') !== undefined) throw unacceptable('an actor_token must not carry act')
+    const singleUse = assertionUse(client, jwt)
+    // The same claims under another signature (ECDSA signs differently each time) are still the same assertion.
+    if (singleUse.key === caller.singleUse.key) throw usedTwice()
+    return singleUse
+  })
+}
+
+function unacceptable(description: string): Rejection {
+  return new Rejection('actor_token_unacceptable', description)
+}
+
+function usedTwice(): Rejection {
+  return unacceptable('the actor_token must not be the client assertion: one JWT fills one slot')
+}
+
+function mismatch(): Rejection {
+  return new Rejection('actor_mismatch', 'the actor_token must be about the authenticated client')
+}

@@ -1,0 +1,74 @@
+/**
+ * Who calls the broker's own bearer-protected endpoints: a client with an API token, a user with their IdP's token meant for
+ * the broker, or an operator with a management token. Each endpoint says which it serves; nothing is guessed from the path.
+ *
+ * Validates: the credential, and that client and user are active now.
+ * Does not validate: cut-offs and blocks (see `OwnToken` in the result: the caller of this checks them).
+ */
+import { peekIssuer } from '../jose/decode-jws.ts'
+import { JwtError } from '../jose/jwt-error.ts'
+import { operatorPrincipal } from '../kernel/ids.ts'
+import { Rejection } from '../kernel/rejection.ts'
+import type { Secret } from '../kernel/secret.ts'
+import type { KeyRing } from '../keys/key-ring.ts'
+import type { Caller } from '../model/caller.ts'
+import type { Registry } from '../model/registry.ts'
+import { apiAudience } from '../model/settings.ts'
+import type { IssuerKeys } from '../net/issuer-keys.ts'
+import { parseScope } from '../protocol/scope.ts'
+import { type VerifiedAccess, verifyAccessToken, verifyManagementToken } from './own-token.ts'
+import { verifyUserBearer } from './user-bearer.ts'
+
+export interface CallerSources {
+  readonly registry: Registry
+  readonly ring: KeyRing
+  readonly keys: IssuerKeys
+  readonly issuer: string
+  readonly now: number
+}
+
+export interface IdentifiedCaller {
+  readonly caller: Caller
+  /** The API token, where it is one of ours: cut-offs concern it. */
+  readonly token: VerifiedAccess | undefined
+}
+
+/** @throws Rejection `bearer_missing`, `bearer_invalid` */
+export async function identifyCaller(bearer: Secret | undefined, sources: CallerSources): Promise<IdentifiedCaller> {
+  if (bearer === undefined) {
+    throw new Rejection(
+      'bearer_missing',
+      'send Authorization: Bearer with an API token, or a user token meant for this broker',
+    )
+  }
+  if (!isOurs(bearer, sources.issuer)) {
+    const user = await verifyUserBearer(bearer, sources)
+    return { caller: { kind: 'user', principal: user.principal }, token: undefined }
+  }
+  const token = await verifyAccessToken(bearer, sources)
+  const client = sources.registry.client(token.clientId)
+  if (token.audience !== apiAudience(sources.issuer) || client === undefined || client.state !== 'active') {
+    throw new Rejection('bearer_invalid', 'this is not an API token of an active client')
+  }
+  const scopes = parseScope(token.scope)
+  return { caller: { kind: 'client', principal: token.subject, client, scopes }, token }
+}
+
+/** @throws Rejection `bearer_missing`, `bearer_invalid` */
+export async function identifyOperator(bearer: Secret | undefined, sources: CallerSources): Promise<Caller> {
+  if (bearer === undefined) {
+    throw new Rejection('bearer_missing', 'send Authorization: Bearer with a management token (errand admin token)')
+  }
+  const { name } = await verifyManagementToken(bearer, sources)
+  return { kind: 'operator', principal: operatorPrincipal(name) }
+}
+
+/** Decoded, not believed: only chooses whose rules the token must pass. */
+function isOurs(token: Secret, issuer: string): boolean {
+  try {
+    return peekIssuer(token) === issuer
+  } catch (error) {
+    if (error instanceof JwtError) throw new Rejection('bearer_invalid', 'the bearer token is not a JWT')
+    throw error
+  }
+}

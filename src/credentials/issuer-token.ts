@@ -1,0 +1,81 @@
+/**
+ * A token of a configured identity provider, verified as bytes and times; whom it was meant for is decided by the caller.
+ *
+ * Validates: the issuer is configured (an unknown one costs no network access, SSRF); the algorithm is one of that issuer's;
+ * signature by that issuer's own keys; `typ`; `exp`, `nbf`, `iat`; `iss sub aud exp iat` are there.
+ * Does not validate: `aud` beyond its form, `azp`, `act`, `may_act`, `cnf`, scope, nor whether the user is known.
+ */
+import { type DecodedJwt, decodeJwt } from '../jose/decode-jws.ts'
+import { JwtError } from '../jose/jwt-error.ts'
+import { type VerifiedJwt, verifyJwt } from '../jose/verify-jwt.ts'
+import { CLOCK_SKEW_S } from '../kernel/limits.ts'
+import { Rejection } from '../kernel/rejection.ts'
+import type { Secret } from '../kernel/secret.ts'
+import type { Issuer, Registry } from '../model/registry.ts'
+import type { IssuerKeys } from '../net/issuer-keys.ts'
+import { type Claims, claim } from './claim.ts'
+
+export interface IssuerTokenDependencies {
+  readonly registry: Registry
+  readonly keys: Pick<IssuerKeys, 'keysFor'>
+  /** Epoch seconds. */
+  readonly now: number
+}
+
+const REQUIRED = ['iss', 'sub', 'aud', 'exp', 'iat']
+
+/** The configured issuer that the token names. Nothing is verified yet. @throws JwtError; Rejection `subject_issuer_unknown` */
+export function findIssuer(token: Secret, registry: Registry): { readonly issuer: Issuer; readonly jwt: DecodedJwt } {
+  const jwt = decodeJwt(token)
+  const named = claim(jwt.claims, 'iss')
+  const issuer = typeof named === 'string' ? registry.issuer(named) : undefined
+  if (issuer === undefined) throw new Rejection('subject_issuer_unknown', 'the issuer of the token is not configured')
+  return { issuer, jwt }
+}
+
+/** @throws JwtError; Rejection `subject_issuer_unavailable` */
+export async function verifyIssuerToken(
+  token: Secret,
+  { issuer, jwt }: { readonly issuer: Issuer; readonly jwt: DecodedJwt },
+  typ: readonly (string | undefined)[],
+  deps: IssuerTokenDependencies,
+): Promise<VerifiedJwt> {
+  // Before any key is fetched for it.
+  if (!issuer.algorithms.includes(jwt.header.alg)) throw new JwtError('algorithm', 'the alg is not allowed here')
+  return await verifyJwt(token, {
+    keys: await deps.keys.keysFor(issuer, jwt.header),
+    algorithms: issuer.algorithms,
+    typ,
+    issuer: issuer.issuer,
+    audience: { decidedByCaller: true },
+    requiredClaims: REQUIRED,
+    now: deps.now,
+    skewSeconds: CLOCK_SKEW_S,
+    lifetimeSecondsMax: undefined,
+  })
+}
+
+/**
+ * Sender-constrained tokens (RFC 7800 `cnf`) prove nothing without their proof of possession, and no endpoint here asks for
+ * one: accepting them as bearer tokens would undo the protection they were bound for.
+ */
+export function refuseConfirmation(claims: Claims): void {
+  if (claim(claims, 'cnf') !== undefined) {
+    throw new JwtError('claims', 'a sender-constrained token (cnf) was presented without proof of possession')
+  }
+}
+
+/**
+ * Access, refresh and logout tokens that only say what they are inside (Keycloak's `typ`, Cognito's `token_use`, the scope of
+ * Auth0's and Entra's untyped access tokens, `events` of OpenID back-channel logout) must not pass for ID tokens.
+ */
+export function refuseOtherKinds(claims: Claims): void {
+  const saysOtherwise = isOther(claim(claims, 'typ'), 'ID') || isOther(claim(claims, 'token_use'), 'id')
+  if (saysOtherwise || ['scope', 'scp', 'events'].some((name) => Object.hasOwn(claims, name))) {
+    throw new JwtError('typ', 'the token is not an ID token')
+  }
+}
+
+function isOther(value: unknown, expected: string): boolean {
+  return value !== undefined && value !== expected
+}

@@ -1,0 +1,73 @@
+/**
+ * A user at the broker's own sessions API, with a token that their identity provider issued for the broker.
+ *
+ * Validates: what `issuer-token.ts` does; `aud` is the issuer's configured user audience and nothing else; the token is in
+ * the user's own hands: not issued to a registered agent, carrying no `act`, not sender-constrained; the user is active.
+ * Does not validate: scope (none is needed to see and end what runs on one's own behalf), nor cut-offs and blocks.
+ */
+import { JwtError } from '../jose/jwt-error.ts'
+import type { PrincipalId } from '../kernel/ids.ts'
+import { Rejection } from '../kernel/rejection.ts'
+import type { Secret } from '../kernel/secret.ts'
+import type { Verified } from '../model/evidence.ts'
+import type { Issuer, Registry, User } from '../model/registry.ts'
+import { JWT_TYP } from '../protocol/oauth.ts'
+import { type Claims, claim, integerClaim } from './claim.ts'
+import { findIssuer, type IssuerTokenDependencies, refuseConfirmation, verifyIssuerToken } from './issuer-token.ts'
+import { inSlot } from './jwt-refusals.ts'
+import { activeUser, authentication } from './user-claims.ts'
+import { verified } from './verified.ts'
+
+export type UserBearer = Verified<{
+  readonly principal: PrincipalId
+  readonly user: User
+  readonly issuer: Issuer
+  readonly authTime: number | undefined
+  readonly issuedAt: number
+  readonly expiresAt: number
+  readonly digest: string
+}>
+
+/** @throws Rejection `bearer_invalid`; `subject_issuer_unavailable` when its keys cannot be read at present */
+export async function verifyUserBearer(token: Secret, deps: IssuerTokenDependencies): Promise<UserBearer> {
+  try {
+    return await inSlot('bearer', () => verifyBearer(token, deps))
+  } catch (error) {
+    // Coarse: the holder of a token that is not the user's must not learn which users and issuers are known.
+    if (!(error instanceof Rejection) || error.reason === 'subject_issuer_unavailable') throw error
+    throw error.reason === 'bearer_invalid' ? error : new Rejection('bearer_invalid', error.message, { cause: error })
+  }
+}
+
+async function verifyBearer(token: Secret, deps: IssuerTokenDependencies): Promise<UserBearer> {
+  const found = findIssuer(token, deps.registry)
+  const { issuer } = found
+  const audience = issuer.userAudience
+  if (audience === undefined) throw new JwtError('audience', 'tokens of this issuer are not accepted here')
+  const typ = issuer.acceptsIdTokens ? [undefined, 'jwt', JWT_TYP.accessToken] : [JWT_TYP.accessToken]
+  const jwt = await verifyIssuerToken(token, found, typ, deps)
+  if (jwt.audience.length !== 1 || jwt.audience[0] !== audience) {
+    throw new JwtError('audience', 'aud must be the audience configured for users and no other')
+  }
+  refuseConfirmation(jwt.claims)
+  refuseOtherHands(jwt.claims, issuer, deps.registry)
+  return verified({
+    ...activeUser(jwt, issuer, deps.registry),
+    issuer,
+    authTime: authentication(jwt.claims, deps.now).authTime,
+    issuedAt: integerClaim(jwt.claims, 'iat'),
+    expiresAt: jwt.expiresAt,
+    digest: jwt.digest,
+  })
+}
+
+/** An agent that holds a user's token works for the user at its own sessions; it must not pass as the user over all of them. */
+function refuseOtherHands(claims: Claims, issuer: Issuer, registry: Registry): void {
+  if (claim(claims, 'act') !== undefined) throw new JwtError('claims', 'a delegated token (act) is not the user')
+  const holders = [claim(claims, 'azp'), claim(claims, 'client_id')]
+  const isAgents = registry.agents.some((agent) => {
+    const upstream = agent.upstreamClientIds.get(issuer.slug)
+    return upstream !== undefined && holders.includes(upstream)
+  })
+  if (isAgents) throw new JwtError('claims', 'the token was issued to an agent, not to the user')
+}

@@ -1,0 +1,40 @@
+/** What a verified token of an identity provider says about its user and how they signed in. */
+import { JwtError } from '../jose/jwt-error.ts'
+import type { VerifiedJwt } from '../jose/verify-jwt.ts'
+import { type PrincipalId, userPrincipal } from '../kernel/ids.ts'
+import { CLOCK_SKEW_S } from '../kernel/limits.ts'
+import { Rejection } from '../kernel/rejection.ts'
+import type { Issuer, Registry, User } from '../model/registry.ts'
+import { type Claims, claim, integerClaim, nameClaim, nameListClaim, optionalNameClaim } from './claim.ts'
+
+/** Authentication methods one token may name. */
+const AMR_MEMBERS_MAX = 16
+
+/** @throws Rejection `user_not_listed` | `user_inactive` */
+export function activeUser(
+  jwt: VerifiedJwt,
+  issuer: Issuer,
+  registry: Registry,
+): { readonly user: User; readonly principal: PrincipalId } {
+  const sub = nameClaim(jwt.claims, 'sub')
+  const user = registry.user(issuer, sub)
+  if (user === undefined) throw new Rejection('user_not_listed', `the user is not listed for issuer "${issuer.slug}"`)
+  if (!user.active) throw new Rejection('user_inactive', 'the user is not active')
+  // From the token's issuer and subject, never from the directory's spelling: one sub at two issuers is two principals.
+  return { user, principal: userPrincipal(issuer.slug, sub) }
+}
+
+interface Authentication {
+  readonly authTime: number | undefined
+  readonly acr: string | undefined
+  readonly amr: readonly string[] | undefined
+}
+
+/** OpenID Connect Core §2. `auth_time` lifts blocks, so one from the future is refused like any other false time. */
+export function authentication(claims: Claims, now: number): Authentication {
+  const authTime = claim(claims, 'auth_time') === undefined ? undefined : integerClaim(claims, 'auth_time')
+  if (authTime !== undefined && authTime > now + CLOCK_SKEW_S)
+    throw new JwtError('claims', 'auth_time is in the future')
+  const amr = claim(claims, 'amr') === undefined ? undefined : nameListClaim(claims, 'amr', 0, AMR_MEMBERS_MAX)
+  return { authTime, acr: optionalNameClaim(claims, 'acr'), amr }
+}

@@ -1,0 +1,101 @@
+/**
+ * A user's ID or access token as evidence that the user is behind an agent's request (DESIGN §3, evidence rules).
+ *
+ * Validates: what `issuer-token.ts` does; that the token is of the kind it is offered as; that it was meant for this agent
+ * (`meant-for.ts`); no `cnf` without proof; `act` only from issuers trusted with it; what its scope means; form of
+ * `auth_time`, `acr`, `amr`; that the user is known and active.
+ * Does not validate: revocation and blocks (compare `issuedAt`, `authTime` and `digest` with the cut-offs), nor what the
+ * user may do. A missing scope never means all of it.
+ */
+import { type Actor, parseActorChain } from '../authority/actor-chain.ts'
+import { JwtError } from '../jose/jwt-error.ts'
+import { Rejection } from '../kernel/rejection.ts'
+import type { Secret } from '../kernel/secret.ts'
+import type { ScopeCeiling, UserEvidence } from '../model/evidence.ts'
+import type { Agent, Issuer } from '../model/registry.ts'
+import { JWT_TYP } from '../protocol/oauth.ts'
+import { parseScope } from '../protocol/scope.ts'
+import { type Claims, claim, integerClaim } from './claim.ts'
+import {
+  findIssuer,
+  type IssuerTokenDependencies,
+  refuseConfirmation,
+  refuseOtherKinds,
+  verifyIssuerToken,
+} from './issuer-token.ts'
+import { inSlot } from './jwt-refusals.ts'
+import { checkMeantFor } from './meant-for.ts'
+import { activeUser, authentication } from './user-claims.ts'
+import { verified } from './verified.ts'
+
+export type UserTokenKind = 'id_token' | 'access_token'
+
+export interface UserEvidenceDependencies extends IssuerTokenDependencies {
+  /** Our own issuer identifier. */
+  readonly issuer: string
+}
+
+/** `typ` decides: RFC 9068 §2.1 for access tokens; ID tokens have none, or JWT. */
+const TYP: Readonly<Record<UserTokenKind, readonly (string | undefined)[]>> = {
+  id_token: [undefined, 'jwt'],
+  access_token: [JWT_TYP.accessToken],
+}
+
+/** @throws Rejection `subject_*`, `token_malformed`, `may_act_mismatch`, `foreign_actor_not_accepted`, `user_*` */
+export async function verifyUserEvidence(
+  token: Secret,
+  kind: UserTokenKind,
+  agent: Agent,
+  deps: UserEvidenceDependencies,
+): Promise<UserEvidence> {
+  return await inSlot('subject_token', async () => {
+    const found = findIssuer(token, deps.registry)
+    checkAccepts(found.issuer, kind)
+    const jwt = await verifyIssuerToken(token, found, TYP[kind], deps)
+    if (kind === 'id_token') refuseOtherKinds(jwt.claims)
+    refuseConfirmation(jwt.claims)
+    checkMeantFor(jwt, { agent, issuer: found.issuer, broker: deps.issuer })
+    return verified({
+      kind: 'user',
+      issuer: found.issuer,
+      ...activeUser(jwt, found.issuer, deps.registry),
+      ceiling: scopeCeiling(jwt.claims, found.issuer, kind),
+      ...authentication(jwt.claims, deps.now),
+      foreignActor: foreignActor(jwt.claims, found.issuer),
+      issuedAt: integerClaim(jwt.claims, 'iat'),
+      expiresAt: jwt.expiresAt,
+      digest: jwt.digest,
+    })
+  })
+}
+
+function checkAccepts(issuer: Issuer, kind: UserTokenKind): void {
+  if (kind === 'id_token' && !issuer.acceptsIdTokens) {
+    throw new Rejection('subject_token_type_unsupported', `ID tokens of issuer "${issuer.slug}" are not accepted`)
+  }
+  if (kind === 'access_token' && issuer.accessTokenScope === undefined) {
+    throw new Rejection('subject_scope_undeclared', `what a scope of issuer "${issuer.slug}" means is not configured`)
+  }
+}
+
+/** An unknown scope is no scope, and no scope is refused, not "everything" (Transaction Tokens, "Unknown subject_token scope"). */
+function scopeCeiling(claims: Claims, issuer: Issuer, kind: UserTokenKind): ScopeCeiling {
+  if (kind === 'id_token' || issuer.accessTokenScope === 'identity_only') return { kind: 'identity_only' }
+  const scope = claim(claims, 'scope')
+  if (typeof scope !== 'string' || scope === '') throw new JwtError('claims', 'the token carries no scope')
+  try {
+    return { kind: 'scopes', scopes: parseScope(scope) }
+  } catch {
+    throw new JwtError('claims', 'the scope of the token is malformed')
+  }
+}
+
+/** Who is said to act already is part of the story: accepted from issuers trusted with it, else refused, never dropped. */
+function foreignActor(claims: Claims, issuer: Issuer): Actor | undefined {
+  const act = claim(claims, 'act')
+  if (act === undefined) return undefined
+  if (!issuer.acceptsForeignActors) {
+    throw new Rejection('foreign_actor_not_accepted', `tokens of issuer "${issuer.slug}" must not carry act`)
+  }
+  return parseActorChain(act)
+}

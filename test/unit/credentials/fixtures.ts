@@ -1,0 +1,98 @@
+/** One agent, one service, one registry: what the tests of this folder vary. */
+import { expect } from 'vitest'
+import type { ClientId } from '../../../src/kernel/ids.ts'
+import { Rejection } from '../../../src/kernel/rejection.ts'
+import { type KeyClass, KeyRing, type RingKey } from '../../../src/keys/key-ring.ts'
+import type { Agent, Client, ClientKey, Issuer, Registry, Service, User } from '../../../src/model/registry.ts'
+import { publicJwk, type TestAlg, type TestKey, testKey } from '../../support/keys.ts'
+
+export const NOW = 1_800_000_000
+export const BROKER = 'https://broker.example'
+
+export function clientKey(kid: string, version = '1', alg: TestAlg = 'ES256'): ClientKey {
+  return { kid, alg, key: testKey(kid, alg).publicKey, version }
+}
+
+export function agent(clientId: string, over: Partial<Agent> = {}): Agent {
+  return {
+    kind: 'agent',
+    clientId: clientId as ClientId,
+    state: 'active',
+    keys: [clientKey(`${clientId}-key`)],
+    grantTypes: [],
+    apiScopes: [],
+    owner: 'team-data',
+    environment: 'test',
+    manifest: [],
+    delegates: [],
+    upstreamClientIds: new Map([['idp', `idp-${clientId}`]]),
+    standingIntent: undefined,
+    ...over,
+  }
+}
+
+export function service(clientId: string): Service {
+  return {
+    kind: 'service',
+    clientId: clientId as ClientId,
+    state: 'active',
+    keys: [clientKey(`${clientId}-key`)],
+    grantTypes: [],
+    apiScopes: [],
+  }
+}
+
+export interface RegistryContents {
+  readonly clients?: readonly Client[]
+  readonly issuers?: readonly Issuer[]
+  readonly users?: readonly User[]
+}
+
+export function registry({ clients = [], issuers = [], users = [] }: RegistryContents): Registry {
+  return {
+    version: 'test',
+    grants: [],
+    agents: clients.filter((client) => client.kind === 'agent'),
+    resources: [],
+    issuers,
+    client: (clientId) => clients.find((client) => client.clientId === clientId),
+    issuer: (issuer) => issuers.find((entry) => entry.issuer === issuer),
+    issuerBySlug: (slug) => issuers.find((entry) => entry.slug === slug),
+    resource: () => undefined,
+    resourceByName: () => undefined,
+    user: (issuer, sub) => users.find((user) => user.issuerSlug === issuer.slug && user.sub === sub),
+  }
+}
+
+export function user(sub: string, over: Partial<User> = {}): User {
+  return { issuerSlug: 'idp', sub, active: true, groups: [], roles: [], ...over }
+}
+
+export function ring(keys: readonly (readonly [KeyClass, TestKey])[]): KeyRing {
+  return new KeyRing(keys.map(([cls, key]) => ringKey(cls, key)))
+}
+
+function ringKey(cls: KeyClass, key: TestKey): RingKey {
+  return {
+    class: cls,
+    alg: key.alg,
+    kid: key.kid,
+    activateAt: NOW - 1_000,
+    createdAt: NOW - 1_000,
+    development: true,
+    signing: { kid: key.kid, alg: key.alg, key: key.privateKey },
+    verification: { kid: key.kid, alg: key.alg, key: key.publicKey },
+    publicJwk: publicJwk(key),
+  }
+}
+
+/** The reason of the Rejection that `attempt` must end with; checks that no token text is in it. */
+export async function refusal(attempt: Promise<unknown>): Promise<string> {
+  const error = await attempt.then(
+    (value) => new Error(`was accepted: ${JSON.stringify(value)}`),
+    (thrown: unknown) => thrown,
+  )
+  if (!(error instanceof Rejection)) throw error
+  expect(error.message).not.toContain('eyJ')
+  return error.reason
+}
