@@ -82,6 +82,12 @@ export function drawToken(text: string, now: number, verified = false, styles: S
   return drawReport(inspectToken(text, now, verified), styles)
 }
 
+/** Claims and chain, for drawings made elsewhere. */
+export function decodeForDrawing(text: string): { readonly claims: JsonObject; readonly chain: readonly string[] } {
+  const { claims } = decode(text)
+  return { claims, chain: chainOf(claims) }
+}
+
 function decode(text: string) {
   try {
     return decodeJwt(new Secret(text.trim()))
