@@ -1,0 +1,24 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { systemClock } from '../../src/kernel/clock.ts'
+import { openStore } from '../../src/store/open-store.ts'
+import { describeControl } from './control-contract.ts'
+import { describeStore, type OpenedStore } from './store-contract.ts'
+import { describeModel } from './store-model.ts'
+
+async function openFresh(): Promise<OpenedStore> {
+  const directory = mkdtempSync(join(tmpdir(), 'errand-store-'))
+  const store = await openStore({ kind: 'embedded', directory, org: 'acme', clock: systemClock })
+  return {
+    store,
+    async close() {
+      await store.close()
+      rmSync(directory, { recursive: true, force: true })
+    },
+  }
+}
+
+describeStore('embedded', openFresh)
+describeControl('embedded', openFresh)
+describeModel('embedded', openFresh)

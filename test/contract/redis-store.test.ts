@@ -1,0 +1,23 @@
+import { randomUUID } from 'node:crypto'
+import { afterAll, beforeAll } from 'vitest'
+import { openStore } from '../../src/store/open-store.ts'
+import { type RunningRedis, startRedis } from '../support/redis.ts'
+import { describeControl } from './control-contract.ts'
+import { describeStore, type OpenedStore } from './store-contract.ts'
+import { describeModel } from './store-model.ts'
+
+let redis: RunningRedis
+beforeAll(async () => {
+  redis = await startRedis()
+})
+afterAll(() => redis?.stop())
+
+/** Another organisation on the same server is another store. */
+async function openFresh(): Promise<OpenedStore> {
+  const store = await openStore({ kind: 'redis', url: redis.url, org: `o-${randomUUID()}` })
+  return { store, close: () => store.close() }
+}
+
+describeStore('redis', openFresh)
+describeControl('redis', openFresh)
+describeModel('redis', openFresh)
