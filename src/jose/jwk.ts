@@ -52,14 +52,15 @@ export function importPublicJwk(jwk: unknown, alg?: string): PublicKey {
 }
 
 /** RFC 7638 §3: SHA-256 over the required members, in lexicographic order. @throws JwtError `key` */
-export function thumbprint(jwk: Readonly<Record<string, unknown>>): string {
+export function thumbprint(jwk: unknown): string {
   const members = publicMembers(jwk)
   const ordered = Object.fromEntries(Object.entries(members).sort(([a], [b]) => (a < b ? -1 : 1)))
   return createHash('sha256').update(JSON.stringify(ordered)).digest('base64url')
 }
 
-/** The members RFC 7638 §3.2 requires, and no other: nothing else of a JWK reaches the crypto library. */
-export function publicMembers(jwk: Readonly<Record<string, unknown>>): Record<string, string> & { kty: string } {
+/** The members RFC 7638 §3.2 requires, and no other: nothing else of a JWK reaches the crypto library. @throws JwtError `key` */
+export function publicMembers(jwk: unknown): Record<string, string> & { kty: string } {
+  if (!isJsonObject(jwk)) throw new JwtError('key', 'a JWK must be a JSON object')
   const kty = text(jwk, 'kty')
   if (kty === 'EC') return { kty, crv: text(jwk, 'crv'), x: text(jwk, 'x'), y: text(jwk, 'y') }
   if (kty === 'RSA') return { kty, n: text(jwk, 'n'), e: text(jwk, 'e') }
