@@ -31,7 +31,6 @@ export async function verifyActorToken(
   deps: ActorTokenDependencies,
 ): Promise<SingleUse> {
   if (type !== TOKEN_TYPE.jwt) throw unacceptable(`actor_token_type must be ${TOKEN_TYPE.jwt}`)
-  if (token.fingerprint() === caller.digest) throw usedTwice()
   return await inSlot('actor_token', async () => {
     const { client } = caller
     // Whatever else it proves, it would be about someone else.
@@ -43,18 +42,16 @@ export async function verifyActorToken(
     if (jwt.subject !== client.clientId) throw mismatch()
     if (claim(jwt.claims, 'act') !== undefined) throw unacceptable('an actor_token must not carry act')
     const singleUse = assertionUse(client, jwt)
-    // The same claims under another signature (ECDSA signs differently each time) are still the same assertion.
-    if (singleUse.key === caller.singleUse.key) throw usedTwice()
+    // By id, not by bytes: the same claims under another signature (ECDSA signs differently each time) are the same JWT.
+    if (singleUse.key === caller.singleUse.key) {
+      throw unacceptable('the actor_token must not be the client assertion: one JWT fills one slot')
+    }
     return singleUse
   })
 }
 
 function unacceptable(description: string): Rejection {
   return new Rejection('actor_token_unacceptable', description)
-}
-
-function usedTwice(): Rejection {
-  return unacceptable('the actor_token must not be the client assertion: one JWT fills one slot')
 }
 
 function mismatch(): Rejection {

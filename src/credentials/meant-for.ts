@@ -61,8 +61,7 @@ function checkOtherAudiences(audience: readonly string[], ours: string, issuer: 
 /** `azp` (OpenID Connect) and `client_id` (RFC 9068 §2.2): at least one is there, and none contradicts. */
 function checkIssuedTo(claims: Claims, upstream: string | undefined): void {
   const named = [claim(claims, 'azp'), claim(claims, 'client_id')].filter((value) => value !== undefined)
-  if (upstream === undefined || named.length === 0 || !named.every((value) => value === upstream))
-    throw issuedToAnother()
+  if (named.length === 0 || !named.every((value) => value === upstream)) throw issuedToAnother()
 }
 
 function issuedToAnother(): Rejection {

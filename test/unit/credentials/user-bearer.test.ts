@@ -73,9 +73,11 @@ describe("a user at the broker's own API", () => {
   )
 
   it('is refused where the issuer has no audience for users, even for a token without one', async () => {
+    const before = idp.countRequests()
     expect(await refusal(verify(signed(), { userAudience: undefined }))).toBe('bearer_invalid')
     expect(await refusal(verify(signed({ aud: undefined }), { userAudience: undefined }))).toBe('bearer_invalid')
     expect(await refusal(verify(signed({ aud: 'undefined' }), { userAudience: undefined }))).toBe('bearer_invalid')
+    expect(idp.countRequests()).toBe(before)
   })
 
   it('may not use an ID token where the issuer entry does not accept them', async () => {
