@@ -24,7 +24,7 @@ const ORIGIN_TYPES = ['user_request', 'agent_plan', 'schedule', 'upstream_agent'
 
 export interface ParsedIntentObject {
   readonly purpose: string
-  readonly origin: { readonly type: (typeof ORIGIN_TYPES)[number]; readonly ref?: string }
+  readonly origin: { readonly type: (typeof ORIGIN_TYPES)[number]; readonly ref?: string } | undefined
   /** Seconds. */
   readonly expiresIn: number | undefined
   readonly maxDepth: number | undefined
@@ -67,20 +67,23 @@ export function parseDetails(value: unknown): ParsedDetails {
 /** Who asserted the origin is the broker's to write: `asserted_by` in a request is an unknown member. */
 export function parseIntentObject(value: unknown, path: string): ParsedIntentObject {
   const object = parseClosedObject(value, path, ['type', 'purpose', 'origin', 'expires_in', 'max_depth'])
-  const origin = parseClosedObject(own(object, 'origin'), `${path}.origin`, ['type', 'ref'])
-  const type = ORIGIN_TYPES.find((name) => name === own(origin, 'type'))
-  if (type === undefined) throw malformed(`${path}.origin.type`, `must be one of ${ORIGIN_TYPES.join(', ')}`)
   const has = (member: string) => Object.hasOwn(object, member)
   return {
     purpose: parseProse(own(object, 'purpose'), `${path}.purpose`, PURPOSE_CHARS_MAX),
-    origin: Object.hasOwn(origin, 'ref')
-      ? { type, ref: parseProse(own(origin, 'ref'), `${path}.origin.ref`, ORIGIN_REF_CHARS_MAX) }
-      : { type },
+    origin: has('origin') ? parseOrigin(own(object, 'origin'), `${path}.origin`) : undefined,
     expiresIn: has('expires_in') ? parseInteger(own(object, 'expires_in'), `${path}.expires_in`, 1) : undefined,
     maxDepth: has('max_depth')
       ? parseInteger(own(object, 'max_depth'), `${path}.max_depth`, 0, ACTOR_DEPTH_MAX)
       : undefined,
   }
+}
+
+function parseOrigin(value: unknown, path: string): ParsedIntentObject['origin'] {
+  const origin = parseClosedObject(value, path, ['type', 'ref'])
+  const type = ORIGIN_TYPES.find((name) => name === own(origin, 'type'))
+  if (type === undefined) throw malformed(`${path}.type`, `must be one of ${ORIGIN_TYPES.join(', ')}`)
+  if (!Object.hasOwn(origin, 'ref')) return { type }
+  return { type, ref: parseProse(own(origin, 'ref'), `${path}.ref`, ORIGIN_REF_CHARS_MAX) }
 }
 
 function parseToolsObject(value: unknown, path: string, seen: Set<string>): ReadonlyMap<string, ToolsWithLimits> {

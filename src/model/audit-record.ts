@@ -1,5 +1,5 @@
 /** One record per authenticated request (DESIGN §8). Keys are stable: people search for them. */
-import type { LayerVerdict } from './decision.ts'
+import type { Layer, Verdict } from './decision.ts'
 
 export type AuditEvent =
   | 'session.open'
@@ -16,6 +16,7 @@ export type AuditEvent =
   | 'control.write'
   | 'admin.read'
   | 'request.refused'
+  | 'strangers.refused'
 
 export interface AuditRecord {
   /** The decision id. */
@@ -28,7 +29,7 @@ export interface AuditRecord {
   readonly reason?: string
   /** Who asked: `agent:…`, `service:…`, `user:…`, `operator:…`; never a claim that was not verified. */
   readonly by: string
-  readonly by_class: 'agent' | 'service' | 'user' | 'operator'
+  readonly by_class: 'agent' | 'service' | 'user' | 'operator' | 'stranger'
   readonly agent?: { readonly id: string; readonly version?: string; readonly instance?: string }
   readonly on_behalf_of?: string
   readonly session?: string
@@ -44,10 +45,14 @@ export interface AuditRecord {
   /** Fingerprint (SHA-256) of the subject token. */
   readonly subject_token?: string
   readonly policy?: string
-  readonly layers?: readonly LayerVerdict[]
+  readonly layers?: Readonly<Partial<Record<Layer, Verdict>>>
   readonly grants?: readonly string[]
   readonly missing?: readonly string[]
   readonly correlation?: string
   /** What an administrative or revoking request did. */
   readonly detail?: string
+  /** Refusals of callers that nobody authenticated: reason, source, how many since the last such record. */
+  readonly strangers?: readonly (readonly [reason: string, source: string, count: number])[]
+  /** Set where the record was shortened to its size limit. */
+  readonly shortened?: boolean
 }

@@ -68,10 +68,8 @@ export interface SessionFacts {
   readonly subject: Subject
   /** Who answers for the work where there is no user. */
   readonly accountableOwner: string
-  readonly purpose: string
-  readonly origin: Origin
-  /** Salted hash of purpose and origin: what tokens carry instead of prose. */
-  readonly intentHash: string
+  /** Salts the intent hashes of its nodes, so that a token's hash cannot be searched for a guessed purpose. */
+  readonly intentSalt: string
   readonly ceiling: Authority
   readonly evidence: OpeningEvidence | undefined
   readonly openedAt: number
@@ -88,6 +86,9 @@ export interface NodeFacts {
   readonly act: Actor | undefined
   readonly authority: Authority
   readonly purpose: string
+  readonly origin: Origin
+  /** Salted hash of the purpose: what tokens carry instead of prose. */
+  readonly intentHash: string
   readonly createdAt: number
   readonly notAfter: number
 }

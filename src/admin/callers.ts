@@ -1,0 +1,34 @@
+/** Callers of the broker's own endpoints, checked against the revocations of the moment. */
+import { type CallerSources, identifyCaller, identifyOperator } from '../credentials/caller.ts'
+import type { Clock } from '../kernel/clock.ts'
+import { Rejection } from '../kernel/rejection.ts'
+import type { Secret } from '../kernel/secret.ts'
+import type { Caller } from '../model/caller.ts'
+import type { LiveCutoffs } from '../sessions/live-cutoffs.ts'
+import { cutoffKilling, isBlocked } from '../sessions/liveness.ts'
+
+export interface CallerParts extends Omit<CallerSources, 'now'> {
+  readonly cutoffs: LiveCutoffs
+  readonly clock: Clock
+}
+
+/** A client with the scope `sessions`, or a user. @throws Rejection `bearer_*` */
+export async function sessionsCaller(bearer: Secret | undefined, parts: CallerParts): Promise<Caller> {
+  const nowMs = parts.clock.nowMs()
+  const { caller, token } = await identifyCaller(bearer, { ...parts, now: Math.floor(nowMs / 1000) })
+  if (token !== undefined) {
+    const dead = cutoffKilling(token, parts.cutoffs, { issuer: parts.issuer, accessToken: true }) !== undefined
+    if (dead || isBlocked(token, parts.cutoffs, parts.issuer, nowMs)) {
+      throw new Rejection('bearer_invalid', 'this API token was revoked')
+    }
+  }
+  if (caller.kind === 'client' && !caller.scopes.includes('sessions')) {
+    throw new Rejection('bearer_scope', 'this endpoint needs the scope sessions')
+  }
+  return caller
+}
+
+/** @throws Rejection `bearer_*` */
+export function operatorCaller(bearer: Secret | undefined, parts: CallerParts): Promise<Caller> {
+  return identifyOperator(bearer, { ...parts, now: Math.floor(parts.clock.nowMs() / 1000) })
+}

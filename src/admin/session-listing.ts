@@ -1,0 +1,149 @@
+/**
+ * Sessions for people: lists, and one session drawn as its tree. A root agent or user sees the whole of it, a participant
+ * its own subtree; to everybody else it does not exist.
+ */
+import type { Auditor } from '../audit/auditor.ts'
+import { encodeAuthority } from '../authority/encode-authority.ts'
+import type { Clock } from '../kernel/clock.ts'
+import type { SessionId } from '../kernel/ids.ts'
+import { LIST_ENTRIES_MAX } from '../kernel/limits.ts'
+import { Rejection } from '../kernel/rejection.ts'
+import type { AuditEvent } from '../model/audit-record.ts'
+import type { Caller } from '../model/caller.ts'
+import type { RequestFacts } from '../model/request-facts.ts'
+import { chainSubjects, type NodeView, type SessionView, subtree } from '../sessions/session-record.ts'
+import type { SessionRepository } from '../sessions/session-repository.ts'
+import type { Store } from '../store/ports.ts'
+
+export interface ListingParts {
+  readonly store: Store
+  readonly sessions: SessionRepository
+  readonly auditor: Auditor
+  readonly clock: Clock
+}
+
+export interface SessionSummary {
+  readonly session: string
+  readonly state: string
+  readonly agent: string
+  readonly on_behalf_of: string
+  readonly purpose: string
+  readonly opened_at: number
+  readonly not_after: number
+  readonly nodes: number
+  readonly tokens: number
+}
+
+export interface NodeDetail {
+  readonly node: string
+  readonly parent: string | undefined
+  readonly agent: string
+  readonly state: 'live' | 'pending' | 'revoked'
+  readonly chain: readonly string[]
+  readonly purpose: string
+  readonly origin: string
+  readonly tokens: number
+  readonly not_after: number
+  readonly authority: unknown
+}
+
+export interface SessionDetail extends SessionSummary {
+  readonly tree: readonly NodeDetail[]
+}
+
+interface ReadRequest {
+  readonly caller: () => Promise<Caller>
+  readonly facts: RequestFacts
+}
+
+/** @throws RefusedRequest */
+export function listSessions(request: ReadRequest, parts: ListingParts): Promise<readonly SessionSummary[]> {
+  return readAs(request, parts, 'session.read', async (caller) => {
+    const nowMs = parts.clock.nowMs()
+    const index = caller.kind === 'operator' ? 'sessions:all' : `sessions:${caller.principal}`
+    const ids = await parts.store.indexes.list(index, nowMs, LIST_ENTRIES_MAX)
+    const views = await Promise.all(ids.map((id) => parts.sessions.view(id as SessionId, Math.floor(nowMs / 1000))))
+    return views.flatMap((view) => {
+      const seen = view === undefined ? undefined : visibleTo(caller, view)
+      return seen === undefined ? [] : [summary(seen)]
+    })
+  })
+}
+
+/** @throws RefusedRequest */
+export function inspectSession(request: ReadRequest, id: string, parts: ListingParts): Promise<SessionDetail> {
+  return readAs(request, parts, 'session.read', async (caller) => {
+    const view = await parts.sessions.view(id as SessionId, Math.floor(parts.clock.nowMs() / 1000))
+    const seen = view === undefined ? undefined : visibleTo(caller, view)
+    if (seen === undefined) throw new Rejection('not_found', 'no such session')
+    return { ...summary(seen), tree: seen.nodes.map(nodeDetail) }
+  })
+}
+
+/** The newest audit records, for operators. @throws RefusedRequest */
+export function readAudit(request: ReadRequest, limit: number, parts: ListingParts): Promise<readonly unknown[]> {
+  return readAs(request, parts, 'admin.read', async () => {
+    const entries = await parts.store.audit.latest(Math.min(Math.max(1, limit), LIST_ENTRIES_MAX))
+    return entries.map((entry) => JSON.parse(entry.record) as unknown)
+  })
+}
+
+async function readAs<T>(
+  request: ReadRequest,
+  parts: ListingParts,
+  event: AuditEvent,
+  work: (caller: Caller) => Promise<T>,
+): Promise<T> {
+  const draft = parts.auditor.begin()
+  try {
+    const caller = await request.caller()
+    draft.authenticatedAs(caller.principal)
+    draft.add({ event, ...(request.facts.correlation === undefined ? {} : { correlation: request.facts.correlation }) })
+    const result = await work(caller)
+    await parts.auditor.log.append(draft.id, draft.granted(event))
+    return result
+  } catch (error) {
+    throw await parts.auditor.refuse(draft, error, request.facts.source)
+  }
+}
+
+/** What of a session a caller may see; `undefined`: nothing. */
+function visibleTo(caller: Caller, view: SessionView): SessionView | undefined {
+  if (caller.kind === 'operator') return view
+  if (caller.kind === 'user') return view.facts.subject.principal === caller.principal ? view : undefined
+  const { clientId } = caller.client
+  if (view.facts.rootAgent === clientId) return view
+  const own = view.nodes.filter((node) => node.facts.holder === clientId)
+  const ids = new Set(own.flatMap((node) => subtree(view, node.facts.id)).map((node) => node.facts.id))
+  return ids.size === 0 ? undefined : { ...view, nodes: view.nodes.filter((node) => ids.has(node.facts.id)) }
+}
+
+function summary(view: SessionView): SessionSummary {
+  const { facts, nodes } = view
+  return {
+    session: facts.id,
+    state: view.state,
+    agent: facts.rootAgent,
+    on_behalf_of: facts.subject.principal,
+    purpose: nodes[0]?.facts.purpose ?? '',
+    opened_at: facts.openedAt,
+    not_after: facts.notAfter,
+    nodes: nodes.length,
+    tokens: nodes.reduce((sum, node) => sum + node.leaves, 0),
+  }
+}
+
+function nodeDetail(node: NodeView): NodeDetail {
+  return {
+    node: node.facts.id,
+    parent: node.facts.parent,
+    agent: node.facts.holder,
+    state: node.revoked ? 'revoked' : node.accepted ? 'live' : 'pending',
+    chain: chainSubjects(node.facts.act),
+    purpose: node.facts.purpose,
+    origin: node.facts.origin.type,
+    tokens: node.leaves,
+    not_after: node.facts.notAfter,
+    authority: encodeAuthority(node.facts.authority),
+  }
+}

@@ -1,0 +1,157 @@
+/** The composition root: the only place that constructs the broker's parts and wires them by constructor arguments. */
+import { serve } from '@hono/node-server'
+import type { Hono } from 'hono'
+import pino from 'pino'
+import { AuditLog } from './audit/audit-log.ts'
+import { Auditor } from './audit/auditor.ts'
+import { StrangerCounts } from './audit/stranger-counts.ts'
+import type { Config } from './config/config.ts'
+import { TokenPipeline } from './flows/pipeline.ts'
+import { createRouter } from './http/router.ts'
+import { type Clock, epochSeconds, systemClock } from './kernel/clock.ts'
+import { REQUEST_TIMEOUT_MS, SHUTDOWN_GRACE_MS, STRANGER_FLUSH_MS } from './kernel/limits.ts'
+import { ensureKeys, loadKeys } from './keys/key-files.ts'
+import { KeyRing } from './keys/key-ring.ts'
+import type { Registry } from './model/registry.ts'
+import { createGuardedFetch } from './net/guarded-fetch.ts'
+import { IssuerKeys } from './net/issuer-keys.ts'
+import { LiveCutoffs } from './sessions/live-cutoffs.ts'
+import { SessionRepository } from './sessions/session-repository.ts'
+import { openStore } from './store/open-store.ts'
+import type { Store } from './store/ports.ts'
+import { Minter } from './tokens/minter.ts'
+
+export interface BrokerOptions {
+  readonly registry: Registry
+  readonly clock?: Clock
+}
+
+export interface Broker {
+  /** In-process requests, for tests: `app.request('/token', …)`. */
+  readonly app: Hono
+  readonly store: Store
+  readonly ring: KeyRing
+  readonly cutoffs: LiveCutoffs
+  /** Re-reads the key directory: after `errand keys rotate`, or on SIGHUP. */
+  reloadKeys(): Promise<void>
+  /** Counts of strangers' refusals and deferred records, written now instead of on the timer. */
+  flushAudit(): Promise<void>
+  /** Ends the feed, flushes what is counted, closes the store. */
+  close(): Promise<void>
+}
+
+/** Everything but the socket. @throws StoreUnavailable, KeyFileError */
+export async function createBroker(config: Config, options: BrokerOptions): Promise<Broker> {
+  const { registry, clock = systemClock } = options
+  const { settings, development } = config
+  const log = pino({ level: config.log.level, base: { service: 'errand' } })
+  const algs = ['ES256', 'RS256', ...registry.resources.map((resource) => resource.signingAlg)] as const
+  const keys = await ensureKeys(config.keys.directory, {
+    development,
+    now: epochSeconds(clock),
+    algs: [...new Set(algs)],
+  })
+  const ring = new KeyRing(keys)
+  const store = await openStore(storeOptions(config, clock))
+  const cutoffs = new LiveCutoffs(clock)
+  const feed = await store.control.follow(cutoffs)
+  const sessions = new SessionRepository(store)
+  const auditLog = new AuditLog(store.audit)
+  const strangers = new StrangerCounts(store.audit, clock)
+  const auditor = new Auditor(auditLog, strangers, clock)
+  const fetchJson = createGuardedFetch({ allowLoopback: config.outbound.allowLoopback })
+  const issuerKeys = new IssuerKeys({ fetchJson, clock })
+  const common = { settings, registry, ring, store, sessions, cutoffs, auditor, clock }
+  const sources = { registry, ring, keys: issuerKeys, issuer: settings.issuer }
+  const app = createRouter({
+    issuer: settings.issuer,
+    registry,
+    ring,
+    clock,
+    pipeline: new TokenPipeline({ ...common, evidence: sources, minter: new Minter(ring, settings) }),
+    revocation: common,
+    listing: common,
+    callers: { ...sources, cutoffs, clock },
+    notReady: () => notReady({ store, cutoffs, ring, clock }),
+    report: (fault) =>
+      log.error({ fault: fault.faultId, decision: fault.decisionId, err: describeCause(fault.cause) }, 'refused'),
+  })
+  const flushAudit = async () => {
+    await auditLog.flush()
+    await strangers.flush()
+  }
+  const timer = setInterval(() => void flushAudit(), STRANGER_FLUSH_MS)
+  timer.unref()
+  return {
+    app,
+    store,
+    ring,
+    cutoffs,
+    flushAudit,
+    reloadKeys: async () => ring.replace(await loadKeys(config.keys.directory, { development })),
+    close: async () => {
+      clearInterval(timer)
+      await flushAudit()
+      await feed.stop()
+      await store.close()
+    },
+  }
+}
+
+/** Why no token would be issued just now; `undefined`: ready. */
+async function notReady(
+  parts: Pick<Broker, 'store' | 'cutoffs' | 'ring'> & { clock: Clock },
+): Promise<string | undefined> {
+  try {
+    await parts.store.ping()
+  } catch {
+    return 'the store does not answer'
+  }
+  if (!parts.cutoffs.fresh) return 'revocations are not confirmed, or the clock differs from the store’s'
+  return parts.ring.ready(epochSeconds(parts.clock)) ? undefined : 'a signing key is missing'
+}
+
+/** Messages and stacks only: whatever else an error carries may hold what it was about. */
+function describeCause(cause: unknown): { message: string; stack?: string | undefined; cause?: unknown } {
+  if (!(cause instanceof Error)) return { message: 'not an Error' }
+  return {
+    message: cause.message,
+    stack: cause.stack,
+    ...(cause.cause === undefined ? {} : { cause: describeCause(cause.cause) }),
+  }
+}
+
+function storeOptions(config: Config, clock: Clock) {
+  const { store, org } = config
+  return store.kind === 'embedded'
+    ? ({ kind: 'embedded', directory: store.directory, org, clock } as const)
+    : ({ kind: 'redis', url: store.url, org, clock } as const)
+}
+
+export interface Listening {
+  readonly port: number
+  /** Stops accepting, lets requests in flight finish, then closes the broker. */
+  stop(): Promise<void>
+}
+
+export function listen(broker: Broker, address: { readonly host: string; readonly port: number }): Promise<Listening> {
+  return new Promise((resolve, reject) => {
+    const server = serve({ fetch: broker.app.fetch, hostname: address.host, port: address.port }, (info) => {
+      server.off('error', reject)
+      resolve({ port: info.port, stop })
+    })
+    server.once('error', reject)
+    if ('requestTimeout' in server) {
+      server.requestTimeout = REQUEST_TIMEOUT_MS
+      server.headersTimeout = REQUEST_TIMEOUT_MS
+    }
+    const stop = async () => {
+      const closed = new Promise<void>((done) => server.close(() => done()))
+      if ('closeIdleConnections' in server) server.closeIdleConnections()
+      const grace = setTimeout(() => 'closeAllConnections' in server && server.closeAllConnections(), SHUTDOWN_GRACE_MS)
+      await closed
+      clearTimeout(grace)
+      await broker.close()
+    }
+  })
+}

@@ -1,0 +1,85 @@
+/**
+ * The audit record of one request, begun before anything is checked and `unfinished` until somebody says otherwise: a path
+ * that forgets it shows up as a fault, never as a success (DESIGN §5 step 1).
+ */
+import type { PrincipalId } from '../kernel/ids.ts'
+import { type DecisionId, newDecisionId } from '../kernel/ids.ts'
+import { AUDIT_RECORD_BYTES_MAX } from '../kernel/limits.ts'
+import type { RejectionReason } from '../kernel/rejection.ts'
+import type { AuditEvent, AuditRecord } from '../model/audit-record.ts'
+import type { Decision, Layer, Verdict } from '../model/decision.ts'
+
+type Fields = Omit<AuditRecord, 'id' | 'at' | 'outcome' | 'reason' | 'by' | 'by_class'>
+
+const PRINCIPAL_CLASSES = ['agent', 'service', 'user', 'operator'] as const
+
+export class AuditDraft {
+  readonly id: DecisionId = newDecisionId()
+  readonly #at: string
+  #fields: Fields = { event: 'request.refused' }
+  #by: PrincipalId | undefined
+
+  constructor(nowMs: number) {
+    this.#at = new Date(nowMs).toISOString()
+  }
+
+  /** Whether somebody was authenticated: strangers' refusals are counted, not recorded one by one. */
+  get authenticated(): boolean {
+    return this.#by !== undefined
+  }
+
+  authenticatedAs(principal: PrincipalId): void {
+    this.#by = principal
+  }
+
+  /** The caller turned out to be somebody replaying the client's assertion: nothing of this is the client's doing. */
+  disown(): void {
+    this.#by = undefined
+  }
+
+  add(fields: Partial<Fields>): void {
+    this.#fields = { ...this.#fields, ...fields }
+  }
+
+  addDecision(decision: Decision): void {
+    const layers: Partial<Record<Layer, Verdict>> = {}
+    for (const { layer, verdict } of decision.layers) layers[layer] = verdict
+    this.add({
+      policy: decision.policyVersion,
+      layers,
+      ...(decision.grantsMatched.length > 0 ? { grants: decision.grantsMatched } : {}),
+      ...(decision.missing.length > 0 ? { missing: decision.missing } : {}),
+    })
+  }
+
+  granted(event: AuditEvent): string {
+    return this.#serialise({ event, outcome: 'granted' })
+  }
+
+  refused(reason: RejectionReason | 'server_error'): string {
+    return this.#serialise({ event: this.#fields.event, outcome: 'refused', reason })
+  }
+
+  #serialise(end: Pick<AuditRecord, 'event' | 'outcome'> & { readonly reason?: string }): string {
+    if (this.#by === undefined) throw new Error('an audit record needs an authenticated principal')
+    const by = this.#by
+    const byClass = PRINCIPAL_CLASSES.find((name) => by.startsWith(`${name}:`))
+    if (byClass === undefined) throw new Error('an audit record needs a known class of principal')
+    const record: AuditRecord = { id: this.id, at: this.#at, by, by_class: byClass, ...this.#fields, ...end }
+    return fit(record)
+  }
+}
+
+/** What a record sheds, first to last, until it fits: attribution and outcome are never shed. */
+const SHEDDABLE: readonly (keyof AuditRecord)[] = ['missing', 'grants', 'layers', 'scope', 'detail', 'chain']
+
+function fit(record: AuditRecord): string {
+  let kept: AuditRecord = record
+  for (const field of SHEDDABLE) {
+    const text = JSON.stringify(kept)
+    if (Buffer.byteLength(text) <= AUDIT_RECORD_BYTES_MAX) return text
+    const { [field]: _shed, ...rest } = kept
+    kept = { ...(rest as AuditRecord), shortened: true }
+  }
+  return JSON.stringify(kept)
+}

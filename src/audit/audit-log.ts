@@ -1,0 +1,52 @@
+/**
+ * Where records go that no session's commit carries. Fail-closed for everything that issues or reads; a revoke is never in
+ * its way: what could not be written then is kept here and written as soon as the store answers again.
+ */
+import { Rejection } from '../kernel/rejection.ts'
+import type { AuditStore } from '../store/ports.ts'
+
+const DEFERRED_MAX = 1_000
+
+export class AuditLog {
+  readonly #store: AuditStore
+  readonly #deferred: { key: string; record: string }[] = []
+
+  constructor(store: AuditStore) {
+    this.#store = store
+  }
+
+  /** @throws Rejection `audit_unavailable` */
+  async append(key: string, record: string): Promise<void> {
+    try {
+      await this.#store.append(key, record)
+    } catch (cause) {
+      throw new Rejection('audit_unavailable', 'the audit log could not be written: try again', {
+        retryAfterSeconds: 1,
+        cause,
+      })
+    }
+  }
+
+  /** For revokes: `deferred` where the record waits in memory. */
+  async appendOrDefer(key: string, record: string): Promise<'recorded' | 'deferred'> {
+    try {
+      await this.#store.append(key, record)
+      return 'recorded'
+    } catch {
+      if (this.#deferred.length < DEFERRED_MAX) this.#deferred.push({ key, record })
+      return 'deferred'
+    }
+  }
+
+  /** Writes what was deferred; called on a timer. */
+  async flush(): Promise<void> {
+    for (let next = this.#deferred[0]; next !== undefined; next = this.#deferred[0]) {
+      try {
+        await this.#store.append(next.key, next.record)
+      } catch {
+        return
+      }
+      this.#deferred.shift()
+    }
+  }
+}

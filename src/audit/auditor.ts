@@ -1,0 +1,69 @@
+/**
+ * Begins every request's record and ends those that were refused: one record for a caller somebody authenticated, one count
+ * for a stranger. What cannot be recorded is refused with 503 instead, so that no answer exists without its record.
+ */
+import type { Clock } from '../kernel/clock.ts'
+import { type DecisionId, newDecisionId } from '../kernel/ids.ts'
+import { Rejection } from '../kernel/rejection.ts'
+import { StoreUnavailable } from '../store/ports.ts'
+import { AuditDraft } from './audit-draft.ts'
+import type { AuditLog } from './audit-log.ts'
+import type { StrangerCounts } from './stranger-counts.ts'
+
+/** A request that ended without a result, as the transport must answer it. */
+export class RefusedRequest extends Error {
+  /** A `Rejection`, or a fault of ours. */
+  readonly error: unknown
+  /** Id of the audit record; `undefined` for strangers. */
+  readonly decisionId: DecisionId | undefined
+  readonly authenticated: boolean
+  /** For a fault: what the operator searches the log for. */
+  readonly faultId: string | undefined
+
+  constructor(error: unknown, decisionId: DecisionId | undefined, authenticated: boolean) {
+    super('refused')
+    this.error = error
+    this.decisionId = decisionId
+    this.authenticated = authenticated
+    this.faultId = error instanceof Rejection ? undefined : newDecisionId()
+  }
+}
+
+export class Auditor {
+  readonly log: AuditLog
+  readonly strangers: StrangerCounts
+  readonly #clock: Clock
+
+  constructor(log: AuditLog, strangers: StrangerCounts, clock: Clock) {
+    this.log = log
+    this.strangers = strangers
+    this.#clock = clock
+  }
+
+  begin(): AuditDraft {
+    return new AuditDraft(this.#clock.nowMs())
+  }
+
+  /** Records the refusal and gives what to throw to the transport. */
+  async refuse(draft: AuditDraft, thrown: unknown, source: string): Promise<RefusedRequest> {
+    const error = thrown instanceof StoreUnavailable ? storeUnavailable(thrown) : thrown
+    if (!draft.authenticated) {
+      if (error instanceof Rejection) this.strangers.count(error.reason, source)
+      return new RefusedRequest(error, undefined, false)
+    }
+    if (error instanceof Rejection && error.missing.length > 0) draft.add({ missing: error.missing })
+    try {
+      await this.log.append(draft.id, draft.refused(error instanceof Rejection ? error.reason : 'server_error'))
+    } catch (auditFailure) {
+      return new RefusedRequest(error instanceof Rejection ? auditFailure : error, undefined, true)
+    }
+    return new RefusedRequest(error, draft.id, true)
+  }
+}
+
+function storeUnavailable(cause: StoreUnavailable): Rejection {
+  return new Rejection('store_unavailable', 'the state of the session could not be read or written: try again', {
+    retryAfterSeconds: 1,
+    cause,
+  })
+}

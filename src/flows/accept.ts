@@ -1,0 +1,72 @@
+/**
+ * Accept (DESIGN §3, flow 4). Subject: a delegation token made for me; my own client authentication. Gives my session token
+ * (or an access token) with me as the newest actor. Consumed inside the commit: exactly once, and not burnt by a refusal.
+ */
+import type { NodeId } from '../kernel/ids.ts'
+import type { HandleEvidence } from '../model/evidence.ts'
+import type { NodeFacts } from '../model/session.ts'
+import { TOKEN_TYPE } from '../protocol/oauth.ts'
+import { acceptDelegation } from '../sessions/session-commits.ts'
+import { askedFrom, narrowTo } from './asked-authority.ts'
+import { type Framed, type FrameInput, sessionIndex } from './flow.ts'
+import { liveOf, onlyNarrows, userOf } from './handle.ts'
+import { accessTokenEnd } from './opening.ts'
+import { namedResources, soleTarget } from './targets.ts'
+import type { ExchangeRequest } from './token-request.ts'
+
+export function frameAccept(input: FrameInput<ExchangeRequest, HandleEvidence>): Framed {
+  const { request, party, evidence, registry, settings, question, rv } = input
+  const live = liveOf(input)
+  onlyNarrows(request.details)
+  const target = request.requested === TOKEN_TYPE.accessToken ? soleTarget(request, registry) : undefined
+  const named = target === undefined ? namedResources(request, registry, true) : [target]
+  const offered = live.node.authority
+  const tokenEnd =
+    target === undefined ? offered.notAfter : accessTokenEnd(target, question.now, settings.accessTokenSeconds)
+  const { asked, explicit } = askedFrom(offered, request.details, registry, {
+    notAfter: Math.min(offered.notAfter, tokenEnd),
+    maxDepth: offered.maxDepth,
+  })
+  return {
+    event: 'delegation.accept',
+    question: {
+      ...question,
+      agent: party.agent,
+      subject: live.facts.subject.principal,
+      user: userOf(live.facts, registry),
+      asked: narrowTo(asked, { resources: named, scopes: [request.scope] }, registry),
+      askedExplicitly: explicit,
+      parent: offered,
+      ceiling: live.facts.ceiling,
+      target: target?.url,
+    },
+    issue: (permit) => {
+      const authority = permit.effective
+      const node: NodeFacts = {
+        ...live.node,
+        agentVersion: party.verified.version,
+        authority,
+        createdAt: question.now,
+        notAfter: Math.min(live.node.notAfter, authority.notAfter),
+      }
+      return {
+        mint: target === undefined ? { kind: 'session' } : { kind: 'access', resource: target },
+        order: {
+          holder: { session: live.facts, node, path: [...evidence.path, node.id as NodeId] },
+          authority,
+          audience: target?.url ?? settings.issuer,
+          rv,
+          parentHash: evidence.signingInputHash,
+          instance: request.instance,
+          now: question.now,
+          expiresAt: node.notAfter,
+        },
+        change: acceptDelegation(live.facts, evidence.path, node, {
+          withLeaf: target !== undefined,
+          now: question.now,
+        }),
+        indexes: [sessionIndex.ofPrincipal(`agent:${node.holder}`)],
+      }
+    },
+  }
+}

@@ -1,0 +1,51 @@
+/** The API token (DESIGN §2): for the broker's own endpoints, in no session, scopes as the client's record lists them. */
+import { agentPrincipal, servicePrincipal } from '../kernel/ids.ts'
+import { API_TOKEN_LIFETIME_S } from '../kernel/limits.ts'
+import { Rejection } from '../kernel/rejection.ts'
+import type { VerifiedClient } from '../model/evidence.ts'
+import type { MintedToken } from '../model/minted.ts'
+import { intersectScopes } from '../protocol/scope.ts'
+import type { LiveCutoffs } from '../sessions/live-cutoffs.ts'
+import type { Minter } from '../tokens/minter.ts'
+import type { TokenRequest } from './token-request.ts'
+
+export interface ApiTokenParts {
+  readonly minter: Minter
+  readonly cutoffs: LiveCutoffs
+  readonly rv: number
+  readonly now: number
+  readonly nowMs: number
+}
+
+/** @throws Rejection `target_ambiguous`, `principal_blocked`, `nothing_granted`, `details_unknown` */
+export async function issueApiToken(
+  request: TokenRequest,
+  verified: VerifiedClient,
+  parts: ApiTokenParts,
+): Promise<MintedToken> {
+  const { client } = verified
+  if (request.resources.length + request.audiences.length > 1) {
+    throw new Rejection('target_ambiguous', 'an API token is for the API of this broker alone')
+  }
+  if (request.details !== undefined) {
+    throw new Rejection('details_unknown', 'API tokens carry scopes only, no authorization_details')
+  }
+  if (parts.cutoffs.set.blocked('agent', client.clientId, parts.nowMs) !== undefined) {
+    throw new Rejection('principal_blocked', 'this client is blocked until an operator lifts the block')
+  }
+  const scopes = request.scope === undefined ? client.apiScopes : intersectScopes(request.scope, client.apiScopes)
+  if (scopes.length === 0) {
+    throw new Rejection('nothing_granted', 'none of the requested scopes is granted to this client at the API', {
+      missing: [`one of the requested scopes in the api_scopes of ${client.clientId}`],
+    })
+  }
+  return parts.minter.api({
+    subject: client.kind === 'agent' ? agentPrincipal(client.clientId) : servicePrincipal(client.clientId),
+    profile: client.kind === 'agent' ? 'ai_agent' : 'service',
+    clientId: client.clientId,
+    scopes,
+    rv: parts.rv,
+    now: parts.now,
+    expiresAt: parts.now + API_TOKEN_LIFETIME_S,
+  })
+}

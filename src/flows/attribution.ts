@@ -1,0 +1,43 @@
+/** The five fields of attribution (DESIGN §8), from verified facts. */
+import { sha256 } from '../kernel/digest.ts'
+import type { AuditRecord } from '../model/audit-record.ts'
+import type { SubjectEvidence } from '../model/evidence.ts'
+import type { MintedToken } from '../model/minted.ts'
+import { formatScope } from '../protocol/scope.ts'
+import { chainSubjects } from '../sessions/session-record.ts'
+import type { Issue } from './flow.ts'
+
+/** Known as soon as the evidence is verified, so that refusals have it too. */
+export function describeEvidence(evidence: SubjectEvidence): Partial<AuditRecord> {
+  if (evidence.kind === 'self') return {}
+  if (evidence.kind === 'user') return { on_behalf_of: evidence.principal, subject_token: evidence.digest }
+  return {
+    on_behalf_of: evidence.subject,
+    session: evidence.session,
+    node: evidence.path.at(-1) ?? '',
+    chain: chainSubjects(evidence.act),
+    subject_token: evidence.digest,
+  }
+}
+
+export function describeIssue(issue: Issue, minted: MintedToken): Partial<AuditRecord> {
+  const { session, node } = issue.order.holder
+  return {
+    agent: {
+      id: node.holder,
+      version: node.agentVersion,
+      ...(issue.order.instance === undefined ? {} : { instance: issue.order.instance }),
+    },
+    on_behalf_of: session.subject.principal,
+    session: session.id,
+    node: node.id,
+    intent: node.intentHash,
+    origin: node.origin.type,
+    resource: issue.order.audience,
+    scope: formatScope(minted.scopes),
+    chain: chainSubjects(node.act),
+    jti: minted.jti,
+    expires_at: minted.expiresAt,
+    detail: `authority ${sha256(JSON.stringify(minted.details))}`,
+  }
+}

@@ -1,0 +1,134 @@
+/**
+ * Which flow a request is, and how its credentials are verified (DESIGN §3). The kind of the subject token and what is asked
+ * for select it; a missing parameter never changes what a request is.
+ */
+import { verifyActorToken } from '../credentials/actor-token.ts'
+import { verifyHandle } from '../credentials/own-token.ts'
+import { selfEvidence } from '../credentials/self-evidence.ts'
+import { verifyUserEvidence } from '../credentials/user-evidence.ts'
+import { peekIssuer } from '../jose/decode-jws.ts'
+import { JwtError } from '../jose/jwt-error.ts'
+import { Rejection } from '../kernel/rejection.ts'
+import type { Secret } from '../kernel/secret.ts'
+import type { KeyRing } from '../keys/key-ring.ts'
+import type { SingleUse, SubjectEvidence } from '../model/evidence.ts'
+import type { Registry } from '../model/registry.ts'
+import type { IssuerKeys } from '../net/issuer-keys.ts'
+import { GRANT_TYPE, TOKEN_TYPE } from '../protocol/oauth.ts'
+import { frameAccept } from './accept.ts'
+import { frameAutonomous } from './autonomous.ts'
+import { frameContinue } from './continue.ts'
+import { frameDelegate } from './delegate.ts'
+import type { Framed, FrameInput, Party } from './flow.ts'
+import { frameOpen } from './open.ts'
+import type { ExchangeRequest, TokenRequest } from './token-request.ts'
+
+export interface EvidenceSources {
+  readonly registry: Registry
+  readonly ring: KeyRing
+  readonly keys: IssuerKeys
+  readonly issuer: string
+}
+
+export interface VerifiedEvidence<E extends SubjectEvidence> {
+  readonly evidence: E
+  /** A single-use id beside the client assertion's: the actor token's. */
+  readonly singleUse: SingleUse | undefined
+}
+
+export interface Flow<R extends TokenRequest, E extends SubjectEvidence> {
+  verify(request: R, party: Party, sources: EvidenceSources, now: number): Promise<VerifiedEvidence<E>>
+  frame(input: FrameInput<R, E>): Framed
+}
+
+// One cast for all flows: `selectFlow` pairs each request with the flow whose verify and frame take exactly it.
+type AnyFlow = Flow<TokenRequest, SubjectEvidence>
+
+function flow<R extends TokenRequest, E extends SubjectEvidence>(
+  verify: Flow<R, E>['verify'],
+  frame: Flow<R, E>['frame'],
+): AnyFlow {
+  return { verify, frame } as unknown as AnyFlow
+}
+
+/** @throws Rejection `requested_token_type_unsupported`, `subject_token_presenter` */
+export function selectFlow(request: TokenRequest): AnyFlow {
+  if (request.grantType === GRANT_TYPE.clientCredentials) return AUTONOMOUS
+  const wanted = request.requested
+  switch (request.subjectTokenType) {
+    case TOKEN_TYPE.idToken:
+    case TOKEN_TYPE.accessToken:
+      if (wanted === TOKEN_TYPE.delegation) throw unsupported('a delegation is made from a session token')
+      return OPEN
+    case TOKEN_TYPE.session:
+      if (wanted === TOKEN_TYPE.session) throw unsupported('a session token is not exchanged for another session token')
+      return wanted === TOKEN_TYPE.delegation ? DELEGATE : CONTINUE
+    case TOKEN_TYPE.delegation:
+      if (wanted === TOKEN_TYPE.delegation)
+        throw unsupported('accept the delegation first, then delegate from its session token')
+      return ACCEPT
+    case TOKEN_TYPE.jwt:
+      throw new Rejection('subject_token_type_unsupported', 'a plain JWT is not accepted as subject')
+  }
+}
+
+function unsupported(why: string): Rejection {
+  return new Rejection('requested_token_type_unsupported', why)
+}
+
+const OPEN = flow(async (request: ExchangeRequest, party, sources, now) => {
+  if (claimsIssuer(request.subjectToken, sources.issuer)) {
+    throw new Rejection(
+      'subject_token_presenter',
+      'a token of this broker is presented as session or delegation token; its access tokens are for MCP servers to receive',
+    )
+  }
+  const type = request.subjectTokenType === TOKEN_TYPE.idToken ? 'id_token' : 'access_token'
+  const evidence = await verifyUserEvidence(request.subjectToken, type, party.agent, { ...sources, now })
+  return { evidence, singleUse: await verifyActor(request, party, sources, now) }
+}, frameOpen)
+
+const fromHandle =
+  (kind: 'session' | 'delegation') =>
+  async (request: ExchangeRequest, party: Party, sources: EvidenceSources, now: number) => {
+    const client = party.agent
+    const evidence = await verifyHandle(request.subjectToken, kind, { ...sources, now, client })
+    return { evidence, singleUse: await verifyActor(request, party, sources, now) }
+  }
+
+const CONTINUE = flow(fromHandle('session'), frameContinue)
+const DELEGATE = flow(fromHandle('session'), frameDelegate)
+const ACCEPT = flow(fromHandle('delegation'), frameAccept)
+
+const AUTONOMOUS = flow(
+  async (_request, party) => ({ evidence: selfEvidence(party.agent), singleUse: undefined }),
+  frameAutonomous,
+)
+
+/** `actor_token` is optional: the authenticated client is the actor. Present, it must say the same (DESIGN §3). */
+async function verifyActor(
+  request: ExchangeRequest,
+  party: Party,
+  sources: EvidenceSources,
+  now: number,
+): Promise<SingleUse | undefined> {
+  if (request.actor === undefined) return undefined
+  if (request.actor.token.fingerprint() === request.subjectToken.fingerprint()) {
+    throw new Rejection(
+      'actor_token_unacceptable',
+      'one JWT fills one slot: subject_token and actor_token are the same',
+    )
+  }
+  const { token, type } = request.actor
+  return verifyActorToken(token, type, party.verified, { issuer: sources.issuer, now })
+}
+
+/** Decoded, not believed: only chooses the error that helps. What is no JWT is refused by its verification. */
+function claimsIssuer(token: Secret, issuer: string): boolean {
+  try {
+    return peekIssuer(token) === issuer
+  } catch (error) {
+    if (error instanceof JwtError) return false
+    throw error
+  }
+}

@@ -1,0 +1,57 @@
+/**
+ * What a flow is: it verifies the credentials it was given, and frames the question that the policy answers. It never
+ * decides, mints, writes or records: only the pipeline does, so no flow can forget a step (DESIGN §5).
+ */
+import type { Jti } from '../kernel/ids.ts'
+import type { AuditEvent } from '../model/audit-record.ts'
+import type { Permit, Question } from '../model/decision.ts'
+import type { SubjectEvidence, VerifiedClient } from '../model/evidence.ts'
+import type { Agent, Registry, Resource } from '../model/registry.ts'
+import type { BrokerSettings } from '../model/settings.ts'
+import type { SessionChange } from '../sessions/session-commits.ts'
+import type { LiveSession } from '../sessions/session-repository.ts'
+import type { MintOrder } from '../tokens/claims.ts'
+import type { TokenRequest } from './token-request.ts'
+
+/** The agent that asks, after its client authentication. */
+export interface Party {
+  readonly agent: Agent
+  readonly verified: VerifiedClient
+}
+
+export interface FrameInput<R extends TokenRequest, E extends SubjectEvidence> {
+  readonly request: R
+  readonly party: Party
+  readonly evidence: E
+  /** The session of a handle, read live; `undefined` where the flow opens one. */
+  readonly live: LiveSession | undefined
+  readonly registry: Registry
+  readonly settings: BrokerSettings
+  readonly question: Pick<Question, 'id' | 'now' | 'environment'>
+  readonly rv: number
+}
+
+/** What the pipeline mints and writes once the decision has permitted. */
+export interface Issue {
+  readonly mint:
+    | { readonly kind: 'access'; readonly resource: Resource }
+    | { readonly kind: 'session' }
+    | { readonly kind: 'delegation'; readonly jti: Jti }
+  readonly order: MintOrder
+  readonly change: SessionChange
+  /** Lists this session should appear in afterwards. */
+  readonly indexes: readonly string[]
+}
+
+export interface Framed {
+  readonly event: AuditEvent
+  readonly question: Question
+  /** Pure. @throws Rejection where the permitted authority is not what this flow may issue */
+  issue(permit: Permit): Issue
+}
+
+/** Keys of the lists in `IndexStore`. */
+export const sessionIndex = {
+  all: 'sessions:all',
+  ofPrincipal: (principal: string) => `sessions:${principal}`,
+} as const

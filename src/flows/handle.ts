@@ -1,0 +1,34 @@
+/** What Continue, Delegate and Accept share: all start from a handle of a node of a live session. */
+import type { ParsedDetails } from '../authority/details.ts'
+import { Rejection } from '../kernel/rejection.ts'
+import type { HandleEvidence } from '../model/evidence.ts'
+import type { Registry, User } from '../model/registry.ts'
+import type { SessionFacts } from '../model/session.ts'
+import type { LiveSession } from '../sessions/session-repository.ts'
+import type { FrameInput } from './flow.ts'
+import type { ExchangeRequest } from './token-request.ts'
+
+export function liveOf(input: FrameInput<ExchangeRequest, HandleEvidence>): LiveSession {
+  if (input.live === undefined) throw new Error('a handle is framed with its live session')
+  return input.live
+}
+
+/** Continue and Accept carry no intent of their own. @throws Rejection `intent_unexpected` */
+export function onlyNarrows(details: ParsedDetails | undefined): void {
+  if (details?.intent === undefined) return
+  throw new Rejection(
+    'intent_unexpected',
+    'agent_intent is declared when opening or delegating; here details can only narrow',
+  )
+}
+
+/** The user behind the session as the registry knows them now: "active" is re-read at every exchange (DESIGN §6). */
+export function userOf(facts: SessionFacts, registry: Registry): User | undefined {
+  const subject = facts.subject.user
+  if (subject === undefined) return undefined
+  const issuer = registry.issuerBySlug(subject.issuerSlug)
+  const user = issuer === undefined ? undefined : registry.user(issuer, subject.sub)
+  if (user === undefined) throw new Rejection('user_not_listed', 'the user of this session is no longer listed')
+  if (!user.active) throw new Rejection('user_inactive', 'the user of this session is no longer active')
+  return user
+}

@@ -1,0 +1,106 @@
+/**
+ * Open (DESIGN §3, flow 1). Subject: the user's ID or access token. Client authentication: the agent's. Gives a session
+ * token, or with `resource` an access token whose session lives exactly as long as it does.
+ */
+import { extendChain } from '../authority/actor-chain.ts'
+import { agentPrincipal } from '../kernel/ids.ts'
+import { DELEGATION_DEPTH_DEFAULT } from '../kernel/limits.ts'
+import { Rejection } from '../kernel/rejection.ts'
+import type { UserEvidence } from '../model/evidence.ts'
+import type { Intent, Origin } from '../model/intent.ts'
+import type { Resource } from '../model/registry.ts'
+import { askedAuthority } from '../policy/asked.ts'
+import { TOKEN_TYPE } from '../protocol/oauth.ts'
+import { narrowTo, openingIntent } from './asked-authority.ts'
+import type { Framed, FrameInput } from './flow.ts'
+import { accessTokenEnd, issueOpening } from './opening.ts'
+import { namedResources, soleTarget } from './targets.ts'
+import type { ExchangeRequest } from './token-request.ts'
+
+export function frameOpen(input: FrameInput<ExchangeRequest, UserEvidence>): Framed {
+  const { request, party, evidence, registry, settings, question, rv } = input
+  const wantsAccess = request.requested === TOKEN_TYPE.accessToken
+  const target = wantsAccess ? soleTarget(request, registry) : undefined
+  const named = target === undefined ? namedResources(request, registry, true) : [target]
+  const { intent, explicit } = openingIntent(request.details, party.agent, registry)
+  const notAfter = sessionEnd(input, intent, target)
+  const maxDepth = Math.min(intent.maxDepth ?? DELEGATION_DEPTH_DEFAULT, settings.maxChainDepth - 1)
+  const ceiling = evidence.ceiling.kind === 'scopes' ? evidence.ceiling.scopes : undefined
+  const asked = narrowTo(
+    askedAuthority(registry, intent.tools, notAfter, maxDepth),
+    { resources: named, scopes: [request.scope, ceiling] },
+    registry,
+  )
+  const principal = agentPrincipal(party.agent.clientId)
+  const act = extendChain(
+    evidence.foreignActor,
+    { iss: settings.issuer, sub: principal, sub_profile: 'ai_agent' },
+    settings.maxChainDepth,
+  )
+  return {
+    event: 'session.open',
+    question: {
+      ...question,
+      agent: party.agent,
+      subject: evidence.principal,
+      user: evidence.user,
+      asked,
+      askedExplicitly: explicit,
+      parent: undefined,
+      ceiling: undefined,
+      target: target?.url,
+    },
+    issue: (permit) =>
+      issueOpening(
+        {
+          party,
+          subject: {
+            principal: evidence.principal,
+            profile: 'user',
+            user: { issuerSlug: evidence.issuer.slug, sub: evidence.user.sub },
+          },
+          intent,
+          origin: originOf(intent, principal),
+          act,
+          evidence: {
+            digest: evidence.digest,
+            issuer: evidence.issuer.issuer,
+            expiresAt: evidence.expiresAt,
+            authTime: evidence.authTime,
+            acr: evidence.acr,
+            amr: evidence.amr,
+          },
+          instance: request.instance,
+          target,
+          issuer: settings.issuer,
+          now: question.now,
+          rv,
+        },
+        permit,
+      ),
+  }
+}
+
+/** A session ends with the least of what was asked, what is configured, and (unless its issuer says otherwise) the evidence. */
+function sessionEnd(
+  input: FrameInput<ExchangeRequest, UserEvidence>,
+  intent: Intent,
+  target: Resource | undefined,
+): number {
+  const { evidence, settings, question } = input
+  const asked = question.now + Math.min(intent.expiresIn ?? settings.sessionSeconds, settings.sessionSeconds)
+  const evidenceEnd = evidence.issuer.sessionMayOutliveSubject ? asked : evidence.expiresAt
+  const tokenEnd = target === undefined ? asked : accessTokenEnd(target, question.now, settings.accessTokenSeconds)
+  return Math.min(asked, evidenceEnd, tokenEnd)
+}
+
+function originOf(intent: Intent, assertedBy: string): Origin {
+  const declared = intent.origin ?? { type: 'user_request' as const }
+  if (declared.type === 'upstream_agent') {
+    throw new Rejection(
+      'details_malformed',
+      'origin upstream_agent is written by the broker when a delegation is accepted',
+    )
+  }
+  return { ...declared, assertedBy }
+}

@@ -1,0 +1,88 @@
+/** What Open and Autonomous share: both write a session with its root node. */
+import { randomBytes } from 'node:crypto'
+import type { Actor } from '../authority/actor-chain.ts'
+import type { Authority } from '../authority/authority.ts'
+import { agentPrincipal, newNodeId, newSessionId } from '../kernel/ids.ts'
+import type { Permit } from '../model/decision.ts'
+import type { Intent, Origin } from '../model/intent.ts'
+import type { Resource } from '../model/registry.ts'
+import type { NodeFacts, OpeningEvidence, SessionFacts, Subject } from '../model/session.ts'
+import { openSession } from '../sessions/session-commits.ts'
+import { intentHash } from './asked-authority.ts'
+import { type Issue, type Party, sessionIndex } from './flow.ts'
+
+export interface Opening {
+  readonly party: Party
+  readonly subject: Subject
+  readonly intent: Intent
+  readonly origin: Origin
+  readonly act: Actor | undefined
+  readonly evidence: OpeningEvidence | undefined
+  readonly instance: string | undefined
+  /** `undefined`: a session token is wanted, not an access token. */
+  readonly target: Resource | undefined
+  readonly issuer: string
+  readonly now: number
+  readonly rv: number
+}
+
+/** How long an access token for a resource may live. */
+export function accessTokenEnd(resource: Resource, now: number, configuredSeconds: number): number {
+  return now + Math.min(resource.accessTokenLifetimeSeconds, configuredSeconds)
+}
+
+export function issueOpening(opening: Opening, permit: Permit): Issue {
+  const authority: Authority = permit.effective
+  const { session, root } = facts(opening, authority)
+  const order = {
+    holder: { session, node: root, path: [root.id] },
+    authority,
+    audience: opening.target?.url ?? opening.issuer,
+    rv: opening.rv,
+    parentHash: undefined,
+    instance: opening.instance,
+    now: opening.now,
+    expiresAt: session.notAfter,
+  }
+  return {
+    mint: opening.target === undefined ? { kind: 'session' } : { kind: 'access', resource: opening.target },
+    order,
+    change: openSession(session, root, opening.target !== undefined),
+    indexes: [
+      sessionIndex.all,
+      sessionIndex.ofPrincipal(opening.subject.principal),
+      sessionIndex.ofPrincipal(agentPrincipal(root.holder)),
+    ],
+  }
+}
+
+function facts(opening: Opening, authority: Authority): { session: SessionFacts; root: NodeFacts } {
+  const salt = randomBytes(16).toString('base64url')
+  const { agent, verified } = opening.party
+  const root: NodeFacts = {
+    id: newNodeId(),
+    parent: undefined,
+    holder: agent.clientId,
+    agentVersion: verified.version,
+    act: opening.act,
+    authority,
+    purpose: opening.intent.purpose,
+    origin: opening.origin,
+    intentHash: intentHash(salt, opening.intent.purpose),
+    createdAt: opening.now,
+    notAfter: authority.notAfter,
+  }
+  const session: SessionFacts = {
+    id: newSessionId(),
+    rootAgent: agent.clientId,
+    rootNode: root.id,
+    subject: opening.subject,
+    accountableOwner: agent.owner,
+    intentSalt: salt,
+    ceiling: authority,
+    evidence: opening.evidence,
+    openedAt: opening.now,
+    notAfter: authority.notAfter,
+  }
+  return { session, root }
+}

@@ -1,0 +1,233 @@
+/**
+ * One request, one straight line (DESIGN §5). Whatever the flow: begin the record, parse, authenticate, verify the evidence,
+ * claim and read, decide, mint, commit, respond. No token exists outside the process before the commit has answered.
+ */
+import type { AuditDraft } from '../audit/audit-draft.ts'
+import type { Auditor } from '../audit/auditor.ts'
+import { authenticateClient } from '../credentials/client-authentication.ts'
+import { assertClientActive, presentedClient } from '../credentials/presented-client.ts'
+import type { Clock } from '../kernel/clock.ts'
+import { agentPrincipal, newNonce, servicePrincipal } from '../kernel/ids.ts'
+import { Rejection } from '../kernel/rejection.ts'
+import type { Decision, Permit } from '../model/decision.ts'
+import type { SingleUse, SubjectEvidence, VerifiedClient } from '../model/evidence.ts'
+import type { MintedToken } from '../model/minted.ts'
+import type { Registry } from '../model/registry.ts'
+import type { RequestFacts } from '../model/request-facts.ts'
+import { apiAudience, type BrokerSettings } from '../model/settings.ts'
+import { decide } from '../policy/decide.ts'
+import type { Form } from '../protocol/form.ts'
+import { GRANT_TYPE, TOKEN_TYPE } from '../protocol/oauth.ts'
+import type { LiveCutoffs } from '../sessions/live-cutoffs.ts'
+import { claimOnce } from '../sessions/replay-guard.ts'
+import type { LiveSession, SessionRepository } from '../sessions/session-repository.ts'
+import type { Store } from '../store/ports.ts'
+import type { Minter } from '../tokens/minter.ts'
+import { issueApiToken } from './api-token.ts'
+import { describeEvidence, describeIssue } from './attribution.ts'
+import { type EvidenceSources, selectFlow } from './evidence.ts'
+import type { Framed, Issue, Party } from './flow.ts'
+import { assertAgentStands, assertEvidenceStands, assertHandleStands } from './standing.ts'
+import { parseTokenRequest, type TokenRequest } from './token-request.ts'
+import { type TokenResponse, tokenResponse } from './token-response.ts'
+
+export interface PipelineParts {
+  readonly settings: BrokerSettings
+  readonly registry: Registry
+  readonly evidence: EvidenceSources
+  readonly minter: Minter
+  readonly store: Store
+  readonly sessions: SessionRepository
+  readonly cutoffs: LiveCutoffs
+  readonly auditor: Auditor
+  readonly clock: Clock
+}
+
+export class TokenPipeline {
+  readonly #parts: PipelineParts
+
+  constructor(parts: PipelineParts) {
+    this.#parts = parts
+  }
+
+  /** @throws RefusedRequest, with its record written */
+  async answer(form: () => Form, facts: RequestFacts): Promise<TokenResponse> {
+    const run = new Run(this.#parts, facts)
+    try {
+      return await run.answer(form())
+    } catch (error) {
+      throw await this.#parts.auditor.refuse(run.draft, await run.settleClient(error), facts.source)
+    }
+  }
+}
+
+/** The state of one request on its way down the line. */
+class Run {
+  readonly draft: AuditDraft
+  readonly #parts: PipelineParts
+  readonly #facts: RequestFacts
+  readonly #nonce = newNonce()
+  readonly #nowMs: number
+  readonly #now: number
+  #unclaimed: SingleUse[] = []
+
+  constructor(parts: PipelineParts, facts: RequestFacts) {
+    this.#parts = parts
+    this.#facts = facts
+    this.#nowMs = parts.clock.nowMs()
+    this.#now = Math.floor(this.#nowMs / 1000)
+    this.draft = parts.auditor.begin() // 1
+    if (facts.correlation !== undefined) this.draft.add({ correlation: facts.correlation })
+  }
+
+  async answer(form: Form): Promise<TokenResponse> {
+    const request = parseTokenRequest(form) // 2
+    const verified = await this.#authenticate(form, request) // 3
+    if (request.grantType === GRANT_TYPE.clientCredentials && this.#isForApi(request)) {
+      return this.#answerApi(request, verified)
+    }
+    const party = requireAgent(verified)
+    const flow = selectFlow(request)
+    const { evidence, singleUse } = await flow.verify(request, party, this.#parts.evidence, this.#now) // 4
+    if (singleUse !== undefined) this.#unclaimed.push(singleUse)
+    this.draft.add(describeEvidence(evidence))
+    const live = await this.#claimAndRead(evidence) // 5
+    const { framed, permit } = this.#decide(flow.frame, { request, party, evidence, live }) // 6
+    const issue = framed.issue(permit)
+    const minted = await this.#mint(issue) // 7
+    await this.#commit(framed, issue, minted) // 8
+    return tokenResponse(minted, ISSUED[issue.mint.kind], this.draft.id)
+  }
+
+  /** 3. The client, whether it may ask this way, and whether it is still welcome. */
+  async #authenticate(form: Form, request: TokenRequest): Promise<VerifiedClient> {
+    const { registry, settings } = this.#parts
+    const presented = presentedClient(form, this.#facts)
+    const verified = await authenticateClient(presented, { registry, issuer: settings.issuer, now: this.#now })
+    this.#unclaimed.push(verified.singleUse)
+    const { client } = verified
+    this.draft.authenticatedAs(
+      client.kind === 'agent' ? agentPrincipal(client.clientId) : servicePrincipal(client.clientId),
+    )
+    if (client.kind === 'agent') this.draft.add({ agent: { id: client.clientId, version: verified.version } })
+    assertClientActive(client)
+    if (!client.grantTypes.includes(request.grantType)) {
+      throw new Rejection('grant_type_not_allowed', 'this client is not registered for this grant_type', {
+        missing: [`${request.grantType} in the grant_types of ${client.clientId}`],
+      })
+    }
+    return verified
+  }
+
+  /**
+   * Claims what is single-use. Also on the way out of a refusal: an assertion that arrived with bad evidence is used up too,
+   * and whoever replays it is a stranger, not its client.
+   */
+  async #claim(): Promise<void> {
+    const claims = this.#unclaimed
+    this.#unclaimed = []
+    await Promise.all(claims.map((use) => claimOnce(this.#parts.store.claims, use, this.#nonce)))
+  }
+
+  async settleClient(error: unknown): Promise<unknown> {
+    try {
+      await this.#claim()
+    } catch (claimError) {
+      error = claimError
+    }
+    if (error instanceof Rejection && error.reason === 'client_assertion_replayed') this.draft.disown()
+    return error
+  }
+
+  /** In parallel; a replayed assertion outranks whatever the session read says. */
+  async #claimAndRead(evidence: SubjectEvidence): Promise<LiveSession | undefined> {
+    const [claimed, live] = await Promise.allSettled([this.#claim(), this.#readSession(evidence)])
+    if (claimed.status === 'rejected') throw claimed.reason
+    if (live.status === 'rejected') throw live.reason
+    return live.value
+  }
+
+  async #readSession(evidence: SubjectEvidence): Promise<LiveSession | undefined> {
+    if (evidence.kind === 'user' || evidence.kind === 'self') return undefined
+    const delegation = evidence.kind === 'delegation' ? { delegation: evidence.jti } : {}
+    return this.#parts.sessions.readForExchange(evidence.session, evidence.path, { ...delegation, now: this.#now })
+  }
+
+  /** 6. `rv` first: what is cut off from here on has a higher number than the token will carry. */
+  #decide(
+    frame: ReturnType<typeof selectFlow>['frame'],
+    input: { request: TokenRequest; party: Party; evidence: SubjectEvidence; live: LiveSession | undefined },
+  ): { framed: Framed; permit: Permit } {
+    const { cutoffs, registry, settings } = this.#parts
+    const rv = cutoffs.rv
+    cutoffs.assertFresh()
+    const standing = { cutoffs, registry, issuer: settings.issuer, nowMs: this.#nowMs }
+    assertAgentStands(input.party.agent, standing)
+    if (input.evidence.kind === 'user') assertEvidenceStands(input.evidence, input.party.agent, standing)
+    else if (input.evidence.kind !== 'self') assertHandleStands(input.evidence, standing)
+    const question = { id: this.draft.id, now: this.#now, environment: settings.environment }
+    const framed = frame({ ...input, registry, settings, question, rv })
+    const decision = decide(registry, framed.question)
+    this.draft.addDecision(decision)
+    return { framed, permit: permitted(decision) }
+  }
+
+  #mint(issue: Issue): Promise<MintedToken> {
+    const { minter } = this.#parts
+    switch (issue.mint.kind) {
+      case 'access':
+        return minter.access(issue.order, issue.mint.resource.signingAlg)
+      case 'session':
+        return minter.session(issue.order)
+      case 'delegation':
+        return minter.delegation(issue.order, issue.mint.jti)
+    }
+  }
+
+  async #commit(framed: Framed, issue: Issue, minted: MintedToken): Promise<void> {
+    this.draft.add(describeIssue(issue, minted))
+    const { sessions, store } = this.#parts
+    await sessions.commit(issue.change, minted.jti, this.draft.granted(framed.event))
+    const expiresAtMs = issue.change.notAfter * 1000
+    for (const index of issue.indexes) {
+      // Lists are for people: a session missing from one is still found, and killed, by its id.
+      store.indexes.add(index, issue.change.session, expiresAtMs).catch(() => undefined)
+    }
+  }
+
+  #isForApi(request: TokenRequest): boolean {
+    return request.resources.includes(apiAudience(this.#parts.settings.issuer))
+  }
+
+  async #answerApi(request: TokenRequest, verified: VerifiedClient): Promise<TokenResponse> {
+    await this.#claim()
+    const { cutoffs } = this.#parts
+    const rv = cutoffs.rv
+    cutoffs.assertFresh()
+    const minted = await issueApiToken(request, verified, { ...this.#parts, rv, now: this.#now, nowMs: this.#nowMs })
+    this.draft.add({
+      resource: apiAudience(this.#parts.settings.issuer),
+      jti: minted.jti,
+      expires_at: minted.expiresAt,
+    })
+    await this.#parts.auditor.log.append(this.draft.id, this.draft.granted('token.api'))
+    return tokenResponse(minted, ISSUED.access, this.draft.id)
+  }
+}
+
+const ISSUED = {
+  access: { type: TOKEN_TYPE.accessToken, name: 'Bearer' },
+  session: { type: TOKEN_TYPE.session, name: 'N_A' },
+  delegation: { type: TOKEN_TYPE.delegation, name: 'N_A' },
+} as const
+
+function requireAgent(verified: VerifiedClient): Party {
+  if (verified.client.kind === 'agent') return { agent: verified.client, verified }
+  throw new Rejection('grant_type_not_allowed', 'services may ask for API tokens only')
+}
+
+/** A deny is data until here. */
+function permitted(decision: Decision): Permit {
+  if (decision.outcome === 'allow') return decision
+  throw new Rejection(decision.reason, decision.description, { missing: decision.missing })
+}

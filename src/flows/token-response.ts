@@ -1,0 +1,35 @@
+/** RFC 8693 §2.2.1, RFC 6749 §5.1, RFC 9396 §7: the body of a granted token request. */
+import type { DecisionId } from '../kernel/ids.ts'
+import type { MintedToken } from '../model/minted.ts'
+import type { TokenTypeName, TokenTypeUri } from '../protocol/oauth.ts'
+import { formatScope } from '../protocol/scope.ts'
+
+export interface TokenResponse {
+  /** Holds whatever was issued, access token or not (RFC 8693 §2.2.1). */
+  readonly access_token: string
+  readonly issued_token_type: TokenTypeUri
+  readonly token_type: TokenTypeName
+  readonly expires_in: number
+  /** Always present: what was granted, which may be less than what was asked for. */
+  readonly scope: string
+  readonly authorization_details?: readonly unknown[]
+  /** Errand's own: where to look this decision up. */
+  readonly decision_id: DecisionId
+}
+
+export interface IssuedKind {
+  readonly type: TokenTypeUri
+  readonly name: TokenTypeName
+}
+
+export function tokenResponse(minted: MintedToken, issued: IssuedKind, id: DecisionId): TokenResponse {
+  return {
+    access_token: minted.token.reveal(),
+    issued_token_type: issued.type,
+    token_type: issued.name,
+    expires_in: minted.expiresAt - minted.issuedAt,
+    scope: formatScope(minted.scopes),
+    ...(minted.details.length > 0 ? { authorization_details: minted.details } : {}),
+    decision_id: id,
+  }
+}

@@ -1,0 +1,85 @@
+/** Refusals on the wire: RFC 6749 §5.2 JSON, never cached, never with token text, coarse towards strangers. */
+import { RefusedRequest } from '../audit/auditor.ts'
+import { Rejection } from '../kernel/rejection.ts'
+import type { RequestFacts } from '../model/request-facts.ts'
+import { WIRE } from './rejection-map.ts'
+
+export const NO_STORE = { 'Cache-Control': 'no-store', Pragma: 'no-cache' } as const
+
+/** Told to the operator's log when an answer is 5xx or a fault of ours. */
+export interface FaultReport {
+  readonly faultId: string | undefined
+  readonly decisionId: string | undefined
+  readonly cause: unknown
+}
+
+export interface ErrorContext {
+  readonly facts: RequestFacts
+  /** Set for endpoints that take bearer tokens (RFC 6750 §3). */
+  readonly bearer: boolean
+  report(fault: FaultReport): void
+}
+
+export function errorResponse(thrown: unknown, context: ErrorContext): Response {
+  const refused = thrown instanceof RefusedRequest ? thrown : new RefusedRequest(thrown, undefined, false)
+  if (!(refused.error instanceof Rejection)) return faultResponse(refused, context)
+  const rejection = refused.error
+  const { status, error } = WIRE[rejection.reason]
+  if (status >= 500) context.report({ faultId: undefined, decisionId: refused.decisionId, cause: rejection })
+  const coarse = error === 'invalid_client'
+  const body = {
+    error,
+    error_description: coarse
+      ? 'client authentication failed: send a fresh private_key_jwt client_assertion with the issuer as its only audience'
+      : plain(rejection.message),
+    // Reasons are for callers we know: a stranger learns nothing about which clients exist or what they did wrong.
+    ...(refused.authenticated ? { error_reason: rejection.reason } : {}),
+    ...(refused.authenticated && rejection.missing.length > 0 ? { missing: rejection.missing.map(plain) } : {}),
+    ...(refused.decisionId === undefined ? {} : { decision_id: refused.decisionId }),
+  }
+  return json(status, body, headersFor(rejection, status, context))
+}
+
+function faultResponse(refused: RefusedRequest, context: ErrorContext): Response {
+  context.report({ faultId: refused.faultId, decisionId: refused.decisionId, cause: refused.error })
+  const body = {
+    error: 'server_error',
+    error_description: `the broker failed: tell its operator the id ${refused.faultId ?? 'unknown'}`,
+    ...(refused.decisionId === undefined ? {} : { decision_id: refused.decisionId }),
+  }
+  return json(500, body, {})
+}
+
+function headersFor(rejection: Rejection, status: number, context: ErrorContext): Record<string, string> {
+  const headers: Record<string, string> = {}
+  if (status === 503 || status === 429) headers['Retry-After'] = String(rejection.retryAfterSeconds ?? 1)
+  if (context.bearer && (status === 401 || status === 403)) {
+    headers['WWW-Authenticate'] = bearerChallenge(rejection)
+  } else if (status === 401 && context.facts.authorizationScheme !== undefined) {
+    // RFC 6749 §5.2: answered in the scheme that was tried, though none but private_key_jwt is accepted.
+    headers['WWW-Authenticate'] = context.facts.authorizationScheme === 'basic' ? 'Basic realm="errand"' : 'Bearer'
+  }
+  return headers
+}
+
+/** RFC 6750 §3: no error code where no token was presented. */
+function bearerChallenge(rejection: Rejection): string {
+  if (rejection.reason === 'bearer_missing') return 'Bearer realm="errand"'
+  const error = WIRE[rejection.reason].error
+  return `Bearer realm="errand", error="${error}", error_description="${plain(rejection.message)}"`
+}
+
+/** RFC 6749 §5.2: %x20-21 / %x23-5B / %x5D-7E only. */
+export function plain(text: string): string {
+  return text
+    .replaceAll('"', "'")
+    .replaceAll('\\', '/')
+    .replaceAll(/[^\x20-\x21\x23-\x5b\x5d-\x7e]/g, '?')
+}
+
+export function json(status: number, body: unknown, headers: Readonly<Record<string, string>> = {}): Response {
+  return new Response(JSON.stringify(body), {
+    status,
+    headers: { 'Content-Type': 'application/json', ...NO_STORE, ...headers },
+  })
+}

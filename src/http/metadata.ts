@@ -1,0 +1,49 @@
+/**
+ * Discovery: RFC 8414 metadata, as a superset that unmodified MCP clients accept, derived from what this broker does. It
+ * lists no trusted issuers, tenants or policies.
+ */
+
+import type { Registry } from '../model/registry.ts'
+import { API_SCOPES } from '../model/settings.ts'
+import { CLIENT_AUTH_METHOD, DETAILS_TYPE, GRANT_TYPE } from '../protocol/oauth.ts'
+import { scopeSet } from '../protocol/scope.ts'
+
+/** What a registered client's key may be used with; never `none`, never symmetric. */
+const CLIENT_ALGORITHMS = ['ES256', 'ES384', 'ES512', 'RS256', 'PS256', 'Ed25519']
+
+export function serverMetadata(issuer: string, registry: Registry): Readonly<Record<string, unknown>> {
+  return {
+    issuer,
+    token_endpoint: `${issuer}/token`,
+    introspection_endpoint: `${issuer}/introspect`,
+    revocation_endpoint: `${issuer}/revoke`,
+    jwks_uri: `${issuer}/jwks`,
+    // There is no code flow yet: the endpoint says so. Clients refuse metadata without one (mcp.md §1a 3).
+    authorization_endpoint: `${issuer}/authorize`,
+    response_types_supported: [],
+    code_challenge_methods_supported: ['S256'],
+    grant_types_supported: Object.values(GRANT_TYPE),
+    scopes_supported: scopesOf(registry),
+    authorization_details_types_supported: Object.values(DETAILS_TYPE),
+    token_endpoint_auth_methods_supported: [CLIENT_AUTH_METHOD],
+    token_endpoint_auth_signing_alg_values_supported: CLIENT_ALGORITHMS,
+    introspection_endpoint_auth_methods_supported: [CLIENT_AUTH_METHOD],
+    introspection_endpoint_auth_signing_alg_values_supported: CLIENT_ALGORITHMS,
+    revocation_endpoint_auth_methods_supported: [CLIENT_AUTH_METHOD],
+    revocation_endpoint_auth_signing_alg_values_supported: CLIENT_ALGORITHMS,
+  }
+}
+
+/** OpenID Connect Discovery's required members, for clients that know only that document. No ID tokens are issued. */
+export function openidMetadata(issuer: string, registry: Registry): Readonly<Record<string, unknown>> {
+  return {
+    ...serverMetadata(issuer, registry),
+    subject_types_supported: ['public'],
+    id_token_signing_alg_values_supported: ['ES256'],
+  }
+}
+
+function scopesOf(registry: Registry): readonly string[] {
+  const tools = registry.resources.flatMap((resource) => [...resource.tools.values()])
+  return scopeSet([...API_SCOPES, ...tools.map((tool) => tool.scope)])
+}

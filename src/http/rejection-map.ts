@@ -1,0 +1,110 @@
+/**
+ * The one place where a reason becomes a wire answer (RFC 6749 §5.2, RFC 8693 §2.2.2, RFC 8707 §2, RFC 9396 §5, RFC 6750
+ * §3.1, RFC 7009 §2.2.1). Exhaustive: a new reason does not compile until it is mapped. A bad subject or actor token is
+ * `invalid_request` whatever was bad about it, as RFC 8693 §2.2.2 demands.
+ */
+import type { RejectionReason } from '../kernel/rejection.ts'
+import type { OAuthError } from '../protocol/oauth.ts'
+
+export interface WireError {
+  readonly status: 400 | 401 | 403 | 404 | 405 | 413 | 429 | 500 | 503
+  readonly error: OAuthError
+}
+
+const BAD_REQUEST = { status: 400, error: 'invalid_request' } as const
+const BAD_CLIENT = { status: 401, error: 'invalid_client' } as const
+const BAD_DETAILS = { status: 400, error: 'invalid_authorization_details' } as const
+const BAD_TARGET = { status: 400, error: 'invalid_target' } as const
+const BAD_SCOPE = { status: 400, error: 'invalid_scope' } as const
+const BAD_BEARER = { status: 401, error: 'invalid_token' } as const
+const LATER = { status: 503, error: 'temporarily_unavailable' } as const
+
+export const WIRE: Readonly<Record<RejectionReason, WireError>> = {
+  route_unknown: { status: 404, error: 'not_found' },
+  method_not_allowed: { status: 405, error: 'invalid_request' },
+  media_type_unsupported: BAD_REQUEST,
+  body_too_large: { status: 413, error: 'invalid_request' },
+  body_malformed: BAD_REQUEST,
+  parameter_duplicated: BAD_REQUEST,
+  parameter_missing: BAD_REQUEST,
+  parameter_malformed: BAD_REQUEST,
+  token_malformed: BAD_REQUEST,
+  grant_type_unsupported: { status: 400, error: 'unsupported_grant_type' },
+  response_type_unsupported: { status: 400, error: 'unsupported_response_type' },
+  client_authentication_missing: BAD_CLIENT,
+  client_authentication_ambiguous: BAD_REQUEST,
+  client_assertion_type_unsupported: BAD_CLIENT,
+  client_assertion_malformed: BAD_CLIENT,
+  client_unknown: BAD_CLIENT,
+  client_assertion_signature: BAD_CLIENT,
+  client_assertion_audience: BAD_CLIENT,
+  client_assertion_expired: BAD_CLIENT,
+  client_assertion_lifetime: BAD_CLIENT,
+  client_assertion_claims: BAD_CLIENT,
+  client_assertion_replayed: BAD_CLIENT,
+  grant_type_not_allowed: { status: 400, error: 'unauthorized_client' },
+  agent_inactive: BAD_REQUEST,
+  service_inactive: BAD_REQUEST,
+  subject_token_type_unsupported: BAD_REQUEST,
+  requested_token_type_unsupported: BAD_REQUEST,
+  subject_issuer_unknown: BAD_REQUEST,
+  subject_issuer_unavailable: LATER,
+  subject_token_wrong_type: BAD_REQUEST,
+  subject_token_signature: BAD_REQUEST,
+  subject_token_expired: BAD_REQUEST,
+  subject_token_not_yet_valid: BAD_REQUEST,
+  subject_token_audience: BAD_REQUEST,
+  subject_token_claims: BAD_REQUEST,
+  subject_token_revoked: BAD_REQUEST,
+  subject_token_presenter: BAD_REQUEST,
+  subject_scope_undeclared: BAD_REQUEST,
+  may_act_mismatch: BAD_REQUEST,
+  foreign_actor_not_accepted: BAD_REQUEST,
+  actor_token_unacceptable: BAD_REQUEST,
+  actor_mismatch: BAD_REQUEST,
+  actor_chain_malformed: BAD_REQUEST,
+  actor_chain_too_deep: BAD_REQUEST,
+  actor_chain_cycle: BAD_REQUEST,
+  user_not_listed: BAD_REQUEST,
+  user_inactive: BAD_REQUEST,
+  evidence_blocked: BAD_REQUEST,
+  principal_blocked: BAD_REQUEST,
+  session_absent: BAD_REQUEST,
+  session_not_issuing: BAD_REQUEST,
+  session_expired: BAD_REQUEST,
+  node_revoked: BAD_REQUEST,
+  delegation_consumed: BAD_REQUEST,
+  nodes_per_session_exceeded: BAD_REQUEST,
+  delegate_unknown: BAD_TARGET,
+  delegate_not_allowed: BAD_REQUEST,
+  delegation_depth_exceeded: BAD_REQUEST,
+  delegation_not_narrower: BAD_SCOPE,
+  target_missing: BAD_REQUEST,
+  target_ambiguous: BAD_TARGET,
+  resource_malformed: BAD_TARGET,
+  resource_unknown: BAD_TARGET,
+  resource_inactive: BAD_TARGET,
+  resource_not_in_session: BAD_TARGET,
+  resource_cannot_enforce: BAD_TARGET,
+  scope_malformed: BAD_SCOPE,
+  nothing_granted: BAD_SCOPE,
+  details_malformed: BAD_DETAILS,
+  details_unknown: BAD_DETAILS,
+  details_widening: BAD_DETAILS,
+  details_empty: BAD_DETAILS,
+  intent_missing: BAD_DETAILS,
+  intent_unexpected: BAD_DETAILS,
+  standing_intent_missing: BAD_DETAILS,
+  token_too_large: BAD_DETAILS,
+  bearer_missing: BAD_BEARER,
+  bearer_invalid: BAD_BEARER,
+  bearer_scope: { status: 403, error: 'insufficient_scope' },
+  not_found: { status: 404, error: 'not_found' },
+  token_type_not_revocable: { status: 400, error: 'unsupported_token_type' },
+  token_of_another_client: BAD_REQUEST,
+  store_unavailable: LATER,
+  audit_unavailable: LATER,
+  cutoffs_stale: LATER,
+  keys_not_ready: LATER,
+  over_limit: { status: 429, error: 'temporarily_unavailable' },
+}

@@ -1,0 +1,9 @@
+/** Who is calling one of the broker's own bearer-protected endpoints, after verification. */
+import type { PrincipalId } from '../kernel/ids.ts'
+import type { ScopeSet } from '../protocol/scope.ts'
+import type { Client } from './registry.ts'
+
+export type Caller =
+  | { readonly kind: 'client'; readonly principal: PrincipalId; readonly client: Client; readonly scopes: ScopeSet }
+  | { readonly kind: 'user'; readonly principal: PrincipalId }
+  | { readonly kind: 'operator'; readonly principal: PrincipalId }

@@ -1,0 +1,9 @@
+/** What the transport knows of a request, read once. */
+export interface RequestFacts {
+  /** The socket's peer; what strangers' refusals are counted by. */
+  readonly source: string
+  /** Scheme of the `Authorization` header, lower case; `undefined`: none was sent. */
+  readonly authorizationScheme: string | undefined
+  /** The caller's correlation id, if it is well-formed. */
+  readonly correlation: string | undefined
+}

@@ -1,0 +1,19 @@
+/** What the stages need to know of the configuration. */
+export interface BrokerSettings {
+  /** The issuer identifier: from configuration only, byte for byte the same wherever it is printed. */
+  readonly issuer: string
+  readonly environment: string
+  readonly accessTokenSeconds: number
+  readonly sessionSeconds: number
+  readonly delegationAcceptSeconds: number
+  /** Delegations must be strictly narrower than what they come from. */
+  readonly strictlyNarrower: boolean
+  readonly maxChainDepth: number
+}
+
+/** The broker's own API and its administration, as `aud` (DESIGN §2). */
+export const apiAudience = (issuer: string): string => `${issuer}/api`
+export const adminAudience = (issuer: string): string => `${issuer}/admin`
+
+/** Scopes of the broker's own API. */
+export const API_SCOPES = ['evaluate', 'revocations', 'sessions'] as const

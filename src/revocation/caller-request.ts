@@ -1,0 +1,46 @@
+/** A bearer-protected request: its record, who calls, then the endpoint's own work; revokes are never held up by the audit. */
+import type { AuditDraft } from '../audit/audit-draft.ts'
+import type { AuditEvent } from '../model/audit-record.ts'
+import type { Caller } from '../model/caller.ts'
+import type { RequestFacts } from '../model/request-facts.ts'
+import type { RevocationParts } from './client-call.ts'
+
+export interface CallerRequest {
+  readonly caller: () => Promise<Caller>
+  readonly facts: RequestFacts
+}
+
+export interface CallerWork<T> {
+  readonly event: AuditEvent
+  /** A revoke is executed first and recorded as soon as it can be; everything else is recorded before it is answered. */
+  readonly mayDefer: boolean
+  work(caller: Caller, draft: AuditDraft): Promise<T>
+}
+
+export interface Answered<T> {
+  readonly result: T
+  readonly audit: 'recorded' | 'deferred'
+}
+
+/** @throws RefusedRequest, with its record written */
+export async function callAsCaller<T>(
+  request: CallerRequest,
+  parts: Pick<RevocationParts, 'auditor'>,
+  endpoint: CallerWork<T>,
+): Promise<Answered<T>> {
+  const { auditor } = parts
+  const draft = auditor.begin()
+  try {
+    const caller = await request.caller()
+    draft.authenticatedAs(caller.principal)
+    if (request.facts.correlation !== undefined) draft.add({ correlation: request.facts.correlation })
+    draft.add({ event: endpoint.event })
+    const result = await endpoint.work(caller, draft)
+    const record = draft.granted(endpoint.event)
+    if (endpoint.mayDefer) return { result, audit: await auditor.log.appendOrDefer(draft.id, record) }
+    await auditor.log.append(draft.id, record)
+    return { result, audit: 'recorded' }
+  } catch (error) {
+    throw await auditor.refuse(draft, error, request.facts.source)
+  }
+}

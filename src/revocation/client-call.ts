@@ -1,0 +1,59 @@
+/** A form endpoint other than /token: the record, the client, its single-use assertion; then the endpoint's own work. */
+import type { AuditDraft } from '../audit/audit-draft.ts'
+import type { Auditor } from '../audit/auditor.ts'
+import { authenticateClient } from '../credentials/client-authentication.ts'
+import { assertClientActive, presentedClient } from '../credentials/presented-client.ts'
+import type { Clock } from '../kernel/clock.ts'
+import { agentPrincipal, newNonce, servicePrincipal } from '../kernel/ids.ts'
+import type { KeyRing } from '../keys/key-ring.ts'
+import type { Client, Registry } from '../model/registry.ts'
+import type { RequestFacts } from '../model/request-facts.ts'
+import type { BrokerSettings } from '../model/settings.ts'
+import type { Form } from '../protocol/form.ts'
+import type { LiveCutoffs } from '../sessions/live-cutoffs.ts'
+import { claimOnce } from '../sessions/replay-guard.ts'
+import type { SessionRepository } from '../sessions/session-repository.ts'
+import type { Store } from '../store/ports.ts'
+
+export interface RevocationParts {
+  readonly settings: BrokerSettings
+  readonly registry: Registry
+  readonly ring: KeyRing
+  readonly store: Store
+  readonly sessions: SessionRepository
+  readonly cutoffs: LiveCutoffs
+  readonly auditor: Auditor
+  readonly clock: Clock
+}
+
+export interface ClientCall {
+  readonly form: Form
+  readonly client: Client
+  readonly draft: AuditDraft
+  readonly nowMs: number
+  readonly now: number
+}
+
+/** @throws RefusedRequest, with its record written */
+export async function callAsClient<T>(
+  request: { readonly form: () => Form; readonly facts: RequestFacts },
+  parts: RevocationParts,
+  work: (call: ClientCall) => Promise<T>,
+): Promise<T> {
+  const draft = parts.auditor.begin()
+  try {
+    const nowMs = parts.clock.nowMs()
+    const now = Math.floor(nowMs / 1000)
+    const form = request.form()
+    const presented = presentedClient(form, request.facts)
+    const { registry, settings } = parts
+    const { client, singleUse } = await authenticateClient(presented, { registry, issuer: settings.issuer, now })
+    await claimOnce(parts.store.claims, singleUse, newNonce())
+    draft.authenticatedAs(client.kind === 'agent' ? agentPrincipal(client.clientId) : servicePrincipal(client.clientId))
+    if (request.facts.correlation !== undefined) draft.add({ correlation: request.facts.correlation })
+    assertClientActive(client)
+    return await work({ form, client, draft, nowMs, now })
+  } catch (error) {
+    throw await parts.auditor.refuse(draft, error, request.facts.source)
+  }
+}

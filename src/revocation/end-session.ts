@@ -1,0 +1,71 @@
+/**
+ * Ending sessions by name (`DELETE /sessions/{sid}` and `…/nodes/{node}`). The root agent closes its session; a participant
+ * kills its own subtree; a user revokes what runs on their behalf; an operator revokes anything. To everybody else the
+ * session does not exist: one 404 for "not yours" and "not there".
+ */
+import type { SessionId } from '../kernel/ids.ts'
+import { Rejection } from '../kernel/rejection.ts'
+import type { Caller } from '../model/caller.ts'
+import type { SessionView } from '../sessions/session-record.ts'
+import { type Answered, type CallerRequest, callAsCaller } from './caller-request.ts'
+import type { RevocationParts } from './client-call.ts'
+import { type KillReport, killNode, killSession, noWayRound } from './kill.ts'
+
+export function endSession(request: CallerRequest, id: string, parts: RevocationParts): Promise<Answered<KillReport>> {
+  return callAsCaller(request, parts, {
+    event: 'session.revoke',
+    mayDefer: true,
+    work: async (caller, draft) => {
+      draft.add({ session: id })
+      const nowMs = parts.clock.nowMs()
+      const view = await parts.sessions.view(id as SessionId, Math.floor(nowMs / 1000))
+      if (view === undefined || !mayEnd(caller, view)) throw absent()
+      draft.add({ on_behalf_of: view.facts.subject.principal, detail: caller.kind === 'client' ? 'closed' : 'revoked' })
+      if (caller.kind === 'client') return killSession(view, 'closed', parts)
+      return killSession(view, 'revoked', parts, noWayRound(view, nowMs))
+    },
+  })
+}
+
+export function endNode(
+  request: CallerRequest,
+  target: { readonly session: string; readonly node: string },
+  parts: RevocationParts,
+): Promise<Answered<KillReport>> {
+  return callAsCaller(request, parts, {
+    event: 'session.revoke',
+    mayDefer: true,
+    work: async (caller, draft) => {
+      draft.add(target)
+      const view = await parts.sessions.view(target.session as SessionId, Math.floor(parts.clock.nowMs() / 1000))
+      if (view === undefined || !mayEndNode(caller, view, target.node)) throw absent()
+      return killNode(view, target.node, parts)
+    },
+  })
+}
+
+function absent(): Rejection {
+  return new Rejection('not_found', 'no such session')
+}
+
+function mayEnd(caller: Caller, view: SessionView): boolean {
+  if (caller.kind === 'operator') return true
+  if (caller.kind === 'user') return view.facts.subject.principal === caller.principal
+  return view.facts.rootAgent === caller.client.clientId
+}
+
+/** A client may end a node it holds, or one below a node it holds. */
+function mayEndNode(caller: Caller, view: SessionView, id: string): boolean {
+  const node = view.nodes.find((candidate) => candidate.facts.id === id)
+  if (node === undefined) return false
+  if (caller.kind === 'operator') return true
+  if (caller.kind === 'user') return view.facts.subject.principal === caller.principal
+  for (let at: typeof node | undefined = node; at !== undefined; at = parentOf(view, at)) {
+    if (at.facts.holder === caller.client.clientId) return true
+  }
+  return false
+}
+
+function parentOf(view: SessionView, node: SessionView['nodes'][number]) {
+  return view.nodes.find((candidate) => candidate.facts.id === node.facts.parent)
+}

@@ -1,0 +1,88 @@
+/**
+ * RFC 7662: a live answer about an access token, for the MCP server it is for and nobody else. Whatever is wrong with the
+ * token, the answer is exactly `{"active":false}`: the caller learns nothing of tokens that are not its own.
+ */
+import { type VerifiedAccess, verifyAccessToken } from '../credentials/own-token.ts'
+import { parseTokenParameter } from '../credentials/token-parameter.ts'
+import { Rejection } from '../kernel/rejection.ts'
+import type { Client } from '../model/registry.ts'
+import type { RequestFacts } from '../model/request-facts.ts'
+import type { Form } from '../protocol/form.ts'
+import { agentsOf, cutoffKilling, isBlocked, sessionAllows, userIn } from '../sessions/liveness.ts'
+import { type ClientCall, callAsClient, type RevocationParts } from './client-call.ts'
+
+export type Introspection = { readonly active: false } | ({ readonly active: true } & Readonly<Record<string, unknown>>)
+
+const INACTIVE: Introspection = { active: false }
+
+/** @throws RefusedRequest */
+export function introspect(form: () => Form, facts: RequestFacts, parts: RevocationParts): Promise<Introspection> {
+  return callAsClient({ form, facts }, parts, async (call) => {
+    const text = call.form.require('token')
+    parts.cutoffs.assertFresh()
+    const token = await readToken(text, call, parts)
+    const active = token !== undefined && (await isActive(token, call, parts))
+    if (token !== undefined && isFor(token, call.client, parts)) describe(token, call)
+    call.draft.add({ detail: active ? 'active' : 'inactive' })
+    await parts.auditor.log.append(call.draft.id, call.draft.granted('token.introspect'))
+    return active ? answer(token) : INACTIVE
+  })
+}
+
+/** `undefined` for anything that is not one of our access tokens, in time and properly signed. */
+async function readToken(text: string, call: ClientCall, parts: RevocationParts): Promise<VerifiedAccess | undefined> {
+  try {
+    const token = parseTokenParameter(text, 'token')
+    return await verifyAccessToken(token, { ring: parts.ring, issuer: parts.settings.issuer, now: call.now })
+  } catch (error) {
+    if (error instanceof Rejection && error.reason !== 'keys_not_ready') return undefined
+    throw error
+  }
+}
+
+function isFor(token: VerifiedAccess, client: Client, parts: RevocationParts): boolean {
+  const resource = parts.registry.resourceByName(token.audience)
+  return resource !== undefined && resource.url === token.audience && resource.serverClient === client.clientId
+}
+
+async function isActive(token: VerifiedAccess, call: ClientCall, parts: RevocationParts): Promise<boolean> {
+  const { cutoffs, registry, sessions, settings } = parts
+  if (!isFor(token, call.client, parts)) return false
+  const resource = registry.resource(token.audience)
+  if (resource?.state !== 'active') return false
+  if (cutoffKilling(token, cutoffs, { issuer: settings.issuer, accessToken: true }) !== undefined) return false
+  if (isBlocked(token, cutoffs, settings.issuer, call.nowMs)) return false
+  if (!everyoneActive(token, parts)) return false
+  return sessionAllows(token, sessions, call.now)
+}
+
+/** The registry's word on everyone named: a suspended agent or a user who left makes the token inactive at once. */
+function everyoneActive(token: VerifiedAccess, parts: RevocationParts): boolean {
+  const { registry, settings } = parts
+  if (agentsOf(token, settings.issuer).some((agent) => registry.client(agent)?.state !== 'active')) return false
+  const user = userIn(token)
+  if (user === undefined) return true
+  const [, slug = '', ...sub] = user.split(':')
+  const issuer = registry.issuerBySlug(slug)
+  return issuer !== undefined && registry.user(issuer, sub.join(':'))?.active === true
+}
+
+const CLAIMS = [
+  ...['iss', 'sub', 'aud', 'client_id', 'iat', 'exp', 'jti', 'scope', 'sub_profile', 'act', 'cnf', 'sid'],
+  ...['authorization_details', 'auth_time', 'acr', 'amr', 'agent', 'origin', 'intent', 'env'],
+]
+
+function answer(token: VerifiedAccess): Introspection {
+  const claims: Record<string, unknown> = {}
+  for (const name of CLAIMS) if (token.claims[name] !== undefined) claims[name] = token.claims[name]
+  return { active: true, token_type: 'Bearer', ...claims }
+}
+
+function describe(token: VerifiedAccess, call: ClientCall): void {
+  call.draft.add({
+    resource: token.audience,
+    jti: token.jti,
+    on_behalf_of: token.subject,
+    ...(token.session === undefined ? {} : { session: token.session }),
+  })
+}

@@ -1,0 +1,97 @@
+/**
+ * RFC 7009: an agent ends what it holds. A session token ends its node and all below it (at the root: the session), a
+ * delegation token ends what was or could be accepted from it, an access token ends alone. Unknown tokens are a success.
+ */
+import { verifyAccessToken, verifyOwnHandle } from '../credentials/own-token.ts'
+import { parseTokenParameter } from '../credentials/token-parameter.ts'
+import { decodeJwt } from '../jose/decode-jws.ts'
+import type { SessionId } from '../kernel/ids.ts'
+import { Rejection } from '../kernel/rejection.ts'
+import type { Secret } from '../kernel/secret.ts'
+import type { RequestFacts } from '../model/request-facts.ts'
+import type { Form } from '../protocol/form.ts'
+import { JWT_TYP } from '../protocol/oauth.ts'
+import { type ClientCall, callAsClient, type RevocationParts } from './client-call.ts'
+import { type KillReport, killNode, killSession } from './kill.ts'
+
+export interface RevokeAnswer {
+  readonly revoked: KillReport | undefined
+  readonly audit: 'recorded' | 'deferred'
+}
+
+/** A token of ours, as far as revoking it needs. */
+interface Revocable {
+  readonly kind: 'session' | 'delegation' | 'access'
+  readonly clientId: string
+  readonly session: SessionId
+  /** The node, delegation or token that dies. */
+  readonly dies: string
+  readonly isRoot: boolean
+}
+
+/** @throws RefusedRequest */
+export function revokeToken(form: () => Form, facts: RequestFacts, parts: RevocationParts): Promise<RevokeAnswer> {
+  return callAsClient({ form, facts }, parts, async (call) => {
+    const token = await readToken(call.form.require('token'), call, parts)
+    if (token !== undefined && token.clientId !== call.client.clientId) {
+      throw new Rejection('token_of_another_client', 'this token was issued to another client')
+    }
+    const revoked = token === undefined ? undefined : await kill(token, call, parts)
+    if (token !== undefined) call.draft.add({ session: token.session, node: token.dies })
+    call.draft.add({ detail: revoked === undefined ? 'nothing to revoke' : `${revoked.hops.length} hops` })
+    const audit = await parts.auditor.log.appendOrDefer(call.draft.id, call.draft.granted('token.revoke'))
+    return { revoked, audit }
+  })
+}
+
+async function kill(token: Revocable, call: ClientCall, parts: RevocationParts): Promise<KillReport | undefined> {
+  const view = await parts.sessions.view(token.session, call.now)
+  if (view === undefined) return undefined
+  return token.isRoot ? killSession(view, 'closed', parts) : killNode(view, token.dies, parts)
+}
+
+/** `undefined`: not a token of ours, or no longer in time. The hint of RFC 7009 §2.1 is not needed: `typ` tells. */
+async function readToken(text: string, call: ClientCall, parts: RevocationParts): Promise<Revocable | undefined> {
+  const deps = { ring: parts.ring, issuer: parts.settings.issuer, now: call.now }
+  try {
+    const token = parseTokenParameter(text, 'token')
+    const kind = kindOf(token)
+    if (kind === undefined) return undefined
+    if (kind === 'access') {
+      const access = await verifyAccessToken(token, deps)
+      if (access.session === undefined) throw notRevocable()
+      return { kind, clientId: access.clientId, session: access.session, dies: access.jti, isRoot: false }
+    }
+    const handle = await verifyOwnHandle(token, kind, deps)
+    const own = kind === 'delegation' ? handle.jti : (handle.path.at(-1) ?? handle.jti)
+    const isRoot = kind === 'session' && handle.path.length === 1
+    return { kind, clientId: handle.clientId, session: handle.session, dies: own, isRoot }
+  } catch (error) {
+    const ours =
+      error instanceof Rejection && (error.reason === 'keys_not_ready' || error.reason === 'token_type_not_revocable')
+    if (error instanceof Rejection && !ours) return undefined
+    throw error
+  }
+}
+
+/** By `typ` alone, not believed yet: verification by that kind's own rules follows. */
+function kindOf(token: Secret): Revocable['kind'] | undefined {
+  let typ: string | undefined
+  try {
+    typ = decodeJwt(token).header.typ
+  } catch {
+    return undefined
+  }
+  if (typ === JWT_TYP.session) return 'session'
+  if (typ === JWT_TYP.delegation) return 'delegation'
+  if (typ === JWT_TYP.accessToken) return 'access'
+  if (typ === JWT_TYP.management) throw notRevocable()
+  return undefined
+}
+
+function notRevocable(): Rejection {
+  return new Rejection(
+    'token_type_not_revocable',
+    'API and management tokens live minutes and are not revoked one by one',
+  )
+}

@@ -1,0 +1,94 @@
+/**
+ * The revocations this broker knows, and how sure it is of them.
+ *
+ * A cut-off may be written by any broker at any moment; what this one had applied when it decided is the `rv` of the token,
+ * so a cut-off it had not seen kills the token it minted. A broker that has not confirmed its view for two seconds, or whose
+ * clock is away from the store's, issues nothing (DESIGN §7).
+ */
+import { type ControlEntry, CutoffSet } from '../authority/cutoffs.ts'
+import type { Clock } from '../kernel/clock.ts'
+import { CUTOFF_STALENESS_MS_MAX, STORE_CLOCK_DIFFERENCE_MS_MAX } from '../kernel/limits.ts'
+import { Rejection } from '../kernel/rejection.ts'
+import type { ControlListener, ControlSnapshot, ControlStore, ControlWrite, ControlWritten } from '../store/ports.ts'
+
+/** How long a writer waits to hear its own write come back on the feed before answering anyway. */
+const ECHO_WAIT_MS = 1_000
+
+export class LiveCutoffs implements ControlListener {
+  readonly set = new CutoffSet()
+  readonly #clock: Clock
+  #confirmedAtMs: number | undefined
+  #storeClockDifferenceMs = 0
+  readonly #waiting = new Set<{ seq: number; wake: () => void }>()
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+  }
+
+  /** The highest sequence number applied without a gap. Read it *before* checking anything against the set. */
+  get rv(): number {
+    return this.set.appliedSeq
+  }
+
+  snapshot(snapshot: ControlSnapshot): void {
+    for (const entry of snapshot.entries) this.set.apply(entry)
+    this.#advance(snapshot.seq)
+  }
+
+  written(seq: number, entries: readonly ControlEntry[]): void {
+    for (const entry of entries) this.set.apply(entry)
+    this.#advance(seq)
+  }
+
+  confirmed(seq: number, atMs: number): void {
+    this.#advance(seq)
+    this.#confirmedAtMs = this.#clock.nowMs()
+    this.#storeClockDifferenceMs = this.#confirmedAtMs - atMs
+    this.set.prune(this.#confirmedAtMs)
+  }
+
+  get fresh(): boolean {
+    const age = this.#confirmedAtMs === undefined ? Infinity : this.#clock.nowMs() - this.#confirmedAtMs
+    return age <= CUTOFF_STALENESS_MS_MAX && Math.abs(this.#storeClockDifferenceMs) <= STORE_CLOCK_DIFFERENCE_MS_MAX
+  }
+
+  /** @throws Rejection `cutoffs_stale` */
+  assertFresh(): void {
+    if (this.fresh) return
+    throw new Rejection('cutoffs_stale', 'revocations could not be confirmed just now: try again', {
+      retryAfterSeconds: 1,
+    })
+  }
+
+  /**
+   * Writes to the control slot, applies it here at once, and waits until the feed has brought this broker up to it, so that
+   * what it decides next already carries a later `rv`.
+   */
+  async write(store: ControlStore, entries: readonly ControlWrite[]): Promise<ControlWritten> {
+    const written = await store.write(entries, this.rv + 1)
+    for (const entry of entries) this.set.apply({ ...entry, ...written } as ControlEntry)
+    await this.#reached(written.seq)
+    return written
+  }
+
+  #advance(seq: number): void {
+    this.set.advance(seq)
+    for (const waiter of this.#waiting) if (waiter.seq <= this.rv) waiter.wake()
+  }
+
+  async #reached(seq: number): Promise<void> {
+    if (this.rv >= seq) return
+    await new Promise<void>((resolve) => {
+      const waiter = {
+        seq,
+        wake: () => {
+          clearTimeout(timer)
+          this.#waiting.delete(waiter)
+          resolve()
+        },
+      }
+      const timer = setTimeout(waiter.wake, ECHO_WAIT_MS)
+      this.#waiting.add(waiter)
+    })
+  }
+}

@@ -1,0 +1,147 @@
+/**
+ * What may happen to a session, as commits: each check carries the rejection that its failure means, so that the store can
+ * stay ignorant of sessions and a refusal still says why.
+ */
+import type { NodeId, SessionId } from '../kernel/ids.ts'
+import { NODES_PER_SESSION_MAX } from '../kernel/limits.ts'
+import { Rejection } from '../kernel/rejection.ts'
+import type { Check, Operation } from '../model/commit.ts'
+import type { NodeFacts, SessionFacts, SessionState } from '../model/session.ts'
+import { ISSUING_STATES, statesBefore } from '../model/session.ts'
+import { encodeFacts, encodeNode, FIELD } from './session-record.ts'
+
+export interface GuardedCheck {
+  readonly check: Check
+  readonly refusal: () => Rejection
+}
+
+/** A session's change before it has an id and an audit record. */
+export interface SessionChange {
+  readonly session: SessionId
+  readonly checks: readonly GuardedCheck[]
+  readonly operations: readonly Operation[]
+  readonly notAfter: number
+}
+
+const notIssuing = () => new Rejection('session_not_issuing', 'the session is closed, revoked, halted or unknown')
+const expired = () => new Rejection('session_expired', 'the session has ended')
+const nodeDead = () => new Rejection('node_revoked', 'this part of the session was revoked')
+
+/** Open, and autonomous: the session, its root node, and the leaf where an access token is handed out at once. */
+export function openSession(facts: SessionFacts, root: NodeFacts, withLeaf: boolean): SessionChange {
+  return {
+    session: facts.id,
+    checks: [{ check: { check: 'absent', field: FIELD.state }, refusal: notIssuing }],
+    operations: [
+      { operation: 'set', field: FIELD.state, value: 'active' },
+      { operation: 'set', field: FIELD.notAfter, value: String(facts.notAfter) },
+      { operation: 'set', field: FIELD.facts, value: encodeFacts(facts) },
+      { operation: 'set', field: FIELD.node(root.id), value: encodeNode(root) },
+      { operation: 'increment', field: FIELD.nodes, by: 1 },
+      ...(withLeaf ? [countLeaf(root.id)] : []),
+    ],
+    notAfter: facts.notAfter,
+  }
+}
+
+/** Continue: one more leaf of a node. */
+export function issueLeaf(facts: SessionFacts, path: readonly NodeId[], now: number): SessionChange {
+  return {
+    session: facts.id,
+    checks: alive(path, now),
+    operations: [countLeaf(last(path))],
+    notAfter: facts.notAfter,
+  }
+}
+
+/** Delegate: a delegation that its audience may accept. */
+export function offerDelegation(
+  facts: SessionFacts,
+  path: readonly NodeId[],
+  delegated: NodeFacts,
+  now: number,
+): SessionChange {
+  return {
+    session: facts.id,
+    checks: [
+      ...alive(path, now),
+      {
+        check: { check: 'below', field: FIELD.nodes, value: NODES_PER_SESSION_MAX },
+        refusal: () => new Rejection('nodes_per_session_exceeded', 'the session has too many delegations'),
+      },
+      { check: { check: 'absent', field: FIELD.delegation(delegated.id) }, refusal: consumed },
+    ],
+    operations: [
+      { operation: 'set', field: FIELD.delegation(delegated.id), value: encodeNode(delegated) },
+      { operation: 'increment', field: FIELD.nodes, by: 1 },
+    ],
+    notAfter: facts.notAfter,
+  }
+}
+
+const consumed = () => new Rejection('delegation_consumed', 'this delegation has already been accepted')
+
+/** Accept: the delegation becomes the node of the same id, exactly once, and is not burnt by a refusal. */
+export function acceptDelegation(
+  facts: SessionFacts,
+  path: readonly NodeId[],
+  accepted: NodeFacts,
+  options: { readonly withLeaf: boolean; readonly now: number },
+): SessionChange {
+  return {
+    session: facts.id,
+    checks: [
+      { check: { check: 'absent', field: FIELD.node(accepted.id) }, refusal: consumed },
+      ...alive(path, options.now),
+      { check: { check: 'present', field: FIELD.delegation(accepted.id) }, refusal: nodeDead },
+      { check: { check: 'absent', field: FIELD.revoked(accepted.id) }, refusal: nodeDead },
+    ],
+    operations: [
+      { operation: 'set', field: FIELD.node(accepted.id), value: encodeNode(accepted) },
+      ...(options.withLeaf ? [countLeaf(accepted.id)] : []),
+    ],
+    notAfter: facts.notAfter,
+  }
+}
+
+/** Closing, revoking, halting: refused (harmlessly) where the session is already in an end state. */
+export function enterState(session: SessionId, to: SessionState, notAfter: number): SessionChange {
+  return {
+    session,
+    checks: [{ check: { check: 'oneOf', field: FIELD.state, values: statesBefore(to) }, refusal: notIssuing }],
+    operations: [{ operation: 'set', field: FIELD.state, value: to }],
+    notAfter,
+  }
+}
+
+/** Revokes nodes or single tokens: what descends from them names them in its path. */
+export function revokeNodes(session: SessionId, ids: readonly string[], notAfter: number): SessionChange {
+  return {
+    session,
+    checks: [{ check: { check: 'present', field: FIELD.state }, refusal: notIssuing }],
+    operations: ids.map((id) => ({ operation: 'set', field: FIELD.revoked(id), value: 'revoked' })),
+    notAfter,
+  }
+}
+
+/** What every issuance re-checks in the session's own slot, in the same transaction that issues. */
+function alive(path: readonly NodeId[], now: number): readonly GuardedCheck[] {
+  return [
+    { check: { check: 'oneOf', field: FIELD.state, values: ISSUING_STATES }, refusal: notIssuing },
+    { check: { check: 'above', field: FIELD.notAfter, value: now }, refusal: expired },
+    ...path.flatMap((node): GuardedCheck[] => [
+      { check: { check: 'present', field: FIELD.node(node) }, refusal: nodeDead },
+      { check: { check: 'absent', field: FIELD.revoked(node) }, refusal: nodeDead },
+    ]),
+  ]
+}
+
+function countLeaf(node: NodeId): Operation {
+  return { operation: 'increment', field: FIELD.leaves(node), by: 1 }
+}
+
+function last(path: readonly NodeId[]): NodeId {
+  const node = path.at(-1)
+  if (node === undefined) throw new Error('a handle has at least one node in its path')
+  return node
+}

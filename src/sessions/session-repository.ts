@@ -1,0 +1,95 @@
+/** Reads sessions for an exchange or a person, and performs their commits. */
+import type { NodeId, SessionId } from '../kernel/ids.ts'
+import { CLOCK_SKEW_S } from '../kernel/limits.ts'
+import { Rejection } from '../kernel/rejection.ts'
+import type { NodeFacts, SessionFacts, SessionState } from '../model/session.ts'
+import { ISSUING_STATES, parseSessionState } from '../model/session.ts'
+import type { Store } from '../store/ports.ts'
+import type { SessionChange } from './session-commits.ts'
+import { decodeFacts, decodeNode, FIELD, type SessionView, viewSession } from './session-record.ts'
+
+/** What an exchange knows of the session its subject token belongs to. */
+export interface LiveSession {
+  readonly facts: SessionFacts
+  readonly state: SessionState
+  /** The node the handle stands for; for a delegation, the one it would become. */
+  readonly node: NodeFacts
+}
+
+export class SessionRepository {
+  readonly #store: Store
+
+  constructor(store: Store) {
+    this.#store = store
+  }
+
+  /**
+   * Round trip 1 (DESIGN §5): the session of a handle, live. What is read here gives good errors early; the commit checks
+   * all of it again.
+   * @throws Rejection `session_absent`, `session_not_issuing`, `session_expired`, `node_revoked`, `delegation_consumed`
+   */
+  async readForExchange(
+    session: SessionId,
+    path: readonly NodeId[],
+    options: { readonly delegation?: string; readonly now: number },
+  ): Promise<LiveSession> {
+    const own = options.delegation ?? path.at(-1) ?? ''
+    const nodeField = options.delegation === undefined ? FIELD.node(own) : FIELD.delegation(own)
+    const guarded = [...path, own]
+    const fields = await this.#store.sessions.read(session, [
+      FIELD.state,
+      FIELD.facts,
+      nodeField,
+      ...guarded.map(FIELD.revoked),
+      ...(options.delegation === undefined ? [] : [FIELD.node(own)]),
+    ])
+    if (fields === undefined) throw new Rejection('session_absent', 'the session is unknown, or ended long ago')
+    const state = parseSessionState(fields.get(FIELD.state))
+    const facts = fields.get(FIELD.facts)
+    if (state === undefined || facts === undefined || !ISSUING_STATES.includes(state)) {
+      throw new Rejection('session_not_issuing', `the session is ${state ?? 'in an unknown state'}: open a new one`)
+    }
+    const decoded = decodeFacts(facts)
+    if (options.now >= decoded.notAfter) throw new Rejection('session_expired', 'the session has ended: open a new one')
+    const node = fields.get(nodeField)
+    if (node === undefined || guarded.some((id) => fields.has(FIELD.revoked(id)))) {
+      throw new Rejection('node_revoked', 'this part of the session was revoked')
+    }
+    if (options.delegation !== undefined && fields.has(FIELD.node(own))) {
+      throw new Rejection('delegation_consumed', 'this delegation has already been accepted')
+    }
+    return { facts: decoded, state, node: decodeNode(node) }
+  }
+
+  /** Whether a token of this session is alive in the session's own slot: issuing state, and nothing above it revoked. */
+  async isLive(session: SessionId, ids: readonly string[], now: number): Promise<boolean> {
+    const fields = await this.#store.sessions.read(session, [FIELD.state, FIELD.notAfter, ...ids.map(FIELD.revoked)])
+    const state = parseSessionState(fields?.get(FIELD.state))
+    if (fields === undefined || state === undefined || !ISSUING_STATES.includes(state)) return false
+    if (!(Number(fields.get(FIELD.notAfter)) > now)) return false
+    return !ids.some((id) => fields.has(FIELD.revoked(id)))
+  }
+
+  async view(session: SessionId, now: number): Promise<SessionView | undefined> {
+    const fields = await this.#store.sessions.readAll(session)
+    return fields === undefined ? undefined : viewSession(fields, now)
+  }
+
+  /**
+   * Round trip 2. Nothing is written unless every check holds.
+   * @throws Rejection of the first check that failed
+   */
+  async commit(change: SessionChange, id: string, audit: string | undefined): Promise<void> {
+    const outcome = await this.#store.sessions.commit({
+      session: change.session,
+      id,
+      checks: change.checks.map((guarded) => guarded.check),
+      operations: change.operations,
+      expiresAtMs: (change.notAfter + CLOCK_SKEW_S) * 1000,
+      audit,
+    })
+    if (outcome.committed) return
+    const failed = change.checks[outcome.failed]
+    throw failed === undefined ? new Error(`commit failed at unknown check ${outcome.failed}`) : failed.refusal()
+  }
+}

@@ -1,0 +1,111 @@
+/**
+ * The claims of each kind of token (DESIGN §2): one function per kind, from typed facts. No claim is copied from a request
+ * or from foreign evidence except through those facts.
+ */
+import type { Authority } from '../authority/authority.ts'
+import { encodeResourceDetails } from '../authority/details.ts'
+import { authorityScopes } from '../authority/narrowing.ts'
+import type { ClientId, Jti, NodeId, PrincipalId } from '../kernel/ids.ts'
+import type { NodeFacts, SessionFacts } from '../model/session.ts'
+import { adminAudience, apiAudience } from '../model/settings.ts'
+import { formatScope, type ScopeSet } from '../protocol/scope.ts'
+
+export type Claims = Readonly<Record<string, unknown>>
+
+/** A node of a session's tree, as the holder of what is minted. */
+export interface Holder {
+  readonly session: SessionFacts
+  readonly node: NodeFacts
+  /** Node ids from the root to `node`, both included. */
+  readonly path: readonly NodeId[]
+}
+
+export interface MintOrder {
+  readonly holder: Holder
+  /** What the token carries: the decision's result, cut to what this token is for. */
+  readonly authority: Authority
+  readonly audience: string
+  readonly rv: number
+  /** SHA-256 of the parent token's signing input; `undefined` where the parent is not one of ours. */
+  readonly parentHash: string | undefined
+  /** Self-description of the running copy; authorizes nothing. */
+  readonly instance: string | undefined
+  readonly now: number
+  readonly expiresAt: number
+}
+
+interface Fixed {
+  readonly issuer: string
+  readonly environment: string
+  readonly jti: Jti
+}
+
+/** Access, session and delegation tokens differ in audience, life and `typ`; what they say of the chain is the same. */
+export function sessionClaims(fixed: Fixed, order: MintOrder): Claims {
+  const { session, node, path } = order.holder
+  const evidence = session.evidence
+  return {
+    ...base(fixed, order.now, order.expiresAt),
+    sub: session.subject.principal,
+    aud: order.audience,
+    client_id: node.holder,
+    scope: formatScope(authorityScopes(order.authority)),
+    sub_profile: session.subject.profile,
+    sid: session.id,
+    rv: order.rv,
+    ...(node.act === undefined ? {} : { act: node.act }),
+    authorization_details: detailsOf(order.authority),
+    not_after: Math.min(order.authority.notAfter, node.notAfter),
+    env: fixed.environment,
+    ...(evidence?.authTime === undefined ? {} : { auth_time: evidence.authTime }),
+    ...(evidence?.acr === undefined ? {} : { acr: evidence.acr }),
+    ...(evidence?.amr === undefined ? {} : { amr: evidence.amr }),
+    agent: { version: node.agentVersion, ...(order.instance === undefined ? {} : { instance: order.instance }) },
+    origin: {
+      type: node.origin.type,
+      ...(node.origin.ref === undefined ? {} : { ref: node.origin.ref }),
+      asserted_by: node.origin.assertedBy,
+    },
+    intent: node.intentHash,
+    anc: path,
+    ...(order.parentHash === undefined ? {} : { par_hash: order.parentHash }),
+  }
+}
+
+/** RFC 9396 §7: one `mcp_tools` object per resource. */
+export function detailsOf(authority: Authority): readonly unknown[] {
+  return [...authority.resources].map(([url, resource]) => encodeResourceDetails(url, resource))
+}
+
+export interface ApiOrder {
+  readonly subject: PrincipalId
+  readonly profile: 'ai_agent' | 'service'
+  readonly clientId: ClientId
+  readonly scopes: ScopeSet
+  readonly rv: number
+  readonly now: number
+  readonly expiresAt: number
+}
+
+/** The one access token without a session: for the broker's own endpoints. */
+export function apiClaims(fixed: Fixed, order: ApiOrder): Claims {
+  return {
+    ...base(fixed, order.now, order.expiresAt),
+    sub: order.subject,
+    aud: apiAudience(fixed.issuer),
+    client_id: order.clientId,
+    scope: formatScope(order.scopes),
+    sub_profile: order.profile,
+    rv: order.rv,
+    env: fixed.environment,
+  }
+}
+
+/** In no session, never a subject or a target of exchange. */
+export function managementClaims(fixed: Fixed, operator: PrincipalId, now: number, expiresAt: number): Claims {
+  return { ...base(fixed, now, expiresAt), sub: operator, aud: adminAudience(fixed.issuer) }
+}
+
+function base(fixed: Fixed, now: number, expiresAt: number): Claims {
+  return { iss: fixed.issuer, iat: now, exp: expiresAt, jti: fixed.jti }
+}

@@ -1,0 +1,110 @@
+/** The single mint: builds claims, signs with the active key of the kind's class, and re-reads what it made. */
+import { authorityScopes } from '../authority/narrowing.ts'
+import { signJwt } from '../jose/sign-jwt.ts'
+import { type Jti, newJti, type PrincipalId } from '../kernel/ids.ts'
+import { Secret } from '../kernel/secret.ts'
+import type { KeyRing } from '../keys/key-ring.ts'
+import type { MintedToken } from '../model/minted.ts'
+import type { SigningAlg } from '../model/registry.ts'
+import type { BrokerSettings } from '../model/settings.ts'
+import { JWT_TYP } from '../protocol/oauth.ts'
+import { checkMinted, type Expected } from './check-minted.ts'
+import {
+  type ApiOrder,
+  apiClaims,
+  type Claims,
+  detailsOf,
+  type MintOrder,
+  managementClaims,
+  sessionClaims,
+} from './claims.ts'
+
+export class Minter {
+  readonly #ring: KeyRing
+  readonly #settings: BrokerSettings
+
+  constructor(ring: KeyRing, settings: BrokerSettings) {
+    this.#ring = ring
+    this.#settings = settings
+  }
+
+  /** RFC 9068, for exactly one resource, in the algorithm that resource asks for. */
+  access(order: MintOrder, alg: SigningAlg): Promise<MintedToken> {
+    return this.#mintInSession(order, { cls: 'access', alg, typ: JWT_TYP.accessToken, jti: newJti() })
+  }
+
+  session(order: MintOrder): Promise<MintedToken> {
+    return this.#mintInSession(order, { cls: 'internal', alg: 'ES256', typ: JWT_TYP.session, jti: newJti() })
+  }
+
+  /** Its `jti` is the id of the node it becomes when accepted. */
+  delegation(order: MintOrder, jti: Jti): Promise<MintedToken> {
+    return this.#mintInSession(order, { cls: 'internal', alg: 'ES256', typ: JWT_TYP.delegation, jti })
+  }
+
+  async api(order: ApiOrder): Promise<MintedToken> {
+    const jti = newJti()
+    const claims = apiClaims(this.#fixed(jti), order)
+    const expected = { sub: order.subject, client_id: order.clientId, exp: order.expiresAt, jti }
+    const token = await this.#sign('access', 'ES256', { typ: JWT_TYP.accessToken, claims, now: order.now }, expected)
+    return { token, jti, issuedAt: order.now, expiresAt: order.expiresAt, scopes: order.scopes, details: [] }
+  }
+
+  async management(operator: PrincipalId, now: number, expiresAt: number): Promise<MintedToken> {
+    const jti = newJti()
+    const claims = managementClaims(this.#fixed(jti), operator, now, expiresAt)
+    const expected = { sub: operator, exp: expiresAt, jti }
+    const token = await this.#sign('internal', 'ES256', { typ: JWT_TYP.management, claims, now }, expected)
+    return { token, jti, issuedAt: now, expiresAt, scopes: [], details: [] }
+  }
+
+  async #mintInSession(
+    order: MintOrder,
+    kind: { cls: 'access' | 'internal'; alg: SigningAlg; typ: string; jti: Jti },
+  ): Promise<MintedToken> {
+    const { session, node } = order.holder
+    const claims = sessionClaims(this.#fixed(kind.jti), order)
+    const expected = {
+      iss: this.#settings.issuer,
+      sub: session.subject.principal,
+      aud: order.audience,
+      client_id: node.holder,
+      sid: session.id,
+      jti: kind.jti,
+      exp: order.expiresAt,
+      rv: order.rv,
+    }
+    const token = await this.#sign(
+      kind.cls,
+      kind.alg,
+      { typ: kind.typ, claims, now: order.now },
+      expected,
+      order.authority,
+    )
+    return {
+      token,
+      jti: kind.jti,
+      issuedAt: order.now,
+      expiresAt: order.expiresAt,
+      scopes: authorityScopes(order.authority),
+      details: detailsOf(order.authority),
+    }
+  }
+
+  async #sign(
+    cls: 'access' | 'internal',
+    alg: SigningAlg,
+    payload: { typ: string; claims: Claims; now: number },
+    claims: Expected['claims'],
+    authority?: MintOrder['authority'],
+  ): Promise<Secret> {
+    const key = this.#ring.active(cls, alg, payload.now)
+    const token = new Secret(await signJwt(key, payload.typ, payload.claims))
+    checkMinted(token, { typ: payload.typ, kid: key.kid, claims, authority })
+    return token
+  }
+
+  #fixed(jti: Jti) {
+    return { issuer: this.#settings.issuer, environment: this.#settings.environment, jti }
+  }
+}
