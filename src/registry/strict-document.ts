@@ -119,7 +119,8 @@ function unknownKey(key: string, known: readonly string[]): string {
 /** The candidate that most likely was meant, if one is near enough. */
 export function nearestName(text: string, candidates: Iterable<string>): string | undefined {
   let best: string | undefined
-  let bestDistance = Math.max(1, Math.floor(text.length / 3)) + 1
+  // Two letters swapped are two edits; of a very short name two edits would leave nothing.
+  let bestDistance = Math.max(text.length > 3 ? 2 : 1, Math.floor(text.length / 3)) + 1
   for (const candidate of candidates) {
     const distance = editDistance(text.toLowerCase(), candidate.toLowerCase())
     if (distance < bestDistance) {
