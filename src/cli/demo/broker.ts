@@ -1,12 +1,35 @@
 /** The demo's broker: the real one, on the embedded store, answering on a server that listens already. */
 import type { Server } from 'node:http'
+import { join } from 'node:path'
+import { getRequestListener } from '@hono/node-server'
+import { createBroker } from '../../app.ts'
+import { developmentConfig } from '../../config/development.ts'
+import { parseRegistryText } from '../../registry/load-registry.ts'
 
 export interface Listening {
   readonly server: Server
   readonly origin: string
 }
 
-/** @returns how to stop it */
-export async function startBroker({ origin }: Listening, directory: string): Promise<() => Promise<void>> {
-  throw new Error(`not yet: ${origin} ${directory}`)
+/**
+ * @param directory for its state and keys
+ * @param policy the registry document
+ * @returns how to stop it
+ */
+export async function startBroker(
+  { server, origin }: Listening,
+  directory: string,
+  policy: string,
+): Promise<() => Promise<void>> {
+  const config = developmentConfig({
+    port: Number(new URL(origin).port),
+    store: { kind: 'embedded', directory: join(directory, 'state') },
+    keysDirectory: join(directory, 'keys'),
+    logLevel: 'error',
+  })
+  const registry = parseRegistryText(policy, 'registry.yaml', { issuer: config.settings.issuer })
+  const broker = await createBroker(config, { registry })
+  const listener = getRequestListener(broker.app.fetch)
+  server.on('request', (request, response) => void listener(request, response))
+  return broker.close
 }

@@ -2,7 +2,7 @@
  * `errand demo`: starts everything on free loopback ports with temporary directories, tells the story, stops everything.
  * Exit code 0 only if every step came out as told.
  */
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { createServer, type Server } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -24,9 +24,9 @@ import { connectTokenClient } from './token-client.ts'
 import type { World } from './world.ts'
 
 /** @returns the exit code */
-export async function runDemo(): Promise<number> {
+export async function runDemo(write = (text: string): void => void process.stdout.write(text)): Promise<number> {
   const teller = new Teller({
-    write: (text) => process.stdout.write(text),
+    write,
     styles: stylesFor(process.stdout),
     stopwatch: () => performance.now(),
   })
@@ -38,7 +38,8 @@ export async function runDemo(): Promise<number> {
     teller.end(true)
     return 0
   } catch (error) {
-    if (!(error instanceof NotAsTold)) throw error
+    if (!(error instanceof NotAsTold))
+      write(`The demo could not start: ${error instanceof Error ? error.message : 'fault'}\n`)
     teller.end(false)
     return 1
   } finally {
@@ -72,7 +73,7 @@ async function startWorld(stops: (() => Promise<unknown>)[]): Promise<World> {
     warehouse: demoServer('warehouse', warehouseSocket.origin, warehouseTools()),
     slack: demoServer('slack', slackSocket.origin, slackTools()),
   }
-  stops.push(await startBroker(broker, await demoDirectory(cast, stops)))
+  stops.push(await startBroker(broker, await demoDirectory(stops), demoPolicy(cast)))
   serveMcp(warehouseSocket.server, mcpOptions(cast.warehouse, 'v2', broker.origin))
   serveMcp(slackSocket.server, mcpOptions(cast.slack, 'v1', broker.origin))
   return connectWorld(cast, identityProvider, broker.origin)
@@ -82,10 +83,9 @@ function demoServer(id: string, origin: string, tools: DemoServer['tools']): Dem
   return { id, url: `${origin}/mcp`, key: newClientKey(`${id}-server`), tools }
 }
 
-async function demoDirectory(cast: DemoCast, stops: (() => Promise<unknown>)[]): Promise<string> {
+async function demoDirectory(stops: (() => Promise<unknown>)[]): Promise<string> {
   const directory = await mkdtemp(join(tmpdir(), 'errand-demo-'))
   stops.push(() => rm(directory, { recursive: true, force: true }))
-  await writeFile(join(directory, 'registry.yaml'), demoPolicy(cast))
   return directory
 }
 

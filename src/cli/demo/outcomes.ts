@@ -7,7 +7,7 @@ import type { ExchangeOutcome } from './token-client.ts'
 /** @returns the token */
 export function granted(outcome: ExchangeOutcome): string {
   if (outcome.ok) return outcome.token
-  throw new NotAsTold(`the broker refused: ${outcome.reason}: ${outcome.description}`)
+  throw new NotAsTold(`the broker refused: ${outcome.reason}: ${outcome.description} (${outcome.missing.join('; ')})`)
 }
 
 /** @returns the tool's answer */
@@ -31,5 +31,9 @@ export function refusedByBroker(outcome: ExchangeOutcome, reason: string): Found
   if (outcome.reason !== reason) {
     throw new NotAsTold(`refused, but because of ${outcome.reason}: ${outcome.description}`)
   }
-  return { value: undefined, lines: [`${outcome.error}, ${outcome.reason}: ${printable(outcome.description)}`] }
+  const missing = outcome.missing.map((line) => `missing: ${printable(line)}`)
+  return {
+    value: undefined,
+    lines: [`${outcome.error}, ${outcome.reason}: ${printable(outcome.description)}`, ...missing],
+  }
 }

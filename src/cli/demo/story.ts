@@ -76,7 +76,7 @@ async function tellDelegation(world: World, teller: Teller, session: string) {
     }),
   )
   const subAtWarehouse = await teller.step(
-    'and gets its own token for the warehouse. Who acts for whom is written in it:',
+    'It gets its own token for the warehouse. Who acts for whom is written in it:',
     async () => {
       const value = granted(await subAgent.exchange(continueAt(subSession, warehouse.url)))
       return { value, lines: ['', ...chainLines(session, value), ''] }
@@ -93,27 +93,27 @@ async function tellBounds(world: World, teller: Teller, sub: Pick<Tokens, 'subSe
   const { warehouse, slack, subAgent } = world
   const attempt = (url: string, tool: string, args: Readonly<Record<string, unknown>>) =>
     callTool(subAgent.clientId, { url, token: sub.subAtWarehouse, tool, arguments: args })
-  teller.chapter('The sub-agent is talked into more, by a prompt or a mistake, and cannot')
-  await teller.step('a tool its scope opens, but its intent does not contain: list_tables', async () =>
+  teller.chapter('A prompt talks the sub-agent into more. It tries, and is refused')
+  await teller.step('A tool that its scope would open, but its intent does not contain: list_tables', async () =>
     refusedByServer(await attempt(warehouse.url, 'list_tables', {}), 403, 'list_tables'),
   )
-  await teller.step('a tool that needs more scope: drop_table', async () =>
+  await teller.step('A tool that needs another scope: drop_table', async () =>
     refusedByServer(await attempt(warehouse.url, 'drop_table', { table: 'revenue' }), 403, 'mcp:tools:destructive'),
   )
-  await teller.step('an argument outside the intent: table salaries', async () =>
+  await teller.step('An argument outside its intent: table salaries', async () =>
     refusedByServer(await attempt(warehouse.url, 'query', { table: 'salaries', limit: 3 }), 403, "'table'"),
   )
-  await teller.step('what its delegator may, but it may not: 500 rows', async () =>
+  await teller.step('An argument that its delegator may use, but it may not: 500 rows', async () =>
     refusedByServer(await attempt(warehouse.url, 'query', { table: 'revenue', limit: 500 }), 403, "'limit'"),
   )
-  await teller.step('a server outside the intent: Slack, with the token it has', async () =>
+  await teller.step('A server outside its intent: Slack, with the token it has', async () =>
     refusedByServer(
       await attempt(slack.url, 'post_message', { channel: '#finance', text: 'hi' }),
       401,
       'another resource',
     ),
   )
-  await teller.step('and with a token of its own for Slack, for which it asks the broker', async () =>
+  await teller.step('The same, with a token made for Slack, which it asks the broker for', async () =>
     refusedByBroker(await subAgent.exchange(continueAt(sub.subSession, slack.url)), 'resource_not_in_session'),
   )
 }

@@ -70,6 +70,6 @@ export class Teller {
   }
 
   #line(...lines: readonly string[]): void {
-    for (const line of lines) this.#options.write(`${line}\n`)
+    for (const line of lines) this.#options.write(`${line.trimEnd()}\n`)
   }
 }

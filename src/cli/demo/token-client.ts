@@ -16,7 +16,14 @@ export interface ExchangeAsked {
 
 export type ExchangeOutcome =
   | { readonly ok: true; readonly token: string; readonly scope: string }
-  | { readonly ok: false; readonly error: string; readonly reason: string; readonly description: string }
+  | {
+      readonly ok: false
+      readonly error: string
+      readonly reason: string
+      readonly description: string
+      /** What would have been needed. */
+      readonly missing: readonly string[]
+    }
 
 export interface TokenClient {
   readonly clientId: string
@@ -69,6 +76,7 @@ function refusal(error: unknown): ExchangeOutcome {
     error: error.error,
     reason: typeof body['error_reason'] === 'string' ? body['error_reason'] : 'unsaid',
     description: error.error_description ?? 'no description',
+    missing: Array.isArray(body['missing']) ? body['missing'].map(String) : [],
   }
 }
 
