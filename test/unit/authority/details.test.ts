@@ -107,7 +107,7 @@ describe('parseDetails (RFC 9396 §2)', () => {
     ],
     [
       'two spellings of one resource in one object',
-      tools({ locations: ['https://a.example/mcp', 'HTTPS://A.example:443/mcp/'] }),
+      tools({ locations: ['HTTPS://A.example:443/mcp/', 'https://a.example/mcp'] }),
       MALFORMED,
       `${at}.locations[1]`,
     ],
