@@ -38,7 +38,7 @@ export function serveMcp(server: Server, options: McpServerOptions): void {
 type Answering = (request: Request, admitted: Admitted) => Promise<Response>
 
 function answerV2({ name, tools }: McpServerOptions): Answering {
-  const handler = createMcpHandler(() => {
+  const { fetch: serve } = createMcpHandler(() => {
     const server = new McpServer({ name, version: '1.0.0' })
     for (const tool of tools) {
       server.registerTool(tool.name, { description: tool.description, inputSchema: tool.input }, async (input) =>
@@ -47,7 +47,7 @@ function answerV2({ name, tools }: McpServerOptions): Answering {
     }
     return server
   })
-  return (request, { body }) => handler.fetch(request, { parsedBody: body })
+  return (request, { body }) => serve(request, { parsedBody: body })
 }
 
 function answerV1({ name, tools }: McpServerOptions): Answering {

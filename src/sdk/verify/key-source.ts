@@ -48,7 +48,7 @@ export class KeySource {
     let cause: unknown
     if (mayAsk) {
       try {
-        return (await this.#fetch()).keys
+        return (await this.#ask()).keys
       } catch (error) {
         cause = error
       }
@@ -68,7 +68,7 @@ export class KeySource {
     return age < 0 ? Number.POSITIVE_INFINITY : age
   }
 
-  #fetch(): Promise<Fetched> {
+  #ask(): Promise<Fetched> {
     this.#inFlight ??= this.#download().finally(() => {
       this.#inFlight = undefined
     })
