@@ -47,6 +47,10 @@ describe('parseDetails (RFC 9396 §2)', () => {
     expect(parseDetails([INTENT]).tools.size).toBe(0)
   })
 
+  test('reads an intent that leaves its origin to the flow', () => {
+    expect(parseDetails([{ type: 'agent_intent', purpose: 'x' }]).intent?.origin).toBeUndefined()
+  })
+
   test('gives every location of one object the same tools, as written', () => {
     const { tools: read } = parseDetails(tools({ locations: ['https://A.example/mcp/', 'https://b.example'] }))
     expect([...read.keys()]).toEqual(['https://A.example/mcp/', 'https://b.example'])
@@ -73,7 +77,7 @@ describe('parseDetails (RFC 9396 §2)', () => {
     ['a purpose that forges a log line', intent({ purpose: 'ok\nallowed: true' }), MALFORMED, `${at}.purpose`],
     ['a purpose with a terminal escape', intent({ purpose: 'ok\u001b[2J' }), MALFORMED, `${at}.purpose`],
     ['a purpose that reads backwards', intent({ purpose: 'ok \u202etxt' }), MALFORMED, `${at}.purpose`],
-    ['an intent without origin', [{ type: 'agent_intent', purpose: 'x' }], MALFORMED, `${at}.origin`],
+    ['a null origin', intent({ origin: null }), MALFORMED, `${at}.origin`],
     ['an unknown origin', intent({ origin: { type: 'cron' } }), MALFORMED, `${at}.origin.type`],
     [
       'an origin that says who asserted it',
