@@ -60,7 +60,9 @@ export async function createBroker(config: Config, options: BrokerOptions): Prom
   const strangers = new StrangerCounts(store.audit, clock)
   const auditor = new Auditor(auditLog, strangers, clock)
   const fetchJson = createGuardedFetch({ allowLoopback: config.outbound.allowLoopback })
-  const issuerKeys = new IssuerKeys({ fetchJson, clock })
+  const onFailure = (issuer: { readonly slug: string }, error: unknown) =>
+    log.warn({ issuer: issuer.slug, err: describeCause(error) }, 'keys of an issuer could not be read')
+  const issuerKeys = new IssuerKeys({ fetchJson, clock, onFailure })
   const common = { settings, registry, ring, store, sessions, cutoffs, auditor, clock }
   const sources = { registry, ring, keys: issuerKeys, issuer: settings.issuer }
   const app = createRouter({

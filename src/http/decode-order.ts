@@ -1,0 +1,28 @@
+/** JSON bodies of the admin API: strict JSON, strict schema, an error that names the member. */
+import { parseStrictJson } from '../jose/strict-json.ts'
+import { Rejection } from '../kernel/rejection.ts'
+
+interface Schema<T> {
+  safeParse(
+    value: unknown,
+  ):
+    | { success: true; data: T }
+    | { success: false; error: { issues: readonly { path: readonly PropertyKey[]; message: string }[] } }
+}
+
+/** @throws Rejection `body_malformed` naming the member */
+export function decodeOrder<T>(schema: Schema<T>, text: string): T {
+  let value: unknown
+  try {
+    value = parseStrictJson(text)
+  } catch {
+    throw new Rejection('body_malformed', 'the body is not JSON without repeated members')
+  }
+  const decoded = schema.safeParse(value)
+  if (decoded.success) return decoded.data
+  const issue = decoded.error.issues[0]
+  throw new Rejection(
+    'body_malformed',
+    `${issue?.path.join('.') || 'the body'}: ${issue?.message ?? 'is not understood'}`,
+  )
+}

@@ -1,0 +1,46 @@
+/** What anybody may read: metadata, keys, health, and the authorization endpoint that says why it is not used. */
+import { epochSeconds } from '../kernel/clock.ts'
+import { Rejection } from '../kernel/rejection.ts'
+import { json } from './error-response.ts'
+import { openidMetadata, serverMetadata } from './metadata.ts'
+import type { Route, RouterParts } from './route.ts'
+
+/** Discovery documents may be cached, and read by pages of any origin. */
+export const PUBLIC = { 'Cache-Control': 'public, max-age=300', Pragma: '', 'Access-Control-Allow-Origin': '*' }
+
+export function discoveryRoutes(parts: RouterParts, base: string): readonly Route[] {
+  const { issuer, registry, ring, clock } = parts
+  const open = (path: string, document: () => unknown): Route => ({
+    path,
+    methods: { GET: () => json(200, document(), PUBLIC) },
+  })
+  const openid = () => openidMetadata(issuer, registry)
+  return [
+    // RFC 8414 §3.1 inserts the issuer's path after the well-known segment; OpenID Connect appends.
+    open(`/.well-known/oauth-authorization-server${base}`, () => serverMetadata(issuer, registry)),
+    open(`/.well-known/openid-configuration${base}`, openid),
+    ...(base === '' ? [] : [open(`${base}/.well-known/openid-configuration`, openid)]),
+    open(`${base}/jwks`, () => ring.jwks(epochSeconds(clock))),
+    {
+      path: `${base}/authorize`,
+      methods: {
+        GET: () => {
+          throw new Rejection(
+            'response_type_unsupported',
+            'this broker has no code flow: exchange a token at the token endpoint',
+          )
+        },
+      },
+    },
+    { path: '/healthz', methods: { GET: () => json(200, { status: 'alive' }) } },
+    {
+      path: '/readyz',
+      methods: {
+        GET: async () => {
+          const problem = await parts.notReady()
+          return problem === undefined ? json(200, { status: 'ready' }) : json(503, { status: 'not ready', problem })
+        },
+      },
+    },
+  ]
+}

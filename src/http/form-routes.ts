@@ -1,0 +1,25 @@
+/** The OAuth endpoints: form in, JSON out, client authentication inside. */
+import type { RequestFacts } from '../model/request-facts.ts'
+import { Form } from '../protocol/form.ts'
+import { introspect } from '../revocation/introspect.ts'
+import { revokeToken } from '../revocation/revoke-token.ts'
+import { json } from './error-response.ts'
+import { readFormText } from './request.ts'
+import type { Route, RouterParts } from './route.ts'
+
+export function formRoutes(parts: RouterParts, base: string): readonly Route[] {
+  const post = (path: string, work: (form: () => Form, facts: RequestFacts) => Promise<Response>): Route => ({
+    path: base + path,
+    methods: {
+      POST: async (context, facts) => {
+        const text = await readFormText(context)
+        return work(() => Form.parse(text), facts)
+      },
+    },
+  })
+  return [
+    post('/token', async (form, facts) => json(200, await parts.pipeline.answer(form, facts))),
+    post('/introspect', async (form, facts) => json(200, await introspect(form, facts, parts.revocation))),
+    post('/revoke', async (form, facts) => json(200, await revokeToken(form, facts, parts.revocation))),
+  ]
+}

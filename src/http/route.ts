@@ -1,0 +1,35 @@
+/** What a route is, and what every route may reach. */
+import type { Context } from 'hono'
+import type { CallerParts } from '../admin/callers.ts'
+import type { ListingParts } from '../admin/session-listing.ts'
+import type { TokenPipeline } from '../flows/pipeline.ts'
+import type { Clock } from '../kernel/clock.ts'
+import type { KeyRing } from '../keys/key-ring.ts'
+import type { Registry } from '../model/registry.ts'
+import type { RequestFacts } from '../model/request-facts.ts'
+import type { RevocationParts } from '../revocation/client-call.ts'
+import type { FaultReport } from './error-response.ts'
+
+export interface RouterParts {
+  readonly issuer: string
+  readonly registry: Registry
+  readonly ring: KeyRing
+  readonly clock: Clock
+  readonly pipeline: TokenPipeline
+  readonly revocation: RevocationParts
+  readonly listing: ListingParts
+  readonly callers: CallerParts
+  /** What is wrong, or nothing: the broker is ready. */
+  readonly notReady: () => Promise<string | undefined>
+  readonly report: (fault: FaultReport) => void
+}
+
+export type Handler = (context: Context, facts: RequestFacts) => Promise<Response> | Response
+export type Method = 'GET' | 'POST' | 'DELETE'
+
+export interface Route {
+  readonly path: string
+  readonly methods: Readonly<Partial<Record<Method, Handler>>>
+  /** Takes bearer tokens: its 401 is RFC 6750's. */
+  readonly bearer?: true
+}

@@ -1,0 +1,99 @@
+/** Sessions for agents and users (`/sessions`), and for operators (`/admin/v1`): bearer-protected JSON. */
+import type { Context } from 'hono'
+import { operatorCaller, sessionsCaller } from '../admin/callers.ts'
+import { inspectSession, listSessions, readAudit } from '../admin/session-listing.ts'
+import type { RequestFacts } from '../model/request-facts.ts'
+import type { Answered } from '../revocation/caller-request.ts'
+import { endNode, endSession } from '../revocation/end-session.ts'
+import { killByOrder, killOrder, liftByOrder, liftOrder } from '../revocation/kill-switch.ts'
+import { decodeOrder } from './decode-order.ts'
+import { json } from './error-response.ts'
+import { readBearer, readJsonText } from './request.ts'
+import type { Route, RouterParts } from './route.ts'
+
+export function sessionRoutes(parts: RouterParts, base: string): readonly Route[] {
+  const request = (context: Context, facts: RequestFacts) => ({
+    caller: async () => sessionsCaller(readBearer(context), parts.callers),
+    facts,
+  })
+  const id = (context: Context, name: string) => context.req.param(name) ?? ''
+  return [
+    {
+      path: `${base}/sessions`,
+      bearer: true,
+      methods: {
+        GET: async (context, facts) =>
+          json(200, { sessions: await listSessions(request(context, facts), parts.listing) }),
+      },
+    },
+    {
+      path: `${base}/sessions/:session`,
+      bearer: true,
+      methods: {
+        GET: async (context, facts) =>
+          json(200, await inspectSession(request(context, facts), id(context, 'session'), parts.listing)),
+        DELETE: async (context, facts) =>
+          killed(await endSession(request(context, facts), id(context, 'session'), parts.revocation)),
+      },
+    },
+    {
+      path: `${base}/sessions/:session/nodes/:node`,
+      bearer: true,
+      methods: {
+        DELETE: async (context, facts) => {
+          const target = { session: id(context, 'session'), node: id(context, 'node') }
+          return killed(await endNode(request(context, facts), target, parts.revocation))
+        },
+      },
+    },
+  ]
+}
+
+export function adminRoutes(parts: RouterParts, base: string): readonly Route[] {
+  const request = (context: Context, facts: RequestFacts) => ({
+    caller: async () => operatorCaller(readBearer(context), parts.callers),
+    facts,
+  })
+  const admin = (path: string, methods: Route['methods']): Route => ({
+    path: `${base}/admin/v1${path}`,
+    bearer: true,
+    methods,
+  })
+  const id = (context: Context) => context.req.param('session') ?? ''
+  return [
+    admin('/sessions', {
+      GET: async (context, facts) =>
+        json(200, { sessions: await listSessions(request(context, facts), parts.listing) }),
+    }),
+    admin('/sessions/:session', {
+      GET: async (context, facts) =>
+        json(200, await inspectSession(request(context, facts), id(context), parts.listing)),
+      DELETE: async (context, facts) =>
+        killed(await endSession(request(context, facts), id(context), parts.revocation)),
+    }),
+    admin('/audit', {
+      GET: async (context, facts) => {
+        const limit = Number(context.req.query('limit') ?? '50')
+        return json(200, { records: await readAudit(request(context, facts), limit, parts.listing) })
+      },
+    }),
+    admin('/revocations', {
+      POST: async (context, facts) => {
+        const text = await readJsonText(context)
+        const order = () => decodeOrder(killOrder, text)
+        return killed(await killByOrder(request(context, facts), order, parts.revocation))
+      },
+    }),
+    admin('/lifts', {
+      POST: async (context, facts) => {
+        const text = await readJsonText(context)
+        const order = () => decodeOrder(liftOrder, text)
+        return killed(await liftByOrder(request(context, facts), order, parts.revocation))
+      },
+    }),
+  ]
+}
+
+function killed(answered: Answered<unknown>): Response {
+  return json(200, { revoked: answered.result, audit: answered.audit })
+}
