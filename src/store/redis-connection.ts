@@ -47,14 +47,14 @@ export class RedisConnection {
   }
 
   /** Ready, or `StoreUnavailable` with the server's own words. */
-  async open(): Promise<void> {
+  async open(waitMs = OPEN_WAIT_MS): Promise<void> {
     const client = this.#client
     await new Promise<void>((resolve, reject) => {
       const refuse = (): void => {
         const why = this.#lastError === undefined ? '' : `: ${this.#lastError}`
-        reject(new StoreUnavailable(`Redis was not ready within ${OPEN_WAIT_MS} ms${why}`))
+        reject(new StoreUnavailable(`Redis was not ready within ${waitMs} ms${why}`))
       }
-      const timer = setTimeout(refuse, OPEN_WAIT_MS)
+      const timer = setTimeout(refuse, waitMs)
       client.once('ready', () => {
         clearTimeout(timer)
         resolve()

@@ -6,7 +6,7 @@
  * new snapshot, and nothing is `confirmed` until it has been taken: a follower that cannot follow looks stale, never current.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { ControlListener } from './ports.ts'
+import { type ControlListener, StoreUnavailable } from './ports.ts'
 import type { RedisConnection } from './redis-connection.ts'
 import type { RedisKeys } from './redis-keys.ts'
 import { awaitWrite, type ControlReading, readSince, readSnapshot } from './redis-readings.ts'
@@ -14,6 +14,8 @@ import { awaitWrite, type ControlReading, readSince, readSnapshot } from './redi
 /** Two confirmations are at most this and a round trip apart; `ports.ts` promises 500 ms. */
 const BLOCK_MS = 200
 const RETRY_MS = 50
+/** The store itself is open already: its server is there, or it is an outage and the caller should know soon. */
+const OPEN_WAIT_MS = 1_500
 
 interface Position {
   readonly epoch: string
@@ -38,7 +40,7 @@ export class RedisFollower {
   /** The first snapshot has been delivered and confirmed when this resolves; from then on it repairs itself. */
   async start(): Promise<void> {
     try {
-      await this.#connection.open()
+      await this.#connection.open(OPEN_WAIT_MS)
       await this.#takeSnapshot()
     } catch (error) {
       this.#connection.close()
@@ -78,26 +80,25 @@ export class RedisFollower {
     await awaitWrite(this.#connection, this.#keys, position.seq, BLOCK_MS)
     const reading = await readSince(this.#connection, this.#keys, position.seq)
     if (this.#stopped) return
-    if (reading.epoch !== position.epoch) {
-      this.#position = undefined
-      return
-    }
+    if (reading.epoch !== position.epoch) throw new StoreUnavailable('this is another server than before')
     this.#deliver(position, reading)
   }
 
   #deliver(position: Position, reading: ControlReading): void {
     let { seq } = position
     for (const event of reading.events) {
-      if (event.previous !== seq) {
-        this.#position = undefined
-        return
-      }
+      if (event.previous !== seq) throw gap()
       this.#listener.written(event.seq, event.entries)
       seq = event.seq
       this.#position = { epoch: position.epoch, seq }
     }
     if (seq === reading.seq) this.#listener.confirmed(seq, reading.atMs)
     // More than one reading holds: the next begins at once. Nothing more, and yet behind: events were trimmed or lost.
-    else if (reading.events.length === 0) this.#position = undefined
+    else if (reading.events.length === 0) throw gap()
   }
+}
+
+/** Caught by the loop, which starts again from a snapshot. */
+function gap(): StoreUnavailable {
+  return new StoreUnavailable('events are missing from the stream')
 }

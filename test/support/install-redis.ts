@@ -1,7 +1,6 @@
 /**
  * Finds redis-server on the PATH, else installs Debian's package where that needs no question asked: as root, or with
- * passwordless sudo. Nothing is started: the tests run servers of their own, and the package's service is masked while it
- * installs, so that none stays behind on the default port.
+ * passwordless sudo. The tests run servers of their own: the package's service is neither started nor left enabled.
  */
 import { spawnSync } from 'node:child_process'
 import { accessSync, constants } from 'node:fs'

@@ -2,12 +2,11 @@
  * A real redis-server for tests: on a free loopback port, in a directory of its own, without persistence unless asked. It
  * can be killed, paused and restarted on the same port and directory, which is what the outage and durability tests need.
  */
-import { type ChildProcess, spawn } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { Redis } from 'ioredis'
 
 const START_MS_MAX = 15_000
 
@@ -51,9 +50,15 @@ async function launch(dir: string, port: number, options: RedisOptions): Promise
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   let output = ''
+  let becomesReady: (ready: true) => void = () => undefined
+  const ready = new Promise<true>((resolve) => {
+    becomesReady = resolve
+  })
   for (const stream of [server.stdout, server.stderr]) {
     stream.on('data', (chunk: Buffer) => {
       output = (output + chunk.toString()).slice(-4_000)
+      // Said after its data are loaded.
+      if (output.includes('Ready to accept connections')) becomesReady(true)
     })
   }
   const exited = new Promise<void>((resolve) => {
@@ -68,7 +73,13 @@ async function launch(dir: string, port: number, options: RedisOptions): Promise
   process.once('exit', reap)
   void exited.then(() => process.removeListener('exit', reap))
 
-  if (!(await answers(port, server, exited))) {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<false>((resolve) => {
+    timer = setTimeout(() => resolve(false), START_MS_MAX)
+  })
+  const started = await Promise.race([ready, exited.then(() => false), late])
+  clearTimeout(timer)
+  if (!started) {
     server.kill('SIGKILL')
     throw new Error(`redis-server did not start on port ${port}:\n${output}`)
   }
@@ -88,33 +99,6 @@ async function launch(dir: string, port: number, options: RedisOptions): Promise
     kill: () => end('SIGKILL'),
     pause: () => void server.kill('SIGSTOP'),
     resume: () => void server.kill('SIGCONT'),
-  }
-}
-
-/** PING by a connection of its own; `false` as soon as the process is gone. */
-async function answers(port: number, server: ChildProcess, exited: Promise<void>): Promise<boolean> {
-  const client = new Redis(port, '127.0.0.1', {
-    retryStrategy: () => 20,
-    maxRetriesPerRequest: null,
-    lazyConnect: true,
-  })
-  client.on('error', () => undefined)
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<false>((resolve) => {
-    timer = setTimeout(() => resolve(false), START_MS_MAX)
-  })
-  try {
-    client.connect().catch(() => undefined)
-    // The pid tells that it is this server that answers, not one that held the port before.
-    const pid = client.info('server').then((text) => Number(/process_id:(\d+)/.exec(text)?.[1]))
-    const ready = pid.then(
-      (found) => found === server.pid,
-      () => false,
-    )
-    return await Promise.race([ready, exited.then(() => false as const), late])
-  } finally {
-    clearTimeout(timer)
-    client.disconnect()
   }
 }
 
