@@ -1,0 +1,49 @@
+/** Runs a TypeScript file of the tests as a process of its own, with this process's node, and reads it line by line. */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { createInterface } from 'node:readline'
+
+export interface RunningChild {
+  readonly process: ChildProcess
+  /** Every complete line it has written so far. */
+  readonly lines: readonly string[]
+  /** Calls back for each line. */
+  onLine(listener: (line: string) => void): void
+  send(line: string): void
+  /** SIGKILL, and wait until it is gone and its last output has been read. */
+  kill(): Promise<void>
+  /** Exit code, after its output has been read. */
+  readonly exited: Promise<number | null>
+}
+
+export function runChild(file: URL, args: readonly string[]): RunningChild {
+  const child = spawn(process.execPath, [file.pathname, ...args], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  })
+  const reap = (): void => void child.kill('SIGKILL')
+  process.once('exit', reap)
+  const lines: string[] = []
+  const listeners: ((line: string) => void)[] = []
+  const reader = createInterface({ input: child.stdout })
+  reader.on('line', (line) => {
+    lines.push(line)
+    for (const listener of listeners) listener(line)
+  })
+  const read = new Promise<void>((resolve) => reader.once('close', resolve))
+  const gone = new Promise<number | null>((resolve) => child.once('exit', (code) => resolve(code)))
+  const exited = Promise.all([gone, read]).then(([code]) => {
+    process.removeListener('exit', reap)
+    return code
+  })
+  child.stdin.on('error', () => undefined)
+  return {
+    process: child,
+    lines,
+    onLine: (listener) => void listeners.push(listener),
+    send: (line) => void child.stdin.write(`${line}\n`),
+    async kill() {
+      child.kill('SIGKILL')
+      await exited
+    },
+    exited,
+  }
+}
