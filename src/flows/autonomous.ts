@@ -20,6 +20,7 @@ export function frameAutonomous(input: FrameInput<ClientCredentialsRequest, Self
   const asked = question.now + Math.min(intent.expiresIn ?? settings.sessionSeconds, settings.sessionSeconds)
   const notAfter = Math.min(asked, accessTokenEnd(target, question.now, settings.accessTokenSeconds))
   const principal = agentPrincipal(party.agent.clientId)
+  const origin = originOf(intent, principal)
   return {
     event: 'token.autonomous',
     question: {
@@ -44,7 +45,7 @@ export function frameAutonomous(input: FrameInput<ClientCredentialsRequest, Self
           party,
           subject: { principal, profile: 'ai_agent', user: undefined },
           intent,
-          origin: originOf(intent, principal),
+          origin,
           act: undefined,
           evidence: undefined,
           instance: request.instance,

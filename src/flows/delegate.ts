@@ -6,6 +6,7 @@ import { extendChain } from '../authority/actor-chain.ts'
 import { strictlyNarrower } from '../authority/narrowing.ts'
 import { agentPrincipal, type Jti, type NodeId, newJti } from '../kernel/ids.ts'
 import { Rejection } from '../kernel/rejection.ts'
+import type { Permit } from '../model/decision.ts'
 import type { HandleEvidence } from '../model/evidence.ts'
 import type { Intent } from '../model/intent.ts'
 import type { Agent, Registry } from '../model/registry.ts'
@@ -13,13 +14,13 @@ import type { NodeFacts } from '../model/session.ts'
 import { offerDelegation } from '../sessions/session-commits.ts'
 import type { LiveSession } from '../sessions/session-repository.ts'
 import { askedFrom, intentHash, narrowTo, requireIntent } from './asked-authority.ts'
-import type { Framed, FrameInput } from './flow.ts'
+import type { Framed, FrameInput, Issue } from './flow.ts'
 import { liveOf, userOf } from './handle.ts'
 import { namedResources } from './targets.ts'
 import type { ExchangeRequest } from './token-request.ts'
 
 export function frameDelegate(input: FrameInput<ExchangeRequest, HandleEvidence>): Framed {
-  const { request, party, evidence, registry, settings, question, rv } = input
+  const { request, party, registry, settings, question } = input
   const live = liveOf(input)
   const delegate = soleDelegate(request, party.agent, registry)
   const intent = requireIntent(request.details)
@@ -45,45 +46,49 @@ export function frameDelegate(input: FrameInput<ExchangeRequest, HandleEvidence>
       ceiling: live.facts.ceiling,
       target: undefined,
     },
-    issue: (permit) => {
-      if (settings.strictlyNarrower && !strictlyNarrower(permit.effective, held)) {
-        throw new Rejection(
-          'delegation_not_narrower',
-          'a delegation must hold less than its delegator: leave something out',
-          {
-            missing: ['fewer scopes, tools or resources, or a tighter constraint'],
-          },
-        )
-      }
-      const jti = newJti()
-      const delegated = delegatedNode(live, { jti, delegate, intent, chain, now: question.now }, permit.effective)
-      const own = { ...delegated, holder: live.node.holder, agentVersion: live.node.agentVersion }
-      return {
-        mint: { kind: 'delegation', jti },
-        order: {
-          holder: {
-            session: live.facts,
-            // The token speaks of the delegator as its actor and of what it passes on as its intent.
-            node: live.node.act === undefined ? withoutAct(own) : { ...own, act: live.node.act },
-            path: evidence.path,
-          },
-          authority: permit.effective,
-          audience: delegate.clientId,
-          rv,
-          parentHash: evidence.signingInputHash,
-          instance: request.instance,
-          now: question.now,
-          expiresAt: Math.min(question.now + settings.delegationAcceptSeconds, delegated.notAfter),
-        },
-        change: offerDelegation(live.facts, evidence.path, delegated, question.now),
-        indexes: [],
-      }
-    },
+    issue: (permit) => issueDelegation({ input, live, delegate, intent, chain }, permit),
   }
 }
 
-function withoutAct(node: NodeFacts): NodeFacts {
-  return { ...node, act: undefined }
+interface Delegating {
+  readonly input: FrameInput<ExchangeRequest, HandleEvidence>
+  readonly live: LiveSession
+  readonly delegate: Agent
+  readonly intent: Omit<Intent, 'tools'>
+  readonly chain: NodeFacts['act']
+}
+
+function issueDelegation(delegating: Delegating, permit: Permit): Issue {
+  const { input, live, delegate } = delegating
+  const { evidence, settings, question } = input
+  if (settings.strictlyNarrower && !strictlyNarrower(permit.effective, live.node.authority)) {
+    throw new Rejection(
+      'delegation_not_narrower',
+      'a delegation must hold less than its delegator: leave something out',
+      {
+        missing: ['fewer scopes, tools or resources, or a tighter constraint'],
+      },
+    )
+  }
+  const jti = newJti()
+  const delegated = delegatedNode(delegating, jti, permit.effective)
+  // The token speaks of the delegator as its actor, and of what it passes on as its intent.
+  const { holder, agentVersion, act } = live.node
+  return {
+    mint: { kind: 'delegation', jti },
+    order: {
+      holder: { session: live.facts, node: { ...delegated, holder, agentVersion, act }, path: evidence.path },
+      authority: permit.effective,
+      audience: delegate.clientId,
+      rv: input.rv,
+      parentHash: evidence.signingInputHash,
+      instance: input.request.instance,
+      now: question.now,
+      expiresAt: Math.min(question.now + settings.delegationAcceptSeconds, delegated.notAfter),
+    },
+    change: offerDelegation(live.facts, evidence.path, delegated, question.now),
+    indexes: [],
+  }
 }
 
 /** @throws Rejection `target_ambiguous`, `delegate_unknown`, `delegate_not_allowed` */
@@ -128,32 +133,25 @@ function delegateChain(input: FrameInput<ExchangeRequest, HandleEvidence>, deleg
   return extendChain(live.node.act, actor, input.settings.maxChainDepth)
 }
 
-interface Passing {
-  readonly jti: Jti
-  readonly delegate: Agent
-  readonly intent: Omit<Intent, 'tools'>
-  readonly chain: NodeFacts['act']
-  readonly now: number
-}
-
-function delegatedNode(live: LiveSession, passing: Passing, authority: NodeFacts['authority']): NodeFacts {
-  const ref = passing.intent.origin?.ref
+function delegatedNode(delegating: Delegating, jti: Jti, authority: NodeFacts['authority']): NodeFacts {
+  const { live, intent } = delegating
+  const ref = intent.origin?.ref
   return {
     // The token's `jti` is the id of the node it becomes, so that accepting it twice is writing one field twice.
-    id: passing.jti as string as NodeId,
+    id: jti as string as NodeId,
     parent: live.node.id,
-    holder: passing.delegate.clientId,
+    holder: delegating.delegate.clientId,
     agentVersion: '',
-    act: passing.chain,
+    act: delegating.chain,
     authority,
-    purpose: passing.intent.purpose,
+    purpose: intent.purpose,
     origin: {
       type: 'upstream_agent',
       ...(ref === undefined ? {} : { ref }),
       assertedBy: agentPrincipal(live.node.holder),
     },
-    intentHash: intentHash(live.facts.intentSalt, passing.intent.purpose),
-    createdAt: passing.now,
+    intentHash: intentHash(live.facts.intentSalt, intent.purpose),
+    createdAt: delegating.input.question.now,
     notAfter: authority.notAfter,
   }
 }

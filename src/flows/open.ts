@@ -13,12 +13,12 @@ import { askedAuthority } from '../policy/asked.ts'
 import { TOKEN_TYPE } from '../protocol/oauth.ts'
 import { narrowTo, openingIntent } from './asked-authority.ts'
 import type { Framed, FrameInput } from './flow.ts'
-import { accessTokenEnd, issueOpening } from './opening.ts'
+import { accessTokenEnd, issueOpening, type Opening } from './opening.ts'
 import { namedResources, soleTarget } from './targets.ts'
 import type { ExchangeRequest } from './token-request.ts'
 
 export function frameOpen(input: FrameInput<ExchangeRequest, UserEvidence>): Framed {
-  const { request, party, evidence, registry, settings, question, rv } = input
+  const { request, party, evidence, registry, settings, question } = input
   const wantsAccess = request.requested === TOKEN_TYPE.accessToken
   const target = wantsAccess ? soleTarget(request, registry) : undefined
   const named = target === undefined ? namedResources(request, registry, true) : [target]
@@ -31,12 +31,7 @@ export function frameOpen(input: FrameInput<ExchangeRequest, UserEvidence>): Fra
     { resources: named, scopes: [request.scope, ceiling] },
     registry,
   )
-  const principal = agentPrincipal(party.agent.clientId)
-  const act = extendChain(
-    evidence.foreignActor,
-    { iss: settings.issuer, sub: principal, sub_profile: 'ai_agent' },
-    settings.maxChainDepth,
-  )
+  const opening = describeOpening(input, intent, target)
   return {
     event: 'session.open',
     question: {
@@ -50,43 +45,35 @@ export function frameOpen(input: FrameInput<ExchangeRequest, UserEvidence>): Fra
       ceiling: undefined,
       target: target?.url,
     },
-    issue: (permit) =>
-      issueOpening(
-        {
-          party,
-          subject: {
-            principal: evidence.principal,
-            profile: 'user',
-            user: { issuerSlug: evidence.issuer.slug, sub: evidence.user.sub },
-          },
-          intent,
-          origin: originOf(intent, principal),
-          act,
-          evidence: {
-            digest: evidence.digest,
-            issuer: evidence.issuer.issuer,
-            expiresAt: evidence.expiresAt,
-            authTime: evidence.authTime,
-            acr: evidence.acr,
-            amr: evidence.amr,
-          },
-          instance: request.instance,
-          target,
-          issuer: settings.issuer,
-          now: question.now,
-          rv,
-        },
-        permit,
-      ),
+    issue: (permit) => issueOpening(opening, permit),
+  }
+}
+
+type OpenInput = FrameInput<ExchangeRequest, UserEvidence>
+
+function describeOpening(input: OpenInput, intent: Intent, target: Resource | undefined): Opening {
+  const { request, party, evidence, settings } = input
+  const sub = agentPrincipal(party.agent.clientId)
+  const actor = { iss: settings.issuer, sub, sub_profile: 'ai_agent' }
+  const user = { issuerSlug: evidence.issuer.slug, sub: evidence.user.sub }
+  const { digest, expiresAt, authTime, acr, amr } = evidence
+  return {
+    party,
+    subject: { principal: evidence.principal, profile: 'user', user },
+    intent,
+    origin: originOf(intent, sub),
+    act: extendChain(evidence.foreignActor, actor, settings.maxChainDepth),
+    evidence: { digest, issuer: evidence.issuer.issuer, expiresAt, authTime, acr, amr },
+    instance: request.instance,
+    target,
+    issuer: settings.issuer,
+    now: input.question.now,
+    rv: input.rv,
   }
 }
 
 /** A session ends with the least of what was asked, what is configured, and (unless its issuer says otherwise) the evidence. */
-function sessionEnd(
-  input: FrameInput<ExchangeRequest, UserEvidence>,
-  intent: Intent,
-  target: Resource | undefined,
-): number {
+function sessionEnd(input: OpenInput, intent: Intent, target: Resource | undefined): number {
   const { evidence, settings, question } = input
   const asked = question.now + Math.min(intent.expiresIn ?? settings.sessionSeconds, settings.sessionSeconds)
   const evidenceEnd = evidence.issuer.sessionMayOutliveSubject ? asked : evidence.expiresAt

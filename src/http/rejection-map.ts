@@ -7,7 +7,7 @@ import type { RejectionReason } from '../kernel/rejection.ts'
 import type { OAuthError } from '../protocol/oauth.ts'
 
 export interface WireError {
-  readonly status: 400 | 401 | 403 | 404 | 405 | 413 | 429 | 500 | 503
+  readonly status: 400 | 401 | 403 | 404 | 405 | 413 | 500 | 503
   readonly error: OAuthError
 }
 
@@ -106,5 +106,4 @@ export const WIRE: Readonly<Record<RejectionReason, WireError>> = {
   audit_unavailable: LATER,
   cutoffs_stale: LATER,
   keys_not_ready: LATER,
-  over_limit: { status: 429, error: 'temporarily_unavailable' },
 }

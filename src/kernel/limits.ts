@@ -95,5 +95,3 @@ export const JWKS_STALE_MS_MAX = 3_600_000
 export const JWKS_COOLDOWN_MS = 10_000
 /** Least time between two fetches from an issuer that has no usable keys: its tokens are refused in between. */
 export const JWKS_RETRY_MS = 1_000
-/** Verified external tokens remembered by digest. */
-export const TOKEN_CACHE_ENTRIES_MAX = 10_000

@@ -101,7 +101,6 @@ export const REASONS = [
   'audit_unavailable',
   'cutoffs_stale',
   'keys_not_ready',
-  'over_limit',
 ] as const
 
 export type RejectionReason = (typeof REASONS)[number]

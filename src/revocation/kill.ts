@@ -4,7 +4,7 @@
  * answer repeats the call (DESIGN §7).
  */
 import { pairKey } from '../authority/cutoffs.ts'
-import { newJti, type PrincipalId, type SessionId } from '../kernel/ids.ts'
+import { newJti, type SessionId } from '../kernel/ids.ts'
 import { CLOCK_SKEW_S, CUTOFF_LIFETIME_S, FOREIGN_EVIDENCE_MARGIN_S } from '../kernel/limits.ts'
 import { Rejection } from '../kernel/rejection.ts'
 import type { SessionState } from '../model/session.ts'
@@ -109,10 +109,6 @@ export async function listedSessions(index: string, parts: Parts, limit: number)
 
 export function isHeldBy(node: NodeView, agent: string): boolean {
   return node.facts.holder === agent
-}
-
-export function subjectIs(view: SessionView, principal: PrincipalId): boolean {
-  return view.facts.subject.principal === principal
 }
 
 export function report(seq: number, view: SessionView, dead: readonly NodeView[]): KillReport {
