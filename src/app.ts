@@ -8,6 +8,7 @@ import { StrangerCounts } from './audit/stranger-counts.ts'
 import type { Config } from './config/config.ts'
 import { TokenPipeline } from './flows/pipeline.ts'
 import { createRouter } from './http/router.ts'
+import { sourceReader } from './http/source-address.ts'
 import { type Clock, epochSeconds, systemClock } from './kernel/clock.ts'
 import { REQUEST_TIMEOUT_MS, SHUTDOWN_GRACE_MS, STRANGER_FLUSH_MS } from './kernel/limits.ts'
 import { ensureKeys, loadKeys } from './keys/key-files.ts'
@@ -74,6 +75,7 @@ export async function createBroker(config: Config, options: BrokerOptions): Prom
     revocation: common,
     listing: common,
     callers: { ...sources, cutoffs, clock },
+    sourceOf: sourceReader(config.trustedProxies),
     notReady: () => notReady({ store, cutoffs, ring, clock }),
     report: (fault) =>
       log.error({ fault: fault.faultId, decision: fault.decisionId, err: describeCause(fault.cause) }, 'refused'),

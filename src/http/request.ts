@@ -6,20 +6,20 @@ import { BODY_BYTES_MAX, NAME_CHARS_MAX } from '../kernel/limits.ts'
 import { Rejection } from '../kernel/rejection.ts'
 import type { Secret } from '../kernel/secret.ts'
 import type { RequestFacts } from '../model/request-facts.ts'
+import type { SourceOf } from './source-address.ts'
 
 const CORRELATION = /^[A-Za-z0-9._:-]{1,128}$/
 
-export function readFacts(context: Context): RequestFacts {
+export function readFacts(context: Context, sourceOf: SourceOf): RequestFacts {
   const correlation = context.req.header('x-request-id')
   const authorization = context.req.header('authorization')
   return {
-    source: peerAddress(context),
+    source: sourceOf(peerAddress(context), context.req.header('x-forwarded-for')),
     authorizationScheme: authorization?.split(' ', 1)[0]?.toLowerCase().slice(0, NAME_CHARS_MAX),
     correlation: correlation !== undefined && CORRELATION.test(correlation) ? correlation : undefined,
   }
 }
 
-/** The socket's peer, never a header: forwarded addresses are believed from configured proxies only. */
 function peerAddress(context: Context): string {
   try {
     return getConnInfo(context).remote.address ?? 'unknown'

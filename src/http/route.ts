@@ -9,6 +9,7 @@ import type { Registry } from '../model/registry.ts'
 import type { RequestFacts } from '../model/request-facts.ts'
 import type { RevocationParts } from '../revocation/client-call.ts'
 import type { FaultReport } from './error-response.ts'
+import type { SourceOf } from './source-address.ts'
 
 export interface RouterParts {
   readonly issuer: string
@@ -19,6 +20,7 @@ export interface RouterParts {
   readonly revocation: RevocationParts
   readonly listing: ListingParts
   readonly callers: CallerParts
+  readonly sourceOf: SourceOf
   /** What is wrong, or nothing: the broker is ready. */
   readonly notReady: () => Promise<string | undefined>
   readonly report: (fault: FaultReport) => void

@@ -24,7 +24,7 @@ async function answer(route: Route, context: Context, parts: RouterParts): Promi
     const method = context.req.method === 'HEAD' ? 'GET' : context.req.method
     if (method === 'OPTIONS' && route.methods.GET !== undefined && route.bearer === undefined) return preflight()
     const handler = Object.hasOwn(route.methods, method) ? route.methods[method as Method] : undefined
-    if (handler !== undefined) return await handler(context, readFacts(context))
+    if (handler !== undefined) return await handler(context, readFacts(context, parts.sourceOf))
     const refusal = new Rejection('method_not_allowed', 'this endpoint does not serve that method')
     const response = refuse(refusal, context, parts, false)
     response.headers.set('Allow', Object.keys(route.methods).join(', '))
@@ -36,7 +36,7 @@ async function answer(route: Route, context: Context, parts: RouterParts): Promi
 }
 
 function refuse(thrown: unknown, context: Context, parts: RouterParts, bearer: boolean): Response {
-  return errorResponse(thrown, { facts: readFacts(context), bearer, report: parts.report })
+  return errorResponse(thrown, { facts: readFacts(context, parts.sourceOf), bearer, report: parts.report })
 }
 
 function routes(parts: RouterParts, base: string): readonly Route[] {
