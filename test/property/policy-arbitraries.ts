@@ -1,0 +1,178 @@
+/**
+ * Policy documents and questions from small pools, so that rules often meet on one tool. Every constraint of the pool admits
+ * some call of `CALLS` and refuses another: what two of them leave can be told by trying.
+ */
+import fc from 'fast-check'
+import { LATER, NOW, type Raw, type Wanted, worldDocument } from '../unit/policy/world.ts'
+
+type Constraints = Readonly<Record<string, Readonly<Record<string, unknown>>>>
+
+const CONSTRAINTS: readonly Constraints[] = [
+  {},
+  {},
+  { x: { maximum: 2 }, '*': {} },
+  { x: { minimum: 3 }, '*': {} },
+  { y: { const: 'a' }, '*': {} },
+  { x: { maximum: 3 }, y: {} },
+  { x: {} },
+]
+
+const present = <T>(values: readonly T[]) => values.map((value) => (value === undefined ? [] : [value]))
+/** Arguments around every boundary of the pool, `z` for what no rule names. */
+export const CALLS: readonly Readonly<Record<string, unknown>>[] = present([undefined, 1, 2, 3, 4, 'a']).flatMap((x) =>
+  present([undefined, 'a', 'b']).flatMap((y) =>
+    present([undefined, 1]).map((z) => ({
+      ...(x.length === 0 ? {} : { x: x[0] }),
+      ...(y.length === 0 ? {} : { y: y[0] }),
+      ...(z.length === 0 ? {} : { z: z[0] }),
+    })),
+  ),
+)
+
+const constraints = fc.constantFrom(...CONSTRAINTS)
+/** Mostly the first, so that most random worlds still grant something. */
+const mostly = <T>(usual: T, ...others: T[]) =>
+  fc.oneof({ weight: 8, arbitrary: fc.constant(usual) }, { weight: 1, arbitrary: fc.constantFrom(...others) })
+
+const selector: fc.Arbitrary<Raw> = fc.oneof(
+  { weight: 4, arbitrary: fc.constant({ server: '*' }) },
+  {
+    weight: 3,
+    arbitrary: fc.constantFrom('warehouse', 'slack', 'files', 'notes').map((server) => ({ server })),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.constantFrom('read', 'write', 'destructive').map((category) => ({ category })),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.constantFrom('query', 'post', 'get', 'note').map((tool) => ({ tool })),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.constant({ project: 'analytics', category: 'read' }),
+  },
+)
+
+const principal: fc.Arbitrary<Raw> = fc.constantFrom(
+  { group: 'finance' },
+  { group: 'finance' },
+  { role: 'analyst' },
+  { user: 'corp:alice' },
+  { user: 'corp:bob' },
+  { group: 'nobody' },
+  { agent: 'orchestrator' },
+  { owner: 'alice@corp.example' },
+  { agent: 'planner' },
+)
+
+const iso = (seconds: number) => new Date(seconds * 1000).toISOString()
+const when: fc.Arbitrary<Raw> = mostly<Raw>(
+  {},
+  { not_before: iso(NOW) },
+  { not_before: iso(NOW + 1) },
+  { not_after: iso(NOW) },
+  { not_after: iso(NOW + 100) },
+  { environment: 'production' },
+  { environment: 'staging' },
+)
+
+const grant: fc.Arbitrary<Raw> = fc
+  .record({
+    effect: mostly('allow', 'deny'),
+    principals: fc.array(principal, { minLength: 1, maxLength: 3 }),
+    resources: fc.array(selector, { minLength: 1, maxLength: 2 }),
+    when,
+    constraints,
+  })
+  .map(({ constraints: limits, ...rest }) => (rest.effect === 'deny' ? rest : { ...rest, constraints: limits }))
+
+export const denyGrant: fc.Arbitrary<Raw> = grant.map(({ constraints: _, ...rest }) => ({
+  ...rest,
+  id: 'added-deny',
+  effect: 'deny',
+}))
+
+const resourceChange: fc.Arbitrary<Raw> = fc.record({
+  state: mostly('active', 'suspended', 'retired'),
+  enforces: fc.constantFrom('scope', 'tools', 'arguments', 'arguments'),
+  mode: mostly('shared', 'personal'),
+})
+
+const manifest: fc.Arbitrary<Raw[]> = fc.array(
+  fc.tuple(selector, constraints).map(([selected, limits]) => ({ ...selected, constraints: limits })),
+  { minLength: 1, maxLength: 3 },
+)
+
+export const document: fc.Arbitrary<Raw> = fc
+  .record({
+    resources: fc.tuple(resourceChange, resourceChange, resourceChange, resourceChange),
+    dropDelegable: fc.boolean(),
+    queryDelegable: mostly(true, false),
+    state: mostly('active', 'suspended'),
+    environment: mostly('production', 'staging'),
+    manifest,
+    alice: mostly(true, false),
+    grants: fc.array(grant, { minLength: 1, maxLength: 6 }),
+  })
+  .map((drawn) => {
+    const made = worldDocument()
+    for (const [index, resource] of made.resources.entries()) Object.assign(resource, drawn.resources[index])
+    made.resources[0].tools.drop_table.delegable = drawn.dropDelegable
+    made.resources[0].tools.query.delegable = drawn.queryDelegable
+    Object.assign(made.agents[0], {
+      state: drawn.state,
+      environment: drawn.environment,
+      manifest: drawn.manifest,
+    })
+    made.users[0].active = drawn.alice
+    made.grants = drawn.grants.map((drawnGrant, index) => ({
+      ...drawnGrant,
+      id: `g${index}`,
+    }))
+    return made
+  })
+
+const TOOLS: Readonly<Record<string, readonly string[]>> = {
+  'https://warehouse.example/mcp': ['query', 'insert', 'drop_table', 'unclassified'],
+  'https://slack.example/mcp': ['post', 'list'],
+  'https://files.example/mcp': ['get', 'put'],
+  'https://notes.example/mcp': ['note'],
+}
+
+/** Each tool present or not, with constraints of its own. */
+const wanted: fc.Arbitrary<Wanted> = fc
+  .tuple(
+    ...Object.entries(TOOLS).flatMap(([url, names]) =>
+      names.map((name) => fc.tuple(fc.constant(url), fc.constant(name), fc.option(constraints, { freq: 3 }))),
+    ),
+  )
+  .map((drawn) => {
+    const byUrl: Record<string, Record<string, Constraints>> = {}
+    for (const [url, name, limits] of drawn) if (limits !== null) byUrl[url] = { ...byUrl[url], [name]: limits }
+    return byUrl
+  })
+
+/** A question in plain data: authorities as written, the user by name (`undefined`: autonomous). */
+export interface Asking {
+  readonly user: 'alice' | 'bob' | undefined
+  readonly wanted: Wanted
+  readonly parent: Wanted | undefined
+  readonly ceiling: Wanted | undefined
+  readonly notAfter: number
+  readonly askedExplicitly: boolean
+  readonly target: string | undefined
+}
+
+export const asking: fc.Arbitrary<Asking> = fc.record({
+  user: fc.constantFrom('alice' as const, 'alice' as const, 'bob' as const, undefined),
+  wanted,
+  parent: fc.option(wanted, { nil: undefined, freq: 1 }),
+  ceiling: fc.option(wanted, { nil: undefined, freq: 1 }),
+  notAfter: mostly(LATER, NOW, NOW + 50),
+  askedExplicitly: fc.boolean(),
+  target: fc.option(fc.constantFrom(...Object.keys(TOOLS)), {
+    nil: undefined,
+    freq: 1,
+  }),
+})
