@@ -1,0 +1,124 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { inspect } from 'node:util'
+import { afterAll, afterEach, describe, expect, test } from 'vitest'
+import { configPath, loadConfig, loadRegistryFiles } from '../../../src/config/load-config.ts'
+import { problemsOf } from './document.ts'
+
+const directory = mkdtempSync(join(tmpdir(), 'errand-config-'))
+afterAll(() => rmSync(directory, { recursive: true }))
+
+function write(name: string, text: string): string {
+  const path = join(directory, name)
+  writeFileSync(path, text)
+  return path
+}
+
+const BASE = `
+issuer: https://errand.example
+listen: { port: 8080 }
+environment: production
+keys: { directory: ./keys }
+`
+const EMBEDDED = `${BASE}store: { kind: embedded, directory: data }\n`
+
+describe('the file', () => {
+  test('makes its paths relative to itself, not to where the broker was started', () => {
+    mkdirSync(join(directory, 'etc'))
+    const config = loadConfig(write('etc/errand.yaml', `${EMBEDDED}registry: [../a.yaml, /srv/b.yaml]\n`))
+    expect(config.keys.directory).toBe(join(directory, 'etc/keys'))
+    expect(config.store).toEqual({ kind: 'embedded', directory: join(directory, 'etc/data') })
+    expect(config.registryPaths).toEqual([join(directory, 'a.yaml'), '/srv/b.yaml'])
+  })
+
+  test('is refused when it says one thing twice', () => {
+    expect(problemsOf(() => loadConfig(write('twice.yaml', `${EMBEDDED}environment: development\n`)))).toEqual([
+      expect.stringContaining('twice.yaml: Map keys must be unique'),
+    ])
+  })
+
+  test('is refused when it is not there, or is empty', () => {
+    expect(problemsOf(() => loadConfig(join(directory, 'none.yaml')))).toEqual([
+      `${join(directory, 'none.yaml')}: cannot be read (ENOENT)`,
+    ])
+    expect(problemsOf(() => loadConfig(write('empty.yaml', '')))).toHaveLength(1)
+  })
+
+  test('once read, cannot be changed', () => {
+    const config = loadConfig(write('frozen.yaml', EMBEDDED))
+    for (const part of [config, config.settings, config.listen, config.store, config.registryPaths, config.outbound]) {
+      expect(Object.isFrozen(part)).toBe(true)
+    }
+  })
+})
+
+describe('the URL of Redis', () => {
+  const redis = (file: string) => `${BASE}store: { kind: redis, url_file: ${file} }\n`
+
+  test('comes from a file when it has a password, and does not print itself', () => {
+    write('redis-url', 'rediss://:hunter2@redis.example:6380/0\n')
+    const { store } = loadConfig(write('redis.yaml', redis('redis-url')))
+    if (store.kind !== 'redis') throw new Error('not Redis')
+    expect(store.url.reveal()).toBe('rediss://:hunter2@redis.example:6380/0')
+    expect(`${inspect(store)} ${JSON.stringify(store)}`).not.toContain('hunter2')
+  })
+
+  test('without a password may be written out', () => {
+    const { store } = loadConfig(write('plain.yaml', `${BASE}store: { kind: redis, url: "redis://127.0.0.1:6379" }\n`))
+    expect(store.kind === 'redis' && store.url.reveal()).toBe('redis://127.0.0.1:6379')
+  })
+
+  test('is refused when its file is missing or holds something else, which is not printed', () => {
+    expect(problemsOf(() => loadConfig(write('r1.yaml', redis('nowhere'))))).toEqual([
+      `r1.yaml: store.url_file: ${join(directory, 'nowhere')}: cannot be read (ENOENT)`,
+    ])
+    write('pasted', 'hunter2')
+    expect(problemsOf(() => loadConfig(write('r2.yaml', redis('pasted'))))).toEqual([
+      "r2.yaml: store.url_file: the file's content must be a redis:// or rediss:// URL",
+    ])
+  })
+})
+
+describe('the registry', () => {
+  test('is read from all its files, with the issuer and the token life of the configuration', () => {
+    write('people.yaml', 'users: [{ issuer: corp, sub: alice }]')
+    write('idps.yaml', 'issuers: [{ issuer: "https://idp.example", slug: corp, jwks_uri: "https://idp.example/jwks" }]')
+    write('servers.yaml', 'resources: [{ id: r, url: "https://r.example", owner: x }]')
+    const text = `${EMBEDDED}registry: [people.yaml, idps.yaml, servers.yaml]\ntokens: { access_token_seconds: 60 }\n`
+    const registry = loadRegistryFiles(loadConfig(write('with-registry.yaml', text)))
+    expect(registry.issuers).toHaveLength(1)
+    expect(registry.resources[0]?.accessTokenLifetimeSeconds).toBe(60)
+    write('servers.yaml', 'resources: [{ id: r, url: "https://errand.example/api", owner: x }]')
+    expect(problemsOf(() => loadRegistryFiles(loadConfig(join(directory, 'with-registry.yaml'))))).toEqual([
+      'servers.yaml: resources[0].url: belongs to the broker itself',
+    ])
+  })
+
+  test('has the problems of all its files reported at once', () => {
+    write('bad1.yaml', 'a: 1\na: 2')
+    write('bad2.yaml', 'b: [')
+    const problems = problemsOf(() =>
+      loadRegistryFiles(loadConfig(write('bad.yaml', `${EMBEDDED}registry: [bad1.yaml, bad2.yaml, bad3.yaml]\n`))),
+    )
+    for (const name of ['bad1.yaml', 'bad2.yaml', 'bad3.yaml']) {
+      expect(problems.some((problem) => problem.includes(name))).toBe(true)
+    }
+  })
+})
+
+describe('which file', () => {
+  const before = process.env['ERRAND_CONFIG']
+  afterEach(() => {
+    if (before === undefined) delete process.env['ERRAND_CONFIG']
+    else process.env['ERRAND_CONFIG'] = before
+  })
+
+  test('is the one given, else that of ERRAND_CONFIG, else ./errand.yaml', () => {
+    delete process.env['ERRAND_CONFIG']
+    expect(configPath(undefined)).toBe('./errand.yaml')
+    process.env['ERRAND_CONFIG'] = '/etc/errand.yaml'
+    expect(configPath(undefined)).toBe('/etc/errand.yaml')
+    expect(configPath('/given.yaml')).toBe('/given.yaml')
+  })
+})

@@ -1,0 +1,140 @@
+import { describe, expect, test } from 'vitest'
+import { configAfter, problemsAfter, type Raw } from './document.ts'
+
+test('what is not written has the strict or the stated default', () => {
+  expect(configAfter(() => undefined)).toEqual({
+    settings: {
+      issuer: 'https://errand.example',
+      environment: 'production',
+      accessTokenSeconds: 300,
+      sessionSeconds: 3600,
+      delegationAcceptSeconds: 120,
+      strictlyNarrower: true,
+      maxChainDepth: 5,
+    },
+    listen: { host: '127.0.0.1', port: 8080 },
+    org: 'default',
+    store: { kind: 'embedded', directory: '/etc/errand/data' },
+    keys: { directory: '/etc/errand/keys' },
+    registryPaths: ['/etc/errand/registry.yaml'],
+    log: { level: 'info' },
+    trustedProxies: [],
+    outbound: { allowLoopback: false },
+    development: false,
+  })
+})
+
+describe('the issuer is one exact text (RFC 8414 §2)', () => {
+  test.each(['https://errand.example', 'https://errand.example/tenant', 'http://127.0.0.1:8080', 'http://localhost:1'])(
+    '%s',
+    (issuer) => {
+      expect(configAfter((d) => (d.issuer = issuer)).settings.issuer).toBe(issuer)
+    },
+  )
+
+  test.each([
+    'http://errand.example',
+    'https://errand.example/',
+    'https://errand.example/tenant/',
+    'https://errand.example?x=1',
+    'https://errand.example?',
+    'https://errand.example#x',
+    'https://user@errand.example',
+    'https://ERRAND.example',
+    'https://errand.example:443',
+    'https://errand.example/a/../b',
+    'errand.example',
+    '',
+    7,
+  ])('%j is refused', (issuer) => {
+    expect(problemsAfter((d) => (d.issuer = issuer))).toEqual([expect.stringMatching(/^errand\.yaml: issuer: /)])
+  })
+})
+
+describe('a member that is not what it must be is refused by its path', () => {
+  test.each<[string, (document: Raw) => void, string]>([
+    ['an unknown key', (d) => (d.isuer = 'x'), 'isuer: unknown key; did you mean issuer?'],
+    [
+      'an unknown key below',
+      (d) => (d.tokens = { access_token_second: 1 }),
+      'tokens.access_token_second: unknown key; did you mean access_token_seconds?',
+    ],
+    ['a missing member', (d) => delete d.environment, 'environment: required'],
+    ['no port', (d) => (d.listen = {}), 'listen.port: required'],
+    ['a port that is none', (d) => (d.listen.port = 65536), 'listen.port: '],
+    ['a port in text', (d) => (d.listen.port = '8080'), 'listen.port: '],
+    [
+      'access tokens that live too long',
+      (d) => (d.tokens = { access_token_seconds: 901 }),
+      'tokens.access_token_seconds: ',
+    ],
+    ['sessions that live too long', (d) => (d.tokens = { session_seconds: 86401 }), 'tokens.session_seconds: '],
+    [
+      'a delegation that waits too long',
+      (d) => (d.tokens = { delegation_accept_seconds: 601 }),
+      'tokens.delegation_accept_seconds: ',
+    ],
+    ['a life of no time', (d) => (d.tokens = { access_token_seconds: 0 }), 'tokens.access_token_seconds: '],
+    ['a life in fractions', (d) => (d.tokens = { access_token_seconds: 1.5 }), 'tokens.access_token_seconds: '],
+    ['chains that are too deep', (d) => (d.tokens = { max_chain_depth: 6 }), 'tokens.max_chain_depth: '],
+    ['a switch that is text', (d) => (d.tokens = { strictly_narrower: 'no' }), 'tokens.strictly_narrower: '],
+    ['an organisation with a colon (it is part of every store key)', (d) => (d.org = 'a:b'), 'org: '],
+    ['a store of an unknown kind', (d) => (d.store = { kind: 'memory' }), 'store.kind: '],
+    ['a store with a key of another kind', (d) => (d.store.url = 'redis://r'), 'store.url: unknown key'],
+    ['Redis without URL', (d) => (d.store = { kind: 'redis' }), 'store: needs exactly one'],
+    [
+      'Redis with two URLs',
+      (d) => (d.store = { kind: 'redis', url: 'redis://r', url_file: 'f' }),
+      'store: needs exactly one',
+    ],
+    ['Redis over http', (d) => (d.store = { kind: 'redis', url: 'http://r' }), 'store.url: must be a redis'],
+    ['no registry', (d) => (d.registry = []), 'registry: '],
+    ['a log level that is none', (d) => (d.log = { level: 'trace' }), 'log.level: '],
+    ['a proxy by name', (d) => (d.trusted_proxies = ['proxy.example']), 'trusted_proxies[0]: '],
+    ['a network that is none', (d) => (d.trusted_proxies = ['10.0.0.0/8', '10.0.0.0/33']), 'trusted_proxies[1]: '],
+    ['a network with two lengths', (d) => (d.trusted_proxies = ['10.0.0.0/8/8']), 'trusted_proxies[0]: '],
+    [
+      'loopback issuers in production',
+      (d) => (d.outbound = { allow_loopback: true }),
+      'outbound.allow_loopback: only in the environment named development',
+    ],
+    ['an environment with spaces', (d) => (d.environment = 'my prod'), 'environment: '],
+  ])('%s', (_what, change, problem) => {
+    const problems = problemsAfter(change)
+    expect(problems).toHaveLength(1)
+    expect(problems[0]?.startsWith(`errand.yaml: ${problem}`)).toBe(true)
+  })
+
+  test.each(['redis://user@r.example', 'redis://:hunter2@r.example', 'rediss://r.example?password=hunter2'])(
+    'a password outside a file, which is not printed: %s',
+    (url) => {
+      const problems = problemsAfter((d) => (d.store = { kind: 'redis', url }))
+      expect(problems).toEqual([
+        expect.stringContaining('errand.yaml: store.url: must not carry a user name or password'),
+      ])
+      expect(problems.join()).not.toContain('hunter2')
+    },
+  )
+
+  test('every problem is reported at once', () => {
+    const problems = problemsAfter((d) => {
+      d.issuer += '/'
+      d.listen = { host: '', prt: 1 }
+      d.store = { kind: 'redis' }
+    })
+    expect(problems).toHaveLength(5)
+  })
+})
+
+test('proxies are addresses or networks of either family', () => {
+  const proxies = ['10.0.0.0/8', '192.0.2.1', '2001:db8::/32', '::1']
+  expect(configAfter((d) => (d.trusted_proxies = proxies)).trustedProxies).toEqual(proxies)
+})
+
+test('only the environment named development is development', () => {
+  const config = configAfter((d) =>
+    Object.assign(d, { environment: 'development', outbound: { allow_loopback: true } }),
+  )
+  expect([config.development, config.outbound.allowLoopback]).toEqual([true, true])
+  expect(configAfter((d) => (d.environment = 'development-eu')).development).toBe(false)
+})
