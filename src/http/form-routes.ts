@@ -13,7 +13,7 @@ export function formRoutes(parts: RouterParts, base: string): readonly Route[] {
     methods: {
       POST: async (context, facts) => {
         const text = await readFormText(context)
-        return work(() => Form.parse(text), facts)
+        return work(() => Form.parse(text, new URL(context.req.url).searchParams.keys()), facts)
       },
     },
   })

@@ -36,7 +36,10 @@ async function answer(route: Route, context: Context, parts: RouterParts): Promi
 }
 
 function refuse(thrown: unknown, context: Context, parts: RouterParts, bearer: boolean): Response {
-  return errorResponse(thrown, { facts: readFacts(context, parts.sourceOf), bearer, report: parts.report })
+  const facts = readFacts(context, parts.sourceOf)
+  // Refused before any endpoint had begun its record: nobody was authenticated, so it is counted (DESIGN §5).
+  if (thrown instanceof Rejection) parts.revocation.auditor.strangers.count(thrown.reason, facts.source)
+  return errorResponse(thrown, { facts, bearer, report: parts.report })
 }
 
 function routes(parts: RouterParts, base: string): readonly Route[] {

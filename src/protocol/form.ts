@@ -1,7 +1,7 @@
 /**
  * application/x-www-form-urlencoded bodies, read once and strictly: a repeated parameter is refused on the way, so that no
  * two readers of one request can see different values (RFC 6749 §3.2), an empty value counts as absent, and nothing is
- * ever taken from the query string.
+ * ever taken from the query string: a name that stands there as well is a repeated one.
  */
 import { FORM_PARAMETERS_MAX } from '../kernel/limits.ts'
 import { Rejection } from '../kernel/rejection.ts'
@@ -16,8 +16,11 @@ export class Form {
     this.#values = values
   }
 
-  /** @throws Rejection `body_malformed`, `parameter_duplicated` */
-  static parse(body: string): Form {
+  /**
+   * @param queryNames parameter names in the request's URL, whose values are not read
+   * @throws Rejection `body_malformed`, `parameter_duplicated`
+   */
+  static parse(body: string, queryNames: Iterable<string> = []): Form {
     const values = new Map<string, string[]>()
     const pairs = body === '' ? [] : body.split('&')
     if (pairs.length > FORM_PARAMETERS_MAX) {
@@ -30,11 +33,10 @@ export class Form {
       const seen = values.get(name)
       if (seen === undefined) values.set(name, [value])
       else if (REPEATABLE.has(name)) seen.push(value)
-      else
-        throw new Rejection(
-          'parameter_duplicated',
-          'a parameter is repeated that may be given once (RFC 6749 section 3.2)',
-        )
+      else throw duplicated('a parameter is repeated that may be given once (RFC 6749 section 3.2)')
+    }
+    for (const name of queryNames) {
+      if (values.has(name)) throw duplicated('a parameter of the body stands in the query as well: send it once, there')
     }
     return new Form(values)
   }
@@ -56,6 +58,10 @@ export class Form {
     if (value === undefined) throw new Rejection('parameter_missing', `${name} is required`)
     return value
   }
+}
+
+function duplicated(description: string): Rejection {
+  return new Rejection('parameter_duplicated', description)
 }
 
 function decodePart(text: string): string {
