@@ -12,7 +12,16 @@ export interface CallerParts extends Omit<CallerSources, 'now'> {
   readonly clock: Clock
 }
 
-/** A client with the scope `sessions`, or a user. @throws Rejection `bearer_*` */
+/**
+ * A client with the scope `sessions`, or a user, who wants to read. A view of the revocations that is not certain shows
+ * nothing to anybody. @throws Rejection `bearer_*`, `cutoffs_stale`
+ */
+export function readingCaller(bearer: Secret | undefined, parts: CallerParts): Promise<Caller> {
+  parts.cutoffs.assertFresh()
+  return sessionsCaller(bearer, parts)
+}
+
+/** The same who wants to end something: never held up, ending is the safe direction. @throws Rejection `bearer_*` */
 export async function sessionsCaller(bearer: Secret | undefined, parts: CallerParts): Promise<Caller> {
   const nowMs = parts.clock.nowMs()
   const { caller, token } = await identifyCaller(bearer, { ...parts, now: Math.floor(nowMs / 1000) })

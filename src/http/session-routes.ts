@@ -1,6 +1,6 @@
 /** Sessions for agents and users (`/sessions`), and for operators (`/admin/v1`): bearer-protected JSON. */
 import type { Context } from 'hono'
-import { operatorCaller, sessionsCaller } from '../admin/callers.ts'
+import { operatorCaller, readingCaller, sessionsCaller } from '../admin/callers.ts'
 import { inspectSession, listSessions, readAudit } from '../admin/session-listing.ts'
 import type { RequestFacts } from '../model/request-facts.ts'
 import type { Answered } from '../revocation/caller-request.ts'
@@ -12,7 +12,11 @@ import { readBearer, readJsonText } from './request.ts'
 import type { Route, RouterParts } from './route.ts'
 
 export function sessionRoutes(parts: RouterParts, base: string): readonly Route[] {
-  const request = (context: Context, facts: RequestFacts) => ({
+  const reading = (context: Context, facts: RequestFacts) => ({
+    caller: async () => readingCaller(readBearer(context), parts.callers),
+    facts,
+  })
+  const ending = (context: Context, facts: RequestFacts) => ({
     caller: async () => sessionsCaller(readBearer(context), parts.callers),
     facts,
   })
@@ -23,7 +27,7 @@ export function sessionRoutes(parts: RouterParts, base: string): readonly Route[
       bearer: true,
       methods: {
         GET: async (context, facts) =>
-          json(200, { sessions: await listSessions(request(context, facts), parts.listing) }),
+          json(200, { sessions: await listSessions(reading(context, facts), parts.listing) }),
       },
     },
     {
@@ -31,9 +35,9 @@ export function sessionRoutes(parts: RouterParts, base: string): readonly Route[
       bearer: true,
       methods: {
         GET: async (context, facts) =>
-          json(200, await inspectSession(request(context, facts), id(context, 'session'), parts.listing)),
+          json(200, await inspectSession(reading(context, facts), id(context, 'session'), parts.listing)),
         DELETE: async (context, facts) =>
-          killed(await endSession(request(context, facts), id(context, 'session'), parts.revocation)),
+          killed(await endSession(ending(context, facts), id(context, 'session'), parts.revocation)),
       },
     },
     {
@@ -42,7 +46,7 @@ export function sessionRoutes(parts: RouterParts, base: string): readonly Route[
       methods: {
         DELETE: async (context, facts) => {
           const target = { session: id(context, 'session'), node: id(context, 'node') }
-          return killed(await endNode(request(context, facts), target, parts.revocation))
+          return killed(await endNode(ending(context, facts), target, parts.revocation))
         },
       },
     },

@@ -1,0 +1,110 @@
+/** The README's tables against the code: a setting, endpoint, reason, limit or command that is not true fails here. */
+import { existsSync, readFileSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { COMMANDS } from '../src/cli/commands.ts'
+import { configDocument } from '../src/config/schema.ts'
+import { WIRE } from '../src/http/rejection-map.ts'
+import * as limits from '../src/kernel/limits.ts'
+import { startWorld, type World } from './support/world.ts'
+
+const ROOT = resolve(import.meta.dirname, '..')
+const README = readFileSync(join(ROOT, 'README.md'), 'utf8')
+
+/** Rows of the table below a heading, as cells without markup of code. */
+function table(heading: string): readonly (readonly string[])[] {
+  const start = README.indexOf(heading)
+  expect(start, `the README has a part ${heading}`).toBeGreaterThan(0)
+  const lines = README.slice(start + heading.length).split('\n')
+  const first = lines.findIndex((line) => line.startsWith('|'))
+  const rows: string[][] = []
+  for (const line of lines.slice(first + 2)) {
+    if (!line.startsWith('|')) break
+    rows.push(line.slice(1, -1).split(/(?<!\\)\|/).map((cell) => cell.trim()))
+  }
+  return rows
+}
+
+const code = (cell: string | undefined) => (cell ?? '').replace(/^`|`$/g, '')
+
+test('the error table is the rejection map', () => {
+  const documented = table('### Errors').map(([reason, status, error]) => [code(reason), Number(status), code(error)])
+  expect(documented).toEqual(Object.entries(WIRE).map(([reason, wire]) => [reason, wire.status, wire.error]))
+})
+
+test('every limit named has the value that is enforced', () => {
+  const rows = table('### Limits')
+  expect(rows.length).toBeGreaterThan(10)
+  for (const [name, value] of rows) {
+    expect([code(name), Number(value)]).toEqual([code(name), limits[code(name) as keyof typeof limits]])
+  }
+})
+
+describe('settings', () => {
+  const rows = table('### Settings').map(([key, standard]) => ({ key: code(key), standard: code(standard) }))
+  const minimal = {
+    issuer: 'https://errand.example',
+    listen: { port: 1 },
+    environment: 'production',
+    store: { kind: 'embedded', directory: 'd' },
+    keys: { directory: 'k' },
+  }
+
+  test('the table names every setting of the schema, and no other', () => {
+    const named = new Set(rows.map(({ key }) => key))
+    const decoded = configDocument.parse(minimal)
+    const known = ['store.url', 'store.url_file', ...leaves(decoded)]
+    expect([...named].sort()).toEqual([...new Set(known)].sort())
+  })
+
+  test('defaults are the ones the schema gives', () => {
+    const decoded = configDocument.parse(minimal) as Record<string, unknown>
+    for (const { key, standard } of rows) {
+      if (standard === '' || standard.startsWith('required')) continue
+      const value = key.split('.').reduce<unknown>((at, part) => (at as Record<string, unknown>)[part], decoded)
+      expect([key, typeof value === 'string' ? value : JSON.stringify(value)]).toEqual([key, standard])
+    }
+  })
+})
+
+function leaves(value: unknown, path = ''): string[] {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return [path]
+  return Object.entries(value).flatMap(([key, below]) => leaves(below, path === '' ? key : `${path}.${key}`))
+}
+
+describe('endpoints', () => {
+  let world: World
+  beforeAll(async () => {
+    world = await startWorld()
+  })
+  afterAll(() => world.close())
+
+  test('every endpoint of the table is served, and no route is left out', () => {
+    const documented = table('### Endpoints').map(([endpoint]) => code(endpoint).split(' ')[1])
+    const served = world.broker.app.routes.map((route) => route.path)
+    expect([...new Set(documented)].sort()).toEqual([...new Set(served)].sort())
+  })
+
+  test('each is served with the method the table gives it', async () => {
+    for (const [endpoint] of table('### Endpoints')) {
+      const [method = '', path = ''] = code(endpoint).split(' ')
+      const response = await world.broker.app.request(path, { method })
+      expect([endpoint, response.status]).not.toEqual([endpoint, 404])
+      expect([endpoint, response.status]).not.toEqual([endpoint, 405])
+    }
+  })
+})
+
+test('every command shown exists, and every file linked is there', () => {
+  const commands = new Set([...README.matchAll(/errand -- ([a-z]+)|`errand ([a-z]+)/g)].map(([, a, b]) => a ?? b))
+  const known = COMMANDS.map(({ name }) => name.split(' ')[0])
+  expect([...commands].filter((command) => !known.includes(command ?? ''))).toEqual([])
+  const links = [...README.matchAll(/\]\((?!https?:)([^)#]+)\)/g)].map(([, path = '']) => path)
+  expect(links.filter((path) => !existsSync(join(ROOT, path)))).toEqual([])
+})
+
+test('every npm script the README names is there', () => {
+  const { scripts } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { scripts: Record<string, string> }
+  const named = [...README.matchAll(/npm run (?:-s )?([a-z]+)/g)].map(([, name = '']) => name)
+  expect(named.filter((name) => scripts[name] === undefined)).toEqual([])
+})
