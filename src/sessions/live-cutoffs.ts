@@ -44,11 +44,13 @@ export class LiveCutoffs implements ControlListener {
     this.#advance(seq)
     this.#confirmedAtMs = this.#clock.nowMs()
     this.#storeClockDifferenceMs = this.#confirmedAtMs - atMs
-    this.set.prune(this.#confirmedAtMs)
+    // By the earlier clock: one that runs ahead for a moment must not forget what is still in force when it is set right.
+    this.set.prune(Math.min(this.#confirmedAtMs, atMs))
   }
 
   get fresh(): boolean {
-    const age = this.#confirmedAtMs === undefined ? Infinity : this.#clock.nowMs() - this.#confirmedAtMs
+    // Either way: a clock set back would make one confirmation last for as long as it was set back.
+    const age = this.#confirmedAtMs === undefined ? Infinity : Math.abs(this.#clock.nowMs() - this.#confirmedAtMs)
     return age <= CUTOFF_STALENESS_MS_MAX && Math.abs(this.#storeClockDifferenceMs) <= STORE_CLOCK_DIFFERENCE_MS_MAX
   }
 
