@@ -10,7 +10,7 @@ import { TokenPipeline } from './flows/pipeline.ts'
 import { createRouter } from './http/router.ts'
 import { sourceReader } from './http/source-address.ts'
 import { type Clock, epochSeconds, systemClock } from './kernel/clock.ts'
-import { REQUEST_TIMEOUT_MS, SHUTDOWN_GRACE_MS, STRANGER_FLUSH_MS } from './kernel/limits.ts'
+import { REQUEST_TIMEOUT_MS, SHUTDOWN_GRACE_MS, SHUTDOWN_POLL_MS, STRANGER_FLUSH_MS } from './kernel/limits.ts'
 import { ensureKeys, loadKeys } from './keys/key-files.ts'
 import { KeyRing } from './keys/key-ring.ts'
 import type { Registry } from './model/registry.ts'
@@ -149,11 +149,21 @@ export function listen(broker: Broker, address: { readonly host: string; readonl
       server.requestTimeout = REQUEST_TIMEOUT_MS
       server.headersTimeout = REQUEST_TIMEOUT_MS
     }
+    let stopping = false
+    // Whoever keeps a connection and asks again while we stop is answered, and told that this was the last time.
+    server.prependListener('request', (_request, response) => {
+      if (stopping) response.setHeader('Connection', 'close')
+    })
     const stop = async () => {
+      stopping = true
       const closed = new Promise<void>((done) => server.close(() => done()))
-      if ('closeIdleConnections' in server) server.closeIdleConnections()
+      // Again and again: a connection whose last answer has just been sent would hold us up for its keep-alive time.
+      const closeIdle = () => 'closeIdleConnections' in server && server.closeIdleConnections()
+      closeIdle()
+      const idle = setInterval(closeIdle, SHUTDOWN_POLL_MS)
       const grace = setTimeout(() => 'closeAllConnections' in server && server.closeAllConnections(), SHUTDOWN_GRACE_MS)
       await closed
+      clearInterval(idle)
       clearTimeout(grace)
       await broker.close()
     }

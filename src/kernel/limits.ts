@@ -17,6 +17,8 @@ export const NAME_CHARS_MAX = 256
 /** Time a client may take to deliver its request. */
 export const REQUEST_TIMEOUT_MS = 10_000
 export const SHUTDOWN_GRACE_MS = 10_000
+/** How often a broker that stops closes the connections that have become idle. */
+export const SHUTDOWN_POLL_MS = 50
 
 // --- JSON and JOSE --------------------------------------------------------------------------------------------------
 /** Nesting of any JSON that came from outside: five actors and a constraint need about twelve. */
