@@ -1,0 +1,50 @@
+/**
+ * A broker as a process of its own, for tests: reads one line of JSON (`ChildOrder`) from its input, says `listening <port>`
+ * once it does, and ends like a real one on SIGTERM: requests in flight are answered, what is counted is written.
+ */
+import { createInterface } from 'node:readline'
+import { type Broker, createBroker, listen } from '../../src/app.ts'
+import { developmentConfig } from '../../src/config/development.ts'
+import { systemClock } from '../../src/kernel/clock.ts'
+import { Secret } from '../../src/kernel/secret.ts'
+import type { BrokerSettings } from '../../src/model/settings.ts'
+import { decodeRegistry } from '../../src/registry/load-registry.ts'
+
+export interface ChildOrder {
+  /** 0: any free one. */
+  readonly port: number
+  readonly settings: Partial<BrokerSettings> & Pick<BrokerSettings, 'issuer'>
+  readonly store:
+    | { readonly kind: 'embedded'; readonly directory: string }
+    | { readonly kind: 'redis'; readonly url: string }
+  readonly keysDirectory: string
+  /** The registry document, not decoded. */
+  readonly registry: unknown
+  /** Added to the system clock: a broker whose clock is wrong. */
+  readonly clockOffsetMs: number
+}
+
+async function start(order: ChildOrder): Promise<void> {
+  const base = developmentConfig({
+    port: order.port,
+    store: order.store.kind === 'redis' ? { kind: 'redis', url: new Secret(order.store.url) } : order.store,
+    keysDirectory: order.keysDirectory,
+    logLevel: 'silent',
+  })
+  const config = { ...base, settings: { ...base.settings, ...order.settings } }
+  const registry = decodeRegistry(order.registry, 'child.yaml', { issuer: config.settings.issuer })
+  const clock = { nowMs: () => systemClock.nowMs() + order.clockOffsetMs }
+  const broker: Broker = await createBroker(config, { registry, clock })
+  const listening = await listen(broker, { host: '127.0.0.1', port: order.port })
+  process.once('SIGTERM', () => void listening.stop().then(() => process.exit(0)))
+  process.stdout.write(`listening ${listening.port}\n`)
+}
+
+const input = createInterface({ input: process.stdin })
+input.once('line', (line) => {
+  input.close()
+  start(JSON.parse(line) as ChildOrder).catch((error: unknown) => {
+    process.stdout.write(`failed ${JSON.stringify(error instanceof Error ? error.message : String(error))}\n`)
+    process.exit(1)
+  })
+})

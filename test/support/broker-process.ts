@@ -1,0 +1,148 @@
+/**
+ * Brokers as processes of their own, spoken to over real sockets: several on one Redis with the same issuer and the same
+ * keys, or one on its own directory. Each can be killed, paused and stopped. What a test says to one is `World`'s vocabulary.
+ */
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Broker } from '../../src/app.ts'
+import { developmentConfig } from '../../src/config/development.ts'
+import { epochSeconds, systemClock } from '../../src/kernel/clock.ts'
+import { operatorPrincipal } from '../../src/kernel/ids.ts'
+import { loadKeys } from '../../src/keys/key-files.ts'
+import { KeyRing } from '../../src/keys/key-ring.ts'
+import type { BrokerSettings } from '../../src/model/settings.ts'
+import { Minter } from '../../src/tokens/minter.ts'
+import type { ChildOrder } from './broker-child.ts'
+import { runChild } from './child.ts'
+import { startIssuer, type TestIssuer } from './issuer.ts'
+import { registryDocument, World } from './world.ts'
+
+const CHILD = new URL('./broker-child.ts', import.meta.url)
+/** Longer than any answer may take: whoever waits this long waits for nothing. */
+const ANSWER_MS_MAX = 20_000
+
+export interface BrokerProcess extends World {
+  /** Where it listens; not its issuer, which all of a fleet share. */
+  readonly url: string
+  /** SIGKILL, and wait until it is gone. */
+  kill(): Promise<void>
+  /** SIGTERM; its exit code. */
+  stop(): Promise<number | null>
+  /** SIGSTOP: its sockets stay open, nothing answers. */
+  pause(): void
+  resume(): void
+}
+
+export interface FleetOptions {
+  readonly store: ChildOrder['store']
+  readonly settings?: Partial<BrokerSettings>
+  /** Changes the world's registry document. */
+  readonly registry?: (document: Readonly<Record<string, unknown>>) => Readonly<Record<string, unknown>>
+}
+
+export interface MemberOptions {
+  readonly port?: number
+  readonly clockOffsetMs?: number
+}
+
+/** What brokers share: an issuer, signing keys, a registry, a store. */
+export class Fleet {
+  readonly idp: TestIssuer
+  readonly issuer: string
+  readonly keysDirectory: string
+  readonly #directory: string
+  readonly #options: FleetOptions
+  readonly #members: BrokerProcess[] = []
+
+  constructor(idp: TestIssuer, directory: string, options: FleetOptions) {
+    this.idp = idp
+    this.#directory = directory
+    this.#options = options
+    this.issuer = options.settings?.issuer ?? 'https://errand.example'
+    this.keysDirectory = join(directory, 'keys')
+  }
+
+  /** One more broker; resolves when it listens. */
+  async start({ port = 0, clockOffsetMs = 0 }: MemberOptions = {}): Promise<BrokerProcess> {
+    const { store, settings, registry } = this.#options
+    const child = runChild(CHILD, [])
+    const listening = new Promise<string>((resolve, reject) => {
+      child.onLine((line) => (line.startsWith('listening ') ? resolve(line) : reject(new Error(line))))
+      void child.exited.then((code) => reject(new Error(`the broker ended with code ${code} before it listened`)))
+    })
+    const document = registryDocument(this.idp)
+    const order: ChildOrder = {
+      port,
+      settings: { ...settings, issuer: this.issuer },
+      store,
+      keysDirectory: this.keysDirectory,
+      registry: registry === undefined ? document : registry(document),
+      clockOffsetMs,
+    }
+    child.send(JSON.stringify(order))
+    const url = `http://127.0.0.1:${(await listening).slice('listening '.length)}`
+    const base = developmentConfig({ port, store: embeddedPlaceholder, keysDirectory: this.keysDirectory })
+    const world = new World({
+      clock: systemClock,
+      idp: this.idp,
+      config: { ...base, settings: { ...base.settings, ...order.settings } },
+      broker: brokerAt(url),
+      directory: join(this.#directory, 'nothing'),
+      ownsIdp: false,
+    })
+    const member: BrokerProcess = Object.assign(world, {
+      url,
+      kill: () => child.kill(),
+      stop: () => {
+        child.process.kill('SIGTERM')
+        return child.exited
+      },
+      pause: () => void child.process.kill('SIGSTOP'),
+      resume: () => void child.process.kill('SIGCONT'),
+    })
+    this.#members.push(member)
+    return member
+  }
+
+  /** What `errand admin token` prints on the brokers' machine: whoever can read the keys may administer. */
+  async managementToken(): Promise<string> {
+    const ring = new KeyRing(await loadKeys(this.keysDirectory, { development: true }))
+    const { settings } = developmentConfig({ port: 1, store: embeddedPlaceholder, keysDirectory: this.keysDirectory })
+    const minter = new Minter(ring, { ...settings, ...this.#options.settings, issuer: this.issuer })
+    const now = epochSeconds(systemClock)
+    return (await minter.management(operatorPrincipal('tester'), now, now + 600)).token.reveal()
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.#members.map((member) => member.kill()))
+    await this.idp.close()
+    rmSync(this.#directory, { recursive: true, force: true })
+  }
+}
+
+/** @param makeOptions is told a directory of the fleet's own, removed by `close`. */
+export async function startFleet(makeOptions: (directory: string) => FleetOptions): Promise<Fleet> {
+  const directory = mkdtempSync(join(tmpdir(), 'errand-fleet-'))
+  return new Fleet(await startIssuer({ slug: 'corp' }), directory, makeOptions(directory))
+}
+
+/** Calls at most this often until it is true; how long that took. @throws after `withinMs` */
+export async function until(holds: () => Promise<boolean>, withinMs: number): Promise<number> {
+  const begun = performance.now()
+  for (;;) {
+    if (await holds()) return performance.now() - begun
+    if (performance.now() - begun > withinMs) throw new Error(`not within ${withinMs} ms`)
+    await sleep(5)
+  }
+}
+
+const embeddedPlaceholder = { kind: 'embedded', directory: 'unused' } as const
+
+/** As much of a broker as `World` needs to speak to one: its requests, over the socket. */
+function brokerAt(url: string): Broker {
+  const request = (path: string, init: RequestInit = {}) =>
+    fetch(url + path, { ...init, redirect: 'error', signal: AbortSignal.timeout(ANSWER_MS_MAX) })
+  return { app: { request } } as unknown as Broker
+}
