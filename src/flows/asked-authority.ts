@@ -86,13 +86,14 @@ export function narrowTo(
   for (const resource of limits.resources) {
     if (!asked.resources.has(resource.url)) throw notInSession()
   }
-  let narrowed =
+  const there =
     limits.resources.length === 0
       ? asked
       : restrictToResources(
           asked,
           limits.resources.map((resource) => resource.url),
         )
+  let narrowed = there
   for (const scopes of limits.scopes) {
     if (scopes === undefined) continue
     narrowed = restrictToScopes(narrowed, scopes, (url, tool) => registry.resource(url)?.tools.get(tool)?.scope)
@@ -102,7 +103,7 @@ export function narrowTo(
       'nothing_granted',
       'nothing is left of the requested scope: none of it opens a tool asked for',
       {
-        missing: available(asked),
+        missing: available(there),
       },
     )
   }
