@@ -2,6 +2,7 @@
  * The audit record of one request, begun before anything is checked and `unfinished` until somebody says otherwise: a path
  * that forgets it shows up as a fault, never as a success (DESIGN §5 step 1).
  */
+import { sha256 } from '../kernel/digest.ts'
 import type { PrincipalId } from '../kernel/ids.ts'
 import { type DecisionId, newDecisionId } from '../kernel/ids.ts'
 import { AUDIT_RECORD_BYTES_MAX } from '../kernel/limits.ts'
@@ -66,20 +67,35 @@ export class AuditDraft {
     const byClass = PRINCIPAL_CLASSES.find((name) => by.startsWith(`${name}:`))
     if (byClass === undefined) throw new Error('an audit record needs a known class of principal')
     const record: AuditRecord = { id: this.id, at: this.#at, by, by_class: byClass, ...this.#fields, ...end }
-    return fit(record)
+    return serialiseWithinBounds(record)
   }
 }
 
-/** What a record sheds, first to last, until it fits: attribution and outcome are never shed. */
-const SHEDDABLE: readonly (keyof AuditRecord)[] = ['missing', 'grants', 'layers', 'scope', 'detail', 'chain']
+/** What a record sheds, first to last, until it fits: what the same question to the same policy would yield again. */
+const SHEDDABLE: readonly (keyof AuditRecord)[] = ['missing', 'grants', 'layers', 'detail']
+/** Attribution and outcome are never shed: what is too long of it is named by its digest (DESIGN §8). */
+const ADDRESSABLE = ['scope', 'chain', 'resource', 'node', 'session', 'correlation', 'on_behalf_of', 'by'] as const
 
-function fit(record: AuditRecord): string {
+function serialiseWithinBounds(record: AuditRecord): string {
   let kept: AuditRecord = record
-  for (const field of SHEDDABLE) {
+  for (const shorten of SHORTENINGS) {
     const text = JSON.stringify(kept)
     if (Buffer.byteLength(text) <= AUDIT_RECORD_BYTES_MAX) return text
-    const { [field]: _shed, ...rest } = kept
-    kept = { ...(rest as AuditRecord), shortened: true }
+    kept = { ...shorten(kept), shortened: true }
   }
   return JSON.stringify(kept)
+}
+
+const SHORTENINGS: readonly ((record: AuditRecord) => AuditRecord)[] = [
+  ...SHEDDABLE.map((field) => (record: AuditRecord) => {
+    const { [field]: _shed, ...rest } = record
+    return rest as AuditRecord
+  }),
+  ...ADDRESSABLE.map((field) => (record: AuditRecord) => ({ ...record, ...addressed(field, record[field]) })),
+]
+
+function addressed(field: (typeof ADDRESSABLE)[number], value: string | readonly string[] | undefined) {
+  if (value === undefined) return {}
+  const digest = `sha256:${sha256(typeof value === 'string' ? value : value.join(' '))}`
+  return { [field]: typeof value === 'string' ? digest : [digest] }
 }

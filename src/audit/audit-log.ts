@@ -10,6 +10,7 @@ const DEFERRED_MAX = 1_000
 export class AuditLog {
   readonly #store: AuditStore
   readonly #deferred: { key: string; record: string }[] = []
+  #flushing: Promise<void> | undefined
 
   constructor(store: AuditStore) {
     this.#store = store
@@ -38,8 +39,15 @@ export class AuditLog {
     }
   }
 
-  /** Writes what was deferred; called on a timer. */
-  async flush(): Promise<void> {
+  /** Writes what was deferred, oldest first; called on a timer. One at a time: two would drop what neither has written. */
+  flush(): Promise<void> {
+    this.#flushing ??= this.#writeDeferred().finally(() => {
+      this.#flushing = undefined
+    })
+    return this.#flushing
+  }
+
+  async #writeDeferred(): Promise<void> {
     for (let next = this.#deferred[0]; next !== undefined; next = this.#deferred[0]) {
       try {
         await this.#store.append(next.key, next.record)

@@ -23,10 +23,14 @@ export class StrangerCounts {
   }
 
   count(reason: RejectionReason, source: string): void {
-    const key = `${reason}\n${source.slice(0, NAME_CHARS_MAX)}`
+    this.#add(reason, source.slice(0, NAME_CHARS_MAX), 1)
+  }
+
+  #add(reason: string, source: string, count: number): void {
+    const key = `${reason}\n${source}`
     const known = this.#counts.has(key) || this.#counts.size < STRANGER_COUNTS_MAX
     const counted = known ? key : `${reason}\nother`
-    this.#counts.set(counted, (this.#counts.get(counted) ?? 0) + 1)
+    this.#counts.set(counted, (this.#counts.get(counted) ?? 0) + count)
   }
 
   /** Writes what was counted since the last time; keeps it for the next time if the store does not answer. */
@@ -50,20 +54,26 @@ export class StrangerCounts {
         for (const [reason, source] of strangers) counted.delete(`${reason}\n${source}`)
       }
     } catch {
-      for (const [key, count] of counted) this.#counts.set(key, (this.#counts.get(key) ?? 0) + count)
+      // Under the same bound: an outage must not let strangers fill the memory instead of the log.
+      for (const [reason, source, count] of rows(counted)) this.#add(reason, source, count)
     }
   }
 }
 
 type Row = readonly [reason: string, source: string, count: number]
 
+function rows(counted: ReadonlyMap<string, number>): readonly Row[] {
+  return [...counted].map(([key, count]): Row => {
+    const [reason = '', source = ''] = key.split('\n')
+    return [reason, source, count]
+  })
+}
+
 function batches(counted: ReadonlyMap<string, number>): readonly (readonly Row[])[] {
   const all: Row[][] = []
   let current: Row[] = []
   let chars = 0
-  for (const [key, count] of counted) {
-    const [reason = '', source = ''] = key.split('\n')
-    const row: Row = [reason, source, count]
+  for (const row of rows(counted)) {
     const size = JSON.stringify(row).length + 1
     if (chars + size > COUNTS_CHARS_MAX && current.length > 0) {
       all.push(current)

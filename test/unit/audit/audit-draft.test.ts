@@ -1,0 +1,217 @@
+import { describe, expect, test } from 'vitest'
+import { AuditDraft } from '../../../src/audit/audit-draft.ts'
+import { sha256 } from '../../../src/kernel/digest.ts'
+import type { PrincipalId } from '../../../src/kernel/ids.ts'
+import { AUDIT_RECORD_BYTES_MAX, NAME_CHARS_MAX } from '../../../src/kernel/limits.ts'
+import type { AuditRecord } from '../../../src/model/audit-record.ts'
+import { type Decision, LAYERS } from '../../../src/model/decision.ts'
+import { NOW } from '../sessions/fixtures.ts'
+
+function begun(by = 'agent:orchestrator'): AuditDraft {
+  const draft = new AuditDraft(NOW * 1000 + 7)
+  draft.authenticatedAs(by as PrincipalId)
+  return draft
+}
+
+const read = (text: string) => JSON.parse(text) as AuditRecord
+const names = (count: number, chars: number) => Array.from({ length: count }, (_, at) => `${at}`.padEnd(chars, 'x'))
+
+/** What §8 wants to be known of every request, at ordinary length. */
+const ATTRIBUTION = {
+  agent: { id: 'orchestrator', version: '3', instance: 'pod-7' },
+  on_behalf_of: 'user:corp:alice',
+  session: 'ses_AAAAAAAAAAAAAAAAAAAAAA',
+  node: 'nod_AAAAAAAAAAAAAAAAAAAAAA',
+  intent: sha256('purpose'),
+  origin: 'user_request',
+  scope: 'mcp:tools:read mcp:tools:write',
+  chain: ['agent:researcher', 'agent:orchestrator'],
+} as const
+
+const DECISION = {
+  id: 'dec_1',
+  outcome: 'deny',
+  reason: 'nothing_granted',
+  description: 'nothing is left',
+  policyVersion: sha256('policy'),
+  layers: LAYERS.map((layer) => ({ layer, verdict: 'implicit_deny' })),
+  grantsEvaluated: 4,
+  grantsMatched: ['finance-works', 'no-drops'],
+  missing: ['tool drop_table is not delegable to agents'],
+} as unknown as Decision
+
+describe('a record', () => {
+  test('has the id of its draft, the time it began, and who asked', () => {
+    const draft = begun()
+    expect(read(draft.granted('session.open'))).toEqual({
+      id: draft.id,
+      at: new Date(NOW * 1000 + 7).toISOString(),
+      by: 'agent:orchestrator',
+      by_class: 'agent',
+      event: 'session.open',
+      outcome: 'granted',
+    })
+  })
+
+  test('of a refusal has the reason, and the event as far as it was known', () => {
+    expect(read(begun().refused('session_absent'))).toMatchObject({
+      event: 'request.refused',
+      outcome: 'refused',
+      reason: 'session_absent',
+    })
+    const draft = begun()
+    draft.add({ event: 'token.revoke' })
+    expect(read(draft.refused('server_error'))).toMatchObject({ event: 'token.revoke', reason: 'server_error' })
+  })
+
+  test('keeps what was added, the later over the earlier', () => {
+    const draft = begun()
+    draft.add({ session: 'ses_1', node: 'nod_1' })
+    draft.add({ node: 'nod_2' })
+    expect(read(draft.granted('token.continue'))).toMatchObject({ session: 'ses_1', node: 'nod_2' })
+  })
+
+  test.each(['agent', 'service', 'user', 'operator'])('knows the class of an %s by its principal', (name) => {
+    expect(read(begun(`${name}:somebody`).granted('admin.read')).by_class).toBe(name)
+  })
+
+  test('has every layer’s verdict, the policy version, the grants that matched, and what was missing', () => {
+    const draft = begun()
+    draft.addDecision(DECISION)
+    const record = read(draft.refused('nothing_granted'))
+    expect(record.layers).toEqual(Object.fromEntries(LAYERS.map((layer) => [layer, 'implicit_deny'])))
+    expect(record).toMatchObject({
+      policy: sha256('policy'),
+      grants: ['finance-works', 'no-drops'],
+      missing: ['tool drop_table is not delegable to agents'],
+    })
+  })
+
+  test('has no empty lists of grants or of what was missing', () => {
+    const draft = begun()
+    draft.addDecision({ ...DECISION, grantsMatched: [], missing: [] })
+    const record = read(draft.granted('session.open'))
+    expect(record).not.toHaveProperty('grants')
+    expect(record).not.toHaveProperty('missing')
+  })
+
+  test('cannot be written for nobody, nor for a principal of an unknown class', () => {
+    expect(() => new AuditDraft(0).granted('session.open')).toThrow('authenticated principal')
+    expect(() => new AuditDraft(0).refused('session_absent')).toThrow('authenticated principal')
+    for (const odd of ['robot:one', 'agent', 'agents:one']) {
+      expect(() => begun(odd).granted('session.open')).toThrow('known class')
+    }
+  })
+
+  test('is nobody’s again once the client turned out to be a replay', () => {
+    const draft = begun()
+    expect(draft.authenticated).toBe(true)
+    draft.disown()
+    expect(draft.authenticated).toBe(false)
+    expect(() => draft.refused('client_assertion_replayed')).toThrow('authenticated principal')
+  })
+
+  test('two drafts never share an id', () => {
+    expect(begun().id).not.toBe(begun().id)
+  })
+})
+
+describe('the size of a record', () => {
+  const bytes = (text: string) => Buffer.byteLength(text)
+
+  function shortened(fields: Parameters<AuditDraft['add']>[0], by?: string): { text: string; record: AuditRecord } {
+    const draft = begun(by)
+    draft.addDecision(DECISION)
+    draft.add({ ...ATTRIBUTION, ...fields })
+    const text = draft.granted('session.open')
+    return { text, record: read(text) }
+  }
+
+  test('an ordinary record is left whole', () => {
+    const { text, record } = shortened({})
+    expect(bytes(text)).toBeLessThanOrEqual(AUDIT_RECORD_BYTES_MAX)
+    expect(record).not.toHaveProperty('shortened')
+    expect(record).toMatchObject({ ...ATTRIBUTION, grants: ['finance-works', 'no-drops'] })
+  })
+
+  test('what is missing goes first, then the grants, then the layers: only as much as has to', () => {
+    const withoutMissing = shortened({ missing: names(20, 80) })
+    expect(withoutMissing.record).toMatchObject({ shortened: true, grants: ['finance-works', 'no-drops'] })
+    expect(withoutMissing.record).not.toHaveProperty('missing')
+
+    const withoutGrants = shortened({ grants: names(20, 80) })
+    expect(withoutGrants.record).not.toHaveProperty('missing')
+    expect(withoutGrants.record).not.toHaveProperty('grants')
+    expect(withoutGrants.record).toHaveProperty('layers')
+
+    const withoutLayers = shortened({ resource: `https://warehouse.example/${'x'.repeat(700)}` })
+    expect(withoutLayers.record).not.toHaveProperty('layers')
+    expect(withoutLayers.record.scope).toBe(ATTRIBUTION.scope)
+  })
+
+  test('a record of exactly the limit is kept as it is, one byte more is shortened', () => {
+    const fill = (length: number) => {
+      const draft = begun()
+      draft.add({ detail: 'x'.repeat(length) })
+      return draft.granted('token.revoke')
+    }
+    const room = AUDIT_RECORD_BYTES_MAX - bytes(fill(0))
+    expect(bytes(fill(room))).toBe(AUDIT_RECORD_BYTES_MAX)
+    expect(read(fill(room))).not.toHaveProperty('shortened')
+    expect(read(fill(room + 1))).toMatchObject({ shortened: true })
+  })
+
+  test('the limit is of bytes: characters outside ASCII count as what they take', () => {
+    const { text, record } = shortened({ missing: names(10, 60).map((line) => line.replaceAll('x', '€')) })
+    expect(bytes(text)).toBeLessThanOrEqual(AUDIT_RECORD_BYTES_MAX)
+    expect(record.shortened).toBe(true)
+  })
+
+  test('attribution is never shed: scope and chain that are too long are named by their digest', () => {
+    const scope = names(100, 30).join(' ')
+    const chain = names(5, NAME_CHARS_MAX)
+    const { text, record } = shortened({ scope, chain })
+    expect(bytes(text)).toBeLessThanOrEqual(AUDIT_RECORD_BYTES_MAX)
+    expect(record).toMatchObject({
+      ...ATTRIBUTION,
+      scope: `sha256:${sha256(scope)}`,
+      chain: [`sha256:${sha256(chain.join(' '))}`],
+      by: 'agent:orchestrator',
+      outcome: 'granted',
+      shortened: true,
+    })
+  })
+
+  test('names chosen by a caller, however long, do not make a record longer', () => {
+    const text = (() => {
+      const draft = begun('user:corp:alice')
+      draft.add({ event: 'session.revoke', session: 's'.repeat(60_000), node: 'n'.repeat(60_000) })
+      return draft.refused('not_found')
+    })()
+    expect(bytes(text)).toBeLessThanOrEqual(AUDIT_RECORD_BYTES_MAX)
+    expect(read(text)).toMatchObject({ by: 'user:corp:alice', reason: 'not_found', outcome: 'refused' })
+    expect(read(text).session).toBe(`sha256:${sha256('s'.repeat(60_000))}`)
+  })
+
+  test('with every name at its bound, in characters of three bytes, it still fits and names everyone by digest at least', () => {
+    const long = '€'.repeat(NAME_CHARS_MAX)
+    const { text, record } = shortened(
+      {
+        on_behalf_of: `user:corp:${long}`,
+        resource: `https://${'r'.repeat(1024)}`,
+        correlation: 'c'.repeat(128),
+        chain: names(5, NAME_CHARS_MAX),
+        scope: names(128, 30).join(' '),
+        detail: 'd'.repeat(1000),
+        jti: `jti_${'j'.repeat(22)}`,
+        expires_at: NOW,
+        subject_token: sha256('token'),
+      },
+      `user:corp:${long}`,
+    )
+    expect(bytes(text)).toBeLessThanOrEqual(AUDIT_RECORD_BYTES_MAX)
+    const named = `sha256:${sha256(`user:corp:${long}`)}`
+    expect(record).toMatchObject({ by: named, by_class: 'user', on_behalf_of: named, origin: 'user_request' })
+    expect(record.session).toMatch(/^sha256:/)
+  })
+})
