@@ -105,7 +105,8 @@ export function clientTokenRules(
 ) {
   return {
     keys: KeySet.of(keys),
-    algorithms: keys.map((key) => key.alg),
+    // Most signers still write EdDSA (RFC 8037) where RFC 9864 says Ed25519: two spellings of one algorithm.
+    algorithms: keys.flatMap((key) => (key.alg === 'Ed25519' ? ['Ed25519', 'EdDSA'] : [key.alg])),
     issuer: clientId,
     // The issuer alone: an assertion that also names another server could be replayed there, or come from there.
     audience: { sole: issuer },

@@ -2,14 +2,11 @@
  * Discovery: RFC 8414 metadata, as a superset that unmodified MCP clients accept, derived from what this broker does. It
  * lists no trusted issuers, tenants or policies.
  */
-
+import { ALGORITHM_NAMES } from '../jose/algorithms.ts'
 import type { Registry } from '../model/registry.ts'
 import { API_SCOPES } from '../model/settings.ts'
 import { CLIENT_AUTH_METHOD, DETAILS_TYPE, GRANT_TYPE } from '../protocol/oauth.ts'
 import { scopeSet } from '../protocol/scope.ts'
-
-/** What a registered client's key may be used with; never `none`, never symmetric. */
-const CLIENT_ALGORITHMS = ['ES256', 'ES384', 'ES512', 'RS256', 'PS256', 'Ed25519']
 
 export function serverMetadata(issuer: string, registry: Registry): Readonly<Record<string, unknown>> {
   return {
@@ -25,12 +22,13 @@ export function serverMetadata(issuer: string, registry: Registry): Readonly<Rec
     grant_types_supported: Object.values(GRANT_TYPE),
     scopes_supported: scopesOf(registry),
     authorization_details_types_supported: Object.values(DETAILS_TYPE),
+    // Whatever the key of a registered client may be used with: asymmetric, because there is nothing else (RFC 8725 §3.1).
     token_endpoint_auth_methods_supported: [CLIENT_AUTH_METHOD],
-    token_endpoint_auth_signing_alg_values_supported: CLIENT_ALGORITHMS,
+    token_endpoint_auth_signing_alg_values_supported: ALGORITHM_NAMES,
     introspection_endpoint_auth_methods_supported: [CLIENT_AUTH_METHOD],
-    introspection_endpoint_auth_signing_alg_values_supported: CLIENT_ALGORITHMS,
+    introspection_endpoint_auth_signing_alg_values_supported: ALGORITHM_NAMES,
     revocation_endpoint_auth_methods_supported: [CLIENT_AUTH_METHOD],
-    revocation_endpoint_auth_signing_alg_values_supported: CLIENT_ALGORITHMS,
+    revocation_endpoint_auth_signing_alg_values_supported: ALGORITHM_NAMES,
   }
 }
 
