@@ -56,14 +56,14 @@ function describeOpening(input: OpenInput, intent: Intent, target: Resource | un
   const sub = agentPrincipal(party.agent.clientId)
   const actor = { iss: settings.issuer, sub, sub_profile: 'ai_agent' }
   const user = { issuerSlug: evidence.issuer.slug, sub: evidence.user.sub }
-  const { digest, expiresAt, authTime, acr, amr } = evidence
+  const { digest, issuedAt, expiresAt, authTime, acr, amr } = evidence
   return {
     party,
     subject: { principal: evidence.principal, profile: 'user', user },
     intent,
     origin: originOf(intent, sub),
     act: extendChain(evidence.foreignActor, actor, settings.maxChainDepth),
-    evidence: { digest, issuer: evidence.issuer.issuer, expiresAt, authTime, acr, amr },
+    evidence: { digest, issuer: evidence.issuer.issuer, issuedAt, expiresAt, authTime, acr, amr },
     instance: request.instance,
     target,
     issuer: settings.issuer,

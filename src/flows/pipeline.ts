@@ -164,7 +164,10 @@ class Run {
     const standing = { cutoffs, registry, issuer: settings.issuer, nowMs: this.#nowMs }
     assertAgentStands(input.party.agent, standing)
     if (input.evidence.kind === 'user') assertEvidenceStands(input.evidence, input.party.agent, standing)
-    else if (input.evidence.kind !== 'self') assertHandleStands(input.evidence, standing)
+    else if (input.evidence.kind !== 'self') {
+      const presented = { by: input.party.agent, openedWith: input.live?.facts.evidence }
+      assertHandleStands(input.evidence, presented, standing)
+    }
     const question = { id: this.draft.id, now: this.#now, environment: settings.environment }
     const framed = frame({ ...input, registry, settings, question, rv })
     const decision = decide(registry, framed.question)

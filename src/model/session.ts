@@ -53,6 +53,7 @@ export interface Subject {
 export interface OpeningEvidence {
   readonly digest: string
   readonly issuer: string
+  readonly issuedAt: number
   readonly expiresAt: number
   readonly authTime: number | undefined
   readonly acr: string | undefined

@@ -33,14 +33,14 @@ export function userIn(token: Pick<OwnToken, 'subject'>): PrincipalId | undefine
 export function cutoffKilling(
   token: OwnToken,
   cutoffs: LiveCutoffs,
-  options: { readonly issuer: string; readonly accessToken: boolean },
+  options: { readonly issuer: string; readonly accessToken: boolean; readonly agents?: readonly string[] },
 ): Cutoff | undefined {
   const user = userIn(token)
   return cutoffs.set.killing({
     rv: token.rv,
     ...(token.session === undefined ? {} : { session: token.session }),
     nodes: [...token.path, token.jti],
-    agents: agentsOf(token, options.issuer),
+    agents: options.agents ?? agentsOf(token, options.issuer),
     ...(user === undefined ? {} : { user }),
     kid: token.kid,
     accessToken: options.accessToken,
