@@ -34,7 +34,7 @@ export interface MintOrder {
   readonly expiresAt: number
 }
 
-interface Fixed {
+export interface Fixed {
   readonly issuer: string
   readonly environment: string
   readonly jti: Jti

@@ -6,14 +6,16 @@ import { Secret } from '../kernel/secret.ts'
 import type { KeyRing } from '../keys/key-ring.ts'
 import type { MintedToken } from '../model/minted.ts'
 import type { SigningAlg } from '../model/registry.ts'
-import type { BrokerSettings } from '../model/settings.ts'
+import { adminAudience, apiAudience, type BrokerSettings } from '../model/settings.ts'
 import { JWT_TYP } from '../protocol/oauth.ts'
+import { formatScope } from '../protocol/scope.ts'
 import { checkMinted, type Expected } from './check-minted.ts'
 import {
   type ApiOrder,
   apiClaims,
   type Claims,
   detailsOf,
+  type Fixed,
   type MintOrder,
   managementClaims,
   sessionClaims,
@@ -45,7 +47,7 @@ export class Minter {
   async api(order: ApiOrder): Promise<MintedToken> {
     const jti = newJti()
     const claims = apiClaims(this.#fixed(jti), order)
-    const expected = { sub: order.subject, client_id: order.clientId, exp: order.expiresAt, jti }
+    const expected = decidedApiClaims(order, this.#fixed(jti))
     const token = await this.#sign('access', 'ES256', { typ: JWT_TYP.accessToken, claims, now: order.now }, expected)
     return { token, jti, issuedAt: order.now, expiresAt: order.expiresAt, scopes: order.scopes, details: [] }
   }
@@ -53,7 +55,8 @@ export class Minter {
   async management(operator: PrincipalId, now: number, expiresAt: number): Promise<MintedToken> {
     const jti = newJti()
     const claims = managementClaims(this.#fixed(jti), operator, now, expiresAt)
-    const expected = { sub: operator, exp: expiresAt, jti }
+    const { issuer } = this.#settings
+    const expected = { iss: issuer, sub: operator, aud: adminAudience(issuer), iat: now, exp: expiresAt, jti }
     const token = await this.#sign('internal', 'ES256', { typ: JWT_TYP.management, claims, now }, expected)
     return { token, jti, issuedAt: now, expiresAt, scopes: [], details: [] }
   }
@@ -62,18 +65,8 @@ export class Minter {
     order: MintOrder,
     kind: { cls: 'access' | 'internal'; alg: SigningAlg; typ: string; jti: Jti },
   ): Promise<MintedToken> {
-    const { session, node } = order.holder
     const claims = sessionClaims(this.#fixed(kind.jti), order)
-    const expected = {
-      iss: this.#settings.issuer,
-      sub: session.subject.principal,
-      aud: order.audience,
-      client_id: node.holder,
-      sid: session.id,
-      jti: kind.jti,
-      exp: order.expiresAt,
-      rv: order.rv,
-    }
+    const expected = decidedClaims(order, this.#fixed(kind.jti))
     const token = await this.#sign(
       kind.cls,
       kind.alg,
@@ -104,7 +97,50 @@ export class Minter {
     return token
   }
 
-  #fixed(jti: Jti) {
+  #fixed(jti: Jti): Fixed {
     return { issuer: this.#settings.issuer, environment: this.#settings.environment, jti }
+  }
+}
+
+/** What a token of a session must say of who, for whom, until when and on what grounds, read from the order alone. */
+function decidedClaims(order: MintOrder, fixed: Fixed): Expected['claims'] {
+  const { session, node, path } = order.holder
+  return {
+    iss: fixed.issuer,
+    sub: session.subject.principal,
+    sub_profile: session.subject.profile,
+    aud: order.audience,
+    client_id: node.holder,
+    sid: session.id,
+    iat: order.now,
+    exp: order.expiresAt,
+    jti: fixed.jti,
+    rv: order.rv,
+    act: node.act,
+    anc: path,
+    par_hash: order.parentHash,
+    env: fixed.environment,
+    auth_time: session.evidence?.authTime,
+    acr: session.evidence?.acr,
+    amr: session.evidence?.amr,
+    agent: { version: node.agentVersion, instance: order.instance },
+    origin: { type: node.origin.type, ref: node.origin.ref, asserted_by: node.origin.assertedBy },
+    intent: node.intentHash,
+  }
+}
+
+function decidedApiClaims(order: ApiOrder, fixed: Fixed): Expected['claims'] {
+  return {
+    iss: fixed.issuer,
+    sub: order.subject,
+    sub_profile: order.profile,
+    aud: apiAudience(fixed.issuer),
+    client_id: order.clientId,
+    scope: formatScope(order.scopes),
+    iat: order.now,
+    exp: order.expiresAt,
+    jti: fixed.jti,
+    rv: order.rv,
+    env: fixed.environment,
   }
 }
