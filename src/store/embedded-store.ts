@@ -20,8 +20,7 @@ export interface EmbeddedOptions {
 
 export async function openEmbeddedStore(options: EmbeddedOptions): Promise<Store> {
   const org = checkedOrg(options.org)
-  mkdirSync(options.directory, { recursive: true, mode: 0o700 })
-  const lock = lockDirectory(options.directory)
+  const lock = lockUsable(options.directory)
   try {
     const database = new EmbeddedDatabase(options.directory, org, options.clock)
     try {
@@ -33,9 +32,22 @@ export async function openEmbeddedStore(options: EmbeddedOptions): Promise<Store
     }
   } catch (error) {
     lock.release()
-    if (error instanceof StoreUnavailable) throw error
-    throw new StoreUnavailable(`the embedded store in ${options.directory} cannot be opened`, error)
+    throw unusable(options.directory, error)
   }
+}
+
+function lockUsable(directory: string): DirectoryLock {
+  try {
+    mkdirSync(directory, { recursive: true, mode: 0o700 })
+    return lockDirectory(directory)
+  } catch (error) {
+    throw unusable(directory, error)
+  }
+}
+
+function unusable(directory: string, error: unknown): StoreUnavailable {
+  if (error instanceof StoreUnavailable) return error
+  return new StoreUnavailable(`the embedded store in ${directory} cannot be opened`, error)
 }
 
 async function checkSchema(database: EmbeddedDatabase): Promise<void> {
