@@ -8,6 +8,8 @@ import {
   verify,
 } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { PUBLISH_SECONDS, rotate } from '../../src/keys/key-files.ts'
+import { KEEP_SECONDS } from '../../src/keys/key-ring.ts'
 import { expectRefused } from '../support/refusal.ts'
 import {
   CALENDAR,
@@ -281,6 +283,27 @@ describe('113 and 114: keys', () => {
     const described = world.broker.ring.describe(world.now())
     expect(new Set(described.map((key) => key.kid)).size).toBe(described.length)
     expect(new Set(described.map((key) => key.class))).toEqual(new Set(['access', 'internal', 'statement']))
+  })
+
+  test('RFC 7517 §5: a new key is published before it signs, the old one until its last token is over (H68)', async () => {
+    const own = await startWorld({ issuer: world.idp })
+    const kids = async () => (await keysOf(own)).map(({ kid }) => kid)
+    const signedBy = async () => headerOf(await own.apiToken())['kid']
+    const old = await signedBy()
+    const request = { class: 'access', alg: 'ES256', now: own.now(), development: true } as const
+    const next = await rotate(own.config.keys.directory, request)
+    await own.broker.reloadKeys()
+    expect(await kids()).toEqual(expect.arrayContaining([old, next.kid]))
+    await own.advance(PUBLISH_SECONDS - 1)
+    expect(await signedBy(), 'announced, not used yet').toBe(old)
+    await own.advance(1)
+    expect(await signedBy()).toBe(next.kid)
+    await own.advance(KEEP_SECONDS.access - 1)
+    expect(await kids(), 'verifiers may still meet its tokens').toContain(old)
+    await own.advance(1)
+    expect(await kids()).not.toContain(old)
+    expect(await signedBy()).toBe(next.kid)
+    await own.close()
   })
 })
 
