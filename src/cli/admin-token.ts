@@ -1,0 +1,27 @@
+/** `errand admin token`: a short-lived management token, for whoever may read the broker's keys. To stdout, nowhere else. */
+import { configPath, loadConfig } from '../config/load-config.ts'
+import { MANAGEMENT_TOKEN_LIFETIME_S } from '../kernel/limits.ts'
+import type { Command } from './command.ts'
+import { mintManagement, NAME_OPTION, operatorName } from './operator.ts'
+import { CONFIG_OPTION } from './options.ts'
+import { writeToken } from './output.ts'
+
+export const adminTokenCommand: Command = {
+  name: 'admin token',
+  summary: 'mint a short-lived management token on the broker’s own machine',
+  arguments: [],
+  options: { ...CONFIG_OPTION, ...NAME_OPTION },
+  examples: [
+    'errand admin token --name carol | sed "s/^/Authorization: Bearer /" | curl -s http://127.0.0.1:4400/admin/v1/sessions -H @-',
+  ],
+  notes: [
+    `Needs read access to the broker’s key directory, and nothing else: there is no static admin key. Good for ${MANAGEMENT_TOKEN_LIFETIME_S / 60} minutes, at the admin API only.`,
+    'The token goes to standard output alone: pipe it, never paste it into a command line.',
+  ],
+  run: async (args, io) => {
+    const config = loadConfig(configPath(args.text('config')))
+    const token = await mintManagement(config, operatorName(args), MANAGEMENT_TOKEN_LIFETIME_S)
+    writeToken(token, io)
+    return 0
+  },
+}

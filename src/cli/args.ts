@@ -1,0 +1,128 @@
+/**
+ * A command's arguments, parsed strictly: an unknown, repeated, valueless or unwanted argument is refused with the nearest
+ * name. Nothing that looks like a token is accepted: a command line is seen by everybody on the machine (`ps`) and kept in
+ * the shell's history.
+ */
+import { parseArgs } from 'node:util'
+import { nearestName } from '../registry/strict-document.ts'
+import { UsageError } from './failures.ts'
+import type { CommandLineSpec, OptionSpec } from './options.ts'
+
+export class Args {
+  readonly positionals: readonly string[]
+  readonly #values: ReadonlyMap<string, readonly string[]>
+
+  constructor(positionals: readonly string[], values: ReadonlyMap<string, readonly string[]>) {
+    this.positionals = positionals
+    this.#values = values
+  }
+
+  flag(name: string): boolean {
+    return this.#values.has(name)
+  }
+
+  text(name: string): string | undefined {
+    return this.#values.get(name)?.[0]
+  }
+
+  all(name: string): readonly string[] {
+    return this.#values.get(name) ?? []
+  }
+
+  /** @throws UsageError */
+  require(name: string): string {
+    const value = this.text(name)
+    if (value === undefined) throw new UsageError(`--${name} is needed`)
+    return value
+  }
+
+  /** A whole number between two bounds. @throws UsageError */
+  whole(name: string, least: number, most: number): number | undefined {
+    const value = this.text(name)
+    if (value === undefined) return undefined
+    const number = /^\d{1,15}$/.test(value) ? Number(value) : Number.NaN
+    if (number >= least && number <= most) return number
+    throw new UsageError(`--${name} must be a whole number from ${least} to ${most}`)
+  }
+
+  /** Items of a comma-separated value, trimmed. @throws UsageError for an empty item */
+  list(name: string): readonly string[] {
+    const items = this.all(name).flatMap((value) => value.split(',').map((item) => item.trim()))
+    if (items.includes('')) throw new UsageError(`--${name} has an empty item: separate items by single commas`)
+    return items
+  }
+}
+
+export const HELP_OPTION: OptionSpec = { help: 'show this help' }
+const SHORT: Readonly<Record<string, string>> = { h: 'help' }
+
+/** @throws UsageError */
+export function parseCommandArgs(command: CommandLineSpec, argv: readonly string[]): Args {
+  if (argv.some(looksLikeToken)) {
+    throw new UsageError('a token does not belong on a command line: put it into a file, or pipe it in')
+  }
+  const specs: Readonly<Record<string, OptionSpec>> = { ...command.options, help: HELP_OPTION }
+  const options = Object.fromEntries(
+    Object.entries(specs).map(([name, { value }]) => [
+      name,
+      { type: value === undefined ? 'boolean' : 'string' } as const,
+    ]),
+  )
+  const { tokens } = parseArgs({ args: [...argv], options, strict: false, tokens: true, allowPositionals: true })
+  const positionals: string[] = []
+  const values = new Map<string, string[]>()
+  for (const token of tokens) {
+    if (token.kind === 'positional') positionals.push(token.value)
+    if (token.kind !== 'option') continue
+    const name = SHORT[token.name] ?? token.name
+    const value = checkedValue({ ...token, name }, Object.hasOwn(specs, name) ? specs[name] : undefined, specs)
+    const before = values.get(name) ?? []
+    if (before.length > 0 && specs[name]?.repeats !== true) throw new UsageError(`--${name} is given twice`)
+    values.set(name, [...before, value])
+  }
+  checkPositionals(command, positionals)
+  return new Args(positionals, values)
+}
+
+interface OptionToken {
+  readonly name: string
+  readonly rawName: string
+  readonly value?: string | undefined
+  readonly inlineValue?: boolean | undefined
+}
+
+function checkedValue(
+  { name, rawName, value, inlineValue }: OptionToken,
+  spec: OptionSpec | undefined,
+  specs: Readonly<Record<string, OptionSpec>>,
+): string {
+  if (spec === undefined) {
+    const nearest = nearestName(name, Object.keys(specs))
+    throw new UsageError(`unknown option ${rawName}${nearest === undefined ? '' : `; did you mean --${nearest}?`}`)
+  }
+  if (spec.value === undefined) {
+    if (value !== undefined) throw new UsageError(`--${name} takes no value`)
+    return ''
+  }
+  // `--config --json`: what follows is an option, not the value that was forgotten.
+  const forgotten = value === undefined || value === '' || (inlineValue !== true && /^-./.test(value))
+  if (forgotten) throw new UsageError(`--${name} needs a value: --${name} ${spec.value}`)
+  if (spec.oneOf !== undefined && !spec.oneOf.includes(value)) {
+    throw new UsageError(`--${name} must be one of ${spec.oneOf.join(', ')}`)
+  }
+  return value
+}
+
+function checkPositionals(command: CommandLineSpec, positionals: readonly string[]): void {
+  const required = command.arguments.filter((name) => !name.startsWith('['))
+  const missing = required[positionals.length]
+  if (missing !== undefined) throw new UsageError(`${missing} is needed`)
+  if (positionals.length > command.arguments.length) {
+    throw new UsageError(`unexpected argument ${positionals[command.arguments.length]}`)
+  }
+}
+
+/** Three base64url parts, the first of which is a JSON object. */
+export function looksLikeToken(text: string): boolean {
+  return /(^|=)ey[A-Za-z0-9_-]{6,}\.[A-Za-z0-9_-]+\./.test(text)
+}

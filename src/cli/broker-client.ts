@@ -1,0 +1,138 @@
+/**
+ * The one door through which commands speak to a broker.
+ *
+ * Guarantees: https, or http to this machine only, so that no credential crosses a network in the clear; no redirect is
+ * followed (a credential must not go where another server points); bounded size and time; the answer is strict JSON.
+ */
+import { type IncomingMessage, request as requestPlain } from 'node:http'
+import { request as requestTls } from 'node:https'
+import { isJsonObject, parseStrictJson } from '../jose/strict-json.ts'
+import type { Secret } from '../kernel/secret.ts'
+import { isLoopbackHost } from '../registry/url-rules.ts'
+import { CommandFailure, UsageError } from './failures.ts'
+import { codeOf } from './private-file.ts'
+
+const ANSWER_BYTES_MAX = 8 * 1024 * 1024
+const TIMEOUT_MS = 10_000
+
+export type JsonObject = Readonly<Record<string, unknown>>
+
+/** The broker said no: exit code 1. */
+export class BrokerRefusal extends Error {
+  readonly status: number
+  readonly body: JsonObject
+
+  constructor(status: number, body: JsonObject) {
+    super('the broker refused')
+    this.name = 'BrokerRefusal'
+    this.status = status
+    this.body = body
+  }
+}
+
+interface Asked {
+  readonly method: 'GET' | 'POST' | 'DELETE'
+  readonly bearer?: Secret
+  readonly body?: { readonly type: string; readonly text: string }
+}
+
+export class BrokerClient {
+  readonly #base: URL
+
+  /** @param base the issuer, or the broker's own address with the issuer's path. @throws UsageError */
+  constructor(base: string) {
+    if (!URL.canParse(base)) throw new UsageError('the address of the broker must be an absolute URL')
+    const url = new URL(base)
+    const isSafe = url.protocol === 'https:' || (url.protocol === 'http:' && isLoopbackHost(url.hostname))
+    if (!isSafe) throw new UsageError(`${url.origin} must be https (plain http only on this machine)`)
+    this.#base = url
+  }
+
+  postForm(path: string, form: URLSearchParams): Promise<JsonObject> {
+    return this.#ask(path, {
+      method: 'POST',
+      body: { type: 'application/x-www-form-urlencoded', text: form.toString() },
+    })
+  }
+
+  get(path: string, bearer: Secret): Promise<JsonObject> {
+    return this.#ask(path, { method: 'GET', bearer })
+  }
+
+  postJson(path: string, bearer: Secret, value: unknown): Promise<JsonObject> {
+    return this.#ask(path, { method: 'POST', bearer, body: { type: 'application/json', text: JSON.stringify(value) } })
+  }
+
+  /** @throws BrokerRefusal, CommandFailure */
+  async #ask(path: string, asked: Asked): Promise<JsonObject> {
+    const { origin, pathname } = this.#base
+    const url = new URL(`${origin}${pathname.replace(/\/$/, '')}${path}`)
+    let status: number
+    let text: string
+    try {
+      const answer = await send(url, asked)
+      status = answer.statusCode ?? 0
+      text = await readText(answer)
+    } catch (fault) {
+      if (fault instanceof CommandFailure) throw fault
+      throw unreachable(origin, fault)
+    }
+    const body = decodeObject(text)
+    if (status >= 200 && status < 300 && body !== undefined) return body
+    if (status >= 400 && typeof body?.['error'] === 'string') throw new BrokerRefusal(status, body)
+    throw new CommandFailure(`${origin} answered with status ${status} and not as a broker does`)
+  }
+}
+
+function send(url: URL, { method, bearer, body }: Asked): Promise<IncomingMessage> {
+  return new Promise((resolve, reject) => {
+    const request = url.protocol === 'https:' ? requestTls : requestPlain
+    const outgoing = request(url, {
+      method,
+      agent: false,
+      signal: AbortSignal.timeout(TIMEOUT_MS),
+      headers: {
+        accept: 'application/json',
+        ...(bearer === undefined ? {} : { authorization: `Bearer ${bearer.reveal()}` }),
+        ...(body === undefined
+          ? {}
+          : { 'content-type': body.type, 'content-length': String(Buffer.byteLength(body.text)) }),
+      },
+    })
+    outgoing.once('response', resolve)
+    outgoing.on('error', reject)
+    outgoing.end(body?.text)
+  })
+}
+
+async function readText(answer: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = []
+  let bytes = 0
+  for await (const chunk of answer as AsyncIterable<Buffer>) {
+    bytes += chunk.length
+    if (bytes > ANSWER_BYTES_MAX) {
+      answer.destroy()
+      throw new CommandFailure('the answer is too long')
+    }
+    chunks.push(chunk)
+  }
+  return Buffer.concat(chunks).toString('utf8')
+}
+
+function decodeObject(text: string): JsonObject | undefined {
+  try {
+    const value = parseStrictJson(text)
+    return isJsonObject(value) ? value : undefined
+  } catch {
+    return undefined
+  }
+}
+
+function unreachable(origin: string, fault: unknown): CommandFailure {
+  const code = codeOf(fault)
+  if (code === 'ECONNREFUSED')
+    return new CommandFailure(`nothing answers at ${origin}: start it with errand serve`, fault)
+  const timedOut = fault instanceof Error && (fault.name === 'AbortError' || fault.name === 'TimeoutError')
+  const why = timedOut ? `no answer in ${TIMEOUT_MS / 1000} s` : code
+  return new CommandFailure(`${origin} could not be reached (${why})`, fault)
+}

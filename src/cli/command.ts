@@ -1,0 +1,16 @@
+/** A command of `errand`: data for help and for parsing, and the function that runs it. */
+import type { Args } from './args.ts'
+import type { Io } from './io.ts'
+import type { CommandLineSpec } from './options.ts'
+
+export interface Command extends CommandLineSpec {
+  /** One word or two: `serve`, `agent add`. */
+  readonly name: string
+  readonly summary: string
+  /** Whole command lines. */
+  readonly examples: readonly string[]
+  /** A few sentences for its own help. */
+  readonly notes?: readonly string[]
+  /** @returns the exit code: 0 done, 1 refused or failed, 2 not understood */
+  run(args: Args, io: Io): Promise<number>
+}

@@ -1,0 +1,41 @@
+/** Every command there is, in the order help lists them. */
+import { adminTokenCommand } from './admin-token.ts'
+import { agentAddCommand } from './agent-add.ts'
+import { assertionCommand } from './assertion.ts'
+import { auditCommand } from './audit.ts'
+import { checkCommand } from './check.ts'
+import type { Command } from './command.ts'
+import { demoCommand } from './demo-command.ts'
+import { exchangeCommand } from './exchange.ts'
+import { initCommand } from './init.ts'
+import { inspectCommand } from './inspect.ts'
+import { keysCommand } from './keys.ts'
+import { keysRotateCommand } from './keys-rotate.ts'
+import { liftCommand } from './lift.ts'
+import { revokeCommand } from './revoke.ts'
+import { serveCommand } from './serve.ts'
+import { sessionsCommand } from './sessions.ts'
+
+export interface Group {
+  readonly title: string
+  readonly commands: readonly Command[]
+}
+
+export const GROUPS: readonly Group[] = [
+  { title: 'Set up', commands: [demoCommand, initCommand, checkCommand, serveCommand, agentAddCommand] },
+  { title: 'As an agent', commands: [exchangeCommand, assertionCommand, inspectCommand] },
+  {
+    title: 'As an operator, on the broker’s own machine',
+    commands: [
+      sessionsCommand,
+      revokeCommand,
+      liftCommand,
+      auditCommand,
+      adminTokenCommand,
+      keysCommand,
+      keysRotateCommand,
+    ],
+  },
+]
+
+export const COMMANDS: readonly Command[] = GROUPS.flatMap(({ commands }) => commands)

@@ -1,0 +1,136 @@
+/** `errand exchange`: one request to the token endpoint, as an agent makes it. Tokens come from files or pipes only. */
+import { epochSeconds, systemClock } from '../kernel/clock.ts'
+import { AUTHORIZATION_DETAILS_CHARS_MAX, TOKEN_CHARS_MAX } from '../kernel/limits.ts'
+import { Secret } from '../kernel/secret.ts'
+import { CLIENT_ASSERTION_TYPE_JWT, GRANT_TYPE, TOKEN_TYPE } from '../protocol/oauth.ts'
+import type { Args } from './args.ts'
+import type { JsonObject } from './broker-client.ts'
+import { CLIENT_OPTIONS, identify } from './client-identity.ts'
+import type { Command } from './command.ts'
+import { CommandFailure, UsageError } from './failures.ts'
+import { textOf } from './inspect-authority.ts'
+import { drawToken } from './inspect-token.ts'
+import type { Io } from './io.ts'
+import { JSON_OPTION } from './options.ts'
+import { writeJson, writeToken } from './output.ts'
+import { PRIVATE, readNamedFile, replaceFile } from './private-file.ts'
+
+const SUBJECTS = {
+  id: TOKEN_TYPE.idToken,
+  access: TOKEN_TYPE.accessToken,
+  session: TOKEN_TYPE.session,
+  delegation: TOKEN_TYPE.delegation,
+} as const
+const WANTED = {
+  access: TOKEN_TYPE.accessToken,
+  session: TOKEN_TYPE.session,
+  delegation: TOKEN_TYPE.delegation,
+} as const
+type Subject = keyof typeof SUBJECTS
+type Wanted = keyof typeof WANTED
+
+export const exchangeCommand: Command = {
+  name: 'exchange',
+  summary: 'get a token, as an agent does',
+  arguments: [],
+  options: {
+    ...CLIENT_OPTIONS,
+    'subject-token-file': {
+      value: 'FILE',
+      help: 'the token to trade in; - reads it from a pipe. Without one the agent works by itself',
+    },
+    'subject-type': {
+      value: 'TYPE',
+      help: `what it is: ${Object.keys(SUBJECTS).join(', ')} (default id)`,
+      oneOf: Object.keys(SUBJECTS),
+    },
+    want: {
+      value: 'TYPE',
+      help: `what to get: ${Object.keys(WANTED).join(', ')} (default access)`,
+      oneOf: Object.keys(WANTED),
+    },
+    resource: { value: 'URL', help: 'the MCP server the token is for', repeats: true },
+    audience: { value: 'ID', help: 'the sub-agent a delegation is for', repeats: true },
+    scope: { value: 'SCOPES', help: 'separated by spaces' },
+    'details-file': { value: 'FILE', help: 'authorization_details, as JSON: the intent and its tools' },
+    out: { value: 'FILE', help: 'write the token to this file (mode 600)' },
+    'token-only': { help: 'print just the token, for piping' },
+    ...JSON_OPTION,
+  },
+  examples: [
+    'errand exchange --client report-agent --resource https://mcp.example/mcp',
+    'errand exchange --client report-agent --subject-token-file id.jwt --want session --details-file intent.json --out session.jwt',
+    'errand exchange --client report-agent --subject-token-file session.jwt --subject-type session --resource https://mcp.example/mcp',
+  ],
+  run: async (args, io) => {
+    if (args.flag('token-only') && args.flag('json')) throw new UsageError('--token-only and --json exclude each other')
+    const form = await formOf(args, io)
+    const identity = await identify(args)
+    form.set('client_assertion_type', CLIENT_ASSERTION_TYPE_JWT)
+    form.set('client_assertion', (await identity.assertion()).reveal())
+    await deliver(await identity.broker.postForm('/token', form), args, io)
+    return 0
+  },
+}
+
+/** @throws UsageError */
+async function formOf(args: Args, io: Io): Promise<URLSearchParams> {
+  const form = new URLSearchParams()
+  const subjectFile = args.text('subject-token-file')
+  if (subjectFile === undefined) {
+    for (const name of ['subject-type', 'want']) {
+      if (args.flag(name)) throw new UsageError(`--${name} goes with --subject-token-file`)
+    }
+    form.set('grant_type', GRANT_TYPE.clientCredentials)
+  } else {
+    form.set('grant_type', GRANT_TYPE.tokenExchange)
+    form.set('subject_token', (await readToken(subjectFile, io)).reveal())
+    form.set('subject_token_type', SUBJECTS[(args.text('subject-type') ?? 'id') as Subject])
+    form.set('requested_token_type', WANTED[(args.text('want') ?? 'access') as Wanted])
+  }
+  for (const resource of args.all('resource')) form.append('resource', resource)
+  for (const audience of args.all('audience')) form.append('audience', audience)
+  const [scope, details] = [args.text('scope'), args.text('details-file')]
+  if (scope !== undefined) form.set('scope', scope)
+  if (details !== undefined) form.set('authorization_details', await readDetails(details))
+  return form
+}
+
+async function readToken(path: string, io: Io): Promise<Secret> {
+  const text = (path === '-' ? await io.readAll(TOKEN_CHARS_MAX + 2) : await readNamedFile(path)).trim()
+  if (text === '') throw new UsageError(path === '-' ? 'no token was piped in' : `${path} is empty`)
+  return new Secret(text)
+}
+
+/** Sent as it is written: the broker judges it, and says what is wrong with it. */
+async function readDetails(path: string): Promise<string> {
+  const text = await readNamedFile(path)
+  if (text.length <= AUTHORIZATION_DETAILS_CHARS_MAX) return text
+  throw new UsageError(`${path} has more than ${AUTHORIZATION_DETAILS_CHARS_MAX} characters`)
+}
+
+async function deliver(answer: JsonObject, args: Args, io: Io): Promise<void> {
+  const text = answer['access_token']
+  if (typeof text !== 'string') throw new CommandFailure('the answer has no token in it')
+  const token = new Secret(text)
+  const out = args.text('out')
+  if (out !== undefined) await replaceFile(out, `${text}\n`, PRIVATE)
+  if (args.flag('token-only')) writeToken(token, io)
+  else if (args.flag('json')) writeJson(answer, io)
+  else io.out(draw(token, answer, out, io))
+}
+
+function draw(token: Secret, answer: JsonObject, out: string | undefined, io: Io): string {
+  const kept = out === undefined ? 'not kept: --out FILE writes it, --token-only prints it' : `written to ${out}`
+  const facts = [
+    ['decision', textOf(answer['decision_id'])],
+    ['the token', kept],
+  ]
+  return [
+    drawToken(token.reveal(), epochSeconds(systemClock), false, io.styles),
+    ...facts.flatMap(([name = '', value]) =>
+      value === undefined ? [] : [`  ${io.styles.dim(name.padEnd(10))} ${value}`],
+    ),
+    '',
+  ].join('\n')
+}

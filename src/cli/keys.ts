@@ -1,0 +1,59 @@
+/** `errand keys`: the broker's signing keys by class and state. */
+import { configPath, loadConfig } from '../config/load-config.ts'
+import { epochSeconds, systemClock } from '../kernel/clock.ts'
+import { loadKeys } from '../keys/key-files.ts'
+import { KEY_CLASSES, type KeyDescription, KeyRing } from '../keys/key-ring.ts'
+import type { Command } from './command.ts'
+import { CONFIG_OPTION, JSON_OPTION } from './options.ts'
+import { writeJson } from './output.ts'
+import { time } from './session-drawing.ts'
+import type { Styles } from './terminal.ts'
+
+export const keysCommand: Command = {
+  name: 'keys',
+  summary: 'list the broker’s signing keys and their states',
+  arguments: [],
+  options: { ...CONFIG_OPTION, ...JSON_OPTION },
+  examples: ['errand keys', 'errand keys --json'],
+  notes: [
+    'next: published, not signing yet. active: signs. retired: verifies until its last token has expired. gone: its file may be deleted.',
+  ],
+  run: async (args, io) => {
+    const { keys, development } = loadConfig(configPath(args.text('config')))
+    const ring = new KeyRing(await loadKeys(keys.directory, { development }))
+    const described = ring.describe(epochSeconds(systemClock))
+    if (args.flag('json')) writeJson({ keys: described.map(toJson) }, io)
+    else
+      io.out(
+        described.length === 0
+          ? `no keys in ${keys.directory}: errand serve makes them\n`
+          : table(described, io.styles),
+      )
+    return 0
+  },
+}
+
+function toJson(key: KeyDescription) {
+  const { class: cls, alg, kid, state, activateAt, createdAt, goneAt, development } = key
+  return { class: cls, alg, kid, state, activate_at: activateAt, created_at: createdAt, gone_at: goneAt, development }
+}
+
+function table(keys: readonly KeyDescription[], styles: Styles): string {
+  const byClass = keys.toSorted((a, b) => KEY_CLASSES.indexOf(a.class) - KEY_CLASSES.indexOf(b.class))
+  const rows = byClass.map((key) => [
+    key.class,
+    key.alg,
+    key.state,
+    time(key.activateAt),
+    key.goneAt === undefined ? 'until it has a successor' : `until ${time(key.goneAt)}`,
+    `${key.kid}${key.development ? '  development' : ''}`,
+  ])
+  const heads = ['class', 'alg', 'state', 'signs since', 'verifies', 'kid']
+  const widths = heads.map((head, column) => Math.max(head.length, ...rows.map((row) => row[column]?.length ?? 0)))
+  const text = (row: readonly string[]) =>
+    row
+      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+      .join('  ')
+      .trimEnd()
+  return `${[styles.dim(text(heads)), ...rows.map(text)].join('\n')}\n`
+}

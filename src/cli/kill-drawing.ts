@@ -1,0 +1,59 @@
+/** What a revocation killed, hop by hop. */
+import { jsonObject, textOf } from './inspect-authority.ts'
+import type { Styles } from './terminal.ts'
+
+type JsonObject = Readonly<Record<string, unknown>>
+
+interface Hop {
+  readonly session: string
+  readonly words: string
+  readonly node: string
+  readonly depth: number
+  readonly tokens: number
+}
+
+/** @param what is the headline's beginning: "revoked". */
+export function drawKill(answer: JsonObject, what: string, styles: Styles): string {
+  const revoked = jsonObject(answer['revoked'])
+  const hops = arrayOf(revoked['hops']).map(hopOf)
+  const sessions = [...new Set(hops.map(({ session }) => session))]
+  const ended = new Set(arrayOf(revoked['sessions']).flatMap((id) => textOf(id) ?? []))
+  const tokens = hops.reduce((sum, hop) => sum + hop.tokens, 0)
+  const counts = [plural(hops.length, 'hop'), plural(tokens, 'access token')].join(', ')
+  const lines = [`${styles.bad(what)}: ${hops.length === 0 ? 'nothing that is listed was alive' : counts}`]
+  for (const id of sessions) {
+    lines.push(`  session ${id}${ended.has(id) ? '' : styles.dim('  (the session itself lives)')}`)
+    const own = hops.filter(({ session }) => session === id)
+    const top = Math.min(...own.map(({ depth }) => depth))
+    for (const { depth, words, tokens: issued, node } of own) {
+      const branch = `${'   '.repeat(depth - top)}└─ ${words}`
+      lines.push(`    ${branch}  ${plural(issued, 'access token')}  ${styles.dim(node)}`)
+    }
+  }
+  const audit = answer['audit'] === 'deferred' ? 'audit deferred: the store is slow or down' : 'audit recorded'
+  lines.push(
+    styles.dim(`  every broker refuses these tokens from now on (sequence ${Number(revoked['seq'])}, ${audit})`),
+    '',
+  )
+  return lines.join('\n')
+}
+
+function hopOf(value: unknown): Hop {
+  const hop = jsonObject(value)
+  const agent = textOf(hop['agent']) ?? 'unnamed'
+  return {
+    session: textOf(hop['session']) ?? 'unnamed',
+    words: hop['pending'] === true ? `${agent} (had not accepted yet)` : agent,
+    node: textOf(hop['node']) ?? '',
+    depth: Number(hop['depth']) || 0,
+    tokens: Number(hop['tokens']) || 0,
+  }
+}
+
+export function arrayOf(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? value : []
+}
+
+export function plural(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? '' : 's'}`
+}

@@ -1,0 +1,53 @@
+/** `errand lift`: ends a block. What was cut off stays dead; only new sessions become possible. */
+import { pairKey } from '../authority/cutoffs.ts'
+import type { LiftOrder } from '../revocation/kill-switch.ts'
+import type { Args } from './args.ts'
+import type { Command } from './command.ts'
+import { UsageError } from './failures.ts'
+import { BROKER_OPTION, connectOperator, NAME_OPTION } from './operator.ts'
+import { CONFIG_OPTION, JSON_OPTION } from './options.ts'
+import { writeJson } from './output.ts'
+import { userId } from './revoke.ts'
+
+export const liftCommand: Command = {
+  name: 'lift',
+  summary: 'lift a block, so that new sessions become possible',
+  arguments: [],
+  options: {
+    agent: { value: 'CLIENT', help: 'the block of this agent' },
+    user: { value: 'USER', help: 'the block of this user' },
+    'on-behalf': { value: 'USER', help: 'with --by: the block of one agent for one user' },
+    by: { value: 'CLIENT', help: 'with --on-behalf: the agent' },
+    ...CONFIG_OPTION,
+    ...BROKER_OPTION,
+    ...NAME_OPTION,
+    ...JSON_OPTION,
+  },
+  examples: [
+    'errand lift --agent report-orchestrator',
+    'errand lift --on-behalf user:corp:alice --by report-orchestrator',
+  ],
+  notes: ['No token comes back to life: whatever was cut off stays dead.'],
+  run: async (args, io) => {
+    const order = liftOrderOf(args)
+    const operator = await connectOperator(args)
+    const answer = await operator.post('/lifts', order)
+    if (args.flag('json')) writeJson(answer, io)
+    else
+      io.out(
+        `${io.styles.bold('lifted')}: ${order.kind} ${order.id.replace('|', ' × ')} may begin anew; what was cut off stays dead\n`,
+      )
+    return 0
+  },
+}
+
+/** @throws UsageError */
+function liftOrderOf(args: Args): LiftOrder {
+  const [agent, user, subject] = [args.text('agent'), args.text('user'), args.text('on-behalf')]
+  const chosen = [agent, user, subject].filter((value) => value !== undefined)
+  if (chosen.length !== 1) throw new UsageError('say what to lift with exactly one of --agent, --user, --on-behalf')
+  if (args.flag('by') && subject === undefined) throw new UsageError('--by goes with --on-behalf')
+  if (agent !== undefined) return { kind: 'agent', id: agent }
+  if (user !== undefined) return { kind: 'user', id: userId(user) }
+  return { kind: 'pair', id: pairKey(userId(subject ?? ''), args.require('by')) }
+}

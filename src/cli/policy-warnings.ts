@@ -1,0 +1,94 @@
+/** What a policy says that is well-formed and probably not meant: rules that reach nothing, doors that nobody can use. */
+import type { Agent, Grant, Registry, Resource, Tool } from '../model/registry.ts'
+import type { BrokerSettings } from '../model/settings.ts'
+import { selects } from '../policy/selector.ts'
+import { GRANT_TYPE } from '../protocol/oauth.ts'
+
+export function policyWarnings(registry: Registry, settings: BrokerSettings): readonly string[] {
+  return [
+    ...registry.issuers.flatMap((issuer) => issuerWarnings(issuer)),
+    ...registry.resources.flatMap((resource) => resourceWarnings(resource, registry)),
+    ...registry.agents.flatMap((agent) => agentWarnings(agent, registry, settings)),
+    ...registry.grants.flatMap((grant) => grantWarnings(grant, registry)),
+  ]
+}
+
+function issuerWarnings({
+  slug,
+  acceptsIdTokens,
+  accessTokenScope,
+  userAudience,
+}: Registry['issuers'][number]): string[] {
+  const warnings: string[] = []
+  if (!acceptsIdTokens && accessTokenScope === undefined) {
+    warnings.push(`issuer ${slug}: none of its tokens is accepted as evidence; say which under accepts`)
+  }
+  if (userAudience === undefined) {
+    warnings.push(`issuer ${slug}: its users cannot see or revoke their sessions here; set user_audience`)
+  }
+  return warnings
+}
+
+function resourceWarnings(resource: Resource, registry: Registry): string[] {
+  const name = `resource ${resource.id}`
+  const tools = [...resource.tools.values()]
+  if (tools.length === 0) return [`${name}: has no tools, so no token can be for it`]
+  const warnings: string[] = []
+  if (!tools.some((tool) => tool.delegable)) warnings.push(`${name}: none of its tools may be delegated to agents`)
+  else if (!registry.agents.some((agent) => reach(agent, resource).length > 0)) {
+    warnings.push(`${name}: no agent's manifest reaches a tool of it that may be delegated`)
+  }
+  if (resource.enforces !== 'scope' && resource.serverClient === undefined) {
+    warnings.push(`${name}: has no server_client, so its verifier cannot ask whether a token still lives`)
+  }
+  return warnings
+}
+
+function agentWarnings(agent: Agent, registry: Registry, settings: BrokerSettings): string[] {
+  const name = `agent ${agent.clientId}`
+  if (agent.state !== 'active') return []
+  const warnings: string[] = []
+  if (agent.environment !== settings.environment) {
+    warnings.push(
+      `${name}: belongs to environment ${agent.environment}; this broker is ${settings.environment} and refuses it`,
+    )
+  }
+  if (agent.keys.length === 0) warnings.push(`${name}: has no key to authenticate with`)
+  if (agent.grantTypes.length === 0) warnings.push(`${name}: has no grant_types, so it can ask for nothing`)
+  const reached = registry.resources.flatMap((resource) => reach(agent, resource).map((tool) => ({ resource, tool })))
+  if (reached.length === 0) return [...warnings, `${name}: its manifest reaches no tool that may be delegated`]
+  const worksForUsers = agent.grantTypes.includes(GRANT_TYPE.tokenExchange)
+  if (worksForUsers && !reached.some(({ resource, tool }) => allowedToSomeUser(registry, resource, tool))) {
+    warnings.push(`${name}: no grant allows any user a tool of its manifest, so it can work for nobody`)
+  }
+  const comesFrom =
+    agent.upstreamClientIds.size > 0 || registry.agents.some((other) => other.delegates.includes(agent.clientId))
+  if (worksForUsers && !comesFrom && !agent.grantTypes.includes(GRANT_TYPE.clientCredentials)) {
+    warnings.push(`${name}: has no client id at any issuer (upstream), and no agent may delegate to it`)
+  }
+  return warnings
+}
+
+function grantWarnings(grant: Grant, registry: Registry): string[] {
+  const matches = registry.resources.some((resource) =>
+    [...resource.tools.values()].some((tool) => grant.resources.some((selector) => selects(selector, resource, tool))),
+  )
+  return matches ? [] : [`grant ${grant.id}: matches no tool of any resource`]
+}
+
+/** Tools of the resource that the agent's manifest contains and that may be delegated at all. */
+function reach(agent: Agent, resource: Resource): readonly Tool[] {
+  return [...resource.tools.values()].filter(
+    (tool) => tool.delegable && agent.manifest.some(({ selector }) => selects(selector, resource, tool)),
+  )
+}
+
+/** An allow on an agent or owner only narrows: it lets no user in. */
+function allowedToSomeUser({ grants }: Registry, resource: Resource, tool: Tool): boolean {
+  return grants.some(
+    ({ effect, principals, resources }) =>
+      effect === 'allow' &&
+      principals.some((principal) => 'user' in principal || 'group' in principal || 'role' in principal) &&
+      resources.some((selector) => selects(selector, resource, tool)),
+  )
+}

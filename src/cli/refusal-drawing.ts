@@ -1,0 +1,18 @@
+/** A refusal as the broker explains it: the error, what is wrong, what was missing, and the id to look it up by. */
+import { textOf } from './inspect-authority.ts'
+import { arrayOf } from './kill-drawing.ts'
+import type { Styles } from './terminal.ts'
+
+export function drawRefusal(body: Readonly<Record<string, unknown>>, styles: Styles): string {
+  const reason = textOf(body['error_reason'])
+  const decision = textOf(body['decision_id'])
+  const headline = `${textOf(body['error']) ?? 'error'}${reason === undefined ? '' : ` (${reason})`}`
+  const missing = arrayOf(body['missing']).flatMap((line) => textOf(line) ?? [])
+  return [
+    `${styles.bad('refused')}: ${headline}`,
+    `  ${textOf(body['error_description']) ?? 'without a description'}`,
+    ...missing.map((line) => `  ${styles.dim('missing')}  ${line}`),
+    ...(decision === undefined ? [] : [`  ${styles.dim('decision')} ${decision}`]),
+    '',
+  ].join('\n')
+}

@@ -1,0 +1,101 @@
+/** `errand revoke`: the operator's kill switch, in every dimension, with what died. */
+import type { KillOrder } from '../revocation/kill-switch.ts'
+import type { Args } from './args.ts'
+import type { Command } from './command.ts'
+import { UsageError } from './failures.ts'
+import { drawKill } from './kill-drawing.ts'
+import { BROKER_OPTION, connectOperator, NAME_OPTION } from './operator.ts'
+import { CONFIG_OPTION, JSON_OPTION } from './options.ts'
+import { writeJson } from './output.ts'
+
+export const revokeCommand: Command = {
+  name: 'revoke',
+  summary: 'kill a session, a hop, or everything of an agent or a user',
+  arguments: [],
+  options: {
+    session: { value: 'SESSION', help: 'this session: every hop and every token of it' },
+    node: { value: 'NODE', help: 'with --session: this hop and all below it, or one token by its jti' },
+    'access-of': { value: 'SESSION', help: 'the access tokens of this session, which itself lives on' },
+    agent: { value: 'CLIENT', help: 'everything this agent holds or has passed on' },
+    user: { value: 'USER', help: 'everything on behalf of this user: user:<issuer slug>:<sub>' },
+    'on-behalf': { value: 'USER', help: 'with --by: what one agent does for one user' },
+    by: { value: 'CLIENT', help: 'with --on-behalf: the agent' },
+    block: { help: 'and let nothing new begin until it is lifted (agent, user, or pair)' },
+    ...CONFIG_OPTION,
+    ...BROKER_OPTION,
+    ...NAME_OPTION,
+    ...JSON_OPTION,
+  },
+  examples: [
+    'errand revoke --session ses_4VnVzJ0oQm2mXcW3l6y8aA',
+    'errand revoke --agent report-orchestrator --block',
+    'errand revoke --on-behalf user:corp:alice --by report-orchestrator',
+  ],
+  notes: [
+    'Every broker refuses what was killed at once; a server that only reads signatures refuses it when the token ends, in minutes. A revoked session cannot be opened again with the evidence that opened it.',
+  ],
+  run: async (args, io) => {
+    const order = killOrderOf(args)
+    const operator = await connectOperator(args)
+    const answer = await operator.post('/revocations', order)
+    if (args.flag('json')) writeJson(answer, io)
+    else io.out(drawKill(answer, headlineOf(order), io.styles))
+    return 0
+  },
+}
+
+const SELECTORS = ['session', 'access-of', 'agent', 'user', 'on-behalf'] as const
+
+/** @throws UsageError unless exactly one thing is meant: a kill must not guess. */
+function killOrderOf(args: Args): KillOrder {
+  const chosen = SELECTORS.filter((name) => args.flag(name))
+  const [selector] = chosen
+  if (selector === undefined || chosen.length > 1) {
+    const named = chosen.length > 1 ? chosen : SELECTORS
+    throw new UsageError(`say what to revoke with exactly one of ${named.map((name) => `--${name}`).join(', ')}`)
+  }
+  if (args.flag('node') && selector !== 'session') throw new UsageError('--node goes with --session')
+  if (args.flag('by') && selector !== 'on-behalf') throw new UsageError('--by goes with --on-behalf')
+  const block = args.flag('block')
+  if (block && (selector === 'session' || selector === 'access-of')) {
+    throw new UsageError('--block goes with --agent, --user or --on-behalf')
+  }
+  const id = args.require(selector)
+  switch (selector) {
+    case 'session': {
+      const node = args.text('node')
+      return node === undefined ? { dimension: 'session', session: id } : { dimension: 'node', session: id, node }
+    }
+    case 'access-of':
+      return { dimension: 'session_access', session: id }
+    case 'agent':
+      return { dimension: 'agent', agent: id, block }
+    case 'user':
+      return { dimension: 'user', user: userId(id), block }
+    case 'on-behalf':
+      return { dimension: 'user_agent', user: userId(id), agent: args.require('by'), block }
+  }
+}
+
+/** A user nobody knows would be revoked without a word: the form at least must be right. @throws UsageError */
+export function userId(text: string): string {
+  if (/^user:[a-z0-9-]{1,32}:./.test(text)) return text
+  throw new UsageError('a user is written user:<issuer slug>:<sub>, for example user:corp:alice')
+}
+
+function headlineOf(order: KillOrder): string {
+  switch (order.dimension) {
+    case 'session':
+      return 'session revoked'
+    case 'node':
+      return 'hop revoked'
+    case 'session_access':
+      return 'access tokens revoked'
+    case 'agent':
+      return `${order.agent} cut off${order.block ? ' and blocked' : ''}`
+    case 'user':
+      return `${order.user} cut off${order.block ? ' and blocked' : ''}`
+    case 'user_agent':
+      return `${order.agent} for ${order.user} cut off${order.block ? ' and blocked' : ''}`
+  }
+}

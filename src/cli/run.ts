@@ -1,0 +1,113 @@
+/** From a command line to an exit code: finds the command, parses its arguments, and says every failure in plain words. */
+import { readFileSync } from 'node:fs'
+import { Rejection } from '../kernel/rejection.ts'
+import { KeyFileError } from '../keys/key-file.ts'
+import { ConfigurationError, nearestName } from '../registry/strict-document.ts'
+import { looksLikeToken, parseCommandArgs } from './args.ts'
+import { BrokerRefusal } from './broker-client.ts'
+import type { Command } from './command.ts'
+import { COMMANDS, GROUPS } from './commands.ts'
+import { CommandFailure, UsageError } from './failures.ts'
+import { drawCommandHelp, drawHelp } from './help.ts'
+import type { Io } from './io.ts'
+import { writeJson } from './output.ts'
+import { drawRefusal } from './refusal-drawing.ts'
+import { printable } from './terminal.ts'
+
+/** @returns the exit code: 0 done, 1 refused or failed, 2 not understood */
+export async function runCommandLine(argv: readonly string[], io: Io): Promise<number> {
+  let found: Found | undefined
+  try {
+    const [first] = argv
+    if (first === undefined || first === '--help' || first === '-h' || first === 'help') return help(argv.slice(1), io)
+    if (first === '--version') return version(io)
+    found = findCommand(argv)
+    const { command, rest } = found
+    if (rest.includes('--help') || rest.includes('-h')) {
+      io.out(drawCommandHelp(command, io.styles))
+      return 0
+    }
+    return await command.run(parseCommandArgs(command, rest), io)
+  } catch (fault) {
+    return tellFault(fault, found, argv, io)
+  } finally {
+    io.close()
+  }
+}
+
+interface Found {
+  readonly command: Command
+  readonly rest: readonly string[]
+}
+
+/** The longest name that fits: `keys rotate` before `keys`. @throws UsageError */
+function findCommand(argv: readonly string[]): Found {
+  const fitting = COMMANDS.filter(({ name }) => name.split(' ').every((word, index) => argv[index] === word))
+  const command = fitting.toSorted((a, b) => b.name.length - a.name.length)[0]
+  if (command === undefined) throw unknownCommand(argv)
+  const rest = argv.slice(command.name.split(' ').length)
+  const [next] = rest
+  // `keys rotat`: a word too many where nothing but a command's second word could stand.
+  const isMisspelt = next !== undefined && !next.startsWith('-') && command.arguments.length === 0
+  if (isMisspelt && COMMANDS.some(({ name }) => name.startsWith(`${command.name} `))) throw unknownCommand(argv)
+  return { command, rest }
+}
+
+function unknownCommand(argv: readonly string[]): UsageError {
+  const [first = '', second] = argv
+  if (looksLikeToken(first))
+    return new UsageError('a token does not belong on a command line: pipe it to errand inspect')
+  const below = COMMANDS.filter(({ name }) => name.startsWith(`${first} `)).map(({ name }) => name)
+  if (below.length > 0) {
+    return new UsageError(
+      `${second === undefined ? `say which: ${below.join(', ')}` : `unknown command; did you mean ${below.join(' or ')}?`}`,
+    )
+  }
+  const names = COMMANDS.map(({ name }) => name)
+  const nearest = nearestName(second === undefined ? first : `${first} ${second}`, names) ?? nearestName(first, names)
+  return new UsageError(
+    `unknown command ${printable(first)}${nearest === undefined ? '; errand help lists them' : `; did you mean ${nearest}?`}`,
+  )
+}
+
+function help(words: readonly string[], io: Io): number {
+  if (words.length === 0) io.out(drawHelp(GROUPS, io.styles))
+  else io.out(drawCommandHelp(findCommand(words).command, io.styles))
+  return 0
+}
+
+function version(io: Io): number {
+  const document = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
+    version: string
+  }
+  io.out(`errand ${document.version}\n`)
+  return 0
+}
+
+function tellFault(fault: unknown, found: Found | undefined, argv: readonly string[], io: Io): number {
+  if (fault instanceof BrokerRefusal) {
+    if (argv.includes('--json')) writeJson(fault.body, io)
+    else io.err(drawRefusal(fault.body, io.styles))
+    return 1
+  }
+  if (fault instanceof ConfigurationError) {
+    for (const problem of fault.problems) io.err(`errand: ${printable(problem)}\n`)
+    return 2
+  }
+  if (fault instanceof UsageError) {
+    const more = found === undefined ? 'errand help' : `errand ${found.command.name} --help`
+    io.err(`errand: ${printable(fault.message)}\n  ${more} says more\n`)
+    return 2
+  }
+  if (fault instanceof KeyFileError) {
+    io.err(`errand: ${printable(fault.message)}\n`)
+    return 2
+  }
+  if (fault instanceof CommandFailure || fault instanceof Rejection) {
+    io.err(`errand: ${printable(fault.message)}\n`)
+    return 1
+  }
+  // Not foreseen: whoever mends it needs to know where it came from.
+  io.err(`errand: an unforeseen fault\n${fault instanceof Error ? (fault.stack ?? fault.message) : String(fault)}\n`)
+  return 1
+}

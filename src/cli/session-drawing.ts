@@ -1,0 +1,79 @@
+/** Sessions for people: a list, and one session as the tree of who holds what from whom. */
+
+import { DETAILS_TYPE } from '../protocol/oauth.ts'
+import { authorityTree, authorityWords, jsonObject, textOf } from './inspect-authority.ts'
+import { arrayOf, plural } from './kill-drawing.ts'
+import { type Branch, drawTree, durationWords, type Styles } from './terminal.ts'
+
+type JsonObject = Readonly<Record<string, unknown>>
+
+export function drawSessions(sessions: readonly unknown[], now: number, styles: Styles): string {
+  if (sessions.length === 0) return 'no sessions\n'
+  return sessions.map((session) => `${headline(jsonObject(session), now, styles).join('\n')}\n`).join('\n')
+}
+
+export function drawSession(session: JsonObject, now: number, styles: Styles): string {
+  const nodes = arrayOf(session['tree']).map(jsonObject)
+  const ids = new Set(nodes.map((node) => node['node']))
+  // A participant sees its own part only: whatever hangs from something unseen is a root here.
+  const roots = nodes.filter((node) => !ids.has(node['parent']))
+  return [
+    ...headline(session, now, styles),
+    '',
+    ...drawTree(roots.map((node) => branch(node, nodes, styles))).map((line) => `  ${line}`),
+    '',
+  ].join('\n')
+}
+
+function headline(session: JsonObject, now: number, styles: Styles): string[] {
+  const state = textOf(session['state']) ?? 'unknown'
+  const issues = state === 'active' || state === 'contracted'
+  const left = Number(session['not_after']) - now
+  const life = issues ? `, ${durationWords(left)} left` : ''
+  const subject = textOf(session['on_behalf_of']) ?? 'nobody'
+  const agent = textOf(session['agent']) ?? 'nobody'
+  // Autonomous work is on behalf of the agent itself.
+  const who = subject === `agent:${agent}` ? `${subject}, by itself` : `${agent} for ${subject}`
+  return [
+    `${styles.bold(textOf(session['session']) ?? '')}  ${(issues ? styles.good : styles.bad)(state)}${life}`,
+    `  ${who}: ${textOf(session['purpose']) ?? ''}`,
+    styles.dim(
+      `  opened ${time(session['opened_at'])}; ${plural(Number(session['nodes']), 'hop')}, ${plural(Number(session['tokens']), 'access token')} issued`,
+    ),
+  ]
+}
+
+function branch(node: JsonObject, nodes: readonly JsonObject[], styles: Styles): Branch {
+  const state = textOf(node['state']) ?? 'unknown'
+  const words = state === 'live' ? styles.good(state) : styles.bad(state === 'pending' ? 'not accepted yet' : state)
+  const facts = `${plural(Number(node['tokens']), 'access token')}, ${textOf(node['origin']) ?? 'unknown origin'}`
+  const below = nodes.filter((other) => other['parent'] === node['node'])
+  return {
+    label: `${styles.bold(textOf(node['agent']) ?? 'unnamed')}  ${words}  ${facts}  ${styles.dim(textOf(node['node']) ?? '')}`,
+    children: [
+      { label: `“${textOf(node['purpose']) ?? ''}”` },
+      ...authorityTree(authorityOf(node['authority'])),
+      ...below.map((child) => branch(child, nodes, styles)),
+    ],
+  }
+}
+
+/** The stored form said as a token would say it. */
+function authorityOf(value: unknown) {
+  const resources = Object.entries(jsonObject(jsonObject(value)['resources']))
+  const scopes = new Set(resources.flatMap(([, resource]) => arrayOf(jsonObject(resource)['scopes'])))
+  return authorityWords({
+    scope: [...scopes].join(' '),
+    authorization_details: resources.map(([url, resource]) => ({
+      type: DETAILS_TYPE.tools,
+      locations: [url],
+      tools: jsonObject(resource)['tools'],
+      limits: jsonObject(resource)['limits'],
+    })),
+  })
+}
+
+export function time(epochSeconds: unknown): string {
+  const at = new Date(Number(epochSeconds) * 1000)
+  return Number.isNaN(at.getTime()) ? 'at an unknown time' : at.toISOString().replace('.000Z', 'Z')
+}

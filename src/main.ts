@@ -1,0 +1,6 @@
+#!/usr/bin/env node
+/** The `errand` command. */
+import { processIo } from './cli/io.ts'
+import { runCommandLine } from './cli/run.ts'
+
+process.exitCode = await runCommandLine(process.argv.slice(2), processIo())
