@@ -1,5 +1,6 @@
 /** Callers of the broker's own endpoints, checked against the revocations of the moment. */
 import { type CallerSources, identifyCaller, identifyOperator } from '../credentials/caller.ts'
+import type { UserBearer } from '../credentials/user-bearer.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { Rejection } from '../kernel/rejection.ts'
 import type { Secret } from '../kernel/secret.ts'
@@ -24,17 +25,33 @@ export function readingCaller(bearer: Secret | undefined, parts: CallerParts): P
 /** The same who wants to end something: never held up, ending is the safe direction. @throws Rejection `bearer_*` */
 export async function sessionsCaller(bearer: Secret | undefined, parts: CallerParts): Promise<Caller> {
   const nowMs = parts.clock.nowMs()
-  const { caller, token } = await identifyCaller(bearer, { ...parts, now: Math.floor(nowMs / 1000) })
+  const { caller, token, user } = await identifyCaller(bearer, { ...parts, now: Math.floor(nowMs / 1000) })
   if (token !== undefined) {
     const dead = cutoffKilling(token, parts.cutoffs, { issuer: parts.issuer, accessToken: true }) !== undefined
     if (dead || isBlocked(token, parts.cutoffs, parts.issuer, nowMs)) {
       throw new Rejection('bearer_invalid', 'this API token was revoked')
     }
   }
+  if (user !== undefined) assertUserStands(user, parts, nowMs)
   if (caller.kind === 'client' && !caller.scopes.includes('sessions')) {
     throw new Rejection('bearer_scope', 'this endpoint needs the scope sessions')
   }
   return caller
+}
+
+/** A user who was cut off has nothing left to end, and whoever holds the older token should not look on. */
+function assertUserStands(user: UserBearer, { cutoffs }: CallerParts, nowMs: number): void {
+  const evidence = {
+    digest: user.digest,
+    subject: user.principal,
+    agent: '', // the user in person
+    user: user.principal,
+    authTimeOrIat: user.authTime ?? user.issuedAt,
+  }
+  const isBlockedUser = cutoffs.set.blocked('user', user.principal, nowMs) !== undefined
+  if (isBlockedUser || cutoffs.set.evidenceRefusal(evidence) !== undefined) {
+    throw new Rejection('bearer_invalid', 'access of this user was cut off: sign in again, or ask an operator')
+  }
 }
 
 /** @throws Rejection `bearer_*` */

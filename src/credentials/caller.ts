@@ -3,7 +3,7 @@
  * the broker, or an operator with a management token. Each endpoint says which it serves; nothing is guessed from the path.
  *
  * Validates: the credential, and that client and user are active now.
- * Does not validate: cut-offs and blocks (see `OwnToken` in the result: the caller of this checks them).
+ * Does not validate: cut-offs and blocks (`token` and `user` in the result: the caller of this checks them).
  */
 import { peekIssuer } from '../jose/decode-jws.ts'
 import { JwtError } from '../jose/jwt-error.ts'
@@ -17,7 +17,7 @@ import { apiAudience } from '../model/settings.ts'
 import type { IssuerKeys } from '../net/issuer-keys.ts'
 import { parseScope } from '../protocol/scope.ts'
 import { type VerifiedAccess, verifyAccessToken, verifyManagementToken } from './own-token.ts'
-import { verifyUserBearer } from './user-bearer.ts'
+import { type UserBearer, verifyUserBearer } from './user-bearer.ts'
 
 export interface CallerSources {
   readonly registry: Registry
@@ -31,6 +31,8 @@ export interface IdentifiedCaller {
   readonly caller: Caller
   /** The API token, where it is one of ours: cut-offs concern it. */
   readonly token: VerifiedAccess | undefined
+  /** The user's own evidence: cut-offs are compared with its time. */
+  readonly user: UserBearer | undefined
 }
 
 /** @throws Rejection `bearer_missing`, `bearer_invalid` */
@@ -43,7 +45,7 @@ export async function identifyCaller(bearer: Secret | undefined, sources: Caller
   }
   if (!isOurs(bearer, sources.issuer)) {
     const user = await verifyUserBearer(bearer, sources)
-    return { caller: { kind: 'user', principal: user.principal }, token: undefined }
+    return { caller: { kind: 'user', principal: user.principal }, token: undefined, user }
   }
   const token = await verifyAccessToken(bearer, sources)
   const client = sources.registry.client(token.clientId)
@@ -51,7 +53,7 @@ export async function identifyCaller(bearer: Secret | undefined, sources: Caller
     throw new Rejection('bearer_invalid', 'this is not an API token of an active client')
   }
   const scopes = parseScope(token.scope)
-  return { caller: { kind: 'client', principal: token.subject, client, scopes }, token }
+  return { caller: { kind: 'client', principal: token.subject, client, scopes }, token, user: undefined }
 }
 
 /** @throws Rejection `bearer_missing`, `bearer_invalid` */

@@ -17,14 +17,18 @@ export function endSession(request: CallerRequest, id: string, parts: Revocation
     mayDefer: true,
     work: async (caller, draft) => {
       draft.add({ session: id })
-      const nowMs = parts.clock.nowMs()
-      const view = await parts.sessions.view(id as SessionId, Math.floor(nowMs / 1000))
+      const view = await parts.sessions.view(id as SessionId, Math.floor(parts.clock.nowMs() / 1000))
       if (view === undefined || !mayEnd(caller, view)) throw absent()
       draft.add({ on_behalf_of: view.facts.subject.principal, detail: caller.kind === 'client' ? 'closed' : 'revoked' })
-      if (caller.kind === 'client') return killSession(view, 'closed', parts)
-      return killSession(view, 'revoked', parts, noWayRound(view, nowMs))
+      return endWhole(caller, view, parts)
     },
   })
+}
+
+/** An agent closes; a user's or operator's word leaves no way round. */
+function endWhole(caller: Caller, view: SessionView, parts: RevocationParts): Promise<KillReport> {
+  if (caller.kind === 'client') return killSession(view, 'closed', parts)
+  return killSession(view, 'revoked', parts, noWayRound(view, parts.clock.nowMs()))
 }
 
 export function endNode(
@@ -39,7 +43,8 @@ export function endNode(
       draft.add(target)
       const view = await parts.sessions.view(target.session as SessionId, Math.floor(parts.clock.nowMs() / 1000))
       if (view === undefined || !mayEndNode(caller, view, target.node)) throw absent()
-      return killNode(view, target.node, parts)
+      // The root node is the session: ended by this name, it must not come back by the same evidence either.
+      return target.node === view.facts.rootNode ? endWhole(caller, view, parts) : killNode(view, target.node, parts)
     },
   })
 }

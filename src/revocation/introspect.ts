@@ -20,6 +20,9 @@ export function introspect(form: () => Form, facts: RequestFacts, parts: Revocat
   return callAsClient({ form, facts }, parts, async (call) => {
     const text = call.form.require('token')
     parts.cutoffs.assertFresh()
+    if (parts.cutoffs.set.blocked('agent', call.client.clientId, call.nowMs) !== undefined) {
+      throw new Rejection('principal_blocked', 'this client is blocked until an operator lifts the block')
+    }
     const token = await readToken(text, call, parts)
     const active = token !== undefined && (await isActive(token, call, parts))
     if (token !== undefined && isFor(token, call.client, parts)) describe(token, call)

@@ -80,8 +80,12 @@ async function perform(order: KillOrder, parts: RevocationParts): Promise<KillRe
       const view = await existing(order.session, parts)
       return killSession(view, 'revoked', parts, noWayRound(view, nowMs))
     }
-    case 'node':
-      return killNodeOf(await existing(order.session, parts), order.node, parts)
+    case 'node': {
+      const view = await existing(order.session, parts)
+      // The root node is the session.
+      if (order.node === view.facts.rootNode) return killSession(view, 'revoked', parts, noWayRound(view, nowMs))
+      return killNodeOf(view, order.node, parts)
+    }
     case 'session_access': {
       const view = await existing(order.session, parts)
       const expiresAtMs = nowMs + SESSION_LIFETIME_S_MAX * 1000

@@ -3,9 +3,21 @@
  * and nothing beside it. Each test has something that must die and something that must live.
  */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import {
+  details,
+  type Grant,
+  granted,
+  intent,
+  kill,
+  lift,
+  openDeep,
+  order,
+  refused,
+  tools,
+  walk,
+} from '../support/hops.ts'
 import { invalidRequest, type Refusal } from '../support/refusal.ts'
 import { INTENT, SLACK, startWorld, TYPE, WAREHOUSE, type World } from '../support/world.ts'
-import { details, type Grant, granted, intent, kill, lift, openDeep, order, refused, tools, walk } from './hops.ts'
 
 let world: World
 beforeEach(async () => {

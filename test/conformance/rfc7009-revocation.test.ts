@@ -1,9 +1,20 @@
 /** Checklist J 97–100, 102: what a revoke kills, what it leaves, and who may. */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import {
+  type Claims,
+  details,
+  type Grant,
+  granted,
+  intent,
+  openDeep,
+  refused,
+  tools,
+  type Walk,
+  walk,
+} from '../support/hops.ts'
 import { invalidClient, invalidRequest } from '../support/refusal.ts'
 import { SLACK, startWorld, WAREHOUSE, type World } from '../support/world.ts'
-import { type Claims, details, type Grant, granted, intent, openDeep, refused, tools, type Walk, walk } from './hops.ts'
 
 let world: World
 beforeAll(async () => {

@@ -1,8 +1,8 @@
 /** Checklist I 93–95: a live answer, for the server the token is for and for nobody else. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { type Claims, details, granted, intent, openDeep, refused, tools, type Walk, walk } from '../support/hops.ts'
 import { invalidClient, invalidRequest, toStranger } from '../support/refusal.ts'
 import { SLACK, startWorld, WAREHOUSE, type World } from '../support/world.ts'
-import { type Claims, details, granted, intent, openDeep, refused, tools, type Walk, walk } from './hops.ts'
 
 let world: World
 let hops: Walk

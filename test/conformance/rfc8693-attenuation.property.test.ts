@@ -4,10 +4,10 @@
  */
 import fc from 'fast-check'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { brokenLink, type Claims, details, intent, tools } from '../support/hops.ts'
 import { startIssuer, type TestIssuer } from '../support/issuer.ts'
 import { publicJwk, testKey } from '../support/keys.ts'
 import { registryDocument, startWorld, WAREHOUSE, type World } from '../support/world.ts'
-import { brokenLink, type Claims, details, intent, tools } from './hops.ts'
 
 const CHAIN = ['orchestrator', 'orchestrator-twin', 'researcher', 'scribe', 'clerk']
 const TABLES = ['revenue', 'costs', 'salaries']

@@ -1,8 +1,19 @@
 /** Checklist E 57–63, 65: a hop never holds more than the hop before it, whatever it asks for. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import {
+  type Claims,
+  details,
+  type Grant,
+  granted,
+  intent,
+  openDeep,
+  queryOf,
+  refused,
+  tools,
+  walk,
+} from '../support/hops.ts'
 import { invalidDetails, invalidRequest, invalidScope, invalidTarget, toStranger } from '../support/refusal.ts'
 import { CALENDAR, DELEGATED, SLACK, startWorld, WAREHOUSE, WIKI, type World } from '../support/world.ts'
-import { type Claims, details, type Grant, granted, intent, openDeep, queryOf, refused, tools, walk } from './hops.ts'
 
 let world: World
 let root: Grant

@@ -1,8 +1,5 @@
 /** Checklist E 53–56, 67, 68: how the chain of actors grows, and when it may not. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { startIssuer } from '../support/issuer.ts'
-import { invalidRequest } from '../support/refusal.ts'
-import { INTENT, registryDocument, startWorld, TYPE, WAREHOUSE, type World } from '../support/world.ts'
 import {
   brokenLink,
   type Claims,
@@ -15,7 +12,10 @@ import {
   tools,
   type Walk,
   walk,
-} from './hops.ts'
+} from '../support/hops.ts'
+import { startIssuer } from '../support/issuer.ts'
+import { invalidRequest } from '../support/refusal.ts'
+import { INTENT, registryDocument, startWorld, TYPE, WAREHOUSE, type World } from '../support/world.ts'
 
 let world: World
 let hops: Walk

@@ -4,9 +4,9 @@
  */
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { RejectionReason } from '../../src/kernel/rejection.ts'
+import { granted, managementToken, openAccess, refused } from '../support/hops.ts'
 import { invalidClient, invalidRequest, type Refusal } from '../support/refusal.ts'
 import { type Answer, INTENT, startWorld, TYPE, WAREHOUSE, type World } from '../support/world.ts'
-import { granted, managementToken, openAccess, refused } from './hops.ts'
 
 const KINDS = [
   'id token',

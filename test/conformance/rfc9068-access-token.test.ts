@@ -2,6 +2,18 @@
 import { createLocalJWKSet, type JSONWebKeySet, jwtVerify } from 'jose'
 import * as oauth from 'oauth4webapi'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import {
+  type Claims,
+  details,
+  type Grant,
+  granted,
+  intent,
+  openAccess,
+  openDeep,
+  tools,
+  type Walk,
+  walk,
+} from '../support/hops.ts'
 import { startIssuer, type TestIssuer } from '../support/issuer.ts'
 import { publicJwk, testKey } from '../support/keys.ts'
 import {
@@ -15,18 +27,6 @@ import {
   WAREHOUSE,
   type World,
 } from '../support/world.ts'
-import {
-  type Claims,
-  details,
-  type Grant,
-  granted,
-  intent,
-  openAccess,
-  openDeep,
-  tools,
-  type Walk,
-  walk,
-} from './hops.ts'
 
 let world: World
 let hops: Walk

@@ -1,9 +1,9 @@
 /** Checklist E 60–62 with DESIGN §3 "What the other end enforces": a token never says more than its server checks. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { type Claims, details, granted, intent, refused, tools } from '../support/hops.ts'
 import { startIssuer, type TestIssuer } from '../support/issuer.ts'
 import { invalidDetails, invalidTarget } from '../support/refusal.ts'
 import { CALENDAR, registryDocument, startWorld, TYPE, WAREHOUSE, WIKI, type World } from '../support/world.ts'
-import { type Claims, details, granted, intent, refused, tools } from './hops.ts'
 
 let world: World
 let idp: TestIssuer

@@ -6,8 +6,8 @@ import { createHash } from 'node:crypto'
 import { expect } from 'vitest'
 import { operatorPrincipal } from '../../src/kernel/ids.ts'
 import { Minter } from '../../src/tokens/minter.ts'
-import { expectRefused, type Refusal, type Refused } from '../support/refusal.ts'
-import { type Answer, claimsOf, INTENT, type Params, TYPE, WAREHOUSE, type World } from '../support/world.ts'
+import { expectRefused, type Refusal, type Refused } from './refusal.ts'
+import { type Answer, claimsOf, INTENT, type Params, TYPE, WAREHOUSE, type World } from './world.ts'
 
 // biome-ignore lint/suspicious/noExplicitAny: claims of many shapes
 export type Claims = any
