@@ -14,6 +14,7 @@ import { open, type RootDatabase } from 'lmdb'
 import type { Clock } from '../kernel/clock.ts'
 import { STORE_DEADLINE_MS } from '../kernel/limits.ts'
 import { SWEEP_ENTRIES_MAX } from './bounds.ts'
+import { startDeadline } from './deadline.ts'
 import { after, type Expiring, expiringText, ordered, parseExpiring } from './embedded-keys.ts'
 import { StoreUnavailable } from './ports.ts'
 
@@ -57,10 +58,10 @@ export class EmbeddedDatabase {
     return new Promise<T>((resolve, reject) => {
       if (this.#closedBecause !== undefined) return reject(new StoreUnavailable(this.#closedBecause))
       let outcome: { readonly result: T } | undefined
-      const deadline = setTimeout(() => {
+      const deadline = startDeadline(WRITE_DEADLINE_MS, () => {
         job.abandoned = true
         reject(new StoreUnavailable(`the write took longer than ${WRITE_DEADLINE_MS} ms`))
-      }, WRITE_DEADLINE_MS)
+      })
       const job: Job = {
         abandoned: false,
         refusal: undefined,
@@ -68,13 +69,13 @@ export class EmbeddedDatabase {
           outcome = { result: run() }
         },
         settle: () => {
-          clearTimeout(deadline)
+          deadline.met()
           if (outcome === undefined) return reject(new StoreUnavailable('the write was not performed'))
           settled?.(outcome.result)
           resolve(outcome.result)
         },
         fail: (error) => {
-          clearTimeout(deadline)
+          deadline.met()
           reject(error)
         },
       }

@@ -29,8 +29,10 @@ export class EmbeddedSessions implements SessionStore {
   }
 
   async readAll(session: SessionId): Promise<ReadonlyMap<string, string> | undefined> {
-    const entry = this.#database.read(() => this.#database.getExpiring(sessionKey(session)))
-    return entry === undefined ? undefined : parseFields(entry.text)
+    return this.#database.read(() => {
+      const entry = this.#database.getExpiring(sessionKey(session))
+      return entry === undefined ? undefined : parseFields(entry.text)
+    })
   }
 
   async commit(commit: Commit): Promise<CommitOutcome> {

@@ -54,6 +54,7 @@ export interface ControlSnapshot {
   readonly entries: readonly ControlEntry[]
 }
 
+/** One that throws is given a new snapshot, and nothing is `confirmed` to it until it has taken that. */
 export interface ControlListener {
   /** Replaces nothing: entries are merged into what the listener holds, so that no cut-off is ever forgotten by a reload. */
   snapshot(snapshot: ControlSnapshot): void

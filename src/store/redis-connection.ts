@@ -9,6 +9,7 @@
 import { Redis, type RedisOptions } from 'ioredis'
 import { STORE_DEADLINE_MS } from '../kernel/limits.ts'
 import type { Secret } from '../kernel/secret.ts'
+import { startDeadline } from './deadline.ts'
 import { StoreUnavailable } from './ports.ts'
 import { SCRIPTS, type ScriptName } from './redis-scripts.ts'
 
@@ -88,16 +89,16 @@ export class RedisConnection {
 
   #bounded(send: () => Promise<unknown>, deadlineMs: number): Promise<unknown> {
     return new Promise((resolve, reject) => {
-      const late = (): void => reject(new StoreUnavailable(`Redis did not answer within ${deadlineMs} ms`))
-      // When this process itself was held up, the answer lies in the socket already: it is read before the deadline counts.
-      const timer = setTimeout(() => setImmediate(() => setImmediate(late)), deadlineMs)
+      const deadline = startDeadline(deadlineMs, () => {
+        reject(new StoreUnavailable(`Redis did not answer within ${deadlineMs} ms`))
+      })
       send().then(
         (answer) => {
-          clearTimeout(timer)
+          deadline.met()
           resolve(answer)
         },
         (error: unknown) => {
-          clearTimeout(timer)
+          deadline.met()
           const message = error instanceof Error ? error.message : 'unknown error'
           reject(new StoreUnavailable(`Redis refused or was lost: ${message}`))
         },

@@ -1,6 +1,6 @@
 /** Consistent readings of the control slot: each is one script, so that its sequence number, time and content belong together. */
 import type { ControlEntry } from '../authority/cutoffs.ts'
-import { parseEntry } from './control-text.ts'
+import { parseEntry, slotExpiryMs } from './control-text.ts'
 import type { ControlSnapshot } from './ports.ts'
 import type { RedisConnection } from './redis-connection.ts'
 import type { RedisKeys } from './redis-keys.ts'
@@ -27,11 +27,7 @@ export async function readSnapshot(connection: RedisConnection, keys: RedisKeys)
   const answer = await connection.script('errandControlSnapshot', of, [])
   const [epoch, seq, at, flat] = answer as [string, string, string, string[]]
   const atMs = Number(at)
-  const unexpired = parseEntries(flat).filter((entry) => {
-    const expiresAtMs = entry.entry === 'lift' ? null : entry.expiresAtMs
-    return expiresAtMs === null || expiresAtMs > atMs
-  })
-  return { epoch, seq: Number(seq), atMs, entries: unexpired }
+  return { epoch, seq: Number(seq), atMs, entries: parseEntries(flat, atMs) }
 }
 
 /** The writes after `seq`, in order. */
@@ -62,10 +58,14 @@ export async function awaitWrite(
   await connection.command(['XREAD', 'COUNT', 1, 'BLOCK', blockMs, ...from], blockMs)
 }
 
-function parseEntries(flat: readonly string[]): ControlEntry[] {
+/** @param nowMs where given, what has expired is left out: the server forgets it only when it next writes. */
+function parseEntries(flat: readonly string[], nowMs?: number): ControlEntry[] {
   const entries: ControlEntry[] = []
   for (let index = 0; index + 1 < flat.length; index += 2) {
-    entries.push(parseEntry(flat[index] ?? '', flat[index + 1] ?? ''))
+    const text = flat[index + 1] ?? ''
+    const expiresAtMs = slotExpiryMs(text)
+    if (nowMs !== undefined && expiresAtMs !== undefined && expiresAtMs <= nowMs) continue
+    entries.push(parseEntry(flat[index] ?? '', text))
   }
   return entries
 }

@@ -60,7 +60,7 @@ while ARGV[at + 1] do
     local old = integer(changes[field] or redis.call('HGET', KEYS[1], field) or '0')
     local sum = old and old + tonumber(value)
     if not sum or sum > 9007199254740991 or sum < -9007199254740991 then return {'integer', operation} end
-    if sum == 0 then value = '0' else value = string.format('%.0f', sum) end
+    value = string.format('%.0f', sum)
   end
   changes[field] = value
   operation = operation + 1

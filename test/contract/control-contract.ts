@@ -200,6 +200,16 @@ function mergingContract(store: () => Store): void {
     expect(await one(id)).toEqual({ entry: 'block', kind: 'pair', id, expiresAtMs, newerThanS: 5, ...blocked })
   })
 
+  it('keeps a lift for as long as its block would have lasted: a follower may still hold that', async () => {
+    const [brief, lasting] = [randomUUID(), randomUUID()]
+    await store().control.write([block(brief, { expiresAtMs: Date.now() + 60 }), block(lasting)], 0)
+    await store().control.write([lift(brief), lift(lasting)], 0)
+    expect((await one(brief)).entry).toBe('lift')
+    await sleep(80)
+    expect(await found(brief)).toEqual([])
+    expect((await one(lasting)).entry).toBe('lift')
+  })
+
   it('tells a cut-off and a block of the same id apart: a lift ends the block only', async () => {
     const id = randomUUID()
     await store().control.write([{ ...cutoff(id), dimension: 'user' } as ControlWrite, block(id, { kind: 'user' })], 0)
@@ -249,6 +259,37 @@ function followersContract(store: () => Store, openFresh: OpenFresh): void {
       expect(recorder.events.map(({ seq }) => seq)).toEqual(seqs.filter((seq) => seq > snapshotSeq))
       const known = new Set(recorder.snapshots[0]?.entries.map((entry) => entry.seq))
       for (const seq of seqs) expect(known.has(seq) || seq > snapshotSeq).toBe(true)
+      await following.stop()
+    }
+  })
+
+  it('can start at any moment of a stream of writes, also while one is on disk and not yet delivered', async () => {
+    let writing = true
+    const seqs: number[] = []
+    const writer = async (): Promise<void> => {
+      while (writing) seqs.push((await store().control.write([cutoff(randomUUID())], 0)).seq)
+    }
+    const writers = [writer(), writer()]
+    const followers = []
+    for (let n = 0; n < 60; n++) {
+      // Timers, the poll for answers and immediates: each is another moment of the event loop.
+      await (n % 2 ? sleep(n % 5) : new Promise((resolve) => setImmediate(resolve)))
+      const recorder = new Recorder()
+      followers.push(
+        store()
+          .control.follow(recorder)
+          .then((following) => ({ recorder, following })),
+      )
+      if (n % 10 === 9) await Promise.all(followers)
+    }
+    const all = await Promise.all(followers)
+    writing = false
+    await Promise.all(writers)
+    const last = Math.max(...seqs)
+    for (const { recorder, following } of all) {
+      await eventually('all confirmed', () => recorder.confirmedSeq >= last)
+      const from = recorder.snapshots[0]?.seq ?? 0
+      expect(recorder.events.map(({ seq }) => seq)).toEqual(seqs.filter((seq) => seq > from).sort((a, b) => a - b))
       await following.stop()
     }
   })

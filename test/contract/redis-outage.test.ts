@@ -97,6 +97,22 @@ describe('an outage', () => {
     expect(Date.now() - from).toBeLessThan(STORE_DEADLINE_MS * 5)
   })
 
+  it('performs nothing later: what failed while the server was away is not sent when it is back', async () => {
+    const redis = await start()
+    const store = await open(redis)
+    await redis.kill()
+    const sessions = Array.from({ length: 40 }, () => newSessionId())
+    for (const session of sessions) {
+      await expect(store.sessions.commit(commitOf(session, [set('a', '1')]))).rejects.toThrow(StoreUnavailable)
+      await sleep(5)
+    }
+    const again = await startRedis({ port: redis.port })
+    cleanups.push(() => again.stop())
+    await eventuallyAnswers(store)
+    await sleep(100)
+    for (const session of sessions) expect(await store.sessions.readAll(session)).toBeUndefined()
+  })
+
   it('without a closed connection (a server that hangs) ends every call at its deadline', async () => {
     const redis = await start()
     const store = await open(redis)
