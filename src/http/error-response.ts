@@ -26,18 +26,26 @@ export function errorResponse(thrown: unknown, context: ErrorContext): Response 
   const rejection = refused.error
   const { status, error } = WIRE[rejection.reason]
   if (status >= 500) context.report({ faultId: undefined, decisionId: refused.decisionId, cause: rejection })
-  const coarse = error === 'invalid_client'
   const body = {
     error,
-    error_description: coarse
-      ? 'client authentication failed: send a fresh private_key_jwt client_assertion with the issuer as its only audience'
-      : plain(rejection.message),
+    error_description: describe(rejection),
     // Reasons are for callers we know: a stranger learns nothing about which clients exist or what they did wrong.
     ...(refused.authenticated ? { error_reason: rejection.reason } : {}),
     ...(refused.authenticated && rejection.missing.length > 0 ? { missing: rejection.missing.map(plain) } : {}),
     ...(refused.decisionId === undefined ? {} : { decision_id: refused.decisionId }),
   }
   return json(status, body, headersFor(rejection, status, context))
+}
+
+/** One answer for every credential that was not believed: more would tell which clients, issuers and users are known. */
+function describe(rejection: Rejection): string {
+  if (WIRE[rejection.reason].error === 'invalid_client') {
+    return 'client authentication failed: send a fresh private_key_jwt client_assertion with the issuer as its only audience'
+  }
+  if (rejection.reason === 'bearer_invalid') {
+    return 'the bearer token is not accepted here: send an API token, a management token, or a user token meant for this broker'
+  }
+  return plain(rejection.message)
 }
 
 function faultResponse(refused: RefusedRequest, context: ErrorContext): Response {
@@ -66,7 +74,7 @@ function headersFor(rejection: Rejection, status: number, context: ErrorContext)
 function bearerChallenge(rejection: Rejection): string {
   if (rejection.reason === 'bearer_missing') return 'Bearer realm="errand"'
   const error = WIRE[rejection.reason].error
-  return `Bearer realm="errand", error="${error}", error_description="${plain(rejection.message)}"`
+  return `Bearer realm="errand", error="${error}", error_description="${describe(rejection)}"`
 }
 
 /** RFC 6749 §5.2: %x20-21 / %x23-5B / %x5D-7E only. */

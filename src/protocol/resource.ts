@@ -16,7 +16,8 @@ export function canonicalResource(text: string): string {
   // matches after such repair is not the one that was registered.
   if (/[\s\\]|\/\.{1,2}(?:\/|$)|%2e/i.test(text))
     throw new Rejection('resource_malformed', 'resource must be written in plain form')
-  if (url.protocol !== 'https:' && url.protocol !== 'http:') {
+  // `https:host` and `https:///host` are further repairs of its.
+  if (!/^https?:\/\/[^/]/i.test(text)) {
     throw new Rejection('resource_malformed', 'resource must be an http or https URL')
   }
   if (text.includes('#'))
