@@ -246,6 +246,22 @@ describe('17: an assertion is for one request', () => {
     await expectRefused(world, () => ask('/token', authentication), invalidClient('client_assertion_replayed'))
   })
 
+  test('RFC 7523 §3: a replay is a stranger’s whatever else is wrong with the request', async () => {
+    const authentication = claimed({})
+    expect((await ask('/token', authentication)).status).toBe(200)
+    const spoilt: Params[] = [
+      { subject_token: world.idToken({ aud: 'another-client' }) },
+      { subject_token: world.idToken({ iss: 'https://nowhere.example' }) },
+      { requested_token_type: TYPE.delegation },
+      { resource: 'https://nowhere.example/mcp' },
+      { scope: 'admin' },
+    ]
+    for (const params of spoilt) {
+      const replay = () => ask('/token', { ...authentication, ...params })
+      await expectRefused(world, replay, invalidClient('client_assertion_replayed'))
+    }
+  })
+
   test('RFC 7523 §3: fifty presentations at once give one token (H59)', async () => {
     const authentication = claimed({})
     const before = new Set((await world.audit(1_000)).map(({ id }) => id))
