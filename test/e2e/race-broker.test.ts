@@ -38,7 +38,7 @@ interface Outcome {
 async function race(minters: readonly World[], revoker: World, session: string, revokeAt: number): Promise<Outcome> {
   const granted: string[] = []
   const refused: string[] = []
-  const spans: { readonly begun: number; readonly ended: number }[] = []
+  const spans: { readonly begun: number; readonly ended: number; readonly granted: boolean }[] = []
   let sent = 0
   let sendRevoke: () => void = () => undefined
   const due = new Promise<void>((resolve) => {
@@ -57,7 +57,7 @@ async function race(minters: readonly World[], revoker: World, session: string, 
       sent += 1
       const begun = performance.now()
       const answer = await minter.continue(session)
-      spans.push({ begun, ended: performance.now() })
+      spans.push({ begun, ended: performance.now(), granted: answer.status === 200 })
       if (spans.length >= revokeAt) sendRevoke()
       if (answer.status === 200) granted.push(answer.body.access_token)
       else refused.push(answer.body.error_reason)
@@ -67,6 +67,7 @@ async function race(minters: readonly World[], revoker: World, session: string, 
   await Promise.all(Array.from({ length: IN_FLIGHT }, (_, at) => worker(at)))
   const revoked = await revoking
   expect([name, revoked.status]).toEqual([name, 200])
+  expect(spans.filter((span) => span.granted && span.begun > revoked.ended)).toEqual([])
   const raced = spans.filter((span) => span.begun < revoked.ended && span.ended > revoked.begun).length
   return { granted, refused, raced }
 }
