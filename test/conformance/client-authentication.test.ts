@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { RejectionReason } from '../../src/kernel/rejection.ts'
 import { publicJwk, sign, signHmac, testKey, unsigned } from '../support/keys.ts'
 import { expectRefused, invalidClient, invalidRequest, toStranger } from '../support/refusal.ts'
-import { type Answer, INTENT, type Params, startWorld, TYPE, type World } from '../support/world.ts'
+import { type Answer, INTENT, type Params, registryDocument, startWorld, TYPE, type World } from '../support/world.ts'
 
 let world: World
 beforeAll(async () => {
@@ -281,6 +281,26 @@ describe('17: an assertion is for one request', () => {
     const forged = () => asserted(sign({ key: testKey('mallory-key'), header: {}, claims: base({ jti }) }).reveal())
     await expectRefused(world, () => ask('/token', forged()), invalidClient('client_assertion_signature'))
     expect((await ask('/token', claimed({ jti }))).status).toBe(200)
+  })
+})
+
+describe('clients that are no longer active', () => {
+  test('RFC 6749 §5.2: they are told so once they have proved who they are, and nobody else is', async () => {
+    type Entry = Record<string, unknown>
+    const suspend = (entries: unknown, id: string) =>
+      (entries as Entry[]).map((entry) => (entry['client_id'] === id ? { ...entry, state: 'suspended' } : entry))
+    const { agents, services } = registryDocument(world.idp)
+    const registry = { agents: suspend(agents, 'orchestrator'), services: suspend(services, 'warehouse-server') }
+    const own = await startWorld({ issuer: world.idp, registry })
+    const inactive = invalidRequest('agent_inactive')
+    await expectRefused(own, () => own.open(), inactive)
+    await expectRefused(own, () => own.clientCredentials('orchestrator', { resource: `${own.issuer}/api` }), inactive)
+    await expectRefused(own, () => own.revoke(world.idToken()), inactive)
+    await expectRefused(own, () => own.introspect(world.idToken()), invalidRequest('service_inactive'))
+    const forged = () => asserted(sign({ key: testKey('mallory-key'), header: {}, claims: base() }).reveal())
+    const impostor = () => own.post('/token', { ...endpoints['/token']?.(), ...forged() })
+    await expectRefused(own, impostor, invalidClient('client_assertion_signature'))
+    await own.close()
   })
 })
 

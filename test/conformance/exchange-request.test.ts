@@ -212,6 +212,15 @@ describe('27 to 29: targets', () => {
     )
   })
 
+  test('RFC 8693 §2.1: more targets than anybody needs are refused before they are looked up', async () => {
+    const many = (count: number) => Array.from({ length: count }, (_, index) => `https://s${index}.example/mcp`)
+    const refusal = toStranger(invalidRequest('parameter_malformed'))
+    await expectRefused(world, () => world.continue(session, { resource: many(17) }), refusal)
+    await expectRefused(world, () => world.continue(session, { resource: many(9), audience: many(8) }), refusal)
+    const request = () => world.continue(session, { resource: many(16) })
+    await expectRefused(world, request, invalidTarget('resource_unknown'))
+  })
+
   test('RFC 8693 §2.1: a delegation names exactly one agent', async () => {
     const delegate = (params: Params) => () => world.delegate(session, params)
     await expectRefused(world, delegate({ audience: undefined }), invalidRequest('target_missing'))
@@ -500,6 +509,15 @@ describe('34 and 35: who acts', () => {
       actor_token_type: TYPE.jwt,
     })
     expect(claimsOf(accepted.body.access_token)['act']).toEqual({ ...acting, sub: 'agent:researcher', act: acting })
+  })
+
+  test('RFC 8693 §4.1: an instance describes itself, plainly, and authorizes nothing (DESIGN §1)', async () => {
+    const named = await world.continue(session, { agent_instance: 'pod-7.eu:a_1' })
+    expect(claimsOf(named.body.access_token)['agent']).toEqual({ version: '1', instance: 'pod-7.eu:a_1' })
+    for (const agent_instance of ['a b', 'x"y', 'a\nb', '{}', 'é', 'x'.repeat(257)]) {
+      const request = () => world.continue(session, { agent_instance })
+      await expectRefused(world, request, toStranger(invalidRequest('parameter_malformed')))
+    }
   })
 
   test('RFC 6749 §4.4: a subject_token beside client_credentials changes nothing: the agent works for itself', async () => {

@@ -168,7 +168,8 @@ describe('9: the store does not answer', () => {
     await until('ready again', ready)
     expect((await world.introspect(held.access)).body).toEqual({ active: false })
     expect((await world.continue(held.session)).body.error_reason).toBe('session_not_issuing')
-    expect((await world.open()).body.error_reason).toBe('principal_blocked')
+    const fresh = world.idToken({ jti: 'another' })
+    expect((await world.open({ subject_token: fresh })).body.error_reason).toBe('principal_blocked')
   })
 
   test('DESIGN §5: strangers refused during the outage are counted after it', async () => {
