@@ -1,4 +1,7 @@
-/** Runs a TypeScript file of the tests as a process of its own, with this process's node, and reads it line by line. */
+/**
+ * Runs a TypeScript file of the tests as a process of its own, with this process's node, and reads it line by line. A child
+ * ends when its stdin does: so it does not outlive a test run that is killed.
+ */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
 

@@ -10,6 +10,19 @@ import { join } from 'node:path'
 
 const START_MS_MAX = 15_000
 
+/**
+ * The server dies with the test that started it, also when that is killed: its end of the pipe closes, `read` returns. The
+ * watcher is ended first when the server ends by itself, lest it kill whoever has that pid next.
+ */
+const SUPERVISED = `
+exec 3<&0
+redis-server "$@" </dev/null 3<&- & server=$!
+echo "pid $server"
+(read -r line <&3; kill -9 $server) >/dev/null 2>&1 & watcher=$!
+wait $server
+kill $watcher
+`
+
 export interface RedisOptions {
   /** Kept by `stop` when given; otherwise a temporary one that `stop` removes. */
   readonly dir?: string
@@ -46,10 +59,11 @@ export async function startRedis(options: RedisOptions = {}): Promise<RunningRed
 
 async function launch(dir: string, port: number, options: RedisOptions): Promise<RunningRedis> {
   const args = ['--port', String(port), '--bind', '127.0.0.1', '--dir', dir, '--save', '', '--appendonly', 'no']
-  const server = spawn('redis-server', [...args, '--daemonize', 'no', ...(options.args ?? [])], {
-    stdio: ['ignore', 'pipe', 'pipe'],
-  })
+  const server = spawn('/bin/sh', ['-c', SUPERVISED, 'sh', ...args, '--daemonize', 'no', ...(options.args ?? [])])
+  // Closed by the kernel when this process ends, however it ends.
+  server.stdin.on('error', () => undefined)
   let output = ''
+  let pid: string | undefined
   let becomesReady: (ready: true) => void = () => undefined
   const ready = new Promise<true>((resolve) => {
     becomesReady = resolve
@@ -57,6 +71,7 @@ async function launch(dir: string, port: number, options: RedisOptions): Promise
   for (const stream of [server.stdout, server.stderr]) {
     stream.on('data', (chunk: Buffer) => {
       output = (output + chunk.toString()).slice(-4_000)
+      pid ??= /^pid ([0-9]+)$/m.exec(output)?.[1]
       // Said after its data are loaded.
       if (output.includes('Ready to accept connections')) becomesReady(true)
     })
@@ -68,24 +83,25 @@ async function launch(dir: string, port: number, options: RedisOptions): Promise
       resolve()
     })
   })
-  // A test run that dies must not leave servers behind.
-  const reap = (): void => void server.kill('SIGKILL')
-  process.once('exit', reap)
-  void exited.then(() => process.removeListener('exit', reap))
-
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<false>((resolve) => {
     timer = setTimeout(() => resolve(false), START_MS_MAX)
   })
   const started = await Promise.race([ready, exited.then(() => false), late])
   clearTimeout(timer)
-  if (!started) {
-    server.kill('SIGKILL')
+  if (!started || pid === undefined) {
+    server.stdin.destroy()
     throw new Error(`redis-server did not start on port ${port}:\n${output}`)
   }
-  const end = async (signal: NodeJS.Signals): Promise<void> => {
-    server.kill('SIGCONT')
-    server.kill(signal)
+  const serverPid = Number(pid)
+  let ended = false
+  void exited.then(() => {
+    ended = true
+  })
+  const signal = (name: NodeJS.Signals): boolean => !ended && process.kill(serverPid, name)
+  const end = async (name: NodeJS.Signals): Promise<void> => {
+    signal('SIGCONT')
+    signal(name)
     await exited
   }
   return {
@@ -97,8 +113,8 @@ async function launch(dir: string, port: number, options: RedisOptions): Promise
       if (options.dir === undefined) rmSync(dir, { recursive: true, force: true })
     },
     kill: () => end('SIGKILL'),
-    pause: () => void server.kill('SIGSTOP'),
-    resume: () => void server.kill('SIGCONT'),
+    pause: () => void signal('SIGSTOP'),
+    resume: () => void signal('SIGCONT'),
   }
 }
 
