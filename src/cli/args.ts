@@ -54,7 +54,6 @@ export class Args {
 }
 
 export const HELP_OPTION: OptionSpec = { help: 'show this help' }
-const SHORT: Readonly<Record<string, string>> = { h: 'help' }
 
 /** @throws UsageError */
 export function parseCommandArgs(command: CommandLineSpec, argv: readonly string[]): Args {
@@ -74,7 +73,7 @@ export function parseCommandArgs(command: CommandLineSpec, argv: readonly string
   for (const token of tokens) {
     if (token.kind === 'positional') positionals.push(token.value)
     if (token.kind !== 'option') continue
-    const name = SHORT[token.name] ?? token.name
+    const name = token.name === 'h' ? 'help' : token.name
     const value = checkedValue({ ...token, name }, Object.hasOwn(specs, name) ? specs[name] : undefined, specs)
     const before = values.get(name) ?? []
     if (before.length > 0 && specs[name]?.repeats !== true) throw new UsageError(`--${name} is given twice`)

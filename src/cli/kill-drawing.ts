@@ -12,14 +12,22 @@ interface Hop {
   readonly tokens: number
 }
 
-/** @param what is the headline's beginning: "revoked". */
-export function drawKill(answer: JsonObject, what: string, styles: Styles): string {
+export interface Killed {
+  /** The headline's beginning: "session revoked". */
+  readonly what: string
+  /** The hops live on: only access tokens issued from them died. */
+  readonly tokensOnly: boolean
+  /** What else there is to know about this kind of revocation. */
+  readonly note?: string | undefined
+}
+
+export function drawKill(answer: JsonObject, { what, tokensOnly, note }: Killed, styles: Styles): string {
   const revoked = jsonObject(answer['revoked'])
   const hops = arrayOf(revoked['hops']).map(hopOf)
   const sessions = [...new Set(hops.map(({ session }) => session))]
   const ended = new Set(arrayOf(revoked['sessions']).flatMap((id) => textOf(id) ?? []))
   const tokens = hops.reduce((sum, hop) => sum + hop.tokens, 0)
-  const counts = [plural(hops.length, 'hop'), plural(tokens, 'access token')].join(', ')
+  const counts = `${tokensOnly ? '' : `${plural(hops.length, 'hop')}, `}${plural(tokens, 'access token')}`
   const lines = [`${styles.bad(what)}: ${hops.length === 0 ? 'nothing that is listed was alive' : counts}`]
   for (const id of sessions) {
     lines.push(`  session ${id}${ended.has(id) ? '' : styles.dim('  (the session itself lives)')}`)
@@ -30,11 +38,16 @@ export function drawKill(answer: JsonObject, what: string, styles: Styles): stri
       lines.push(`    ${branch}  ${plural(issued, 'access token')}  ${styles.dim(node)}`)
     }
   }
+  const unreached = arrayOf(revoked['unreached']).flatMap((id) => textOf(id) ?? [])
+  if (unreached.length > 0) {
+    lines.push(
+      `  ${styles.bad('not marked yet')}, dead all the same: ${unreached.join(', ')}; the same command again marks them`,
+    )
+  }
+  if (revoked['truncated'] === true) lines.push('  more died than is listed here')
   const audit = answer['audit'] === 'deferred' ? 'audit deferred: the store is slow or down' : 'audit recorded'
-  lines.push(
-    styles.dim(`  every broker refuses these tokens from now on (sequence ${Number(revoked['seq'])}, ${audit})`),
-    '',
-  )
+  const end = `every broker refuses these tokens from now on (sequence ${Number(revoked['seq'])}, ${audit})`
+  lines.push(...[end, ...(note === undefined ? [] : [note])].map((line) => styles.dim(`  ${line}`)), '')
   return lines.join('\n')
 }
 

@@ -1,13 +1,12 @@
 /** `errand lift`: ends a block. What was cut off stays dead; only new sessions become possible. */
 import { pairKey } from '../authority/cutoffs.ts'
-import type { LiftOrder } from '../revocation/kill-switch.ts'
+import type { LiftOrder } from '../revocation/kill-order.ts'
 import type { Args } from './args.ts'
 import type { Command } from './command.ts'
 import { UsageError } from './failures.ts'
 import { BROKER_OPTION, connectOperator, NAME_OPTION } from './operator.ts'
 import { CONFIG_OPTION, JSON_OPTION } from './options.ts'
 import { writeJson } from './output.ts'
-import { userId } from './revoke.ts'
 
 export const liftCommand: Command = {
   name: 'lift',
@@ -16,7 +15,10 @@ export const liftCommand: Command = {
   options: {
     agent: { value: 'CLIENT', help: 'the block of this agent' },
     user: { value: 'USER', help: 'the block of this user' },
-    'on-behalf': { value: 'USER', help: 'with --by: the block of one agent for one user' },
+    'on-behalf': {
+      value: 'WHO',
+      help: 'with --by: the block of one agent for one user, or for its own work (agent:<id>)',
+    },
     by: { value: 'CLIENT', help: 'with --on-behalf: the agent' },
     ...CONFIG_OPTION,
     ...BROKER_OPTION,
@@ -48,6 +50,14 @@ function liftOrderOf(args: Args): LiftOrder {
   if (chosen.length !== 1) throw new UsageError('say what to lift with exactly one of --agent, --user, --on-behalf')
   if (args.flag('by') && subject === undefined) throw new UsageError('--by goes with --on-behalf')
   if (agent !== undefined) return { kind: 'agent', id: agent }
-  if (user !== undefined) return { kind: 'user', id: userId(user) }
-  return { kind: 'pair', id: pairKey(userId(subject ?? ''), args.require('by')) }
+  if (user !== undefined) return { kind: 'user', id: principal(user, ['user']) }
+  return { kind: 'pair', id: pairKey(principal(subject ?? '', ['user', 'agent']), args.require('by')) }
+}
+
+/** @throws UsageError */
+function principal(text: string, kinds: readonly ('user' | 'agent')[]): string {
+  const forms = { user: /^user:[a-z0-9-]{1,32}:./, agent: /^agent:[A-Za-z0-9._~-]{1,128}$/ }
+  if (kinds.some((kind) => forms[kind].test(text))) return text
+  const written = { user: 'user:<issuer slug>:<sub>', agent: 'agent:<client id>' }
+  throw new UsageError(`${text} is not written ${kinds.map((kind) => written[kind]).join(' or ')}`)
 }

@@ -1,9 +1,9 @@
 /** `errand revoke`: the operator's kill switch, in every dimension, with what died. */
-import type { KillOrder } from '../revocation/kill-switch.ts'
+import type { KillOrder } from '../revocation/kill-order.ts'
 import type { Args } from './args.ts'
 import type { Command } from './command.ts'
 import { UsageError } from './failures.ts'
-import { drawKill } from './kill-drawing.ts'
+import { drawKill, type Killed } from './kill-drawing.ts'
 import { BROKER_OPTION, connectOperator, NAME_OPTION } from './operator.ts'
 import { CONFIG_OPTION, JSON_OPTION } from './options.ts'
 import { writeJson } from './output.ts'
@@ -32,14 +32,14 @@ export const revokeCommand: Command = {
     'errand revoke --on-behalf user:corp:alice --by report-orchestrator',
   ],
   notes: [
-    'Every broker refuses what was killed at once; a server that only reads signatures refuses it when the token ends, in minutes. A revoked session cannot be opened again with the evidence that opened it.',
+    'Every broker refuses what was killed at once; a server that only reads signatures refuses it when the token ends, in minutes. What a revoked session did does not begin anew before its user has signed in again; what an agent did by itself, before it is lifted.',
   ],
   run: async (args, io) => {
     const order = killOrderOf(args)
     const operator = await connectOperator(args)
     const answer = await operator.post('/revocations', order)
     if (args.flag('json')) writeJson(answer, io)
-    else io.out(drawKill(answer, headlineOf(order), io.styles))
+    else io.out(drawKill(answer, killedBy(order), io.styles))
     return 0
   },
 }
@@ -77,10 +77,19 @@ function killOrderOf(args: Args): KillOrder {
   }
 }
 
-/** A user nobody knows would be revoked without a word: the form at least must be right. @throws UsageError */
-export function userId(text: string): string {
+/** @throws UsageError */
+function userId(text: string): string {
   if (/^user:[a-z0-9-]{1,32}:./.test(text)) return text
   throw new UsageError('a user is written user:<issuer slug>:<sub>, for example user:corp:alice')
+}
+
+const NO_WAY_ROUND =
+  'it does not begin anew before its user has signed in again; an agent’s own work, before errand lift --on-behalf agent:<id> --by <id>'
+
+function killedBy(order: KillOrder): Killed {
+  const { dimension } = order
+  const note = dimension === 'session' || dimension === 'node' ? NO_WAY_ROUND : undefined
+  return { what: headlineOf(order), tokensOnly: dimension === 'session_access', note }
 }
 
 function headlineOf(order: KillOrder): string {
@@ -90,7 +99,7 @@ function headlineOf(order: KillOrder): string {
     case 'node':
       return 'hop revoked'
     case 'session_access':
-      return 'access tokens revoked'
+      return 'revoked'
     case 'agent':
       return `${order.agent} cut off${order.block ? ' and blocked' : ''}`
     case 'user':

@@ -1,0 +1,80 @@
+/** The real `errand` command as a child process, with everything it wrote. */
+import { type ChildProcess, spawn } from 'node:child_process'
+import type { AddressInfo } from 'node:net'
+import { createServer } from 'node:net'
+import { join, resolve } from 'node:path'
+
+const MAIN = join(resolve(import.meta.dirname, '../..'), 'src', 'main.ts')
+
+export interface Ran {
+  readonly code: number | null
+  readonly out: string
+  readonly err: string
+}
+
+export interface RunOptions {
+  readonly cwd: string
+  /** Piped in; otherwise the input is empty. */
+  readonly input?: string
+}
+
+export function errand(args: readonly string[], { cwd, input = '' }: RunOptions): Promise<Ran> {
+  const child = spawn(process.execPath, [MAIN, ...args], { cwd, stdio: ['pipe', 'pipe', 'pipe'] })
+  child.stdin.on('error', () => undefined) // it may end without reading
+  child.stdin.end(input)
+  return finished(child)
+}
+
+function finished(child: ChildProcess): Promise<Ran> {
+  let out = ''
+  let err = ''
+  child.stdout?.setEncoding('utf8').on('data', (text: string) => {
+    out += text
+  })
+  child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+    err += text
+  })
+  return new Promise((done, fail) => {
+    child.once('error', fail)
+    child.once('close', (code) => done({ code, out, err }))
+  })
+}
+
+export interface Serving {
+  /** What it has written so far, to both streams. */
+  written(): string
+  signal(name: NodeJS.Signals): void
+  /** After a signal: how it ended. */
+  readonly ended: Promise<number | null>
+}
+
+/** Starts `errand serve …` and waits until it says that it is ready. */
+export async function serveErrand(args: readonly string[], cwd: string): Promise<Serving> {
+  const child = spawn(process.execPath, [MAIN, 'serve', ...args], { cwd, stdio: ['ignore', 'pipe', 'pipe'] })
+  let written = ''
+  const ended = new Promise<number | null>((done) => child.once('close', done))
+  await new Promise<void>((ready, fail) => {
+    const add = (text: string) => {
+      written += text
+      if (written.includes('ready')) ready()
+    }
+    child.stdout.setEncoding('utf8').on('data', add)
+    child.stderr.setEncoding('utf8').on('data', add)
+    child.once('close', () => fail(new Error(`it ended before it was ready: ${written}`)))
+  })
+  return { written: () => written, signal: (name) => void child.kill(name), ended }
+}
+
+export function freePort(): Promise<number> {
+  const server = createServer()
+  return new Promise((done, fail) => {
+    server.once('error', fail)
+    server.listen(0, '127.0.0.1', () => {
+      const { port } = server.address() as AddressInfo
+      server.close(() => done(port))
+    })
+  })
+}
+
+/** Text that is, or begins, a token of any kind. */
+export const TOKEN_TEXT = /eyJ[\w-]{8,}\./

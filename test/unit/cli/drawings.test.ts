@@ -1,0 +1,145 @@
+import { describe, expect, test } from 'vitest'
+import { drawKill } from '../../../src/cli/kill-drawing.ts'
+import { drawRefusal } from '../../../src/cli/refusal-drawing.ts'
+import { drawSession, drawSessions } from '../../../src/cli/session-drawing.ts'
+import { plainStyles } from '../../../src/cli/terminal.ts'
+
+const NOW = 1_800_000_000
+const EVIL = 'x\u001b[2Jy'
+
+const hop = (agent: string, depth: number, tokens: number, more: object = {}) => ({
+  session: 'ses_1',
+  node: `nod_${agent}`,
+  agent,
+  depth,
+  tokens,
+  ...more,
+})
+
+describe('what died', () => {
+  test('is told per hop, children below their parent', () => {
+    const hops = [hop('a', 0, 2), hop('b', 1, 1), hop('c', 2, 0, { pending: true })]
+    const answer = { revoked: { seq: 7, sessions: ['ses_1'], hops }, audit: 'recorded' }
+    expect(drawKill(answer, { what: 'session revoked', tokensOnly: false }, plainStyles).split('\n')).toEqual([
+      'session revoked: 3 hops, 3 access tokens',
+      '  session ses_1',
+      '    └─ a  2 access tokens  nod_a',
+      '       └─ b  1 access token  nod_b',
+      '          └─ c (had not accepted yet)  0 access tokens  nod_c',
+      '  every broker refuses these tokens from now on (sequence 7, audit recorded)',
+      '',
+    ])
+  })
+
+  test('and not yet marked, or more than is listed, is said', () => {
+    const revoked = { seq: 7, sessions: [], hops: [], unreached: ['ses_9'], truncated: true }
+    const text = drawKill(
+      { revoked, audit: 'recorded' },
+      { what: 'x', tokensOnly: false, note: 'and this' },
+      plainStyles,
+    )
+    expect(text).toContain('not marked yet, dead all the same: ses_9')
+    expect(text).toContain('more died than is listed here')
+    expect(text).toMatch(/\n {2}and this\n$/)
+  })
+
+  test('of a session that lives on, of nothing, and with a record still to come', () => {
+    const part = { revoked: { seq: 7, sessions: [], hops: [hop('b', 1, 1)] }, audit: 'deferred' }
+    const text = drawKill(part, { what: 'hop revoked', tokensOnly: false }, plainStyles)
+    expect(text).toContain('ses_1  (the session itself lives)\n    └─ b')
+    expect(text).toContain('audit deferred')
+    const nothing = { revoked: { seq: 7, sessions: [], hops: [] }, audit: 'recorded' }
+    expect(drawKill(nothing, { what: 'x', tokensOnly: false }, plainStyles)).toContain('x: nothing that is listed')
+    expect(drawKill(part, { what: 'revoked', tokensOnly: true }, plainStyles)).toMatch(/^revoked: 1 access token\n/)
+  })
+})
+
+describe('a refusal', () => {
+  test('says the error, the reason, what was missing and the decision', () => {
+    const body = {
+      error: 'invalid_scope',
+      error_reason: 'nothing_granted',
+      error_description: 'nothing is left',
+      missing: ['a grant', 'a tool'],
+      decision_id: 'dec_1',
+    }
+    expect(drawRefusal(body, plainStyles)).toBe(
+      'refused: invalid_scope (nothing_granted)\n  nothing is left\n  missing  a grant\n  missing  a tool\n  decision dec_1\n',
+    )
+    expect(drawRefusal({ error: 'invalid_client' }, plainStyles)).toContain('refused: invalid_client\n')
+  })
+})
+
+const SESSION = {
+  session: 'ses_1',
+  state: 'active',
+  agent: 'a',
+  on_behalf_of: 'user:corp:alice',
+  purpose: 'Summarise',
+  opened_at: NOW - 60,
+  not_after: NOW + 90,
+  nodes: 2,
+  tokens: 1,
+}
+
+describe('sessions', () => {
+  test('are listed with who, for whom, for what, and how long', () => {
+    const alone = { ...SESSION, agent: 'b', on_behalf_of: 'agent:b', state: 'revoked' }
+    const text = drawSessions([SESSION, alone], NOW, plainStyles)
+    expect(text).toContain('ses_1  active, 1 min 30 s left\n  a for user:corp:alice: Summarise\n')
+    expect(text).toContain('ses_1  revoked\n  agent:b, by itself: Summarise\n')
+    expect(text).toContain('2 hops, 1 access token issued')
+    expect(drawSessions([], NOW, plainStyles)).toBe('no sessions\n')
+  })
+
+  test('are drawn as the tree of who holds what from whom', () => {
+    const node = (id: string, parent: string | undefined, agent: string, state: string) => ({
+      node: id,
+      parent,
+      agent,
+      state,
+      purpose: `as ${agent}`,
+      origin: 'user_request',
+      tokens: 1,
+      authority: {
+        resources: {
+          'https://w.example/mcp': { scopes: ['mcp:tools:read'], tools: { query: { limit: { maximum: 5 } } } },
+        },
+      },
+    })
+    const tree = [node('n1', undefined, 'a', 'live'), node('n2', 'n1', 'b', 'pending')]
+    const lines = drawSession({ ...SESSION, tree }, NOW, plainStyles).split('\n')
+    expect(lines.slice(4)).toEqual([
+      '  └─ a  live  1 access token, user_request  n1',
+      '     ├─ “as a”',
+      '     ├─ https://w.example/mcp',
+      '     │  ├─ scope mcp:tools:read',
+      '     │  └─ tool query',
+      '     │     └─ limit: at most 5',
+      '     └─ b  not accepted yet  1 access token, user_request  n2',
+      '        ├─ “as b”',
+      '        └─ https://w.example/mcp',
+      '           ├─ scope mcp:tools:read',
+      '           └─ tool query',
+      '              └─ limit: at most 5',
+      '',
+    ])
+    // A part of a tree, as a participant sees it, has a root too.
+    expect(drawSession({ ...SESSION, tree: tree.slice(1) }, NOW, plainStyles)).toContain('└─ b  not accepted yet')
+  })
+})
+
+test('nothing that an agent wrote can move the cursor of whoever looks', () => {
+  const evilHop = { revoked: { seq: 1, sessions: [EVIL], hops: [hop(EVIL, 0, 1)] } }
+  const drawn = [
+    drawKill(evilHop, { what: 'x', tokensOnly: false }, plainStyles),
+    drawRefusal({ error: EVIL, error_reason: EVIL, error_description: EVIL, missing: [EVIL] }, plainStyles),
+    drawSessions([{ ...SESSION, purpose: EVIL, agent: EVIL, on_behalf_of: EVIL, state: EVIL }], NOW, plainStyles),
+    drawSession(
+      { ...SESSION, tree: [{ node: EVIL, agent: EVIL, purpose: EVIL, origin: EVIL, state: EVIL }] },
+      NOW,
+      plainStyles,
+    ),
+  ]
+  for (const text of drawn) expect(text).not.toContain('\u001b')
+})
