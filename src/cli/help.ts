@@ -15,7 +15,7 @@ export function drawHelp(groups: readonly Group[], { bold, dim }: Styles): strin
     ...commands.map(({ name, summary }) => `  ${name.padEnd(width)}  ${dim(summary)}`),
   ])
   return [
-    'errand: a token broker for AI agents. intent-bound, minutes-long tokens; chains of delegation by name; revoked as one tree.',
+    'errand: a token broker for AI agents: intent-bound tokens for minutes, chains of delegation by name, revoked as one tree.',
     '',
     `${bold('Usage')}  errand <command> [options]`,
     ...sections,

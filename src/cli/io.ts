@@ -6,11 +6,12 @@ import { type Styles, stylesFor } from './terminal.ts'
 export interface Io {
   out(text: string): void
   err(text: string): void
-  /** For `out`. */
+  /** For `out`, and for `err`. */
   readonly styles: Styles
+  readonly errStyles: Styles
   /** Whether a person looks at `out`. */
   readonly outIsTerminal: boolean
-  /** Whether a person (or a pipe) can be asked; `false` where the input is a terminal's but nobody is at it. */
+  /** Whether a person types, and nothing is piped in. */
   readonly inIsTerminal: boolean
   /** Everything piped in. @throws CommandFailure beyond the bound */
   readAll(charsMax: number): Promise<string>
@@ -28,6 +29,7 @@ export function processIo(): Io {
     out: (text) => void stdout.write(text),
     err: (text) => void stderr.write(text),
     styles: stylesFor(stdout),
+    errStyles: stylesFor(stderr),
     outIsTerminal: stdout.isTTY === true,
     inIsTerminal: stdin.isTTY === true,
     readAll: (charsMax) => readAll(stdin, charsMax),

@@ -14,7 +14,7 @@ export const revokeCommand: Command = {
   arguments: [],
   options: {
     session: { value: 'SESSION', help: 'this session: every hop and every token of it' },
-    node: { value: 'NODE', help: 'with --session: this hop and all below it, or one token by its jti' },
+    node: { value: 'NODE', help: 'with --session: this hop and all below it' },
     'access-of': { value: 'SESSION', help: 'the access tokens of this session, which itself lives on' },
     agent: { value: 'CLIENT', help: 'everything this agent holds or has passed on' },
     user: { value: 'USER', help: 'everything on behalf of this user: user:<issuer slug>:<sub>' },

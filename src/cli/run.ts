@@ -87,7 +87,7 @@ function version(io: Io): number {
 function tellFault(fault: unknown, found: Found | undefined, argv: readonly string[], io: Io): number {
   if (fault instanceof BrokerRefusal) {
     if (argv.includes('--json')) writeJson(fault.body, io)
-    else io.err(drawRefusal(fault.body, io.styles))
+    else io.err(drawRefusal(fault.body, io.errStyles))
     return 1
   }
   if (fault instanceof ConfigurationError) {
