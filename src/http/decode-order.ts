@@ -7,7 +7,7 @@ interface Schema<T> {
     value: unknown,
   ):
     | { success: true; data: T }
-    | { success: false; error: { issues: readonly { path: readonly PropertyKey[]; message: string }[] } }
+    | { success: false; error: { issues: readonly { code?: string; path: readonly PropertyKey[]; message: string }[] } }
 }
 
 /** @throws Rejection `body_malformed` naming the member */
@@ -21,8 +21,7 @@ export function decodeOrder<T>(schema: Schema<T>, text: string): T {
   const decoded = schema.safeParse(value)
   if (decoded.success) return decoded.data
   const issue = decoded.error.issues[0]
-  throw new Rejection(
-    'body_malformed',
-    `${issue?.path.join('.') || 'the body'}: ${issue?.message ?? 'is not understood'}`,
-  )
+  // The schema's own message would repeat an unknown member's name, which is the caller's text.
+  const what = issue?.code === 'unrecognized_keys' ? 'has a member that is not known here' : issue?.message
+  throw new Rejection('body_malformed', `${issue?.path.join('.') || 'the body'}: ${what ?? 'is not understood'}`)
 }
