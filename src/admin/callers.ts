@@ -6,7 +6,7 @@ import { Rejection } from '../kernel/rejection.ts'
 import type { Secret } from '../kernel/secret.ts'
 import type { Caller } from '../model/caller.ts'
 import type { LiveCutoffs } from '../sessions/live-cutoffs.ts'
-import { cutoffKilling, isBlocked } from '../sessions/liveness.ts'
+import { blockOn, cutoffKilling } from '../sessions/liveness.ts'
 
 export interface CallerParts extends Omit<CallerSources, 'now'> {
   readonly cutoffs: LiveCutoffs
@@ -28,7 +28,8 @@ export async function sessionsCaller(bearer: Secret | undefined, parts: CallerPa
   const { caller, token, user } = await identifyCaller(bearer, { ...parts, now: Math.floor(nowMs / 1000) })
   if (token !== undefined) {
     const dead = cutoffKilling(token, parts.cutoffs, { issuer: parts.issuer, accessToken: true }) !== undefined
-    if (dead || isBlocked(token, parts.cutoffs, parts.issuer, nowMs)) {
+    const named = { subject: token.subject, agents: [token.clientId], signedInAt: undefined }
+    if (dead || blockOn(named, parts.cutoffs, nowMs) !== undefined) {
       throw new Rejection('bearer_invalid', 'this API token was revoked')
     }
   }
@@ -46,7 +47,7 @@ function assertUserStands(user: UserBearer, { cutoffs }: CallerParts, nowMs: num
     subject: user.principal,
     agent: '', // the user in person
     user: user.principal,
-    authTimeOrIat: user.authTime ?? user.issuedAt,
+    signedInAt: user.signedInAt,
   }
   const isBlockedUser = cutoffs.set.blocked('user', user.principal, nowMs) !== undefined
   if (isBlockedUser || cutoffs.set.evidenceRefusal(evidence) !== undefined) {

@@ -19,6 +19,7 @@ export class AuditDraft {
   readonly #at: string
   #fields: Fields = { event: 'request.refused' }
   #by: PrincipalId | undefined
+  #uncertain = false
 
   constructor(nowMs: number) {
     this.#at = new Date(nowMs).toISOString()
@@ -31,6 +32,11 @@ export class AuditDraft {
 
   authenticatedAs(principal: PrincipalId): void {
     this.#by = principal
+  }
+
+  /** A commit was sent and nobody knows whether it happened: the record must not say that it was refused. */
+  leaveUnfinished(): void {
+    this.#uncertain = true
   }
 
   /** The caller turned out to be somebody replaying the client's assertion: nothing of this is the client's doing. */
@@ -53,12 +59,13 @@ export class AuditDraft {
     })
   }
 
-  granted(event: AuditEvent): string {
+  /** @param event `undefined`: the one set before */
+  granted(event: AuditEvent = this.#fields.event): string {
     return this.#serialise({ event, outcome: 'granted' })
   }
 
   refused(reason: RejectionReason | 'server_error'): string {
-    return this.#serialise({ event: this.#fields.event, outcome: 'refused', reason })
+    return this.#serialise({ event: this.#fields.event, outcome: this.#uncertain ? 'unfinished' : 'refused', reason })
   }
 
   #serialise(end: Pick<AuditRecord, 'event' | 'outcome'> & { readonly reason?: string }): string {

@@ -80,7 +80,7 @@ export interface EvidenceFacts {
   /** User principal. */
   readonly user?: string
   /** Epoch seconds. */
-  readonly authTimeOrIat: number
+  readonly signedInAt: number
 }
 
 const ABSOLUTE: readonly Dimension[] = ['node', 'session', 'key']
@@ -178,17 +178,17 @@ export class CutoffSet {
 
   /** Why a foreign credential may not be used now; `undefined`: not for its time. Blocks of an agent or user: `blocked`. */
   evidenceRefusal(evidence: EvidenceFacts): 'evidence_blocked' | 'principal_blocked' | undefined {
-    const { digest, subject, agent, user, authTimeOrIat } = evidence
+    const { digest, subject, agent, user, signedInAt } = evidence
     if (this.#blocks.get('evidence')?.has(digest)) return 'evidence_blocked'
     const pairBlocks = this.#blocks.get('pair')?.get(pairKey(subject, agent)) ?? []
-    const passes = ({ newerThanS }: Block) => newerThanS !== undefined && authTimeOrIat > newerThanS
+    const passes = ({ newerThanS }: Block) => newerThanS !== undefined && signedInAt > newerThanS
     if (!pairBlocks.every(passes)) return 'principal_blocked'
     const cutoffs = [
       this.#cutoffs.get('agent')?.get(agent),
       user === undefined ? undefined : this.#cutoffs.get('user')?.get(user),
       user === undefined ? undefined : this.#cutoffs.get('user_agent')?.get(pairKey(user, agent)),
     ]
-    const outlives = (cutoff: Cutoff) => (authTimeOrIat - FOREIGN_EVIDENCE_MARGIN_S) * 1000 > cutoff.atMs
+    const outlives = (cutoff: Cutoff) => (signedInAt - FOREIGN_EVIDENCE_MARGIN_S) * 1000 > cutoff.atMs
     return cutoffs.every((cutoff) => cutoff === undefined || outlives(cutoff)) ? undefined : 'principal_blocked'
   }
 

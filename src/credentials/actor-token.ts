@@ -41,7 +41,7 @@ export async function verifyActorToken(
     })
     if (jwt.subject !== client.clientId) throw mismatch()
     if (claim(jwt.claims, 'act') !== undefined) throw unacceptable('an actor_token must not carry act')
-    const singleUse = assertionUse(client, jwt)
+    const singleUse = assertionUse(client, jwt, 'actor_token')
     // By id, not by bytes: the same claims under another signature (ECDSA signs differently each time) are the same JWT.
     if (singleUse.key === caller.singleUse.key) {
       throw unacceptable('the actor_token must not be the client assertion: one JWT fills one slot')

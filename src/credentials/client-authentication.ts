@@ -57,7 +57,7 @@ export async function authenticateClient(
   return verified({
     client,
     version: signingKey(client, jwt).version,
-    singleUse: assertionUse(client, jwt),
+    singleUse: assertionUse(client, jwt, 'client_assertion'),
     digest: jwt.digest,
   })
 }
@@ -118,10 +118,10 @@ export function clientTokenRules(
 }
 
 /** One namespace for assertions and actor tokens: an id used in one slot is spent for the other. */
-export function assertionUse(client: Client, jwt: VerifiedJwt): SingleUse {
+export function assertionUse(client: Client, jwt: VerifiedJwt, slot: SingleUse['slot']): SingleUse {
   // The id is hashed: it is a stranger's text and would otherwise choose parts of a key.
   const id = sha256(jwt.jti ?? '')
-  return { key: `assertion:${client.clientId}:${id}`, expiresAtMs: (jwt.expiresAt + CLOCK_SKEW_S) * 1000 }
+  return { slot, key: `assertion:${client.clientId}:${id}`, expiresAtMs: (jwt.expiresAt + CLOCK_SKEW_S) * 1000 }
 }
 
 /** The key that verified it: its version of the agent is the one acting. */

@@ -32,6 +32,11 @@ export interface OwnTokenDependencies {
   readonly issuer: string
   /** Epoch seconds. */
   readonly now: number
+  /**
+   * A delegation's `exp` ends its acceptance, not the node it became: to revoke that node its token is good for as long as
+   * any session may live. Absent: what has expired is refused.
+   */
+  readonly mayBeLate?: boolean
 }
 
 /** An access token of ours, verified as bytes; whether it is alive is for the cut-offs and its session. */
@@ -181,10 +186,10 @@ async function verifyOwn(token: Secret, deps: OwnTokenDependencies, rules: OwnRu
     requiredClaims: ['iss', 'sub', 'aud', 'exp', 'iat', 'jti'],
     now: deps.now,
     // For `iat` only: two brokers' clocks differ by a second or two, and a token must be usable at either at once.
-    skewSeconds: CLOCK_SKEW_S,
+    skewSeconds: deps.mayBeLate === true ? SESSION_LIFETIME_S_MAX : CLOCK_SKEW_S,
     lifetimeSecondsMax: rules.lifetimeSecondsMax,
   })
-  if (!(jwt.expiresAt > deps.now)) throw new JwtError('expired', 'the token has expired')
+  if (deps.mayBeLate !== true && !(jwt.expiresAt > deps.now)) throw new JwtError('expired', 'the token has expired')
   return jwt
 }
 

@@ -15,15 +15,15 @@ import { JWT_TYP } from '../protocol/oauth.ts'
 import { type Claims, claim, integerClaim } from './claim.ts'
 import { findIssuer, type IssuerTokenDependencies, refuseConfirmation, verifyIssuerToken } from './issuer-token.ts'
 import { inSlot } from './jwt-refusals.ts'
-import { activeUser, authentication } from './user-claims.ts'
+import { activeUser, authentication, signedInAt } from './user-claims.ts'
 import { verified } from './verified.ts'
 
 export type UserBearer = Verified<{
   readonly principal: PrincipalId
   readonly user: User
   readonly issuer: Issuer
-  readonly authTime: number | undefined
-  readonly issuedAt: number
+  /** Epoch seconds; what revocations are compared with. */
+  readonly signedInAt: number
   readonly expiresAt: number
   readonly digest: string
 }>
@@ -35,7 +35,9 @@ export async function verifyUserBearer(token: Secret, deps: IssuerTokenDependenc
   } catch (error) {
     // Coarse: the holder of a token that is not the user's must not learn which users and issuers are known.
     if (!(error instanceof Rejection) || error.reason === 'subject_issuer_unavailable') throw error
-    throw error.reason === 'bearer_invalid' ? error : new Rejection('bearer_invalid', error.message, { cause: error })
+    throw new Rejection('bearer_invalid', 'the bearer token is not a live token of a user for this broker', {
+      cause: error,
+    })
   }
 }
 
@@ -54,10 +56,9 @@ async function verifyBearer(token: Secret, deps: IssuerTokenDependencies): Promi
   return verified({
     ...activeUser(jwt, issuer, deps.registry),
     issuer,
-    authTime: authentication(jwt.claims, deps.now).authTime,
-    issuedAt: integerClaim(jwt.claims, 'iat'),
+    signedInAt: signedInAt(issuer, authentication(jwt.claims, deps.now).authTime, integerClaim(jwt.claims, 'iat')),
     expiresAt: jwt.expiresAt,
-    digest: jwt.digest,
+    digest: jwt.signingInputHash,
   })
 }
 

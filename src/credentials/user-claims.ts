@@ -30,6 +30,14 @@ interface Authentication {
   readonly amr: readonly string[] | undefined
 }
 
+/**
+ * When the user signed in, as far as the issuer lets us know: what revocations are compared with. Epoch seconds; 0, older
+ * than any revocation, where a token does not say what its issuer's tokens say.
+ */
+export function signedInAt(issuer: Issuer, authTime: number | undefined, issuedAt: number): number {
+  return authTime ?? (issuer.givesAuthTime ? 0 : issuedAt)
+}
+
 /** OpenID Connect Core §2. `auth_time` lifts blocks, so one from the future is refused like any other false time. */
 export function authentication(claims: Claims, now: number): Authentication {
   const authTime = claim(claims, 'auth_time') === undefined ? undefined : integerClaim(claims, 'auth_time')

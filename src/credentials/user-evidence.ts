@@ -4,10 +4,10 @@
  * Validates: what `issuer-token.ts` does; that the token is of the kind it is offered as; that it was meant for this agent
  * (`meant-for.ts`); no `cnf` without proof; `act` only from issuers trusted with it; what its scope means; form of
  * `auth_time`, `acr`, `amr`; that the user is known and active.
- * Does not validate: revocation and blocks (compare `issuedAt`, `authTime` and `digest` with the cut-offs), nor what the
+ * Does not validate: revocation and blocks (compare `signedInAt` and `digest` with the cut-offs), nor what the
  * user may do. A missing scope never means all of it.
  */
-import { type Actor, parseActorChain } from '../authority/actor-chain.ts'
+import { type Actor, actors, parseActorChain } from '../authority/actor-chain.ts'
 import { JwtError } from '../jose/jwt-error.ts'
 import { Rejection } from '../kernel/rejection.ts'
 import type { Secret } from '../kernel/secret.ts'
@@ -25,7 +25,7 @@ import {
 } from './issuer-token.ts'
 import { inSlot } from './jwt-refusals.ts'
 import { checkMeantFor } from './meant-for.ts'
-import { activeUser, authentication } from './user-claims.ts'
+import { activeUser, authentication, signedInAt } from './user-claims.ts'
 import { verified } from './verified.ts'
 
 export type UserTokenKind = 'id_token' | 'access_token'
@@ -55,16 +55,18 @@ export async function verifyUserEvidence(
     if (kind === 'id_token') refuseOtherKinds(jwt.claims)
     refuseConfirmation(jwt.claims)
     checkMeantFor(jwt, { agent, issuer: found.issuer, broker: deps.issuer })
+    const said = authentication(jwt.claims, deps.now)
     return verified({
       kind: 'user',
       issuer: found.issuer,
       ...activeUser(jwt, found.issuer, deps.registry),
       ceiling: scopeCeiling(jwt.claims, found.issuer, kind),
-      ...authentication(jwt.claims, deps.now),
-      foreignActor: foreignActor(jwt.claims, found.issuer),
-      issuedAt: integerClaim(jwt.claims, 'iat'),
+      ...said,
+      signedInAt: signedInAt(found.issuer, said.authTime, integerClaim(jwt.claims, 'iat')),
+      foreignActor: foreignActor(jwt.claims, found.issuer, deps.issuer),
       expiresAt: jwt.expiresAt,
-      digest: jwt.digest,
+      // Of what was signed, not of the text: an ECDSA signature has a twin that verifies as well, and a block must hold for both.
+      digest: jwt.signingInputHash,
     })
   })
 }
@@ -91,11 +93,16 @@ function scopeCeiling(claims: Claims, issuer: Issuer, kind: UserTokenKind): Scop
 }
 
 /** Who is said to act already is part of the story: accepted from issuers trusted with it, else refused, never dropped. */
-function foreignActor(claims: Claims, issuer: Issuer): Actor | undefined {
+function foreignActor(claims: Claims, issuer: Issuer, ours: string): Actor | undefined {
   const act = claim(claims, 'act')
   if (act === undefined) return undefined
   if (!issuer.acceptsForeignActors) {
     throw new Rejection('foreign_actor_not_accepted', `tokens of issuer "${issuer.slug}" must not carry act`)
   }
-  return parseActorChain(act)
+  const chain = parseActorChain(act)
+  // Only this broker names its agents: an issuer that could would put words into their mouths, and into their records.
+  if (actors(chain).some(({ iss }) => iss === ours)) {
+    throw new Rejection('foreign_actor_not_accepted', 'act names an actor of this broker, which only the broker may')
+  }
+  return chain
 }

@@ -9,7 +9,7 @@ import { TOKEN_TYPE } from '../protocol/oauth.ts'
 import { acceptDelegation } from '../sessions/session-commits.ts'
 import { askedFrom, narrowTo } from './asked-authority.ts'
 import { type Framed, type FrameInput, sessionIndex } from './flow.ts'
-import { liveOf, onlyNarrows, userOf } from './handle.ts'
+import { chainAgents, liveOf, onlyNarrows, userOf } from './handle.ts'
 import { accessTokenEnd } from './opening.ts'
 import { namedResources, soleTarget } from './targets.ts'
 import type { ExchangeRequest } from './token-request.ts'
@@ -32,6 +32,7 @@ export function frameAccept(input: FrameInput<ExchangeRequest, HandleEvidence>):
     question: {
       ...question,
       agent: party.agent,
+      chain: chainAgents(live, party.agent, input),
       subject: live.facts.subject.principal,
       user: userOf(live.facts, registry),
       asked: narrowTo(asked, { resources: named, scopes: [request.scope] }, registry),

@@ -26,6 +26,7 @@ export function frameAutonomous(input: FrameInput<ClientCredentialsRequest, Self
     question: {
       ...question,
       agent: party.agent,
+      chain: [],
       subject: principal,
       user: undefined,
       // Nothing can be delegated from it: the session has no handle, only this one access token.

@@ -4,7 +4,7 @@ import type { HandleEvidence } from '../model/evidence.ts'
 import { issueLeaf } from '../sessions/session-commits.ts'
 import { askedFrom, narrowTo } from './asked-authority.ts'
 import type { Framed, FrameInput } from './flow.ts'
-import { liveOf, onlyNarrows, userOf } from './handle.ts'
+import { chainAgents, liveOf, onlyNarrows, userOf } from './handle.ts'
 import { accessTokenEnd } from './opening.ts'
 import { soleTarget } from './targets.ts'
 import type { ExchangeRequest } from './token-request.ts'
@@ -29,6 +29,7 @@ export function frameContinue(input: FrameInput<ExchangeRequest, HandleEvidence>
     question: {
       ...question,
       agent: party.agent,
+      chain: chainAgents(live, party.agent, input),
       subject: live.facts.subject.principal,
       user: userOf(live.facts, registry),
       asked: narrowTo(asked, { resources: [target], scopes: [request.scope] }, registry),

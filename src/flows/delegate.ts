@@ -14,8 +14,8 @@ import type { NodeFacts } from '../model/session.ts'
 import { offerDelegation } from '../sessions/session-commits.ts'
 import type { LiveSession } from '../sessions/session-repository.ts'
 import { askedFrom, intentHash, narrowTo, requireIntent } from './asked-authority.ts'
-import type { Framed, FrameInput, Issue } from './flow.ts'
-import { liveOf, userOf } from './handle.ts'
+import { type Framed, type FrameInput, type Issue, sessionIndex } from './flow.ts'
+import { chainAgents, liveOf, userOf } from './handle.ts'
 import { namedResources } from './targets.ts'
 import type { ExchangeRequest } from './token-request.ts'
 
@@ -34,6 +34,7 @@ export function frameDelegate(input: FrameInput<ExchangeRequest, HandleEvidence>
     question: {
       ...question,
       agent: delegate,
+      chain: chainAgents(live, delegate, input),
       subject: live.facts.subject.principal,
       user: userOf(live.facts, registry),
       asked: narrowTo(
@@ -87,7 +88,7 @@ function issueDelegation(delegating: Delegating, permit: Permit): Issue {
       expiresAt: Math.min(question.now + settings.delegationAcceptSeconds, delegated.notAfter),
     },
     change: offerDelegation(live.facts, evidence.path, delegated, question.now),
-    indexes: [],
+    indexes: [sessionIndex.ofPrincipal(agentPrincipal(delegate.clientId))],
   }
 }
 

@@ -2,8 +2,9 @@
 import type { ParsedDetails } from '../authority/details.ts'
 import { Rejection } from '../kernel/rejection.ts'
 import type { HandleEvidence } from '../model/evidence.ts'
-import type { Registry, User } from '../model/registry.ts'
+import type { Agent, Registry, User } from '../model/registry.ts'
 import type { SessionFacts } from '../model/session.ts'
+import { agentsOf } from '../sessions/liveness.ts'
 import type { LiveSession } from '../sessions/session-repository.ts'
 import type { FrameInput } from './flow.ts'
 import type { ExchangeRequest } from './token-request.ts'
@@ -21,6 +22,24 @@ export function onlyNarrows(details: ParsedDetails | undefined): void {
     'agent_intent is declared when opening or delegating; here details can only narrow',
   )
 }
+
+/**
+ * The registered agents of a node's chain other than `holder`, the subject included where it is one: all are asked about.
+ * @throws Rejection `agent_inactive` where one is no longer registered
+ */
+export function chainAgents(live: LiveSession, holder: Agent, input: ChainInput): readonly Agent[] {
+  const { act } = live.node
+  const actors = { subject: live.facts.subject.principal, clientId: live.node.holder, act }
+  return agentsOf(actors, input.settings.issuer)
+    .filter((id) => id !== holder.clientId)
+    .map((id) => {
+      const client = input.registry.client(id)
+      if (client?.kind === 'agent') return client
+      throw new Rejection('agent_inactive', 'an agent of this chain is no longer registered')
+    })
+}
+
+type ChainInput = Pick<FrameInput<ExchangeRequest, HandleEvidence>, 'settings' | 'registry'>
 
 /** The user behind the session as the registry knows them now: "active" is re-read at every exchange (DESIGN §6). */
 export function userOf(facts: SessionFacts, registry: Registry): User | undefined {

@@ -37,6 +37,7 @@ export function frameOpen(input: FrameInput<ExchangeRequest, UserEvidence>): Fra
     question: {
       ...question,
       agent: party.agent,
+      chain: [],
       subject: evidence.principal,
       user: evidence.user,
       asked,
@@ -56,14 +57,14 @@ function describeOpening(input: OpenInput, intent: Intent, target: Resource | un
   const sub = agentPrincipal(party.agent.clientId)
   const actor = { iss: settings.issuer, sub, sub_profile: 'ai_agent' }
   const user = { issuerSlug: evidence.issuer.slug, sub: evidence.user.sub }
-  const { digest, issuedAt, expiresAt, authTime, acr, amr } = evidence
+  const { digest, signedInAt, expiresAt, authTime, acr, amr } = evidence
   return {
     party,
     subject: { principal: evidence.principal, profile: 'user', user },
     intent,
     origin: originOf(intent, sub),
     act: extendChain(evidence.foreignActor, actor, settings.maxChainDepth),
-    evidence: { digest, issuer: evidence.issuer.issuer, issuedAt, expiresAt, authTime, acr, amr },
+    evidence: { digest, issuer: evidence.issuer.issuer, signedInAt, expiresAt, authTime, acr, amr },
     instance: request.instance,
     target,
     issuer: settings.issuer,
@@ -78,7 +79,10 @@ function sessionEnd(input: OpenInput, intent: Intent, target: Resource | undefin
   const asked = question.now + Math.min(intent.expiresIn ?? settings.sessionSeconds, settings.sessionSeconds)
   const evidenceEnd = evidence.issuer.sessionMayOutliveSubject ? asked : evidence.expiresAt
   const tokenEnd = target === undefined ? asked : accessTokenEnd(target, question.now, settings.accessTokenSeconds)
-  return Math.min(asked, evidenceEnd, tokenEnd)
+  const end = Math.min(asked, evidenceEnd, tokenEnd)
+  // Verified within the tolerated skew, but over by our clock: there is no time left to give.
+  if (end <= question.now) throw new Rejection('subject_token_expired', 'the subject token has expired')
+  return end
 }
 
 function originOf(intent: Intent, assertedBy: string): Origin {

@@ -18,6 +18,7 @@ import { apiAudience, type BrokerSettings } from '../model/settings.ts'
 import { decide } from '../policy/decide.ts'
 import type { Form } from '../protocol/form.ts'
 import { GRANT_TYPE, TOKEN_TYPE } from '../protocol/oauth.ts'
+import { canonicalResource } from '../protocol/resource.ts'
 import type { LiveCutoffs } from '../sessions/live-cutoffs.ts'
 import { claimOnce } from '../sessions/replay-guard.ts'
 import type { LiveSession, SessionRepository } from '../sessions/session-repository.ts'
@@ -27,7 +28,7 @@ import { issueApiToken } from './api-token.ts'
 import { describeEvidence, describeIssue } from './attribution.ts'
 import { type EvidenceSources, selectFlow } from './evidence.ts'
 import type { Framed, Issue, Party } from './flow.ts'
-import { assertAgentStands, assertEvidenceStands, assertHandleStands } from './standing.ts'
+import { assertEvidenceStands, assertHandleStands, assertNobodyBlocked } from './standing.ts'
 import { parseTokenRequest, type TokenRequest } from './token-request.ts'
 import { type TokenResponse, tokenResponse } from './token-response.ts'
 
@@ -126,7 +127,9 @@ class Run {
   async #claim(): Promise<void> {
     const claims = this.#unclaimed
     this.#unclaimed = []
-    await Promise.all(claims.map((use) => claimOnce(this.#parts.store.claims, use, this.#nonce)))
+    const claimed = claims.map((use) => claimOnce(this.#parts.store.claims, use, this.#nonce))
+    // In their order, the client's own first: whoever replays that is a stranger, whatever else they replay.
+    for (const outcome of await Promise.allSettled(claimed)) if (outcome.status === 'rejected') throw outcome.reason
   }
 
   async settleClient(error: unknown): Promise<unknown> {
@@ -162,14 +165,13 @@ class Run {
     const rv = cutoffs.rv
     cutoffs.assertFresh()
     const standing = { cutoffs, registry, issuer: settings.issuer, nowMs: this.#nowMs }
-    assertAgentStands(input.party.agent, standing)
-    if (input.evidence.kind === 'user') assertEvidenceStands(input.evidence, input.party.agent, standing)
-    else if (input.evidence.kind !== 'self') {
-      const presented = { by: input.party.agent, openedWith: input.live?.facts.evidence }
-      assertHandleStands(input.evidence, presented, standing)
-    }
+    const { evidence, party, live } = input
+    if (evidence.kind === 'user') assertEvidenceStands(evidence, party.agent, standing)
+    else if (evidence.kind !== 'self') assertHandleStands(evidence, party.agent, standing)
     const question = { id: this.draft.id, now: this.#now, environment: settings.environment }
     const framed = frame({ ...input, registry, settings, question, rv })
+    const signedInAt = evidence.kind === 'user' ? evidence.signedInAt : live?.facts.evidence?.signedInAt
+    assertNobodyBlocked(framed.question, signedInAt, standing)
     const decision = decide(registry, framed.question)
     this.draft.addDecision(decision)
     return { framed, permit: permitted(decision) }
@@ -190,7 +192,8 @@ class Run {
   async #commit(framed: Framed, issue: Issue, minted: MintedToken): Promise<void> {
     this.draft.add(describeIssue(issue, minted))
     const { sessions, store } = this.#parts
-    await sessions.commit(issue.change, minted.jti, this.draft.granted(framed.event))
+    const record = this.draft.granted(framed.event)
+    await sessions.commitSurely(issue.change, minted.jti, record, () => this.draft.leaveUnfinished())
     const expiresAtMs = issue.change.notAfter * 1000
     for (const index of issue.indexes) {
       // Lists are for people: a session missing from one is still found, and killed, by its id.
@@ -199,7 +202,10 @@ class Run {
   }
 
   #isForApi(request: TokenRequest): boolean {
-    return request.resources.includes(apiAudience(this.#parts.settings.issuer))
+    const api = canonicalResource(apiAudience(this.#parts.settings.issuer))
+    return [...request.resources, ...request.audiences].some(
+      (name) => URL.canParse(name) && canonicalResource(name) === api,
+    )
   }
 
   async #answerApi(request: TokenRequest, verified: VerifiedClient): Promise<TokenResponse> {

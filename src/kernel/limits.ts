@@ -78,8 +78,10 @@ export const CUTOFF_STALENESS_MS_MAX = 2_000
 export const STORE_CLOCK_DIFFERENCE_MS_MAX = 1_000
 /** Entries a listing returns at most. */
 export const LIST_ENTRIES_MAX = 200
-/** Nodes of one session: bounds the work of reporting what a revoke killed. */
-export const NODES_PER_SESSION_MAX = 1_000
+/** Nodes of one session: bounds its record, which one machine's store reads whole, and the work of reporting what died. */
+export const NODES_PER_SESSION_MAX = 128
+/** Single tokens revoked one by one in one session: more are cut off all the same, without a mark in its record. */
+export const TOKEN_REVOCATIONS_PER_SESSION_MAX = 128
 /** One audit record, serialised (DESIGN §8). */
 export const AUDIT_RECORD_BYTES_MAX = 1_536
 /** Records kept per outbox shard until a sequencer has consumed them. */

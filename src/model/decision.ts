@@ -26,6 +26,8 @@ export interface Question {
   readonly environment: string
   /** Who will hold the authority. */
   readonly agent: Agent
+  /** Every other agent of the chain, subject included: a policy against any of them is a policy against what it passed on. */
+  readonly chain: readonly Agent[]
   readonly subject: PrincipalId
   /** `undefined`: autonomous work. */
   readonly user: User | undefined

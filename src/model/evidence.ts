@@ -10,6 +10,7 @@ export type Verified<T> = T & { readonly [verified]: true }
 
 /** A single-use id to claim in round trip 1, after all cryptography has passed. */
 export interface SingleUse {
+  readonly slot: 'client_assertion' | 'actor_token'
   readonly key: string
   readonly expiresAtMs: number
 }
@@ -33,7 +34,8 @@ export type UserEvidence = Verified<{
   readonly user: User
   readonly principal: PrincipalId
   readonly ceiling: ScopeCeiling
-  readonly issuedAt: number
+  /** Epoch seconds; what revocations are compared with. */
+  readonly signedInAt: number
   readonly expiresAt: number
   readonly authTime: number | undefined
   readonly acr: string | undefined

@@ -104,6 +104,11 @@ export interface Issuer {
   readonly users: 'listed' | 'from_issuer'
   readonly acceptsForeignActors: boolean
   readonly sessionMayOutliveSubject: boolean
+  /**
+   * Whether its tokens say when the user signed in (`auth_time`). Then one that does not say it counts as older than any
+   * revocation: an agent must not choose, among a user's tokens, the one that hides it.
+   */
+  readonly givesAuthTime: boolean
 }
 
 export interface User {

@@ -53,7 +53,8 @@ export interface Subject {
 export interface OpeningEvidence {
   readonly digest: string
   readonly issuer: string
-  readonly issuedAt: number
+  /** When the user signed in, as far as known: what revocations are compared with. */
+  readonly signedInAt: number
   readonly expiresAt: number
   readonly authTime: number | undefined
   readonly acr: string | undefined

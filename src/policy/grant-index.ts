@@ -63,8 +63,8 @@ export function userPrincipals({ user }: Question): readonly string[] {
   ]
 }
 
-export function agentPrincipals({ agent }: Question): readonly string[] {
-  return [`agent:${agent.clientId}`, `owner:${agent.owner}`]
+export function agentPrincipals({ agent, chain }: Question): readonly string[] {
+  return [agent, ...chain].flatMap(({ clientId, owner }) => [`agent:${clientId}`, `owner:${owner}`])
 }
 
 const CONDITIONS: readonly string[] = ['notBefore', 'notAfter', 'environment'] satisfies (keyof GrantConditions)[]

@@ -7,7 +7,7 @@ import { meetTool } from '../authority/constraints.ts'
 import type { ResourceUrl } from '../kernel/ids.ts'
 import { userPrincipal } from '../kernel/ids.ts'
 import type { Layer, Question } from '../model/decision.ts'
-import type { Grant, Registry, Resource, Tool } from '../model/registry.ts'
+import type { Grant, ManifestEntry, Registry, Resource, Tool } from '../model/registry.ts'
 import { agentPrincipals, grantsFor, isInForce, userPrincipals } from './grant-index.ts'
 import { selects } from './selector.ts'
 
@@ -81,15 +81,19 @@ function known(judgeKnown: Judge<Known>): Judge<AskedTool> {
     resource === undefined || tool === undefined ? NOT_APPLICABLE : judgeKnown(context, { url, name, resource, tool })
 }
 
+/** Of every agent of the chain: what one may no longer do, those it passed it on to may not do either. */
 function judgeAgent({ question }: Context, { resource, tool }: Known): ToolVerdict {
-  const { agent, environment } = question
-  if (agent.state !== 'active') return denied(`agent ${agent.clientId} is ${agent.state}`)
-  if (agent.environment !== environment) {
-    return denied(`agent ${agent.clientId} belongs to environment ${agent.environment}, this is ${environment}`)
+  const { environment } = question
+  const agents = [question.agent, ...question.chain]
+  const allowing: ManifestEntry[] = []
+  for (const { clientId, state, manifest, environment: own } of agents) {
+    if (state !== 'active') return denied(`agent ${clientId} is ${state}`)
+    if (own !== environment) return denied(`agent ${clientId} belongs to environment ${own}, this is ${environment}`)
+    const entries = manifest.filter(({ selector }) => selects(selector, resource, tool))
+    if (entries.length === 0) return denied(`not in the manifest of agent ${clientId}`)
+    allowing.push(...entries)
   }
-  const entries = agent.manifest.filter(({ selector }) => selects(selector, resource, tool))
-  if (entries.length === 0) return denied(`not in the manifest of agent ${agent.clientId}`)
-  return narrowed(entries, `the manifest of agent ${agent.clientId}`)
+  return narrowed(allowing, `the manifest of agent ${agents.map(({ clientId }) => clientId).join(', ')}`)
 }
 
 function judgeUser(context: Context, { resource, tool }: Known): ToolVerdict {

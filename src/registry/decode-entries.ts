@@ -55,6 +55,7 @@ export function decodeIssuer(entry: IssuerEntry): Issuer {
     users: entry.users,
     acceptsForeignActors: entry.accepts_foreign_actors,
     sessionMayOutliveSubject: entry.session_may_outlive_subject,
+    givesAuthTime: entry.gives_auth_time,
   }
 }
 

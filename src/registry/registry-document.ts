@@ -59,6 +59,7 @@ const issuer = strictObject({
   users: z.enum(['listed', 'from_issuer']).default('listed'),
   accepts_foreign_actors: z.boolean().default(false),
   session_may_outlive_subject: z.boolean().default(false),
+  gives_auth_time: z.boolean().default(true),
 })
 
 const user = strictObject({

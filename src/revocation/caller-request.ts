@@ -36,7 +36,7 @@ export async function callAsCaller<T>(
     if (request.facts.correlation !== undefined) draft.add({ correlation: request.facts.correlation })
     draft.add({ event: endpoint.event })
     const result = await endpoint.work(caller, draft)
-    const record = draft.granted(endpoint.event)
+    const record = draft.granted()
     if (endpoint.mayDefer) return { result, audit: await auditor.log.appendOrDefer(draft.id, record) }
     await auditor.log.append(draft.id, record)
     return { result, audit: 'recorded' }

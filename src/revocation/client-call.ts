@@ -6,6 +6,7 @@ import { assertClientActive, presentedClient } from '../credentials/presented-cl
 import type { Clock } from '../kernel/clock.ts'
 import { agentPrincipal, newNonce, servicePrincipal } from '../kernel/ids.ts'
 import type { KeyRing } from '../keys/key-ring.ts'
+import type { SingleUse } from '../model/evidence.ts'
 import type { Client, Registry } from '../model/registry.ts'
 import type { RequestFacts } from '../model/request-facts.ts'
 import type { BrokerSettings } from '../model/settings.ts'
@@ -13,7 +14,7 @@ import type { Form } from '../protocol/form.ts'
 import type { LiveCutoffs } from '../sessions/live-cutoffs.ts'
 import { claimOnce } from '../sessions/replay-guard.ts'
 import type { SessionRepository } from '../sessions/session-repository.ts'
-import type { Store } from '../store/ports.ts'
+import { type Store, StoreUnavailable } from '../store/ports.ts'
 
 export interface RevocationParts {
   readonly settings: BrokerSettings
@@ -34,9 +35,24 @@ export interface ClientCall {
   readonly now: number
 }
 
+export interface ClientRequest {
+  readonly form: () => Form
+  readonly facts: RequestFacts
+  /** Repeating the request does no harm: it goes ahead where its assertion cannot be claimed, a full store must not stop a revoke. */
+  readonly mayRepeat?: boolean
+}
+
+async function claim(use: SingleUse, request: ClientRequest, parts: RevocationParts): Promise<void> {
+  try {
+    await claimOnce(parts.store.claims, use, newNonce())
+  } catch (error) {
+    if (!(request.mayRepeat === true && error instanceof StoreUnavailable)) throw error
+  }
+}
+
 /** @throws RefusedRequest, with its record written */
 export async function callAsClient<T>(
-  request: { readonly form: () => Form; readonly facts: RequestFacts },
+  request: ClientRequest,
   parts: RevocationParts,
   work: (call: ClientCall) => Promise<T>,
 ): Promise<T> {
@@ -48,7 +64,7 @@ export async function callAsClient<T>(
     const presented = presentedClient(form, request.facts)
     const { registry, settings } = parts
     const { client, singleUse } = await authenticateClient(presented, { registry, issuer: settings.issuer, now })
-    await claimOnce(parts.store.claims, singleUse, newNonce())
+    await claim(singleUse, request, parts)
     draft.authenticatedAs(client.kind === 'agent' ? agentPrincipal(client.clientId) : servicePrincipal(client.clientId))
     if (request.facts.correlation !== undefined) draft.add({ correlation: request.facts.correlation })
     assertClientActive(client)

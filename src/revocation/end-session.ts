@@ -3,10 +3,11 @@
  * kills its own subtree; a user revokes what runs on their behalf; an operator revokes anything. To everybody else the
  * session does not exist: one 404 for "not yours" and "not there".
  */
+import type { AuditDraft } from '../audit/audit-draft.ts'
 import type { SessionId } from '../kernel/ids.ts'
 import { Rejection } from '../kernel/rejection.ts'
 import type { Caller } from '../model/caller.ts'
-import type { SessionView } from '../sessions/session-record.ts'
+import type { NodeView, SessionView } from '../sessions/session-record.ts'
 import { type Answered, type CallerRequest, callAsCaller } from './caller-request.ts'
 import type { RevocationParts } from './client-call.ts'
 import { type KillReport, killNode, killSession, noWayRound } from './kill.ts'
@@ -19,16 +20,10 @@ export function endSession(request: CallerRequest, id: string, parts: Revocation
       draft.add({ session: id })
       const view = await parts.sessions.view(id as SessionId, Math.floor(parts.clock.nowMs() / 1000))
       if (view === undefined || !mayEnd(caller, view)) throw absent()
-      draft.add({ on_behalf_of: view.facts.subject.principal, detail: caller.kind === 'client' ? 'closed' : 'revoked' })
-      return endWhole(caller, view, parts)
+      draft.add({ on_behalf_of: view.facts.subject.principal })
+      return end(caller, view, draft, parts)
     },
   })
-}
-
-/** An agent closes; a user's or operator's word leaves no way round. */
-function endWhole(caller: Caller, view: SessionView, parts: RevocationParts): Promise<KillReport> {
-  if (caller.kind === 'client') return killSession(view, 'closed', parts)
-  return killSession(view, 'revoked', parts, noWayRound(view, parts.clock.nowMs()))
 }
 
 export function endNode(
@@ -41,12 +36,24 @@ export function endNode(
     mayDefer: true,
     work: async (caller, draft) => {
       draft.add(target)
-      const view = await parts.sessions.view(target.session as SessionId, Math.floor(parts.clock.nowMs() / 1000))
-      if (view === undefined || !mayEndNode(caller, view, target.node)) throw absent()
+      const nowMs = parts.clock.nowMs()
+      const view = await parts.sessions.view(target.session as SessionId, Math.floor(nowMs / 1000))
+      const node = view?.nodes.find(({ facts }) => facts.id === target.node)
+      if (view === undefined || node === undefined || !mayEndNode(caller, view, node)) throw absent()
+      draft.add({ on_behalf_of: view.facts.subject.principal })
       // The root node is the session: ended by this name, it must not come back by the same evidence either.
-      return target.node === view.facts.rootNode ? endWhole(caller, view, parts) : killNode(view, target.node, parts)
+      if (node.facts.parent === undefined) return end(caller, view, draft, parts)
+      const wayRound = caller.kind === 'client' ? [] : noWayRound(view, nowMs, node.facts.holder)
+      return killNode(view, target.node, parts, wayRound)
     },
   })
+}
+
+/** A client closes what it opened and may open again; anybody else's revoke leaves no way round. */
+function end(caller: Caller, view: SessionView, draft: AuditDraft, parts: RevocationParts): Promise<KillReport> {
+  draft.add({ event: caller.kind === 'client' ? 'session.close' : 'session.revoke' })
+  if (caller.kind === 'client') return killSession(view, 'closed', parts)
+  return killSession(view, 'revoked', parts, noWayRound(view, parts.clock.nowMs()))
 }
 
 function absent(): Rejection {
@@ -60,17 +67,15 @@ function mayEnd(caller: Caller, view: SessionView): boolean {
 }
 
 /** A client may end a node it holds, or one below a node it holds. */
-function mayEndNode(caller: Caller, view: SessionView, id: string): boolean {
-  const node = view.nodes.find((candidate) => candidate.facts.id === id)
-  if (node === undefined) return false
+function mayEndNode(caller: Caller, view: SessionView, node: NodeView): boolean {
   if (caller.kind === 'operator') return true
   if (caller.kind === 'user') return view.facts.subject.principal === caller.principal
-  for (let at: typeof node | undefined = node; at !== undefined; at = parentOf(view, at)) {
+  for (let at: NodeView | undefined = node; at !== undefined; at = parentOf(view, at)) {
     if (at.facts.holder === caller.client.clientId) return true
   }
   return false
 }
 
-function parentOf(view: SessionView, node: SessionView['nodes'][number]) {
+function parentOf(view: SessionView, node: NodeView): NodeView | undefined {
   return view.nodes.find((candidate) => candidate.facts.id === node.facts.parent)
 }

@@ -8,7 +8,7 @@ import { Rejection } from '../kernel/rejection.ts'
 import type { Client } from '../model/registry.ts'
 import type { RequestFacts } from '../model/request-facts.ts'
 import type { Form } from '../protocol/form.ts'
-import { agentsOf, cutoffKilling, isBlocked, sessionAllows, userIn } from '../sessions/liveness.ts'
+import { agentsOf, blockOn, cutoffKilling, userIn } from '../sessions/liveness.ts'
 import { type ClientCall, callAsClient, type RevocationParts } from './client-call.ts'
 
 export type Introspection = { readonly active: false } | ({ readonly active: true } & Readonly<Record<string, unknown>>)
@@ -54,9 +54,11 @@ async function isActive(token: VerifiedAccess, call: ClientCall, parts: Revocati
   const resource = registry.resource(token.audience)
   if (resource?.state !== 'active') return false
   if (cutoffKilling(token, cutoffs, { issuer: settings.issuer, accessToken: true }) !== undefined) return false
-  if (isBlocked(token, cutoffs, settings.issuer, call.nowMs)) return false
-  if (!everyoneActive(token, parts)) return false
-  return sessionAllows(token, sessions, call.now)
+  if (!everyoneActive(token, parts) || token.session === undefined) return false
+  const live = await sessions.readLive(token.session, [...token.path, token.jti], call.now)
+  if (live === undefined) return false
+  const named = { subject: token.subject, agents: agentsOf(token, settings.issuer), signedInAt: live.signedInAt }
+  return blockOn(named, cutoffs, call.nowMs) === undefined
 }
 
 /** The registry's word on everyone named: a suspended agent or a user who left makes the token inactive at once. */

@@ -2,40 +2,17 @@
  * The operator's one kill endpoint: a cut-off in any dimension, with a block where the operator wants one to stand, and the
  * lifting of blocks. One write each, whatever the number of tokens.
  */
-import { z } from 'zod'
-import { type BlockKind, pairKey } from '../authority/cutoffs.ts'
+import { pairKey } from '../authority/cutoffs.ts'
 import type { SessionId } from '../kernel/ids.ts'
-import { newJti } from '../kernel/ids.ts'
-import { CUTOFF_LIFETIME_S, LIST_ENTRIES_MAX, NAME_CHARS_MAX, SESSION_LIFETIME_S_MAX } from '../kernel/limits.ts'
+import { CLOCK_SKEW_S, CUTOFF_LIFETIME_S, LIST_ENTRIES_MAX } from '../kernel/limits.ts'
 import { Rejection } from '../kernel/rejection.ts'
-import { revokeNodes } from '../sessions/session-commits.ts'
-import type { SessionView } from '../sessions/session-record.ts'
+import { enterState, revokeNodes } from '../sessions/session-commits.ts'
+import { type SessionView, subtree } from '../sessions/session-record.ts'
 import type { ControlWrite } from '../store/ports.ts'
 import { type Answered, type CallerRequest, callAsCaller } from './caller-request.ts'
 import type { RevocationParts } from './client-call.ts'
-import { isHeldBy, type KillReport, killNode, killSession, listedSessions, noWayRound, report, settle } from './kill.ts'
-
-const name = z.string().min(1).max(NAME_CHARS_MAX)
-const block = z.boolean().default(false)
-
-export const killOrder = z.discriminatedUnion('dimension', [
-  z.strictObject({ dimension: z.literal('session'), session: name }),
-  z.strictObject({ dimension: z.literal('session_access'), session: name }),
-  z.strictObject({ dimension: z.literal('node'), session: name, node: name }),
-  z.strictObject({ dimension: z.literal('agent'), agent: name, block }),
-  z.strictObject({ dimension: z.literal('user'), user: name, block }),
-  z.strictObject({ dimension: z.literal('user_agent'), user: name, agent: name, block }),
-])
-export type KillOrder = z.infer<typeof killOrder>
-
-export const liftOrder = z.strictObject({
-  kind: z.enum(['agent', 'user', 'evidence', 'pair']),
-  id: z
-    .string()
-    .min(1)
-    .max(2 * NAME_CHARS_MAX),
-})
-export type LiftOrder = z.infer<typeof liftOrder>
+import { type KillReport, killNode, killSession, listedSessions, mark, noWayRound, report } from './kill.ts'
+import { assertKnown, type KillOrder, type LiftOrder } from './kill-order.ts'
 
 export function killByOrder(
   request: CallerRequest,
@@ -80,40 +57,31 @@ async function perform(order: KillOrder, parts: RevocationParts): Promise<KillRe
       const view = await existing(order.session, parts)
       return killSession(view, 'revoked', parts, noWayRound(view, nowMs))
     }
-    case 'node': {
-      const view = await existing(order.session, parts)
-      // The root node is the session.
-      if (order.node === view.facts.rootNode) return killSession(view, 'revoked', parts, noWayRound(view, nowMs))
-      return killNodeOf(view, order.node, parts)
-    }
+    case 'node':
+      return killNodeOf(await existing(order.session, parts), order.node, parts)
     case 'session_access': {
       const view = await existing(order.session, parts)
-      const expiresAtMs = nowMs + SESSION_LIFETIME_S_MAX * 1000
+      const expiresAtMs = (view.facts.notAfter + CLOCK_SKEW_S) * 1000
       const { seq } = await write(
         [{ entry: 'cutoff', dimension: 'session_access', id: order.session, expiresAtMs }],
         parts,
       )
-      return { ...report(seq, view, view.nodes), sessions: [] }
+      return report(seq, view, { dead: view.nodes, whole: false, marked: true })
     }
     case 'agent':
-      assertAgent(order.agent, parts)
+      assertKnown(order, parts.registry)
+      return killEverywhere(`agent:${order.agent}`, principalWrites(order, order.agent, nowMs), parts, order.agent)
+    case 'user':
+      assertKnown(order, parts.registry)
+      return killEverywhere(order.user, principalWrites(order, order.user, nowMs), parts)
+    case 'user_agent':
+      assertKnown(order, parts.registry)
       return killEverywhere(
-        `agent:${order.agent}`,
-        principalWrites('agent', order.agent, order.block, nowMs),
+        order.user,
+        principalWrites(order, pairKey(order.user, order.agent), nowMs),
         parts,
         order.agent,
       )
-    case 'user':
-      return killEverywhere(order.user, principalWrites('user', order.user, order.block, nowMs), parts, undefined)
-    case 'user_agent': {
-      assertAgent(order.agent, parts)
-      const pair = pairKey(order.user, order.agent)
-      const writes: ControlWrite[] = [
-        { entry: 'cutoff', dimension: 'user_agent', id: pair, expiresAtMs: nowMs + CUTOFF_LIFETIME_S * 1000 },
-        ...(order.block ? [standing('pair', pair)] : []),
-      ]
-      return killEverywhere(order.user, writes, parts, order.agent)
-    }
   }
 }
 
@@ -121,23 +89,14 @@ function write(entries: readonly ControlWrite[], parts: RevocationParts) {
   return parts.cutoffs.write(parts.store.control, entries)
 }
 
-function principalWrites(
-  dimension: 'agent' | 'user',
-  id: string,
-  blocked: boolean,
-  nowMs: number,
-): readonly ControlWrite[] {
-  const expiresAtMs = nowMs + CUTOFF_LIFETIME_S * 1000
-  return [{ entry: 'cutoff', dimension, id, expiresAtMs }, ...(blocked ? [standing(dimension, id)] : [])]
-}
+type PrincipalOrder = Extract<KillOrder, { readonly block: boolean }>
+const BLOCK_OF = { agent: 'agent', user: 'user', user_agent: 'pair' } as const
 
-function standing(kind: BlockKind, id: string): ControlWrite {
-  return { entry: 'block', kind, id, expiresAtMs: null }
-}
-
-function assertAgent(id: string, parts: RevocationParts): void {
-  if (parts.registry.client(id) !== undefined) return
-  throw new Rejection('not_found', 'no such agent or service: name it by its client id')
+function principalWrites(order: PrincipalOrder, id: string, nowMs: number): readonly ControlWrite[] {
+  const { dimension } = order
+  const cutoff: ControlWrite = { entry: 'cutoff', dimension, id, expiresAtMs: nowMs + CUTOFF_LIFETIME_S * 1000 }
+  if (!order.block) return [cutoff]
+  return [cutoff, { entry: 'block', kind: BLOCK_OF[dimension], id, expiresAtMs: null }]
 }
 
 async function existing(id: string, parts: RevocationParts): Promise<SessionView> {
@@ -146,34 +105,50 @@ async function existing(id: string, parts: RevocationParts): Promise<SessionView
   return view
 }
 
+/** The root node is the session. Below it exactly this dies: an operator who means the agent says so, by `user_agent`. */
 function killNodeOf(view: SessionView, id: string, parts: RevocationParts): Promise<KillReport> {
-  if (view.nodes.some((node) => node.facts.id === id)) return killNode(view, id, parts)
-  throw new Rejection('not_found', 'no such node in this session')
+  const node = view.nodes.find(({ facts }) => facts.id === id)
+  if (node === undefined) throw new Rejection('not_found', 'no such node in this session')
+  if (node.facts.parent !== undefined) return killNode(view, id, parts)
+  return killSession(view, 'revoked', parts, noWayRound(view, parts.clock.nowMs()))
 }
 
 /**
- * The one write kills every token of the dimension. What follows only tidies: the sessions that lists know of are settled
- * (whole where their root is meant, else the nodes the agent holds) and reported.
+ * The one write kills every token of the dimension. What follows only marks and reports the sessions that lists know of:
+ * whole where no agent is meant or it opened them, else the nodes it holds and what is below them.
  */
 async function killEverywhere(
   index: string,
   writes: readonly ControlWrite[],
   parts: RevocationParts,
-  agent: string | undefined,
+  agent?: string,
 ): Promise<KillReport> {
   const { seq } = await write(writes, parts)
-  const reports: KillReport[] = []
-  for (const view of await listedSessions(`sessions:${index}`, parts, LIST_ENTRIES_MAX)) {
-    if (agent === undefined || view.facts.rootAgent === agent) {
-      await settle(view, 'revoked', parts)
-      reports.push(report(seq, view, view.nodes))
-      continue
-    }
-    const held = view.nodes.filter((node) => isHeldBy(node, agent))
-    const ids = held.map((node) => node.facts.id)
-    if (ids.length === 0) continue
-    await parts.sessions.commit(revokeNodes(view.facts.id, ids, view.facts.notAfter), newJti(), undefined)
-    reports.push({ ...report(seq, view, held), sessions: [] })
+  const views = await listedSessions(`sessions:${index}`, parts)
+  const reports = await Promise.all(views.map((view) => markHeld(seq, view, parts, agent)))
+  return {
+    seq,
+    sessions: reports.flatMap((one) => one.sessions),
+    hops: reports.flatMap((one) => one.hops),
+    unreached: reports.flatMap((one) => one.unreached),
+    ...(views.length >= LIST_ENTRIES_MAX ? { truncated: true as const } : {}),
   }
-  return { seq, sessions: reports.flatMap((one) => one.sessions), hops: reports.flatMap((one) => one.hops) }
+}
+
+async function markHeld(
+  seq: number,
+  view: SessionView,
+  parts: RevocationParts,
+  agent: string | undefined,
+): Promise<KillReport> {
+  const { id, rootAgent, notAfter } = view.facts
+  if (agent === undefined || rootAgent === agent) {
+    const marked = await mark(enterState(id, 'revoked', notAfter), parts)
+    return report(seq, view, { dead: view.nodes, whole: true, marked })
+  }
+  const held = view.nodes.filter(({ facts }) => facts.holder === agent).map(({ facts }) => facts.id)
+  if (held.length === 0) return { seq, sessions: [], hops: [], unreached: [] }
+  const marked = await mark(revokeNodes(id, held, notAfter), parts)
+  const below = new Set(held.flatMap((node) => subtree(view, node)))
+  return report(seq, view, { dead: [...below], whole: false, marked })
 }

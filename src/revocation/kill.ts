@@ -5,12 +5,11 @@
  */
 import { pairKey } from '../authority/cutoffs.ts'
 import { newJti, type SessionId } from '../kernel/ids.ts'
-import { CLOCK_SKEW_S, CUTOFF_LIFETIME_S, FOREIGN_EVIDENCE_MARGIN_S } from '../kernel/limits.ts'
+import { CLOCK_SKEW_S, CUTOFF_LIFETIME_S, FOREIGN_EVIDENCE_MARGIN_S, LIST_ENTRIES_MAX } from '../kernel/limits.ts'
 import { Rejection } from '../kernel/rejection.ts'
-import type { SessionState } from '../model/session.ts'
-import { enterState, revokeNodes } from '../sessions/session-commits.ts'
+import { enterState, revokeLeaf, revokeNodes, type SessionChange } from '../sessions/session-commits.ts'
 import { type NodeView, type SessionView, subtree } from '../sessions/session-record.ts'
-import type { ControlWrite } from '../store/ports.ts'
+import { type ControlWrite, StoreUnavailable } from '../store/ports.ts'
 import type { RevocationParts } from './client-call.ts'
 
 /** One hop of what died: its node, who held it, and how many access tokens had been issued from it. */
@@ -28,60 +27,100 @@ export interface KillReport {
   readonly seq: number
   readonly sessions: readonly SessionId[]
   readonly hops: readonly DeadHop[]
+  /**
+   * Sessions whose own record could not be marked. They are dead all the same, by the cut-off; repeating the call marks them.
+   */
+  readonly unreached: readonly SessionId[]
+  /** More sessions are concerned than a report lists: all are dead, not all are named. */
+  readonly truncated?: true
 }
 
-type Parts = Pick<RevocationParts, 'store' | 'sessions' | 'cutoffs' | 'clock'>
+export type KillParts = Pick<RevocationParts, 'store' | 'sessions' | 'cutoffs' | 'clock'>
 
 /** Ends a session: every node and token of it. `closed` by its own agent, `revoked` by anybody else. */
 export async function killSession(
   view: SessionView,
   to: 'closed' | 'revoked',
-  parts: Parts,
+  parts: KillParts,
   more: readonly ControlWrite[] = [],
-) {
+): Promise<KillReport> {
   const { facts } = view
-  const entry: ControlWrite = {
-    entry: 'cutoff',
-    dimension: 'session',
-    id: facts.id,
-    expiresAtMs: (facts.notAfter + CLOCK_SKEW_S) * 1000,
-  }
-  const { seq } = await parts.cutoffs.write(parts.store.control, [entry, ...more])
-  await settle(view, to, parts)
-  return report(seq, view, view.nodes)
+  const { seq } = await write([cutoff('session', facts.id, facts.notAfter), ...more], parts)
+  const marked = await mark(enterState(facts.id, to, facts.notAfter), parts)
+  return report(seq, view, { dead: view.nodes, whole: true, marked })
 }
 
-/** Moves the session's own record to an end state; already being in one is fine. */
-export async function settle(view: SessionView, to: SessionState, parts: Pick<Parts, 'sessions'>): Promise<void> {
+/** Kills a node and all below it; killing the root is ending the session. Siblings are unaffected. */
+export async function killNode(
+  view: SessionView,
+  id: string,
+  parts: KillParts,
+  more: readonly ControlWrite[] = [],
+): Promise<KillReport> {
+  const { facts } = view
+  const { seq } = await write([cutoff('node', id, facts.notAfter), ...more], parts)
+  const marked = await mark(revokeNodes(facts.id, [id], facts.notAfter), parts)
+  return report(seq, view, { dead: subtree(view, id), whole: false, marked })
+}
+
+/** Kills one access token by its `jti`. Repeating it writes nothing. */
+export async function killToken(view: SessionView, token: DeadToken, parts: KillParts): Promise<KillReport> {
+  const { facts } = view
+  const hop = view.nodes.find((node) => node.facts.id === token.node)
+  const hops = hop === undefined ? [] : [{ ...deadHop(view, hop), tokens: 1 }]
+  const known = parts.cutoffs.set.killing({ ...NOBODY, nodes: [token.jti] })
+  if (known !== undefined) return { seq: known.seq, sessions: [], hops, unreached: [] }
+  const { seq } = await write([cutoff('node', token.jti, token.expiresAt)], parts)
+  const marked = await mark(revokeLeaf(facts.id, token.jti, facts.notAfter), parts)
+  return { seq, sessions: [], hops, unreached: marked ? [] : [facts.id] }
+}
+
+export interface DeadToken {
+  readonly jti: string
+  /** The node it was issued from. */
+  readonly node: string
+  readonly expiresAt: number
+}
+
+const NOBODY = { rv: Number.MAX_SAFE_INTEGER, agents: [], accessToken: false } as const
+
+function cutoff(dimension: 'session' | 'node', id: string, until: number): ControlWrite {
+  return { entry: 'cutoff', dimension, id, expiresAtMs: (until + CLOCK_SKEW_S) * 1000 }
+}
+
+function write(entries: readonly ControlWrite[], parts: KillParts) {
+  return parts.cutoffs.write(parts.store.control, entries)
+}
+
+/**
+ * Marks the session's own record, after the control slot has been written: from here on the revocation is a fact, and nothing
+ * that fails may say otherwise. Already being in an end state is fine. `false`: the record could not be reached.
+ */
+export async function mark(change: SessionChange, parts: Pick<KillParts, 'sessions'>): Promise<boolean> {
   try {
-    await parts.sessions.commit(enterState(view.facts.id, to, view.facts.notAfter), newJti(), undefined)
+    await parts.sessions.commit(change, newJti(), undefined)
+    return true
   } catch (error) {
-    if (!(error instanceof Rejection && error.reason === 'session_not_issuing')) throw error
+    if (error instanceof Rejection) return true
+    if (error instanceof StoreUnavailable) return false
+    throw error
   }
-}
-
-/** Kills a node and all below it, or a single access token by its `jti`. Siblings are unaffected. */
-export async function killNode(view: SessionView, id: string, parts: Parts): Promise<KillReport> {
-  const { facts } = view
-  const entry: ControlWrite = {
-    entry: 'cutoff',
-    dimension: 'node',
-    id,
-    expiresAtMs: (facts.notAfter + CLOCK_SKEW_S) * 1000,
-  }
-  const { seq } = await parts.cutoffs.write(parts.store.control, [entry])
-  await parts.sessions.commit(revokeNodes(facts.id, [id], facts.notAfter), newJti(), undefined)
-  return report(seq, view, subtree(view, id))
 }
 
 /**
  * A user's or reviewer's revoke leaves no way round: beside the session, this agent's access for this user is cut off, and
  * neither the evidence that opened it nor any older one opens another (DESIGN §7).
  */
-export function noWayRound(view: SessionView, nowMs: number): readonly ControlWrite[] {
+export function noWayRound(
+  view: SessionView,
+  nowMs: number,
+  holder: string = view.facts.rootAgent,
+): readonly ControlWrite[] {
   const { facts } = view
-  if (facts.subject.user === undefined) return []
-  const pair = pairKey(facts.subject.principal, facts.rootAgent)
+  const pair = pairKey(facts.subject.principal, holder)
+  // Nobody signs in for autonomous work: it stays refused until a reviewer lifts the block.
+  if (facts.subject.user === undefined) return [{ entry: 'block', kind: 'pair', id: pair, expiresAtMs: null }]
+  const isRoot = holder === facts.rootAgent
   return [
     { entry: 'cutoff', dimension: 'user_agent', id: pair, expiresAtMs: nowMs + CUTOFF_LIFETIME_S * 1000 },
     {
@@ -91,7 +130,7 @@ export function noWayRound(view: SessionView, nowMs: number): readonly ControlWr
       expiresAtMs: null,
       newerThanS: Math.floor(nowMs / 1000) + FOREIGN_EVIDENCE_MARGIN_S,
     },
-    ...(facts.evidence === undefined ? [] : [evidenceBlock(facts.evidence.digest, facts.evidence.expiresAt)]),
+    ...(isRoot && facts.evidence !== undefined ? [evidenceBlock(facts.evidence.digest, facts.evidence.expiresAt)] : []),
   ]
 }
 
@@ -99,21 +138,29 @@ function evidenceBlock(digest: string, expiresAt: number): ControlWrite {
   return { entry: 'block', kind: 'evidence', id: digest, expiresAtMs: (expiresAt + CLOCK_SKEW_S) * 1000 }
 }
 
-/** The sessions of a principal that lists know of: for reports and to settle their slots; never what the kill rests on. */
-export async function listedSessions(index: string, parts: Parts, limit: number): Promise<readonly SessionView[]> {
+/** The sessions of a principal that lists know of: for reports and to mark their records; never what the kill rests on. */
+export async function listedSessions(index: string, parts: KillParts): Promise<readonly SessionView[]> {
   const nowMs = parts.clock.nowMs()
-  const ids = await parts.store.indexes.list(index, nowMs, limit)
+  const ids = await parts.store.indexes.list(index, nowMs, LIST_ENTRIES_MAX)
   const views = await Promise.all(ids.map((id) => parts.sessions.view(id as SessionId, Math.floor(nowMs / 1000))))
   return views.filter((view) => view !== undefined)
 }
 
-export function isHeldBy(node: NodeView, agent: string): boolean {
-  return node.facts.holder === agent
+interface Died {
+  readonly dead: readonly NodeView[]
+  readonly whole: boolean
+  /** Whether the session's own record says so already. */
+  readonly marked: boolean
 }
 
-export function report(seq: number, view: SessionView, dead: readonly NodeView[]): KillReport {
-  const whole = dead.length === view.nodes.length
-  return { seq, sessions: whole ? [view.facts.id] : [], hops: dead.map((node) => deadHop(view, node)) }
+export function report(seq: number, view: SessionView, { dead, whole, marked }: Died): KillReport {
+  const { id } = view.facts
+  return {
+    seq,
+    sessions: whole ? [id] : [],
+    hops: dead.map((node) => deadHop(view, node)),
+    unreached: marked ? [] : [id],
+  }
 }
 
 function deadHop(view: SessionView, node: NodeView): DeadHop {

@@ -12,7 +12,7 @@ import type { RequestFacts } from '../model/request-facts.ts'
 import type { Form } from '../protocol/form.ts'
 import { JWT_TYP } from '../protocol/oauth.ts'
 import { type ClientCall, callAsClient, type RevocationParts } from './client-call.ts'
-import { type KillReport, killNode, killSession } from './kill.ts'
+import { type KillReport, killNode, killSession, killToken } from './kill.ts'
 
 export interface RevokeAnswer {
   readonly revoked: KillReport | undefined
@@ -26,12 +26,15 @@ interface Revocable {
   readonly session: SessionId
   /** The node, delegation or token that dies. */
   readonly dies: string
+  /** The node above it, where a single token dies. */
+  readonly node: string
+  readonly expiresAt: number
   readonly isRoot: boolean
 }
 
 /** @throws RefusedRequest */
 export function revokeToken(form: () => Form, facts: RequestFacts, parts: RevocationParts): Promise<RevokeAnswer> {
-  return callAsClient({ form, facts }, parts, async (call) => {
+  return callAsClient({ form, facts, mayRepeat: true }, parts, async (call) => {
     const token = await readToken(call.form.require('token'), call, parts)
     if (token !== undefined && token.clientId !== call.client.clientId) {
       throw new Rejection('token_of_another_client', 'this token was issued to another client')
@@ -47,7 +50,9 @@ export function revokeToken(form: () => Form, facts: RequestFacts, parts: Revoca
 async function kill(token: Revocable, call: ClientCall, parts: RevocationParts): Promise<KillReport | undefined> {
   const view = await parts.sessions.view(token.session, call.now)
   if (view === undefined) return undefined
-  return token.isRoot ? killSession(view, 'closed', parts) : killNode(view, token.dies, parts)
+  if (token.isRoot) return killSession(view, 'closed', parts)
+  if (token.kind === 'access') return killToken(view, { ...token, jti: token.dies }, parts)
+  return killNode(view, token.dies, parts)
 }
 
 /** `undefined`: not a token of ours, or no longer in time. The hint of RFC 7009 §2.1 is not needed: `typ` tells. */
@@ -60,12 +65,14 @@ async function readToken(text: string, call: ClientCall, parts: RevocationParts)
     if (kind === 'access') {
       const access = await verifyAccessToken(token, deps)
       if (access.session === undefined) throw notRevocable()
-      return { kind, clientId: access.clientId, session: access.session, dies: access.jti, isRoot: false }
+      const { clientId, session, jti, path, expiresAt } = access
+      return { kind, clientId, session, dies: jti, node: path.at(-1) ?? '', expiresAt, isRoot: false }
     }
-    const handle = await verifyOwnHandle(token, kind, deps)
-    const own = kind === 'delegation' ? handle.jti : (handle.path.at(-1) ?? handle.jti)
-    const isRoot = kind === 'session' && handle.path.length === 1
-    return { kind, clientId: handle.clientId, session: handle.session, dies: own, isRoot }
+    const handle = await verifyOwnHandle(token, kind, { ...deps, mayBeLate: kind === 'delegation' })
+    const { clientId, session, jti, path, expiresAt } = handle
+    const node = path.at(-1) ?? ''
+    const dies = kind === 'delegation' ? jti : node
+    return { kind, clientId, session, dies, node, expiresAt, isRoot: kind === 'session' && path.length === 1 }
   } catch (error) {
     const ours =
       error instanceof Rejection && (error.reason === 'keys_not_ready' || error.reason === 'token_type_not_revocable')

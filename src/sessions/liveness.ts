@@ -1,9 +1,8 @@
-/** Whether one of our own tokens, already verified as bytes, is alive now: by the cut-offs, and in its session's own slot. */
+/** Whether one of our own tokens, already verified as bytes, is alive now: by the cut-offs, and by the standing blocks. */
 import { type Actor, actors } from '../authority/actor-chain.ts'
-import type { Cutoff } from '../authority/cutoffs.ts'
+import { type Block, type Cutoff, pairKey } from '../authority/cutoffs.ts'
 import { agentPrincipal, type ClientId, type PrincipalId, type SessionId } from '../kernel/ids.ts'
 import type { LiveCutoffs } from './live-cutoffs.ts'
-import type { SessionRepository } from './session-repository.ts'
 
 export interface OwnToken {
   readonly jti: string
@@ -47,15 +46,28 @@ export function cutoffKilling(
   })
 }
 
-/** Whether a standing block names anyone in it. */
-export function isBlocked(token: OwnToken, cutoffs: LiveCutoffs, issuer: string, nowMs: number): boolean {
-  const user = userIn(token)
-  if (user !== undefined && cutoffs.set.blocked('user', user, nowMs) !== undefined) return true
-  return agentsOf(token, issuer).some((agent) => cutoffs.set.blocked('agent', agent, nowMs) !== undefined)
+/** Everyone a token or a question is about. */
+export interface Named {
+  readonly subject: PrincipalId
+  /** Client ids: holder, chain, presenter, delegate. */
+  readonly agents: readonly string[]
+  /** When the user behind it signed in; `undefined`: nobody did. */
+  readonly signedInAt: number | undefined
 }
 
-/** The session's own word, read live. */
-export function sessionAllows(token: OwnToken, sessions: SessionRepository, now: number): Promise<boolean> {
-  if (token.session === undefined) return Promise.resolve(true)
-  return sessions.isLive(token.session, [...token.path, token.jti], now)
+/** A standing block of the user, of an agent, or of an agent for this subject; the last passes for a newer sign-in. */
+export function blockOn(named: Named, cutoffs: LiveCutoffs, nowMs: number): Block | undefined {
+  const { set } = cutoffs
+  const user = userIn(named)
+  const blocked = user === undefined ? undefined : set.blocked('user', user, nowMs)
+  if (blocked !== undefined) return blocked
+  for (const agent of named.agents) {
+    const suspended = set.blocked('agent', agent, nowMs)
+    if (suspended !== undefined) return suspended
+    const pair = set.blocked('pair', pairKey(named.subject, agent), nowMs)
+    const passes =
+      pair?.newerThanS !== undefined && named.signedInAt !== undefined && named.signedInAt > pair.newerThanS
+    if (pair !== undefined && !passes) return pair
+  }
+  return undefined
 }

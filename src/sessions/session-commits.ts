@@ -3,7 +3,7 @@
  * stay ignorant of sessions and a refusal still says why.
  */
 import type { NodeId, SessionId } from '../kernel/ids.ts'
-import { NODES_PER_SESSION_MAX } from '../kernel/limits.ts'
+import { NODES_PER_SESSION_MAX, TOKEN_REVOCATIONS_PER_SESSION_MAX } from '../kernel/limits.ts'
 import { Rejection } from '../kernel/rejection.ts'
 import type { Check, Operation } from '../model/commit.ts'
 import type { NodeFacts, SessionFacts, SessionState } from '../model/session.ts'
@@ -36,12 +36,18 @@ export function openSession(facts: SessionFacts, root: NodeFacts, withLeaf: bool
       { operation: 'set', field: FIELD.state, value: 'active' },
       { operation: 'set', field: FIELD.notAfter, value: String(facts.notAfter) },
       { operation: 'set', field: FIELD.facts, value: encodeFacts(facts) },
+      ...signedIn(facts),
       { operation: 'set', field: FIELD.node(root.id), value: encodeNode(root) },
       { operation: 'increment', field: FIELD.nodes, by: 1 },
       ...(withLeaf ? [countLeaf(root.id)] : []),
     ],
     notAfter: facts.notAfter,
   }
+}
+
+function signedIn(facts: SessionFacts): readonly Operation[] {
+  if (facts.evidence === undefined) return []
+  return [{ operation: 'set', field: FIELD.signedInAt, value: String(facts.evidence.signedInAt) }]
 }
 
 /** Continue: one more leaf of a node. */
@@ -114,7 +120,28 @@ export function enterState(session: SessionId, to: SessionState, notAfter: numbe
   }
 }
 
-/** Revokes nodes or single tokens: what descends from them names them in its path. */
+/** Marks a single access token revoked, while the record has room: the cut-off that is written first kills it anyway. */
+export function revokeLeaf(session: SessionId, jti: string, notAfter: number): SessionChange {
+  return {
+    session,
+    checks: [
+      { check: { check: 'present', field: FIELD.state }, refusal: notIssuing },
+      { check: { check: 'absent', field: FIELD.revoked(jti) }, refusal: nodeDead },
+      {
+        check: { check: 'below', field: FIELD.revocations, value: TOKEN_REVOCATIONS_PER_SESSION_MAX },
+        refusal: () =>
+          new Rejection('nodes_per_session_exceeded', 'too many single tokens of this session were revoked'),
+      },
+    ],
+    operations: [
+      { operation: 'set', field: FIELD.revoked(jti), value: 'revoked' },
+      { operation: 'increment', field: FIELD.revocations, by: 1 },
+    ],
+    notAfter,
+  }
+}
+
+/** Revokes nodes: what descends from them names them in its path. */
 export function revokeNodes(session: SessionId, ids: readonly string[], notAfter: number): SessionChange {
   return {
     session,

@@ -4,10 +4,12 @@
  *   state            active | contracted | halted | closed | revoked | expired
  *   notAfter         epoch seconds, decimal
  *   facts            SessionFacts
+ *   signedInAt       epoch seconds of the sign-in behind the opening evidence; absent for autonomous work
  *   nodes            nodes and delegations written so far, decimal
  *   n:<node>         NodeFacts of a node that holds authority
  *   d:<jti>          NodeFacts of a delegation that may still be accepted; accepting writes n:<jti>
  *   x:<node or jti>  revoked, with everything below it
+ *   revocations      single tokens marked x: so far, decimal
  *   l:<node>         access tokens issued from the node, decimal: its leaves are counted, not stored
  */
 import type { Actor } from '../authority/actor-chain.ts'
@@ -19,6 +21,8 @@ export const FIELD = {
   state: 'state',
   notAfter: 'notAfter',
   facts: 'facts',
+  signedInAt: 'signedInAt',
+  revocations: 'revocations',
   nodes: 'nodes',
   node: (id: string) => `n:${id}`,
   delegation: (id: string) => `d:${id}`,

@@ -4,7 +4,7 @@ import { CLOCK_SKEW_S } from '../kernel/limits.ts'
 import { Rejection } from '../kernel/rejection.ts'
 import type { NodeFacts, SessionFacts, SessionState } from '../model/session.ts'
 import { ISSUING_STATES, parseSessionState } from '../model/session.ts'
-import type { Store } from '../store/ports.ts'
+import { type Store, StoreUnavailable } from '../store/ports.ts'
 import type { SessionChange } from './session-commits.ts'
 import { decodeFacts, decodeNode, FIELD, type SessionView, viewSession } from './session-record.ts'
 
@@ -61,13 +61,22 @@ export class SessionRepository {
     return { facts: decoded, state, node: decodeNode(node) }
   }
 
-  /** Whether a token of this session is alive in the session's own slot: issuing state, and nothing above it revoked. */
-  async isLive(session: SessionId, ids: readonly string[], now: number): Promise<boolean> {
-    const fields = await this.#store.sessions.read(session, [FIELD.state, FIELD.notAfter, ...ids.map(FIELD.revoked)])
+  /**
+   * Whether a token of this session is alive in the session's own slot: issuing state, and nothing above it revoked.
+   * `undefined`: it is not; else what blocks of its subject are compared with.
+   */
+  async readLive(
+    session: SessionId,
+    ids: readonly string[],
+    now: number,
+  ): Promise<{ readonly signedInAt: number | undefined } | undefined> {
+    const wanted = [FIELD.state, FIELD.notAfter, FIELD.signedInAt, ...ids.map(FIELD.revoked)]
+    const fields = await this.#store.sessions.read(session, wanted)
     const state = parseSessionState(fields?.get(FIELD.state))
-    if (fields === undefined || state === undefined || !ISSUING_STATES.includes(state)) return false
-    if (!(Number(fields.get(FIELD.notAfter)) > now)) return false
-    return !ids.some((id) => fields.has(FIELD.revoked(id)))
+    if (fields === undefined || state === undefined || !ISSUING_STATES.includes(state)) return undefined
+    if (!(Number(fields.get(FIELD.notAfter)) > now) || ids.some((id) => fields.has(FIELD.revoked(id)))) return undefined
+    const signedInAt = fields.get(FIELD.signedInAt)
+    return { signedInAt: signedInAt === undefined ? undefined : Number(signedInAt) }
   }
 
   async view(session: SessionId, now: number): Promise<SessionView | undefined> {
@@ -91,5 +100,20 @@ export class SessionRepository {
     if (outcome.committed) return
     const failed = change.checks[outcome.failed]
     throw failed === undefined ? new Error(`commit failed at unknown check ${outcome.failed}`) : failed.refusal()
+  }
+
+  /**
+   * A commit that issues. One whose answer got lost is repeated: under the same id it changes nothing a second time and says
+   * how it ended, so that a delegation is not used up by an answer that nobody heard.
+   * @param unsure called when the first answer is lost: from then on the request may have succeeded whatever is thrown
+   */
+  async commitSurely(change: SessionChange, id: string, audit: string, unsure: () => void): Promise<void> {
+    try {
+      await this.commit(change, id, audit)
+    } catch (error) {
+      if (!(error instanceof StoreUnavailable)) throw error
+      unsure()
+      await this.commit(change, id, audit)
+    }
   }
 }

@@ -95,6 +95,7 @@ export function issuerRecord(
     users: 'listed',
     acceptsForeignActors: false,
     sessionMayOutliveSubject: false,
+    givesAuthTime: true,
     ...over,
   }
 }

@@ -108,3 +108,17 @@ function signature(key: TestKey, input: string): string {
 function encode(text: string): string {
   return Buffer.from(text).toString('base64url')
 }
+
+/** The order of the group of P-256 (SEC 2 §2.4.2). */
+const P256_ORDER = 0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551n
+
+/** The same token with the other valid ES256 signature: (r, n − s) verifies whenever (r, s) does. */
+export function withTwinSignature(token: Secret): Secret {
+  const [header = '', payload = '', signature = ''] = token.reveal().split('.')
+  const bytes = Buffer.from(signature, 'base64url')
+  const s = BigInt(`0x${bytes.subarray(32).toString('hex')}`)
+  const twin = (P256_ORDER - s).toString(16).padStart(64, '0')
+  return new Secret(
+    `${header}.${payload}.${Buffer.concat([bytes.subarray(0, 32), Buffer.from(twin, 'hex')]).toString('base64url')}`,
+  )
+}

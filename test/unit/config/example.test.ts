@@ -31,6 +31,7 @@ test("the standing intent is granted to alice's agent, within the bounds of her 
     now: 1_780_000_000,
     environment: config.settings.environment,
     agent,
+    chain: [],
     subject: userPrincipal('corp', 'alice'),
     user,
     asked: askedAuthority(registry, agent.standingIntent.tools, 1_780_000_900, 1),

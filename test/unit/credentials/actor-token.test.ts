@@ -33,16 +33,20 @@ describe('actor_token (RFC 8693 section 2.1)', () => {
   it("accepts the authenticated client's own JWT, to be used once", async () => {
     expect(await verify(sign(VALID))).toEqual({
       key: `assertion:orchestrator:${sha256('actor-1')}`,
+      slot: 'actor_token',
       expiresAtMs: expect.any(Number),
     })
   })
 
-  it.each([TOKEN_TYPE.accessToken, TOKEN_TYPE.idToken, TOKEN_TYPE.session, 'jwt', ''])(
-    'refuses the type %j',
-    async (type) => {
-      expect(await refusal(verify(sign(VALID), type))).toBe('actor_token_unacceptable')
-    },
-  )
+  it.each([
+    TOKEN_TYPE.accessToken,
+    TOKEN_TYPE.idToken,
+    TOKEN_TYPE.session,
+    'jwt',
+    '',
+  ])('refuses the type %j', async (type) => {
+    expect(await refusal(verify(sign(VALID), type))).toBe('actor_token_unacceptable')
+  })
 
   it('refuses the client assertion itself: one JWT fills one slot', async () => {
     expect(await refusal(verify(assertion))).toBe('actor_token_unacceptable')

@@ -58,6 +58,7 @@ describe('client authentication by private_key_jwt (RFC 7523 section 3, rfc7523b
     expect(result.client).toBe(clients[0])
     expect(result.version).toBe('1')
     expect(result.singleUse).toEqual({
+      slot: 'client_assertion',
       key: `assertion:orchestrator:${sha256('a-1')}`,
       expiresAtMs: (NOW + 60 + CLOCK_SKEW_S) * 1000,
     })
@@ -136,24 +137,30 @@ describe('client authentication by private_key_jwt (RFC 7523 section 3, rfc7523b
       [7],
       [undefined],
     ])('refuses %j (audience injection)', async (aud) =>
-      expect(await claims({ aud })).toBe('client_assertion_audience'),
-    )
+      expect(await claims({ aud })).toBe('client_assertion_audience'))
   })
 
   describe('typ (rfc7523bis, RFC 8725 section 3.11)', () => {
-    it.each([undefined, 'JWT', 'jwt', 'client-authentication+jwt', 'application/client-authentication+jwt'])(
-      'accepts %s',
-      async (typ) => {
-        expect((await present(sign(vary(VALID, { header: { typ } })))).client).toBe(clients[0])
-      },
-    )
+    it.each([
+      undefined,
+      'JWT',
+      'jwt',
+      'client-authentication+jwt',
+      'application/client-authentication+jwt',
+    ])('accepts %s', async (typ) => {
+      expect((await present(sign(vary(VALID, { header: { typ } })))).client).toBe(clients[0])
+    })
 
-    it.each(['at+jwt', 'dpop+jwt', 'oauth-id-jag+jwt', 'errand-session+jwt', 'secevent+jwt', 'text/jwt'])(
-      'refuses %s',
-      async (typ) => {
-        expect(await broken({ header: { typ } })).toBe('client_assertion_claims')
-      },
-    )
+    it.each([
+      'at+jwt',
+      'dpop+jwt',
+      'oauth-id-jag+jwt',
+      'errand-session+jwt',
+      'secevent+jwt',
+      'text/jwt',
+    ])('refuses %s', async (typ) => {
+      expect(await broken({ header: { typ } })).toBe('client_assertion_claims')
+    })
   })
 
   describe('who it is', () => {
@@ -288,11 +295,17 @@ describe('client authentication by private_key_jwt (RFC 7523 section 3, rfc7523b
     })
   })
 
-  it.each(['', 'a', 'a.b', 'a.b.c.d', '{"payload":""}', '..', 'e30.e30.e30', 'x'.repeat(TOKEN_CHARS_MAX + 1)])(
-    'refuses the malformed assertion of case %#',
-    async (text) => {
-      const reason = await refusal(present(new Secret(text)))
-      expect(['client_assertion_malformed', 'client_assertion_signature']).toContain(reason)
-    },
-  )
+  it.each([
+    '',
+    'a',
+    'a.b',
+    'a.b.c.d',
+    '{"payload":""}',
+    '..',
+    'e30.e30.e30',
+    'x'.repeat(TOKEN_CHARS_MAX + 1),
+  ])('refuses the malformed assertion of case %#', async (text) => {
+    const reason = await refusal(present(new Secret(text)))
+    expect(['client_assertion_malformed', 'client_assertion_signature']).toContain(reason)
+  })
 })

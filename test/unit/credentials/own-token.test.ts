@@ -114,19 +114,24 @@ describe('a session or delegation token', () => {
     expect(await refusal(verifyOwnHandle(sign(DELEGATION), 'session', deps))).toBe('subject_token_wrong_type')
   })
 
-  it.each([[['b', 'c']], [['b', BROKER]], [[]], [undefined]])(
-    'for a delegation has one audience: not %j',
-    async (aud) => {
-      expect(await refusal(asDelegation(sign(vary(DELEGATION, { claims: { aud } }))))).toBe('subject_token_audience')
-    },
-  )
+  it.each([
+    [['b', 'c']],
+    [['b', BROKER]],
+    [[]],
+    [undefined],
+  ])('for a delegation has one audience: not %j', async (aud) => {
+    expect(await refusal(asDelegation(sign(vary(DELEGATION, { claims: { aud } }))))).toBe('subject_token_audience')
+  })
 
-  it.each([`${BROKER}/`, [BROKER, 'a'], 'a', RESOURCE, undefined])(
-    'for a session has the issuer as audience: not %j',
-    async (aud) => {
-      expect(await refusal(asSession(sign(vary(SESSION, { claims: { aud } }))))).toBe('subject_token_audience')
-    },
-  )
+  it.each([
+    `${BROKER}/`,
+    [BROKER, 'a'],
+    'a',
+    RESOURCE,
+    undefined,
+  ])('for a session has the issuer as audience: not %j', async (aud) => {
+    expect(await refusal(asSession(sign(vary(SESSION, { claims: { aud } }))))).toBe('subject_token_audience')
+  })
 
   it.each([
     [{ iss: 'https://other.example' }, 'subject_issuer_unknown'],

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { verifyUserBearer } from '../../../src/credentials/user-bearer.ts'
+import { sha256 } from '../../../src/kernel/digest.ts'
 import type { Secret } from '../../../src/kernel/secret.ts'
 import type { Issuer } from '../../../src/model/registry.ts'
 import { createGuardedFetch } from '../../../src/net/guarded-fetch.ts'
@@ -37,10 +38,9 @@ describe("a user at the broker's own API", () => {
       principal: 'user:idp:alice',
       user: user('alice'),
       issuer: { ...idp.record, userAudience: CONSOLE },
-      authTime: NOW - 50,
-      issuedAt: NOW - 10,
+      signedInAt: NOW - 50,
       expiresAt: NOW + 600,
-      digest: token.fingerprint(),
+      digest: sha256(token.reveal().slice(0, token.reveal().lastIndexOf('.'))),
     })
     expect((await verify(signed({ scope: 'x' }, { typ: 'at+jwt' }))).principal).toBe('user:idp:alice')
   })
@@ -61,16 +61,14 @@ describe("a user at the broker's own API", () => {
     { cnf: { jkt: 'x' } },
     { auth_time: 'yesterday' },
   ])('is refused, coarsely, with %j', async (claims) =>
-    expect(await refusal(verify(signed(claims)))).toBe('bearer_invalid'),
-  )
+    expect(await refusal(verify(signed(claims)))).toBe('bearer_invalid'))
 
   it.each([
     { azp: 'idp-orchestrator' },
     { client_id: 'idp-orchestrator' },
     { act: { iss: 'https://x.example', sub: 'agent:orchestrator' } },
   ])("is not an agent that holds the user's token: %j", async (claims) =>
-    expect(await refusal(verify(signed(claims)))).toBe('bearer_invalid'),
-  )
+    expect(await refusal(verify(signed(claims)))).toBe('bearer_invalid'))
 
   it('is refused where the issuer has no audience for users, even for a token without one', async () => {
     const before = idp.countRequests()

@@ -1,13 +1,14 @@
 import { randomUUID } from 'node:crypto'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { type UserTokenKind, verifyUserEvidence } from '../../../src/credentials/user-evidence.ts'
+import { sha256 } from '../../../src/kernel/digest.ts'
 import { CLOCK_SKEW_S, NAME_CHARS_MAX } from '../../../src/kernel/limits.ts'
 import { Secret } from '../../../src/kernel/secret.ts'
 import type { Agent, Issuer, User } from '../../../src/model/registry.ts'
 import { createGuardedFetch } from '../../../src/net/guarded-fetch.ts'
 import { IssuerKeys } from '../../../src/net/issuer-keys.ts'
 import { startIssuer, type TestIssuer } from '../../support/issuer.ts'
-import { signHmac, signText, swapPayload, testKey, unsigned } from '../../support/keys.ts'
+import { signHmac, signText, swapPayload, testKey, unsigned, withTwinSignature } from '../../support/keys.ts'
 import { agent, BROKER, NOW, refusal, registry, user } from './fixtures.ts'
 
 let idp: TestIssuer
@@ -71,26 +72,41 @@ describe('an ID token as evidence', () => {
       user: user('alice'),
       principal: 'user:idp:alice',
       ceiling: { kind: 'identity_only' },
-      issuedAt: NOW - 10,
+      signedInAt: NOW - 100,
       expiresAt: NOW + 600,
       authTime: NOW - 100,
       acr: 'urn:mfa',
       amr: ['pwd', 'otp'],
       foreignActor: undefined,
-      digest: token.fingerprint(),
+      digest: sha256(token.reveal().slice(0, token.reveal().lastIndexOf('.'))),
     })
+  })
+
+  it('is the same evidence under the twin of its signature, which verifies as well', async () => {
+    const token = idToken({ auth_time: NOW - 100 })
+    const twin = withTwinSignature(token)
+    expect(twin.reveal()).not.toBe(token.reveal())
+    expect((await verify(twin, 'id_token')).digest).toBe((await verify(token, 'id_token')).digest)
+  })
+
+  it('counts as older than any revocation where its issuer says auth_time and it does not', async () => {
+    expect((await verify(idToken({ auth_time: undefined }), 'id_token')).signedInAt).toBe(0)
   })
 
   it.each([undefined, 'JWT'])('may have typ %s', async (typ) => {
     expect((await verify(idToken({}, { typ }), 'id_token')).principal).toBe('user:idp:alice')
   })
 
-  it.each(['at+jwt', 'application/at+jwt', 'logout+jwt', 'secevent+jwt', 'errand-session+jwt', 'oauth-id-jag+jwt'])(
-    'may not have typ %s (cross-JWT confusion, RFC 8725 section 2.8)',
-    async (typ) => {
-      expect(await refusal(verify(idToken({}, { typ }), 'id_token'))).toBe('subject_token_wrong_type')
-    },
-  )
+  it.each([
+    'at+jwt',
+    'application/at+jwt',
+    'logout+jwt',
+    'secevent+jwt',
+    'errand-session+jwt',
+    'oauth-id-jag+jwt',
+  ])('may not have typ %s (cross-JWT confusion, RFC 8725 section 2.8)', async (typ) => {
+    expect(await refusal(verify(idToken({}, { typ }), 'id_token'))).toBe('subject_token_wrong_type')
+  })
 
   it.each([
     { scope: 'openid' },
@@ -100,8 +116,7 @@ describe('an ID token as evidence', () => {
     { token_use: 'access' },
     { events: {} },
   ])('may not be an untyped token of another kind that says so inside: %j', async (claims) =>
-    expect(await refusedId(claims)).toBe('subject_token_wrong_type'),
-  )
+    expect(await refusedId(claims)).toBe('subject_token_wrong_type'))
 
   it.each([{ typ: 'ID' }, { token_use: 'id' }])('may say inside that it is one: %j', async (claims) => {
     expect((await verify(idToken(claims), 'id_token')).kind).toBe('user')
@@ -164,8 +179,7 @@ describe('an access token as evidence (RFC 9068)', () => {
     null,
     'x '.repeat(200),
   ])('is refused when its scope is %j: unknown is none, and none is not everything', async (scope) =>
-    expect(await refusedAt({ scope })).toBe('subject_token_claims'),
-  )
+    expect(await refusedAt({ scope })).toBe('subject_token_claims'))
 })
 
 describe('whom the token was meant for', () => {
@@ -233,10 +247,12 @@ describe('whom the token was meant for', () => {
     expect((await verify(idToken({ azp: 'front-end' }), 'id_token')).kind).toBe('user')
   })
 
-  it.each([{ client_id: MINE }, { azp: MINE, client_id: undefined }, { azp: MINE, client_id: MINE }])(
-    'accepts a token for this broker that was issued to the agent: %j',
-    async (claims) => expect((await verify(accessToken(claims), 'access_token')).kind).toBe('user'),
-  )
+  it.each([
+    { client_id: MINE },
+    { azp: MINE, client_id: undefined },
+    { azp: MINE, client_id: MINE },
+  ])('accepts a token for this broker that was issued to the agent: %j', async (claims) =>
+    expect((await verify(accessToken(claims), 'access_token')).kind).toBe('user'))
 
   it.each([
     { client_id: undefined },
@@ -369,10 +385,17 @@ describe('the user', () => {
     )
   })
 
-  it.each([undefined, '', 7, null, ['alice'], 'a\nb', 'a\u0000', 'a\u0085', 'x'.repeat(NAME_CHARS_MAX + 1)])(
-    'has no subject like case %#',
-    async (sub) => expect(await refusedId({ sub })).toBe('subject_token_claims'),
-  )
+  it.each([
+    undefined,
+    '',
+    7,
+    null,
+    ['alice'],
+    'a\nb',
+    'a\u0000',
+    'a\u0085',
+    'x'.repeat(NAME_CHARS_MAX + 1),
+  ])('has no subject like case %#', async (sub) => expect(await refusedId({ sub })).toBe('subject_token_claims'))
 
   it.each([
     { auth_time: '1800000000' },
@@ -386,8 +409,7 @@ describe('the user', () => {
     { amr: [7] },
     { amr: Array.from({ length: 17 }, () => 'pwd') },
   ])('has no authentication like case %#', async (claims) =>
-    expect(await refusedId(claims)).toBe('subject_token_claims'),
-  )
+    expect(await refusedId(claims)).toBe('subject_token_claims'))
 })
 
 describe('times (RFC 7519 section 4.1)', () => {

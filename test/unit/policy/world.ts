@@ -152,6 +152,7 @@ export function question(registry: Registry, wanted: Wanted, rest: Partial<Quest
     now: NOW,
     environment: 'production',
     agent: agent(registry),
+    chain: [],
     subject: userPrincipal(alice.issuerSlug, alice.sub),
     user: alice,
     asked: authorityOf(registry, wanted),

@@ -173,6 +173,7 @@ test('what is absent is nothing, or the strict choice', () => {
     users: 'listed',
     acceptsForeignActors: false,
     sessionMayOutliveSubject: false,
+    givesAuthTime: true,
   })
   expect(registry.resources[0]).toMatchObject({
     project: 'default',

@@ -67,6 +67,7 @@ export function sessionFacts(over: Partial<SessionFacts> = {}): SessionFacts {
     evidence: {
       digest: 'digest-of-evidence',
       issuer: 'https://idp.example',
+      signedInAt: NOW - 5,
       expiresAt: NOW + 7200,
       authTime: NOW - 10,
       acr: undefined,

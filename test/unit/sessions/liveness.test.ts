@@ -1,40 +1,10 @@
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { beforeEach, describe, expect, test } from 'vitest'
 import type { BlockKind, Dimension } from '../../../src/authority/cutoffs.ts'
 import { pairKey } from '../../../src/authority/cutoffs.ts'
 import type { ClientId, PrincipalId } from '../../../src/kernel/ids.ts'
 import { LiveCutoffs } from '../../../src/sessions/live-cutoffs.ts'
-import {
-  agentsOf,
-  cutoffKilling,
-  isBlocked,
-  type OwnToken,
-  sessionAllows,
-  userIn,
-} from '../../../src/sessions/liveness.ts'
-import {
-  acceptDelegation,
-  enterState,
-  offerDelegation,
-  openSession,
-  revokeNodes,
-} from '../../../src/sessions/session-commits.ts'
-import { SessionRepository } from '../../../src/sessions/session-repository.ts'
-import {
-  ALICE,
-  actor,
-  CHILD,
-  child,
-  END,
-  HandClock,
-  ISSUER,
-  NOW,
-  nodeFacts,
-  ROOT,
-  SESSION,
-  sessionFacts,
-  type TestStore,
-  testStore,
-} from './fixtures.ts'
+import { agentsOf, blockOn, cutoffKilling, type Named, type OwnToken, userIn } from '../../../src/sessions/liveness.ts'
+import { ALICE, actor, CHILD, HandClock, ISSUER, NOW, ROOT, SESSION } from './fixtures.ts'
 
 const RV = 1000
 const token: OwnToken = {
@@ -137,70 +107,67 @@ describe('cut-offs', () => {
 })
 
 describe('blocks', () => {
-  function blocked(kind: BlockKind, id: string, over: Partial<OwnToken> = {}, expiresAtMs: number | null = null) {
+  const named: Named = { subject: ALICE, agents: ['researcher', 'orchestrator'], signedInAt: NOW - 100 }
+
+  function blockedBy(
+    kind: BlockKind,
+    id: string,
+    over: Partial<Named> = {},
+    rest: { expiresAtMs?: number | null; newerThanS?: number } = {},
+  ) {
     const cutoffs = new LiveCutoffs(new HandClock())
-    cutoffs.written(5, [{ entry: 'block', kind, id, seq: 5, atMs: NOW * 1000, expiresAtMs }])
-    return isBlocked({ ...token, ...over }, cutoffs, ISSUER, NOW * 1000)
+    const block = { entry: 'block', kind, id, seq: 5, atMs: NOW * 1000, expiresAtMs: null, ...rest } as const
+    cutoffs.written(5, [block])
+    return blockOn({ ...named, ...over }, cutoffs, NOW * 1000)?.kind
   }
 
-  test('of the user, the holder or any actor above reach the token', () => {
-    expect(blocked('user', ALICE)).toBe(true)
-    expect(blocked('agent', 'researcher')).toBe(true)
-    expect(blocked('agent', 'orchestrator')).toBe(true)
+  test('none: nobody is held up', () => {
+    expect(blockOn(named, new LiveCutoffs(new HandClock()), NOW * 1000)).toBeUndefined()
+  })
+
+  test('of the user, or of any agent named, reach it', () => {
+    expect(blockedBy('user', ALICE)).toBe('user')
+    expect(blockedBy('agent', 'researcher')).toBe('agent')
+    expect(blockedBy('agent', 'orchestrator')).toBe('agent')
   })
 
   test('of anybody else do not, nor those of another kind under the same name', () => {
-    expect(blocked('user', 'user:corp:bob')).toBe(false)
-    expect(blocked('agent', 'scribe')).toBe(false)
-    expect(blocked('agent', ALICE)).toBe(false)
-    expect(blocked('user', 'researcher')).toBe(false)
+    expect(blockedBy('user', 'user:corp:bob')).toBeUndefined()
+    expect(blockedBy('agent', 'scribe')).toBeUndefined()
+    expect(blockedBy('agent', ALICE)).toBeUndefined()
+    expect(blockedBy('user', 'researcher')).toBeUndefined()
+    expect(blockedBy('pair', pairKey('user:corp:bob', 'researcher'))).toBeUndefined()
+    expect(blockedBy('pair', pairKey(ALICE, 'scribe'))).toBeUndefined()
+  })
+
+  test('a block of a user is none of an agent that works for itself under the same name', () => {
+    expect(blockedBy('user', 'agent:researcher', { subject: 'agent:researcher' as PrincipalId })).toBeUndefined()
+  })
+
+  test('of an agent for this user reach every agent of the chain, not the holder alone', () => {
+    expect(blockedBy('pair', pairKey(ALICE, 'researcher'))).toBe('pair')
+    expect(blockedBy('pair', pairKey(ALICE, 'orchestrator'))).toBe('pair')
+  })
+
+  test('of a pair pass for a sign-in that is newer than they ask for, and for no other', () => {
+    const pair = pairKey(ALICE, 'orchestrator')
+    const withSignIn = (signedInAt: number | undefined) => blockedBy('pair', pair, { signedInAt }, { newerThanS: NOW })
+    expect(withSignIn(NOW + 1)).toBeUndefined()
+    expect(withSignIn(NOW)).toBe('pair')
+    expect(withSignIn(undefined)).toBe('pair')
+  })
+
+  test('of a pair that ask for no time let no sign-in pass', () => {
+    expect(blockedBy('pair', pairKey(ALICE, 'orchestrator'), { signedInAt: NOW + 9999 })).toBe('pair')
+  })
+
+  test('a newer sign-in lifts neither a block of the user nor one of an agent', () => {
+    expect(blockedBy('user', ALICE, { signedInAt: NOW + 9999 }, { newerThanS: NOW })).toBe('user')
+    expect(blockedBy('agent', 'researcher', { signedInAt: NOW + 9999 }, { newerThanS: NOW })).toBe('agent')
   })
 
   test('end when their time is up, exclusively', () => {
-    expect(blocked('agent', 'researcher', {}, NOW * 1000 + 1)).toBe(true)
-    expect(blocked('agent', 'researcher', {}, NOW * 1000)).toBe(false)
-  })
-})
-
-describe('the session’s own word', () => {
-  let held: TestStore
-  let sessions: SessionRepository
-  beforeEach(async () => {
-    held = await testStore(new HandClock())
-    sessions = new SessionRepository(held.store)
-    const facts = sessionFacts()
-    await sessions.commit(openSession(facts, nodeFacts(), false), 'one', undefined)
-    await sessions.commit(offerDelegation(facts, [ROOT], child(), NOW), 'two', undefined)
-    await sessions.commit(acceptDelegation(facts, [ROOT], child(), { withLeaf: true, now: NOW }), 'three', undefined)
-  })
-  afterEach(() => held.close())
-
-  test('allows what lives in an issuing session, and not for one second after its end', async () => {
-    expect(await sessionAllows(token, sessions, NOW)).toBe(true)
-    expect(await sessionAllows(token, sessions, END - 1)).toBe(true)
-    expect(await sessionAllows(token, sessions, END)).toBe(false)
-  })
-
-  test('a revocation of a node above, of its own node, or of the token itself is final', async () => {
-    for (const id of ['jti_access', CHILD, ROOT]) {
-      expect(await sessionAllows({ ...token, jti: 'jti_fresh', path: [ROOT, CHILD] }, sessions, NOW)).toBe(true)
-      await sessions.commit(revokeNodes(SESSION, [id], END), `revoke-${id}`, undefined)
-      expect(await sessionAllows(token, sessions, NOW), id).toBe(false)
-      if (id !== 'jti_access') break
-    }
-    expect(await sessionAllows({ ...token, jti: 'jti_root', path: [ROOT] }, sessions, NOW)).toBe(true)
-    await sessions.commit(revokeNodes(SESSION, [ROOT], END), 'revoke-root', undefined)
-    expect(await sessionAllows({ ...token, jti: 'jti_root', path: [ROOT] }, sessions, NOW)).toBe(false)
-  })
-
-  test('an ended or absent session allows nothing', async () => {
-    await sessions.commit(enterState(SESSION, 'halted', END), 'halt', undefined)
-    expect(await sessionAllows(token, sessions, NOW)).toBe(false)
-    const elsewhere = { ...token, session: 'ses_elsewhere' as typeof SESSION }
-    expect(await sessionAllows(elsewhere, sessions, NOW)).toBe(false)
-  })
-
-  test('a token without a session has none to ask', async () => {
-    expect(await sessionAllows({ ...token, session: undefined }, sessions, NOW)).toBe(true)
+    expect(blockedBy('agent', 'researcher', {}, { expiresAtMs: NOW * 1000 + 1 })).toBe('agent')
+    expect(blockedBy('agent', 'researcher', {}, { expiresAtMs: NOW * 1000 })).toBeUndefined()
   })
 })

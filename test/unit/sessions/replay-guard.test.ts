@@ -3,7 +3,7 @@ import { claimOnce } from '../../../src/sessions/replay-guard.ts'
 import { failing } from './faults.ts'
 import { HandClock, NOW, type TestStore, testStore } from './fixtures.ts'
 
-const USE = { key: 'assertion:orchestrator:digest', expiresAtMs: (NOW + 60) * 1000 }
+const USE = { slot: 'client_assertion' as const, key: 'assertion:orchestrator:digest', expiresAtMs: (NOW + 60) * 1000 }
 const replayed = { reason: 'client_assertion_replayed' }
 
 let clock: HandClock
@@ -17,6 +17,12 @@ afterEach(() => held.close())
 test('the first request with an id claims it, every other is a replay', async () => {
   await claimOnce(held.store.claims, USE, 'req_1')
   await expect(claimOnce(held.store.claims, USE, 'req_2')).rejects.toMatchObject(replayed)
+})
+
+test('an actor token used before is the caller’s own mistake, and told apart', async () => {
+  const use = { ...USE, slot: 'actor_token' as const }
+  await claimOnce(held.store.claims, use, 'req_1')
+  await expect(claimOnce(held.store.claims, use, 'req_2')).rejects.toMatchObject({ reason: 'actor_token_unacceptable' })
 })
 
 test('a retry within the same request sees its own claim as its own', async () => {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { NodeId } from '../../../src/kernel/ids.ts'
-import { NODES_PER_SESSION_MAX } from '../../../src/kernel/limits.ts'
+import { NODES_PER_SESSION_MAX, TOKEN_REVOCATIONS_PER_SESSION_MAX } from '../../../src/kernel/limits.ts'
 import { SESSION_STATES } from '../../../src/model/session.ts'
 import {
   acceptDelegation,
@@ -8,6 +8,7 @@ import {
   issueLeaf,
   offerDelegation,
   openSession,
+  revokeLeaf,
   revokeNodes,
 } from '../../../src/sessions/session-commits.ts'
 import { decodeFacts, decodeNode } from '../../../src/sessions/session-record.ts'
@@ -42,12 +43,19 @@ function grown(): Fields {
 describe('opening', () => {
   test('writes the state, the end, the facts and the root, and counts one node', () => {
     const fields = opened()
-    expect([...fields.keys()].sort()).toEqual(['facts', `n:${ROOT}`, 'nodes', 'notAfter', 'state'])
+    expect([...fields.keys()].sort()).toEqual(['facts', `n:${ROOT}`, 'nodes', 'notAfter', 'signedInAt', 'state'])
     expect(fields.get('state')).toBe('active')
     expect(fields.get('notAfter')).toBe(String(END))
     expect(fields.get('nodes')).toBe('1')
+    expect(fields.get('signedInAt')).toBe(String(facts.evidence?.signedInAt))
     expect(decodeFacts(fields.get('facts') ?? '')).toEqual(facts)
     expect(decodeNode(fields.get(`n:${ROOT}`) ?? '')).toEqual(nodeFacts())
+  })
+
+  test('of autonomous work has nobody’s sign-in', () => {
+    const fields: Fields = new Map()
+    perform(fields, openSession(sessionFacts({ evidence: undefined }), nodeFacts(), false))
+    expect(fields.has('signedInAt')).toBe(false)
   })
 
   test('counts the leaf of the root where an access token is handed out at once', () => {
@@ -250,7 +258,25 @@ describe('ending', () => {
     const fields: Fields = new Map()
     expect(perform(fields, enterState(SESSION, 'revoked', END))).toBe('session_not_issuing')
     expect(perform(fields, revokeNodes(SESSION, [ROOT], END))).toBe('session_not_issuing')
+    expect(perform(fields, revokeLeaf(SESSION, 'jti_access', END))).toBe('session_not_issuing')
     expect(fields.size).toBe(0)
+  })
+
+  test('revoking one token marks it once, counts it, and leaves its node alone', () => {
+    const fields = grown()
+    const before = new Map(fields)
+    expect(perform(fields, revokeLeaf(SESSION, 'jti_access', END))).toBeUndefined()
+    expect(fields).toEqual(new Map([...before, ['x:jti_access', 'revoked'], ['revocations', '1']]))
+    expect(perform(fields, revokeLeaf(SESSION, 'jti_access', END))).toBe('node_revoked')
+    expect(fields.get('revocations')).toBe('1')
+  })
+
+  test('single tokens are marked up to a bound: a record cannot be filled by revoking', () => {
+    const fields = grown()
+    fields.set('revocations', String(TOKEN_REVOCATIONS_PER_SESSION_MAX - 1))
+    expect(perform(fields, revokeLeaf(SESSION, 'jti_last', END))).toBeUndefined()
+    expect(perform(fields, revokeLeaf(SESSION, 'jti_more', END))).toBe('nodes_per_session_exceeded')
+    expect(fields.has('x:jti_more')).toBe(false)
   })
 
   test('revoking marks every id, in whatever state the session is', () => {

@@ -8,6 +8,7 @@ import {
   issueLeaf,
   offerDelegation,
   openSession,
+  revokeLeaf,
   revokeNodes,
 } from '../../../src/sessions/session-commits.ts'
 import { SessionRepository } from '../../../src/sessions/session-repository.ts'
@@ -135,7 +136,7 @@ describe('reading a session for an exchange', () => {
     await open()
     const fault = failing(held.store.sessions, 'read')
     await expect(read([ROOT])).rejects.toThrow('read does not answer')
-    await expect(sessions.isLive(SESSION, [ROOT], NOW)).rejects.toThrow('read does not answer')
+    await expect(sessions.readLive(SESSION, [ROOT], NOW)).rejects.toThrow('read does not answer')
     fault.heal()
     await expect(read([ROOT])).resolves.toBeDefined()
   })
@@ -186,34 +187,68 @@ describe('committing', () => {
 })
 
 describe('being live', () => {
-  test('needs an issuing state, time left, and no id revoked', async () => {
-    const live = (ids: readonly string[] = [ROOT, 'jti_token'], now = NOW) => sessions.isLive(SESSION, ids, now)
+  const live = async (ids: readonly string[] = [ROOT, 'jti_token'], now = NOW) =>
+    (await sessions.readLive(SESSION, ids, now)) !== undefined
+
+  test('needs a session that is there, and time left, exclusively', async () => {
     expect(await live()).toBe(false)
     await open()
     expect(await live()).toBe(true)
     expect(await live([ROOT], END - 1)).toBe(true)
     expect(await live([ROOT], END)).toBe(false)
-    await commit(revokeNodes(SESSION, ['jti_token'], END))
-    expect(await live()).toBe(false)
-    expect(await live([ROOT, 'jti_other'])).toBe(true)
-    await commit(enterState(SESSION, 'contracted', END))
-    expect(await live([ROOT])).toBe(true)
-    await commit(enterState(SESSION, 'halted', END))
-    expect(await live([ROOT])).toBe(false)
-    await commit(enterState(SESSION, 'active', END))
-    expect(await live([ROOT])).toBe(true)
   })
 
-  test('a record without an end is dead, not endless', async () => {
-    const session = 'ses_odd' as SessionId
-    await held.store.sessions.commit({
-      session,
-      id: 'odd',
-      checks: [],
-      operations: [{ operation: 'set', field: 'state', value: 'active' }],
-      expiresAtMs: END * 1000,
-      audit: undefined,
-    })
-    expect(await sessions.isLive(session, [ROOT], NOW)).toBe(false)
+  test('ends with the revocation of the token itself, of its node, or of any node above', async () => {
+    await open()
+    await offer()
+    await accept()
+    await commit(revokeLeaf(SESSION, 'jti_token', END))
+    expect(await live([ROOT, CHILD, 'jti_token'])).toBe(false)
+    expect(await live([ROOT, CHILD, 'jti_other'])).toBe(true)
+    await commit(revokeNodes(SESSION, [CHILD], END))
+    expect(await live([ROOT, CHILD, 'jti_other'])).toBe(false)
+    expect(await live([ROOT, 'jti_other'])).toBe(true)
+    await commit(revokeNodes(SESSION, [ROOT], END))
+    expect(await live([ROOT, 'jti_other'])).toBe(false)
+  })
+
+  test('needs a state that issues', async () => {
+    await open()
+    for (const [state, expected] of [
+      ['contracted', true],
+      ['halted', false],
+      ['active', true],
+      ['closed', false],
+    ] as const) {
+      await commit(enterState(SESSION, state, END))
+      expect(await live(), state).toBe(expected)
+    }
+  })
+
+  test('tells when the user signed in: what blocks are compared with', async () => {
+    await open()
+    expect(await sessions.readLive(SESSION, [ROOT], NOW)).toEqual({ signedInAt: facts.evidence?.signedInAt })
+  })
+
+  test('of autonomous work nobody signed in', async () => {
+    await commit(openSession(sessionFacts({ evidence: undefined }), nodeFacts(), false))
+    expect(await sessions.readLive(SESSION, [ROOT], NOW)).toEqual({ signedInAt: undefined })
+  })
+
+  test('a record without an end, or without a state, is dead, not endless', async () => {
+    for (const [session, field, value] of [
+      ['ses_endless', 'state', 'active'],
+      ['ses_stateless', 'notAfter', String(END)],
+    ] as const) {
+      await held.store.sessions.commit({
+        session: session as SessionId,
+        id: session,
+        checks: [],
+        operations: [{ operation: 'set', field, value }],
+        expiresAtMs: END * 1000,
+        audit: undefined,
+      })
+      expect(await sessions.readLive(session as SessionId, [ROOT], NOW)).toBeUndefined()
+    }
   })
 })
