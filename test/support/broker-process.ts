@@ -128,13 +128,13 @@ export async function startFleet(makeOptions: (directory: string) => FleetOption
   return new Fleet(await startIssuer({ slug: 'corp' }), directory, makeOptions(directory))
 }
 
-/** Calls at most this often until it is true; how long that took. @throws after `withinMs` */
-export async function until(holds: () => Promise<boolean>, withinMs: number): Promise<number> {
+/** Asks again and again until it is so; how many milliseconds that took. @throws after `withinMs` */
+export async function until(holds: () => Promise<boolean>, withinMs: number, everyMs = 5): Promise<number> {
   const begun = performance.now()
   for (;;) {
     if (await holds()) return performance.now() - begun
     if (performance.now() - begun > withinMs) throw new Error(`not within ${withinMs} ms`)
-    await sleep(5)
+    await sleep(everyMs)
   }
 }
 
