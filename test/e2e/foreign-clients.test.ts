@@ -223,27 +223,24 @@ describe('oauth4webapi', () => {
   test.each([
     ['ES256', WAREHOUSE, { query: { table: { const: 'revenue' } } }],
     ['RS256', CALENDAR, { list_events: {} }],
-  ])(
-    'takes our %s access token for an RFC 9068 one, at its resource and nowhere else',
-    async (alg, resource, tools) => {
-      const as = await discover()
-      const { access_token: token } = await accessTo(resource, tools)
-      const claims = await oauth.validateJwtAccessToken(as, bearer(token, resource), resource, insecure)
-      expect(claims).toMatchObject({
-        iss: fleet.issuer,
-        sub: 'user:corp:alice',
-        client_id: 'orchestrator',
-        act: { sub: 'agent:orchestrator' },
-        scope: 'mcp:tools:read',
-      })
-      expect(JSON.parse(Buffer.from(token.split('.')[0] ?? '', 'base64url').toString())).toMatchObject({
-        alg,
-        typ: 'at+jwt',
-      })
-      const elsewhere = oauth.validateJwtAccessToken(as, bearer(token, WIKI), WIKI, insecure)
-      await expect(elsewhere).rejects.toMatchObject({ code: oauth.JWT_CLAIM_COMPARISON })
-    },
-  )
+  ])('takes our %s access token for an RFC 9068 one, at its resource and nowhere else', async (alg, resource, tools) => {
+    const as = await discover()
+    const { access_token: token } = await accessTo(resource, tools)
+    const claims = await oauth.validateJwtAccessToken(as, bearer(token, resource), resource, insecure)
+    expect(claims).toMatchObject({
+      iss: fleet.issuer,
+      sub: 'user:corp:alice',
+      client_id: 'orchestrator',
+      act: { sub: 'agent:orchestrator' },
+      scope: 'mcp:tools:read',
+    })
+    expect(JSON.parse(Buffer.from(token.split('.')[0] ?? '', 'base64url').toString())).toMatchObject({
+      alg,
+      typ: 'at+jwt',
+    })
+    const elsewhere = oauth.validateJwtAccessToken(as, bearer(token, WIKI), WIKI, insecure)
+    await expect(elsewhere).rejects.toMatchObject({ code: oauth.JWT_CLAIM_COMPARISON })
+  })
 })
 
 describe('jose', () => {

@@ -303,17 +303,19 @@ describe('what clients get wrong about resources and scopes', () => {
   })
   afterAll(() => fleet?.close())
 
-  test.each([WIKI, `${WIKI}/`, 'https://WIKI.example/mcp', 'HTTPS://Wiki.Example:443/mcp/'])(
-    'resource %s is the registered one, and the token says so (RFC 8707 §2)',
-    async (resource) => {
-      const answer = await broker.clientCredentials('orchestrator', { resource })
-      expect(answer.status, JSON.stringify(answer.body)).toBe(200)
-      expect(claimsOf(answer.body.access_token)['aud']).toBe(WIKI)
-      expect(answer.headers.get('cache-control')).toContain('no-store')
-      expect(answer.body).toMatchObject({ token_type: 'Bearer', scope: READ })
-      expect(Number.isInteger(answer.body.expires_in)).toBe(true)
-    },
-  )
+  test.each([
+    WIKI,
+    `${WIKI}/`,
+    'https://WIKI.example/mcp',
+    'HTTPS://Wiki.Example:443/mcp/',
+  ])('resource %s is the registered one, and the token says so (RFC 8707 §2)', async (resource) => {
+    const answer = await broker.clientCredentials('orchestrator', { resource })
+    expect(answer.status, JSON.stringify(answer.body)).toBe(200)
+    expect(claimsOf(answer.body.access_token)['aud']).toBe(WIKI)
+    expect(answer.headers.get('cache-control')).toContain('no-store')
+    expect(answer.body).toMatchObject({ token_type: 'Bearer', scope: READ })
+    expect(Number.isInteger(answer.body.expires_in)).toBe(true)
+  })
 
   test.each([
     'https://wiki.example',
