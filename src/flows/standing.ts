@@ -26,8 +26,12 @@ export function assertNobodyBlocked(question: Question, signedInAt: number | und
   const agents = [question.agent, ...question.chain].map(({ clientId }) => clientId)
   const named = { subject: question.subject, agents, signedInAt }
   const block = blockOn(named, standing.cutoffs, standing.nowMs)
-  if (block !== undefined) throw new Rejection('principal_blocked', BLOCKED[block.kind])
+  if (block === undefined) return
+  const forever = block.kind === 'pair' && (block.newerThanS === undefined || signedInAt === undefined)
+  throw new Rejection('principal_blocked', forever ? LIFTED_ONLY : BLOCKED[block.kind])
 }
+
+const LIFTED_ONLY = 'access of an agent of this chain for this subject was revoked, until an operator lifts the block'
 
 const BLOCKED: Readonly<Record<BlockKind, string>> = {
   agent: 'an agent of this chain is blocked until an operator lifts the block',

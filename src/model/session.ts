@@ -18,6 +18,7 @@ export type SessionState = (typeof SESSION_STATES)[number]
 
 /** States in which tokens are issued. */
 export const ISSUING_STATES: readonly SessionState[] = ['active', 'contracted']
+export const TERMINAL_STATES: readonly SessionState[] = ['closed', 'revoked', 'expired']
 
 const TRANSITIONS: Readonly<Record<SessionState, readonly SessionState[]>> = {
   active: ['contracted', 'halted', 'closed', 'revoked', 'expired'],

@@ -49,6 +49,7 @@ interface Names {
 export function crossCheck(entries: Entries, issuer: string, problems: string[]): void {
   checkUnique(entries, problems)
   checkBuiltIns(entries, issuer, problems)
+  checkUserAudiences(entries, problems)
   const names = namesOf(entries)
   const refer: Refer = (known, name, at, noun) => {
     if (known.has(name)) return
@@ -86,6 +87,17 @@ function namesOf({ issuers, users, services, resources, agents }: Entries): Name
     toolsByServer: new Map(resources.map(({ entry }) => [entry.id, new Set(Object.keys(entry.tools))])),
     toolsByProject,
     tools: new Set(resources.flatMap(({ entry }) => Object.keys(entry.tools))),
+  }
+}
+
+/** An agent holds tokens for its own client id: with that audience they must not also speak for the user over all sessions. */
+function checkUserAudiences({ issuers, agents }: Entries, problems: string[]): void {
+  for (const { at, entry } of issuers) {
+    const holder = agents.find((agent) => agent.entry.upstream[entry.slug] === entry.user_audience)
+    if (entry.user_audience === undefined || holder === undefined) continue
+    problems.push(
+      `${at}.user_audience: is also the client id of ${holder.at} there; register a client of its own for users`,
+    )
   }
 }
 

@@ -6,6 +6,7 @@ import { pairKey } from '../authority/cutoffs.ts'
 import type { SessionId } from '../kernel/ids.ts'
 import { CLOCK_SKEW_S, CUTOFF_LIFETIME_S, LIST_ENTRIES_MAX } from '../kernel/limits.ts'
 import { Rejection } from '../kernel/rejection.ts'
+import { TERMINAL_STATES } from '../model/session.ts'
 import { enterState, revokeNodes } from '../sessions/session-commits.ts'
 import { type SessionView, subtree } from '../sessions/session-record.ts'
 import type { ControlWrite } from '../store/ports.ts'
@@ -41,6 +42,10 @@ export function liftByOrder(
     mayDefer: false,
     work: async (_caller, draft) => {
       const order = read()
+      // A typing error must not look like a block lifted.
+      if (parts.cutoffs.set.blocked(order.kind, order.id, parts.clock.nowMs()) === undefined) {
+        throw new Rejection('not_found', 'there is no such block')
+      }
       draft.add({ detail: `lift ${JSON.stringify(order)}` })
       const { seq } = await parts.cutoffs.write(parts.store.control, [
         { entry: 'lift', kind: order.kind, id: order.id },
@@ -125,7 +130,8 @@ async function killEverywhere(
 ): Promise<KillReport> {
   const { seq } = await write(writes, parts)
   const views = await listedSessions(`sessions:${index}`, parts)
-  const reports = await Promise.all(views.map((view) => markHeld(seq, view, parts, agent)))
+  const live = views.filter(({ state }) => !TERMINAL_STATES.includes(state))
+  const reports = await Promise.all(live.map((view) => markHeld(seq, view, parts, agent)))
   return {
     seq,
     sessions: reports.flatMap((one) => one.sessions),

@@ -14,6 +14,14 @@ test.each<[string, (document: Raw) => void, string]>([
     `${at}issuers[1].issuer: already used by ${at}issuers[0]`,
   ],
   [
+    'users and an agent with one client id at their IdP',
+    (d) => {
+      d.issuers[0].user_audience = 'shared'
+      d.agents[0].upstream = { [d.issuers[0].slug]: 'shared' }
+    },
+    `${at}issuers[0].user_audience: is also the client id of ${at}agents[0] there; register a client of its own for users`,
+  ],
+  [
     'a slug twice',
     (d) => d.issuers.push({ ...d.issuers[0], issuer: 'https://third.example' }),
     `${at}issuers[2].slug: already used by ${at}issuers[0]`,
