@@ -1,5 +1,6 @@
 /** A bearer-protected request: its record, who calls, then the endpoint's own work; revokes are never held up by the audit. */
 import type { AuditDraft } from '../audit/audit-draft.ts'
+import { Rejection } from '../kernel/rejection.ts'
 import type { AuditEvent } from '../model/audit-record.ts'
 import type { Caller } from '../model/caller.ts'
 import type { RequestFacts } from '../model/request-facts.ts'
@@ -37,9 +38,13 @@ export async function callAsCaller<T>(
     draft.add({ event: endpoint.event })
     const result = await endpoint.work(caller, draft)
     const record = draft.granted()
-    if (endpoint.mayDefer) return { result, audit: await auditor.log.appendOrDefer(draft.id, record) }
-    await auditor.log.append(draft.id, record)
-    return { result, audit: 'recorded' }
+    const audit = await auditor.log.appendOrDefer(draft.id, record)
+    if (audit === 'recorded' || endpoint.mayDefer) return { result, audit }
+    // It is done, and its record is kept to be written; but nobody is told before it is.
+    draft.leaveUnfinished()
+    throw new Rejection('audit_unavailable', 'the audit log could not be written: look whether it was done', {
+      retryAfterSeconds: 1,
+    })
   } catch (error) {
     throw await auditor.refuse(draft, error, request.facts.source)
   }

@@ -64,6 +64,22 @@ describe('a record', () => {
     expect(read(draft.refused('server_error'))).toMatchObject({ event: 'token.revoke', reason: 'server_error' })
   })
 
+  test('of a grant is of the event set before, where none is named', () => {
+    const draft = begun()
+    draft.add({ event: 'session.close' })
+    expect(read(draft.granted())).toMatchObject({ event: 'session.close', outcome: 'granted' })
+  })
+
+  test('of a request whose commit may have happened does not say that it was refused', () => {
+    const draft = begun()
+    draft.leaveUnfinished()
+    expect(read(draft.refused('store_unavailable'))).toMatchObject({
+      outcome: 'unfinished',
+      reason: 'store_unavailable',
+    })
+    expect(read(draft.granted('session.open'))).toMatchObject({ outcome: 'granted' })
+  })
+
   test('keeps what was added, the later over the earlier', () => {
     const draft = begun()
     draft.add({ session: 'ses_1', node: 'nod_1' })

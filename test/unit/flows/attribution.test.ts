@@ -1,0 +1,71 @@
+import { expect, test } from 'vitest'
+import { describeEvidence, describeIssue } from '../../../src/flows/attribution.ts'
+import { frameContinue } from '../../../src/flows/continue.ts'
+import { sha256 } from '../../../src/kernel/digest.ts'
+import type { Jti } from '../../../src/kernel/ids.ts'
+import { Secret } from '../../../src/kernel/secret.ts'
+import type { MintedToken } from '../../../src/model/minted.ts'
+import { ALICE, actor, CHILD, NOW, ROOT, SESSION, WAREHOUSE } from '../sessions/fixtures.ts'
+import { exchange, handleEvidence, input, issueFor, liveRoot, selfEvidence, userEvidence } from './fixtures.ts'
+
+const minted: MintedToken = {
+  token: new Secret('eyJ.text.of-the-token'),
+  jti: 'jti_minted' as Jti,
+  issuedAt: NOW,
+  expiresAt: NOW + 300,
+  scopes: ['mcp:tools:read', 'mcp:tools:write'],
+  details: [{ type: 'mcp_tools' }],
+}
+
+test('a user’s evidence names the user, and the token by its digest only', () => {
+  expect(describeEvidence(userEvidence())).toEqual({ on_behalf_of: ALICE, subject_token: 'digest-of-evidence' })
+})
+
+test('a handle names user, session, its own node and the whole chain, newest first', () => {
+  const evidence = handleEvidence({ path: [ROOT, CHILD], act: actor('researcher', 'orchestrator') })
+  expect(describeEvidence(evidence)).toEqual({
+    on_behalf_of: ALICE,
+    session: SESSION,
+    node: CHILD,
+    chain: ['agent:researcher', 'agent:orchestrator'],
+    subject_token: 'digest-of-handle',
+  })
+})
+
+test('an agent working for itself brings nothing beside its authentication', () => {
+  expect(describeEvidence(selfEvidence())).toEqual({})
+})
+
+test('what is issued has the five fields of attribution, and the authority by its digest', () => {
+  const live = liveRoot()
+  const framed = frameContinue(
+    input({
+      request: exchange({ resources: [WAREHOUSE], instance: 'pod-7' }),
+      evidence: handleEvidence(),
+      live,
+    }),
+  )
+  const described = describeIssue(issueFor(framed), minted)
+  expect(described).toEqual({
+    agent: { id: 'orchestrator', version: '1', instance: 'pod-7' },
+    on_behalf_of: ALICE,
+    session: SESSION,
+    node: ROOT,
+    intent: 'hash-of-intent',
+    origin: 'user_request',
+    resource: WAREHOUSE,
+    scope: 'mcp:tools:read mcp:tools:write',
+    chain: ['agent:orchestrator'],
+    jti: 'jti_minted',
+    expires_at: NOW + 300,
+    detail: `authority ${sha256(JSON.stringify(minted.details))}`,
+  })
+  expect(JSON.stringify(described)).not.toContain('of-the-token')
+})
+
+test('an instance that did not describe itself is not made up', () => {
+  const framed = frameContinue(
+    input({ request: exchange({ resources: [WAREHOUSE] }), evidence: handleEvidence(), live: liveRoot() }),
+  )
+  expect(describeIssue(issueFor(framed), minted).agent).toEqual({ id: 'orchestrator', version: '1' })
+})

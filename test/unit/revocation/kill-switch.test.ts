@@ -1,0 +1,238 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { pairKey } from '../../../src/authority/cutoffs.ts'
+import type { PrincipalId, SessionId } from '../../../src/kernel/ids.ts'
+import { LIST_ENTRIES_MAX } from '../../../src/kernel/limits.ts'
+import { killOrder, liftOrder } from '../../../src/revocation/kill-order.ts'
+import { killByOrder, liftByOrder } from '../../../src/revocation/kill-switch.ts'
+import { failing } from '../sessions/faults.ts'
+import { ALICE, CHILD, END, GRANDCHILD, NOW, ROOT, SESSION } from '../sessions/fixtures.ts'
+import { as, type Bench, hopsOf, operator, PENDING, plant, refusalOf, startBench } from './fixtures.ts'
+
+const BOB = 'user:corp:bob' as PrincipalId
+const OTHER = 'ses_bobs' as SessionId
+
+let bench: Bench
+beforeEach(async () => {
+  bench = await startBench()
+  await plant(bench)
+  await plant(bench, { id: OTHER, principal: BOB })
+})
+afterEach(() => bench.close())
+
+const order = (value: unknown) => killByOrder(as(operator), () => killOrder.parse(value), bench.parts)
+const kill = async (value: unknown) => (await order(value)).result
+const entries = async () => (await bench.parts.store.control.snapshot()).entries
+const stateOf = async (id: SessionId) => (await bench.parts.sessions.view(id, NOW))?.state
+const revokedIn = async (id: SessionId) =>
+  ((await bench.parts.sessions.view(id, NOW))?.nodes ?? [])
+    .filter(({ revoked }) => revoked)
+    .map(({ facts }) => facts.id)
+
+describe('by session', () => {
+  test('ends it with no way round, and no other', async () => {
+    const report = await kill({ dimension: 'session', session: SESSION })
+    expect(report.sessions).toEqual([SESSION])
+    expect(await stateOf(SESSION)).toBe('revoked')
+    expect(await stateOf(OTHER)).toBe('active')
+    expect((await entries()).map(({ entry }) => entry).sort()).toEqual(['block', 'block', 'cutoff', 'cutoff'])
+  })
+
+  test('session_access cuts off its access tokens alone: the session goes on', async () => {
+    const report = await kill({ dimension: 'session_access', session: SESSION })
+    expect(report).toMatchObject({ sessions: [], unreached: [] })
+    expect(Object.keys(hopsOf(report))).toHaveLength(4)
+    expect(await stateOf(SESSION)).toBe('active')
+    const killed = (accessToken: boolean, rv: number) =>
+      bench.parts.cutoffs.set.killing({ rv, session: SESSION, nodes: [], agents: [], accessToken }) !== undefined
+    expect([killed(true, report.seq - 1), killed(false, report.seq - 1), killed(true, report.seq)]).toEqual([
+      true,
+      false,
+      false,
+    ])
+  })
+
+  test.each([
+    'session',
+    'session_access',
+    'node',
+  ])('%s: one that is not there is not said to be dead', async (dimension) => {
+    const refused = await refusalOf(
+      order({ dimension, session: 'ses_absent', ...(dimension === 'node' ? { node: 'n' } : {}) }),
+    )
+    expect(refused.reason).toBe('not_found')
+    expect(await entries()).toEqual([])
+  })
+})
+
+describe('by node', () => {
+  test('kills exactly that and what is below', async () => {
+    const report = await kill({ dimension: 'node', session: SESSION, node: CHILD })
+    expect(hopsOf(report)).toEqual({ [CHILD]: [1, 1], [GRANDCHILD]: [2, 3] })
+    expect(await entries()).toMatchObject([{ dimension: 'node', id: CHILD }])
+  })
+
+  test('the root is the session', async () => {
+    expect((await kill({ dimension: 'node', session: SESSION, node: ROOT })).sessions).toEqual([SESSION])
+    expect(await stateOf(SESSION)).toBe('revoked')
+  })
+
+  test('one that is not in this session is not there', async () => {
+    expect((await refusalOf(order({ dimension: 'node', session: SESSION, node: 'nod_absent' }))).reason).toBe(
+      'not_found',
+    )
+  })
+})
+
+describe('by agent', () => {
+  test('that opened them, ends its sessions for everybody', async () => {
+    const report = await kill({ dimension: 'agent', agent: 'orchestrator' })
+    expect([...report.sessions].sort()).toEqual([OTHER, SESSION].sort())
+    expect([await stateOf(SESSION), await stateOf(OTHER)]).toEqual(['revoked', 'revoked'])
+    expect(await entries()).toMatchObject([{ entry: 'cutoff', dimension: 'agent', id: 'orchestrator' }])
+  })
+
+  test('that takes part, ends what it holds and all below, and reports all of that', async () => {
+    const report = await kill({ dimension: 'agent', agent: 'researcher' })
+    expect(report.sessions).toEqual([])
+    const ofOne = report.hops.filter(({ session }) => session === SESSION)
+    expect(hopsOf({ hops: ofOne })).toEqual({ [CHILD]: [1, 1], [GRANDCHILD]: [2, 3], [PENDING]: [1, 0] })
+    expect(report.hops).toHaveLength(6)
+    expect(await stateOf(SESSION)).toBe('active')
+    expect((await revokedIn(SESSION)).sort()).toEqual([CHILD, GRANDCHILD, PENDING].sort())
+  })
+
+  test('with a block, refuses it until that is lifted', async () => {
+    await kill({ dimension: 'agent', agent: 'orchestrator', block: true })
+    expect(bench.parts.cutoffs.set.blocked('agent', 'orchestrator', NOW * 1000)).toMatchObject({ expiresAtMs: null })
+    const { result } = await liftByOrder(
+      as(operator),
+      () => liftOrder.parse({ kind: 'agent', id: 'orchestrator' }),
+      bench.parts,
+    )
+    expect(bench.parts.cutoffs.set.blocked('agent', 'orchestrator', NOW * 1000)).toBeUndefined()
+    // What was cut off before stays so.
+    const killing = { rv: 0, nodes: [], agents: ['orchestrator'], accessToken: false }
+    expect(bench.parts.cutoffs.set.killing(killing)?.seq).toBeLessThan(result.seq)
+  })
+
+  test('without a block, only what it had is dead', async () => {
+    await kill({ dimension: 'agent', agent: 'orchestrator' })
+    expect(bench.parts.cutoffs.set.blocked('agent', 'orchestrator', NOW * 1000)).toBeUndefined()
+  })
+
+  test('that nobody knows is refused, with nothing written', async () => {
+    expect((await refusalOf(order({ dimension: 'agent', agent: 'nobody' }))).reason).toBe('not_found')
+    expect(await entries()).toEqual([])
+  })
+})
+
+describe('by user', () => {
+  test('ends the sessions on their behalf, and nobody else’s', async () => {
+    const report = await kill({ dimension: 'user', user: ALICE, block: true })
+    expect(report.sessions).toEqual([SESSION])
+    expect([await stateOf(SESSION), await stateOf(OTHER)]).toEqual(['revoked', 'active'])
+    expect(bench.parts.cutoffs.set.blocked('user', ALICE, NOW * 1000)).toBeDefined()
+  })
+
+  test('who cannot exist is refused: a typing error must not look like a kill', async () => {
+    expect((await refusalOf(order({ dimension: 'user', user: 'alice' }))).reason).toBe('not_found')
+    expect(await entries()).toEqual([])
+  })
+})
+
+describe('by user and agent', () => {
+  test('ends what this agent holds for this user: its own sessions, or its part of others’', async () => {
+    const part = await kill({ dimension: 'user_agent', user: ALICE, agent: 'researcher' })
+    expect(part.sessions).toEqual([])
+    expect(await stateOf(SESSION)).toBe('active')
+    expect(await revokedIn(OTHER)).toEqual([])
+    const whole = await kill({ dimension: 'user_agent', user: ALICE, agent: 'orchestrator' })
+    expect(whole.sessions).toEqual([SESSION])
+    expect((await entries()).map(({ id }) => id).sort()).toEqual([
+      pairKey(ALICE, 'orchestrator'),
+      pairKey(ALICE, 'researcher'),
+    ])
+  })
+
+  test('an agent without a part in any session of the user is cut off all the same', async () => {
+    const report = await kill({ dimension: 'user_agent', user: ALICE, agent: 'orchestrator-twin', block: true })
+    expect(report).toMatchObject({ sessions: [], hops: [] })
+    expect(bench.parts.cutoffs.set.blocked('pair', pairKey(ALICE, 'orchestrator-twin'), NOW * 1000)).toBeDefined()
+  })
+})
+
+describe('what can fail', () => {
+  test('a session whose record cannot be marked is named, and dead', async () => {
+    const fault = failing(bench.parts.store.sessions, 'commit')
+    const report = await kill({ dimension: 'agent', agent: 'orchestrator' })
+    fault.heal()
+    expect([...report.unreached].sort()).toEqual([OTHER, SESSION].sort())
+    expect(await stateOf(SESSION)).toBe('active')
+    const token = { rv: report.seq - 1, session: SESSION, nodes: [ROOT], agents: ['orchestrator'], accessToken: true }
+    expect(bench.parts.cutoffs.set.killing(token)).toBeDefined()
+  })
+
+  test('a report that could not name all sessions says so', async () => {
+    for (let at = 0; at < LIST_ENTRIES_MAX; at += 1) {
+      await bench.parts.store.indexes.add(`sessions:${ALICE}`, `ses_${at}`, END * 1000 + at + 1)
+    }
+    expect(await kill({ dimension: 'user', user: BOB })).not.toHaveProperty('truncated')
+    const views = bench.parts.sessions.view.bind(bench.parts.sessions)
+    bench.parts.sessions.view = (id, now) => views(id.startsWith('ses_') ? SESSION : id, now)
+    expect(await kill({ dimension: 'user', user: ALICE })).toMatchObject({ truncated: true })
+  })
+
+  test('a kill that cannot be recorded now is done, and recorded later', async () => {
+    const fault = failing(bench.parts.store.audit, 'append')
+    const { audit } = await order({ dimension: 'session', session: SESSION })
+    expect(audit).toBe('deferred')
+    expect(await stateOf(SESSION)).toBe('revoked')
+    fault.heal()
+    await bench.parts.auditor.log.flush()
+    expect(await bench.records()).toMatchObject([{ event: 'control.write', by: 'operator:ops', outcome: 'granted' }])
+  })
+
+  test('a kill that cannot be written is not said to have happened', async () => {
+    failing(bench.parts.store.control, 'write')
+    expect((await refusalOf(order({ dimension: 'agent', agent: 'orchestrator' }))).reason).toBe('store_unavailable')
+    expect(await stateOf(SESSION)).toBe('active')
+  })
+
+  test('a lift is not answered without its record, which is kept until the log answers', async () => {
+    await kill({ dimension: 'agent', agent: 'orchestrator', block: true })
+    const fault = failing(bench.parts.store.audit, 'append')
+    const lift = liftByOrder(as(operator), () => liftOrder.parse({ kind: 'agent', id: 'orchestrator' }), bench.parts)
+    expect((await refusalOf(lift)).reason).toBe('audit_unavailable')
+    fault.heal()
+    await bench.parts.auditor.log.flush()
+    expect((await bench.records())[0]).toMatchObject({ event: 'control.write', outcome: 'granted' })
+  })
+
+  test('a lift of a block that does not stand is refused: a typing error must not look like one', async () => {
+    const lift = (id: string) => liftByOrder(as(operator), () => liftOrder.parse({ kind: 'agent', id }), bench.parts)
+    expect((await refusalOf(lift('orchestrator'))).reason).toBe('not_found')
+    await kill({ dimension: 'agent', agent: 'orchestrator', block: true })
+    expect((await refusalOf(lift('orchestratr'))).reason).toBe('not_found')
+    expect(bench.parts.cutoffs.set.blocked('agent', 'orchestrator', NOW * 1000)).toBeDefined()
+  })
+
+  test('what has ended already is not reported as having died now', async () => {
+    await kill({ dimension: 'session', session: SESSION })
+    expect(await kill({ dimension: 'user', user: ALICE })).toMatchObject({ sessions: [], hops: [], unreached: [] })
+  })
+
+  test('an order that is not understood is refused in the operator’s name', async () => {
+    const read = () => killOrder.parse({ dimension: 'everything' })
+    const refused = await refusalOf(killByOrder(as(operator), read, bench.parts))
+    expect(refused.authenticated).toBe(true)
+    expect(await bench.records()).toMatchObject([{ by: 'operator:ops', outcome: 'refused' }])
+  })
+})
+
+test('every order is recorded with its words', async () => {
+  await kill({ dimension: 'agent', agent: 'researcher', block: true })
+  await liftByOrder(as(operator), () => liftOrder.parse({ kind: 'agent', id: 'researcher' }), bench.parts)
+  const [lift, killed] = await bench.records()
+  expect(JSON.parse(killed.detail)).toEqual({ dimension: 'agent', agent: 'researcher', block: true })
+  expect(lift).toMatchObject({ event: 'control.write', detail: 'lift {"kind":"agent","id":"researcher"}' })
+})
