@@ -103,8 +103,18 @@ describe('the agent', () => {
     const session = await openDeep(world)
     const { token } = await granted(world.delegate(session.token))
     await kill(world, { dimension: 'agent', agent: 'researcher' })
-    await refused(world, () => world.accept(token), revoked)
+    await refused(world, () => world.accept(token), invalidRequest('node_revoked'))
     await granted(world.accept((await granted(world.delegate(session.token))).token))
+  })
+
+  test('kills that delegation by its number alone, where no list knew of it to mark it', async () => {
+    const { indexes } = world.broker.store
+    const { add } = indexes
+    indexes.add = async () => undefined
+    const { token } = await granted(world.delegate((await openDeep(world)).token))
+    indexes.add = add
+    await kill(world, { dimension: 'agent', agent: 'researcher' })
+    await refused(world, () => world.accept(token), revoked)
   })
 
   test('kills its API token too', async () => {
@@ -200,13 +210,14 @@ describe('a block stands until it is lifted', () => {
     await refused(world, () => world.continue(session.token), invalidRequest('session_not_issuing'))
   })
 
-  test('a blocked sub-agent cannot accept, and its delegator’s chain goes no further through it', async () => {
+  test('a blocked sub-agent is given nothing and accepts nothing, until it is lifted', async () => {
     const session = await openDeep(world)
+    const pending = await granted(world.delegate(session.token))
     await kill(world, { dimension: 'agent', agent: 'researcher', block: true })
-    const { token } = await granted(world.delegate(session.token))
-    await refused(world, () => world.accept(token), blocked)
+    await refused(world, () => world.delegate(session.token), blocked)
+    await refused(world, () => world.accept(pending.token), invalidRequest('node_revoked'))
     await lift(world, { kind: 'agent', id: 'researcher' })
-    await granted(world.accept(token))
+    await granted(world.accept((await granted(world.delegate(session.token))).token))
   })
 
   test('a blocked user is refused with whatever evidence, until an operator lifts it', async () => {
@@ -229,11 +240,10 @@ describe('a block stands until it is lifted', () => {
   })
 
   test('a blocked pair is not got round by having another agent delegate', async () => {
+    const session = await openDeep(world)
     await kill(world, { dimension: 'user_agent', user: 'user:corp:alice', agent: 'researcher', block: true })
-    const { token } = await granted(world.delegate((await openDeep(world)).token))
-    await refused(world, () => world.accept(token), blocked)
-    const bob = await granted(world.delegate((await bobs()).token))
-    await granted(world.accept(bob.token))
+    await refused(world, () => world.delegate(session.token), blocked)
+    await granted(world.accept((await granted(world.delegate((await bobs()).token))).token))
   })
 })
 
@@ -259,6 +269,13 @@ describe('orders are decoded strictly', () => {
   ])('%s that does not exist is said, not silently killed', async (_what, body) => {
     const absent: Refusal = { status: 404, error: 'not_found', reason: 'not_found' }
     await refused(world, () => order(world, '/revocations', body), absent)
+  })
+})
+
+describe('a lift is about a block that stands', () => {
+  test('one that names none is said to name none', async () => {
+    const absent: Refusal = { status: 404, error: 'not_found', reason: 'not_found' }
+    await refused(world, () => order(world, '/lifts', { kind: 'agent', id: 'orchestrator' }), absent)
   })
 })
 
