@@ -83,6 +83,7 @@ export function inspectSession(request: ReadRequest, id: string, parts: ListingP
 /** The newest audit records, for operators. @throws RefusedRequest */
 export function readAudit(request: ReadRequest, limit: number, parts: ListingParts): Promise<readonly unknown[]> {
   return readAs(request, parts, 'admin.read', async () => {
+    if (!Number.isInteger(limit)) throw new Rejection('parameter_malformed', 'limit must be a whole number')
     const entries = await parts.store.audit.latest(Math.min(Math.max(1, limit), LIST_ENTRIES_MAX))
     return entries.map((entry) => JSON.parse(entry.record) as unknown)
   })

@@ -171,8 +171,10 @@ describe('the audit records', () => {
     expect(asked).toEqual([LIST_ENTRIES_MAX])
   })
 
-  test('a limit that is no number gives few, not all', async () => {
-    expect((await read(Number.NaN)).length).toBeLessThanOrEqual(LIST_ENTRIES_MAX)
+  test('a limit that is no whole number is refused: no store need know what it means', async () => {
+    for (const limit of [Number.NaN, 1.5, Number.POSITIVE_INFINITY]) {
+      expect((await refusalOf(read(limit))).reason).toBe('parameter_malformed')
+    }
   })
 })
 
