@@ -247,6 +247,39 @@ describe('a block stands until it is lifted', () => {
   })
 })
 
+describe('numbers decide, not clocks and not lists', () => {
+  test('of two cut-offs in one instant, the second kills what was issued between them', async () => {
+    const session = await openDeep(world)
+    const order = { dimension: 'session_access', session: session.claims.sid }
+    const first = await kill(world, order)
+    const between = await access(session)
+    const second = await kill(world, order)
+    const after = await access(session)
+    expect([await isActive(between.token), await isActive(after.token)]).toEqual([false, true])
+    expect(between.claims.rv).toBeGreaterThanOrEqual(first.seq)
+    expect(between.claims.rv).toBeLessThan(second.seq)
+  })
+
+  test.each([
+    ['the agent', { dimension: 'agent', agent: 'orchestrator' }],
+    ['the user', { dimension: 'user', user: 'user:corp:alice' }],
+    ['the pair', { dimension: 'user_agent', user: 'user:corp:alice', agent: 'orchestrator' }],
+  ])('a session that no list knows of dies all the same by %s, though its record was never marked', async (_what, order) => {
+    await kill(world, { dimension: 'session_access', session: (await bobs()).claims.sid })
+    const { indexes } = world.broker.store
+    const { add } = indexes
+    indexes.add = async () => undefined
+    const session = await openDeep(world)
+    indexes.add = add
+    const token = await access(session)
+    const delegation = await granted(world.delegate(session.token))
+    expect((await kill(world, order)).sessions).toEqual(order.dimension === 'agent' ? [expect.any(String)] : [])
+    expect(await isActive(token.token)).toBe(false)
+    await refused(world, () => world.continue(session.token), revoked)
+    await refused(world, () => world.accept(delegation.token), revoked)
+  })
+})
+
 describe('orders are decoded strictly', () => {
   const malformed: Refusal = invalidRequest('body_malformed')
   test.each([

@@ -517,6 +517,6 @@ test('the walks above went everywhere: each flow was granted and refused, each w
   const ends = ['RevokeHandle', 'RevokeDelegation', 'RevokeAccess', 'Close', 'UserRevokes session', 'UserRevokes node']
   const kills = DIMENSIONS.map((name) => `Kill ${name}`)
   for (const what of [...flows, ...ends, ...kills, 'LiftAll', 'Wait', 'seen active', 'seen dead']) {
-    expect(seen.get(what) ?? 0, what).toBeGreaterThan(1)
+    expect(seen.get(what) ?? 0, what).toBeGreaterThan(0)
   }
 })
