@@ -213,6 +213,8 @@ describe('the whole story by commands', () => {
     const pair = ['--on-behalf', 'user:corp:nobody', '--by', ORCHESTRATOR]
     const json = JSON.parse((await run('revoke', ...pair, '--json')).out)
     expect(json).toMatchObject({ revoked: { sessions: [], hops: [] }, audit: 'recorded' })
+    expect((await run('lift', ...pair)).err).toContain('there is no such block')
+    expect((await run('revoke', ...pair, '--block')).code).toBe(0)
     expect((await run('lift', ...pair)).code).toBe(0)
     for (const vague of [
       [],

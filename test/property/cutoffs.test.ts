@@ -98,9 +98,9 @@ const evidence: fc.Arbitrary<EvidenceFacts> = fc.record(
     subject: fc.constantFrom(...USERS),
     agent: fc.constantFrom(...AGENTS),
     user: fc.constantFrom(...USERS),
-    authTimeOrIat: fc.constantFrom(58, 59, 60, 61, 62, 119, 120, 121),
+    signedInAt: fc.constantFrom(58, 59, 60, 61, 62, 119, 120, 121),
   },
-  { requiredKeys: ['digest', 'subject', 'agent', 'authTimeOrIat'] },
+  { requiredKeys: ['digest', 'subject', 'agent', 'signedInAt'] },
 )
 
 function setOf(list: readonly ControlEntry[]): CutoffSet {
@@ -154,7 +154,7 @@ class NaiveSet {
       (b) =>
         b.kind === 'pair' &&
         b.id === pairKey(offered.subject, offered.agent) &&
-        !(b.newerThanS !== undefined && offered.authTimeOrIat > b.newerThanS),
+        !(b.newerThanS !== undefined && offered.signedInAt > b.newerThanS),
     )
     const isCut = this.#cutoffs().some(
       (c) =>
@@ -163,7 +163,7 @@ class NaiveSet {
           (c.dimension === 'user_agent' &&
             offered.user !== undefined &&
             c.id === pairKey(offered.user, offered.agent))) &&
-        offered.authTimeOrIat * 1000 <= c.atMs + FOREIGN_EVIDENCE_MARGIN_S * 1000,
+        offered.signedInAt * 1000 <= c.atMs + FOREIGN_EVIDENCE_MARGIN_S * 1000,
     )
     return isPairBlocked || isCut ? 'principal_blocked' : undefined
   }

@@ -74,17 +74,19 @@ describe('killing (DESIGN §7)', () => {
     expect(setOf(cutoff(dimension, id)).killing({ ...TOKEN, rv: Number.MAX_SAFE_INTEGER })).toBeDefined()
   })
 
-  test.each(['session_access', 'agent', 'user', 'user_agent'] as const)(
-    '%s goes by sequence: what was decided with the cut-off known lives, what was decided before is dead',
-    (dimension) => {
-      const id = { session_access: 'ses_1', agent: 'orchestrator', user: 'user:idp:alice', user_agent: PAIR }[dimension]
-      const set = setOf(cutoff(dimension, id, { seq: 100 }))
-      expect(set.killing({ ...TOKEN, rv: 99 })).toBeDefined()
-      expect(set.killing({ ...TOKEN, rv: 100 })).toBeUndefined()
-      expect(set.killing({ ...TOKEN, rv: 101 })).toBeUndefined()
-      expect(set.killing({ ...TOKEN, rv: Number.NaN })).toBeDefined()
-    },
-  )
+  test.each([
+    'session_access',
+    'agent',
+    'user',
+    'user_agent',
+  ] as const)('%s goes by sequence: what was decided with the cut-off known lives, what was decided before is dead', (dimension) => {
+    const id = { session_access: 'ses_1', agent: 'orchestrator', user: 'user:idp:alice', user_agent: PAIR }[dimension]
+    const set = setOf(cutoff(dimension, id, { seq: 100 }))
+    expect(set.killing({ ...TOKEN, rv: 99 })).toBeDefined()
+    expect(set.killing({ ...TOKEN, rv: 100 })).toBeUndefined()
+    expect(set.killing({ ...TOKEN, rv: 101 })).toBeUndefined()
+    expect(set.killing({ ...TOKEN, rv: Number.NaN })).toBeDefined()
+  })
 
   test('session_access spares the handles of the session: only access tokens die when it is contracted', () => {
     const set = setOf(cutoff('session_access', 'ses_1'))
@@ -133,7 +135,7 @@ describe('evidenceRefusal', () => {
     subject: 'user:idp:alice',
     agent: 'orchestrator',
     user: 'user:idp:alice',
-    authTimeOrIat: 1000,
+    signedInAt: 1000,
   }
 
   test('refuses the very evidence that is blocked, and no other', () => {
@@ -145,14 +147,14 @@ describe('evidenceRefusal', () => {
   test('refuses a blocked pair until its user has authenticated later than the block says', () => {
     const set = setOf(block('pair', PAIR, { newerThanS: 1000 }))
     expect(set.evidenceRefusal(EVIDENCE)).toBe('principal_blocked')
-    expect(set.evidenceRefusal({ ...EVIDENCE, authTimeOrIat: 1001 })).toBeUndefined()
-    expect(set.evidenceRefusal({ ...EVIDENCE, authTimeOrIat: Number.NaN })).toBe('principal_blocked')
+    expect(set.evidenceRefusal({ ...EVIDENCE, signedInAt: 1001 })).toBeUndefined()
+    expect(set.evidenceRefusal({ ...EVIDENCE, signedInAt: Number.NaN })).toBe('principal_blocked')
     expect(set.evidenceRefusal({ ...EVIDENCE, agent: 'another' })).toBeUndefined()
   })
 
   test('lets no newer evidence pass a pair that only a reviewer may free', () => {
     const set = setOf(block('pair', PAIR), block('pair', PAIR, { newerThanS: 1, seq: 101 }))
-    expect(set.evidenceRefusal({ ...EVIDENCE, authTimeOrIat: 999_999 })).toBe('principal_blocked')
+    expect(set.evidenceRefusal({ ...EVIDENCE, signedInAt: 999_999 })).toBe('principal_blocked')
   })
 
   test.each([
@@ -162,9 +164,9 @@ describe('evidenceRefusal', () => {
   ] as const)('refuses evidence from before a cut-off of %s, with a margin for the issuer clock', (dimension, id) => {
     const set = setOf(cutoff(dimension, id, { atMs: 1_000_000 }))
     const last = 1000 + FOREIGN_EVIDENCE_MARGIN_S
-    expect(set.evidenceRefusal({ ...EVIDENCE, authTimeOrIat: last })).toBe('principal_blocked')
-    expect(set.evidenceRefusal({ ...EVIDENCE, authTimeOrIat: last + 1 })).toBeUndefined()
-    expect(set.evidenceRefusal({ ...EVIDENCE, authTimeOrIat: Number.NaN })).toBe('principal_blocked')
+    expect(set.evidenceRefusal({ ...EVIDENCE, signedInAt: last })).toBe('principal_blocked')
+    expect(set.evidenceRefusal({ ...EVIDENCE, signedInAt: last + 1 })).toBeUndefined()
+    expect(set.evidenceRefusal({ ...EVIDENCE, signedInAt: Number.NaN })).toBe('principal_blocked')
   })
 
   test('is not concerned with cut-offs of nodes and sessions', () => {
