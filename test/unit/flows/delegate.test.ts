@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { encodeAuthority } from '../../../src/authority/encode-authority.ts'
 import { intentHash } from '../../../src/flows/asked-authority.ts'
 import { frameDelegate } from '../../../src/flows/delegate.ts'
 import type { ExchangeRequest } from '../../../src/flows/token-request.ts'
@@ -204,6 +205,7 @@ describe('what is issued', () => {
     })
     expect(order).toMatchObject({ audience: 'researcher', rv: 41, parentHash: 'hash-of-parent', instance: 'pod-7' })
     expect(toolsIn(order.authority)).toEqual({ [WAREHOUSE]: ['query'] })
+    expect(delegated.authority).toEqual(encodeAuthority(order.authority))
     // The sub-agent finds what it was offered.
     expect(indexes).toEqual(['sessions:agent:researcher'])
   })

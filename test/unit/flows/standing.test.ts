@@ -50,8 +50,8 @@ describe('nobody a question names is blocked', () => {
     ['the user', block('user', ALICE), 'this user'],
     ['the agent that will hold the authority', block('agent', 'researcher'), 'an agent'],
     ['an agent of the chain', block('agent', 'orchestrator'), 'an agent'],
-    ['the agent for this user', block('pair', pairKey(ALICE, 'researcher')), 'sign in again'],
-    ['an agent of the chain for this user', block('pair', pairKey(ALICE, 'orchestrator')), 'sign in again'],
+    ['the agent for this user', block('pair', pairKey(ALICE, 'researcher'), { newerThanS: NOW }), 'sign in again'],
+    ['an agent of the chain for this user', block('pair', pairKey(ALICE, 'orchestrator')), 'until an operator lifts'],
   ])('%s', (_who, entry, said) => {
     const refusal = refusalOf(asking(entry))
     expect(refusal.reason).toBe('principal_blocked')
@@ -66,7 +66,10 @@ describe('nobody a question names is blocked', () => {
 
   test('work that nobody signed in for passes no pair’s block', async () => {
     const entry = block('pair', pairKey(ALICE, 'orchestrator'), { newerThanS: NOW })
-    expect(await reasonOf(() => assertNobodyBlocked(question, undefined, standing([entry])))).toBe('principal_blocked')
+    const refusal = refusalOf(() => assertNobodyBlocked(question, undefined, standing([entry])))
+    expect(refusal.reason).toBe('principal_blocked')
+    // To sign in again is no advice where nobody signs in.
+    expect(refusal.message).toContain('until an operator lifts')
   })
 })
 

@@ -1,6 +1,9 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { ControlEntry } from '../../../src/authority/cutoffs.ts'
 import { pairKey } from '../../../src/authority/cutoffs.ts'
+import { decodeJwt } from '../../../src/jose/decode-jws.ts'
+import { signJwt } from '../../../src/jose/sign-jwt.ts'
+import { Secret } from '../../../src/kernel/secret.ts'
 import { introspect } from '../../../src/revocation/introspect.ts'
 import { enterState, revokeLeaf, revokeNodes } from '../../../src/sessions/session-commits.ts'
 import type { MintOrder } from '../../../src/tokens/claims.ts'
@@ -166,6 +169,12 @@ describe('what is no access token of a session', () => {
     expect(await ask(await make())).toEqual(INACTIVE)
   })
 
+  test('a token for a server that belongs to no session, though we signed it', async () => {
+    const { text } = await accessToken()
+    const { sid: _sid, anc: _anc, ...claims } = decodeJwt(new Secret(text)).claims
+    expect(await ask(await signJwt(bench.ring.active('access', 'ES256', NOW), 'at+jwt', claims))).toEqual(INACTIVE)
+  })
+
   test('a token for a resource under another spelling than registered', async () => {
     const { text } = await accessToken({ audience: `${WAREHOUSE}/` })
     expect(await ask(text)).toEqual(INACTIVE)
@@ -243,6 +252,18 @@ describe('dead by the registry’s word', () => {
     const { text } = await accessToken()
     expect((await ask(text)).active).toBe(true)
     expect(await ask(text, 'warehouse-server', bench.withRegistry(registryWith(change)))).toEqual(INACTIVE)
+  })
+
+  test('a user is looked up by the whole of their sub', async () => {
+    const holder = {
+      session: sessionFacts({ subject: { principal: 'user:corp:alice:2' as never, profile: 'user', user: undefined } }),
+      node: child(),
+      path: [ROOT, CHILD],
+    }
+    const { text } = await accessToken({ holder })
+    expect(await ask(text)).toEqual(INACTIVE)
+    const listed = registryWith((document: Raw) => document.users.push({ issuer: 'corp', sub: 'alice:2' }))
+    expect((await ask(text, 'warehouse-server', bench.withRegistry(listed))).active).toBe(true)
   })
 
   test('the user of an issuer that is no longer configured', async () => {

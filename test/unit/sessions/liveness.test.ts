@@ -28,6 +28,15 @@ describe('whom a token names', () => {
     expect(agentsOf(own, ISSUER)).toEqual(['orchestrator'])
   })
 
+  test('the agent whose own work was delegated, though it neither holds nor acts', () => {
+    const delegated = {
+      subject: 'agent:planner' as PrincipalId,
+      clientId: 'researcher' as ClientId,
+      act: actor('researcher'),
+    }
+    expect(agentsOf(delegated, ISSUER)).toEqual(['planner', 'researcher'])
+  })
+
   test('an actor of another issuer is not taken for the agent of ours of the same name', () => {
     const act = { ...actor('researcher'), act: { iss: 'https://other.example', sub: 'agent:orchestrator' } }
     expect(agentsOf({ ...token, act }, ISSUER)).toEqual(['researcher'])
