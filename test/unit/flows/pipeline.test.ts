@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { claimsOf, startWorld, TYPE, WAREHOUSE, type World } from '../../support/world.ts'
+import { claimsOf, registryDocument, startWorld, TYPE, WAREHOUSE, type World } from '../../support/world.ts'
 
 let world: World
 beforeAll(async () => {
@@ -145,6 +145,22 @@ describe('what a client may ask', () => {
     expect(answer.body).toMatchObject({ error: 'unauthorized_client', error_reason: 'grant_type_not_allowed' })
     expect(answer.body.missing).toEqual([expect.stringContaining('grant_types of warehouse-server')])
   })
+})
+
+test('a client that is not active is given nothing, not even a token for the API of the broker', async () => {
+  const document = registryDocument(world.idp)
+  const suspended = (section: string) =>
+    (document[section] as readonly object[]).map((client) => ({ ...client, state: 'suspended' }))
+  const registry = { services: suspended('services'), agents: suspended('agents') }
+  const closed = await startWorld({ issuer: world.idp, registry })
+  for (const [client, reason] of [
+    ['warehouse-server', 'service_inactive'],
+    ['orchestrator', 'agent_inactive'],
+  ] as const) {
+    const answer = await closed.clientCredentials(client, { resource: `${closed.issuer}/api` })
+    expect(answer.body).toMatchObject({ error: 'invalid_request', error_reason: reason })
+  }
+  await closed.close()
 })
 
 test('a token carries the number that the broker had applied when it decided', async () => {

@@ -97,6 +97,12 @@ describe('rv', () => {
     expect(kills(cutoffs, 12)).toBe(false)
   })
 
+  test('a snapshot kills what was cut off before this broker began to listen', () => {
+    cutoffs.snapshot({ epoch: 'e', seq: 20, atMs: clock.ms, entries: [cutoff(12)] })
+    expect(kills(cutoffs, 11)).toBe(true)
+    expect(kills(cutoffs, 12)).toBe(false)
+  })
+
   test('a snapshot adds to what is known and forgets nothing', () => {
     cutoffs.written(12, [cutoff(12)])
     cutoffs.snapshot({ epoch: 'other', seq: 20, atMs: clock.ms, entries: [] })
