@@ -4,6 +4,7 @@ import type { Hono } from 'hono'
 import pino from 'pino'
 import { AuditLog } from './audit/audit-log.ts'
 import { Auditor } from './audit/auditor.ts'
+import { OutboxWatch } from './audit/outbox-watch.ts'
 import { StrangerCounts } from './audit/stranger-counts.ts'
 import type { Config } from './config/config.ts'
 import { TokenPipeline } from './flows/pipeline.ts'
@@ -57,9 +58,7 @@ export async function createBroker(config: Config, options: BrokerOptions): Prom
   const cutoffs = new LiveCutoffs(clock)
   const feed = await store.control.follow(cutoffs)
   const sessions = new SessionRepository(store)
-  const auditLog = new AuditLog(store.audit)
-  const strangers = new StrangerCounts(store.audit, clock)
-  const auditor = new Auditor(auditLog, strangers, clock)
+  const { auditor, flushAudit, stopAudit } = startAudit(store, clock, log)
   const fetchJson = createGuardedFetch({ allowLoopback: config.outbound.allowLoopback })
   const onFailure = (issuer: { readonly slug: string }, error: unknown) =>
     log.warn({ issuer: issuer.slug, err: describeCause(error) }, 'keys of an issuer could not be read')
@@ -80,12 +79,6 @@ export async function createBroker(config: Config, options: BrokerOptions): Prom
     report: (fault) =>
       log.error({ fault: fault.faultId, decision: fault.decisionId, err: describeCause(fault.cause) }, 'refused'),
   })
-  const flushAudit = async () => {
-    await auditLog.flush()
-    await strangers.flush()
-  }
-  const timer = setInterval(() => void flushAudit(), STRANGER_FLUSH_MS)
-  timer.unref()
   return {
     app,
     store,
@@ -94,12 +87,34 @@ export async function createBroker(config: Config, options: BrokerOptions): Prom
     flushAudit,
     reloadKeys: async () => ring.replace(await loadKeys(config.keys.directory, { development })),
     close: async () => {
-      clearInterval(timer)
-      await flushAudit()
+      await stopAudit()
       await feed.stop()
       await store.close()
     },
   }
+}
+
+/** What writes the records, and the timer that writes what waits and watches how full the outbox is. */
+function startAudit(store: Store, clock: Clock, log: pino.Logger) {
+  const auditLog = new AuditLog(store.audit)
+  const strangers = new StrangerCounts(store.audit, clock)
+  const flushAudit = async () => {
+    await auditLog.flush()
+    await strangers.flush()
+  }
+  const outbox = new OutboxWatch(store.audit, (usage) =>
+    log.warn({ ...usage }, 'the fullest audit outbox fills up: once full, it forgets its oldest records'),
+  )
+  const timer = setInterval(() => {
+    void flushAudit()
+    void outbox.look()
+  }, STRANGER_FLUSH_MS)
+  timer.unref()
+  const stopAudit = async () => {
+    clearInterval(timer)
+    await flushAudit()
+  }
+  return { auditor: new Auditor(auditLog, strangers, clock), flushAudit, stopAudit }
 }
 
 /** Why no token would be issued just now; `undefined`: ready. */

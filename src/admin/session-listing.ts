@@ -89,6 +89,22 @@ export function readAudit(request: ReadRequest, limit: number, parts: ListingPar
   })
 }
 
+/**
+ * What an audit record of `session` names by digest, letter by letter, so that the digest can be computed again. For
+ * operators. @throws RefusedRequest
+ */
+export function readContent(
+  request: ReadRequest,
+  named: { readonly session: string; readonly digest: string },
+  parts: ListingParts,
+): Promise<{ readonly digest: string; readonly text: string }> {
+  return readAs(request, parts, 'admin.read', async () => {
+    const text = await parts.store.audit.content(named.digest, named.session as SessionId)
+    if (text === undefined) throw new Rejection('not_found', 'nothing of this session is kept under this digest')
+    return { digest: named.digest, text }
+  })
+}
+
 async function readAs<T>(
   request: ReadRequest,
   parts: ListingParts,

@@ -1,6 +1,6 @@
 /**
  * Refusals of callers nobody authenticated, counted by (reason, source) and recorded together: a flood of strangers costs a
- * few counters and one record every ten seconds, and cannot fill the log (DESIGN §5).
+ * few counters and a few records every ten seconds, in a bounded list of their own: it cannot fill the log (DESIGN §5).
  */
 import type { Clock } from '../kernel/clock.ts'
 import { newDecisionId } from '../kernel/ids.ts'
@@ -16,6 +16,7 @@ export class StrangerCounts {
   readonly #audit: AuditStore
   readonly #clock: Clock
   #counts = new Map<string, number>()
+  #flushing: Promise<void> = Promise.resolve()
 
   constructor(audit: AuditStore, clock: Clock) {
     this.#audit = audit
@@ -33,16 +34,23 @@ export class StrangerCounts {
     this.#counts.set(counted, (this.#counts.get(counted) ?? 0) + count)
   }
 
-  /** Writes what was counted since the last time; keeps it for the next time if the store does not answer. */
-  async flush(): Promise<void> {
+  /**
+   * Writes what was counted since the last time; keeps it for the next time if the store does not answer. One after the
+   * other: whoever flushes before the store closes must not overtake the timer's flush.
+   */
+  flush(): Promise<void> {
+    this.#flushing = this.#flushing.then(() => this.#write())
+    return this.#flushing
+  }
+
+  async #write(): Promise<void> {
     if (this.#counts.size === 0) return
     const counted = this.#counts
     this.#counts = new Map()
     try {
       for (const strangers of batches(counted)) {
-        const id = newDecisionId()
         const record: AuditRecord = {
-          id,
+          id: newDecisionId(),
           at: new Date(this.#clock.nowMs()).toISOString(),
           event: 'strangers.refused',
           outcome: 'refused',
@@ -50,7 +58,7 @@ export class StrangerCounts {
           by_class: 'stranger',
           strangers,
         }
-        await this.#audit.append(id, JSON.stringify(record))
+        await this.#audit.appendStrangers(JSON.stringify(record))
         for (const [reason, source] of strangers) counted.delete(`${reason}\n${source}`)
       }
     } catch {

@@ -1,6 +1,7 @@
 /** The five fields of attribution (DESIGN §8), from verified facts. */
 import { sha256 } from '../kernel/digest.ts'
 import type { AuditRecord } from '../model/audit-record.ts'
+import type { Content } from '../model/commit.ts'
 import type { SubjectEvidence } from '../model/evidence.ts'
 import type { MintedToken } from '../model/minted.ts'
 import { formatScope } from '../protocol/scope.ts'
@@ -38,6 +39,12 @@ export function describeIssue(issue: Issue, minted: MintedToken): Partial<AuditR
     chain: chainSubjects(node.act),
     jti: minted.jti,
     expires_at: minted.expiresAt,
-    detail: `authority ${sha256(JSON.stringify(minted.details))}`,
+    authority: grantedAuthority(minted).digest,
   }
+}
+
+/** What exactly was allowed: the session's record, which says it too, is gone when somebody asks weeks later. */
+export function grantedAuthority(minted: MintedToken): Content {
+  const text = JSON.stringify(minted.details)
+  return { digest: sha256(text), text }
 }

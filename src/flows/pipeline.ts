@@ -25,7 +25,7 @@ import type { LiveSession, SessionRepository } from '../sessions/session-reposit
 import type { Store } from '../store/ports.ts'
 import type { Minter } from '../tokens/minter.ts'
 import { issueApiToken } from './api-token.ts'
-import { describeEvidence, describeIssue } from './attribution.ts'
+import { describeEvidence, describeIssue, grantedAuthority } from './attribution.ts'
 import { type EvidenceSources, selectFlow } from './evidence.ts'
 import type { Framed, Issue, Party } from './flow.ts'
 import { assertEvidenceStands, assertHandleStands, assertNobodyBlocked } from './standing.ts'
@@ -193,7 +193,8 @@ class Run {
     this.draft.add(describeIssue(issue, minted))
     const { sessions, store } = this.#parts
     const record = this.draft.granted(framed.event)
-    await sessions.commitSurely(issue.change, minted.jti, record, () => this.draft.leaveUnfinished())
+    const change = { ...issue.change, contents: [grantedAuthority(minted)] }
+    await sessions.commitSurely(change, minted.jti, record, () => this.draft.leaveUnfinished())
     const expiresAtMs = issue.change.notAfter * 1000
     for (const index of issue.indexes) {
       // Lists are for people: a session missing from one is still found, and killed, by its id.

@@ -1,7 +1,7 @@
 /** Sessions for agents and users (`/sessions`), and for operators (`/admin/v1`): bearer-protected JSON. */
 import type { Context } from 'hono'
 import { operatorCaller, readingCaller, sessionsCaller } from '../admin/callers.ts'
-import { inspectSession, listSessions, readAudit } from '../admin/session-listing.ts'
+import { inspectSession, listSessions, readAudit, readContent } from '../admin/session-listing.ts'
 import type { RequestFacts } from '../model/request-facts.ts'
 import type { Answered } from '../revocation/caller-request.ts'
 import { endNode, endSession } from '../revocation/end-session.ts'
@@ -80,6 +80,12 @@ export function adminRoutes(parts: RouterParts, base: string): readonly Route[] 
       GET: async (context, facts) => {
         const limit = Number(context.req.query('limit') ?? '50')
         return json(200, { records: await readAudit(request(context, facts), limit, parts.listing) })
+      },
+    }),
+    admin('/contents/:session/:digest', {
+      GET: async (context, facts) => {
+        const named = { session: id(context), digest: context.req.param('digest') ?? '' }
+        return json(200, await readContent(request(context, facts), named, parts.listing))
       },
     }),
     admin('/revocations', {

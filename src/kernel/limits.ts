@@ -84,8 +84,18 @@ export const NODES_PER_SESSION_MAX = 128
 export const TOKEN_REVOCATIONS_PER_SESSION_MAX = 128
 /** One audit record, serialised (DESIGN §8). */
 export const AUDIT_RECORD_BYTES_MAX = 1_536
-/** Records kept per outbox shard until a sequencer has consumed them. */
+/** Records kept per outbox until a sequencer has consumed them: Redis has an outbox per shard, the embedded store one in all. */
 export const OUTBOX_RECORDS_MAX = 100_000
+/**
+ * Records of strangers' refusals kept in all, in a list of their own: whoever floods the broker pushes out such records only,
+ * never one of a known caller (DESIGN §5).
+ */
+export const STRANGER_RECORDS_MAX = 10_000
+/** Large parts that one commit stores beside its record, named by digest (DESIGN §8), and the bytes of one. */
+export const CONTENTS_PER_COMMIT_MAX = 4
+export const CONTENT_BYTES_MAX = 16 * 1024
+/** From this share of an outbox on, its operator is told, and again at each further tenth. */
+export const OUTBOX_WARNING_TENTHS = 8
 /** Distinct (reason, source) pairs of strangers' refusals counted per minute; the rest is counted as `other`. */
 export const STRANGER_COUNTS_MAX = 1_000
 export const STRANGER_FLUSH_MS = 10_000

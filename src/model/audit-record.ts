@@ -42,6 +42,8 @@ export interface AuditRecord {
   readonly chain?: readonly string[]
   readonly jti?: string
   readonly expires_at?: number
+  /** SHA-256 of the granted `authorization_details`, whose text is kept beside the record: what exactly was allowed. */
+  readonly authority?: string
   /** Fingerprint (SHA-256) of the subject token. */
   readonly subject_token?: string
   readonly policy?: string

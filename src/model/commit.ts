@@ -19,6 +19,13 @@ export type Operation =
   /** Absent counts as 0. */
   | { readonly operation: 'increment'; readonly field: string; readonly by: number }
 
+/** A large part of an audit record, which names it by digest (DESIGN §8). */
+export interface Content {
+  /** SHA-256 of `text`; a store refuses any other, so that what a record names cannot be replaced. */
+  readonly digest: string
+  readonly text: string
+}
+
 export interface Commit {
   readonly session: SessionId
   /** Repeating a commit with the same id changes nothing and answers as the first time. */
@@ -29,6 +36,8 @@ export interface Commit {
   readonly expiresAtMs: number
   /** Serialised audit record, appended to the session's outbox in the same transaction; `undefined` for state repair. */
   readonly audit: string | undefined
+  /** What the audit record names: kept once per digest beside it, in the same transaction, also when the session is gone. */
+  readonly contents?: readonly Content[]
 }
 
 export type CommitOutcome =

@@ -5,7 +5,7 @@
 import type { NodeId, SessionId } from '../kernel/ids.ts'
 import { NODES_PER_SESSION_MAX, TOKEN_REVOCATIONS_PER_SESSION_MAX } from '../kernel/limits.ts'
 import { Rejection } from '../kernel/rejection.ts'
-import type { Check, Operation } from '../model/commit.ts'
+import type { Check, Content, Operation } from '../model/commit.ts'
 import type { NodeFacts, SessionFacts, SessionState } from '../model/session.ts'
 import { ISSUING_STATES, statesBefore } from '../model/session.ts'
 import { encodeFacts, encodeNode, FIELD } from './session-record.ts'
@@ -21,6 +21,8 @@ export interface SessionChange {
   readonly checks: readonly GuardedCheck[]
   readonly operations: readonly Operation[]
   readonly notAfter: number
+  /** What its audit record names by digest. */
+  readonly contents?: readonly Content[]
 }
 
 const notIssuing = () => new Rejection('session_not_issuing', 'the session is closed, revoked, halted or unknown')

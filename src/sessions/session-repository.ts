@@ -96,6 +96,7 @@ export class SessionRepository {
       operations: change.operations,
       expiresAtMs: (change.notAfter + CLOCK_SKEW_S) * 1000,
       audit,
+      contents: change.contents ?? [],
     })
     if (outcome.committed) return
     const failed = change.checks[outcome.failed]

@@ -5,8 +5,10 @@
  * Guarantees: nothing is written here; a caller applies the returned changes only after every check has held and every
  * operation was possible.
  */
+import { sha256 } from '../kernel/digest.ts'
+import { CONTENT_BYTES_MAX, CONTENTS_PER_COMMIT_MAX } from '../kernel/limits.ts'
 import { unreachable } from '../kernel/rejection.ts'
-import type { Check, Operation } from '../model/commit.ts'
+import type { Check, Content, Operation } from '../model/commit.ts'
 import { checkedInteger, integerIn } from './bounds.ts'
 
 /** Index of the first check that does not hold; -1: all hold. */
@@ -67,4 +69,18 @@ export function checkBounds(checks: readonly Check[], operations: readonly Opera
   for (const operation of operations) {
     if (operation.operation === 'increment') checkedInteger(operation.by, 'an increment')
   }
+}
+
+/** A text under a digest that is not its own would make every record that names it lie, and keep the true one out. */
+export function checkedContents(contents: readonly Content[] = []): readonly Content[] {
+  if (contents.length > CONTENTS_PER_COMMIT_MAX) {
+    throw new TypeError(`a commit stores at most ${CONTENTS_PER_COMMIT_MAX} contents`)
+  }
+  for (const { digest, text } of contents) {
+    if (Buffer.byteLength(text) > CONTENT_BYTES_MAX) {
+      throw new TypeError(`a content is at most ${CONTENT_BYTES_MAX} bytes`)
+    }
+    if (sha256(text) !== digest) throw new TypeError('a content is named by its own digest')
+  }
+  return contents
 }

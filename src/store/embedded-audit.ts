@@ -1,29 +1,33 @@
 /**
- * The audit outbox in LMDB: one process, so one ordered list in place of 64 shards. Appending happens inside the transaction
- * of what is recorded: there is no state in which one is on disk without the other.
+ * The audit outbox in LMDB: one process, so one ordered list in place of 64 shards, and one for strangers' refusals.
+ * Appending happens inside the transaction of what is recorded: there is no state in which one is on disk without the other.
  */
-import { OUTBOX_RECORDS_MAX } from '../kernel/limits.ts'
+import type { SessionId } from '../kernel/ids.ts'
+import { OUTBOX_RECORDS_MAX, STRANGER_RECORDS_MAX } from '../kernel/limits.ts'
+import type { Content } from '../model/commit.ts'
 import type { EmbeddedDatabase } from './embedded-database.ts'
-import { ordered } from './embedded-keys.ts'
-import type { AuditStore, OutboxEntry } from './ports.ts'
+import { EmbeddedList, type Listed } from './embedded-list.ts'
+import type { AuditStore, OutboxEntry, OutboxUsage } from './ports.ts'
+import { segment } from './segment.ts'
 
-const PREFIX = 'outbox:'
+export interface AuditBounds {
+  readonly recordsMax: number
+  readonly strangersMax: number
+}
+
+const BOUNDS: AuditBounds = { recordsMax: OUTBOX_RECORDS_MAX, strangersMax: STRANGER_RECORDS_MAX }
 
 export class EmbeddedAudit implements AuditStore {
   readonly #database: EmbeddedDatabase
+  readonly #outbox: EmbeddedList
+  readonly #strangers: EmbeddedList
   readonly #recordsMax: number
-  #next: number
-  #oldest: number
 
-  constructor(database: EmbeddedDatabase, recordsMax = OUTBOX_RECORDS_MAX) {
+  constructor(database: EmbeddedDatabase, bounds: AuditBounds = BOUNDS) {
     this.#database = database
-    this.#recordsMax = recordsMax
-    const position = (reverse: boolean): number | undefined => {
-      for (const { key } of database.range(PREFIX, { reverse, limit: 1 })) return Number(key.slice(PREFIX.length))
-      return undefined
-    }
-    this.#oldest = database.read(() => position(false)) ?? 1
-    this.#next = (database.read(() => position(true)) ?? 0) + 1
+    this.#recordsMax = bounds.recordsMax
+    this.#outbox = new EmbeddedList(database, 'outbox:', bounds.recordsMax)
+    this.#strangers = new EmbeddedList(database, 'strangers:', bounds.strangersMax)
   }
 
   async append(_key: string, record: string): Promise<void> {
@@ -35,22 +39,50 @@ export class EmbeddedAudit implements AuditStore {
    * stop for good. The sequencer that will (DESIGN §8) must make this a refusal for what it has not read.
    */
   appendInside(record: string): void {
-    this.#database.put(PREFIX + ordered(this.#next), record)
-    this.#next++
-    // At most two at once: a smaller bound than before is reached in steps, not in one long transaction.
-    for (let removed = 0; removed < 2 && this.#next - this.#oldest > this.#recordsMax; removed++) {
-      this.#database.remove(PREFIX + ordered(this.#oldest))
-      this.#oldest++
-    }
+    this.#outbox.appendInside(record)
+  }
+
+  /** With the outbox's next position in front: that is its place among the other records. */
+  async appendStrangers(record: string): Promise<void> {
+    await this.#database.write(() => this.#strangers.appendInside(`${this.#outbox.nextPosition} ${record}`))
+  }
+
+  /** Inside a job only. */
+  keepInside(content: Content): void {
+    const key = contentKey(content.digest)
+    if (this.#database.get(key) === undefined) this.#database.put(key, content.text)
+  }
+
+  async content(digest: string, _session: SessionId): Promise<string | undefined> {
+    return this.#database.read(() => this.#database.get(contentKey(digest)))
   }
 
   async latest(limit: number): Promise<readonly OutboxEntry[]> {
     if (limit <= 0) return []
-    return this.#database.read(() =>
-      Array.from(this.#database.range(PREFIX, { reverse: true, limit }), ({ key, value }) => ({
-        position: key.slice(PREFIX.length),
-        record: value,
-      })),
-    )
+    return this.#database.read(() => merged(this.#outbox.latest(limit), this.#strangers.latest(limit)).slice(0, limit))
   }
+
+  async usage(): Promise<OutboxUsage> {
+    return this.#database.read(() => ({ records: this.#outbox.length, limit: this.#recordsMax }))
+  }
+}
+
+/** Newest first. A stranger's record is newer than every record before the position it carries. */
+function merged(records: readonly Listed[], strangers: readonly Listed[]): readonly OutboxEntry[] {
+  const entries: OutboxEntry[] = []
+  let at = 0
+  for (const { position, value } of strangers) {
+    const space = value.indexOf(' ')
+    const before = value.slice(0, space)
+    for (let next = records[at]; next !== undefined && next.position >= before; next = records[at]) {
+      entries.push({ position: next.position, record: next.value })
+      at++
+    }
+    entries.push({ position, record: value.slice(space + 1) })
+  }
+  return [...entries, ...records.slice(at).map((next) => ({ position: next.position, record: next.value }))]
+}
+
+function contentKey(digest: string): string {
+  return `content:${segment(digest)}`
 }

@@ -2,7 +2,7 @@
 import type { SessionId } from '../kernel/ids.ts'
 import type { Commit, CommitOutcome } from '../model/commit.ts'
 import { COMMIT_REPEAT_MS, checkedExpiry } from './bounds.ts'
-import { changesOf, checkBounds, firstFailed } from './commit-rules.ts'
+import { changesOf, checkBounds, checkedContents, firstFailed } from './commit-rules.ts'
 import type { EmbeddedAudit } from './embedded-audit.ts'
 import type { EmbeddedDatabase } from './embedded-database.ts'
 import type { ClaimStore, SessionStore } from './ports.ts'
@@ -37,6 +37,7 @@ export class EmbeddedSessions implements SessionStore {
 
   async commit(commit: Commit): Promise<CommitOutcome> {
     checkBounds(commit.checks, commit.operations)
+    checkedContents(commit.contents)
     const expiresAtMs = checkedExpiry(commit.expiresAtMs)
     return this.#database.write(() => this.#perform(commit, expiresAtMs))
   }
@@ -57,6 +58,7 @@ export class EmbeddedSessions implements SessionStore {
     for (const [field, value] of changes) record.set(field, value)
     if (record.size > 0) database.putExpiring(key, Math.max(expiresAtMs, entry?.expiresAtMs ?? 0), fieldsText(record))
     database.putExpiring(repeatKey, database.clock.nowMs() + COMMIT_REPEAT_MS, '')
+    for (const content of commit.contents ?? []) this.#audit.keepInside(content)
     if (commit.audit !== undefined) this.#audit.appendInside(commit.audit)
     return { committed: true, repeated: false }
   }

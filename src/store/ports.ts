@@ -77,17 +77,29 @@ export interface ControlStore {
 }
 
 export interface OutboxEntry {
-  /** Position in its shard, increasing. */
+  /** Position in its list, increasing. */
   readonly position: string
   readonly record: string
+}
+
+/** How full an outbox is. */
+export interface OutboxUsage {
+  readonly records: number
+  readonly limit: number
 }
 
 /** Audit records that no session's commit carries, and the reading side of all of them. */
 export interface AuditStore {
   /** `key` picks the shard (a session id where there is one, else the record's own id). */
   append(key: string, record: string): Promise<void>
-  /** Newest first, over all shards. `limit` records at most. */
+  /** A record of strangers' refusals: in a list of their own, so that they can push out nothing but each other. */
+  appendStrangers(record: string): Promise<void>
+  /** Newest first, over all shards and both kinds. `limit` records at most. */
   latest(limit: number): Promise<readonly OutboxEntry[]>
+  /** What a commit of `session` stored under this digest. */
+  content(digest: string, session: SessionId): Promise<string | undefined>
+  /** Of the fullest outbox; strangers' records are not counted. Beyond the limit the oldest records are forgotten. */
+  usage(): Promise<OutboxUsage>
 }
 
 /** Lists for people: asynchronous, never needed for a kill. */

@@ -1,6 +1,10 @@
-/** The audit outboxes in Redis: one stream per shard, so that a commit can append to it in its own script. */
-import { OUTBOX_RECORDS_MAX } from '../kernel/limits.ts'
-import type { AuditStore, OutboxEntry } from './ports.ts'
+/**
+ * The audit outboxes in Redis: one stream per shard, so that a commit can append to it in its own script, and one of their
+ * own for strangers' refusals.
+ */
+import type { SessionId } from '../kernel/ids.ts'
+import { OUTBOX_RECORDS_MAX, STRANGER_RECORDS_MAX } from '../kernel/limits.ts'
+import type { AuditStore, OutboxEntry, OutboxUsage } from './ports.ts'
 import type { RedisConnection } from './redis-connection.ts'
 import type { RedisKeys } from './redis-keys.ts'
 
@@ -25,16 +29,34 @@ export class RedisAudit implements AuditStore {
    * A full outbox forgets its oldest records (about: `~` trims whole nodes): nothing consumes them yet, and a broker that
    * stopped here would stop for good. The sequencer that will (DESIGN §8) must make this a refusal for what it has not read.
    */
-  async append(key: string, record: string): Promise<void> {
-    const bound = ['MAXLEN', '~', OUTBOX_RECORDS_MAX] as const
-    await this.#connection.command(['XADD', this.#keys.outbox(key), ...bound, '*', 'record', record])
+  append(key: string, record: string): Promise<void> {
+    return this.#append(this.#keys.outbox(key), record, OUTBOX_RECORDS_MAX)
   }
 
-  /** Pages through every shard, going on only in those that may still hold something newer than what is already known. */
+  appendStrangers(record: string): Promise<void> {
+    return this.#append(this.#keys.strangers(), record, STRANGER_RECORDS_MAX)
+  }
+
+  async #append(outbox: string, record: string, recordsMax: number): Promise<void> {
+    await this.#connection.command(['XADD', outbox, 'MAXLEN', '~', recordsMax, '*', 'record', record])
+  }
+
+  async content(digest: string, session: SessionId): Promise<string | undefined> {
+    const text = await this.#connection.command(['GET', this.#keys.content(session, digest)])
+    return typeof text === 'string' ? text : undefined
+  }
+
+  async usage(): Promise<OutboxUsage> {
+    const lengths = this.#keys.outboxes().map((outbox) => this.#connection.command(['XLEN', outbox]))
+    return { records: Math.max(...((await Promise.all(lengths)) as number[])), limit: OUTBOX_RECORDS_MAX }
+  }
+
+  /** Pages through every stream, going on only in those that may still hold something newer than what is already known. */
   async latest(limit: number): Promise<readonly OutboxEntry[]> {
     if (limit <= 0) return []
     const page = Math.max(PAGE_MIN, Math.ceil(limit / 16))
-    const readings = this.#keys.outboxes().map((outbox): Reading => ({ outbox, entries: [], ended: false }))
+    const outboxes = [...this.#keys.outboxes(), this.#keys.strangers()]
+    const readings = outboxes.map((outbox): Reading => ({ outbox, entries: [], ended: false }))
     let open: readonly Reading[] = readings
     while (open.length > 0) {
       await Promise.all(open.map((reading) => this.#readOn(reading, page)))

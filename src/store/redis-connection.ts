@@ -75,7 +75,7 @@ export class RedisConnection {
 
   script(name: ScriptName, keys: readonly string[], args: readonly Argument[]): Promise<unknown> {
     const scripts = this.#client as unknown as Record<ScriptName, (...all: Argument[]) => Promise<unknown>>
-    return this.#bounded(() => scripts[name](...keys, ...args), STORE_DEADLINE_MS)
+    return this.#bounded(() => scripts[name](keys.length, ...keys, ...args), STORE_DEADLINE_MS)
   }
 
   /** @param blockedMs how long the server may hold the command back by its own arguments. */

@@ -1,6 +1,6 @@
 /**
- * Keys of the Redis store: `{<slot>}:<org>:<kind>:<id>`. The braces make a session, its repeat markers and its outbox share a
- * cluster slot, which is what lets one script change them together.
+ * Keys of the Redis store: `{<slot>}:<org>:<kind>:<id>`. The braces make a session, its repeat markers, its outbox and what that
+ * names share a cluster slot, which is what lets one script change them together.
  */
 import { SHARDS } from '../kernel/limits.ts'
 import { segment } from './segment.ts'
@@ -27,6 +27,15 @@ export class RedisKeys {
 
   outboxes(): readonly string[] {
     return Array.from({ length: SHARDS }, (_, shard) => `{s${shard}}:${this.#org}:outbox`)
+  }
+
+  /** One list in all: records of strangers belong to no session. */
+  strangers(): string {
+    return `{strangers}:${this.#org}:outbox`
+  }
+
+  content(session: string, digest: string): string {
+    return `${this.#shard(session)}:content:${segment(digest)}`
   }
 
   claim(key: string): string {

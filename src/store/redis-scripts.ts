@@ -24,14 +24,14 @@ end
 `
 
 /**
- * KEYS session, repeat marker, outbox. ARGV repeat ms, expiry, outbox bound, '1' + audit or '0' + '', number of checks, then
- * per check: kind, field, count, values; then per operation: kind, field, value.
+ * KEYS session, repeat marker, outbox, contents. ARGV repeat ms, expiry, outbox bound, '1' + audit or '0' + '', number of
+ * checks, then per content: text; per check: kind, field, count, values; per operation: kind, field, value.
  * Answers {'committed'|'repeated'|'failed'|'integer', index}.
  */
 const COMMIT = `#!lua
 ${INTEGER}
 if redis.call('EXISTS', KEYS[2]) == 1 then return {'repeated', 0} end
-local at = 6
+local at = 6 + #KEYS - 3
 local checks = tonumber(ARGV[6])
 for i = 1, checks do
   local kind, field, count = ARGV[at + 1], ARGV[at + 2], tonumber(ARGV[at + 3])
@@ -71,6 +71,7 @@ local known = redis.call('PEXPIRETIME', KEYS[1])
 for _, field in ipairs(order) do redis.call('HSET', KEYS[1], field, changes[field]) end
 if known < expires - 1 then redis.call('PEXPIREAT', KEYS[1], string.format('%.0f', expires - 1)) end
 redis.call('SET', KEYS[2], '1', 'PX', ARGV[1])
+for i = 4, #KEYS do redis.call('SET', KEYS[i], ARGV[3 + i], 'NX') end
 if ARGV[4] == '1' then redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[3], '*', 'record', ARGV[5]) end
 return {'committed', 0}
 `
@@ -162,12 +163,12 @@ return 1
 `
 
 export const SCRIPTS = {
-  errandCommit: { numberOfKeys: 3, lua: COMMIT },
-  errandClaim: { numberOfKeys: 1, lua: CLAIM },
-  errandControlWrite: { numberOfKeys: 4, lua: CONTROL_WRITE },
-  errandControlSnapshot: { numberOfKeys: 2, lua: CONTROL_SNAPSHOT },
-  errandControlRead: { numberOfKeys: 2, lua: CONTROL_READ },
-  errandIndexAdd: { numberOfKeys: 1, lua: INDEX_ADD },
+  errandCommit: { lua: COMMIT },
+  errandClaim: { lua: CLAIM },
+  errandControlWrite: { lua: CONTROL_WRITE },
+  errandControlSnapshot: { lua: CONTROL_SNAPSHOT },
+  errandControlRead: { lua: CONTROL_READ },
+  errandIndexAdd: { lua: INDEX_ADD },
 } as const
 
 export type ScriptName = keyof typeof SCRIPTS

@@ -4,7 +4,7 @@ import { OUTBOX_RECORDS_MAX } from '../kernel/limits.ts'
 import { unreachable } from '../kernel/rejection.ts'
 import type { Check, Commit, CommitOutcome, Operation } from '../model/commit.ts'
 import { COMMIT_REPEAT_MS, checkedExpiry } from './bounds.ts'
-import { checkBounds, notAnInteger } from './commit-rules.ts'
+import { checkBounds, checkedContents, notAnInteger } from './commit-rules.ts'
 import { type ClaimStore, type SessionStore, StoreUnavailable } from './ports.ts'
 import type { RedisConnection } from './redis-connection.ts'
 import type { RedisKeys } from './redis-keys.ts'
@@ -47,7 +47,13 @@ export class RedisSessions implements SessionStore {
   async commit(commit: Commit): Promise<CommitOutcome> {
     const { session, checks, operations, audit } = commit
     checkBounds(checks, operations)
-    const keys = [this.#keys.session(session), this.#keys.repeat(session, commit.id), this.#keys.outbox(session)]
+    const contents = checkedContents(commit.contents)
+    const keys = [
+      this.#keys.session(session),
+      this.#keys.repeat(session, commit.id),
+      this.#keys.outbox(session),
+      ...contents.map(({ digest }) => this.#keys.content(session, digest)),
+    ]
     const [status, index] = (await this.#connection.script('errandCommit', keys, [
       COMMIT_REPEAT_MS,
       checkedExpiry(commit.expiresAtMs),
@@ -55,6 +61,7 @@ export class RedisSessions implements SessionStore {
       audit === undefined ? '0' : '1',
       audit ?? '',
       checks.length,
+      ...contents.map(({ text }) => text),
       ...checks.flatMap(checkArguments),
       ...operations.flatMap(operationArguments),
     ])) as [string, number]

@@ -19,6 +19,7 @@ const DOORS: readonly (readonly [string, string, unknown])[] = [
   ['GET', '/admin/v1/sessions/ses_x', undefined],
   ['DELETE', '/admin/v1/sessions/ses_x', undefined],
   ['GET', '/admin/v1/audit', undefined],
+  ['GET', '/admin/v1/contents/ses_x/digest', undefined],
   ['POST', '/admin/v1/revocations', { dimension: 'user', user: 'user:corp:alice' }],
   ['POST', '/admin/v1/lifts', { kind: 'user', id: 'user:corp:alice' }],
 ]

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { systemClock } from '../../src/kernel/clock.ts'
 import { openStore } from '../../src/store/open-store.ts'
+import { describeAudit } from './audit-contract.ts'
 import { describeControl } from './control-contract.ts'
 import { describeStore, type OpenedStore } from './store-contract.ts'
 import { describeModel } from './store-model.ts'
@@ -20,5 +21,6 @@ async function openFresh(): Promise<OpenedStore> {
 }
 
 describeStore('embedded', openFresh)
+describeAudit('embedded', openFresh)
 describeControl('embedded', openFresh)
 describeModel('embedded', openFresh)

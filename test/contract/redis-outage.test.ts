@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { inspect } from 'node:util'
 import { Redis } from 'ioredis'
 import { afterEach, describe, expect, it } from 'vitest'
+import { sha256 } from '../../src/kernel/digest.ts'
 import { newSessionId } from '../../src/kernel/ids.ts'
 import { STORE_DEADLINE_MS } from '../../src/kernel/limits.ts'
 import { Secret } from '../../src/kernel/secret.ts'
@@ -39,6 +40,8 @@ function rawClient(redis: RunningRedis): Redis {
 
 const cutoff = (id: string) => ({ entry: 'cutoff', dimension: 'agent', id, expiresAtMs: Date.now() + HOUR_MS }) as const
 
+const CONTENT = { digest: sha256('granted'), text: 'granted' }
+
 /** Every operation of every port. */
 function everyCall(store: Store): Record<string, () => Promise<unknown>> {
   const session = newSessionId()
@@ -46,12 +49,15 @@ function everyCall(store: Store): Record<string, () => Promise<unknown>> {
     read: () => store.sessions.read(session, ['state']),
     readNothing: () => store.sessions.read(session, []),
     readAll: () => store.sessions.readAll(session),
-    commit: () => store.sessions.commit(commitOf(session, [set('a', '1')])),
+    commit: () => store.sessions.commit(commitOf(session, [set('a', '1')], { contents: [CONTENT] })),
     claim: () => store.claims.claim('key', 'nonce', Date.now() + HOUR_MS),
     write: () => store.control.write([cutoff('a')], 0),
     snapshot: () => store.control.snapshot(),
     follow: () => store.control.follow(new Recorder()),
     append: () => store.audit.append('key', 'record'),
+    appendStrangers: () => store.audit.appendStrangers('record'),
+    content: () => store.audit.content('digest', session),
+    usage: () => store.audit.usage(),
     latest: () => store.audit.latest(10),
     add: () => store.indexes.add('index', 'member', Date.now() + HOUR_MS),
     list: () => store.indexes.list('index', Date.now(), 10),
@@ -243,12 +249,17 @@ describe('opening', () => {
     expect(await client.get('{control}:acme:schema')).toBe('99')
   })
 
-  it.each(['', 'a:b', 'a}b', '{a', 'A', '-a', 'a'.repeat(65)])(
-    'refuses an organisation that could bend a key: "%s"',
-    async (org) => {
-      await expect(openStore({ kind: 'redis', url: 'redis://127.0.0.1:1', org })).rejects.toThrow(TypeError)
-    },
-  )
+  it.each([
+    '',
+    'a:b',
+    'a}b',
+    '{a',
+    'A',
+    '-a',
+    'a'.repeat(65),
+  ])('refuses an organisation that could bend a key: "%s"', async (org) => {
+    await expect(openStore({ kind: 'redis', url: 'redis://127.0.0.1:1', org })).rejects.toThrow(TypeError)
+  })
 
   it('refuses a URL that is not of Redis', async () => {
     await expect(openStore({ kind: 'redis', url: 'http://127.0.0.1', org: 'acme' })).rejects.toThrow(TypeError)
@@ -264,8 +275,8 @@ describe('the server', () => {
     const keys = await client.keys('*')
     expect(keys.length).toBeGreaterThan(6)
     for (const key of keys) {
-      expect(key).toMatch(/^\{(s[0-9]{1,2}|control)\}:acme:/)
-      const lasting = /:(outbox|schema|seq|entries|expiries|events)$/.test(key)
+      expect(key).toMatch(/^\{(s[0-9]{1,2}|control|strangers)\}:acme:/)
+      const lasting = /:(outbox|content:[^:]+|schema|seq|entries|expiries|events)$/.test(key)
       expect([key, (await client.pttl(key)) > 0]).toEqual([key, !lasting])
     }
     const other = await open(redis, 'other')

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll } from 'vitest'
 import { openStore } from '../../src/store/open-store.ts'
 import { type RunningRedis, startRedis } from '../support/redis.ts'
+import { describeAudit } from './audit-contract.ts'
 import { describeControl } from './control-contract.ts'
 import { describeStore, type OpenedStore } from './store-contract.ts'
 import { describeModel } from './store-model.ts'
@@ -19,5 +20,6 @@ async function openFresh(): Promise<OpenedStore> {
 }
 
 describeStore('redis', openFresh)
+describeAudit('redis', openFresh)
 describeControl('redis', openFresh)
 describeModel('redis', openFresh)

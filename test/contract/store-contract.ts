@@ -1,6 +1,7 @@
 /**
- * The contract of `src/store/ports.ts`, as one suite run against every backend: sessions and commits, single-use ids, audit,
- * indexes, expiry, odd text. The control slot's part is in `control-contract.ts`; random histories in `store-model.ts`.
+ * The contract of `src/store/ports.ts`, as one suite run against every backend: sessions and commits, single-use ids,
+ * indexes, expiry, odd text. Audit is in `audit-contract.ts`, the control slot in `control-contract.ts`, random histories
+ * are in `store-model.ts`.
  */
 import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -69,7 +70,6 @@ export function describeStore(name: string, openFresh: OpenFresh): void {
     describe('increments', () => incrementsContract(current))
     describe('single-use ids', () => claimsContract(current))
     describe('expiry', () => expiryContract(current))
-    describe('audit', () => auditContract(current))
     describe('indexes', () => indexesContract(current))
   })
 }
@@ -103,22 +103,21 @@ function sessionsContract(store: () => Store): void {
     expect(Object.fromEntries((await store().sessions.readAll(session)) ?? [])).toEqual({ a: '1', b: '3', c: '1' })
   })
 
-  it.each(ODD_TEXTS.map((text) => [JSON.stringify(text).slice(0, 40), text] as const))(
-    'keeps odd text as it is: %s',
-    async (_, text) => {
-      const session = newSessionId()
-      await store().sessions.commit(commitOf(session, [set(text, text), set('plain', text)]))
-      expect(await store().sessions.readAll(session)).toEqual(
-        new Map([
-          [text, text],
-          ['plain', text],
-        ]),
-      )
-      expect(await store().sessions.read(session, [text])).toEqual(new Map([[text, text]]))
-      const checks: Check[] = [{ check: 'oneOf', field: text, values: ['no', text] }]
-      expect(await store().sessions.commit(commitOf(session, [], { checks }))).toMatchObject({ committed: true })
-    },
-  )
+  it.each(
+    ODD_TEXTS.map((text) => [JSON.stringify(text).slice(0, 40), text] as const),
+  )('keeps odd text as it is: %s', async (_, text) => {
+    const session = newSessionId()
+    await store().sessions.commit(commitOf(session, [set(text, text), set('plain', text)]))
+    expect(await store().sessions.readAll(session)).toEqual(
+      new Map([
+        [text, text],
+        ['plain', text],
+      ]),
+    )
+    expect(await store().sessions.read(session, [text])).toEqual(new Map([[text, text]]))
+    const checks: Check[] = [{ check: 'oneOf', field: text, values: ['no', text] }]
+    expect(await store().sessions.commit(commitOf(session, [], { checks }))).toMatchObject({ committed: true })
+  })
 
   it('keeps sessions with odd or similar ids apart', async () => {
     const ids = [...ODD_TEXTS, 'a:b', 'a', 'a:', ':a', 'A', '#a'].map((text) => `odd${text}`)
@@ -428,38 +427,6 @@ function expiryContract(store: () => Store): void {
     const past = commitOf(session, [set('a', '1')], { expiresAtMs: Date.now() - 1 })
     expect(await store().sessions.commit(past)).toEqual({ committed: true, repeated: false })
     expect(await store().sessions.readAll(session)).toBeUndefined()
-  })
-}
-
-function auditContract(store: () => Store): void {
-  it('answers the newest records first, from commits and from appends, over all shards', async () => {
-    const run = randomUUID()
-    for (let n = 0; n < 30; n++) {
-      const audit = `${run} ${n}`
-      if (n % 2) await store().audit.append(randomUUID(), audit)
-      else await store().sessions.commit(commitOf(newSessionId(), [set('a', '1')], { audit }))
-      // Positions of two shards compare by the millisecond.
-      await new Promise((resolve) => setTimeout(resolve, 2))
-    }
-    const expected = Array.from({ length: 30 }, (_, n) => `${run} ${29 - n}`)
-    expect((await store().audit.latest(30)).map((entry) => entry.record)).toEqual(expected)
-    expect((await store().audit.latest(7)).map((entry) => entry.record)).toEqual(expected.slice(0, 7))
-    expect(await store().audit.latest(0)).toEqual([])
-  })
-
-  it('finds the newest also where one shard holds them all', async () => {
-    const key = randomUUID()
-    const records = Array.from({ length: 40 }, (_, n) => `${key} ${n}`)
-    for (const record of records) await store().audit.append(key, record)
-    expect((await store().audit.latest(40)).map((entry) => entry.record)).toEqual(records.toReversed())
-  })
-
-  it('keeps records as they are', async () => {
-    for (const text of ODD_TEXTS) {
-      await store().audit.append('odd', text)
-      await new Promise((resolve) => setTimeout(resolve, 2))
-      expect((await store().audit.latest(1))[0]?.record).toBe(text)
-    }
   })
 }
 

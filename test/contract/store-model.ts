@@ -4,6 +4,7 @@
  */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { sha256 } from '../../src/kernel/digest.ts'
 import type { SessionId } from '../../src/kernel/ids.ts'
 import type { Check, Commit, Operation } from '../../src/model/commit.ts'
 import type { Store } from '../../src/store/ports.ts'
@@ -14,6 +15,8 @@ interface Model {
   readonly performed: Set<string>
   readonly claims: Map<string, string>
   readonly audit: string[]
+  /** Texts by session. */
+  readonly contents: Map<string, Set<string>>
   readonly indexes: Map<string, Map<string, number>>
   readonly cutoffs: Map<string, { seq: number; expiresAtMs: number }>
   seq: number
@@ -24,6 +27,7 @@ const emptyModel = (): Model => ({
   performed: new Set(),
   claims: new Map(),
   audit: [],
+  contents: new Map(),
   indexes: new Map(),
   cutoffs: new Map(),
   seq: 0,
@@ -50,6 +54,8 @@ const operation: fc.Arbitrary<Operation> = fc.oneof(
   fc.record({ operation: fc.constant('set' as const), field, value }),
   fc.record({ operation: fc.constant('increment' as const), field, by: small }),
 )
+const texts = ['', 'granted', 'Ünïcödé 💡']
+const content = fc.constantFrom(...texts).map((text) => ({ digest: sha256(text), text }))
 const commit: fc.Arbitrary<Commit> = fc.record({
   session,
   id: fc.integer({ min: 0, max: 30 }).map(String),
@@ -57,6 +63,7 @@ const commit: fc.Arbitrary<Commit> = fc.record({
   operations: fc.array(operation, { maxLength: 4 }),
   expiresAtMs: fc.constantFrom(soon, soon + 1),
   audit: fc.option(value, { nil: undefined }),
+  contents: fc.array(content, { maxLength: 2 }),
 })
 
 type Step = fc.AsyncCommand<Model, Store>
@@ -108,6 +115,8 @@ function modelCommit(model: Model, wanted: Commit): Expected {
   if (record.size > 0) model.sessions.set(wanted.session, record)
   model.performed.add(repeat)
   if (wanted.audit !== undefined) model.audit.push(wanted.audit)
+  const kept = (wanted.contents ?? []).map(({ text }) => text)
+  model.contents.set(wanted.session, new Set([...(model.contents.get(wanted.session) ?? []), ...kept]))
   return { committed: true, repeated: false }
 }
 
@@ -120,6 +129,14 @@ const commits = commit.map((wanted) =>
     })
     expect(answer).toEqual(expected)
     expect(await store.sessions.readAll(wanted.session)).toEqual(model.sessions.get(wanted.session))
+    // Others of its shard may share what they hold: only what its own commits brought is promised.
+    for (const text of model.contents.get(wanted.session) ?? []) {
+      expect(await store.audit.content(sha256(text), wanted.session)).toBe(text)
+    }
+    const anywhere = new Set([...model.contents.values()].flatMap((kept) => [...kept]))
+    for (const text of texts.filter((other) => !anywhere.has(other))) {
+      expect(await store.audit.content(sha256(text), wanted.session)).toBeUndefined()
+    }
   }),
 )
 
@@ -141,9 +158,9 @@ const claims = fc
     }),
   )
 
-const audits = fc.tuple(value, value).map(([key, record]) =>
-  step(`audit ${JSON.stringify(record)}`, async (model, store) => {
-    await store.audit.append(key, record)
+const audits = fc.tuple(value, value, fc.boolean()).map(([key, record, stranger]) =>
+  step(`audit ${JSON.stringify(record)} ${stranger}`, async (model, store) => {
+    await (stranger ? store.audit.appendStrangers(record) : store.audit.append(key, record))
     model.audit.push(record)
     // Two shards agree on an order only by the millisecond: `store-contract.ts` looks at that.
     const records = (await store.audit.latest(10_000)).map((entry) => entry.record)

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { inspectSession, listSessions, readAudit } from '../../../src/admin/session-listing.ts'
+import { inspectSession, listSessions, readAudit, readContent } from '../../../src/admin/session-listing.ts'
+import { sha256 } from '../../../src/kernel/digest.ts'
 import type { PrincipalId, SessionId } from '../../../src/kernel/ids.ts'
 import { LIST_ENTRIES_MAX } from '../../../src/kernel/limits.ts'
 import { Rejection } from '../../../src/kernel/rejection.ts'
@@ -179,18 +180,24 @@ describe('the audit records', () => {
 })
 
 describe('every reading', () => {
+  const KEPT = { session: SESSION, digest: sha256('granted') }
+  beforeEach(async () => {
+    const contents = [{ digest: KEPT.digest, text: 'granted' }]
+    await bench.parts.sessions.commit({ ...revokeNodes(SESSION, [], END), contents }, 'jti_kept', undefined)
+  })
   const READINGS = {
     list: () => listSessions(as(user()), bench.parts),
     inspect: () => inspect(user()),
     audit: () => readAudit(as(operator), 5, bench.parts),
+    content: () => readContent(as(operator), KEPT, bench.parts),
   }
 
   test.each(Object.entries(READINGS))('%s is recorded under its caller', async (name, ask) => {
     await ask()
     expect((await bench.records())[0]).toMatchObject({
-      event: name === 'audit' ? 'admin.read' : 'session.read',
+      event: ['audit', 'content'].includes(name) ? 'admin.read' : 'session.read',
       outcome: 'granted',
-      by: name === 'audit' ? 'operator:ops' : ALICE,
+      by: ['audit', 'content'].includes(name) ? 'operator:ops' : ALICE,
     })
   })
 
@@ -204,6 +211,7 @@ describe('every reading', () => {
     ['list', 'sessions', 'readAll'],
     ['inspect', 'sessions', 'readAll'],
     ['audit', 'audit', 'latest'],
+    ['content', 'audit', 'content'],
   ] as const)('%s says that the store does not answer where %s.%s fails, never that there is nothing', async (name, port, method) => {
     const fault = failing(bench.parts.store[port], method as never)
     const refused = await refusalOf(READINGS[name]())

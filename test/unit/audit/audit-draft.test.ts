@@ -222,12 +222,14 @@ describe('the size of a record', () => {
         jti: `jti_${'j'.repeat(22)}`,
         expires_at: NOW,
         subject_token: sha256('token'),
+        authority: sha256('details'),
       },
       `user:corp:${long}`,
     )
     expect(bytes(text)).toBeLessThanOrEqual(AUDIT_RECORD_BYTES_MAX)
     const named = `sha256:${sha256(`user:corp:${long}`)}`
     expect(record).toMatchObject({ by: named, by_class: 'user', on_behalf_of: named, origin: 'user_request' })
+    expect(record.authority).toBe(sha256('details'))
     expect(record.session).toMatch(/^sha256:/)
   })
 })

@@ -88,6 +88,14 @@ describe('bounds', () => {
     expect(new Set((await records()).map((record) => record.id)).size).toBe(written.length)
   })
 
+  test('they are in a list of their own: the one that known callers fill is left alone', async () => {
+    await held.store.audit.append('key', '{"id":"dec_known"}')
+    for (let at = 0; at < 300; at += 1) strangers.count('client_unknown', `source-${at}`)
+    await strangers.flush()
+    expect((await records()).length).toBeGreaterThan(2)
+    expect((await held.store.audit.usage()).records).toBe(1)
+  })
+
   test('a source is cut to the length of a name', async () => {
     strangers.count('client_unknown', 's'.repeat(10_000))
     await strangers.flush()
@@ -99,7 +107,7 @@ describe('bounds', () => {
 describe('a store that does not answer', () => {
   test('keeps the counts for the next time, together with what came since', async () => {
     strangers.count('client_unknown', 'a')
-    const fault = failing(held.store.audit, 'append')
+    const fault = failing(held.store.audit, 'appendStrangers')
     await expect(strangers.flush()).resolves.toBeUndefined()
     strangers.count('client_unknown', 'a')
     strangers.count('client_unknown', 'b')
@@ -118,7 +126,7 @@ describe('a store that does not answer', () => {
   test('half way through writes no count twice and loses none', async () => {
     for (let at = 0; at < 200; at += 1) strangers.count('client_unknown', `source-${at}`)
     let calls = 0
-    const fault = failing(held.store.audit, 'append', {
+    const fault = failing(held.store.audit, 'appendStrangers', {
       when: () => {
         calls += 1
         return calls === 3
@@ -134,7 +142,7 @@ describe('a store that does not answer', () => {
   })
 
   test('for long does not let memory grow beyond the bound', async () => {
-    const fault = failing(held.store.audit, 'append')
+    const fault = failing(held.store.audit, 'appendStrangers')
     for (let minute = 0; minute < 5; minute += 1) {
       const flushing = strangers.flush()
       // Counted while the write is under way, when the counts have been handed over.

@@ -58,7 +58,7 @@ test('what is issued has the five fields of attribution, and the authority by it
     chain: ['agent:orchestrator'],
     jti: 'jti_minted',
     expires_at: NOW + 300,
-    detail: `authority ${sha256(JSON.stringify(minted.details))}`,
+    authority: sha256(JSON.stringify(minted.details)),
   })
   expect(JSON.stringify(described)).not.toContain('of-the-token')
 })

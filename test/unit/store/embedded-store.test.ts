@@ -137,6 +137,9 @@ describe('a closed store', () => {
       snapshot: () => store.control.snapshot(),
       follow: () => store.control.follow({ snapshot() {}, written() {}, confirmed() {} }),
       append: () => store.audit.append('k', 'r'),
+      appendStrangers: () => store.audit.appendStrangers('record'),
+      content: () => store.audit.content('digest', session),
+      usage: () => store.audit.usage(),
       latest: () => store.audit.latest(1),
       add: () => store.indexes.add('i', 'm', START_MS + 1),
       list: () => store.indexes.list('i', START_MS, 1),
@@ -231,16 +234,44 @@ describe('the database', () => {
     await database.close()
   })
 
-  it('holds the outbox to its bound, oldest first, over restarts', async () => {
-    let database = new EmbeddedDatabase(directory, 'acme', clock)
-    let audit = new EmbeddedAudit(database, 10)
-    for (let n = 0; n < 25; n++) await audit.append('', `r${n}`)
-    await database.close()
-    database = new EmbeddedDatabase(directory, 'acme', clock)
-    audit = new EmbeddedAudit(database, 10)
-    await audit.append('', 'r25')
-    const records = (await audit.latest(100)).map((entry) => entry.record)
-    expect(records).toEqual(Array.from({ length: 10 }, (_, n) => `r${25 - n}`))
-    await database.close()
+  describe('the lists of audit records', () => {
+    const bounds = { recordsMax: 10, strangersMax: 4 }
+    let database: EmbeddedDatabase
+    let audit: EmbeddedAudit
+    const reopen = async (): Promise<void> => {
+      await database?.close()
+      database = new EmbeddedDatabase(directory, 'acme', clock)
+      audit = new EmbeddedAudit(database, bounds)
+    }
+    const records = async (limit = 100) => (await audit.latest(limit)).map((entry) => entry.record)
+    beforeEach(reopen)
+    afterEach(() => database.close())
+
+    it('are held to their bounds, oldest first, over restarts', async () => {
+      for (let n = 0; n < 25; n++) await audit.append('', `r${n}`)
+      expect(await audit.usage()).toEqual({ records: 10, limit: 10 })
+      await reopen()
+      expect(await audit.usage()).toEqual({ records: 10, limit: 10 })
+      await audit.append('', 'r25')
+      expect(await records()).toEqual(Array.from({ length: 10 }, (_, n) => `r${25 - n}`))
+    })
+
+    it('push out nothing of each other, and keep their common order over restarts', async () => {
+      await audit.append('', 'first')
+      for (let n = 0; n < 20; n++) await audit.appendStrangers(`s${n}`)
+      await reopen()
+      await audit.append('', 'second')
+      await audit.appendStrangers('s20')
+      expect(await records()).toEqual(['s20', 'second', 's19', 's18', 's17', 'first'])
+      expect(await records(2)).toEqual(['s20', 'second'])
+      expect(await audit.usage()).toEqual({ records: 2, limit: 10 })
+    })
+
+    it('order strangers last whose neighbours were forgotten', async () => {
+      await audit.append('', 'gone')
+      await audit.appendStrangers('stays')
+      for (let n = 0; n < 10; n++) await audit.append('', `r${n}`)
+      expect(await records()).toEqual([...Array.from({ length: 10 }, (_, n) => `r${9 - n}`), 'stays'])
+    })
   })
 })

@@ -1,0 +1,30 @@
+/**
+ * Tells the operator that records are about to be forgotten: a full outbox makes room by dropping its oldest, and nobody
+ * should learn of that from a record that is missing. Said once per start and again at each further tenth.
+ */
+import { OUTBOX_WARNING_TENTHS } from '../kernel/limits.ts'
+import type { AuditStore, OutboxUsage } from '../store/ports.ts'
+
+export class OutboxWatch {
+  readonly #audit: Pick<AuditStore, 'usage'>
+  readonly #warn: (usage: OutboxUsage) => void
+  #saidTenths = OUTBOX_WARNING_TENTHS - 1
+
+  constructor(audit: Pick<AuditStore, 'usage'>, warn: (usage: OutboxUsage) => void) {
+    this.#audit = audit
+    this.#warn = warn
+  }
+
+  /** Never throws: a store that does not answer is reported by whoever needs it. */
+  async look(): Promise<void> {
+    try {
+      const usage = await this.#audit.usage()
+      const tenths = Math.min(Math.floor((10 * usage.records) / usage.limit), 10)
+      if (tenths <= this.#saidTenths) return
+      this.#saidTenths = tenths
+      this.#warn(usage)
+    } catch {
+      // Looked at again on the next tick.
+    }
+  }
+}

@@ -1,0 +1,59 @@
+/**
+ * A bounded list in LMDB, oldest first: numbered one by one, so that its length is known without counting, also after a
+ * restart. A transaction that failed leaves a gap, which counts as if it were filled.
+ */
+import type { EmbeddedDatabase } from './embedded-database.ts'
+import { ordered } from './embedded-keys.ts'
+
+export interface Listed {
+  readonly position: string
+  readonly value: string
+}
+
+export class EmbeddedList {
+  readonly #database: EmbeddedDatabase
+  readonly #prefix: string
+  readonly #max: number
+  #next: number
+  #oldest: number
+
+  constructor(database: EmbeddedDatabase, prefix: string, max: number) {
+    this.#database = database
+    this.#prefix = prefix
+    this.#max = max
+    const position = (reverse: boolean): number | undefined => {
+      for (const { key } of database.range(prefix, { reverse, limit: 1 })) return Number(key.slice(prefix.length))
+      return undefined
+    }
+    this.#oldest = database.read(() => position(false)) ?? 1
+    this.#next = (database.read(() => position(true)) ?? 0) + 1
+  }
+
+  get length(): number {
+    return this.#next - this.#oldest
+  }
+
+  /** The position of the next value, as text that sorts. */
+  get nextPosition(): string {
+    return ordered(this.#next)
+  }
+
+  /** Inside a job only. A full list forgets its oldest value. */
+  appendInside(value: string): void {
+    this.#database.put(this.#prefix + this.nextPosition, value)
+    this.#next++
+    // At most two at once: a smaller bound than before is reached in steps, not in one long transaction.
+    for (let removed = 0; removed < 2 && this.length > this.#max; removed++) {
+      this.#database.remove(this.#prefix + ordered(this.#oldest))
+      this.#oldest++
+    }
+  }
+
+  /** Newest first. */
+  latest(limit: number): readonly Listed[] {
+    return Array.from(this.#database.range(this.#prefix, { reverse: true, limit }), ({ key, value }) => ({
+      position: key.slice(this.#prefix.length),
+      value,
+    }))
+  }
+}
