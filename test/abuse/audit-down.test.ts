@@ -170,3 +170,14 @@ test('a failure between signing and recording leaves nothing usable: the token w
   const path = `/sessions/${session.claims.sid}/nodes/${delegation.claims.jti}`
   expect((await world.bearer(path, world.userToken(), 'DELETE')).status).toBe(200)
 })
+
+test('a stranger counted while another flush is writing is in the log once both are waited for', async () => {
+  expect((await world.open({ client_assertion: world.assertion('orchestrator', { aud: 'elsewhere' }) })).status).toBe(
+    401,
+  )
+  const timers = world.broker.flushAudit()
+  await world.broker.flushAudit()
+  const [record] = await world.audit(1)
+  expect(record).toMatchObject({ event: 'strangers.refused', strangers: [['client_assertion_audience', 'unknown', 1]] })
+  await timers
+})
