@@ -6,7 +6,7 @@ import { Rejection } from '../kernel/rejection.ts'
 import type { Secret } from '../kernel/secret.ts'
 import type { Caller } from '../model/caller.ts'
 import type { LiveCutoffs } from '../sessions/live-cutoffs.ts'
-import { blockOn, cutoffKilling } from '../sessions/liveness.ts'
+import { cutoffKilling } from '../sessions/liveness.ts'
 
 export interface CallerParts extends Omit<CallerSources, 'now'> {
   readonly cutoffs: LiveCutoffs
@@ -28,8 +28,8 @@ export async function sessionsCaller(bearer: Secret | undefined, parts: CallerPa
   const { caller, token, user } = await identifyCaller(bearer, { ...parts, now: Math.floor(nowMs / 1000) })
   if (token !== undefined) {
     const dead = cutoffKilling(token, parts.cutoffs, { issuer: parts.issuer, accessToken: true }) !== undefined
-    const named = { subject: token.subject, agents: [token.clientId], signedInAt: undefined }
-    if (dead || blockOn(named, parts.cutoffs, nowMs) !== undefined) {
+    // Not the block of the agent's autonomous work: it may still see and end what it holds.
+    if (dead || parts.cutoffs.set.blocked('agent', token.clientId, nowMs) !== undefined) {
       throw new Rejection('bearer_invalid', 'this API token was revoked')
     }
   }

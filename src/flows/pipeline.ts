@@ -194,7 +194,10 @@ class Run {
     const { sessions, store } = this.#parts
     const record = this.draft.granted(framed.event)
     const change = { ...issue.change, contents: [grantedAuthority(minted)] }
-    await sessions.commitSurely(change, minted.jti, record, () => this.draft.leaveUnfinished())
+    await sessions.commitSurely(change, minted.jti, record, () => {
+      this.draft.add({ event: framed.event })
+      this.draft.leaveUnfinished()
+    })
     const expiresAtMs = issue.change.notAfter * 1000
     for (const index of issue.indexes) {
       // Lists are for people: a session missing from one is still found, and killed, by its id.
