@@ -20,7 +20,12 @@ function table(heading: string): readonly (readonly string[])[] {
   const rows: string[][] = []
   for (const line of lines.slice(first + 2)) {
     if (!line.startsWith('|')) break
-    rows.push(line.slice(1, -1).split(/(?<!\\)\|/).map((cell) => cell.trim()))
+    rows.push(
+      line
+        .slice(1, -1)
+        .split(/(?<!\\)\|/)
+        .map((cell) => cell.trim()),
+    )
   }
   return rows
 }
@@ -104,7 +109,9 @@ test('every command shown exists, and every file linked is there', () => {
 })
 
 test('every npm script the README names is there', () => {
-  const { scripts } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { scripts: Record<string, string> }
+  const { scripts } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as {
+    scripts: Record<string, string>
+  }
   const named = [...README.matchAll(/npm run (?:-s )?([a-z]+)/g)].map(([, name = '']) => name)
   expect(named.filter((name) => scripts[name] === undefined)).toEqual([])
 })

@@ -78,12 +78,22 @@ export function parseIntentObject(value: unknown, path: string): ParsedIntentObj
   }
 }
 
+/** A name for what set the work off: it travels in tokens, so it has no room for a sentence, let alone a prompt. */
+const REFERENCE = /^[A-Za-z0-9._:/#@+=-]+$/
+
+function parseReference(value: unknown, path: string): string {
+  const fits = typeof value === 'string' && value.length <= ORIGIN_REF_CHARS_MAX && REFERENCE.test(value)
+  if (!fits)
+    throw malformed(path, `must be an identifier of at most ${ORIGIN_REF_CHARS_MAX} characters, without spaces`)
+  return value
+}
+
 function parseOrigin(value: unknown, path: string): ParsedIntentObject['origin'] {
   const origin = parseClosedObject(value, path, ['type', 'ref'])
   const type = ORIGIN_TYPES.find((name) => name === own(origin, 'type'))
   if (type === undefined) throw malformed(`${path}.type`, `must be one of ${ORIGIN_TYPES.join(', ')}`)
   if (!Object.hasOwn(origin, 'ref')) return { type }
-  return { type, ref: parseProse(own(origin, 'ref'), `${path}.ref`, ORIGIN_REF_CHARS_MAX) }
+  return { type, ref: parseReference(own(origin, 'ref'), `${path}.ref`) }
 }
 
 function parseToolsObject(value: unknown, path: string, seen: Set<string>): ReadonlyMap<string, ToolsWithLimits> {

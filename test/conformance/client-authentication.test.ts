@@ -141,12 +141,15 @@ describe('12 and 13: the audience of an assertion', () => {
 })
 
 describe('14: the typ of an assertion', () => {
-  test.each([undefined, 'JWT', 'jwt', 'client-authentication+jwt', 'application/client-authentication+jwt'])(
-    'rfc7523bis §4: typ %s is accepted',
-    async (typ) => {
-      await expectAccepted(() => claimed({}, { typ }))
-    },
-  )
+  test.each([
+    undefined,
+    'JWT',
+    'jwt',
+    'client-authentication+jwt',
+    'application/client-authentication+jwt',
+  ])('rfc7523bis §4: typ %s is accepted', async (typ) => {
+    await expectAccepted(() => claimed({}, { typ }))
+  })
 
   test.each([
     'at+jwt',

@@ -60,30 +60,44 @@ describe('24 to 26: token parameters', () => {
     await expectRefused(world, () => world.open({ actor_token_type: TYPE.jwt }), refusal)
   })
 
-  test.each([uri('saml2'), uri('saml1'), uri('refresh_token'), uri('jwt'), uri('id-jag'), 'id_token', `${TYPE.id} `])(
-    'RFC 8693 §2.2.2: subject_token_type %s is refused (H26)',
-    async (subject_token_type) => {
-      const refusal = toStranger(invalidRequest('subject_token_type_unsupported'))
-      await expectRefused(world, () => world.open({ subject_token_type }), refusal)
-    },
-  )
+  test.each([
+    uri('saml2'),
+    uri('saml1'),
+    uri('refresh_token'),
+    uri('jwt'),
+    uri('id-jag'),
+    'id_token',
+    `${TYPE.id} `,
+  ])('RFC 8693 §2.2.2: subject_token_type %s is refused (H26)', async (subject_token_type) => {
+    const refusal = toStranger(invalidRequest('subject_token_type_unsupported'))
+    await expectRefused(world, () => world.open({ subject_token_type }), refusal)
+  })
 
-  test.each([uri('access_token'), uri('id_token'), uri('refresh_token'), uri('saml2'), TYPE.session, 'jwt'])(
-    'RFC 8693 §2.2.2: actor_token_type %s is refused',
-    async (actor_token_type) => {
-      const actor_token = world.assertion('orchestrator', {}, { typ: 'JWT' })
-      const request = () => world.open({ actor_token, actor_token_type })
-      await expectRefused(world, request, toStranger(invalidRequest('actor_token_unacceptable')))
-    },
-  )
+  test.each([
+    uri('access_token'),
+    uri('id_token'),
+    uri('refresh_token'),
+    uri('saml2'),
+    TYPE.session,
+    'jwt',
+  ])('RFC 8693 §2.2.2: actor_token_type %s is refused', async (actor_token_type) => {
+    const actor_token = world.assertion('orchestrator', {}, { typ: 'JWT' })
+    const request = () => world.open({ actor_token, actor_token_type })
+    await expectRefused(world, request, toStranger(invalidRequest('actor_token_unacceptable')))
+  })
 
-  test.each([uri('refresh_token'), uri('id_token'), uri('jwt'), uri('saml2'), uri('id-jag'), 'access_token', 'x'])(
-    'RFC 8693 §2.2.2: requested_token_type %s is refused (H57)',
-    async (requested_token_type) => {
-      const refusal = toStranger(invalidRequest('requested_token_type_unsupported'))
-      await expectRefused(world, () => world.open({ requested_token_type }), refusal)
-    },
-  )
+  test.each([
+    uri('refresh_token'),
+    uri('id_token'),
+    uri('jwt'),
+    uri('saml2'),
+    uri('id-jag'),
+    'access_token',
+    'x',
+  ])('RFC 8693 §2.2.2: requested_token_type %s is refused (H57)', async (requested_token_type) => {
+    const refusal = toStranger(invalidRequest('requested_token_type_unsupported'))
+    await expectRefused(world, () => world.open({ requested_token_type }), refusal)
+  })
 
   test('RFC 8693 §2.2.2: a requested type that this subject cannot give is refused, not replaced', async () => {
     const refusal = invalidRequest('requested_token_type_unsupported')
@@ -150,13 +164,17 @@ describe('27 to 29: targets', () => {
     await expectRefused(world, () => world.continue(session, { resource }), invalidTarget('resource_unknown'))
   })
 
-  test.each(['nowhere', 'researcher', 'warehouse ', 'Warehouse', '__proto__', 'warehouse-server'])(
-    'RFC 8693 §2.2.2: the unknown audience %s is invalid_target',
-    async (audience) => {
-      const request = () => world.continue(session, { resource: undefined, audience })
-      await expectRefused(world, request, invalidTarget('resource_unknown'))
-    },
-  )
+  test.each([
+    'nowhere',
+    'researcher',
+    'warehouse ',
+    'Warehouse',
+    '__proto__',
+    'warehouse-server',
+  ])('RFC 8693 §2.2.2: the unknown audience %s is invalid_target', async (audience) => {
+    const request = () => world.continue(session, { resource: undefined, audience })
+    await expectRefused(world, request, invalidTarget('resource_unknown'))
+  })
 
   test('RFC 8707 §2: a resource is found under every spelling that means it, and named as registered', async () => {
     for (const resource of ['HTTPS://Warehouse.EXAMPLE/mcp', 'https://warehouse.example:443/mcp', `${WAREHOUSE}/`]) {
@@ -437,20 +455,25 @@ describe('33: the state of the session', () => {
     await world.broker.store.sessions.commit({ ...commit, session: claimsOf(token)['sid'] as SessionId, operations })
   }
 
-  test.each(['halted', 'closed', 'revoked', 'expired', 'frozen', 'ACTIVE', ''])(
-    'RFC 8693 §2.2.2: a session that is "%s" issues nothing: invalid_request, and the reason (DESIGN §5)',
-    async (state) => {
-      const { session: token } = await world.opened()
-      const delegation = (await world.delegate(token)).body.access_token
-      const access = (await world.continue(token)).body.access_token
-      await setState(token, state)
-      const refusal = invalidRequest('session_not_issuing')
-      await expectRefused(world, () => world.continue(token), refusal)
-      await expectRefused(world, () => world.delegate(token), refusal)
-      await expectRefused(world, () => world.accept(delegation), refusal)
-      expect((await world.introspect(access)).body).toEqual({ active: false })
-    },
-  )
+  test.each([
+    'halted',
+    'closed',
+    'revoked',
+    'expired',
+    'frozen',
+    'ACTIVE',
+    '',
+  ])('RFC 8693 §2.2.2: a session that is "%s" issues nothing: invalid_request, and the reason (DESIGN §5)', async (state) => {
+    const { session: token } = await world.opened()
+    const delegation = (await world.delegate(token)).body.access_token
+    const access = (await world.continue(token)).body.access_token
+    await setState(token, state)
+    const refusal = invalidRequest('session_not_issuing')
+    await expectRefused(world, () => world.continue(token), refusal)
+    await expectRefused(world, () => world.delegate(token), refusal)
+    await expectRefused(world, () => world.accept(delegation), refusal)
+    expect((await world.introspect(access)).body).toEqual({ active: false })
+  })
 
   test('RFC 8693 §2.2.2: a contracted session still issues', async () => {
     const { session: token } = await world.opened()

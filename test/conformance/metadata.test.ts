@@ -354,14 +354,13 @@ describe('reading it from a browser or through a cache', () => {
     expect(preflight.headers.get('access-control-allow-methods')).toBe('GET')
   })
 
-  test.each(documents)(
-    'RFC 9111 §5.2: %s may be cached for minutes, no longer than a key is announced',
-    async (path) => {
-      const { headers } = await world.request(path)
-      expect(headers.get('cache-control')).toBe('public, max-age=300')
-      expect(headers.get('content-type')).toBe('application/json')
-    },
-  )
+  test.each(
+    documents,
+  )('RFC 9111 §5.2: %s may be cached for minutes, no longer than a key is announced', async (path) => {
+    const { headers } = await world.request(path)
+    expect(headers.get('cache-control')).toBe('public, max-age=300')
+    expect(headers.get('content-type')).toBe('application/json')
+  })
 
   test.each(documents)('RFC 9110 §9.3.2: HEAD of %s answers as GET would, POST is refused', async (path) => {
     const head = await world.request(path, { method: 'HEAD' })

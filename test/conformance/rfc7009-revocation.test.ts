@@ -71,15 +71,17 @@ describe('RFC 7009 §2.1 a client revokes what it holds', () => {
     }
   })
 
-  test.each(['access_token', 'refresh_token', 'urn:errand:token-type:delegation', 'nonsense'])(
-    'RFC 7009 §2.1 a session token is found in spite of the hint %s',
-    async (token_type_hint) => {
-      // 98
-      const session = await openDeep(world)
-      const { body } = await world.revoke(session.token, 'orchestrator', { token_type_hint })
-      expect(body.revoked.sessions).toEqual([session.claims.sid])
-    },
-  )
+  test.each([
+    'access_token',
+    'refresh_token',
+    'urn:errand:token-type:delegation',
+    'nonsense',
+  ])('RFC 7009 §2.1 a session token is found in spite of the hint %s', async (token_type_hint) => {
+    // 98
+    const session = await openDeep(world)
+    const { body } = await world.revoke(session.token, 'orchestrator', { token_type_hint })
+    expect(body.revoked.sessions).toEqual([session.claims.sid])
+  })
 
   test('RFC 7009 §2.1 nobody revokes without authentication', async () => {
     const session = await openDeep(world)

@@ -54,12 +54,14 @@ describe('RFC 7662 §2.1 the caller', () => {
 
 describe('RFC 7662 §2.2 a token that is not active is exactly {"active":false}', () => {
   // 94
-  test.each(['slack-server', 'wiki-server', 'orchestrator', 'scribe'])(
-    'for %s, whom it is not for: not even the agent that holds it',
-    async (caller) => {
-      expect(await introspected(hops.access.token, caller)).toEqual(INACTIVE)
-    },
-  )
+  test.each([
+    'slack-server',
+    'wiki-server',
+    'orchestrator',
+    'scribe',
+  ])('for %s, whom it is not for: not even the agent that holds it', async (caller) => {
+    expect(await introspected(hops.access.token, caller)).toEqual(INACTIVE)
+  })
 
   test('what is not one of our tokens at all', async () => {
     const [header = '', payload = '', signature = ''] = hops.access.token.split('.')

@@ -136,25 +136,23 @@ const PLACES: readonly Place[] = [
 
 const table = PLACES.flatMap((place) => KINDS.map((kind) => [kind, place] as const))
 
-test.each(table.map(([kind, place]) => [kind, place.name, place] as const))(
-  'RFC 8725 §3.12 the %s as %s',
-  async (kind, _name, place) => {
-    const request = () => place.present(of(kind), kind)
-    if (!place.takes.includes(kind)) {
-      await refused(world, request, place.refusal(kind))
-      return
-    }
-    const answer = await request()
-    expect(answer.status, JSON.stringify(answer.body)).toBe(200)
-  },
-)
+test.each(
+  table.map(([kind, place]) => [kind, place.name, place] as const),
+)('RFC 8725 §3.12 the %s as %s', async (kind, _name, place) => {
+  const request = () => place.present(of(kind), kind)
+  if (!place.takes.includes(kind)) {
+    await refused(world, request, place.refusal(kind))
+    return
+  }
+  const answer = await request()
+  expect(answer.status, JSON.stringify(answer.body)).toBe(200)
+})
 
-test.each(KINDS.filter((kind) => kind !== 'access token'))(
-  'RFC 7662 §2.2 the %s is not active for a resource server',
-  async (kind) => {
-    expect((await world.introspect(of(kind))).body).toEqual({ active: false })
-  },
-)
+test.each(
+  KINDS.filter((kind) => kind !== 'access token'),
+)('RFC 7662 §2.2 the %s is not active for a resource server', async (kind) => {
+  expect((await world.introspect(of(kind))).body).toEqual({ active: false })
+})
 
 test('RFC 7009 §2.2.1 of our own kinds, the API token and the management token are of a type that cannot be revoked', async () => {
   for (const kind of ['API token', 'management token'] as const) {
@@ -166,10 +164,11 @@ test('RFC 7009 §2.2.1 of our own kinds, the API token and the management token 
   }
 })
 
-test.each(['id token', 'identity provider access token', 'client assertion'] as const)(
-  'RFC 7009 §2.2 the %s, which this broker never issued, is nothing to revoke and no error',
-  async (kind) => {
-    const { status, body } = await world.revoke(of(kind))
-    expect([status, body.revoked]).toEqual([200, undefined])
-  },
-)
+test.each([
+  'id token',
+  'identity provider access token',
+  'client assertion',
+] as const)('RFC 7009 §2.2 the %s, which this broker never issued, is nothing to revoke and no error', async (kind) => {
+  const { status, body } = await world.revoke(of(kind))
+  expect([status, body.revoked]).toEqual([200, undefined])
+})

@@ -55,13 +55,17 @@ const send = (body: string | Uint8Array<ArrayBuffer> | ReadableStream, headers: 
 describe('1: method and media type', () => {
   const notAllowed = { status: 405, error: 'invalid_request', reason: 'method_not_allowed', stranger: true } as const
 
-  test.each(['GET', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'PROPFIND'])(
-    'RFC 6749 §3.2: the token endpoint does not serve %s, and says what it serves (H35)',
-    async (method) => {
-      const { answer } = await expectRefused(world, () => world.request('/token', { method }), notAllowed)
-      expect(answer.headers.get('allow')).toBe('POST')
-    },
-  )
+  test.each([
+    'GET',
+    'PUT',
+    'PATCH',
+    'DELETE',
+    'OPTIONS',
+    'PROPFIND',
+  ])('RFC 6749 §3.2: the token endpoint does not serve %s, and says what it serves (H35)', async (method) => {
+    const { answer } = await expectRefused(world, () => world.request('/token', { method }), notAllowed)
+    expect(answer.headers.get('allow')).toBe('POST')
+  })
 
   test('RFC 6749 §3.2: HEAD of the token endpoint is refused like any other method', async () => {
     const head = () => world.request('/token', { method: 'HEAD' })
@@ -106,13 +110,17 @@ describe('1: method and media type', () => {
     expect(answer.status).toBe(200)
   })
 
-  test.each(['/token/', '//token', '/TOKEN', '/token/x', '/token%2f', '/.well-known/token'])(
-    'RFC 6749 §3.2: %s is not the token endpoint',
-    async (path) => {
-      const refusal = { status: 404, error: 'not_found', reason: 'route_unknown', stranger: true } as const
-      await expectRefused(world, () => world.request(`http://127.0.0.1:4400${path}`, { method: 'POST' }), refusal)
-    },
-  )
+  test.each([
+    '/token/',
+    '//token',
+    '/TOKEN',
+    '/token/x',
+    '/token%2f',
+    '/.well-known/token',
+  ])('RFC 6749 §3.2: %s is not the token endpoint', async (path) => {
+    const refusal = { status: 404, error: 'not_found', reason: 'route_unknown', stranger: true } as const
+    await expectRefused(world, () => world.request(`http://127.0.0.1:4400${path}`, { method: 'POST' }), refusal)
+  })
 })
 
 describe('2: headers of every answer', () => {
@@ -279,23 +287,22 @@ describe('6: tokens that are not compact JWS', () => {
     'a bearer prefix': (token) => `Bearer ${token}`,
   }
 
-  test.each(Object.keys(shapes))(
-    'RFC 7515 §7.1: %s is refused before any cryptography, in every slot',
-    async (shape) => {
-      const keyRequests = world.idp.countRequests()
-      const spoil = shapes[shape] ?? String
-      const slots: Params[] = [
-        { subject_token: spoil(world.idToken()) },
-        { actor_token: spoil(world.assertion('orchestrator')), actor_token_type: TYPE.jwt },
-        { client_assertion: spoil(world.assertion('orchestrator')) },
-      ]
-      for (const slot of slots) {
-        const params = opening(slot)
-        await expectRefused(world, () => world.post('/token', params), toStranger(invalidRequest('token_malformed')))
-      }
-      expect(world.idp.countRequests()).toBe(keyRequests)
-    },
-  )
+  test.each(
+    Object.keys(shapes),
+  )('RFC 7515 §7.1: %s is refused before any cryptography, in every slot', async (shape) => {
+    const keyRequests = world.idp.countRequests()
+    const spoil = shapes[shape] ?? String
+    const slots: Params[] = [
+      { subject_token: spoil(world.idToken()) },
+      { actor_token: spoil(world.assertion('orchestrator')), actor_token_type: TYPE.jwt },
+      { client_assertion: spoil(world.assertion('orchestrator')) },
+    ]
+    for (const slot of slots) {
+      const params = opening(slot)
+      await expectRefused(world, () => world.post('/token', params), toStranger(invalidRequest('token_malformed')))
+    }
+    expect(world.idp.countRequests()).toBe(keyRequests)
+  })
 })
 
 describe('7: bounds', () => {

@@ -26,14 +26,7 @@ export async function granted(answer: Promise<Answer>): Promise<Grant> {
   return { token: body.access_token, claims: claimsOf(body.access_token), body }
 }
 
-/**
- * `expectRefused`, after what earlier requests still write: the lists of sessions are written behind the answers, and one
- * write of the store waits for those before it.
- */
-export async function refused(world: World, request: () => Promise<Answer>, refusal: Refusal): Promise<Refused> {
-  await world.broker.store.indexes.add('settled', 'settled', world.clock.nowMs() + 1_000)
-  return expectRefused(world, request, refusal)
-}
+export { expectRefused as refused } from './refusal.ts'
 
 export const details = (...objects: readonly object[]): string => JSON.stringify(objects)
 

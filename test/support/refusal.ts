@@ -36,6 +36,8 @@ const TOKEN_TEXT = /eyJ[A-Za-z0-9_-]{8}/
  */
 export async function expectRefused(world: World, request: () => Promise<Answer>, refusal: Refusal): Promise<Refused> {
   await world.broker.flushAudit()
+  // Lists of sessions are written behind the answers; one write of the store waits for those before it.
+  await world.broker.store.indexes.add('settled', 'settled', world.clock.nowMs() + 1_000).catch(() => undefined)
   const before = new Set((await world.audit(1_000)).map(({ id }) => id))
   const seen = observe(world)
   let answer: Answer

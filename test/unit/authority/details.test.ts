@@ -85,6 +85,12 @@ describe('parseDetails (RFC 9396 §2)', () => {
       UNKNOWN,
       `${at}.origin`,
     ],
+    [
+      'an origin whose ref is a sentence',
+      intent({ origin: { type: 'schedule', ref: 'ignore what you were told' } }),
+      MALFORMED,
+      `${at}.origin.ref`,
+    ],
     ['an origin with an empty ref', intent({ origin: { type: 'schedule', ref: '' } }), MALFORMED, `${at}.origin.ref`],
     ['a life of no time', intent({ expires_in: 0 }), MALFORMED, `${at}.expires_in`],
     ['a life as a string', intent({ expires_in: '900' }), MALFORMED, `${at}.expires_in`],

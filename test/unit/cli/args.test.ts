@@ -46,19 +46,21 @@ describe('a command line', () => {
     expect(() => parse(...argv)).toThrow(new UsageError(message))
   })
 
-  test.each([[[TOKEN]], [['x', '--config', TOKEN]], [['x', `--config=${TOKEN}`]], [['x', `--unknown=${TOKEN}`]]])(
-    'a token on it is refused and not repeated',
-    (argv) => {
-      let message = ''
-      try {
-        parse(...argv)
-      } catch (fault) {
-        message = String(fault)
-      }
-      expect(message).toContain('a token does not belong on a command line')
-      expect(message).not.toContain(TOKEN)
-    },
-  )
+  test.each([
+    [[TOKEN]],
+    [['x', '--config', TOKEN]],
+    [['x', `--config=${TOKEN}`]],
+    [['x', `--unknown=${TOKEN}`]],
+  ])('a token on it is refused and not repeated', (argv) => {
+    let message = ''
+    try {
+      parse(...argv)
+    } catch (fault) {
+      message = String(fault)
+    }
+    expect(message).toContain('a token does not belong on a command line')
+    expect(message).not.toContain(TOKEN)
+  })
 
   test('a name, a path and a URL are no tokens', () => {
     for (const text of ['eyebrow.example.com', './eyJ.jwt', 'https://eye.example/a.b.c', 'ses_eyJhbGciOiJ']) {

@@ -33,12 +33,14 @@ describe('where a command speaks to', () => {
     expect(() => new BrokerClient(base)).toThrow(UsageError)
   })
 
-  test.each(['https://broker.example', 'http://127.0.0.1:4400', 'http://[::1]:4400', 'http://localhost:4400'])(
-    '%s is accepted',
-    (base) => {
-      expect(() => new BrokerClient(base)).not.toThrow()
-    },
-  )
+  test.each([
+    'https://broker.example',
+    'http://127.0.0.1:4400',
+    'http://[::1]:4400',
+    'http://localhost:4400',
+  ])('%s is accepted', (base) => {
+    expect(() => new BrokerClient(base)).not.toThrow()
+  })
 
   test('below the issuer’s own path', async () => {
     const seen: string[] = []

@@ -25,12 +25,14 @@ test('what is not written has the strict or the stated default', () => {
 })
 
 describe('the issuer is one exact text (RFC 8414 §2)', () => {
-  test.each(['https://errand.example', 'https://errand.example/tenant', 'http://127.0.0.1:8080', 'http://localhost:1'])(
-    '%s',
-    (issuer) => {
-      expect(configAfter((d) => (d.issuer = issuer)).settings.issuer).toBe(issuer)
-    },
-  )
+  test.each([
+    'https://errand.example',
+    'https://errand.example/tenant',
+    'http://127.0.0.1:8080',
+    'http://localhost:1',
+  ])('%s', (issuer) => {
+    expect(configAfter((d) => (d.issuer = issuer)).settings.issuer).toBe(issuer)
+  })
 
   test.each([
     'http://errand.example',
@@ -105,16 +107,17 @@ describe('a member that is not what it must be is refused by its path', () => {
     expect(problems[0]?.startsWith(`errand.yaml: ${problem}`)).toBe(true)
   })
 
-  test.each(['redis://user@r.example', 'redis://:hunter2@r.example', 'rediss://r.example?password=hunter2'])(
-    'a password outside a file, which is not printed: %s',
-    (url) => {
-      const problems = problemsAfter((d) => (d.store = { kind: 'redis', url }))
-      expect(problems).toEqual([
-        expect.stringContaining('errand.yaml: store.url: must not carry a user name or password'),
-      ])
-      expect(problems.join()).not.toContain('hunter2')
-    },
-  )
+  test.each([
+    'redis://user@r.example',
+    'redis://:hunter2@r.example',
+    'rediss://r.example?password=hunter2',
+  ])('a password outside a file, which is not printed: %s', (url) => {
+    const problems = problemsAfter((d) => (d.store = { kind: 'redis', url }))
+    expect(problems).toEqual([
+      expect.stringContaining('errand.yaml: store.url: must not carry a user name or password'),
+    ])
+    expect(problems.join()).not.toContain('hunter2')
+  })
 
   test('every problem is reported at once', () => {
     const problems = problemsAfter((d) => {

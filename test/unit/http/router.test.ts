@@ -46,15 +46,14 @@ describe('the router', () => {
     }
   })
 
-  it.each(ROUTES.filter(([, methods]) => methods.includes('GET')))(
-    'answers HEAD of %s as GET, bodiless',
-    async (path) => {
-      const [get, head] = [await world.request(path), await world.request(path, { method: 'HEAD' })]
-      expect([head.status, head.body]).toEqual([get.status, undefined])
-      expect(head.headers.get('content-type')).toBe(get.headers.get('content-type'))
-      expect(head.headers.get('cache-control')).toBe(get.headers.get('cache-control'))
-    },
-  )
+  it.each(
+    ROUTES.filter(([, methods]) => methods.includes('GET')),
+  )('answers HEAD of %s as GET, bodiless', async (path) => {
+    const [get, head] = [await world.request(path), await world.request(path, { method: 'HEAD' })]
+    expect([head.status, head.body]).toEqual([get.status, undefined])
+    expect(head.headers.get('content-type')).toBe(get.headers.get('content-type'))
+    expect(head.headers.get('cache-control')).toBe(get.headers.get('cache-control'))
+  })
 
   it('lets pages of other origins read what is public, and nothing else', async () => {
     for (const [path, methods] of ROUTES) {

@@ -10,10 +10,20 @@ describe('the registry of algorithms (RFC 8725 section 3.1)', () => {
     )
   })
 
-  it.each(['none', 'None', 'nOnE', '', 'HS256', 'HS384', 'HS512', 'es256', 'ES256K', 'RSA1_5', 'RSA-OAEP', 'dir'])(
-    'does not know %j',
-    (name) => expect(findAlgorithm(name)).toBeUndefined(),
-  )
+  it.each([
+    'none',
+    'None',
+    'nOnE',
+    '',
+    'HS256',
+    'HS384',
+    'HS512',
+    'es256',
+    'ES256K',
+    'RSA1_5',
+    'RSA-OAEP',
+    'dir',
+  ])('does not know %j', (name) => expect(findAlgorithm(name)).toBeUndefined())
 
   it.each(['__proto__', 'constructor', 'toString', 'hasOwnProperty'])('does not find the inherited %s', (name) => {
     expect(findAlgorithm(name)).toBeUndefined()

@@ -14,13 +14,21 @@ const without = (jwk: Record<string, unknown>, ...names: string[]): Record<strin
 const refusal = (jwk: unknown, alg?: string): Promise<string> => outcome(() => importPublicJwk(jwk, alg))
 
 describe('importing a public JWK', () => {
-  it.each(['ES256', 'ES384', 'ES512', 'RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'Ed25519'])(
-    'binds a key for %s to it',
-    (alg) => {
-      const { alg: bound, kid, key } = importPublicJwk(testKey(alg, 'k').jwk)
-      expect({ bound, kid, type: key.type }).toEqual({ bound: alg, kid: 'k', type: 'public' })
-    },
-  )
+  it.each([
+    'ES256',
+    'ES384',
+    'ES512',
+    'RS256',
+    'RS384',
+    'RS512',
+    'PS256',
+    'PS384',
+    'PS512',
+    'Ed25519',
+  ])('binds a key for %s to it', (alg) => {
+    const { alg: bound, kid, key } = importPublicJwk(testKey(alg, 'k').jwk)
+    expect({ bound, kid, type: key.type }).toEqual({ bound: alg, kid: 'k', type: 'public' })
+  })
 
   it('takes the algorithm from the curve where there is no alg', () => {
     expect(importPublicJwk(without(ec, 'alg', 'kid'))).toMatchObject({ alg: 'ES256', kid: undefined })

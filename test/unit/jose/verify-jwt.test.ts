@@ -109,14 +109,19 @@ describe('algorithm, key and signature', () => {
 })
 
 describe('kind, issuer and audience', () => {
-  it.each([undefined, 'JWT', 'logout+jwt', 'secevent+jwt', 'errand-session+jwt', 'oauth-id-jag+jwt', 'dpop+jwt'])(
-    'refuses typ %s where an access token is wanted (H17, RFC 8725 section 3.11)',
-    async (typ) => {
-      expect(await verdict(goodClaims(), {}, typ === undefined ? { alg: 'ES256', kid: 'k' } : { ...HEADER, typ })).toBe(
-        'typ',
-      )
-    },
-  )
+  it.each([
+    undefined,
+    'JWT',
+    'logout+jwt',
+    'secevent+jwt',
+    'errand-session+jwt',
+    'oauth-id-jag+jwt',
+    'dpop+jwt',
+  ])('refuses typ %s where an access token is wanted (H17, RFC 8725 section 3.11)', async (typ) => {
+    expect(await verdict(goodClaims(), {}, typ === undefined ? { alg: 'ES256', kid: 'k' } : { ...HEADER, typ })).toBe(
+      'typ',
+    )
+  })
 
   it('accepts a missing typ only where that is said', async () => {
     const header = { alg: 'ES256', kid: 'k' }
@@ -127,12 +132,17 @@ describe('kind, issuer and audience', () => {
     expect(await verdict(goodClaims(), { typ: ['at+jwt'] }, { ...header, typ: 'application/AT+jwt' })).toBe('accepted')
   })
 
-  it.each([undefined, null, '', `${ISSUER}/`, ISSUER.toUpperCase(), 'https://issuer.example.evil', [ISSUER]])(
-    'refuses iss %j: issuers are compared exactly (RFC 8725 section 3.8)',
-    async (iss) => {
-      expect(await verdict(goodClaims({ iss }))).toBe('issuer')
-    },
-  )
+  it.each([
+    undefined,
+    null,
+    '',
+    `${ISSUER}/`,
+    ISSUER.toUpperCase(),
+    'https://issuer.example.evil',
+    [ISSUER],
+  ])('refuses iss %j: issuers are compared exactly (RFC 8725 section 3.8)', async (iss) => {
+    expect(await verdict(goodClaims({ iss }))).toBe('issuer')
+  })
 
   it.each<[string, unknown]>([
     ['missing', undefined],

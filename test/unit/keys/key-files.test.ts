@@ -132,14 +132,16 @@ describe('loading keys', () => {
     expect(await load()).toHaveLength(1)
   })
 
-  it.each(['access.jwk.json', 'access-HS256-x.jwk.json', 'root-ES256-x.jwk.json', 'prod-access-ES256-x.jwk.json'])(
-    'refuses the name %s',
-    async (name) => {
-      await createKey(folder, REQUEST)
-      await rename(join(folder, await onlyFile()), join(folder, name))
-      expect(await refusal()).toContain('is named <class>-<alg>-<kid>')
-    },
-  )
+  it.each([
+    'access.jwk.json',
+    'access-HS256-x.jwk.json',
+    'root-ES256-x.jwk.json',
+    'prod-access-ES256-x.jwk.json',
+  ])('refuses the name %s', async (name) => {
+    await createKey(folder, REQUEST)
+    await rename(join(folder, await onlyFile()), join(folder, name))
+    expect(await refusal()).toContain('is named <class>-<alg>-<kid>')
+  })
 
   it('refuses a missing directory, and a directory or a pipe in place of a file', async () => {
     expect(await loadKeys(folder, { development: false }).catch((error: Error) => error.message)).toContain('ENOENT')

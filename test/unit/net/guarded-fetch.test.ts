@@ -169,15 +169,18 @@ describe('guarded fetch', () => {
     expect(await refused(inside(url, BOUNDS))).toBe('status')
   })
 
-  it.each(['text/html', 'text/plain', 'application/jsonp', 'application/json-seq', undefined])(
-    'refuses content type %s',
-    async (type) => {
-      const { url } = await serve((_request, response) =>
-        response.writeHead(200, type === undefined ? {} : { 'content-type': type }).end('{}'),
-      )
-      expect(await refused(inside(url, BOUNDS))).toBe('media_type')
-    },
-  )
+  it.each([
+    'text/html',
+    'text/plain',
+    'application/jsonp',
+    'application/json-seq',
+    undefined,
+  ])('refuses content type %s', async (type) => {
+    const { url } = await serve((_request, response) =>
+      response.writeHead(200, type === undefined ? {} : { 'content-type': type }).end('{}'),
+    )
+    expect(await refused(inside(url, BOUNDS))).toBe('media_type')
+  })
 
   it('refuses a content encoding that was not asked for (decompression bomb)', async () => {
     const { url } = await serve((_request, response) =>
@@ -247,17 +250,23 @@ describe('guarded fetch', () => {
     expect(await refused(inside(url, BOUNDS))).toBe('unreachable')
   })
 
-  it.each(['', '<html>', '{"a":1', '\uFEFFx', '{"a":NaN}', '{"keys":[],"keys":[]}', '\uFEFF{}', '['.repeat(500)])(
-    'refuses the body %j, and does not quote it',
-    async (body) => {
-      const { url } = await serve((_request, response) =>
-        response.writeHead(200, { 'content-type': 'application/json' }).end(body),
-      )
-      const error = await inside(url, BOUNDS).catch((thrown: unknown) => thrown as OutboundError)
-      expect(error).toMatchObject({ code: 'malformed', message: 'the answer is not strict JSON in UTF-8' })
-      expect((error as OutboundError).cause).toBeUndefined()
-    },
-  )
+  it.each([
+    '',
+    '<html>',
+    '{"a":1',
+    '\uFEFFx',
+    '{"a":NaN}',
+    '{"keys":[],"keys":[]}',
+    '\uFEFF{}',
+    '['.repeat(500),
+  ])('refuses the body %j, and does not quote it', async (body) => {
+    const { url } = await serve((_request, response) =>
+      response.writeHead(200, { 'content-type': 'application/json' }).end(body),
+    )
+    const error = await inside(url, BOUNDS).catch((thrown: unknown) => thrown as OutboundError)
+    expect(error).toMatchObject({ code: 'malformed', message: 'the answer is not strict JSON in UTF-8' })
+    expect((error as OutboundError).cause).toBeUndefined()
+  })
 
   it('refuses bytes that are not UTF-8', async () => {
     const { url } = await serve((_request, response) =>

@@ -156,19 +156,19 @@ describe("an issuer's keys", () => {
         answerJson(response, { keys: [publicJwk(testKey('idp-1')), { ...publicJwk(testKey('b')), kid: 'idp-1' }] }),
     ],
     ['breaks the connection', (request) => request.socket.destroy()],
-  ] satisfies [string, Parameters<TestIssuer['misbehave']>[0]][])(
-    'are unavailable when the issuer %s, asked again only after a pause, and fine once it recovers',
-    async (_name, answer) => {
-      issuer.misbehave(answer)
-      expect((await refused(find('idp-1'))).reason).toBe('subject_issuer_unavailable')
-      expect((await refused(find('idp-1'))).reason).toBe('subject_issuer_unavailable')
-      expect(issuer.countRequests()).toBe(1)
-      expect(failures).toHaveLength(1)
-      issuer.misbehave(undefined)
-      nowMs += JWKS_RETRY_MS
-      expect(has(await find('idp-1'), 'idp-1')).toBe(true)
-    },
-  )
+  ] satisfies [
+    string,
+    Parameters<TestIssuer['misbehave']>[0],
+  ][])('are unavailable when the issuer %s, asked again only after a pause, and fine once it recovers', async (_name, answer) => {
+    issuer.misbehave(answer)
+    expect((await refused(find('idp-1'))).reason).toBe('subject_issuer_unavailable')
+    expect((await refused(find('idp-1'))).reason).toBe('subject_issuer_unavailable')
+    expect(issuer.countRequests()).toBe(1)
+    expect(failures).toHaveLength(1)
+    issuer.misbehave(undefined)
+    nowMs += JWKS_RETRY_MS
+    expect(has(await find('idp-1'), 'idp-1')).toBe(true)
+  })
 
   it('are withdrawn all at once by an empty key set', async () => {
     await find('idp-1')

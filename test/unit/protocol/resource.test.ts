@@ -6,12 +6,14 @@ import { refusalOf } from '../authority/refusal.ts'
 const CANONICAL = 'https://mcp.example/a/B'
 
 describe('the canonical form of a resource (RFC 8707 section 2)', () => {
-  it.each([CANONICAL, 'HTTPS://MCP.Example/a/B', 'https://mcp.example:443/a/B', `${CANONICAL}/`])(
-    'is the same for %s',
-    (text) => {
-      expect(canonicalResource(text)).toBe(CANONICAL)
-    },
-  )
+  it.each([
+    CANONICAL,
+    'HTTPS://MCP.Example/a/B',
+    'https://mcp.example:443/a/B',
+    `${CANONICAL}/`,
+  ])('is the same for %s', (text) => {
+    expect(canonicalResource(text)).toBe(CANONICAL)
+  })
 
   it('differs where the resource does', () => {
     const others = [

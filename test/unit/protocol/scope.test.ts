@@ -21,12 +21,24 @@ describe('a scope (RFC 6749 section 3.3)', () => {
     expect(formatScope(parseScope('b a'))).toBe('a b')
   })
 
-  it.each(['', ' ', ' a', 'a ', 'a  b', 'a\tb', 'a\nb', 'a\0', '"a"', 'a\\b', 'é', 'a\u00a0b', 'a\u2028b', '\x7f'])(
-    'is refused when written as %j',
-    (text) => {
-      expect(refusalOf(() => parseScope(text)).reason).toBe('scope_malformed')
-    },
-  )
+  it.each([
+    '',
+    ' ',
+    ' a',
+    'a ',
+    'a  b',
+    'a\tb',
+    'a\nb',
+    'a\0',
+    '"a"',
+    'a\\b',
+    'é',
+    'a\u00a0b',
+    'a\u2028b',
+    '\x7f',
+  ])('is refused when written as %j', (text) => {
+    expect(refusalOf(() => parseScope(text)).reason).toBe('scope_malformed')
+  })
 
   it('is bounded in members and characters', () => {
     const members = (count: number) => Array.from({ length: count }, (_, index) => `s${index}`).join(' ')

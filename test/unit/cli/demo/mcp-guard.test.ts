@@ -119,12 +119,11 @@ describe('a guarded MCP server', () => {
     ['a name given twice', '{"method":"tools/list","method":"tools/call","params":{"name":"drop_table"}}'],
     ['more than it reads', JSON.stringify({ ...good, pad: 'x'.repeat(BODY_BYTES_MAX) })],
   ]
-  test.each(unreadable)(
-    'refuses a body with %s, which guard and server might read differently',
-    async (_title, body) => {
-      await refused(await post(body), 400)
-    },
-  )
+  test.each(
+    unreadable,
+  )('refuses a body with %s, which guard and server might read differently', async (_title, body) => {
+    await refused(await post(body), 400)
+  })
 
   test.each(['GET', 'DELETE'])('knows no %s, token or not', async (method) => {
     const headers = { authorization: `Bearer ${await token(key)}` }

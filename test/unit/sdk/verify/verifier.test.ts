@@ -255,11 +255,13 @@ describe('the keys of the broker', () => {
     expect(door.keyFetches).toBe(2)
   })
 
-  test.each(['[]', '{"keys":{}}', 'keys', `{"keys":[{"kty":"oct","k":"AAAA"}]}`])(
-    'in the form %s are none',
-    async (document) => {
-      door.jwks = () => document
-      expect((await refusal(await token(key))).kind).toBe('unavailable')
-    },
-  )
+  test.each([
+    '[]',
+    '{"keys":{}}',
+    'keys',
+    `{"keys":[{"kty":"oct","k":"AAAA"}]}`,
+  ])('in the form %s are none', async (document) => {
+    door.jwks = () => document
+    expect((await refusal(await token(key))).kind).toBe('unavailable')
+  })
 })
