@@ -6,7 +6,6 @@ import { createHash } from 'node:crypto'
 import { expect } from 'vitest'
 import { operatorPrincipal } from '../../src/kernel/ids.ts'
 import { Minter } from '../../src/tokens/minter.ts'
-import { expectRefused, type Refusal, type Refused } from './refusal.ts'
 import { type Answer, claimsOf, INTENT, type Params, TYPE, WAREHOUSE, type World } from './world.ts'
 
 // biome-ignore lint/suspicious/noExplicitAny: claims of many shapes
