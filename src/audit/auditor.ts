@@ -55,7 +55,9 @@ export class Auditor {
     try {
       await this.log.append(draft.id, draft.refused(error instanceof Rejection ? error.reason : 'server_error'))
     } catch (auditFailure) {
-      return new RefusedRequest(error instanceof Rejection ? auditFailure : error, undefined, true)
+      // A store that is away takes the log with it: what is wrong is the store.
+      const cause = error instanceof Rejection && error.reason !== 'store_unavailable' ? auditFailure : error
+      return new RefusedRequest(cause, undefined, true)
     }
     return new RefusedRequest(error, draft.id, true)
   }

@@ -36,7 +36,7 @@ const LIFTED_ONLY = 'access of an agent of this chain for this subject was revok
 const BLOCKED: Readonly<Record<BlockKind, string>> = {
   agent: 'an agent of this chain is blocked until an operator lifts the block',
   user: 'this user is blocked until an operator lifts the block',
-  pair: 'access of an agent of this chain for this subject was revoked: the user must sign in again, later than that',
+  pair: 'access of an agent of this chain for this subject was revoked: the user must sign in again, at least a minute after that',
   evidence: 'this evidence is blocked',
   resource: 'this resource is blocked',
 }
@@ -55,7 +55,7 @@ export function assertEvidenceStands(evidence: UserEvidence, agent: Agent, stand
   const description =
     refusal === 'evidence_blocked'
       ? 'this subject token opened a session that was revoked: sign in again'
-      : 'access of this agent for this user was revoked: the user must sign in again, later than the revocation'
+      : 'access of this agent for this user was revoked: the user must sign in again, at least a minute after that'
   throw new Rejection(refusal, description)
 }
 

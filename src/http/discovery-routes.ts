@@ -6,13 +6,13 @@ import { openidMetadata, serverMetadata } from './metadata.ts'
 import type { Route, RouterParts } from './route.ts'
 
 /** Discovery documents may be cached, and read by pages of any origin. */
-export const PUBLIC = { 'Cache-Control': 'public, max-age=300', Pragma: '', 'Access-Control-Allow-Origin': '*' }
+export const PUBLIC = { 'Cache-Control': 'public, max-age=300', 'Access-Control-Allow-Origin': '*' }
 
 export function discoveryRoutes(parts: RouterParts, base: string): readonly Route[] {
   const { issuer, registry, ring, clock } = parts
   const open = (path: string, document: () => unknown): Route => ({
     path,
-    methods: { GET: () => json(200, document(), PUBLIC) },
+    methods: { GET: () => json(200, document(), {}, PUBLIC) },
   })
   const openid = () => openidMetadata(issuer, registry)
   return [

@@ -85,9 +85,15 @@ export function plain(text: string): string {
     .replaceAll(/[^\x20-\x21\x23-\x5b\x5d-\x7e]/g, '?')
 }
 
-export function json(status: number, body: unknown, headers: Readonly<Record<string, string>> = {}): Response {
+/** @param caching what caches may do with it; nothing, unless told otherwise (RFC 6749 §5.1) */
+export function json(
+  status: number,
+  body: unknown,
+  headers: Readonly<Record<string, string>> = {},
+  caching: Readonly<Record<string, string>> = NO_STORE,
+): Response {
   return new Response(JSON.stringify(body), {
     status,
-    headers: { 'Content-Type': 'application/json', ...NO_STORE, ...headers },
+    headers: { 'Content-Type': 'application/json', ...caching, ...headers },
   })
 }

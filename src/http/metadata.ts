@@ -4,7 +4,6 @@
  */
 import { ALGORITHM_NAMES } from '../jose/algorithms.ts'
 import type { Registry } from '../model/registry.ts'
-import { API_SCOPES } from '../model/settings.ts'
 import { CLIENT_AUTH_METHOD, DETAILS_TYPE, GRANT_TYPE } from '../protocol/oauth.ts'
 import { scopeSet } from '../protocol/scope.ts'
 
@@ -43,5 +42,5 @@ export function openidMetadata(issuer: string, registry: Registry): Readonly<Rec
 
 function scopesOf(registry: Registry): readonly string[] {
   const tools = registry.resources.flatMap((resource) => [...resource.tools.values()])
-  return scopeSet([...API_SCOPES, ...tools.map((tool) => tool.scope)])
+  return scopeSet(['sessions', ...tools.map((tool) => tool.scope)])
 }

@@ -133,14 +133,8 @@ describe('110 and 111: what the document says', () => {
       revocation_endpoint_auth_methods_supported: ['private_key_jwt'],
       revocation_endpoint_auth_signing_alg_values_supported: algorithms,
     })
-    expect(scopes_supported).toEqual([
-      'evaluate',
-      'mcp:tools:destructive',
-      'mcp:tools:read',
-      'mcp:tools:write',
-      'revocations',
-      'sessions',
-    ])
+    // Not the scopes that open nothing yet (evaluate, revocations).
+    expect(scopes_supported).toEqual(['mcp:tools:destructive', 'mcp:tools:read', 'mcp:tools:write', 'sessions'])
     // The list above is closed: no EMA profile, no CIMD, no DPoP, no identity chaining until they exist (ID-JAG §7).
   })
 

@@ -58,6 +58,10 @@ const PHRASES: Partial<Record<JwtErrorCode, string>> = {
 export function createVerifier(options: VerifierOptions): Verifier {
   const { issuer, resource, introspection } = options
   const { jwksUri = `${issuer}/jwks`, algorithms = ['ES256'], door = jsonOverHttp, clock = systemClock } = options
+  // The identifier is compared byte for byte, and every path hangs on it: a slash too many would refuse for ever, as if the
+  // broker were away.
+  if (!URL.canParse(issuer) || issuer.endsWith('/'))
+    throw new TypeError('issuer must be a URL without a trailing slash')
   const keySource = new KeySource({ jwksUri, algorithms, door, clock })
 
   const verified = async (token: Secret): Promise<VerifiedToken> => {
