@@ -1,17 +1,19 @@
 /** The composition root: the only place that constructs the broker's parts and wires them by constructor arguments. */
 import { serve } from '@hono/node-server'
 import type { Hono } from 'hono'
-import pino from 'pino'
+import pino, { type Logger } from 'pino'
 import { AuditLog } from './audit/audit-log.ts'
 import { Auditor } from './audit/auditor.ts'
 import { OutboxWatch } from './audit/outbox-watch.ts'
 import { StrangerCounts } from './audit/stranger-counts.ts'
 import type { Config } from './config/config.ts'
 import { TokenPipeline } from './flows/pipeline.ts'
+import type { FaultReport } from './http/error-response.ts'
 import { createRouter } from './http/router.ts'
 import { sourceReader } from './http/source-address.ts'
 import { type Clock, epochSeconds, systemClock } from './kernel/clock.ts'
 import { REQUEST_TIMEOUT_MS, SHUTDOWN_GRACE_MS, SHUTDOWN_POLL_MS, STRANGER_FLUSH_MS } from './kernel/limits.ts'
+import { Rejection } from './kernel/rejection.ts'
 import { ensureKeys, loadKeys } from './keys/key-files.ts'
 import { KeyRing } from './keys/key-ring.ts'
 import type { Registry } from './model/registry.ts'
@@ -76,8 +78,7 @@ export async function createBroker(config: Config, options: BrokerOptions): Prom
     callers: { ...sources, cutoffs, clock },
     sourceOf: sourceReader(config.trustedProxies),
     notReady: () => notReady({ store, cutoffs, ring, clock }),
-    report: (fault) =>
-      log.error({ fault: fault.faultId, decision: fault.decisionId, err: describeCause(fault.cause) }, 'refused'),
+    report: (fault) => reportFault(log, fault),
   })
   return {
     app,
@@ -128,6 +129,13 @@ async function notReady(
   }
   if (!parts.cutoffs.fresh) return 'revocations are not confirmed, or the clock differs from the store’s'
   return parts.ring.ready(epochSeconds(parts.clock)) ? undefined : 'a signing key is missing'
+}
+
+/** An outage is a line for each refusal, by its reason; a fault of ours brings its stack, because somebody has to find it. */
+function reportFault(log: Logger, fault: FaultReport): void {
+  const { faultId, decisionId, cause } = fault
+  if (cause instanceof Rejection) log.warn({ reason: cause.reason, decision: decisionId }, cause.message)
+  else log.error({ fault: faultId, decision: decisionId, err: describeCause(cause) }, 'the broker failed')
 }
 
 /** Messages and stacks only: whatever else an error carries may hold what it was about. */
