@@ -17,16 +17,18 @@ const TIMEOUT_MS = 10_000
 
 export type JsonObject = Readonly<Record<string, unknown>>
 
-/** The broker said no: exit code 1. */
+/** The broker said no: exit code 1. `advice`: what the person at the keyboard may do about it. */
 export class BrokerRefusal extends Error {
   readonly status: number
   readonly body: JsonObject
+  readonly advice: string | undefined
 
-  constructor(status: number, body: JsonObject) {
+  constructor(status: number, body: JsonObject, advice?: string) {
     super('the broker refused')
     this.name = 'BrokerRefusal'
     this.status = status
     this.body = body
+    this.advice = advice
   }
 }
 

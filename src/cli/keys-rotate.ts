@@ -1,10 +1,13 @@
 /** `errand keys rotate`: the successor of a signing key, announced at once and signing later. */
+import type { Config } from '../config/config.ts'
 import { configPath, loadConfig } from '../config/load-config.ts'
 import { epochSeconds, systemClock } from '../kernel/clock.ts'
 import { loadKeys, rotate } from '../keys/key-files.ts'
 import { KEY_ALGORITHMS, KEY_CLASSES, type KeyAlgorithm, type KeyClass, KeyRing } from '../keys/key-ring.ts'
+import { lockHolderPid } from '../store/embedded-lock.ts'
 import type { Command } from './command.ts'
 import { CommandFailure } from './failures.ts'
+import { KID_CHARS } from './keys.ts'
 import { CONFIG_OPTION, JSON_OPTION } from './options.ts'
 import { writeJson } from './output.ts'
 import { time } from './session-drawing.ts'
@@ -22,12 +25,13 @@ export const keysRotateCommand: Command = {
   },
   examples: ['errand keys rotate --class access --alg ES256'],
   notes: [
-    'The new key is published first, and signs only when every verifier’s cache must have it. Running brokers learn of it by SIGHUP.',
+    'The new key is published first, and signs only when every verifier’s cache must have it: an internal one, which only brokers read, after a minute. Running brokers learn of it by SIGHUP.',
   ],
   run: async (args, io) => {
     const cls = args.require('class') as KeyClass
     const alg = (args.text('alg') ?? 'ES256') as KeyAlgorithm
-    const { keys, development } = loadConfig(configPath(args.text('config')))
+    const config = loadConfig(configPath(args.text('config')))
+    const { keys, development } = config
     const now = epochSeconds(systemClock)
     const announced = new KeyRing(await loadKeys(keys.directory, { development }))
       .describe(now)
@@ -43,9 +47,15 @@ export const keysRotateCommand: Command = {
       return 0
     }
     const wait = activateAt - now
-    const when = wait <= 0 ? 'at once' : `in ${durationWords(wait)} (${time(activateAt)})`
-    io.out(`${io.styles.bold('announced')}: ${cls} key ${kid} (${alg}) signs ${when}\n`)
-    io.out(`  Tell every broker before then: kill -HUP <its process id>\n`)
+    const when = `in ${durationWords(wait)} (${time(activateAt)})`
+    io.out(`${io.styles.bold('announced')}: ${cls} key ${kid.slice(0, KID_CHARS)} (${alg}) signs ${when}\n`)
+    io.out('  Every broker must have had SIGHUP by then, or it refuses what this key signs:\n')
+    io.out(`  kill -HUP ${brokerPid(config) ?? '<process id of the broker>'}\n`)
     return 0
   },
+}
+
+/** Only an embedded store says who holds it. */
+function brokerPid({ store }: Config): number | undefined {
+  return store.kind === 'embedded' ? lockHolderPid(store.directory) : undefined
 }

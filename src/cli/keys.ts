@@ -9,6 +9,9 @@ import { writeJson } from './output.ts'
 import { time } from './session-drawing.ts'
 import type { Styles } from './terminal.ts'
 
+/** Enough to tell keys apart; `--json` has the whole. */
+export const KID_CHARS = 12
+
 export const keysCommand: Command = {
   name: 'keys',
   summary: 'list the broker’s signing keys and their states',
@@ -16,7 +19,7 @@ export const keysCommand: Command = {
   options: { ...CONFIG_OPTION, ...JSON_OPTION },
   examples: ['errand keys', 'errand keys --json'],
   notes: [
-    'next: published, not signing yet. active: signs. retired: verifies until its last token has expired. gone: its file may be deleted.',
+    'next: published, not signing yet. active: signs. retired: verifies until its last token has expired. gone: its file may be deleted. A kid is cut to its beginning here; --json has the whole.',
   ],
   run: async (args, io) => {
     const { keys, development } = loadConfig(configPath(args.text('config')))
@@ -46,7 +49,7 @@ function table(keys: readonly KeyDescription[], styles: Styles): string {
     key.state,
     time(key.activateAt),
     key.goneAt === undefined ? 'until it has a successor' : `until ${time(key.goneAt)}`,
-    `${key.kid}${key.development ? '  development' : ''}`,
+    `${key.kid.slice(0, KID_CHARS)}${key.development ? '  dev' : ''}`,
   ])
   const heads = ['class', 'alg', 'state', 'signs since', 'verifies', 'kid']
   const widths = heads.map((head, column) => Math.max(head.length, ...rows.map((row) => row[column]?.length ?? 0)))

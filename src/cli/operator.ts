@@ -13,7 +13,7 @@ import { KeyRing } from '../keys/key-ring.ts'
 import { isLoopbackHost } from '../registry/url-rules.ts'
 import { Minter } from '../tokens/minter.ts'
 import type { Args } from './args.ts'
-import { BrokerClient, type JsonObject } from './broker-client.ts'
+import { BrokerClient, BrokerRefusal, type JsonObject } from './broker-client.ts'
 import { UsageError } from './failures.ts'
 import type { OptionSpecs } from './options.ts'
 
@@ -38,10 +38,19 @@ export async function connectOperator(args: Args): Promise<Operator> {
   const client = new BrokerClient(brokerAddress(config, args))
   const bearer = await mintManagement(config, operatorName(args), COMMAND_TOKEN_SECONDS)
   return {
-    get: (path) => client.get(`/admin/v1${path}`, bearer),
-    post: (path, value) => client.postJson(`/admin/v1${path}`, bearer, value),
+    get: (path) => client.get(`/admin/v1${path}`, bearer).catch(explainOwnToken),
+    post: (path, value) => client.postJson(`/admin/v1${path}`, bearer, value).catch(explainOwnToken),
   }
 }
+
+/** The token was made a moment ago, from the keys at hand: the broker does not have those. */
+function explainOwnToken(fault: unknown): never {
+  if (!(fault instanceof BrokerRefusal) || fault.body['error'] !== 'invalid_token') throw fault
+  throw new BrokerRefusal(fault.status, fault.body, KEYS_DIFFER)
+}
+
+const KEYS_DIFFER =
+  'if errand keys rotate was just run, send the broker SIGHUP; else check that --config is this broker’s'
 
 export async function mintManagement(config: Config, name: string, seconds: number): Promise<Secret> {
   const now = epochSeconds(systemClock)

@@ -102,6 +102,7 @@ function readyFacts({ settings, store, listen }: Config, registry: Registry, por
     issuer: settings.issuer,
     environment: settings.environment,
     listening: `${listen.host}:${port}`,
+    pid: process.pid,
     store: store.kind,
     agents: registry.agents.length,
     resources: registry.resources.length,
@@ -111,13 +112,13 @@ function readyFacts({ settings, store, listen }: Config, registry: Registry, por
 }
 
 function readyLine(config: Config, registry: Registry, port: number): string {
-  const { issuer, environment, listening, store, agents, resources, grants, policy } = readyFacts(
+  const { issuer, environment, listening, pid, store, agents, resources, grants, policy } = readyFacts(
     config,
     registry,
     port,
   )
   const counts = `${plural(agents, 'agent')}, ${plural(resources, 'resource')}, ${plural(grants, 'grant')}`
-  return `Errand is ready: ${issuer} (${environment}) on ${listening}, ${store} store, ${counts}, policy ${policy.slice(0, 12)}`
+  return `Errand is ready: ${issuer} (${environment}) on ${listening}, pid ${pid}, ${store} store, ${counts}, policy ${policy.slice(0, 12)}`
 }
 
 type Log = Pick<pino.Logger, 'info' | 'error'>

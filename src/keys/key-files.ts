@@ -30,6 +30,8 @@ const FILE_BYTES_MAX = 16 * 1024
 const OTHERS = 0o077
 /** Verifiers' caches, and a minute for brokers to reload. */
 export const PUBLISH_SECONDS = JWKS_CACHE_S + 60
+/** No verifier caches an internal key, but brokers must reload: until then one refuses what another signs with it. */
+export const INTERNAL_PUBLISH_SECONDS = 60
 const LOCK = '.first-start.lock'
 const LOCK_WAIT_MS = 10_000
 const LOCK_POLL_MS = 50
@@ -49,8 +51,8 @@ export interface RotationRequest {
   readonly now: number
   readonly development: boolean
   /**
-   * How long the new key is published before it signs. Default: `PUBLISH_SECONDS`; 0 for `internal`, which no verifier
-   * caches. Where several brokers share a ring, give them time to reload.
+   * How long the new key is published before it signs. Default: `PUBLISH_SECONDS`; `INTERNAL_PUBLISH_SECONDS` for
+   * `internal`. By then every broker that shares the ring must have reloaded.
    */
   readonly publishSeconds?: number
 }
@@ -92,7 +94,7 @@ export async function createKey(directory: string, request: KeyRequest): Promise
 
 /** Creates the successor of the active key of this class and algorithm: published at once, signing later. */
 export async function rotate(directory: string, request: RotationRequest): Promise<RingKey> {
-  const { publishSeconds = request.class === 'internal' ? 0 : PUBLISH_SECONDS, now } = request
+  const { publishSeconds = request.class === 'internal' ? INTERNAL_PUBLISH_SECONDS : PUBLISH_SECONDS, now } = request
   if (!Number.isSafeInteger(publishSeconds) || publishSeconds < 0) {
     throw new TypeError('publishSeconds must be a whole number of seconds, not negative')
   }

@@ -261,9 +261,13 @@ describe('rotation', () => {
     expect(ring.active('access', 'ES256', next.activateAt).kid).toBe(next.kid)
   })
 
-  it('replaces an internal key at once, unless told otherwise', async () => {
+  it('gives brokers a minute to reload before a new internal key signs, unless told otherwise', async () => {
     const at = { class: 'internal', alg: 'ES256', now: T, development: false } as const
-    expect((await rotate(folder, at)).activateAt).toBe(T)
+    const next = await rotate(folder, at)
+    expect(next.activateAt).toBe(T + 60)
+    const ring = new KeyRing(await load(false))
+    expect(() => ring.active('internal', 'ES256', T + 59)).toThrow()
+    expect(ring.active('internal', 'ES256', T + 60).kid).toBe(next.kid)
     expect((await rotate(folder, { ...at, publishSeconds: 120 })).activateAt).toBe(T + 120)
     for (const publishSeconds of [-1, 0.5, Number.NaN]) {
       await expect(rotate(folder, { ...at, publishSeconds })).rejects.toThrow(TypeError)
