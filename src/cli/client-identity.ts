@@ -1,4 +1,5 @@
 /** Which agent (or service) a command speaks as, to which broker: from options, or from the configuration beside the keys. */
+import { existsSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { configPath, loadConfig } from '../config/load-config.ts'
 import { epochSeconds, systemClock } from '../kernel/clock.ts'
@@ -6,6 +7,7 @@ import type { Secret } from '../kernel/secret.ts'
 import type { Args } from './args.ts'
 import { BrokerClient } from './broker-client.ts'
 import { clientKeyPath, mintAssertion, readClientKey } from './client-key.ts'
+import { UsageError } from './failures.ts'
 import { BROKER_OPTION, brokerAddress } from './operator.ts'
 import { CONFIG_OPTION, type OptionSpecs } from './options.ts'
 
@@ -35,7 +37,12 @@ export async function identify(args: Args): Promise<ClientIdentity> {
   const config = issuerGiven === undefined ? loadConfig(path) : undefined
   const issuer = issuerGiven ?? config?.settings.issuer ?? ''
   const address = config === undefined ? (args.text('broker') ?? issuer) : brokerAddress(config, args)
-  const key = await readClientKey(args.text('agent-key') ?? clientKeyPath(dirname(path), clientId))
+  const keyFile = args.text('agent-key') ?? clientKeyPath(dirname(path), clientId)
+  if (!existsSync(keyFile)) {
+    const how = `give --agent-key FILE, or make the agent with errand agent add ${clientId}`
+    throw new UsageError(`there is no key file ${keyFile}: ${how}`)
+  }
+  const key = await readClientKey(keyFile)
   return {
     clientId,
     broker: new BrokerClient(address),

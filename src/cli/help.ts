@@ -28,6 +28,18 @@ export function drawHelp(groups: readonly Group[], { bold, dim }: Styles): strin
   ].join('\n')
 }
 
+/** What stands below a first word such as `agent`. */
+export function drawGroupHelp(word: string, commands: readonly Command[], { bold, dim }: Styles): string {
+  const width = Math.max(...commands.map(({ name }) => name.length))
+  return [
+    bold(`Commands of errand ${word}`),
+    ...commands.map(({ name, summary }) => `  ${name.padEnd(width)}  ${dim(summary)}`),
+    '',
+    dim(`errand ${commands[0]?.name ?? word} --help says more.`),
+    '',
+  ].join('\n')
+}
+
 export function drawCommandHelp(command: Command, { bold, dim }: Styles): string {
   const { name, summary, examples, notes = [] } = command
   const options = Object.entries({ ...command.options, help: HELP_OPTION })

@@ -145,7 +145,7 @@ function diesWith(kind: string, kid: string | undefined, claims: JsonObject): Di
 
 const DEATHS: Readonly<Record<DiesWith['what'], (id: string) => string>> = {
   session: (id) => `closing or revoking session ${id}`,
-  session_access: () => 'contracting or halting that session',
+  session_access: () => 'cutting off the access tokens of that session',
   node: (id) => `revoking hop ${id}`,
   agent: (id) => `cutting off agent ${id}`,
   user: (id) => `cutting off ${id}`,

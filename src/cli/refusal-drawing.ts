@@ -7,10 +7,14 @@ export function drawRefusal(body: Readonly<Record<string, unknown>>, styles: Sty
   const reason = textOf(body['error_reason'])
   const decision = textOf(body['decision_id'])
   const headline = `${textOf(body['error']) ?? 'error'}${reason === undefined ? '' : ` (${reason})`}`
-  const missing = arrayOf(body['missing']).flatMap((line) => textOf(line) ?? [])
+  const description = textOf(body['error_description'])
+  // Where one thing was missing, it may be all that the description says.
+  const missing = arrayOf(body['missing'])
+    .flatMap((line) => textOf(line) ?? [])
+    .filter((line) => line !== description)
   return [
     `${styles.bad('refused')}: ${headline}`,
-    `  ${textOf(body['error_description']) ?? 'without a description'}`,
+    `  ${description ?? 'without a description'}`,
     ...missing.map((line) => `  ${styles.dim('missing')}  ${line}`),
     ...(decision === undefined ? [] : [`  ${styles.dim('decision')} ${decision}`]),
     '',

@@ -1,10 +1,13 @@
 /** `errand revoke`: the operator's kill switch, in every dimension, with what died. */
 import type { KillOrder } from '../revocation/kill-order.ts'
 import type { Args } from './args.ts'
+import { BrokerRefusal, type JsonObject } from './broker-client.ts'
 import type { Command } from './command.ts'
-import { UsageError } from './failures.ts'
-import { drawKill, type Killed } from './kill-drawing.ts'
-import { BROKER_OPTION, connectOperator, NAME_OPTION } from './operator.ts'
+import { CommandFailure, UsageError } from './failures.ts'
+import { jsonObject, textOf } from './inspect-authority.ts'
+import { programName, shellWord, typedPath } from './invocation.ts'
+import { arrayOf, drawKill } from './kill-drawing.ts'
+import { BROKER_OPTION, connectOperator, NAME_OPTION, type Operator } from './operator.ts'
 import { CONFIG_OPTION, JSON_OPTION } from './options.ts'
 import { writeJson } from './output.ts'
 
@@ -37,9 +40,13 @@ export const revokeCommand: Command = {
   run: async (args, io) => {
     const order = killOrderOf(args)
     const operator = await connectOperator(args)
-    const answer = await operator.post('/revocations', order)
+    const answer = await operator.post('/revocations', order).catch(explainFault)
     if (args.flag('json')) writeJson(answer, io)
-    else io.out(drawKill(answer, killedBy(order), io.styles))
+    else {
+      const note = await noteOn(order, answer, { operator, args })
+      const tokensOnly = order.dimension === 'session_access'
+      io.out(drawKill(answer, { what: headlineOf(order), tokensOnly, note }, io.styles))
+    }
     return 0
   },
 }
@@ -83,13 +90,64 @@ function userId(text: string): string {
   throw new UsageError('a user is written user:<issuer slug>:<sub>, for example user:corp:alice')
 }
 
-const NO_WAY_ROUND =
-  'it does not begin anew before its user has signed in again; an agent’s own work, before errand lift --on-behalf agent:<id> --by <id>'
+/** No token was touched, or a write that came late touched it after all: to repeat is right in both cases. */
+function explainFault(fault: unknown): never {
+  const isStore =
+    fault instanceof BrokerRefusal && fault.status === 503 && fault.body['error_reason'] !== 'keys_not_ready'
+  throw isStore ? new BrokerRefusal(fault.status, fault.body, STORE_SILENT) : fault
+}
 
-function killedBy(order: KillOrder): Killed {
-  const { dimension } = order
-  const note = dimension === 'session' || dimension === 'node' ? NO_WAY_ROUND : undefined
-  return { what: headlineOf(order), tokensOnly: dimension === 'session_access', note }
+const STORE_SILENT =
+  'Take it that nothing was revoked: the store does not answer. Nothing is issued meanwhile; tokens already out end by themselves. Repeat when /readyz is 200.'
+
+interface Asking {
+  readonly operator: Operator
+  readonly args: Args
+}
+
+/** Whether, and after what, the same may begin anew. */
+async function noteOn(order: KillOrder, answer: JsonObject, asking: Asking): Promise<string | undefined> {
+  switch (order.dimension) {
+    case 'session':
+      return noWayRound(order.session, asking)
+    case 'node': {
+      // Below the root a hop dies alone: nothing stands in the way of another.
+      const isRoot = arrayOf(jsonObject(answer['revoked'])['sessions']).length > 0
+      return isRoot ? noWayRound(order.session, asking) : undefined
+    }
+    case 'session_access':
+      return undefined
+    case 'agent':
+      return order.block ? undefined : 'new sessions may begin at once; add --block to stop them'
+    case 'user':
+    case 'user_agent':
+      return order.block ? undefined : 'new sessions may begin after a new sign-in; add --block to stop them'
+  }
+}
+
+async function noWayRound(session: string, { operator, args }: Asking): Promise<string> {
+  const whose = await whoseWork(session, operator)
+  if (whose === undefined) return `${SIGN_IN}; an agent’s own work, before errand lift`
+  const { agent, subject } = whose
+  if (subject !== `agent:${agent}`) return SIGN_IN
+  const config = args.text('config')
+  const at = config === undefined ? '' : ` --config ${typedPath(config)}`
+  const lift = `${programName()} lift${at} --on-behalf ${shellWord(subject)} --by ${shellWord(agent)}`
+  return `it does not begin anew before: ${lift}`
+}
+
+const SIGN_IN = 'it does not begin anew before its user has signed in again'
+
+async function whoseWork(session: string, operator: Operator) {
+  try {
+    const answer = await operator.get(`/sessions/${encodeURIComponent(session)}`)
+    const [agent, subject] = [textOf(answer['agent']), textOf(answer['on_behalf_of'])]
+    return agent === undefined || subject === undefined ? undefined : { agent, subject }
+  } catch (fault) {
+    // The revocation is done; that its record cannot be read any more must not say otherwise.
+    if (fault instanceof BrokerRefusal || fault instanceof CommandFailure) return undefined
+    throw fault
+  }
 }
 
 function headlineOf(order: KillOrder): string {

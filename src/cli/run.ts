@@ -8,7 +8,7 @@ import { BrokerRefusal } from './broker-client.ts'
 import type { Command } from './command.ts'
 import { COMMANDS, GROUPS } from './commands.ts'
 import { CommandFailure, UsageError } from './failures.ts'
-import { drawCommandHelp, drawHelp } from './help.ts'
+import { drawCommandHelp, drawGroupHelp, drawHelp } from './help.ts'
 import type { Io } from './io.ts'
 import { writeJson } from './output.ts'
 import { drawRefusal } from './refusal-drawing.ts'
@@ -19,11 +19,13 @@ export async function runCommandLine(argv: readonly string[], io: Io): Promise<n
   let found: Found | undefined
   try {
     const [first] = argv
-    if (first === undefined || first === '--help' || first === '-h' || first === 'help') return help(argv.slice(1), io)
+    if (first === undefined || isHelp(first) || first === 'help') return help(argv.slice(1), io)
     if (first === '--version') return version(io)
+    const group = argv.slice(1).every(isHelp) && argv.length > 1 ? commandsOf(first) : []
+    if (group.length > 0) return groupHelp(first, group, io)
     found = findCommand(argv)
     const { command, rest } = found
-    if (rest.includes('--help') || rest.includes('-h')) {
+    if (rest.some(isHelp)) {
       io.out(drawCommandHelp(command, io.styles))
       return 0
     }
@@ -34,6 +36,8 @@ export async function runCommandLine(argv: readonly string[], io: Io): Promise<n
     io.close()
   }
 }
+
+const isHelp = (word: string): boolean => word === '--help' || word === '-h'
 
 interface Found {
   readonly command: Command
@@ -57,7 +61,7 @@ function unknownCommand(argv: readonly string[]): UsageError {
   const [first = '', second] = argv
   if (looksLikeToken(first))
     return new UsageError('a token does not belong on a command line: pipe it to errand inspect')
-  const below = COMMANDS.filter(({ name }) => name.startsWith(`${first} `)).map(({ name }) => name)
+  const below = commandsOf(first).map(({ name }) => name)
   if (below.length > 0) {
     return new UsageError(
       `${second === undefined ? `say which: ${below.join(', ')}` : `unknown command; did you mean ${below.join(' or ')}?`}`,
@@ -71,8 +75,23 @@ function unknownCommand(argv: readonly string[]): UsageError {
 }
 
 function help(words: readonly string[], io: Io): number {
-  if (words.length === 0) io.out(drawHelp(GROUPS, io.styles))
+  const [first, second] = words
+  const group = first !== undefined && second === undefined ? commandsOf(first) : []
+  if (first === undefined) io.out(drawHelp(GROUPS, io.styles))
+  else if (group.length > 0) return groupHelp(first, group, io)
   else io.out(drawCommandHelp(findCommand(words).command, io.styles))
+  return 0
+}
+
+/** The commands below a first word such as `keys`, without the command of that name itself. */
+function commandsOf(word: string): readonly Command[] {
+  return COMMANDS.filter(({ name }) => name.startsWith(`${word} `))
+}
+
+function groupHelp(word: string, commands: readonly Command[], io: Io): number {
+  const own = COMMANDS.find(({ name }) => name === word)
+  if (own !== undefined) io.out(`${drawCommandHelp(own, io.styles)}\n`)
+  io.out(drawGroupHelp(word, commands, io.styles))
   return 0
 }
 
@@ -88,6 +107,7 @@ function tellFault(fault: unknown, found: Found | undefined, argv: readonly stri
   if (fault instanceof BrokerRefusal) {
     if (argv.includes('--json')) writeJson(fault.body, io)
     else io.err(drawRefusal(fault.body, io.errStyles))
+    if (fault.advice !== undefined) io.err(`  ${fault.advice}\n`)
     return 1
   }
   if (fault instanceof ConfigurationError) {

@@ -17,17 +17,20 @@ export function drawSession(session: JsonObject, now: number, styles: Styles): s
   const ids = new Set(nodes.map((node) => node['node']))
   // A participant sees its own part only: whatever hangs from something unseen is a root here.
   const roots = nodes.filter((node) => !ids.has(node['parent']))
+  const drawing = { nodes, now, session: textOf(session['state']) ?? 'unknown', styles }
   return [
     ...headline(session, now, styles),
     '',
-    ...drawTree(roots.map((node) => branch(node, nodes, styles))).map((line) => `  ${line}`),
+    ...drawTree(roots.map((node) => branch(node, drawing))).map((line) => `  ${line}`),
     '',
   ].join('\n')
 }
 
+const ISSUING: readonly string[] = ['active', 'contracted']
+
 function headline(session: JsonObject, now: number, styles: Styles): string[] {
   const state = textOf(session['state']) ?? 'unknown'
-  const issues = state === 'active' || state === 'contracted'
+  const issues = ISSUING.includes(state)
   const left = Number(session['not_after']) - now
   const life = issues ? `, ${durationWords(left)} left` : ''
   const subject = textOf(session['on_behalf_of']) ?? 'nobody'
@@ -43,8 +46,25 @@ function headline(session: JsonObject, now: number, styles: Styles): string[] {
   ]
 }
 
-function branch(node: JsonObject, nodes: readonly JsonObject[], styles: Styles): Branch {
-  const state = textOf(node['state']) ?? 'unknown'
+interface Drawing {
+  readonly nodes: readonly JsonObject[]
+  readonly now: number
+  /** The session's own state. */
+  readonly session: string
+  readonly styles: Styles
+}
+
+/** A hop lives no longer than its session, whatever is recorded of the hop itself. */
+function hopState(node: JsonObject, { session, now }: Drawing): string {
+  const own = textOf(node['state']) ?? 'unknown'
+  if (own !== 'live' && own !== 'pending') return own
+  if (!ISSUING.includes(session)) return session
+  return Number(node['not_after']) <= now ? 'expired' : own
+}
+
+function branch(node: JsonObject, drawing: Drawing): Branch {
+  const { nodes, styles } = drawing
+  const state = hopState(node, drawing)
   const words = state === 'live' ? styles.good(state) : styles.bad(state === 'pending' ? 'not accepted yet' : state)
   const facts = `${plural(Number(node['tokens']), 'access token')}, ${textOf(node['origin']) ?? 'unknown origin'}`
   const below = nodes.filter((other) => other['parent'] === node['node'])
@@ -53,7 +73,7 @@ function branch(node: JsonObject, nodes: readonly JsonObject[], styles: Styles):
     children: [
       { label: `“${textOf(node['purpose']) ?? ''}”` },
       ...authorityTree(authorityOf(node['authority'])),
-      ...below.map((child) => branch(child, nodes, styles)),
+      ...below.map((child) => branch(child, drawing)),
     ],
   }
 }

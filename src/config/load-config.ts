@@ -2,7 +2,7 @@
  * The configuration, from its file: read, decoded strictly, made absolute, frozen. The only place that looks at the process
  * environment, and only for the file's name: a setting that could also come from a variable would have two truths.
  */
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { basename, dirname, resolve } from 'node:path'
 import { Secret } from '../kernel/secret.ts'
 import type { Registry } from '../model/registry.ts'
@@ -19,6 +19,10 @@ export function configPath(given: string | undefined): string {
 /** @throws ConfigurationError naming every problem */
 export function loadConfig(path: string): Config {
   const absolute = resolve(path)
+  if (!existsSync(absolute)) {
+    const how = 'name one with --config, or write one with errand init'
+    throw new ConfigurationError([`no configuration at ${absolute}: ${how}`])
+  }
   return decodeConfig(parseYamlText(readText(absolute), basename(absolute)), basename(absolute), dirname(absolute))
 }
 

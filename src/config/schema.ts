@@ -40,6 +40,12 @@ const store = z.discriminatedUnion('kind', [
   ),
 ])
 
+const PORT = 'must be a whole number from 0 to 65535'
+const port = z
+  .int({ error: ({ input }) => (input === undefined ? undefined : PORT) })
+  .min(0, PORT)
+  .max(65535, PORT)
+
 const seconds = (most: number, otherwise: number) => z.int().min(1).max(most).default(otherwise)
 
 const tokens = strictObject({
@@ -54,7 +60,7 @@ const network = z.string().refine(isNetwork, 'must be an address or a network su
 
 export const configDocument = strictObject({
   issuer,
-  listen: strictObject({ host: z.string().min(1).default('127.0.0.1'), port: z.int().min(0).max(65535) }),
+  listen: strictObject({ host: z.string().min(1).default('127.0.0.1'), port }),
   environment: environmentName,
   org: z
     .string()

@@ -42,9 +42,11 @@ describe('npm start: serve --development', () => {
       expect(answer.access_token).toMatch(TOKEN_TEXT)
 
       const others = /the end of it:\n\n([\s\S]*?)\n\n/.exec(broker.written())?.[1] ?? ''
-      expect(others.split('\n')).toHaveLength(3)
+      expect(others.split('\n')).toHaveLength(4)
       const told = await inShell(others, tmpdir())
-      expect(told).toMatch(/access token[\s\S]*active[\s\S]*demo-agent cut off: 2 hops, 2 access tokens/)
+      expect(told).toMatch(
+        /access token[\s\S]*active[\s\S]*demo-agent cut off and blocked: 2 hops, 2 access tokens[\s\S]*lifted: agent demo-agent/,
+      )
     } finally {
       broker.signal('SIGTERM')
     }
@@ -182,6 +184,16 @@ tokens: { access_token_seconds: 100000 }
     expect(JSON.parse(checked.out).problems).toHaveLength(paths.length)
   })
 
+  test('a port is asked for in words', async () => {
+    for (const port of ['"4400"', '-1', '65536', '1.5']) {
+      writeFileSync(path('errand.yaml'), BAD.replace('port: 4400', `port: ${port}`))
+      const { err } = await run('serve')
+      expect(err, port).toContain('errand.yaml: listen.port: must be a whole number from 0 to 65535\n')
+    }
+    writeFileSync(path('errand.yaml'), BAD.replace('port: 4400', 'host: 127.0.0.1'))
+    expect((await run('serve')).err).toContain('errand.yaml: listen.port: required')
+  })
+
   test('of the registry too, in every file of it', async () => {
     await run('init', '--yes')
     writeFileSync(path('more.yaml'), 'agents:\n  - client_id: x\n    ownr: bob\n    environment: development\n')
@@ -203,7 +215,9 @@ tokens: { access_token_seconds: 100000 }
     for (const command of [['serve'], ['check'], ['sessions'], ['keys'], ['agent', 'add', 'x', '--owner', 'y']]) {
       const { code, out, err } = await run(...command)
       expect(code, command.join(' ')).toBe(command[0] === 'check' ? 1 : 2)
-      expect(`${out}${err}`).toMatch(/errand\.yaml: cannot be read \(ENOENT\)/)
+      expect(`${out}${err}`).toMatch(
+        /no configuration at \/.*\/errand\.yaml: name one with --config, or .* errand init/,
+      )
     }
   })
 
@@ -273,6 +287,18 @@ describe('help', () => {
     })
   })
 
+  test('of a group shows its commands', async () => {
+    for (const line of ['agent --help', 'help agent', 'admin -h', 'keys --help', 'help keys']) {
+      const { code, out, err } = await run(...line.split(' '))
+      expect({ code, err }, line).toEqual({ code: 0, err: '' })
+      const word = line.replace(/help|-h|-/g, '').trim()
+      for (const { name, summary } of COMMANDS.filter((command) => command.name.startsWith(`${word} `))) {
+        expect(out).toMatch(new RegExp(`^ {2}${name} +${summary}$`, 'm'))
+      }
+    }
+    expect((await run('keys', '--help')).out).toContain('Usage  errand keys')
+  })
+
   test('names the nearest command or option for one that is misspelt', async () => {
     for (const [line, suggestion] of [
       ['servee', 'did you mean serve?'],
@@ -282,6 +308,7 @@ describe('help', () => {
       ['serve --prot 1', 'did you mean --port?'],
       ['serve --port', '--port needs a value'],
       ['serve --port x', 'must be a whole number'],
+      ['assertion --client x --issuer http://127.0.0.1:1', 'agents/x.jwk.json: give --agent-key FILE, or make'],
       ['serve extra', 'unexpected argument extra'],
       ['exchange --want everything', 'must be one of access, session, delegation'],
       ['agent add', 'CLIENT is needed'],

@@ -1,4 +1,6 @@
 import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
@@ -81,6 +83,7 @@ describe('a broker from init', () => {
     expect(JSON.parse(line)).toMatchObject({
       msg: 'ready',
       issuer: `http://127.0.0.1:${port}`,
+      pid: expect.any(Number),
       store: 'embedded',
       agents: 2,
       resources: 1,
@@ -164,6 +167,8 @@ describe('the whole story by commands', () => {
     const revoked = await run('revoke', '--session', sid)
     expect(revoked, revoked.err).toMatchObject({ code: 0, err: '' })
     expect(revoked.out).toContain('session revoked: 2 hops, 1 access token')
+    expect(revoked.out).toContain('before its user has signed in again')
+    expect((await run('sessions', sid)).out).not.toMatch(/live|not accepted yet/)
     expect(revoked.out).toMatch(/└─ report-agent {2}1 access token.*\n {7}└─ chart-maker {2}0 access tokens/)
 
     const after = await run('exchange', '--client', ORCHESTRATOR, ...held, '--resource', WAREHOUSE)
@@ -190,10 +195,15 @@ describe('the whole story by commands', () => {
     expect(refused.code).toBe(1)
     expect(refused.err).toContain('principal_blocked')
     expect((await run('lift', '--agent', ORCHESTRATOR)).out).toContain('lifted: agent report-agent')
+    const unblocked = await run('revoke', '--agent', ORCHESTRATOR)
+    expect(unblocked.out).toContain('new sessions may begin at once; add --block to stop them')
+    expect(cut.out).not.toContain('add --block')
     expect((await alone()).code).toBe(0)
     const audit = (await run('audit', '--limit', '20')).out
-    expect(audit).toMatch(/granted {2}control\.write.*operator:carol.*"block":true/)
-    expect(audit).toMatch(/refused .*agent:report-agent.*principal_blocked/)
+    expect(audit).toMatch(/granted {2}control\.write +operator:carol\s+revoke agent report-agent, block\n {4}dec_/)
+    expect(audit).toContain('lift agent report-agent')
+    expect(audit.split('\n').filter((line) => line.length > 100)).toEqual([])
+    expect(audit).toMatch(/refused .*agent:report-agent.*(\n.*)?principal_blocked/)
     const { records } = JSON.parse((await run('audit', '--limit', '3', '--json')).out)
     expect(records).toHaveLength(3)
   })
@@ -204,10 +214,14 @@ describe('the whole story by commands', () => {
     const detail = JSON.parse((await run('sessions', sid, '--json')).out)
     const node = detail.tree[0].node
     expect((await run('revoke', '--access-of', sid)).out).toContain('revoked: 1 access token\n')
-    expect((await run('revoke', '--session', sid, '--node', node)).out).toContain('hop revoked: 1 hop')
+    const ended = (await run('revoke', '--session', sid, '--node', node)).out
+    expect(ended).toContain('hop revoked: 1 hop')
+    expect((await run('sessions', sid)).out).toMatch(/└─ report-agent {2}revoked/)
     const alone = () => run('exchange', '--client', ORCHESTRATOR, '--resource', WAREHOUSE)
     expect((await alone()).err).toContain('principal_blocked')
-    expect((await run('lift', '--on-behalf', `agent:${ORCHESTRATOR}`, '--by', ORCHESTRATOR)).code).toBe(0)
+    const [, told = ''] = /before: .* (lift --on-behalf .*)\n/.exec(ended) ?? []
+    expect(told).toBe(`lift --on-behalf agent:${ORCHESTRATOR} --by ${ORCHESTRATOR}`)
+    expect((await run(...told.split(' '))).code).toBe(0)
     expect((await alone()).code).toBe(0)
     expect((await run('revoke', '--user', 'user:corp:nobody')).out).toContain('nothing that is listed was alive')
     const pair = ['--on-behalf', 'user:corp:nobody', '--by', ORCHESTRATOR]
@@ -283,11 +297,50 @@ describe('keys', () => {
     await expect.poll(published).toContain(kid)
     const { keys } = JSON.parse((await run('keys', '--json')).out)
     expect(keys.filter((key: { state: string }) => key.state === 'next')).toMatchObject([{ kid, class: 'access' }])
-    expect((await run('keys')).out).toMatch(/access +ES256 +next/)
+    const table = (await run('keys')).out
+    expect(table).toMatch(/access +ES256 +next/)
+    expect(table).toContain(kid.slice(0, 12))
+    expect(table.split('\n').filter((line) => line.length > 100)).toEqual([])
     const again = await run('keys', 'rotate', '--class', 'access')
     expect(again.code).toBe(1)
     expect(again.err).toContain(kid)
   })
+})
+
+test('an internal key signs in a minute, and a broker that was not told refuses operators with advice', async () => {
+  const { out } = await run('keys', 'rotate', '--class', 'internal')
+  expect(out).toMatch(/^announced: internal key [\w-]{12} \(ES256\) signs in 1 min 0 s \(20.*\)\n/)
+  const { pid } = JSON.parse(broker.written().split('\n')[0] ?? '')
+  expect(out).toContain(
+    `Every broker must have had SIGHUP by then, or it refuses what this key signs:\n  kill -HUP ${pid}\n`,
+  )
+  expect((await run('sessions')).code).toBe(0)
+  broker.signal('SIGHUP')
+  // The keys of another broker: as if the minute were over.
+  await run('init', '--yes', '--directory', 'other', '--issuer', `http://127.0.0.1:${port}`)
+  const strange = await run('sessions', '--config', 'other/errand.yaml', '--broker', `http://127.0.0.1:${port}`)
+  expect(strange.code).toBe(1)
+  expect(strange.err).toContain('if errand keys rotate was just run, send the broker SIGHUP; else check that --config')
+})
+
+test('a revoke that a store’s silence stops says that nothing was revoked, and when to repeat it', async () => {
+  const refusals = ['store_unavailable', 'keys_not_ready']
+  const silent = createServer((_request, response) => {
+    const body = { error: 'temporarily_unavailable', error_reason: refusals.shift() }
+    response.writeHead(503, { 'content-type': 'application/json' }).end(JSON.stringify(body))
+  })
+  await new Promise<void>((done) => silent.listen(0, '127.0.0.1', done))
+  const address = `http://127.0.0.1:${(silent.address() as AddressInfo).port}`
+  try {
+    const said = await run('revoke', '--agent', ORCHESTRATOR, '--broker', address)
+    expect(said).toMatchObject({ code: 1, out: '' })
+    expect(said.err).toMatch(/nothing was revoked: the store does not answer\..* Repeat when \/readyz is 200\./)
+    const other = await run('revoke', '--agent', ORCHESTRATOR, '--broker', address)
+    expect(other.err).toContain('keys_not_ready')
+    expect(other.err).not.toContain('the store does not answer')
+  } finally {
+    silent.close()
+  }
 })
 
 test('inspect draws a token from a file or a pipe, checks it when asked, and refuses one on the command line', async () => {

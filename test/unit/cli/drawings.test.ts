@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { drawRecord } from '../../../src/cli/audit-drawing.ts'
 import { drawKill } from '../../../src/cli/kill-drawing.ts'
 import { drawRefusal } from '../../../src/cli/refusal-drawing.ts'
 import { drawSession, drawSessions } from '../../../src/cli/session-drawing.ts'
@@ -67,6 +68,9 @@ describe('a refusal', () => {
       'refused: invalid_scope (nothing_granted)\n  nothing is left\n  missing  a grant\n  missing  a tool\n  decision dec_1\n',
     )
     expect(drawRefusal({ error: 'invalid_client' }, plainStyles)).toContain('refused: invalid_client\n')
+    const same = drawRefusal({ ...body, missing: ['nothing is left', 'a grant'] }, plainStyles)
+    expect(same.match(/nothing is left/g)).toHaveLength(1)
+    expect(same).toContain('missing  a grant')
   })
 })
 
@@ -90,6 +94,26 @@ describe('sessions', () => {
     expect(text).toContain('ses_1  revoked\n  agent:b, by itself: Summarise\n')
     expect(text).toContain('2 hops, 1 access token issued')
     expect(drawSessions([], NOW, plainStyles)).toBe('no sessions\n')
+  })
+
+  test.each([
+    ['revoked', NOW + 90, 'revoked'],
+    ['closed', NOW + 90, 'closed'],
+    ['halted', NOW + 90, 'halted'],
+    ['expired', NOW + 90, 'expired'],
+    ['active', NOW, 'expired'],
+    ['contracted', NOW + 1, 'live'],
+  ])('a hop of a session that is %s, to end at %i, is drawn %s', (state, notAfter, drawn) => {
+    const tree = ['live', 'pending', 'revoked'].map((own) => ({
+      node: own,
+      agent: own,
+      state: own,
+      not_after: notAfter,
+    }))
+    const text = drawSession({ ...SESSION, state, tree }, NOW, plainStyles)
+    expect(text).toMatch(new RegExp(`live {2}${drawn} {2}`))
+    expect(text).toMatch(new RegExp(`pending {2}${drawn === 'live' ? 'not accepted yet' : drawn} {2}`))
+    expect(text).toContain('revoked  revoked  ')
   })
 
   test('are drawn as the tree of who holds what from whom', () => {
@@ -129,9 +153,58 @@ describe('sessions', () => {
   })
 })
 
+describe('an audit record', () => {
+  const RECORD = { at: '2026-11-21T10:00:00.000Z', outcome: 'granted', event: 'control.write', by: 'operator:carol' }
+  const id = `dec_${'x'.repeat(22)}`
+
+  test.each([
+    ['{"dimension":"agent","agent":"a","block":true}', 'revoke agent a, block'],
+    ['{"dimension":"agent","agent":"a","block":false}', 'revoke agent a'],
+    ['{"dimension":"user","user":"user:corp:u","block":true}', 'revoke user user:corp:u, block'],
+    [
+      '{"dimension":"user_agent","user":"user:corp:u","agent":"a","block":false}',
+      'revoke agent a for user user:corp:u',
+    ],
+    ['{"dimension":"session","session":"ses_1"}', 'revoke session ses_1'],
+    ['{"dimension":"node","session":"ses_1","node":"n"}', 'revoke hop n of session ses_1'],
+    ['{"dimension":"session_access","session":"ses_1"}', 'revoke access tokens of session ses_1'],
+    ['lift {"kind":"agent","id":"a"}', 'lift agent a'],
+    ['lift {"kind":"pair","id":"agent:a|a"}', 'lift pair agent:a × a'],
+    ['3 hops', '3 hops'],
+    ['{"dimension":"moon"}', '{"dimension":"moon"}'],
+    ['lift {', 'lift {'],
+  ])('says %s in words', (detail, words) => {
+    const text = drawRecord({ ...RECORD, detail, id }, plainStyles)
+    expect(text.replace(/\n {4}(?!dec_)/g, '  ')).toMatch(
+      /^2026-11-21T10:00:00\.000Z {2}granted {2}control\.write +operator:carol {2}/,
+    )
+    expect(text.replace(/\n {4}(?!dec_)/g, '  ').endsWith(`  ${words}\n    ${id}\n`), text).toBe(true)
+  })
+
+  test('stays within 100 columns, loses nothing, and ends with its id on a line of its own', () => {
+    const rows = Array.from({ length: 9 }, (_, index) => ['client_unknown', `10.0.0.${index}`, 12])
+    const more = { on_behalf_of: `user:corp:${'u'.repeat(40)}`, resource: `https://${'r'.repeat(60)}.example/mcp` }
+    const text = drawRecord({ ...RECORD, ...more, strangers: rows, reason: 'because', id }, plainStyles)
+    for (const line of text.split('\n')) expect(line.length, line).toBeLessThanOrEqual(100)
+    expect(text.endsWith(`because\n    ${id}\n`)).toBe(true)
+    const words = text.split(/\s+/)
+    for (const word of [more.on_behalf_of, more.resource, ...rows.map(([, source]) => String(source))]) {
+      expect(
+        words.some((one) => one.startsWith(word)),
+        word,
+      ).toBe(true)
+    }
+  })
+})
+
 test('nothing that an agent wrote can move the cursor of whoever looks', () => {
   const evilHop = { revoked: { seq: 1, sessions: [EVIL], hops: [hop(EVIL, 0, 1)] } }
   const drawn = [
+    drawRecord({ at: EVIL, by: EVIL, event: EVIL, outcome: EVIL, detail: EVIL, id: EVIL }, plainStyles),
+    drawRecord(
+      { detail: JSON.stringify({ dimension: 'agent', agent: EVIL }), strangers: [[EVIL, EVIL, 1]] },
+      plainStyles,
+    ),
     drawKill(evilHop, { what: 'x', tokensOnly: false }, plainStyles),
     drawRefusal({ error: EVIL, error_reason: EVIL, error_description: EVIL, missing: [EVIL] }, plainStyles),
     drawSessions([{ ...SESSION, purpose: EVIL, agent: EVIL, on_behalf_of: EVIL, state: EVIL }], NOW, plainStyles),

@@ -88,7 +88,7 @@ describe('a drawing', () => {
 
       would be killed by
         ├─ closing or revoking session ses_1
-        ├─ contracting or halting that session
+        ├─ cutting off the access tokens of that session
         ├─ revoking hop nod_1
         ├─ revoking hop nod_2
         ├─ cutting off agent orchestrator

@@ -40,7 +40,7 @@ describe('the file', () => {
 
   test('is refused when it is not there, or is empty', () => {
     expect(problemsOf(() => loadConfig(join(directory, 'none.yaml')))).toEqual([
-      `${join(directory, 'none.yaml')}: cannot be read (ENOENT)`,
+      `no configuration at ${join(directory, 'none.yaml')}: name one with --config, or write one with errand init`,
     ])
     expect(problemsOf(() => loadConfig(write('empty.yaml', '')))).toHaveLength(1)
   })
