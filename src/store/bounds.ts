@@ -3,7 +3,8 @@
 /** Beyond this Redis refuses an expiry; the year 275760 is long enough to mean "as long as it takes". */
 const EXPIRY_MS_MAX = 8_640_000_000_000_000
 
-const ORG = /^[a-z0-9][a-z0-9_-]{0,63}$/
+/** Takes every organisation that a configuration may name. */
+const ORG = /^[a-z0-9_-]{1,64}$/
 
 /** Every key carries the organisation (DESIGN §4): a `:` or `}` in it could reach into another's keys or another slot. */
 export function checkedOrg(org: string): string {

@@ -5,12 +5,12 @@ import { systemClock } from '../../src/kernel/clock.ts'
 import { openStore } from '../../src/store/open-store.ts'
 import { describeAudit } from './audit-contract.ts'
 import { describeControl } from './control-contract.ts'
-import { describeStore, type OpenedStore } from './store-contract.ts'
+import { describeStore, type FreshOptions, type OpenedStore } from './store-contract.ts'
 import { describeModel } from './store-model.ts'
 
-async function openFresh(): Promise<OpenedStore> {
+async function openFresh(options: FreshOptions = {}): Promise<OpenedStore> {
   const directory = mkdtempSync(join(tmpdir(), 'errand-store-'))
-  const store = await openStore({ kind: 'embedded', directory, org: 'acme', clock: systemClock })
+  const store = await openStore({ kind: 'embedded', directory, org: 'acme', clock: systemClock, ...options })
   return {
     store,
     async close() {

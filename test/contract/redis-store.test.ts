@@ -4,7 +4,7 @@ import { openStore } from '../../src/store/open-store.ts'
 import { type RunningRedis, startRedis } from '../support/redis.ts'
 import { describeAudit } from './audit-contract.ts'
 import { describeControl } from './control-contract.ts'
-import { describeStore, type OpenedStore } from './store-contract.ts'
+import { describeStore, type FreshOptions, type OpenedStore } from './store-contract.ts'
 import { describeModel } from './store-model.ts'
 
 let redis: RunningRedis
@@ -14,8 +14,8 @@ beforeAll(async () => {
 afterAll(() => redis?.stop())
 
 /** Another organisation on the same server is another store. */
-async function openFresh(): Promise<OpenedStore> {
-  const store = await openStore({ kind: 'redis', url: redis.url, org: `o-${randomUUID()}` })
+async function openFresh(options: FreshOptions = {}): Promise<OpenedStore> {
+  const store = await openStore({ kind: 'redis', url: redis.url, org: `o-${randomUUID()}`, ...options })
   return { store, close: () => store.close() }
 }
 

@@ -16,8 +16,13 @@ export interface OpenedStore {
   close(): Promise<void>
 }
 
+export interface FreshOptions {
+  readonly org?: string
+  readonly contentsMax?: number
+}
+
 /** A new, empty store. */
-export type OpenFresh = () => Promise<OpenedStore>
+export type OpenFresh = (options?: FreshOptions) => Promise<OpenedStore>
 
 export const HOUR_MS = 3_600_000
 
@@ -63,6 +68,17 @@ export function describeStore(name: string, openFresh: OpenFresh): void {
     })
     afterAll(() => opened?.close())
     const current = (): Store => store
+
+    it('opens for every organisation that a configuration may name', async () => {
+      for (const org of ['-', '-x', '0', 'o'.repeat(32)]) {
+        const { store: named, close } = await openFresh({ org })
+        const session = newSessionId()
+        await named.sessions.commit(commitOf(session, [set('a', org)], { audit: org }))
+        expect(await named.sessions.readAll(session)).toEqual(new Map([['a', org]]))
+        expect((await named.audit.latest(10)).map(({ record }) => record)).toEqual([org])
+        await close()
+      }
+    })
 
     describe('sessions', () => sessionsContract(current))
     describe('checks of a commit', () => checksContract(current))

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { checkedExpiry, checkedInteger, integerIn } from '../../../src/store/bounds.ts'
+import { configDocument } from '../../../src/config/schema.ts'
+import { checkedExpiry, checkedInteger, checkedOrg, integerIn } from '../../../src/store/bounds.ts'
 import { entryText, parseEntry, slotOf } from '../../../src/store/control-text.ts'
 import type { ControlWrite } from '../../../src/store/ports.ts'
 import { segment } from '../../../src/store/segment.ts'
@@ -52,6 +53,19 @@ describe('bounds', () => {
     for (const text of ['', '-', '+1', '1.0', '1e3', ' 1', '1\n', '0x1', '9007199254740992', undefined]) {
       expect(integerIn(text)).toBeUndefined()
     }
+  })
+})
+
+describe('an organisation', () => {
+  it('that a configuration may name is one that the stores take: what `check` accepts starts', () => {
+    const { org } = configDocument.shape
+    const name = fc.string({ unit: fc.constantFrom(...'ab09-_:}A .'), minLength: 0, maxLength: 3 })
+    fc.assert(
+      fc.property(fc.oneof(name, fc.stringMatching(/^[a-z0-9-]{1,34}$/)), (text) => {
+        if (org.safeParse(text).success) expect(checkedOrg(text)).toBe(text)
+        if (/[^a-z0-9_-]/.test(text)) expect(() => checkedOrg(text)).toThrow(TypeError)
+      }),
+    )
   })
 })
 
