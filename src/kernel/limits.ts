@@ -94,6 +94,11 @@ export const STRANGER_RECORDS_MAX = 10_000
 /** Large parts that one commit stores beside its record, named by digest (DESIGN §8), and the bytes of one. */
 export const CONTENTS_PER_COMMIT_MAX = 4
 export const CONTENT_BYTES_MAX = 16 * 1024
+/**
+ * Such parts kept per outbox, the oldest forgotten first: as many as records, each of which names one, so that whoever asks for
+ * ever new authority cannot fill the store's memory with what nobody's record names any more.
+ */
+export const CONTENTS_MAX = OUTBOX_RECORDS_MAX
 /** From this share of an outbox on, its operator is told, and again at each further tenth. */
 export const OUTBOX_WARNING_TENTHS = 8
 /** Distinct (reason, source) pairs of strangers' refusals counted per minute; the rest is counted as `other`. */

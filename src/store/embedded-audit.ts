@@ -3,7 +3,7 @@
  * Appending happens inside the transaction of what is recorded: there is no state in which one is on disk without the other.
  */
 import type { SessionId } from '../kernel/ids.ts'
-import { OUTBOX_RECORDS_MAX, STRANGER_RECORDS_MAX } from '../kernel/limits.ts'
+import { CONTENTS_MAX, OUTBOX_RECORDS_MAX, STRANGER_RECORDS_MAX } from '../kernel/limits.ts'
 import type { Content } from '../model/commit.ts'
 import type { EmbeddedDatabase } from './embedded-database.ts'
 import { EmbeddedList, type Listed } from './embedded-list.ts'
@@ -13,21 +13,32 @@ import { segment } from './segment.ts'
 export interface AuditBounds {
   readonly recordsMax: number
   readonly strangersMax: number
+  readonly contentsMax: number
 }
 
-const BOUNDS: AuditBounds = { recordsMax: OUTBOX_RECORDS_MAX, strangersMax: STRANGER_RECORDS_MAX }
+const BOUNDS: AuditBounds = {
+  recordsMax: OUTBOX_RECORDS_MAX,
+  strangersMax: STRANGER_RECORDS_MAX,
+  contentsMax: CONTENTS_MAX,
+}
 
 export class EmbeddedAudit implements AuditStore {
   readonly #database: EmbeddedDatabase
   readonly #outbox: EmbeddedList
   readonly #strangers: EmbeddedList
+  /** Digests, in order of first arrival. */
+  readonly #contents: EmbeddedList
   readonly #recordsMax: number
 
-  constructor(database: EmbeddedDatabase, bounds: AuditBounds = BOUNDS) {
+  constructor(database: EmbeddedDatabase, bounds: Partial<AuditBounds> = {}) {
+    const { recordsMax, strangersMax, contentsMax } = { ...BOUNDS, ...bounds }
     this.#database = database
-    this.#recordsMax = bounds.recordsMax
-    this.#outbox = new EmbeddedList(database, 'outbox:', bounds.recordsMax)
-    this.#strangers = new EmbeddedList(database, 'strangers:', bounds.strangersMax)
+    this.#recordsMax = recordsMax
+    this.#outbox = new EmbeddedList(database, 'outbox:', recordsMax)
+    this.#strangers = new EmbeddedList(database, 'strangers:', strangersMax)
+    this.#contents = new EmbeddedList(database, 'contents-order:', contentsMax, (digest) => {
+      database.remove(contentKey(digest))
+    })
   }
 
   async append(_key: string, record: string): Promise<void> {
@@ -47,10 +58,12 @@ export class EmbeddedAudit implements AuditStore {
     await this.#database.write(() => this.#strangers.appendInside(`${this.#outbox.nextPosition} ${record}`))
   }
 
-  /** Inside a job only. */
+  /** Inside a job only. Kept once, in the place of its first arrival; beyond the bound the oldest is forgotten. */
   keepInside(content: Content): void {
     const key = contentKey(content.digest)
-    if (this.#database.get(key) === undefined) this.#database.put(key, content.text)
+    if (this.#database.get(key) !== undefined) return
+    this.#database.put(key, content.text)
+    this.#contents.appendInside(content.digest)
   }
 
   async content(digest: string, _session: SessionId): Promise<string | undefined> {

@@ -14,13 +14,16 @@ export class EmbeddedList {
   readonly #database: EmbeddedDatabase
   readonly #prefix: string
   readonly #max: number
+  readonly #forgotten: ((value: string) => void) | undefined
   #next: number
   #oldest: number
 
-  constructor(database: EmbeddedDatabase, prefix: string, max: number) {
+  /** @param forgotten told inside the job of each value that makes room for another. */
+  constructor(database: EmbeddedDatabase, prefix: string, max: number, forgotten?: (value: string) => void) {
     this.#database = database
     this.#prefix = prefix
     this.#max = max
+    this.#forgotten = forgotten
     const position = (reverse: boolean): number | undefined => {
       for (const { key } of database.range(prefix, { reverse, limit: 1 })) return Number(key.slice(prefix.length))
       return undefined
@@ -44,7 +47,10 @@ export class EmbeddedList {
     this.#next++
     // At most two at once: a smaller bound than before is reached in steps, not in one long transaction.
     for (let removed = 0; removed < 2 && this.length > this.#max; removed++) {
-      this.#database.remove(this.#prefix + ordered(this.#oldest))
+      const key = this.#prefix + ordered(this.#oldest)
+      const value = this.#forgotten === undefined ? undefined : this.#database.get(key)
+      this.#database.remove(key)
+      if (value !== undefined) this.#forgotten?.(value)
       this.#oldest++
     }
   }

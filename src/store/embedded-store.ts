@@ -16,6 +16,8 @@ export interface EmbeddedOptions {
   readonly directory: string
   readonly org: string
   readonly clock: Clock
+  /** Contents kept: fewer where it is shown that the oldest are forgotten. */
+  readonly contentsMax?: number
 }
 
 export async function openEmbeddedStore(options: EmbeddedOptions): Promise<Store> {
@@ -25,7 +27,7 @@ export async function openEmbeddedStore(options: EmbeddedOptions): Promise<Store
     const database = new EmbeddedDatabase(options.directory, org, options.clock)
     try {
       await checkSchema(database)
-      return await assemble(database, lock)
+      return await assemble(database, lock, options)
     } catch (error) {
       await database.close()
       throw error
@@ -61,8 +63,12 @@ async function checkSchema(database: EmbeddedDatabase): Promise<void> {
   }
 }
 
-async function assemble(database: EmbeddedDatabase, lock: DirectoryLock): Promise<Store> {
-  const audit = new EmbeddedAudit(database)
+async function assemble(
+  database: EmbeddedDatabase,
+  lock: DirectoryLock,
+  { contentsMax }: EmbeddedOptions,
+): Promise<Store> {
+  const audit = new EmbeddedAudit(database, contentsMax === undefined ? {} : { contentsMax })
   const control = await EmbeddedControl.open(database)
   const timer = setInterval(() => {
     if (!lock.touch()) database.refuse('another process has taken the lock of this directory')

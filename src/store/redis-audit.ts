@@ -42,7 +42,7 @@ export class RedisAudit implements AuditStore {
   }
 
   async content(digest: string, session: SessionId): Promise<string | undefined> {
-    const text = await this.#connection.command(['GET', this.#keys.content(session, digest)])
+    const text = await this.#connection.command(['HGET', this.#keys.contents(session), digest])
     return typeof text === 'string' ? text : undefined
   }
 

@@ -34,8 +34,14 @@ export class RedisKeys {
     return `{strangers}:${this.#org}:outbox`
   }
 
-  content(session: string, digest: string): string {
-    return `${this.#shard(session)}:content:${segment(digest)}`
+  /** What the records of this shard name, by digest. */
+  contents(session: string): string {
+    return `${this.#shard(session)}:contents`
+  }
+
+  /** The digests of `contents`, oldest first. */
+  contentsOrder(session: string): string {
+    return `${this.#shard(session)}:contents-order`
   }
 
   claim(key: string): string {

@@ -24,14 +24,17 @@ end
 `
 
 /**
- * KEYS session, repeat marker, outbox, contents. ARGV repeat ms, expiry, outbox bound, '1' + audit or '0' + '', number of
- * checks, then per content: text; per check: kind, field, count, values; per operation: kind, field, value.
+ * KEYS session, repeat marker, outbox, contents, their order. ARGV repeat ms, expiry, outbox bound, '1' + audit or '0' + '',
+ * number of checks, contents bound, number of contents, then per content: digest, text; per check: kind, field, count, values;
+ * per operation: kind, field, value. A digest keeps the place of its first arrival; at most two contents are forgotten for one
+ * that is new: a smaller bound than before is reached in steps, not in one long script.
  * Answers {'committed'|'repeated'|'failed'|'integer', index}.
  */
 const COMMIT = `#!lua
 ${INTEGER}
 if redis.call('EXISTS', KEYS[2]) == 1 then return {'repeated', 0} end
-local at = 6 + #KEYS - 3
+local contents = tonumber(ARGV[8])
+local at = 8 + 2 * contents
 local checks = tonumber(ARGV[6])
 for i = 1, checks do
   local kind, field, count = ARGV[at + 1], ARGV[at + 2], tonumber(ARGV[at + 3])
@@ -71,7 +74,13 @@ local known = redis.call('PEXPIRETIME', KEYS[1])
 for _, field in ipairs(order) do redis.call('HSET', KEYS[1], field, changes[field]) end
 if known < expires - 1 then redis.call('PEXPIREAT', KEYS[1], string.format('%.0f', expires - 1)) end
 redis.call('SET', KEYS[2], '1', 'PX', ARGV[1])
-for i = 4, #KEYS do redis.call('SET', KEYS[i], ARGV[3 + i], 'NX') end
+for i = 1, contents do
+  local digest = ARGV[7 + 2 * i]
+  if redis.call('HSETNX', KEYS[4], digest, ARGV[8 + 2 * i]) == 1 then
+    local over = redis.call('RPUSH', KEYS[5], digest) - tonumber(ARGV[7])
+    for _ = 1, math.min(over, 2) do redis.call('HDEL', KEYS[4], redis.call('LPOP', KEYS[5])) end
+  end
+end
 if ARGV[4] == '1' then redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[3], '*', 'record', ARGV[5]) end
 return {'committed', 0}
 `

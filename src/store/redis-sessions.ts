@@ -1,6 +1,6 @@
 /** Sessions, their commits and single-use ids in Redis: a session is one hash, a commit one script in its slot. */
 import type { SessionId } from '../kernel/ids.ts'
-import { OUTBOX_RECORDS_MAX } from '../kernel/limits.ts'
+import { CONTENTS_MAX, OUTBOX_RECORDS_MAX } from '../kernel/limits.ts'
 import { unreachable } from '../kernel/rejection.ts'
 import type { Check, Commit, CommitOutcome, Operation } from '../model/commit.ts'
 import { COMMIT_REPEAT_MS, checkedExpiry } from './bounds.ts'
@@ -12,10 +12,12 @@ import type { RedisKeys } from './redis-keys.ts'
 export class RedisSessions implements SessionStore {
   readonly #connection: RedisConnection
   readonly #keys: RedisKeys
+  readonly #contentsMax: number
 
-  constructor(connection: RedisConnection, keys: RedisKeys) {
+  constructor(connection: RedisConnection, keys: RedisKeys, contentsMax: number = CONTENTS_MAX) {
     this.#connection = connection
     this.#keys = keys
+    this.#contentsMax = contentsMax
   }
 
   async read(session: SessionId, fields: readonly string[]): Promise<ReadonlyMap<string, string> | undefined> {
@@ -52,7 +54,8 @@ export class RedisSessions implements SessionStore {
       this.#keys.session(session),
       this.#keys.repeat(session, commit.id),
       this.#keys.outbox(session),
-      ...contents.map(({ digest }) => this.#keys.content(session, digest)),
+      this.#keys.contents(session),
+      this.#keys.contentsOrder(session),
     ]
     const [status, index] = (await this.#connection.script('errandCommit', keys, [
       COMMIT_REPEAT_MS,
@@ -61,7 +64,9 @@ export class RedisSessions implements SessionStore {
       audit === undefined ? '0' : '1',
       audit ?? '',
       checks.length,
-      ...contents.map(({ text }) => text),
+      this.#contentsMax,
+      contents.length,
+      ...contents.flatMap(({ digest, text }) => [digest, text]),
       ...checks.flatMap(checkArguments),
       ...operations.flatMap(operationArguments),
     ])) as [string, number]

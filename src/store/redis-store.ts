@@ -22,6 +22,8 @@ export interface RedisStoreOptions {
   /** `redis://` or `rediss://`, with user and password in it where there are any. */
   readonly url: Secret | string
   readonly org: string
+  /** Contents kept per shard: fewer where it is shown that the oldest are forgotten. */
+  readonly contentsMax?: number
 }
 
 export async function openRedisStore(options: RedisStoreOptions): Promise<Store> {
@@ -37,7 +39,7 @@ export async function openRedisStore(options: RedisStoreOptions): Promise<Store>
   }
   const control = new RedisControl(connection, keys, () => new RedisConnection(options.url, 'errand-follower'))
   return {
-    sessions: new RedisSessions(connection, keys),
+    sessions: new RedisSessions(connection, keys, options.contentsMax),
     claims: new RedisClaims(connection, keys),
     control,
     audit: new RedisAudit(connection, keys),

@@ -24,7 +24,10 @@ export function describeAudit(name: string, openFresh: OpenFresh): void {
 
     describe('records', () => auditContract(current))
     describe('records of strangers', () => strangersContract(openFresh))
-    describe('contents', () => contentsContract(current))
+    describe('contents', () => {
+      contentsContract(current)
+      contentsBoundContract(openFresh)
+    })
   })
 }
 
@@ -182,5 +185,54 @@ function contentsContract(store: () => Store): void {
     for (const { digest } of refused.flat()) expect(await store().audit.content(digest, session)).toBeUndefined()
     await store().sessions.commit(commitOf(session, [set('a', '1')], { contents: [content(largest)] }))
     expect(await read(session, largest)).toBe(largest)
+  })
+}
+
+function contentsBoundContract(openFresh: OpenFresh): void {
+  let opened: OpenedStore
+  beforeEach(async () => {
+    opened = await openFresh({ contentsMax: 4 })
+  })
+  afterEach(() => opened?.close())
+  const keep = (session: string, ...texts: readonly string[]) => {
+    const contents = texts.map((text) => ({ digest: sha256(text), text }))
+    return opened.store.sessions.commit(commitOf(session, [add('n', 1)], { contents }))
+  }
+  const kept = async (session: SessionId, texts: readonly string[]): Promise<readonly string[]> => {
+    const found = await Promise.all(texts.map((text) => opened.store.audit.content(sha256(text), session)))
+    return found.filter((text) => text !== undefined)
+  }
+
+  it('beyond the bound are forgotten, the oldest first and no other', async () => {
+    const session = newSessionId()
+    const texts = Array.from({ length: 9 }, (_, n) => `text ${n}`)
+    for (const [n, text] of texts.entries()) {
+      await keep(session, text)
+      expect(await kept(session, texts)).toEqual(texts.slice(Math.max(0, n - 3), n + 1))
+    }
+    await keep(session, 'a', 'b', 'c')
+    expect(await kept(session, [...texts, 'a', 'b', 'c'])).toEqual(['text 8', 'a', 'b', 'c'])
+  })
+
+  it('that come again count once and keep their place: no one holds a text in by naming it', async () => {
+    const session = newSessionId()
+    await keep(session, 'first', 'second', 'third')
+    for (let n = 0; n < 6; n++) await keep(session, 'first', 'first')
+    expect(await kept(session, ['first', 'second', 'third'])).toEqual(['first', 'second', 'third'])
+    await keep(session, 'fourth', 'fifth')
+    expect(await kept(session, ['first', 'second', 'third', 'fourth', 'fifth'])).toEqual([
+      'second',
+      'third',
+      'fourth',
+      'fifth',
+    ])
+    // Forgotten, it is new: it comes back as the youngest, whole.
+    await keep(session, 'first')
+    expect(await kept(session, ['first', 'second', 'third', 'fourth', 'fifth'])).toEqual([
+      'first',
+      'third',
+      'fourth',
+      'fifth',
+    ])
   })
 }
