@@ -1,20 +1,17 @@
 /** `errand agent add`: a new agent with a key pair of its own; the private half goes into a file, the public into the registry. */
-import { readFileSync, realpathSync, statSync } from 'node:fs'
-import { unlink } from 'node:fs/promises'
 import { basename, dirname, resolve } from 'node:path'
 import type { Config } from '../config/config.ts'
 import { configPath, loadConfig } from '../config/load-config.ts'
-import { decodeRegistryDocuments } from '../registry/load-registry.ts'
-import { nearestName, parseYamlText } from '../registry/strict-document.ts'
+import { nearestName } from '../registry/strict-document.ts'
 import type { Args } from './args.ts'
 import { clientKeyPath, newClientKey } from './client-key.ts'
 import type { Command } from './command.ts'
-import { CommandFailure, UsageError } from './failures.ts'
+import { UsageError } from './failures.ts'
 import { programName, typedPath } from './invocation.ts'
 import type { Io } from './io.ts'
 import { CONFIG_OPTION } from './options.ts'
-import { codeOf, createFile, PRIVATE, replaceFile } from './private-file.ts'
 import { addAgent, type NewAgent } from './registry-edit.ts'
+import { chosenRegistry, REGISTRY_OPTION, registerClient } from './registry-file.ts'
 
 const GRANT_TYPES = ['token-exchange', 'client_credentials'] as const
 
@@ -27,7 +24,7 @@ export const agentAddCommand: Command = {
     manifest: { value: 'SERVER[:TOOL],…', help: 'the most it may ever have (default: nothing)' },
     'grant-types': { value: 'TYPE,…', help: `how it asks: ${GRANT_TYPES.join(', ')} (default token-exchange)` },
     upstream: { value: 'SLUG=ID', help: 'its client id at an IdP, for users’ tokens', repeats: true },
-    registry: { value: 'FILE', help: 'which registry file, where the configuration names several' },
+    ...REGISTRY_OPTION,
     ...CONFIG_OPTION,
   },
   examples: ['errand agent add chart-maker --owner bob@corp.example --manifest warehouse:query,slack'],
@@ -40,46 +37,13 @@ export const agentAddCommand: Command = {
     const [clientId = ''] = args.positionals
     const registryFile = chosenRegistry(config, args)
     const key = newClientKey(clientId)
-    const text = readFileSync(registryFile, 'utf8')
-    const edited = addAgent(text, basename(registryFile), entryOf(clientId, args, config, key.registered))
-    assertStillRight(config, registryFile, edited)
     const keyFile = clientKeyPath(dirname(configFile), clientId)
-    await createFile(keyFile, key.privateText.reveal(), PRIVATE)
-    try {
-      if (readFileSync(registryFile, 'utf8') !== text)
-        throw new CommandFailure(`${registryFile} was changed meanwhile; try again`)
-      await replaceFile(registryFile, edited, statSync(registryFile).mode & 0o777)
-    } catch (fault) {
-      await unlink(keyFile)
-      throw fault
-    }
+    await registerClient(config, { registryFile, keyFile, key }, (text) =>
+      addAgent(text, basename(registryFile), entryOf(clientId, args, config, key.registered)),
+    )
     tell(clientId, { keyFile, registryFile, configFile }, io)
     return 0
   },
-}
-
-/** @throws UsageError where the file is not the configuration's, or cannot be known */
-function chosenRegistry({ registryPaths }: Config, args: Args): string {
-  const given = args.text('registry')
-  if (given === undefined) {
-    const [only, ...others] = registryPaths
-    if (only !== undefined && others.length === 0) return realPath(only)
-    throw new UsageError(
-      `the configuration names several registry files: choose one with --registry (${registryPaths.join(', ')})`,
-    )
-  }
-  const path = registryPaths.find((one) => resolve(given) === one)
-  if (path !== undefined) return realPath(path)
-  throw new UsageError(`--registry ${given} is none of the configuration's: ${registryPaths.join(', ')}`)
-}
-
-/** What a link leads to: replacing the link itself would cut it. @throws UsageError */
-function realPath(path: string): string {
-  try {
-    return realpathSync(path)
-  } catch (fault) {
-    throw new UsageError(`${path} cannot be read (${codeOf(fault)})`)
-  }
 }
 
 function entryOf(clientId: string, args: Args, { settings }: Config, key: Readonly<Record<string, string>>): NewAgent {
@@ -118,16 +82,6 @@ function upstreamPair(text: string): readonly [string, string] {
   const at = text.indexOf('=')
   if (at < 1 || at === text.length - 1) throw new UsageError('--upstream is written <issuer slug>=<client id there>')
   return [text.slice(0, at), text.slice(at + 1)]
-}
-
-/** The whole registry, with the edited file in the place of the old one. @throws ConfigurationError */
-function assertStillRight(config: Config, registryFile: string, edited: string): void {
-  const documents = config.registryPaths.map((path) => {
-    const text = realPath(path) === registryFile ? edited : readFileSync(path, 'utf8')
-    return { document: parseYamlText(text, basename(path)), sourceName: basename(path) }
-  })
-  const { issuer, accessTokenSeconds } = config.settings
-  decodeRegistryDocuments(documents, { issuer, accessTokenSeconds })
 }
 
 interface Files {

@@ -14,6 +14,7 @@ import { keysRotateCommand } from './keys-rotate.ts'
 import { liftCommand } from './lift.ts'
 import { revokeCommand } from './revoke.ts'
 import { serveCommand } from './serve.ts'
+import { serviceAddCommand } from './service-add.ts'
 import { sessionsCommand } from './sessions.ts'
 
 export interface Group {
@@ -22,7 +23,10 @@ export interface Group {
 }
 
 export const GROUPS: readonly Group[] = [
-  { title: 'Set up', commands: [demoCommand, initCommand, checkCommand, serveCommand, agentAddCommand] },
+  {
+    title: 'Set up',
+    commands: [demoCommand, initCommand, checkCommand, serveCommand, agentAddCommand, serviceAddCommand],
+  },
   { title: 'As an agent', commands: [exchangeCommand, assertionCommand, inspectCommand] },
   {
     title: 'As an operator, on the broker’s own machine',

@@ -99,6 +99,8 @@ function tell({ directory, configFile, keyFile }: Written, choices: Choices, io:
       `  ${programName()} serve --config ${config}`,
       dim('and in another shell, a first token as the agent gets it:'),
       `  ${programName()} exchange --config ${config} --client ${shellWord(agent.clientId)} --resource ${shellWord(server.url)}`,
+      dim('and for the MCP server itself, to introspect its tokens, a client of its own:'),
+      `  ${programName()} service add ${shellWord(`${server.id}-server`)} --config ${config} --resource ${shellWord(server.id)}`,
       '',
     ].join('\n'),
   )

@@ -267,6 +267,30 @@ describe('agent add', () => {
   })
 })
 
+describe('service add', () => {
+  test('makes a key of its owner’s only, and a registry that is right; the broker then knows who asks', async () => {
+    const init = await run('init', '--yes')
+    const [, told = ''] = / (service add .*)\n/.exec(init.out) ?? []
+    expect(told).toMatch(/^service add \S+-server --config \S+ --resource \S+$/)
+    const before = readFileSync(path('registry.yaml'), 'utf8')
+    const unknown = await run('service', 'add', 'x', '--resource', 'absent')
+    expect(unknown.code).toBe(2)
+    expect(unknown.err).toContain('has no resource absent')
+    expect((await run('service', 'add', 'x')).err).toContain('--resource is needed')
+    expect(readFileSync(path('registry.yaml'), 'utf8')).toBe(before)
+    expect(readdirSync(path('agents'))).toEqual(['first-agent.jwk.json'])
+
+    const added = await run(...told.split(' '))
+    expect(added, added.err).toMatchObject({ code: 0, err: '' })
+    const client = told.split(' ')[2] ?? ''
+    expect(statSync(path(`agents/${client}.jwk.json`)).mode & 0o777).toBe(0o600)
+    const after = readFileSync(path('registry.yaml'), 'utf8').split('\n')
+    expect(before.split('\n').filter((line) => !after.includes(line))).toEqual([])
+    expect((await run('check')).out).toMatch(/^ok/m)
+    expect((await run(...told.split(' '))).code).toBe(2)
+  })
+})
+
 describe('help', () => {
   test('lists every command, and each shows an example', async () => {
     const { out, code } = await run('help')
