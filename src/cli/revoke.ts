@@ -130,8 +130,9 @@ async function noWayRound(session: string, { operator, args }: Asking): Promise<
   if (whose === undefined) return `${SIGN_IN}; an agent’s own work, before errand lift`
   const { agent, subject } = whose
   if (subject !== `agent:${agent}`) return SIGN_IN
-  const config = args.text('config')
-  const at = config === undefined ? '' : ` --config ${typedPath(config)}`
+  const [config, broker] = [args.text('config'), args.text('broker')]
+  const file = config === undefined ? '' : ` --config ${typedPath(config)}`
+  const at = `${file}${broker === undefined ? '' : ` --broker ${shellWord(broker)}`}`
   const lift = `${programName()} lift${at} --on-behalf ${shellWord(subject)} --by ${shellWord(agent)}`
   return `it does not begin anew before: ${lift}`
 }

@@ -214,13 +214,14 @@ describe('the whole story by commands', () => {
     const detail = JSON.parse((await run('sessions', sid, '--json')).out)
     const node = detail.tree[0].node
     expect((await run('revoke', '--access-of', sid)).out).toContain('revoked: 1 access token\n')
-    const ended = (await run('revoke', '--session', sid, '--node', node)).out
+    const address = `http://127.0.0.1:${port}`
+    const ended = (await run('revoke', '--session', sid, '--node', node, '--broker', address)).out
     expect(ended).toContain('hop revoked: 1 hop')
     expect((await run('sessions', sid)).out).toMatch(/└─ report-agent {2}revoked/)
     const alone = () => run('exchange', '--client', ORCHESTRATOR, '--resource', WAREHOUSE)
     expect((await alone()).err).toContain('principal_blocked')
     const [, told = ''] = /before: .* (lift --on-behalf .*)\n/.exec(ended) ?? []
-    expect(told).toBe(`lift --on-behalf agent:${ORCHESTRATOR} --by ${ORCHESTRATOR}`)
+    expect(told).toBe(`lift --broker ${address} --on-behalf agent:${ORCHESTRATOR} --by ${ORCHESTRATOR}`)
     expect((await run(...told.split(' '))).code).toBe(0)
     expect((await alone()).code).toBe(0)
     expect((await run('revoke', '--user', 'user:corp:nobody')).out).toContain('nothing that is listed was alive')
