@@ -3,7 +3,8 @@
  * stricter is ever replaced. `redis-scripts.ts` merges the same way in Lua.
  *
  * A lift takes its block's slot and keeps the block's expiry: a follower that still holds the block learns of the lift from
- * a snapshot, for as long as the block could matter.
+ * a snapshot, for as long as the block could matter. A newer block that takes the slot back carries the lift along, with that
+ * expiry: without it, who missed the lift would hold the older, stricter block for good.
  */
 import type { BlockKind, ControlEntry, Dimension } from '../authority/cutoffs.ts'
 import { CONTROL_ENTRIES_MAX, checkedInteger } from './bounds.ts'
@@ -23,7 +24,7 @@ export function checkWrites(writes: readonly ControlWrite[], floor: number): voi
   for (const write of writes) entryText(write, 0, 0)
 }
 
-/** `<entry> <seq> <atMs> <expiresAtMs> <newerThanS>` */
+/** `<entry> <seq> <atMs> <expiresAtMs> <newerThanS>`; a slot's text may go on with ` <seq> <atMs> <expiresAtMs>` of a lift. */
 export function entryText(write: ControlWrite, seq: number | string, atMs: number | string): string {
   const expires =
     write.entry === 'lift' || write.expiresAtMs === null ? NONE : checkedInteger(write.expiresAtMs, 'expiresAtMs')
@@ -32,6 +33,16 @@ export function entryText(write: ControlWrite, seq: number | string, atMs: numbe
   return `${write.entry} ${seq} ${atMs} ${expires} ${newer}`
 }
 
+/** What a snapshot delivers of a slot: what has not expired, a lift before the newer block that carries it. */
+export function liveEntries(slot: string, text: string, nowMs: number): readonly ControlEntry[] {
+  const { expires, lift } = fieldsOf(text)
+  return [
+    ...(lift !== undefined && isLive(lift.expires, nowMs) ? [parseEntry(slot, liftText(lift))] : []),
+    ...(isLive(expires, nowMs) ? [parseEntry(slot, text)] : []),
+  ]
+}
+
+/** What the slot's own entry is; a lift that a block carries is left out. */
 export function parseEntry(slot: string, text: string): ControlEntry {
   const [, of = '', ...rest] = slot.split('|')
   const id = rest.join('|')
@@ -50,18 +61,54 @@ export function parseEntry(slot: string, text: string): ControlEntry {
 
 /** When the slot may be forgotten; `undefined`: never. */
 export function slotExpiryMs(text: string): number | undefined {
-  const expires = text.split(' ')[3]
+  const expires = slotExpires(fieldsOf(text))
   return expires === NONE ? undefined : Number(expires)
 }
 
-/** `next` is newer than `stored` by its sequence number; `stored` has not expired. */
-export function mergedText(stored: string | undefined, next: string): string {
+/** `next` is newer than `stored` by its sequence number; `stored` may have expired, in part or whole. */
+export function mergedText(stored: string | undefined, next: string, nowMs: number): string {
   if (stored === undefined) return next
-  const [storedEntry, , , storedExpires = NONE, storedNewer = NONE] = stored.split(' ')
-  const [entry, seq, atMs, expires = NONE, newer = NONE] = next.split(' ')
-  if (entry === 'lift') return `lift ${seq} ${atMs} ${storedExpires} ${NONE}`
-  if (storedEntry !== entry) return next
-  return `${entry} ${seq} ${atMs} ${later(storedExpires, expires)} ${later(storedNewer, newer)}`
+  const old = fieldsOf(stored)
+  const { entry, seq, atMs, expires, newer } = fieldsOf(next)
+  if (entry === 'lift') {
+    const lasting = slotExpires(old)
+    return liftText({ seq, atMs, expires: isLive(lasting, nowMs) ? lasting : expires })
+  }
+  const lift = old.entry === 'lift' ? old : old.lift
+  const carried = lift !== undefined && isLive(lift.expires, nowMs) ? ` ${lift.seq} ${lift.atMs} ${lift.expires}` : ''
+  if (old.entry !== entry || !isLive(old.expires, nowMs)) return next + carried
+  return `${entry} ${seq} ${atMs} ${later(old.expires, expires)} ${later(old.newer, newer)}${carried}`
+}
+
+interface LiftFields {
+  readonly seq: string
+  readonly atMs: string
+  readonly expires: string
+}
+
+interface Fields extends LiftFields {
+  readonly entry: string
+  readonly newer: string
+  readonly lift: LiftFields | undefined
+}
+
+function fieldsOf(text: string): Fields {
+  const [entry = '', seq = '', atMs = '', expires = NONE, newer = NONE, ...carried] = text.split(' ')
+  const [liftSeq = '', liftAtMs = '', liftExpires = NONE] = carried
+  const lift = carried.length === 0 ? undefined : { seq: liftSeq, atMs: liftAtMs, expires: liftExpires }
+  return { entry, seq, atMs, expires, newer, lift }
+}
+
+function liftText({ seq, atMs, expires }: LiftFields): string {
+  return `lift ${seq} ${atMs} ${expires} ${NONE}`
+}
+
+function slotExpires({ expires, lift }: Fields): string {
+  return lift === undefined ? expires : later(expires, lift.expires)
+}
+
+function isLive(expires: string, nowMs: number): boolean {
+  return expires === NONE || Number(expires) > nowMs
 }
 
 /** `-` is the strictest of both fields. */

@@ -8,7 +8,7 @@
 import type { ControlEntry } from '../authority/cutoffs.ts'
 import { newNonce } from '../kernel/ids.ts'
 import { checkedInteger } from './bounds.ts'
-import { checkWrites, entryText, mergedText, parseEntry, slotExpiryMs, slotOf } from './control-text.ts'
+import { checkWrites, entryText, liveEntries, mergedText, parseEntry, slotExpiryMs, slotOf } from './control-text.ts'
 import type { EmbeddedDatabase } from './embedded-database.ts'
 import { parseExpiring } from './embedded-keys.ts'
 import type { ControlListener, ControlSnapshot, ControlStore, ControlWrite, ControlWritten } from './ports.ts'
@@ -91,7 +91,7 @@ export class EmbeddedControl implements ControlStore {
       const text = entryText(write, seq, atMs)
       const key = ENTRIES + segment(slot)
       const stored = database.getExpiring(key)
-      const merged = mergedText(stored === undefined ? undefined : parseSlot(stored.text).text, text)
+      const merged = mergedText(stored === undefined ? undefined : parseSlot(stored.text).text, text, atMs)
       database.putExpiring(key, slotExpiryMs(merged) ?? NEVER_MS, JSON.stringify([slot, merged]))
       entries.push(parseEntry(slot, text))
     }
@@ -105,7 +105,7 @@ export class EmbeddedControl implements ControlStore {
       const stored = parseExpiring(value)
       if (stored.expiresAtMs <= atMs) continue
       const { slot, text } = parseSlot(stored.text)
-      entries.push(parseEntry(slot, text))
+      entries.push(...liveEntries(slot, text, atMs))
     }
     return { epoch: this.#epoch, seq: this.#lastSeq(), atMs, entries }
   }

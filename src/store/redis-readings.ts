@@ -1,6 +1,6 @@
 /** Consistent readings of the control slot: each is one script, so that its sequence number, time and content belong together. */
 import type { ControlEntry } from '../authority/cutoffs.ts'
-import { parseEntry, slotExpiryMs } from './control-text.ts'
+import { liveEntries, parseEntry } from './control-text.ts'
 import type { ControlSnapshot } from './ports.ts'
 import type { RedisConnection } from './redis-connection.ts'
 import type { RedisKeys } from './redis-keys.ts'
@@ -27,7 +27,7 @@ export async function readSnapshot(connection: RedisConnection, keys: RedisKeys)
   const answer = await connection.script('errandControlSnapshot', of, [])
   const [epoch, seq, at, flat] = answer as [string, string, string, string[]]
   const atMs = Number(at)
-  return { epoch, seq: Number(seq), atMs, entries: parseEntries(flat, atMs) }
+  return { epoch, seq: Number(seq), atMs, entries: parseEntries(flat, (slot, text) => liveEntries(slot, text, atMs)) }
 }
 
 /** The writes after `seq`, in order. */
@@ -42,7 +42,7 @@ export async function readSince(connection: RedisConnection, keys: RedisKeys, se
     events: events.map(([id, [, previous = '', ...entries]]) => ({
       seq: Number(id.split('-')[0]),
       previous: Number(previous),
-      entries: parseEntries(entries),
+      entries: parseEntries(entries, (slot, text) => [parseEntry(slot, text)]),
     })),
   }
 }
@@ -58,14 +58,14 @@ export async function awaitWrite(
   await connection.command(['XREAD', 'COUNT', 1, 'BLOCK', blockMs, ...from], blockMs)
 }
 
-/** @param nowMs where given, what has expired is left out: the server forgets it only when it next writes. */
-function parseEntries(flat: readonly string[], nowMs?: number): ControlEntry[] {
+/** `flat`: slot, text, slot, text. What has expired the server forgets only when it next writes. */
+function parseEntries(
+  flat: readonly string[],
+  entriesOf: (slot: string, text: string) => readonly ControlEntry[],
+): readonly ControlEntry[] {
   const entries: ControlEntry[] = []
   for (let index = 0; index + 1 < flat.length; index += 2) {
-    const text = flat[index + 1] ?? ''
-    const expiresAtMs = slotExpiryMs(text)
-    if (nowMs !== undefined && expiresAtMs !== undefined && expiresAtMs <= nowMs) continue
-    entries.push(parseEntry(flat[index] ?? '', text))
+    entries.push(...entriesOf(flat[index] ?? '', flat[index + 1] ?? ''))
   }
   return entries
 }

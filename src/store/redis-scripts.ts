@@ -108,6 +108,9 @@ local function later(a, b)
   if tonumber(a) >= tonumber(b) then return a end
   return b
 end
+local function live(expires)
+  return expires == '-' or tonumber(expires) > now
+end
 local last = redis.call('GET', KEYS[1]) or '0'
 local seq = string.format('%.0f', math.max(tonumber(last) + 1, tonumber(ARGV[1]), now))
 if tonumber(seq) > 9007199254740991 then return redis.error_reply('ERR the sequence is exhausted') end
@@ -122,19 +125,29 @@ for i = 3, #ARGV, 4 do
   local slot, entry, expires, newer = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
   event[#event + 1] = slot
   event[#event + 1] = table.concat({entry, seq, at, expires, newer}, ' ')
+  local carried, forgotten = '', nil
   local stored = redis.call('HGET', KEYS[2], slot)
   if stored then
-    local old, oldExpires, oldNewer = string.match(stored, '^(%S+) %S+ %S+ (%S+) (%S+)$')
-    if oldExpires == '-' or tonumber(oldExpires) > now then
-      if entry == 'lift' then expires = oldExpires
-      elseif old == entry then
+    local old, lift, oldExpires, oldNewer, rest = string.match(stored, '^(%S+) (%S+ %S+) (%S+) (%S+)(.*)$')
+    if old == 'lift' then rest = ' ' .. lift .. ' ' .. oldExpires end
+    local liftExpires = string.match(rest, '(%S+)$')
+    if entry == 'lift' then
+      local lasting = liftExpires and later(oldExpires, liftExpires) or oldExpires
+      if live(lasting) then expires = lasting end
+    else
+      if old == entry and live(oldExpires) then
         expires = later(oldExpires, expires)
         newer = later(oldNewer, newer)
       end
+      if liftExpires and live(liftExpires) then
+        carried = rest
+        forgotten = later(expires, liftExpires)
+      end
     end
   end
-  redis.call('HSET', KEYS[2], slot, table.concat({entry, seq, at, expires, newer}, ' '))
-  if expires == '-' then redis.call('ZREM', KEYS[3], slot) else redis.call('ZADD', KEYS[3], expires, slot) end
+  forgotten = forgotten or expires
+  redis.call('HSET', KEYS[2], slot, table.concat({entry, seq, at, expires, newer}, ' ') .. carried)
+  if forgotten == '-' then redis.call('ZREM', KEYS[3], slot) else redis.call('ZADD', KEYS[3], forgotten, slot) end
 end
 redis.call('SET', KEYS[1], seq)
 redis.call('XADD', KEYS[4], 'MAXLEN', '~', ARGV[2], seq .. '-0', unpack(event))

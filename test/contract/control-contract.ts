@@ -1,8 +1,9 @@
 /** The contract of the control slot: sequence, merging, snapshots and followers, run against every backend. */
 import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
+import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { Block, ControlEntry, Cutoff } from '../../src/authority/cutoffs.ts'
+import { type Block, type ControlEntry, type Cutoff, CutoffSet, pairKey } from '../../src/authority/cutoffs.ts'
 import type { ControlListener, ControlSnapshot, ControlWrite, ControlWritten, Store } from '../../src/store/ports.ts'
 import { HOUR_MS, ODD_TEXTS, type OpenedStore, type OpenFresh } from './store-contract.ts'
 
@@ -71,6 +72,7 @@ export function describeControl(name: string, openFresh: OpenFresh): void {
     describe('sequence', () => sequenceContract(current))
     describe('merging', () => mergingContract(current))
     describe('followers', () => followersContract(current, openFresh))
+    describe('followers that were away', () => absenceContract(current))
   })
 }
 
@@ -197,7 +199,27 @@ function mergingContract(store: () => Store): void {
     expect(await one(id)).toEqual({ entry: 'lift', kind: 'pair', id, ...lifted })
     const expiresAtMs = Date.now() + HOUR_MS
     const blocked = await store().control.write([block(id, { expiresAtMs, newerThanS: 5 })], 0)
-    expect(await one(id)).toEqual({ entry: 'block', kind: 'pair', id, expiresAtMs, newerThanS: 5, ...blocked })
+    expect(await found(id)).toEqual([
+      { entry: 'lift', kind: 'pair', id, ...lifted },
+      { entry: 'block', kind: 'pair', id, expiresAtMs, newerThanS: 5, ...blocked },
+    ])
+  })
+
+  it('keeps the last lift beside the newer block for as long as the older would have lasted, and no longer', async () => {
+    const [brief, lasting] = [randomUUID(), randomUUID()]
+    const soon = { expiresAtMs: Date.now() + 600 }
+    await store().control.write([block(brief, soon), block(lasting)], 0)
+    await store().control.write([lift(brief), lift(lasting)], 0)
+    await store().control.write([block(brief), block(lasting, soon)], 0)
+    const last = await store().control.write([lift(lasting)], 0)
+    await store().control.write([block(lasting, soon), block(brief, { newerThanS: 5 })], 0)
+    expect((await found(brief)).map(({ entry }) => entry)).toEqual(['lift', 'block'])
+    expect((await found(lasting)).map(({ entry }) => entry)).toEqual(['lift', 'block'])
+    await sleep(650)
+    expect((await found(brief)).map(({ entry }) => entry)).toEqual(['block'])
+    expect(await found(lasting)).toEqual([{ entry: 'lift', kind: 'pair', id: lasting, ...last }])
+    const again = await store().control.write([lift(lasting)], 0)
+    expect(await one(lasting)).toMatchObject(again)
   })
 
   it('keeps a lift for as long as its block would have lasted: a follower may still hold that', async () => {
@@ -377,5 +399,72 @@ function followersContract(store: () => Store, openFresh: OpenFresh): void {
     const { seq, entries } = await other.store.control.snapshot()
     expect({ seq, entries }).toEqual({ seq: 0, entries: [] })
     await other.close()
+  })
+}
+
+/** What a broker holds: a set that outlives its connection to the store. */
+class Held implements ControlListener {
+  readonly set = new CutoffSet()
+
+  snapshot({ entries }: ControlSnapshot): void {
+    for (const entry of entries) this.set.apply(entry)
+  }
+
+  written(_seq: number, entries: readonly ControlEntry[]): void {
+    for (const entry of entries) this.set.apply(entry)
+  }
+
+  confirmed(): void {}
+
+  answer(subject: string, agent: string): readonly unknown[] {
+    const block = this.set.blocked('pair', pairKey(subject, agent), Date.now())
+    const refusal = (signedInAt: number) =>
+      this.set.evidenceRefusal({ digest: 'none', subject, agent, signedInAt }) ?? 'passes'
+    return [block?.expiresAtMs, block?.newerThanS, ...[1, 150, 250].map(refusal)]
+  }
+}
+
+function absenceContract(store: () => Store): void {
+  const follow = async (held: Held): Promise<Held> => {
+    await (await store().control.follow(held)).stop()
+    return held
+  }
+
+  it('end with the answer of a fresh one: a lift they missed reaches them together with the block after it', async () => {
+    const subject = randomUUID()
+    const id = pairKey(subject, 'agent')
+    await store().control.write([block(id)], 0)
+    const away = await follow(new Held())
+    expect(away.answer(subject, 'agent').slice(2)).toEqual(Array(3).fill('principal_blocked'))
+    await store().control.write([lift(id)], 0)
+    await store().control.write([block(id, { newerThanS: 100 })], 0)
+    const fresh = await follow(new Held())
+    expect(fresh.answer(subject, 'agent')).toEqual([null, 100, 'principal_blocked', 'passes', 'passes'])
+    await follow(away)
+    expect(away.answer(subject, 'agent')).toEqual(fresh.answer(subject, 'agent'))
+  })
+
+  it('at any point of any history of one pair, end with the answer of one that never was', async () => {
+    const soonMs = Date.now() + HOUR_MS
+    const expiresAtMs = fc.constantFrom(null, soonMs, 2 * soonMs)
+    const bounded = fc.record({ expiresAtMs, newerThanS: fc.constantFrom(100, 200) })
+    const change = fc.oneof(fc.constant('lift' as const), fc.record({ expiresAtMs }), bounded)
+    const property = fc.asyncProperty(fc.array(change, { minLength: 2, maxLength: 8 }), async (changes) => {
+      const subject = randomUUID()
+      const id = pairKey(subject, 'agent')
+      const always = new Held()
+      const away: Held[] = changes.map(() => new Held())
+      for (const [n, wanted] of changes.entries()) {
+        const write = wanted === 'lift' ? lift(id) : block(id, wanted)
+        const entry = { ...write, ...(await store().control.write([write], 0)) } as ControlEntry
+        for (const held of [always, ...away.slice(n)]) held.written(entry.seq, [entry])
+      }
+      const entries = (await store().control.snapshot()).entries.filter((entry) => entry.id === id)
+      for (const held of [new Held(), ...away]) {
+        for (const entry of entries) held.set.apply(entry)
+        expect(held.answer(subject, 'agent')).toEqual(always.answer(subject, 'agent'))
+      }
+    })
+    await fc.assert(property, { numRuns: 60 })
   })
 }
