@@ -2,10 +2,12 @@
  * Where records go that no session's commit carries. Fail-closed for everything that issues or reads; a revoke is never in
  * its way: what could not be written then is kept here and written as soon as the store answers again.
  */
+import { DEFERRED_RECORDS_MAX } from '../kernel/limits.ts'
 import { Rejection } from '../kernel/rejection.ts'
 import type { AuditStore } from '../store/ports.ts'
 
-const DEFERRED_MAX = 1_000
+/** `deferred`: the record waits in memory; `lost`: too many already do. */
+export type AuditOutcome = 'recorded' | 'deferred' | 'lost'
 
 export class AuditLog {
   readonly #store: AuditStore
@@ -28,13 +30,14 @@ export class AuditLog {
     }
   }
 
-  /** For revokes: `deferred` where the record waits in memory. */
-  async appendOrDefer(key: string, record: string): Promise<'recorded' | 'deferred'> {
+  /** For revokes. */
+  async appendOrDefer(key: string, record: string): Promise<AuditOutcome> {
     try {
       await this.#store.append(key, record)
       return 'recorded'
     } catch {
-      if (this.#deferred.length < DEFERRED_MAX) this.#deferred.push({ key, record })
+      if (this.#deferred.length >= DEFERRED_RECORDS_MAX) return 'lost'
+      this.#deferred.push({ key, record })
       return 'deferred'
     }
   }

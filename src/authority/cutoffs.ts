@@ -67,6 +67,8 @@ export interface TokenFacts {
   readonly agents: readonly string[]
   /** User principal. */
   readonly user?: string
+  /** Whom it is about, user or agent: what pairs are keyed by. Absent: the user. */
+  readonly subject?: string
   readonly kid?: string
   readonly accessToken: boolean
 }
@@ -161,7 +163,8 @@ export class CutoffSet {
       if (cutoff !== undefined) return cutoff
     }
     for (const agent of facts.agents) {
-      const pair = user === undefined ? undefined : pairKey(user, agent)
+      const subject = facts.subject ?? user
+      const pair = subject === undefined ? undefined : pairKey(subject, agent)
       const cutoff = before('agent', agent) ?? before('user_agent', pair)
       if (cutoff !== undefined) return cutoff
     }

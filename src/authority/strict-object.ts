@@ -4,6 +4,7 @@
  * Validates: shape, closed member sets, text and integer bounds.
  * Does not validate: that the text it came from was canonical JSON; the strict JSON parser has done that.
  */
+import { SHOWN_CHARS_MAX } from '../kernel/limits.ts'
 import { Rejection } from '../kernel/rejection.ts'
 
 export type JsonObject = Readonly<Record<string, unknown>>
@@ -20,9 +21,13 @@ export function own(object: JsonObject, member: string): unknown {
   return Object.hasOwn(object, member) ? object[member] : undefined
 }
 
-/** A stranger's name inside a description: short, and within the characters RFC 6749 §5.2 allows there. */
+/**
+ * A stranger's name inside a description: short, and within the characters RFC 6749 §5.2 allows there. What could be a token
+ * put in the wrong place is not shown at all.
+ */
 export function shown(name: string): string {
-  return `'${name.slice(0, 64).replace(/[^\x20\x21\x23-\x5b\x5d-\x7e]/g, '?')}'`
+  if (name.length > SHOWN_CHARS_MAX) return 'a long name'
+  return `'${name.replace(/[^\x20\x21\x23-\x5b\x5d-\x7e]/g, '?')}'`
 }
 
 export function malformed(path: string, what: string): Rejection {

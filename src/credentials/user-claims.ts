@@ -2,13 +2,10 @@
 import { JwtError } from '../jose/jwt-error.ts'
 import type { VerifiedJwt } from '../jose/verify-jwt.ts'
 import { type PrincipalId, userPrincipal } from '../kernel/ids.ts'
-import { CLOCK_SKEW_S } from '../kernel/limits.ts'
+import { AMR_MEMBERS_MAX, CLOCK_SKEW_S } from '../kernel/limits.ts'
 import { Rejection } from '../kernel/rejection.ts'
 import type { Issuer, Registry, User } from '../model/registry.ts'
 import { type Claims, claim, integerClaim, nameClaim, nameListClaim, optionalNameClaim } from './claim.ts'
-
-/** Authentication methods one token may name. */
-const AMR_MEMBERS_MAX = 16
 
 /** @throws Rejection `user_not_listed` | `user_inactive` */
 export function activeUser(

@@ -58,6 +58,7 @@ export function frameAccept(input: FrameInput<ExchangeRequest, HandleEvidence>):
           audience: target?.url ?? settings.issuer,
           rv,
           parentHash: evidence.signingInputHash,
+          agentVersion: party.verified.version,
           instance: request.instance,
           now: question.now,
           expiresAt: node.notAfter,

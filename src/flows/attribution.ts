@@ -26,7 +26,7 @@ export function describeIssue(issue: Issue, minted: MintedToken): Partial<AuditR
   return {
     agent: {
       id: node.holder,
-      version: node.agentVersion,
+      version: issue.order.agentVersion,
       ...(issue.order.instance === undefined ? {} : { instance: issue.order.instance }),
     },
     on_behalf_of: session.subject.principal,

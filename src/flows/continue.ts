@@ -48,6 +48,7 @@ export function frameContinue(input: FrameInput<ExchangeRequest, HandleEvidence>
           audience: target.url,
           rv,
           parentHash: evidence.signingInputHash,
+          agentVersion: party.verified.version,
           instance: request.instance,
           now: question.now,
           expiresAt: Math.min(end, authority.notAfter),

@@ -83,6 +83,7 @@ function issueDelegation(delegating: Delegating, permit: Permit): Issue {
       audience: delegate.clientId,
       rv: input.rv,
       parentHash: evidence.signingInputHash,
+      agentVersion: input.party.verified.version,
       instance: input.request.instance,
       now: question.now,
       expiresAt: Math.min(question.now + settings.delegationAcceptSeconds, delegated.notAfter),

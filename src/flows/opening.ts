@@ -40,6 +40,7 @@ export function issueOpening(opening: Opening, permit: Permit): Issue {
     audience: opening.target?.url ?? opening.issuer,
     rv: opening.rv,
     parentHash: undefined,
+    agentVersion: root.agentVersion,
     instance: opening.instance,
     now: opening.now,
     expiresAt: session.notAfter,

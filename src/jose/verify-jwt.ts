@@ -7,7 +7,7 @@
  * `decidedByCaller`, whether the audience is acceptable, only that there is one.
  */
 import { sha256 } from '../kernel/digest.ts'
-import { NAME_CHARS_MAX } from '../kernel/limits.ts'
+import { AUDIENCES_MAX, NAME_CHARS_MAX } from '../kernel/limits.ts'
 import type { Secret } from '../kernel/secret.ts'
 import { decodeJwt, type JwsHeader } from './decode-jws.ts'
 import { JwtError } from './jwt-error.ts'
@@ -58,9 +58,6 @@ export interface VerifiedJwt {
 }
 
 type Claims = Readonly<Record<string, unknown>>
-
-/** More audiences than any honest token names; bounds the work of callers that look at each. */
-const AUDIENCES_MAX = 16
 
 /** @throws JwtError */
 export async function verifyJwt(token: Secret, rules: JwtRules): Promise<VerifiedJwt> {

@@ -14,6 +14,13 @@ export const SCOPE_CHARS_MAX = 4096
 export const SCOPE_MEMBERS_MAX = 128
 /** `client_id`, `kid`, `jti` and other names offered by strangers. */
 export const NAME_CHARS_MAX = 256
+/** A name of the caller's that an error text repeats: longer ones could be a token in the wrong place. */
+export const SHOWN_CHARS_MAX = 48
+/** Lines of `missing` and ids of grants that a record and a response have room for. */
+export const MISSING_LINES_MAX = 20
+/** Members of `aud` and `amr` in a token from outside. */
+export const AUDIENCES_MAX = 16
+export const AMR_MEMBERS_MAX = 16
 /** Time a client may take to deliver its request. */
 export const REQUEST_TIMEOUT_MS = 10_000
 export const SHUTDOWN_GRACE_MS = 10_000
@@ -74,6 +81,8 @@ export const SHARDS = 64
 export const STORE_DEADLINE_MS = 400
 /** A broker whose cut-offs are unconfirmed for this long issues nothing (DESIGN §7). */
 export const CUTOFF_STALENESS_MS_MAX = 2_000
+/** How long a writer of a revocation waits to hear its own write come back on the feed before answering anyway. */
+export const ECHO_WAIT_MS = 1_000
 /** Difference between a broker's clock and the store's beyond which it issues nothing. */
 export const STORE_CLOCK_DIFFERENCE_MS_MAX = 1_000
 /** Entries a listing returns at most. */
@@ -101,7 +110,9 @@ export const CONTENT_BYTES_MAX = 16 * 1024
 export const CONTENTS_MAX = OUTBOX_RECORDS_MAX
 /** From this share of an outbox on, its operator is told, and again at each further tenth. */
 export const OUTBOX_WARNING_TENTHS = 8
-/** Distinct (reason, source) pairs of strangers' refusals counted per minute; the rest is counted as `other`. */
+/** Records of revokes that wait in memory for a log that cannot be written. */
+export const DEFERRED_RECORDS_MAX = 1_000
+/** Distinct (reason, source) pairs of strangers' refusals counted between two records; the rest is counted as `other`. */
 export const STRANGER_COUNTS_MAX = 1_000
 export const STRANGER_FLUSH_MS = 10_000
 

@@ -5,18 +5,17 @@
  * Guarantees: what is granted is never more than what was asked, than the authority above, or than what the session is for;
  * each of its tools was let through by every layer, under the constraints of all of them together; it is never empty.
  */
+
 import type { Authority, ResourceAuthority, ToolConstraints } from '../authority/authority.ts'
 import type { ResourceUrl } from '../kernel/ids.ts'
+import { MISSING_LINES_MAX } from '../kernel/limits.ts'
 import type { RejectionReason } from '../kernel/rejection.ts'
 import type { Decision, Denial, Question } from '../model/decision.ts'
 import type { Grant, Registry } from '../model/registry.ts'
 import { scopeSet } from '../protocol/scope.ts'
 import { userPrincipals } from './grant-index.ts'
 import { type Judgement, judgeAll, layerVerdicts, leastLimits, refusal } from './judgement.ts'
-import { allowsInForce, type Context } from './layers.ts'
-
-/** Lines of `missing`, and ids of matched grants, that a record and a response have room for. */
-const LINES_MAX = 20
+import { allowsInForce, type Context, denialsAhead } from './layers.ts'
 
 export function decide(registry: Registry, question: Question): Decision {
   const context: Context = { registry, question, evaluated: new Set<Grant>(), matched: new Set<Grant>() }
@@ -32,7 +31,7 @@ export function decide(registry: Registry, question: Question): Decision {
     grantsMatched: [...context.matched]
       .map(({ id }) => id)
       .sort()
-      .slice(0, LINES_MAX),
+      .slice(0, MISSING_LINES_MAX),
     missing: missingLines(judgements),
   }
   return denied === undefined ? { ...record, outcome: 'allow', effective } : { ...record, outcome: 'deny', ...denied }
@@ -59,6 +58,8 @@ function effectiveAuthority(context: Context, judgements: readonly Judgement[]):
     for (const { when } of allowsInForce(context, resource, tool, userPrincipals(question))) {
       if (when.notAfter !== undefined) ends.push(when.notAfter)
     }
+    // Nor may an access token outlive the moment a deny against it begins: nobody asks again before it ends. A session does.
+    if (url === question.target) ends.push(...denialsAhead(context, resource, tool))
   }
   const resources = new Map<ResourceUrl, ResourceAuthority>()
   for (const [url, { scopes, tools }] of byResource) {
@@ -116,8 +117,8 @@ function isUnenforceable(judgement: Judgement): boolean {
 /** One line for each tool asked for and not given, so far as there is room; the last says how many more. */
 function missingLines(judgements: readonly Judgement[]): readonly string[] {
   const lines = judgements.filter(({ constraints }) => constraints === undefined).map(missingLine)
-  if (lines.length <= LINES_MAX) return lines
-  return [...lines.slice(0, LINES_MAX - 1), `and ${lines.length - LINES_MAX + 1} more tools`]
+  if (lines.length <= MISSING_LINES_MAX) return lines
+  return [...lines.slice(0, MISSING_LINES_MAX - 1), `and ${lines.length - MISSING_LINES_MAX + 1} more tools`]
 }
 
 function missingLine(judgement: Judgement): string {

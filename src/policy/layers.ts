@@ -120,9 +120,7 @@ function judgeAgentGrants(context: Context, { resource, tool }: Known): ToolVerd
 
 function judgeDenyGrants(context: Context, { resource, tool }: Known): ToolVerdict {
   const { question } = context
-  // The agent that autonomous work began with stays answerable for it when it is delegated.
-  const principals = [...userPrincipals(question), ...agentPrincipals(question), question.subject]
-  const denies = grantsFor(context.registry, resource, tool, principals).filter(({ effect }) => effect === 'deny')
+  const denies = deniesNaming(context, resource, tool)
   let denial: Grant | undefined
   for (const grant of denies) {
     context.evaluated.add(grant)
@@ -132,6 +130,20 @@ function judgeDenyGrants(context: Context, { resource, tool }: Known): ToolVerdi
     if (denial === undefined || grant.id < denial.id) denial = grant
   }
   return denial === undefined ? ALLOWED : { verdict: 'explicit_deny', cause: `denied by grant ${denial.id}` }
+}
+
+function deniesNaming({ registry, question }: Context, resource: Resource, tool: Tool): readonly Grant[] {
+  // The agent that autonomous work began with stays answerable for it when it is delegated.
+  const principals = [...userPrincipals(question), ...agentPrincipals(question), question.subject]
+  return grantsFor(registry, resource, tool, principals).filter(({ effect }) => effect === 'deny')
+}
+
+/** When deny grants that name the tool and anybody of the question will begin. Epoch seconds. */
+export function denialsAhead(context: Context, resource: Resource, tool: Tool): readonly number[] {
+  const { now } = context.question
+  return deniesNaming(context, resource, tool).flatMap(({ when }) =>
+    when.notBefore !== undefined && when.notBefore > now ? [when.notBefore] : [],
+  )
 }
 
 /** Allow grants of these principals that are certainly in force. */

@@ -1,5 +1,6 @@
 /** A bearer-protected request: its record, who calls, then the endpoint's own work; revokes are never held up by the audit. */
 import type { AuditDraft } from '../audit/audit-draft.ts'
+import type { AuditOutcome } from '../audit/audit-log.ts'
 import { Rejection } from '../kernel/rejection.ts'
 import type { AuditEvent } from '../model/audit-record.ts'
 import type { Caller } from '../model/caller.ts'
@@ -20,7 +21,7 @@ export interface CallerWork<T> {
 
 export interface Answered<T> {
   readonly result: T
-  readonly audit: 'recorded' | 'deferred'
+  readonly audit: AuditOutcome
 }
 
 /** @throws RefusedRequest, with its record written */

@@ -10,7 +10,8 @@ import type { Caller } from '../model/caller.ts'
 import type { NodeView, SessionView } from '../sessions/session-record.ts'
 import { type Answered, type CallerRequest, callAsCaller } from './caller-request.ts'
 import type { RevocationParts } from './client-call.ts'
-import { type KillReport, killNode, killSession, noWayRound } from './kill.ts'
+import { type KillReport, killNode, killSession } from './kill.ts'
+import { revokeHolder, revokeSession } from './revoke-for-good.ts'
 
 export function endSession(request: CallerRequest, id: string, parts: RevocationParts): Promise<Answered<KillReport>> {
   return callAsCaller(request, parts, {
@@ -36,15 +37,14 @@ export function endNode(
     mayDefer: true,
     work: async (caller, draft) => {
       draft.add(target)
-      const nowMs = parts.clock.nowMs()
-      const view = await parts.sessions.view(target.session as SessionId, Math.floor(nowMs / 1000))
+      const view = await parts.sessions.view(target.session as SessionId, Math.floor(parts.clock.nowMs() / 1000))
       const node = view?.nodes.find(({ facts }) => facts.id === target.node)
       if (view === undefined || node === undefined || !mayEndNode(caller, view, node)) throw absent()
       draft.add({ on_behalf_of: view.facts.subject.principal })
       // The root node is the session: ended by this name, it must not come back by the same evidence either.
       if (node.facts.parent === undefined) return end(caller, view, draft, parts)
-      const wayRound = caller.kind === 'client' ? [] : noWayRound(view, nowMs, node.facts.holder)
-      return killNode(view, target.node, parts, wayRound)
+      if (caller.kind === 'client') return killNode(view, target.node, parts)
+      return revokeHolder(view, target.node, node.facts.holder, parts)
     },
   })
 }
@@ -53,7 +53,7 @@ export function endNode(
 function end(caller: Caller, view: SessionView, draft: AuditDraft, parts: RevocationParts): Promise<KillReport> {
   draft.add({ event: caller.kind === 'client' ? 'session.close' : 'session.revoke' })
   if (caller.kind === 'client') return killSession(view, 'closed', parts)
-  return killSession(view, 'revoked', parts, noWayRound(view, parts.clock.nowMs()))
+  return revokeSession(view, parts)
 }
 
 function absent(): Rejection {

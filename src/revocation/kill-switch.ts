@@ -4,16 +4,15 @@
  */
 import { pairKey } from '../authority/cutoffs.ts'
 import type { SessionId } from '../kernel/ids.ts'
-import { CLOCK_SKEW_S, CUTOFF_LIFETIME_S, LIST_ENTRIES_MAX } from '../kernel/limits.ts'
+import { CLOCK_SKEW_S, CUTOFF_LIFETIME_S, SESSION_LIFETIME_S_MAX } from '../kernel/limits.ts'
 import { Rejection } from '../kernel/rejection.ts'
-import { TERMINAL_STATES } from '../model/session.ts'
-import { enterState, revokeNodes } from '../sessions/session-commits.ts'
-import { type SessionView, subtree } from '../sessions/session-record.ts'
-import type { ControlWrite } from '../store/ports.ts'
+import type { SessionView } from '../sessions/session-record.ts'
+import { type ControlWrite, StoreUnavailable } from '../store/ports.ts'
 import { type Answered, type CallerRequest, callAsCaller } from './caller-request.ts'
 import type { RevocationParts } from './client-call.ts'
-import { type KillReport, killNode, killSession, listedSessions, mark, noWayRound, report } from './kill.ts'
+import { type KillReport, killNode, report } from './kill.ts'
 import { assertKnown, type KillOrder, type LiftOrder } from './kill-order.ts'
+import { markListed, revokeSession } from './revoke-for-good.ts'
 
 export function killByOrder(
   request: CallerRequest,
@@ -58,10 +57,8 @@ export function liftByOrder(
 async function perform(order: KillOrder, parts: RevocationParts): Promise<KillReport> {
   const nowMs = parts.clock.nowMs()
   switch (order.dimension) {
-    case 'session': {
-      const view = await existing(order.session, parts)
-      return killSession(view, 'revoked', parts, noWayRound(view, nowMs))
-    }
+    case 'session':
+      return killNamed(order.session, parts)
     case 'node':
       return killNodeOf(await existing(order.session, parts), order.node, parts)
     case 'session_access': {
@@ -71,22 +68,14 @@ async function perform(order: KillOrder, parts: RevocationParts): Promise<KillRe
         [{ entry: 'cutoff', dimension: 'session_access', id: order.session, expiresAtMs }],
         parts,
       )
-      return report(seq, view, { dead: view.nodes, whole: false, marked: true })
+      const { hops } = report(seq, view, { dead: view.nodes, whole: false, marked: true })
+      return { seq, sessions: [], hops: hops.map((hop) => ({ ...hop, only: 'tokens' })), unreached: [] }
     }
     case 'agent':
-      assertKnown(order, parts.registry)
-      return killEverywhere(`agent:${order.agent}`, principalWrites(order, order.agent, nowMs), parts, order.agent)
     case 'user':
-      assertKnown(order, parts.registry)
-      return killEverywhere(order.user, principalWrites(order, order.user, nowMs), parts)
     case 'user_agent':
       assertKnown(order, parts.registry)
-      return killEverywhere(
-        order.user,
-        principalWrites(order, pairKey(order.user, order.agent), nowMs),
-        parts,
-        order.agent,
-      )
+      return killEverywhere(order, nowMs, parts)
   }
 }
 
@@ -97,11 +86,31 @@ function write(entries: readonly ControlWrite[], parts: RevocationParts) {
 type PrincipalOrder = Extract<KillOrder, { readonly block: boolean }>
 const BLOCK_OF = { agent: 'agent', user: 'user', user_agent: 'pair' } as const
 
-function principalWrites(order: PrincipalOrder, id: string, nowMs: number): readonly ControlWrite[] {
+async function killEverywhere(order: PrincipalOrder, nowMs: number, parts: RevocationParts): Promise<KillReport> {
   const { dimension } = order
+  const id = concernedId(order)
   const cutoff: ControlWrite = { entry: 'cutoff', dimension, id, expiresAtMs: nowMs + CUTOFF_LIFETIME_S * 1000 }
-  if (!order.block) return [cutoff]
-  return [cutoff, { entry: 'block', kind: BLOCK_OF[dimension], id, expiresAtMs: null }]
+  const block: ControlWrite = { entry: 'block', kind: BLOCK_OF[dimension], id, expiresAtMs: null }
+  const { seq } = await write(order.block ? [cutoff, block] : [cutoff], parts)
+  const principal = order.dimension === 'agent' ? `agent:${order.agent}` : order.user
+  return markListed(seq, `sessions:${principal}`, parts, 'agent' in order ? { agent: order.agent } : {})
+}
+
+function concernedId(order: PrincipalOrder): string {
+  if (order.dimension === 'user_agent') return pairKey(order.user, order.agent)
+  return order.dimension === 'agent' ? order.agent : order.user
+}
+
+/** A session by its id. Where its own record cannot be read the control slot still kills it, for as long as one may live. */
+async function killNamed(id: string, parts: RevocationParts): Promise<KillReport> {
+  try {
+    return await revokeSession(await existing(id, parts), parts)
+  } catch (error) {
+    if (!(error instanceof StoreUnavailable)) throw error
+    const expiresAtMs = parts.clock.nowMs() + SESSION_LIFETIME_S_MAX * 1000
+    const { seq } = await write([{ entry: 'cutoff', dimension: 'session', id, expiresAtMs }], parts)
+    return { seq, sessions: [], hops: [], unreached: [id as SessionId] }
+  }
 }
 
 async function existing(id: string, parts: RevocationParts): Promise<SessionView> {
@@ -114,47 +123,5 @@ async function existing(id: string, parts: RevocationParts): Promise<SessionView
 function killNodeOf(view: SessionView, id: string, parts: RevocationParts): Promise<KillReport> {
   const node = view.nodes.find(({ facts }) => facts.id === id)
   if (node === undefined) throw new Rejection('not_found', 'no such node in this session')
-  if (node.facts.parent !== undefined) return killNode(view, id, parts)
-  return killSession(view, 'revoked', parts, noWayRound(view, parts.clock.nowMs()))
-}
-
-/**
- * The one write kills every token of the dimension. What follows only marks and reports the sessions that lists know of:
- * whole where no agent is meant or it opened them, else the nodes it holds and what is below them.
- */
-async function killEverywhere(
-  index: string,
-  writes: readonly ControlWrite[],
-  parts: RevocationParts,
-  agent?: string,
-): Promise<KillReport> {
-  const { seq } = await write(writes, parts)
-  const views = await listedSessions(`sessions:${index}`, parts)
-  const live = views.filter(({ state }) => !TERMINAL_STATES.includes(state))
-  const reports = await Promise.all(live.map((view) => markHeld(seq, view, parts, agent)))
-  return {
-    seq,
-    sessions: reports.flatMap((one) => one.sessions),
-    hops: reports.flatMap((one) => one.hops),
-    unreached: reports.flatMap((one) => one.unreached),
-    ...(views.length >= LIST_ENTRIES_MAX ? { truncated: true as const } : {}),
-  }
-}
-
-async function markHeld(
-  seq: number,
-  view: SessionView,
-  parts: RevocationParts,
-  agent: string | undefined,
-): Promise<KillReport> {
-  const { id, rootAgent, notAfter } = view.facts
-  if (agent === undefined || rootAgent === agent) {
-    const marked = await mark(enterState(id, 'revoked', notAfter), parts)
-    return report(seq, view, { dead: view.nodes, whole: true, marked })
-  }
-  const held = view.nodes.filter(({ facts }) => facts.holder === agent).map(({ facts }) => facts.id)
-  if (held.length === 0) return { seq, sessions: [], hops: [], unreached: [] }
-  const marked = await mark(revokeNodes(id, held, notAfter), parts)
-  const below = new Set(held.flatMap((node) => subtree(view, node)))
-  return report(seq, view, { dead: [...below], whole: false, marked })
+  return node.facts.parent === undefined ? revokeSession(view, parts) : killNode(view, id, parts)
 }

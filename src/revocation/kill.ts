@@ -5,7 +5,7 @@
  */
 import { pairKey } from '../authority/cutoffs.ts'
 import { newJti, type SessionId } from '../kernel/ids.ts'
-import { CLOCK_SKEW_S, CUTOFF_LIFETIME_S, FOREIGN_EVIDENCE_MARGIN_S, LIST_ENTRIES_MAX } from '../kernel/limits.ts'
+import { CLOCK_SKEW_S, CUTOFF_LIFETIME_S, FOREIGN_EVIDENCE_MARGIN_S } from '../kernel/limits.ts'
 import { Rejection } from '../kernel/rejection.ts'
 import { enterState, revokeLeaf, revokeNodes, type SessionChange } from '../sessions/session-commits.ts'
 import { type NodeView, type SessionView, subtree } from '../sessions/session-record.ts'
@@ -21,6 +21,8 @@ export interface DeadHop {
   readonly tokens: number
   /** A delegation that nobody had accepted yet. */
   readonly pending?: true
+  /** The node lives on: only access tokens issued from it died. */
+  readonly only?: 'tokens'
 }
 
 export interface KillReport {
@@ -63,14 +65,13 @@ export async function killNode(
   return report(seq, view, { dead: subtree(view, id), whole: false, marked })
 }
 
-/** Kills one access token by its `jti`. Repeating it writes nothing. */
+/** Kills one access token by its `jti`. Repeating it writes no second cut-off. */
 export async function killToken(view: SessionView, token: DeadToken, parts: KillParts): Promise<KillReport> {
   const { facts } = view
   const hop = view.nodes.find((node) => node.facts.id === token.node)
-  const hops = hop === undefined ? [] : [{ ...deadHop(view, hop), tokens: 1 }]
+  const hops = hop === undefined ? [] : [{ ...deadHop(view, hop), tokens: 1, only: 'tokens' as const }]
   const known = parts.cutoffs.set.killing({ ...NOBODY, nodes: [token.jti] })
-  if (known !== undefined) return { seq: known.seq, sessions: [], hops, unreached: [] }
-  const { seq } = await write([cutoff('node', token.jti, token.expiresAt)], parts)
+  const { seq } = known ?? (await write([cutoff('node', token.jti, token.expiresAt)], parts))
   const marked = await mark(revokeLeaf(facts.id, token.jti, facts.notAfter), parts)
   return { seq, sessions: [], hops, unreached: marked ? [] : [facts.id] }
 }
@@ -118,11 +119,17 @@ export function noWayRound(
 ): readonly ControlWrite[] {
   const { facts } = view
   const pair = pairKey(facts.subject.principal, holder)
-  // Nobody signs in for autonomous work: it stays refused until a reviewer lifts the block.
-  if (facts.subject.user === undefined) return [{ entry: 'block', kind: 'pair', id: pair, expiresAtMs: null }]
+  const cut: ControlWrite = {
+    entry: 'cutoff',
+    dimension: 'user_agent',
+    id: pair,
+    expiresAtMs: nowMs + CUTOFF_LIFETIME_S * 1000,
+  }
+  // Nobody signs in for autonomous work: it stays refused until a reviewer lifts the block, and then begins anew.
+  if (facts.subject.user === undefined) return [cut, { entry: 'block', kind: 'pair', id: pair, expiresAtMs: null }]
   const isRoot = holder === facts.rootAgent
   return [
-    { entry: 'cutoff', dimension: 'user_agent', id: pair, expiresAtMs: nowMs + CUTOFF_LIFETIME_S * 1000 },
+    cut,
     {
       entry: 'block',
       kind: 'pair',
@@ -136,14 +143,6 @@ export function noWayRound(
 
 function evidenceBlock(digest: string, expiresAt: number): ControlWrite {
   return { entry: 'block', kind: 'evidence', id: digest, expiresAtMs: (expiresAt + CLOCK_SKEW_S) * 1000 }
-}
-
-/** The sessions of a principal that lists know of: for reports and to mark their records; never what the kill rests on. */
-export async function listedSessions(index: string, parts: KillParts): Promise<readonly SessionView[]> {
-  const nowMs = parts.clock.nowMs()
-  const ids = await parts.store.indexes.list(index, nowMs, LIST_ENTRIES_MAX)
-  const views = await Promise.all(ids.map((id) => parts.sessions.view(id as SessionId, Math.floor(nowMs / 1000))))
-  return views.filter((view) => view !== undefined)
 }
 
 interface Died {

@@ -2,6 +2,7 @@
  * RFC 7009: an agent ends what it holds. A session token ends its node and all below it (at the root: the session), a
  * delegation token ends what was or could be accepted from it, an access token ends alone. Unknown tokens are a success.
  */
+import type { AuditOutcome } from '../audit/audit-log.ts'
 import { verifyAccessToken, verifyOwnHandle } from '../credentials/own-token.ts'
 import { parseTokenParameter } from '../credentials/token-parameter.ts'
 import { decodeJwt } from '../jose/decode-jws.ts'
@@ -16,7 +17,7 @@ import { type KillReport, killNode, killSession, killToken } from './kill.ts'
 
 export interface RevokeAnswer {
   readonly revoked: KillReport | undefined
-  readonly audit: 'recorded' | 'deferred'
+  readonly audit: AuditOutcome
 }
 
 /** A token of ours, as far as revoking it needs. */

@@ -7,12 +7,9 @@
  */
 import { type ControlEntry, CutoffSet } from '../authority/cutoffs.ts'
 import type { Clock } from '../kernel/clock.ts'
-import { CUTOFF_STALENESS_MS_MAX, STORE_CLOCK_DIFFERENCE_MS_MAX } from '../kernel/limits.ts'
+import { CUTOFF_STALENESS_MS_MAX, ECHO_WAIT_MS, STORE_CLOCK_DIFFERENCE_MS_MAX } from '../kernel/limits.ts'
 import { Rejection } from '../kernel/rejection.ts'
 import type { ControlListener, ControlSnapshot, ControlStore, ControlWrite, ControlWritten } from '../store/ports.ts'
-
-/** How long a writer waits to hear its own write come back on the feed before answering anyway. */
-const ECHO_WAIT_MS = 1_000
 
 export class LiveCutoffs implements ControlListener {
   readonly set = new CutoffSet()

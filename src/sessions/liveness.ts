@@ -41,6 +41,7 @@ export function cutoffKilling(
     nodes: [...token.path, token.jti],
     agents: options.agents ?? agentsOf(token, options.issuer),
     ...(user === undefined ? {} : { user }),
+    subject: token.subject,
     kid: token.kid,
     accessToken: options.accessToken,
   })

@@ -28,6 +28,8 @@ export interface MintOrder {
   readonly rv: number
   /** SHA-256 of the parent token's signing input; `undefined` where the parent is not one of ours. */
   readonly parentHash: string | undefined
+  /** Version of the agent whose credential this request came with. */
+  readonly agentVersion: string
   /** Self-description of the running copy; authorizes nothing. */
   readonly instance: string | undefined
   readonly now: number
@@ -60,7 +62,7 @@ export function sessionClaims(fixed: Fixed, order: MintOrder): Claims {
     ...(evidence?.authTime === undefined ? {} : { auth_time: evidence.authTime }),
     ...(evidence?.acr === undefined ? {} : { acr: evidence.acr }),
     ...(evidence?.amr === undefined ? {} : { amr: evidence.amr }),
-    agent: { version: node.agentVersion, ...(order.instance === undefined ? {} : { instance: order.instance }) },
+    agent: { version: order.agentVersion, ...(order.instance === undefined ? {} : { instance: order.instance }) },
     origin: {
       type: node.origin.type,
       ...(node.origin.ref === undefined ? {} : { ref: node.origin.ref }),

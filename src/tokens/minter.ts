@@ -123,7 +123,7 @@ function decidedClaims(order: MintOrder, fixed: Fixed): Expected['claims'] {
     auth_time: session.evidence?.authTime,
     acr: session.evidence?.acr,
     amr: session.evidence?.amr,
-    agent: { version: node.agentVersion, instance: order.instance },
+    agent: { version: order.agentVersion, instance: order.instance },
     origin: { type: node.origin.type, ref: node.origin.ref, asserted_by: node.origin.assertedBy },
     intent: node.intentHash,
   }

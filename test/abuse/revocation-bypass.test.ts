@@ -104,7 +104,7 @@ test('an earlier session of the same pair dies with the one the user named', asy
   const access = await granted(world.continue(other.token))
   await userRevokes()
   expect((await world.introspect(access.token)).body).toEqual({ active: false })
-  await refused(world, () => world.continue(other.token), invalidRequest('subject_token_revoked'))
+  await refused(world, () => world.continue(other.token), invalidRequest('session_not_issuing'))
 })
 
 test('what the researcher passed to the agent in the user’s name before the revoke is dead with the rest', async () => {
@@ -112,7 +112,7 @@ test('what the researcher passed to the agent in the user’s name before the re
   const [pending, taken] = [await granted(toOrchestrator(other)), await granted(toOrchestrator(other))]
   const accepted = await granted(world.accept(taken.token, {}, 'orchestrator'))
   await userRevokes()
-  const dead = invalidRequest('subject_token_revoked')
+  const dead = invalidRequest('node_revoked')
   await refused(world, () => world.accept(pending.token, {}, 'orchestrator'), dead)
   await refused(world, () => world.continue(accepted.token), dead)
   await granted(world.continue(other.token, {}, 'researcher'))

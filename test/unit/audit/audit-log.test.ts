@@ -72,9 +72,12 @@ describe('deferring', () => {
     expect(await written()).toEqual(records)
   })
 
-  test('memory is bounded: beyond a thousand the oldest are kept', async () => {
+  test('memory is bounded: beyond a thousand the oldest are kept, and the answer says what is lost', async () => {
     const fault = failing(held.store.audit, 'append')
-    for (let at = 0; at < 1_005; at += 1) expect(await log.appendOrDefer('same', `${at}`)).toBe('deferred')
+    const said: string[] = []
+    for (let at = 0; at < 1_005; at += 1) said.push(await log.appendOrDefer('same', `${at}`))
+    expect(said.slice(0, 1_000).every((word) => word === 'deferred')).toBe(true)
+    expect(said.slice(1_000).every((word) => word === 'lost')).toBe(true)
     fault.heal()
     await log.flush()
     expect(await written()).toEqual(Array.from({ length: 1_000 }, (_, at) => `${at}`))

@@ -47,7 +47,7 @@ test('what is issued has the five fields of attribution, and the authority by it
   )
   const described = describeIssue(issueFor(framed), minted)
   expect(described).toEqual({
-    agent: { id: 'orchestrator', version: '1', instance: 'pod-7' },
+    agent: { id: 'orchestrator', version: '3', instance: 'pod-7' },
     on_behalf_of: ALICE,
     session: SESSION,
     node: ROOT,
@@ -67,5 +67,5 @@ test('an instance that did not describe itself is not made up', () => {
   const framed = frameContinue(
     input({ request: exchange({ resources: [WAREHOUSE] }), evidence: handleEvidence(), live: liveRoot() }),
   )
-  expect(describeIssue(issueFor(framed), minted).agent).toEqual({ id: 'orchestrator', version: '1' })
+  expect(describeIssue(issueFor(framed), minted).agent).toEqual({ id: 'orchestrator', version: '3' })
 })

@@ -97,7 +97,7 @@ describe.each(EVERY)('%s', (_name, ask) => {
     breaks(world.broker.store.sessions, 'commit')
     breaks(world.broker.store.audit, 'append')
     const answer = await ask(at)
-    expectLater(answer, 'audit_unavailable')
+    expectLater(answer, 'store_unavailable')
     expect(answer.body).not.toHaveProperty('decision_id')
   })
 

@@ -30,6 +30,7 @@ export function order(over: Partial<MintOrder> = {}): MintOrder {
     audience: WAREHOUSE,
     rv: 41,
     parentHash: 'hash-of-parent',
+    agentVersion: '1',
     instance: 'pod-7',
     now: NOW,
     expiresAt: NOW + 300,
