@@ -220,7 +220,7 @@ describe('the whole story by commands', () => {
     expect((await run('sessions', sid)).out).toMatch(/└─ report-agent {2}revoked/)
     const alone = () => run('exchange', '--client', ORCHESTRATOR, '--resource', WAREHOUSE)
     expect((await alone()).err).toContain('principal_blocked')
-    const [, told = ''] = /before: .* (lift --on-behalf .*)\n/.exec(ended) ?? []
+    const [, told = ''] = /before: .* (lift --broker .*)\n/.exec(ended) ?? []
     expect(told).toBe(`lift --broker ${address} --on-behalf agent:${ORCHESTRATOR} --by ${ORCHESTRATOR}`)
     expect((await run(...told.split(' '))).code).toBe(0)
     expect((await alone()).code).toBe(0)
