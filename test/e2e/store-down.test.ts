@@ -245,6 +245,7 @@ test('redis full: nothing is issued, and agents, users and operators still revok
   const sid = (session: string) => claimsOf(session)['sid']
   const client = new Redis(redis.url)
   await client.config('SET', 'maxmemory', '1')
+  const named = [byAgent, byUser, byOperator].map(({ session }) => sid(session))
   const revokes = [
     await broker.revoke(byAgent.session),
     await broker.bearer(`/sessions/${sid(byUser.session)}`, broker.userToken(), 'DELETE'),
@@ -253,10 +254,10 @@ test('redis full: nothing is issued, and agents, users and operators still revok
       session: sid(byOperator.session),
     }),
   ]
-  for (const revoke of revokes) {
+  for (const [at, revoke] of revokes.entries()) {
     expect(revoke.status, JSON.stringify(revoke.body)).toBe(200)
     expect(revoke.body.audit).toBe('deferred')
-    expect(revoke.body.revoked.unreached).toHaveLength(1)
+    expect(revoke.body.revoked.unreached).toContain(named[at])
   }
   expect((await broker.open()).status).toBe(503)
   expect((await broker.continue(byUser.session)).status).toBe(503)
