@@ -20,7 +20,7 @@ export type KeyClass = (typeof KEY_CLASSES)[number]
 export const KEY_ALGORITHMS = ['ES256', 'RS256', 'Ed25519'] as const
 export type KeyAlgorithm = (typeof KEY_ALGORITHMS)[number]
 
-/** How long verifiers may serve our JWKS from a cache (its `max-age`). */
+/** How long verifiers may serve our JWKS from a cache: many keep it ten minutes, whatever its `max-age` says. */
 export const JWKS_CACHE_S = 600
 
 /** After its successor took over, a key is kept for the longest token it may have signed. */
