@@ -58,7 +58,6 @@ export async function authenticateClient(
     client,
     version: signingKey(client, jwt).version,
     singleUse: assertionUse(client, jwt, 'client_assertion'),
-    digest: jwt.digest,
   })
 }
 

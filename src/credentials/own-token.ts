@@ -57,7 +57,6 @@ export type VerifiedAccess = Verified<{
   readonly rv: number
   readonly issuedAt: number
   readonly expiresAt: number
-  readonly authorizationDetails: unknown
   readonly claims: Claims
   readonly signingInputHash: string
   readonly digest: string
@@ -142,7 +141,6 @@ export async function verifyAccessToken(token: Secret, deps: OwnTokenDependencie
       session: inSession ? (idClaim(jwt.claims, 'sid') as SessionId) : undefined,
       path: inSession ? path(jwt.claims) : [],
       scope,
-      authorizationDetails: claim(jwt.claims, 'authorization_details'),
       claims: jwt.claims,
     })
   })

@@ -20,8 +20,6 @@ export type VerifiedClient = Verified<{
   /** Version of the agent that the credential is bound to. */
   readonly version: string
   readonly singleUse: SingleUse
-  /** Digest of the assertion: one JWT fills one slot. */
-  readonly digest: string
 }>
 
 /** The scope of foreign evidence: a ceiling, or nothing said (identity only). */

@@ -182,7 +182,6 @@ describe('an access token of ours', () => {
         act: ACT,
         rv: 17,
         kid: key.kid,
-        authorizationDetails: [{ type: 'mcp_tools' }],
       })
     }
   })

@@ -48,7 +48,7 @@ export function agentOf(id: string, from = registry): Agent {
 export function party(id = 'orchestrator', from = registry): Party {
   const agent = agentOf(id, from)
   const singleUse = { slot: 'client_assertion' as const, key: `assertion:${id}`, expiresAtMs: END * 1000 }
-  const verified = { client: agent, version: '3', singleUse, digest: 'digest-of-assertion' } as VerifiedClient
+  const verified = { client: agent, version: '3', singleUse } as VerifiedClient
   return { agent, verified }
 }
 
