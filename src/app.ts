@@ -1,18 +1,13 @@
 /** The composition root: the only place that constructs the broker's parts and wires them by constructor arguments. */
-import { serve } from '@hono/node-server'
 import type { Hono } from 'hono'
 import pino, { type Logger } from 'pino'
-import { AuditLog } from './audit/audit-log.ts'
-import { Auditor } from './audit/auditor.ts'
-import { OutboxWatch } from './audit/outbox-watch.ts'
-import { StrangerCounts } from './audit/stranger-counts.ts'
+import { startAudit } from './audit/audit-service.ts'
 import type { Config } from './config/config.ts'
 import { TokenPipeline } from './flows/pipeline.ts'
 import type { FaultReport } from './http/error-response.ts'
 import { createRouter } from './http/router.ts'
 import { sourceReader } from './http/source-address.ts'
 import { type Clock, epochSeconds, systemClock } from './kernel/clock.ts'
-import { REQUEST_TIMEOUT_MS, SHUTDOWN_GRACE_MS, SHUTDOWN_POLL_MS, STRANGER_FLUSH_MS } from './kernel/limits.ts'
 import { Rejection } from './kernel/rejection.ts'
 import { ensureKeys, loadKeys } from './keys/key-files.ts'
 import { KeyRing } from './keys/key-ring.ts'
@@ -60,12 +55,14 @@ export async function createBroker(config: Config, options: BrokerOptions): Prom
   const cutoffs = new LiveCutoffs(clock)
   const feed = await store.control.follow(cutoffs)
   const sessions = new SessionRepository(store)
-  const { auditor, flushAudit, stopAudit } = startAudit(store, clock, log)
+  const audit = startAudit(store.audit, clock, (usage) =>
+    log.warn({ ...usage }, 'the fullest audit outbox fills up: once full, it forgets its oldest records'),
+  )
   const fetchJson = createGuardedFetch({ allowLoopback: config.outbound.allowLoopback })
   const onFailure = (issuer: { readonly slug: string }, error: unknown) =>
     log.warn({ issuer: issuer.slug, err: describeCause(error) }, 'keys of an issuer could not be read')
   const issuerKeys = new IssuerKeys({ fetchJson, clock, onFailure })
-  const common = { settings, registry, ring, store, sessions, cutoffs, auditor, clock }
+  const common = { settings, registry, ring, store, sessions, cutoffs, auditor: audit.auditor, clock }
   const sources = { registry, ring, keys: issuerKeys, issuer: settings.issuer }
   const app = createRouter({
     issuer: settings.issuer,
@@ -85,37 +82,14 @@ export async function createBroker(config: Config, options: BrokerOptions): Prom
     store,
     ring,
     cutoffs,
-    flushAudit,
+    flushAudit: audit.flush,
     reloadKeys: async () => ring.replace(await loadKeys(config.keys.directory, { development })),
     close: async () => {
-      await stopAudit()
+      await audit.stop()
       await feed.stop()
       await store.close()
     },
   }
-}
-
-/** What writes the records, and the timer that writes what waits and watches how full the outbox is. */
-function startAudit(store: Store, clock: Clock, log: pino.Logger) {
-  const auditLog = new AuditLog(store.audit)
-  const strangers = new StrangerCounts(store.audit, clock)
-  const flushAudit = async () => {
-    await auditLog.flush()
-    await strangers.flush()
-  }
-  const outbox = new OutboxWatch(store.audit, (usage) =>
-    log.warn({ ...usage }, 'the fullest audit outbox fills up: once full, it forgets its oldest records'),
-  )
-  const timer = setInterval(() => {
-    void flushAudit()
-    void outbox.look()
-  }, STRANGER_FLUSH_MS)
-  timer.unref()
-  const stopAudit = async () => {
-    clearInterval(timer)
-    await flushAudit()
-  }
-  return { auditor: new Auditor(auditLog, strangers, clock), flushAudit, stopAudit }
 }
 
 /** Why no token would be issued just now; `undefined`: ready. */
@@ -153,42 +127,4 @@ function storeOptions(config: Config, clock: Clock) {
   return store.kind === 'embedded'
     ? ({ kind: 'embedded', directory: store.directory, org, clock } as const)
     : ({ kind: 'redis', url: store.url, org, clock } as const)
-}
-
-export interface Listening {
-  readonly port: number
-  /** Stops accepting, lets requests in flight finish, then closes the broker. */
-  stop(): Promise<void>
-}
-
-export function listen(broker: Broker, address: { readonly host: string; readonly port: number }): Promise<Listening> {
-  return new Promise((resolve, reject) => {
-    const server = serve({ fetch: broker.app.fetch, hostname: address.host, port: address.port }, (info) => {
-      server.off('error', reject)
-      resolve({ port: info.port, stop })
-    })
-    server.once('error', reject)
-    if ('requestTimeout' in server) {
-      server.requestTimeout = REQUEST_TIMEOUT_MS
-      server.headersTimeout = REQUEST_TIMEOUT_MS
-    }
-    let stopping = false
-    // Whoever keeps a connection and asks again while we stop is answered, and told that this was the last time.
-    server.prependListener('request', (_request, response) => {
-      if (stopping) response.setHeader('Connection', 'close')
-    })
-    const stop = async () => {
-      stopping = true
-      const closed = new Promise<void>((done) => server.close(() => done()))
-      // Again and again: a connection whose last answer has just been sent would hold us up for its keep-alive time.
-      const closeIdle = () => 'closeIdleConnections' in server && server.closeIdleConnections()
-      closeIdle()
-      const idle = setInterval(closeIdle, SHUTDOWN_POLL_MS)
-      const grace = setTimeout(() => 'closeAllConnections' in server && server.closeAllConnections(), SHUTDOWN_GRACE_MS)
-      await closed
-      clearInterval(idle)
-      clearTimeout(grace)
-      await broker.close()
-    }
-  })
 }

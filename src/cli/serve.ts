@@ -1,9 +1,10 @@
 /** `errand serve`: starts the broker, says so in one line, and stops without dropping a request. */
 import { resolve } from 'node:path'
 import pino from 'pino'
-import type { Broker, Listening } from '../app.ts'
+import type { Broker } from '../app.ts'
 import type { Config } from '../config/config.ts'
 import { configPath, loadConfig, loadRegistryFiles } from '../config/load-config.ts'
+import type { Listening } from '../http/listener.ts'
 import type { Registry } from '../model/registry.ts'
 import { StoreUnavailable } from '../store/ports.ts'
 import type { Args } from './args.ts'
@@ -76,7 +77,7 @@ async function readConfig(args: Args): Promise<Read> {
 
 async function start(config: Config, registry: Registry): Promise<{ broker: Broker; listening: Listening }> {
   // Loaded here: no other command needs the server, and each would wait for it.
-  const { createBroker, listen } = await import('../app.ts')
+  const [{ createBroker }, { listen }] = await Promise.all([import('../app.ts'), import('../http/listener.ts')])
   let broker: Broker
   try {
     broker = await createBroker(config, { registry })

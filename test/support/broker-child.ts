@@ -3,8 +3,9 @@
  * once it does, and ends like a real one on SIGTERM: requests in flight are answered, what is counted is written.
  */
 import { createInterface } from 'node:readline'
-import { type Broker, createBroker, listen } from '../../src/app.ts'
+import { type Broker, createBroker } from '../../src/app.ts'
 import { developmentConfig } from '../../src/config/development.ts'
+import { listen } from '../../src/http/listener.ts'
 import { systemClock } from '../../src/kernel/clock.ts'
 import { Secret } from '../../src/kernel/secret.ts'
 import type { BrokerSettings } from '../../src/model/settings.ts'
