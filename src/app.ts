@@ -9,7 +9,8 @@ import { createRouter } from './http/router.ts'
 import { sourceReader } from './http/source-address.ts'
 import { type Clock, epochSeconds, systemClock } from './kernel/clock.ts'
 import { Rejection } from './kernel/rejection.ts'
-import { ensureKeys, loadKeys } from './keys/key-files.ts'
+import { ensureKeys } from './keys/key-files.ts'
+import { KeyKeeper } from './keys/key-keeper.ts'
 import { KeyRing } from './keys/key-ring.ts'
 import type { Registry } from './model/registry.ts'
 import { createGuardedFetch } from './net/guarded-fetch.ts'
@@ -52,8 +53,12 @@ export async function createBroker(config: Config, options: BrokerOptions): Prom
   })
   const ring = new KeyRing(keys)
   const store = await openStore(storeOptions(config, clock))
-  const cutoffs = new LiveCutoffs(clock)
+  const keeper = new KeyKeeper({ directory: config.keys.directory, development, ring, clock }, (problem) =>
+    log.error({ problem }, 'signing keys'),
+  )
+  const cutoffs = new LiveCutoffs(clock, (kid) => keeper.killed(kid))
   const feed = await store.control.follow(cutoffs)
+  keeper.start()
   const sessions = new SessionRepository(store)
   const audit = startAudit(store.audit, clock, (usage) =>
     log.warn({ ...usage }, 'the fullest audit outbox fills up: once full, it forgets its oldest records'),
@@ -62,7 +67,7 @@ export async function createBroker(config: Config, options: BrokerOptions): Prom
   const onFailure = (issuer: { readonly slug: string }, error: unknown) =>
     log.warn({ issuer: issuer.slug, err: describeCause(error) }, 'keys of an issuer could not be read')
   const issuerKeys = new IssuerKeys({ fetchJson, clock, onFailure })
-  const common = { settings, registry, ring, store, sessions, cutoffs, auditor: audit.auditor, clock }
+  const common = { settings, registry, ring, keeper, store, sessions, cutoffs, auditor: audit.auditor, clock }
   const sources = { registry, ring, keys: issuerKeys, issuer: settings.issuer }
   const app = createRouter({
     issuer: settings.issuer,
@@ -83,8 +88,9 @@ export async function createBroker(config: Config, options: BrokerOptions): Prom
     ring,
     cutoffs,
     flushAudit: audit.flush,
-    reloadKeys: async () => ring.replace(await loadKeys(config.keys.directory, { development })),
+    reloadKeys: () => keeper.reload(),
     close: async () => {
+      await keeper.stop()
       await audit.stop()
       await feed.stop()
       await store.close()

@@ -10,6 +10,7 @@ import { exchangeCommand } from './exchange.ts'
 import { initCommand } from './init.ts'
 import { inspectCommand } from './inspect.ts'
 import { keysCommand } from './keys.ts'
+import { keysKillCommand } from './keys-kill.ts'
 import { keysRotateCommand } from './keys-rotate.ts'
 import { liftCommand } from './lift.ts'
 import { revokeCommand } from './revoke.ts'
@@ -38,6 +39,7 @@ export const GROUPS: readonly Group[] = [
       adminTokenCommand,
       keysCommand,
       keysRotateCommand,
+      keysKillCommand,
     ],
   },
 ]

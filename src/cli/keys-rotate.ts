@@ -1,10 +1,8 @@
 /** `errand keys rotate`: the successor of a signing key, announced at once and signing later. */
-import type { Config } from '../config/config.ts'
 import { configPath, loadConfig } from '../config/load-config.ts'
 import { epochSeconds, systemClock } from '../kernel/clock.ts'
 import { loadKeys, rotate } from '../keys/key-files.ts'
 import { KEY_ALGORITHMS, KEY_CLASSES, type KeyAlgorithm, type KeyClass, KeyRing } from '../keys/key-ring.ts'
-import { lockHolderPid } from '../store/embedded-lock.ts'
 import type { Command } from './command.ts'
 import { CommandFailure } from './failures.ts'
 import { KID_CHARS } from './keys.ts'
@@ -20,12 +18,13 @@ export const keysRotateCommand: Command = {
   options: {
     class: { value: 'CLASS', help: `which keys: ${KEY_CLASSES.join(', ')}`, oneOf: KEY_CLASSES },
     alg: { value: 'ALG', help: `the algorithm: ${KEY_ALGORITHMS.join(', ')} (default ES256)`, oneOf: KEY_ALGORITHMS },
+    now: { help: 'sign at once: for a group of keys that has none left to sign with' },
     ...CONFIG_OPTION,
     ...JSON_OPTION,
   },
   examples: ['errand keys rotate --class access --alg ES256'],
   notes: [
-    'The new key is published first, and signs only when every verifier’s cache must have it: an internal one, which only brokers read, after a minute. Running brokers learn of it by SIGHUP.',
+    'The new key is published first, and signs only when every verifier’s cache must have it: an internal one, which only brokers read, after a minute. Brokers on this key directory find it by themselves; other machines need a copy of its file before then.',
   ],
   run: async (args, io) => {
     const cls = args.require('class') as KeyClass
@@ -41,7 +40,8 @@ export const keysRotateCommand: Command = {
         `a successor is announced already: ${announced.kid} signs from ${time(announced.activateAt)}`,
       )
     }
-    const { kid, activateAt } = await rotate(keys.directory, { class: cls, alg, now, development })
+    const wanted = { class: cls, alg, now, development, ...(args.flag('now') ? { publishSeconds: 0 } : {}) }
+    const { kid, activateAt } = await rotate(keys.directory, wanted)
     if (args.flag('json')) {
       writeJson({ class: cls, alg, kid, activate_at: activateAt }, io)
       return 0
@@ -49,13 +49,7 @@ export const keysRotateCommand: Command = {
     const wait = activateAt - now
     const when = `in ${durationWords(wait)} (${time(activateAt)})`
     io.out(`${io.styles.bold('announced')}: ${cls} key ${kid.slice(0, KID_CHARS)} (${alg}) signs ${when}\n`)
-    io.out('  Every broker must have had SIGHUP by then, or it refuses what this key signs:\n')
-    io.out(`  kill -HUP ${brokerPid(config) ?? '<process id of the broker>'}\n`)
+    io.out(`  Brokers on ${keys.directory} find it by themselves; every other machine needs its file by then.\n`)
     return 0
   },
-}
-
-/** Only an embedded store says who holds it. */
-function brokerPid({ store }: Config): number | undefined {
-  return store.kind === 'embedded' ? lockHolderPid(store.directory) : undefined
 }

@@ -50,7 +50,7 @@ function explainOwnToken(fault: unknown): never {
 }
 
 const KEYS_DIFFER =
-  'if errand keys rotate was just run, send the broker SIGHUP; else check that --config is this broker’s'
+  'the keys here are not (or not yet) the broker’s: try again in a few seconds, and check that --config is this broker’s'
 
 export async function mintManagement(config: Config, name: string, seconds: number): Promise<Secret> {
   const now = epochSeconds(systemClock)

@@ -11,6 +11,9 @@ import { BROKER_OPTION, connectOperator, NAME_OPTION, type Operator } from './op
 import { CONFIG_OPTION, JSON_OPTION } from './options.ts'
 import { writeJson } from './output.ts'
 
+/** Keys have a command of their own. */
+type RevokeOrder = Exclude<KillOrder, { readonly dimension: 'key' }>
+
 export const revokeCommand: Command = {
   name: 'revoke',
   summary: 'kill a session, a hop, or everything of an agent or a user',
@@ -54,7 +57,7 @@ export const revokeCommand: Command = {
 const SELECTORS = ['session', 'access-of', 'agent', 'user', 'on-behalf'] as const
 
 /** @throws UsageError unless exactly one thing is meant: a kill must not guess. */
-function killOrderOf(args: Args): KillOrder {
+function killOrderOf(args: Args): RevokeOrder {
   const chosen = SELECTORS.filter((name) => args.flag(name))
   const [selector] = chosen
   if (selector === undefined || chosen.length > 1) {
@@ -106,7 +109,7 @@ interface Asking {
 }
 
 /** Whether, and after what, the same may begin anew. */
-async function noteOn(order: KillOrder, answer: JsonObject, asking: Asking): Promise<string | undefined> {
+async function noteOn(order: RevokeOrder, answer: JsonObject, asking: Asking): Promise<string | undefined> {
   switch (order.dimension) {
     case 'session':
       return noWayRound(order.session, asking)
@@ -151,7 +154,7 @@ async function whoseWork(session: string, operator: Operator) {
   }
 }
 
-function headlineOf(order: KillOrder): string {
+function headlineOf(order: RevokeOrder): string {
   switch (order.dimension) {
     case 'session':
       return 'session revoked'

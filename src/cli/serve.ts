@@ -29,7 +29,7 @@ export const serveCommand: Command = {
   },
   examples: ['errand serve --config errand.yaml', 'errand serve --development'],
   notes: [
-    'SIGTERM and SIGINT let requests in flight finish; a second one does not wait. SIGHUP reads the key directory again, after errand keys rotate.',
+    'SIGTERM and SIGINT let requests in flight finish; a second one does not wait. SIGHUP reads the key directory again at once, and not only every two seconds.',
   ],
   run: async (args, io) => {
     const { config, configFile, isOurs } = await readConfig(args)

@@ -6,13 +6,11 @@
  * Does not validate: that nobody else has a copy of a key.
  */
 import { generateKeyPair, type KeyObject } from 'node:crypto'
-import { constants } from 'node:fs'
-import { link, mkdir, open, readdir, rmdir, unlink } from 'node:fs/promises'
+import { mkdir, rename, rmdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { publicMembers, thumbprint } from '../jose/jwk.ts'
-import { newNonce } from '../kernel/ids.ts'
 import {
   formatKeyFile,
   formatKeyFileName,
@@ -23,11 +21,8 @@ import {
   ringKey,
 } from './key-file.ts'
 import { JWKS_CACHE_S, type KeyAlgorithm, type KeyClass, type RingKey } from './key-ring.ts'
+import { codeOf, listDirectory, readPrivate, writePrivate } from './private-files.ts'
 
-/** A key file holds one key: an RSA key of 2048 bits takes 2 KB. */
-const FILE_BYTES_MAX = 16 * 1024
-/** Bits others may not have: the key is the broker's alone. */
-const OTHERS = 0o077
 /** Verifiers' caches, and a minute for brokers to reload. */
 export const PUBLISH_SECONDS = JWKS_CACHE_S + 60
 /** No verifier caches an internal key, but brokers must reload: until then one refuses what another signs with it. */
@@ -64,18 +59,24 @@ export interface FirstKeysRequest {
   readonly algs?: readonly KeyAlgorithm[]
 }
 
+/** @throws KeyFileError */
+export async function keyFileNames(directory: string): Promise<readonly string[]> {
+  return (await listDirectory(directory)).filter(isKeyFileName).sort()
+}
+
 /** @throws KeyFileError for the first file that is not exactly as it should be. */
 export async function loadKeys(
   directory: string,
   options: { readonly development: boolean },
 ): Promise<readonly RingKey[]> {
-  const names = (await listDirectory(directory)).filter(isKeyFileName).sort()
+  const names = await keyFileNames(directory)
   const keys: RingKey[] = []
   for (const name of names) {
     if (parseKeyFileName(name).development && !options.development) {
       throw new KeyFileError(`${name}: a development key must not be used here; remove it, or start with --development`)
     }
-    keys.push(await parseKeyFile(name, await readPrivate(directory, name)))
+    const text = await readPrivate(directory, name)
+    if (text !== undefined) keys.push(await parseKeyFile(name, text))
   }
   return keys
 }
@@ -123,6 +124,34 @@ export async function ensureKeys(directory: string, request: FirstKeysRequest): 
   })
 }
 
+/**
+ * A key for a group that has none to sign with. Several brokers that are asked at once agree on one.
+ * @param isDead keys that do not count, though their file is still there.
+ */
+export async function createSigner(
+  directory: string,
+  request: KeyRequest,
+  isDead: (kid: string) => boolean,
+): Promise<void> {
+  const { class: cls, alg, now, development } = request
+  await underLock(directory, async () => {
+    const keys = await loadKeys(directory, { development })
+    const signs = (key: RingKey) => key.class === cls && key.alg === alg && key.activateAt <= now && !isDead(key.kid)
+    if (!keys.some(signs)) await createKey(directory, request)
+  })
+}
+
+/** Renames the file of a killed key so that it is read no more; kept for whoever looks into what happened. */
+export async function setAside(directory: string, kid: string): Promise<void> {
+  for (const name of await keyFileNames(directory)) {
+    if (parseKeyFileName(name).kid !== kid) continue
+    await rename(join(directory, name), join(directory, `${name}.killed`)).catch((error: unknown) => {
+      // Another broker on this directory was faster.
+      if (codeOf(error) !== 'ENOENT') throw error
+    })
+  }
+}
+
 /** `mkdir` is the one atomic test-and-set every file system has. */
 async function underLock<T>(directory: string, act: () => Promise<T>): Promise<T> {
   const lock = join(directory, LOCK)
@@ -145,53 +174,6 @@ async function underLock<T>(directory: string, act: () => Promise<T>): Promise<T
   }
 }
 
-async function listDirectory(directory: string): Promise<string[]> {
-  try {
-    return await readdir(directory)
-  } catch (error) {
-    throw new KeyFileError(`the key directory ${directory} cannot be read (${codeOf(error)})`)
-  }
-}
-
-/** Permissions are read from the open file, so that the file checked is the file used. */
-async function readPrivate(directory: string, name: string): Promise<string> {
-  // Non-blocking: a named pipe must not hang the start.
-  const file = await open(join(directory, name), constants.O_RDONLY | constants.O_NONBLOCK)
-  try {
-    const { mode, size } = await file.stat()
-    if ((mode & constants.S_IFMT) !== constants.S_IFREG) throw new KeyFileError(`${name}: not a regular file`)
-    if ((mode & OTHERS) !== 0) {
-      const found = (mode & 0o777).toString(8).padStart(3, '0')
-      throw new KeyFileError(`${name}: mode ${found} lets others at a private key; run chmod 600 on it`)
-    }
-    if (size > FILE_BYTES_MAX) throw new KeyFileError(`${name}: larger than ${FILE_BYTES_MAX} bytes`)
-    return await file.readFile('utf8')
-  } finally {
-    await file.close()
-  }
-}
-
-/** Complete or absent, also after a crash; never over an existing file. */
-async function writePrivate(directory: string, name: string, text: string): Promise<void> {
-  const temporary = join(directory, `.${newNonce()}.tmp`)
-  const file = await open(temporary, 'wx', 0o600)
-  try {
-    await file.writeFile(text)
-    await file.sync()
-    await file.close()
-    await link(temporary, join(directory, name))
-  } finally {
-    await file.close().catch(() => undefined)
-    await unlink(temporary)
-  }
-  const folder = await open(directory, 'r')
-  try {
-    await folder.sync()
-  } finally {
-    await folder.close()
-  }
-}
-
 const generateAsync = promisify(generateKeyPair)
 
 async function generate(alg: KeyAlgorithm): Promise<KeyObject> {
@@ -203,8 +185,4 @@ async function generate(alg: KeyAlgorithm): Promise<KeyObject> {
     case 'Ed25519':
       return (await generateAsync('ed25519', {})).privateKey
   }
-}
-
-function codeOf(error: unknown): string {
-  return error instanceof Error && 'code' in error ? String(error.code) : 'unknown'
 }

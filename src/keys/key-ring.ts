@@ -5,6 +5,8 @@
  *   (published), `internal` (session, delegation and management tokens; never published, so that nobody outside can mistake
  *   them for anything), `statement` (signed answers; published).
  * - A key is published before it signs and kept until the last token it signed has expired.
+ * - A key that was struck (killed, DESIGN §7) is nowhere from that moment on: it neither signs nor verifies nor is published,
+ *   and its predecessor, where there is one, signs again. Nothing brings it back into this ring.
  * - Time is an argument; between two changes of state the answers are computed once.
  */
 import type { JsonWebKey } from 'node:crypto'
@@ -78,6 +80,8 @@ interface View {
 
 export class KeyRing {
   #keys: readonly RingKey[] = []
+  /** By `kid`; `undefined` where the key was never in this ring. */
+  readonly #struck = new Map<string, Pick<RingKey, 'class' | 'alg'> | undefined>()
   #view: View | undefined
 
   constructor(keys: readonly RingKey[]) {
@@ -93,6 +97,21 @@ export class KeyRing {
       (a, b) => a.activateAt - b.activateAt || a.createdAt - b.createdAt || (a.kid < b.kid ? -1 : 1),
     )
     this.#view = undefined
+  }
+
+  /** A key was killed. Absolute: whatever says that token is the killer's or ours, it was signed by a key others may hold. */
+  strike(kid: string): void {
+    this.#struck.set(kid, this.known(kid))
+    this.#view = undefined
+  }
+
+  /** A key of this ring, also one that has left it for being killed. */
+  known(kid: string): Pick<RingKey, 'class' | 'alg'> | undefined {
+    return this.#keys.find((key) => key.kid === kid) ?? this.#struck.get(kid)
+  }
+
+  isStruck(kid: string): boolean {
+    return this.#struck.has(kid)
   }
 
   /** The key that signs now. @throws Rejection `keys_not_ready` */
@@ -143,7 +162,10 @@ export class KeyRing {
     if (!Number.isSafeInteger(now)) throw new TypeError('now must be whole epoch seconds')
     const current = this.#view
     if (current !== undefined && now >= current.from && now < current.until) return current
-    this.#view = viewAt(this.#keys, now)
+    this.#view = viewAt(
+      this.#keys.filter(({ kid }) => !this.#struck.has(kid)),
+      now,
+    )
     return this.#view
   }
 }

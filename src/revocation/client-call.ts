@@ -5,6 +5,7 @@ import { authenticateClient } from '../credentials/client-authentication.ts'
 import { assertClientActive, presentedClient } from '../credentials/presented-client.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { agentPrincipal, newNonce, servicePrincipal } from '../kernel/ids.ts'
+import type { KeyKeeper } from '../keys/key-keeper.ts'
 import type { KeyRing } from '../keys/key-ring.ts'
 import type { SingleUse } from '../model/evidence.ts'
 import type { Client, Registry } from '../model/registry.ts'
@@ -20,6 +21,7 @@ export interface RevocationParts {
   readonly settings: BrokerSettings
   readonly registry: Registry
   readonly ring: KeyRing
+  readonly keeper: Pick<KeyKeeper, 'ensureSigner'>
   readonly store: Store
   readonly sessions: SessionRepository
   readonly cutoffs: LiveCutoffs

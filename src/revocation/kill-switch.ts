@@ -11,6 +11,7 @@ import { type ControlWrite, StoreUnavailable } from '../store/ports.ts'
 import { type Answered, type CallerRequest, callAsCaller } from './caller-request.ts'
 import type { RevocationParts } from './client-call.ts'
 import { type KillReport, killNode, report } from './kill.ts'
+import { killKey } from './kill-key.ts'
 import { assertKnown, type KillOrder, type LiftOrder } from './kill-order.ts'
 import { markListed, revokeSession } from './revoke-for-good.ts'
 
@@ -71,6 +72,8 @@ async function perform(order: KillOrder, parts: RevocationParts): Promise<KillRe
       const { hops } = report(seq, view, { dead: view.nodes, whole: false, marked: true })
       return { seq, sessions: [], hops: hops.map((hop) => ({ ...hop, only: 'tokens' })), unreached: [] }
     }
+    case 'key':
+      return killKey(order.kid, parts)
     case 'agent':
     case 'user':
     case 'user_agent':

@@ -35,6 +35,16 @@ export interface KillReport {
   readonly unreached: readonly SessionId[]
   /** More sessions are concerned than a report lists: all are dead, not all are named. */
   readonly truncated?: true
+  /** A signing key was killed: everything it signed is dead, whatever session it belongs to. */
+  readonly key?: KilledKey
+}
+
+export interface KilledKey {
+  readonly kid: string
+  readonly class: string
+  readonly alg: string
+  /** The key that signs in its place from now on; `null`: none, and its class and algorithm issue nothing. */
+  readonly signs: string | null
 }
 
 export type KillParts = Pick<RevocationParts, 'store' | 'sessions' | 'cutoffs' | 'clock'>

@@ -14,12 +14,15 @@ import type { ControlListener, ControlSnapshot, ControlStore, ControlWrite, Cont
 export class LiveCutoffs implements ControlListener {
   readonly set = new CutoffSet()
   readonly #clock: Clock
+  readonly #keyKilled: (kid: string) => void
   #confirmedAtMs: number | undefined
   #storeClockDifferenceMs = 0
   readonly #waiting = new Set<{ seq: number; wake: () => void }>()
 
-  constructor(clock: Clock) {
+  /** @param keyKilled told of every key that a cut-off has killed, before anything else is decided. */
+  constructor(clock: Clock, keyKilled: (kid: string) => void = () => undefined) {
     this.#clock = clock
+    this.#keyKilled = keyKilled
   }
 
   /** The highest sequence number applied without a gap. Read it *before* checking anything against the set. */
@@ -28,12 +31,12 @@ export class LiveCutoffs implements ControlListener {
   }
 
   snapshot(snapshot: ControlSnapshot): void {
-    for (const entry of snapshot.entries) this.set.apply(entry)
+    for (const entry of snapshot.entries) this.#apply(entry)
     this.#advance(snapshot.seq)
   }
 
   written(seq: number, entries: readonly ControlEntry[]): void {
-    for (const entry of entries) this.set.apply(entry)
+    for (const entry of entries) this.#apply(entry)
     this.#advance(seq)
   }
 
@@ -65,9 +68,14 @@ export class LiveCutoffs implements ControlListener {
    */
   async write(store: ControlStore, entries: readonly ControlWrite[]): Promise<ControlWritten> {
     const written = await store.write(entries, this.rv + 1)
-    for (const entry of entries) this.set.apply({ ...entry, ...written } as ControlEntry)
+    for (const entry of entries) this.#apply({ ...entry, ...written } as ControlEntry)
     await this.#reached(written.seq)
     return written
+  }
+
+  #apply(entry: ControlEntry): void {
+    this.set.apply(entry)
+    if (entry.entry === 'cutoff' && entry.dimension === 'key') this.#keyKilled(entry.id)
   }
 
   #advance(seq: number): void {

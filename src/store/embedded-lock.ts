@@ -48,13 +48,6 @@ export function lockDirectory(directory: string): DirectoryLock {
   throw new StoreUnavailable(`${path} could not be locked: several processes are starting on this directory at once`)
 }
 
-/** The process on this host that holds the directory, if one does and lives: where a person is to send a signal. */
-export function lockHolderPid(directory: string): number | undefined {
-  const path = join(directory, 'errand.lock')
-  const holder = parseHolder(readText(path) ?? '')
-  return holder?.host === hostname() && isAlive(holder, path) ? holder.pid : undefined
-}
-
 /** `link` fails if the name exists, and the file is complete before it has the name. */
 function acquire(path: string, own: Holder): boolean {
   const draft = `${path}.${own.nonce}`

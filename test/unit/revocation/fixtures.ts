@@ -58,7 +58,9 @@ export async function startBench(): Promise<Bench> {
   const feed = await store.control.follow(cutoffs)
   const auditor = new Auditor(new AuditLog(store.audit), new StrangerCounts(store.audit, clock), clock)
   const sessions = new SessionRepository(store)
-  const parts = { settings: SETTINGS, registry: world, ring, store, sessions, cutoffs, auditor, clock }
+  // As where the key directory cannot be written.
+  const keeper = { ensureSigner: async () => undefined }
+  const parts = { settings: SETTINGS, registry: world, ring, keeper, store, sessions, cutoffs, auditor, clock }
   return {
     parts,
     clock,
