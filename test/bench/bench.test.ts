@@ -1,0 +1,58 @@
+/** The benches at their smallest: what they print keeps its shape. Nothing here is about speed. */
+import { spawnSync } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { expect, test } from 'vitest'
+
+const BENCH = fileURLToPath(new URL('./bench.ts', import.meta.url))
+
+function bench(...args: readonly string[]): {
+  readonly code: number | null
+  readonly out: string
+  readonly err: string
+} {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [BENCH, ...args], { encoding: 'utf8' })
+  return { code: status, out: stdout, err: stderr }
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: documents of many shapes
+function lastLine(out: string): any {
+  return JSON.parse(out.trimEnd().split('\n').at(-1) ?? '')
+}
+
+const FIGURES = {
+  cpu_us_per_exchange: expect.any(Number),
+  main_thread_us_per_exchange: expect.any(Number),
+  exchanges_per_second: expect.any(Number),
+  exchanges_per_cpu_second: expect.any(Number),
+  p50_ms: expect.any(Number),
+  p99_ms: expect.any(Number),
+  exchanges: 40,
+}
+const goal = (limit: number) => ({ value: expect.any(Number), limit, met: expect.any(Boolean) })
+
+test('exchange measures all systems on all workloads, and its last line is one JSON object with its goals', () => {
+  const { code, out, err } = bench(
+    ...['exchange', '--json', '--rounds', '1', '--exchanges', '40', '--warmup', '20', '--connections', '4'],
+  )
+  expect(code, err).toBe(0)
+  const result = lastLine(out)
+  const workloads = { open: FIGURES, continue: FIGURES, new: FIGURES }
+  expect(result.systems).toEqual({
+    'errand-redis': workloads,
+    'errand-embedded': workloads,
+    peer: workloads,
+    floor: workloads,
+  })
+  expect(result.goals).toEqual({
+    peer_ratio: goal(3),
+    floor_ratio: goal(1.5),
+    embedded_peer_ratio: goal(2.5),
+    p99_ratio: goal(0.6),
+  })
+  expect(result.environment).toMatchObject({ node: process.version, redis: expect.stringMatching(/^[0-9.]+$/) })
+}, 120_000)
+
+test('without a name it helps, and a name it does not know is refused', () => {
+  expect(bench()).toMatchObject({ code: 0, out: expect.stringContaining('npm run bench -- <bench>') })
+  expect(bench('nothing')).toMatchObject({ code: 1, err: expect.stringContaining('there is no bench "nothing"') })
+})
