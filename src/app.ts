@@ -13,6 +13,7 @@ import { ensureKeys } from './keys/key-files.ts'
 import { KeyKeeper } from './keys/key-keeper.ts'
 import { KeyRing } from './keys/key-ring.ts'
 import type { Registry } from './model/registry.ts'
+import { ClientKeys } from './net/client-keys.ts'
 import { createGuardedFetch } from './net/guarded-fetch.ts'
 import { IssuerKeys } from './net/issuer-keys.ts'
 import { LiveCutoffs } from './sessions/live-cutoffs.ts'
@@ -67,15 +68,21 @@ export async function createBroker(config: Config, options: BrokerOptions): Prom
   const onFailure = (issuer: { readonly slug: string }, error: unknown) =>
     log.warn({ issuer: issuer.slug, err: describeCause(error) }, 'keys of an issuer could not be read')
   const issuerKeys = new IssuerKeys({ fetchJson, clock, onFailure })
+  const clientKeys = new ClientKeys({
+    fetchJson,
+    clock,
+    onFailure: ({ clientId }, error) =>
+      log.warn({ client: clientId, err: describeCause(error) }, 'keys of a client could not be read'),
+  })
   const common = { settings, registry, ring, keeper, store, sessions, cutoffs, auditor: audit.auditor, clock }
-  const sources = { registry, ring, keys: issuerKeys, issuer: settings.issuer }
+  const sources = { registry, ring, keys: issuerKeys, clientKeys, issuer: settings.issuer }
   const app = createRouter({
     issuer: settings.issuer,
     registry,
     ring,
     clock,
     pipeline: new TokenPipeline({ ...common, evidence: sources, minter: new Minter(ring, settings) }),
-    revocation: common,
+    revocation: { ...common, clientKeys },
     listing: common,
     callers: { ...sources, cutoffs, clock },
     sourceOf: sourceReader(config.trustedProxies),

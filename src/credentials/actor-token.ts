@@ -11,12 +11,16 @@ import { verifyJwt } from '../jose/verify-jwt.ts'
 import { Rejection } from '../kernel/rejection.ts'
 import type { Secret } from '../kernel/secret.ts'
 import type { SingleUse, VerifiedClient } from '../model/evidence.ts'
+import type { ClientKeys } from '../net/client-keys.ts'
 import { TOKEN_TYPE } from '../protocol/oauth.ts'
 import { claim } from './claim.ts'
 import { assertionUse, clientTokenRules } from './client-authentication.ts'
+import { keysOf } from './client-keys-of.ts'
 import { inSlot } from './jwt-refusals.ts'
 
 export interface ActorTokenDependencies {
+  /** Keys that clients publish themselves. */
+  readonly clientKeys: Pick<ClientKeys, 'keysFor'>
   /** Our own issuer identifier. */
   readonly issuer: string
   /** Epoch seconds. */
@@ -35,8 +39,9 @@ export async function verifyActorToken(
     const { client } = caller
     // Whatever else it proves, it would be about someone else.
     if (peekIssuer(token) !== client.clientId) throw mismatch()
+    const keys = await keysOf(client, token, deps.clientKeys)
     const jwt = await verifyJwt(token, {
-      ...clientTokenRules(client.keys, client.clientId, deps),
+      ...clientTokenRules(keys, client.clientId, deps),
       typ: [undefined, 'jwt'],
     })
     if (jwt.subject !== client.clientId) throw mismatch()

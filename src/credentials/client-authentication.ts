@@ -18,7 +18,9 @@ import { Rejection } from '../kernel/rejection.ts'
 import type { Secret } from '../kernel/secret.ts'
 import type { SingleUse, VerifiedClient } from '../model/evidence.ts'
 import type { Client, ClientKey, Registry } from '../model/registry.ts'
+import type { ClientKeys } from '../net/client-keys.ts'
 import { CLIENT_ASSERTION_TYPE_JWT, JWT_TYP } from '../protocol/oauth.ts'
+import { keysOf } from './client-keys-of.ts'
 import { verifyDecoy } from './decoy.ts'
 import { asRejection, inSlot } from './jwt-refusals.ts'
 import { verified } from './verified.ts'
@@ -34,6 +36,8 @@ export interface PresentedClient {
 
 export interface ClientAuthenticationDependencies {
   readonly registry: Registry
+  /** Keys that clients publish themselves. */
+  readonly clientKeys: Pick<ClientKeys, 'keysFor'>
   /** Our issuer identifier: the only audience an assertion may have. */
   readonly issuer: string
   /** Epoch seconds. */
@@ -48,7 +52,7 @@ export async function authenticateClient(
   const assertion = soleAssertion(presented)
   const claimed = await inSlot('client_assertion', () => peekIssuer(assertion))
   const client = deps.registry.client(claimed)
-  const jwt = await verifyAssertion(assertion, claimed, client, deps)
+  const { jwt, keys } = await verifyAssertion(assertion, claimed, client, deps)
   if (client === undefined) throw unknownClient()
   if (jwt.subject !== claimed) throw claimsMismatch('sub must equal iss (RFC 7523 section 3)')
   if (presented.clientId !== undefined && presented.clientId !== claimed) {
@@ -56,7 +60,7 @@ export async function authenticateClient(
   }
   return verified({
     client,
-    version: signingKey(client, jwt).version,
+    version: signingKey(keys, jwt).version,
     singleUse: assertionUse(client, jwt, 'client_assertion'),
   })
 }
@@ -82,12 +86,14 @@ async function verifyAssertion(
   claimed: string,
   client: Client | undefined,
   deps: ClientAuthenticationDependencies,
-): Promise<VerifiedJwt> {
+): Promise<{ jwt: VerifiedJwt; keys: readonly ClientKey[] }> {
   try {
-    return await verifyJwt(assertion, {
-      ...clientTokenRules(client?.keys ?? [], claimed, deps),
+    const keys = client === undefined ? [] : await keysOf(client, assertion, deps.clientKeys)
+    const jwt = await verifyJwt(assertion, {
+      ...clientTokenRules(keys, claimed, deps),
       typ: [undefined, 'jwt', JWT_TYP.clientAuthentication],
     })
+    return { jwt, keys }
   } catch (error) {
     // No signature was checked: make up for the time, so that a stranger cannot list our clients and their key ids.
     if (error instanceof JwtError && (error.code === 'key' || error.code === 'algorithm')) await verifyDecoy()
@@ -124,9 +130,9 @@ export function assertionUse(client: Client, jwt: VerifiedJwt, slot: SingleUse['
 }
 
 /** The key that verified it: its version of the agent is the one acting. */
-function signingKey(client: Client, jwt: VerifiedJwt): ClientKey {
-  const selected = KeySet.of(client.keys).select(jwt.kid, jwt.header.alg)
-  const key = client.keys.find((candidate) => candidate === selected)
+function signingKey(keys: readonly ClientKey[], jwt: VerifiedJwt): ClientKey {
+  const selected = KeySet.of(keys).select(jwt.kid, jwt.header.alg)
+  const key = keys.find((candidate) => candidate === selected)
   if (key === undefined) throw new Error('the key that has verified an assertion is not registered')
   return key
 }

@@ -13,6 +13,7 @@ import type { Secret } from '../kernel/secret.ts'
 import type { KeyRing } from '../keys/key-ring.ts'
 import type { SingleUse, SubjectEvidence } from '../model/evidence.ts'
 import type { Registry } from '../model/registry.ts'
+import type { ClientKeys } from '../net/client-keys.ts'
 import type { IssuerKeys } from '../net/issuer-keys.ts'
 import { GRANT_TYPE, TOKEN_TYPE } from '../protocol/oauth.ts'
 import { frameAccept } from './accept.ts'
@@ -27,6 +28,7 @@ export interface EvidenceSources {
   readonly registry: Registry
   readonly ring: KeyRing
   readonly keys: IssuerKeys
+  readonly clientKeys: Pick<ClientKeys, 'keysFor'>
   readonly issuer: string
 }
 
@@ -120,7 +122,7 @@ async function verifyActor(
     )
   }
   const { token, type } = request.actor
-  return verifyActorToken(token, type, party.verified, { issuer: sources.issuer, now })
+  return verifyActorToken(token, type, party.verified, { ...sources, now })
 }
 
 /** Decoded, not believed: only chooses the error that helps. What is no JWT is refused by its verification. */

@@ -104,7 +104,9 @@ class Run {
   async #authenticate(form: Form, request: TokenRequest): Promise<VerifiedClient> {
     const { registry, settings } = this.#parts
     const presented = presentedClient(form, this.#facts)
-    const verified = await authenticateClient(presented, { registry, issuer: settings.issuer, now: this.#now })
+    const { clientKeys } = this.#parts.evidence
+    const known = { registry, clientKeys, issuer: settings.issuer, now: this.#now }
+    const verified = await authenticateClient(presented, known)
     this.#unclaimed.push(verified.singleUse)
     const { client } = verified
     this.draft.authenticatedAs(

@@ -25,7 +25,10 @@ export function errorResponse(thrown: unknown, context: ErrorContext): Response 
   if (!(refused.error instanceof Rejection)) return faultResponse(refused, context)
   const rejection = refused.error
   const { status, error } = WIRE[rejection.reason]
-  if (status >= 500) context.report({ faultId: undefined, decisionId: refused.decisionId, cause: rejection })
+  // A stranger may provoke this one as often as they like; each fetch that failed has its line already.
+  const isLogged = rejection.reason === 'client_keys_unavailable'
+  if (status >= 500 && !isLogged)
+    context.report({ faultId: undefined, decisionId: refused.decisionId, cause: rejection })
   const body = {
     error,
     error_description: describe(rejection),

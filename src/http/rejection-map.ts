@@ -42,6 +42,7 @@ export const WIRE: Readonly<Record<RejectionReason, WireError>> = {
   client_assertion_lifetime: BAD_CLIENT,
   client_assertion_claims: BAD_CLIENT,
   client_assertion_replayed: BAD_CLIENT,
+  client_keys_unavailable: LATER,
   grant_type_not_allowed: { status: 400, error: 'unauthorized_client' },
   agent_inactive: BAD_REQUEST,
   service_inactive: BAD_REQUEST,

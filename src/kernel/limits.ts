@@ -42,6 +42,8 @@ export const RSA_BITS_MAX = 8192
 export const CLOCK_SKEW_S = 30
 /** A client assertion is made for one request (RFC 7523 §3): minutes are generous. */
 export const CLIENT_ASSERTION_LIFETIME_S_MAX = 300
+/** URLs at which one client publishes keys: one per version, and a roll-out has two at a time. */
+export const CLIENT_KEY_SETS_MAX = 4
 export const ACCESS_TOKEN_LIFETIME_S_DEFAULT = 300
 export const ACCESS_TOKEN_LIFETIME_S_MAX = 900
 export const API_TOKEN_LIFETIME_S = 300

@@ -31,6 +31,7 @@ export const REASONS = [
   'client_assertion_lifetime',
   'client_assertion_claims',
   'client_assertion_replayed',
+  'client_keys_unavailable',
   'grant_type_not_allowed',
   'agent_inactive',
   'service_inactive',

@@ -40,9 +40,18 @@ export interface Resource {
 
 /** A public key a client authenticates with, bound to one algorithm and one version of the agent. */
 export interface ClientKey {
-  readonly kid: string
+  /** `undefined`: only a published set may hold a key without a name, and only where it is the sole one. */
+  readonly kid: string | undefined
   readonly alg: string
   readonly key: KeyObject
+  readonly version: string
+}
+
+/** Where a client publishes its keys, all of them bound to one version of the agent. */
+export interface ClientKeySet {
+  readonly jwksUri: string
+  /** What keys that do not say their own algorithm may verify, and the only ones any of them may. */
+  readonly algorithms: readonly string[]
   readonly version: string
 }
 
@@ -63,6 +72,7 @@ interface ClientRecord {
   readonly clientId: ClientId
   readonly state: LifecycleState
   readonly keys: readonly ClientKey[]
+  readonly keySets: readonly ClientKeySet[]
   readonly grantTypes: readonly GrantType[]
   /** Scopes of the broker's own API this client may be given. */
   readonly apiScopes: ScopeSet

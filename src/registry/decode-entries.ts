@@ -1,19 +1,16 @@
 /**
- * One entry of a policy document as the noun it describes. Constraints and public keys are decoded here, by the parts that
- * know them; whether an entry's references lead anywhere is for `cross-checks.ts`.
+ * One entry of a policy document as the noun it describes. Constraints are decoded here, by the part that
+ * knows them, and clients’ credentials in `decode-client.ts`; whether an entry's references lead anywhere is for `cross-checks.ts`.
  */
 import type { ToolConstraints } from '../authority/authority.ts'
 import { parseToolConstraints } from '../authority/constraints.ts'
 import { parseProse } from '../authority/strict-object.ts'
-import { importPublicJwk } from '../jose/jwk.ts'
-import { JwtError } from '../jose/jwt-error.ts'
 import type { ClientId, ResourceUrl } from '../kernel/ids.ts'
 import { ACCESS_TOKEN_LIFETIME_S_DEFAULT, PURPOSE_CHARS_MAX } from '../kernel/limits.ts'
 import { Rejection } from '../kernel/rejection.ts'
 import type { IntentTools } from '../model/intent.ts'
 import type {
   Agent,
-  ClientKey,
   Grant,
   Issuer,
   PrincipalSelector,
@@ -23,24 +20,17 @@ import type {
   ToolSelector,
   User,
 } from '../model/registry.ts'
-import { GRANT_TYPE } from '../protocol/oauth.ts'
-import { scopeSet } from '../protocol/scope.ts'
+import { decodeClient } from './decode-client.ts'
 import type {
   AgentEntry,
   GrantEntry,
   IssuerEntry,
-  KeyEntry,
   ResourceEntry,
   SelectorEntry,
   ServiceEntry,
   StandingIntentEntry,
   UserEntry,
 } from './registry-document.ts'
-
-const GRANT_TYPES = {
-  'token-exchange': GRANT_TYPE.tokenExchange,
-  client_credentials: GRANT_TYPE.clientCredentials,
-} as const
 
 export function decodeIssuer(entry: IssuerEntry): Issuer {
   return {
@@ -173,32 +163,6 @@ export function decodeGrant(entry: GrantEntry, path: string, problems: string[])
     constraints: decodeConstraints(entry.constraints, `${path}.constraints`, problems),
     reason: entry.reason,
   }
-}
-
-function decodeClient(entry: ServiceEntry, path: string, problems: string[]) {
-  return {
-    clientId: entry.client_id as ClientId,
-    state: entry.state,
-    keys: decodeKeys(entry.keys, `${path}.keys`, problems),
-    grantTypes: entry.grant_types.map((name) => GRANT_TYPES[name]),
-    apiScopes: scopeSet(entry.api_scopes),
-  }
-}
-
-function decodeKeys(entries: readonly KeyEntry[], path: string, problems: string[]): readonly ClientKey[] {
-  const keys: ClientKey[] = []
-  for (const [index, { version, ...jwk }] of entries.entries()) {
-    const at = `${path}[${index}]`
-    if (keys.some((other) => other.kid === jwk.kid)) problems.push(`${at}.kid: used twice by this client`)
-    try {
-      const { alg, key } = importPublicJwk(jwk)
-      keys.push({ kid: jwk.kid, alg, key, version })
-    } catch (fault) {
-      if (!(fault instanceof JwtError)) throw fault
-      problems.push(`${at}: ${fault.message}`)
-    }
-  }
-  return keys
 }
 
 /** Absent: the tool is not constrained by this rule. */

@@ -8,6 +8,7 @@ import { isName } from '../jose/name.ts'
 import {
   ACCESS_TOKEN_LIFETIME_S_MAX,
   ACTOR_DEPTH_MAX,
+  CLIENT_KEY_SETS_MAX,
   NAME_CHARS_MAX,
   SESSION_LIFETIME_S_MAX,
   TOOLS_PER_RESOURCE_MAX,
@@ -71,12 +72,21 @@ const user = strictObject({
 })
 
 /** A public JWK and the version of the client it authenticates; the JWK's own members are read by `jose/`. */
-const key = z.looseObject({ kid: text, version: z.string().regex(/^[A-Za-z0-9._-]{1,64}$/) })
+const clientVersion = z.string().regex(/^[A-Za-z0-9._-]{1,64}$/)
+const key = z.looseObject({ kid: text, version: clientVersion })
+
+/** The same, published by the client itself: every key found there authenticates this version. */
+const keySet = strictObject({
+  jwks_uri: url,
+  version: clientVersion,
+  algorithms: z.array(algorithm).min(1).default(['ES256', 'RS256', 'Ed25519']),
+})
 
 const client = {
   client_id: clientId,
   state,
   keys: z.array(key).default([]),
+  key_sets: z.array(keySet).max(CLIENT_KEY_SETS_MAX, `at most ${CLIENT_KEY_SETS_MAX}`).default([]),
   grant_types: z.array(z.enum(['token-exchange', 'client_credentials'])).default([]),
   api_scopes: z.array(z.enum(API_SCOPES)).default([]),
 }
@@ -181,6 +191,7 @@ export type ResourceEntry = z.output<typeof resource>
 export type AgentEntry = z.output<typeof agent>
 export type GrantEntry = z.output<typeof grant>
 export type SelectorEntry = z.output<typeof selector>
+export type KeySetEntry = z.output<typeof keySet>
 export type KeyEntry = z.output<typeof key>
 export type StandingIntentEntry = z.output<typeof standingIntent>
 

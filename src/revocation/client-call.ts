@@ -11,6 +11,7 @@ import type { SingleUse } from '../model/evidence.ts'
 import type { Client, Registry } from '../model/registry.ts'
 import type { RequestFacts } from '../model/request-facts.ts'
 import type { BrokerSettings } from '../model/settings.ts'
+import type { ClientKeys } from '../net/client-keys.ts'
 import type { Form } from '../protocol/form.ts'
 import type { LiveCutoffs } from '../sessions/live-cutoffs.ts'
 import { claimOnce } from '../sessions/replay-guard.ts'
@@ -20,6 +21,7 @@ import { type Store, StoreUnavailable } from '../store/ports.ts'
 export interface RevocationParts {
   readonly settings: BrokerSettings
   readonly registry: Registry
+  readonly clientKeys: Pick<ClientKeys, 'keysFor'>
   readonly ring: KeyRing
   readonly keeper: Pick<KeyKeeper, 'ensureSigner'>
   readonly store: Store
@@ -64,8 +66,9 @@ export async function callAsClient<T>(
     const now = Math.floor(nowMs / 1000)
     const form = request.form()
     const presented = presentedClient(form, request.facts)
-    const { registry, settings } = parts
-    const { client, singleUse } = await authenticateClient(presented, { registry, issuer: settings.issuer, now })
+    const { registry, clientKeys, settings } = parts
+    const known = { registry, clientKeys, issuer: settings.issuer, now }
+    const { client, singleUse } = await authenticateClient(presented, known)
     await claim(singleUse, request, parts)
     draft.authenticatedAs(client.kind === 'agent' ? agentPrincipal(client.clientId) : servicePrincipal(client.clientId))
     if (request.facts.correlation !== undefined) draft.add({ correlation: request.facts.correlation })

@@ -6,7 +6,7 @@ import type { Secret } from '../../../src/kernel/secret.ts'
 import type { VerifiedClient } from '../../../src/model/evidence.ts'
 import { CLIENT_ASSERTION_TYPE_JWT, TOKEN_TYPE } from '../../../src/protocol/oauth.ts'
 import { type Change, type Draft, sign, testKey, unsigned, vary } from '../../support/keys.ts'
-import { agent, BROKER, NOW, refusal, registry } from './fixtures.ts'
+import { agent, BROKER, NO_KEY_SETS, NOW, refusal, registry } from './fixtures.ts'
 
 const ASSERTION: Draft = {
   key: testKey('orchestrator-key'),
@@ -21,12 +21,12 @@ beforeAll(async () => {
   const known = registry({ clients: [agent('orchestrator'), agent('other')] })
   caller = await authenticateClient(
     { clientId: undefined, assertion, assertionType: CLIENT_ASSERTION_TYPE_JWT, otherMethods: [] },
-    { registry: known, issuer: BROKER, now: NOW },
+    { registry: known, clientKeys: NO_KEY_SETS, issuer: BROKER, now: NOW },
   )
 })
 
 const verify = (token: Secret, type: string = TOKEN_TYPE.jwt) =>
-  verifyActorToken(token, type, caller, { issuer: BROKER, now: NOW })
+  verifyActorToken(token, type, caller, { clientKeys: NO_KEY_SETS, issuer: BROKER, now: NOW })
 const broken = (change: Change) => refusal(verify(sign(vary(VALID, change))))
 
 describe('actor_token (RFC 8693 section 2.1)', () => {

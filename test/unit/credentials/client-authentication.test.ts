@@ -16,7 +16,7 @@ import {
   unsigned,
   vary,
 } from '../../support/keys.ts'
-import { agent, BROKER, clientKey, NOW, refusal, registry, service } from './fixtures.ts'
+import { agent, BROKER, clientKey, NO_KEY_SETS, NOW, refusal, registry, service } from './fixtures.ts'
 
 const clients = [
   agent('orchestrator', {
@@ -46,7 +46,7 @@ function present(assertion: Secret | undefined, over: Partial<PresentedClient> =
     otherMethods: [],
     ...over,
   }
-  return authenticateClient(presented, { registry: known, issuer: BROKER, now: NOW })
+  return authenticateClient(presented, { registry: known, clientKeys: NO_KEY_SETS, issuer: BROKER, now: NOW })
 }
 
 const broken = (change: Change, over?: Partial<PresentedClient>) => refusal(present(sign(vary(VALID, change)), over))

@@ -8,6 +8,8 @@ import { publicJwk, type TestAlg, type TestKey, testKey } from '../../support/ke
 
 export const NOW = 1_800_000_000
 export const BROKER = 'https://broker.example'
+/** For clients that publish no keys: asking the network would fail the test. */
+export const NO_KEY_SETS = { keysFor: () => Promise.reject(new Error('no client here publishes keys')) }
 
 export function clientKey(kid: string, version = '1', alg: TestAlg = 'ES256'): ClientKey {
   return { kid, alg, key: testKey(kid, alg).publicKey, version }
@@ -21,6 +23,7 @@ export function agent(clientId: string, over: Partial<Agent> = {}): Agent {
     keys: [clientKey(`${clientId}-key`)],
     grantTypes: [],
     apiScopes: [],
+    keySets: [],
     owner: 'team-data',
     environment: 'test',
     manifest: [],
@@ -39,6 +42,7 @@ export function service(clientId: string): Service {
     keys: [clientKey(`${clientId}-key`)],
     grantTypes: [],
     apiScopes: [],
+    keySets: [],
   }
 }
 

@@ -9,6 +9,7 @@ import type { ExchangeRequest } from '../../../src/flows/token-request.ts'
 import { systemClock } from '../../../src/kernel/clock.ts'
 import { Secret } from '../../../src/kernel/secret.ts'
 import type { KeyRing } from '../../../src/keys/key-ring.ts'
+import { ClientKeys } from '../../../src/net/client-keys.ts'
 import { createGuardedFetch } from '../../../src/net/guarded-fetch.ts'
 import { IssuerKeys } from '../../../src/net/issuer-keys.ts'
 import { TOKEN_TYPE } from '../../../src/protocol/oauth.ts'
@@ -67,8 +68,9 @@ describe('what is verified', () => {
     ring = await testRing()
     minter = new Minter(ring, SETTINGS)
     const registry = decodeRegistry(registryDocument(idp), 'world.yaml', { issuer: ISSUER })
-    const keys = new IssuerKeys({ fetchJson: createGuardedFetch({ allowLoopback: true }), clock: systemClock })
-    sources = { registry, ring, keys, issuer: ISSUER }
+    const network = { fetchJson: createGuardedFetch({ allowLoopback: true }), clock: systemClock }
+    const [keys, clientKeys] = [new IssuerKeys(network), new ClientKeys(network)]
+    sources = { registry, ring, keys, clientKeys, issuer: ISSUER }
   })
   afterAll(() => idp.close())
 

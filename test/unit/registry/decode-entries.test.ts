@@ -36,6 +36,33 @@ describe('tools', () => {
   })
 })
 
+describe('published keys', () => {
+  const sets = (...entries: unknown[]) => problemsAfter((d) => (d.agents[0].key_sets = entries))
+  const set = { jwks_uri: 'https://agents.example/jwks', version: '2' }
+
+  test('a key set has a URL, a version and algorithms', () => {
+    const [agent] = registryAfter((d) => (d.agents[0].key_sets = [set])).agents
+    expect(agent?.keySets).toEqual([{ jwksUri: set.jwks_uri, version: '2', algorithms: ['ES256', 'RS256', 'Ed25519'] }])
+  })
+
+  test('a credential is a key or a URL, never both, and always of a version', () => {
+    expect(sets({ ...key('orchestrator'), ...set }).length).toBeGreaterThan(0)
+    expect(problemsAfter((d) => (d.agents[0].keys = [set]))[0]).toMatch(/keys\[0\]\.kid: required/)
+    expect(sets({ jwks_uri: set.jwks_uri })).toEqual([`${at}agents[0].key_sets[0].version: required`])
+  })
+
+  test('a key set is https, not symmetric, of one URL, and one of few', () => {
+    expect(sets({ ...set, jwks_uri: 'http://agents.example/jwks' })[0]).toMatch(/must be https/)
+    expect(sets({ ...set, algorithms: ['HS256'] })[0]).toMatch(/algorithms/)
+    expect(sets(set, { ...set, version: '3' })).toEqual([
+      `${at}agents[0].key_sets[1].jwks_uri: used twice by this client`,
+    ])
+    expect(
+      sets(...Array.from({ length: 5 }, (_, index) => ({ ...set, jwks_uri: `${set.jwks_uri}/${index}` }))),
+    ).toEqual([`${at}agents[0].key_sets: at most 4`])
+  })
+})
+
 describe('keys', () => {
   test('a public key is bound to its algorithm and a version', () => {
     const [first] = registryAfter(() => undefined).agents[0]?.keys ?? []

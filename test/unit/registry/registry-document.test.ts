@@ -160,6 +160,7 @@ test('what is absent is nothing, or the strict choice', () => {
     keys: [],
     grantTypes: [],
     apiScopes: [],
+    keySets: [],
     manifest: [],
     delegates: [],
     standingIntent: undefined,

@@ -60,7 +60,9 @@ export async function startBench(): Promise<Bench> {
   const sessions = new SessionRepository(store)
   // As where the key directory cannot be written.
   const keeper = { ensureSigner: async () => undefined }
-  const parts = { settings: SETTINGS, registry: world, ring, keeper, store, sessions, cutoffs, auditor, clock }
+  const clientKeys = { keysFor: () => Promise.reject(new Error('no client here publishes keys')) }
+  const known = { settings: SETTINGS, registry: world, clientKeys, ring, keeper }
+  const parts = { ...known, store, sessions, cutoffs, auditor, clock }
   return {
     parts,
     clock,

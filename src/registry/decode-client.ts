@@ -1,0 +1,55 @@
+/** What a client authenticates with, as its registry entry has it: its own public keys, and where it publishes others. */
+import { importPublicJwk } from '../jose/jwk.ts'
+import { JwtError } from '../jose/jwt-error.ts'
+import type { ClientId } from '../kernel/ids.ts'
+import type { ClientKey, ClientKeySet } from '../model/registry.ts'
+import { GRANT_TYPE } from '../protocol/oauth.ts'
+import { scopeSet } from '../protocol/scope.ts'
+import type { KeyEntry, KeySetEntry, ServiceEntry } from './registry-document.ts'
+
+const GRANT_TYPES = {
+  'token-exchange': GRANT_TYPE.tokenExchange,
+  client_credentials: GRANT_TYPE.clientCredentials,
+} as const
+
+/** What agents and services have in common. */
+export function decodeClient(entry: ServiceEntry, path: string, problems: string[]) {
+  return {
+    clientId: entry.client_id as ClientId,
+    state: entry.state,
+    keys: decodeKeys(entry.keys, `${path}.keys`, problems),
+    keySets: decodeKeySets(entry.key_sets, `${path}.key_sets`, problems),
+    grantTypes: entry.grant_types.map((name) => GRANT_TYPES[name]),
+    apiScopes: scopeSet(entry.api_scopes),
+  }
+}
+
+function decodeKeys(entries: readonly KeyEntry[], path: string, problems: string[]): readonly ClientKey[] {
+  const keys: ClientKey[] = []
+  for (const [index, { version, ...jwk }] of entries.entries()) {
+    const at = `${path}[${index}]`
+    if (keys.some((other) => other.kid === jwk.kid)) problems.push(`${at}.kid: used twice by this client`)
+    try {
+      const { alg, key } = importPublicJwk(jwk)
+      keys.push({ kid: jwk.kid, alg, key, version })
+    } catch (fault) {
+      if (!(fault instanceof JwtError)) throw fault
+      problems.push(`${at}: ${fault.message}`)
+    }
+  }
+  return keys
+}
+
+/** One URL under two versions would say of the same key that it is both. */
+function decodeKeySets(entries: readonly KeySetEntry[], path: string, problems: string[]): readonly ClientKeySet[] {
+  entries.forEach(({ jwks_uri: uri }, index) => {
+    if (entries.findIndex((entry) => entry.jwks_uri === uri) < index) {
+      problems.push(`${path}[${index}].jwks_uri: used twice by this client`)
+    }
+  })
+  return entries.map((entry) => ({
+    jwksUri: entry.jwks_uri,
+    algorithms: [...new Set(entry.algorithms)],
+    version: entry.version,
+  }))
+}
