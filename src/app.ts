@@ -64,25 +64,16 @@ export async function createBroker(config: Config, options: BrokerOptions): Prom
   const audit = startAudit(store.audit, clock, (usage) =>
     log.warn({ ...usage }, 'the fullest audit outbox fills up: once full, it forgets its oldest records'),
   )
-  const fetchJson = createGuardedFetch({ allowLoopback: config.outbound.allowLoopback })
-  const onFailure = (issuer: { readonly slug: string }, error: unknown) =>
-    log.warn({ issuer: issuer.slug, err: describeCause(error) }, 'keys of an issuer could not be read')
-  const issuerKeys = new IssuerKeys({ fetchJson, clock, onFailure })
-  const clientKeys = new ClientKeys({
-    fetchJson,
-    clock,
-    onFailure: ({ clientId }, error) =>
-      log.warn({ client: clientId, err: describeCause(error) }, 'keys of a client could not be read'),
-  })
+  const published = publishedKeys(config, clock, log)
   const common = { settings, registry, ring, keeper, store, sessions, cutoffs, auditor: audit.auditor, clock }
-  const sources = { registry, ring, keys: issuerKeys, clientKeys, issuer: settings.issuer }
+  const sources = { registry, ring, ...published, issuer: settings.issuer }
   const app = createRouter({
     issuer: settings.issuer,
     registry,
     ring,
     clock,
     pipeline: new TokenPipeline({ ...common, evidence: sources, minter: new Minter(ring, settings) }),
-    revocation: { ...common, clientKeys },
+    revocation: { ...common, clientKeys: published.clientKeys },
     listing: common,
     callers: { ...sources, cutoffs, clock },
     sourceOf: sourceReader(config.trustedProxies),
@@ -103,6 +94,22 @@ export async function createBroker(config: Config, options: BrokerOptions): Prom
       await store.close()
     },
   }
+}
+
+/** Verification keys of others: of issuers, and of clients that publish theirs. */
+function publishedKeys({ outbound }: Config, clock: Clock, log: Logger) {
+  const network = { fetchJson: createGuardedFetch({ allowLoopback: outbound.allowLoopback }), clock }
+  const keys = new IssuerKeys({
+    ...network,
+    onFailure: ({ slug }, error) =>
+      log.warn({ issuer: slug, err: describeCause(error) }, 'keys of an issuer could not be read'),
+  })
+  const clientKeys = new ClientKeys({
+    ...network,
+    onFailure: ({ clientId }, error) =>
+      log.warn({ client: clientId, err: describeCause(error) }, 'keys of a client could not be read'),
+  })
+  return { keys, clientKeys }
 }
 
 /** Why no token would be issued just now; `undefined`: ready. */
