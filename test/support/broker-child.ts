@@ -38,6 +38,7 @@ async function start(order: ChildOrder): Promise<void> {
   const broker: Broker = await createBroker(config, { registry, clock })
   const listening = await listen(broker, { host: '127.0.0.1', port: order.port })
   process.once('SIGTERM', () => void listening.stop().then(() => process.exit(0)))
+  process.on('SIGHUP', () => void broker.reloadKeys())
   process.stdout.write(`listening ${listening.port}\n`)
 }
 

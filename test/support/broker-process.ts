@@ -32,6 +32,8 @@ export interface BrokerProcess extends World {
   stop(): Promise<number | null>
   /** SIGSTOP: its sockets stay open, nothing answers. */
   pause(): void
+  /** SIGHUP: it reads its key directory again. */
+  reload(): void
   resume(): void
 }
 
@@ -99,6 +101,7 @@ export class Fleet {
         child.process.kill('SIGTERM')
         return child.exited
       },
+      reload: () => void child.process.kill('SIGHUP'),
       pause: () => void child.process.kill('SIGSTOP'),
       resume: () => void child.process.kill('SIGCONT'),
     })
