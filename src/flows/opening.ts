@@ -1,8 +1,7 @@
 /** What Open and Autonomous share: both write a session with its root node. */
-import { randomBytes } from 'node:crypto'
 import type { Actor } from '../authority/actor-chain.ts'
 import type { Authority } from '../authority/authority.ts'
-import { agentPrincipal, newNodeId, newSessionId } from '../kernel/ids.ts'
+import { agentPrincipal, newNodeId, newSalt, newSessionId } from '../kernel/ids.ts'
 import type { Permit } from '../model/decision.ts'
 import type { Intent, Origin } from '../model/intent.ts'
 import type { Resource } from '../model/registry.ts'
@@ -58,7 +57,7 @@ export function issueOpening(opening: Opening, permit: Permit): Issue {
 }
 
 function facts(opening: Opening, authority: Authority): { session: SessionFacts; root: NodeFacts } {
-  const salt = randomBytes(16).toString('base64url')
+  const salt = newSalt()
   const { agent, verified } = opening.party
   const root: NodeFacts = {
     id: newNodeId(),

@@ -4,6 +4,7 @@ import { Form } from '../protocol/form.ts'
 import { introspect } from '../revocation/introspect.ts'
 import { revokeToken } from '../revocation/revoke-token.ts'
 import { json } from './error-response.ts'
+import { queryNames } from './incoming.ts'
 import { readFormText } from './request.ts'
 import type { Route, RouterParts } from './route.ts'
 
@@ -13,7 +14,7 @@ export function formRoutes(parts: RouterParts, base: string): readonly Route[] {
     methods: {
       POST: async (context, facts) => {
         const text = await readFormText(context)
-        return work(() => Form.parse(text, new URL(context.req.url).searchParams.keys()), facts)
+        return work(() => Form.parse(text, queryNames(context)), facts)
       },
     },
   })

@@ -1,36 +1,28 @@
 /** Requests as they arrive: facts read once, bodies read once with a counted cap. */
-import { getConnInfo } from '@hono/node-server/conninfo'
 import type { Context } from 'hono'
 import { parseTokenParameter } from '../credentials/token-parameter.ts'
 import { BODY_BYTES_MAX, NAME_CHARS_MAX } from '../kernel/limits.ts'
 import { Rejection } from '../kernel/rejection.ts'
 import type { Secret } from '../kernel/secret.ts'
 import type { RequestFacts } from '../model/request-facts.ts'
+import { bodyOf, headerOf, peerOf } from './incoming.ts'
 import type { SourceOf } from './source-address.ts'
 
 const CORRELATION = /^[A-Za-z0-9._:-]{1,128}$/
 
 export function readFacts(context: Context, sourceOf: SourceOf): RequestFacts {
-  const correlation = context.req.header('x-request-id')
-  const authorization = context.req.header('authorization')
+  const correlation = headerOf(context, 'x-request-id')
+  const authorization = headerOf(context, 'authorization')
   return {
-    source: sourceOf(peerAddress(context), context.req.header('x-forwarded-for')),
+    source: sourceOf(peerOf(context), headerOf(context, 'x-forwarded-for')),
     authorizationScheme: authorization?.split(' ', 1)[0]?.toLowerCase().slice(0, NAME_CHARS_MAX),
     correlation: correlation !== undefined && CORRELATION.test(correlation) ? correlation : undefined,
   }
 }
 
-function peerAddress(context: Context): string {
-  try {
-    return getConnInfo(context).remote.address ?? 'unknown'
-  } catch {
-    return 'unknown' // in-process requests have no socket
-  }
-}
-
 /** RFC 6750 §2.1, header only. @throws Rejection `bearer_invalid` for a token that is no compact JWS */
 export function readBearer(context: Context): Secret | undefined {
-  const authorization = context.req.header('authorization')
+  const authorization = headerOf(context, 'authorization')
   if (authorization === undefined) return undefined
   const [scheme, token, ...rest] = authorization.split(' ')
   if (scheme?.toLowerCase() !== 'bearer' || token === undefined || rest.length > 0) {
@@ -58,28 +50,23 @@ export async function readJsonText(context: Context): Promise<string> {
 }
 
 function requireMediaType(context: Context, expected: string): void {
-  const type = (context.req.header('content-type') ?? '').split(';', 1)[0]?.trim().toLowerCase()
+  const type = (headerOf(context, 'content-type') ?? '').split(';', 1)[0]?.trim().toLowerCase()
   if (type !== expected) throw new Rejection('media_type_unsupported', `the body must be ${expected}`)
   // A compressed body would pass the cap and grow behind it.
-  if (context.req.header('content-encoding') !== undefined) {
+  if (headerOf(context, 'content-encoding') !== undefined) {
     throw new Rejection('media_type_unsupported', 'compressed bodies are not accepted')
   }
 }
 
+const UTF8 = new TextDecoder('utf-8', { fatal: true })
+
 async function readText(context: Context): Promise<string> {
-  const declared = Number(context.req.header('content-length') ?? '0')
+  const declared = Number(headerOf(context, 'content-length') ?? '0')
   if (declared > BODY_BYTES_MAX) throw tooLarge()
-  const stream = context.req.raw.body
-  if (stream === null) return ''
-  const chunks: Uint8Array[] = []
-  let bytes = 0
-  for await (const chunk of stream as unknown as AsyncIterable<Uint8Array>) {
-    bytes += chunk.byteLength
-    if (bytes > BODY_BYTES_MAX) throw tooLarge()
-    chunks.push(chunk)
-  }
+  const bytes = await bodyOf(context, BODY_BYTES_MAX)
+  if (bytes === undefined) throw tooLarge()
   try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(Buffer.concat(chunks))
+    return UTF8.decode(bytes)
   } catch {
     throw new Rejection('body_malformed', 'the body is not UTF-8')
   }

@@ -1,7 +1,7 @@
 /** Which of the 64 shards a session lives in: its record and its outbox share a slot of a Redis Cluster (DESIGN §9). */
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import { SHARDS } from '../kernel/limits.ts'
 
 export function shardOf(key: string): number {
-  return createHash('sha256').update(key).digest().readUInt16BE(0) % SHARDS
+  return hash('sha256', key, 'buffer').readUInt16BE(0) % SHARDS
 }

@@ -122,6 +122,41 @@ describe('strict JSON', () => {
     )
   })
 
+  it('comes to one verdict on a text, whether it is written as JSON.stringify writes or not', () => {
+    const trap = fc.constantFrom(
+      '"a":1,',
+      '{"a":1,"a":1}',
+      '1e400',
+      '1e+21',
+      '9007199254740992',
+      '"__proto__":1',
+      '[',
+      '\\',
+      '\ud800',
+    )
+    const edited = fc
+      .tuple(fc.jsonValue({ maxDepth: 5, stringUnit: 'binary' }), fc.nat(), trap, fc.boolean())
+      .map(([value, at, text, plain]) => {
+        const honestText = JSON.stringify(value)
+        const cut = at % (honestText.length + 1)
+        return plain ? honestText : `${honestText.slice(0, cut)}${text}${honestText.slice(cut)}`
+      })
+    const verdict = (text: string): unknown => {
+      try {
+        return { value: parseStrictJson(text) }
+      } catch (error) {
+        return error instanceof JwtError ? error.code : error
+      }
+    }
+    fc.assert(
+      fc.property(edited, (text) => {
+        // The space is what JSON.stringify would not have written.
+        expect(verdict(text)).toEqual(verdict(`${text} `))
+      }),
+      { numRuns: 2_000 },
+    )
+  })
+
   it('refuses any object that repeats a member, wherever it stands and however it is escaped', () => {
     const inEscapes = (name: string): string =>
       `"${[...name].map((char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`).join('')}"`
