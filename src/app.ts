@@ -112,15 +112,9 @@ function publishedKeys({ outbound }: Config, clock: Clock, log: Logger) {
   return { keys, clientKeys }
 }
 
-/** Why no token would be issued just now; `undefined`: ready. */
-async function notReady(
-  parts: Pick<Broker, 'store' | 'cutoffs' | 'ring'> & { clock: Clock },
-): Promise<string | undefined> {
-  try {
-    await parts.store.ping()
-  } catch {
-    return 'the store does not answer'
-  }
+/** Why no token would be issued just now; `undefined`: ready. Asks nobody: a store that hangs must not hold this up. */
+function notReady(parts: Pick<Broker, 'store' | 'cutoffs' | 'ring'> & { clock: Clock }): string | undefined {
+  if (!parts.store.takesWrites) return 'the store does not answer, or takes no writes'
   if (!parts.cutoffs.fresh) return 'revocations are not confirmed, or the clock differs from the store’s'
   return parts.ring.ready(epochSeconds(parts.clock)) ? undefined : 'a signing key is missing'
 }

@@ -23,6 +23,7 @@ import type { LiveCutoffs } from '../sessions/live-cutoffs.ts'
 import { claimOnce } from '../sessions/replay-guard.ts'
 import type { LiveSession, SessionRepository } from '../sessions/session-repository.ts'
 import type { Store } from '../store/ports.ts'
+import { outsideBudget, withinBudget } from '../store/time-budget.ts'
 import type { Minter } from '../tokens/minter.ts'
 import { issueApiToken } from './api-token.ts'
 import { describeEvidence, describeIssue, grantedAuthority } from './attribution.ts'
@@ -52,13 +53,15 @@ export class TokenPipeline {
   }
 
   /** @throws RefusedRequest, with its record written */
-  async answer(form: () => Form, facts: RequestFacts): Promise<TokenResponse> {
-    const run = new Run(this.#parts, facts)
-    try {
-      return await run.answer(form())
-    } catch (error) {
-      throw await this.#parts.auditor.refuse(run.draft, await run.settleClient(error), facts.source)
-    }
+  answer(form: () => Form, facts: RequestFacts): Promise<TokenResponse> {
+    return withinBudget(async () => {
+      const run = new Run(this.#parts, facts)
+      try {
+        return await run.answer(form())
+      } catch (error) {
+        throw await this.#parts.auditor.refuse(run.draft, await run.settleClient(error), facts.source)
+      }
+    })
   }
 }
 
@@ -201,10 +204,12 @@ class Run {
       this.draft.leaveUnfinished()
     })
     const expiresAtMs = issue.change.notAfter * 1000
-    for (const index of issue.indexes) {
-      // Lists are for people: a session missing from one is still found, and killed, by its id.
-      store.indexes.add(index, issue.change.session, expiresAtMs).catch(() => undefined)
-    }
+    outsideBudget(() => {
+      for (const index of issue.indexes) {
+        // Lists are for people: a session missing from one is still found, and killed, by its id.
+        store.indexes.add(index, issue.change.session, expiresAtMs).catch(() => undefined)
+      }
+    })
   }
 
   #isForApi(request: TokenRequest): boolean {

@@ -36,8 +36,8 @@ export function discoveryRoutes(parts: RouterParts, base: string): readonly Rout
     {
       path: '/readyz',
       methods: {
-        GET: async () => {
-          const problem = await parts.notReady()
+        GET: () => {
+          const problem = parts.notReady()
           return problem === undefined ? json(200, { status: 'ready' }) : json(503, { status: 'not ready', problem })
         },
       },

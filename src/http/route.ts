@@ -22,7 +22,7 @@ export interface RouterParts {
   readonly callers: CallerParts
   readonly sourceOf: SourceOf
   /** What is wrong, or nothing: the broker is ready. */
-  readonly notReady: () => Promise<string | undefined>
+  readonly notReady: () => string | undefined
   readonly report: (fault: FaultReport) => void
 }
 

@@ -81,6 +81,10 @@ export const MINTED_TOKEN_BYTES_MAX = 6 * 1024
 export const SHARDS = 64
 /** Deadline of one call to the store. */
 export const STORE_DEADLINE_MS = 400
+/** Calls that wait for an answer of the store at once: further ones are refused, so that a slow store piles nothing up. */
+export const STORE_WAITING_MAX = 2_000
+/** How often a broker asks its store whether it would take a write: what readiness tells is at most so old. */
+export const STORE_HEARTBEAT_MS = 500
 /** A broker whose cut-offs are unconfirmed for this long issues nothing (DESIGN §7). */
 export const CUTOFF_STALENESS_MS_MAX = 2_000
 /** How long a writer of a revocation waits to hear its own write come back on the feed before answering anyway. */

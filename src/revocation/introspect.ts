@@ -9,6 +9,7 @@ import type { Client } from '../model/registry.ts'
 import type { RequestFacts } from '../model/request-facts.ts'
 import type { Form } from '../protocol/form.ts'
 import { agentsOf, blockOn, cutoffKilling, userIn } from '../sessions/liveness.ts'
+import { withinBudget } from '../store/time-budget.ts'
 import { type ClientCall, callAsClient, type RevocationParts } from './client-call.ts'
 
 export type Introspection = { readonly active: false } | ({ readonly active: true } & Readonly<Record<string, unknown>>)
@@ -17,7 +18,7 @@ const INACTIVE: Introspection = { active: false }
 
 /** @throws RefusedRequest */
 export function introspect(form: () => Form, facts: RequestFacts, parts: RevocationParts): Promise<Introspection> {
-  return callAsClient({ form, facts }, parts, async (call) => {
+  const answerCall = async (call: ClientCall): Promise<Introspection> => {
     const text = call.form.require('token')
     parts.cutoffs.assertFresh()
     if (parts.cutoffs.set.blocked('agent', call.client.clientId, call.nowMs) !== undefined) {
@@ -29,7 +30,8 @@ export function introspect(form: () => Form, facts: RequestFacts, parts: Revocat
     call.draft.add({ detail: active ? 'active' : 'inactive' })
     await parts.auditor.log.append(call.draft.id, call.draft.granted('token.introspect'))
     return active ? answer(token) : INACTIVE
-  })
+  }
+  return withinBudget(() => callAsClient({ form, facts }, parts, answerCall))
 }
 
 /** `undefined` for anything that is not one of our access tokens, in time and properly signed. */

@@ -1,4 +1,5 @@
 /** Reads sessions for an exchange or a person, and performs their commits. */
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { NodeId, SessionId } from '../kernel/ids.ts'
 import { CLOCK_SKEW_S } from '../kernel/limits.ts'
 import { Rejection } from '../kernel/rejection.ts'
@@ -15,6 +16,8 @@ export interface LiveSession {
   /** The node the handle stands for; for a delegation, the one it would become. */
   readonly node: NodeFacts
 }
+
+const REPEAT_PAUSE_MS = 60
 
 export class SessionRepository {
   readonly #store: Store
@@ -114,6 +117,8 @@ export class SessionRepository {
     } catch (error) {
       if (!(error instanceof StoreUnavailable)) throw error
       unsure()
+      // A lost connection is there again by then; one that hangs is not asked again anyway.
+      await sleep(REPEAT_PAUSE_MS)
       await this.commit(change, id, audit)
     }
   }

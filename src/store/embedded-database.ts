@@ -94,6 +94,10 @@ export class EmbeddedDatabase {
     }
   }
 
+  get takesWrites(): boolean {
+    return this.#closedBecause === undefined
+  }
+
   get(key: string): string | undefined {
     return this.#root.get(this.#prefix + key)
   }

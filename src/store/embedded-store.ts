@@ -85,6 +85,9 @@ async function assemble(
       database.read(() => database.get('schema'))
       return { nowMs: database.clock.nowMs() }
     },
+    get takesWrites() {
+      return database.takesWrites
+    },
     close() {
       closing ??= closeAll(database, lock, control, timer)
       return closing

@@ -118,5 +118,7 @@ export interface Store {
   readonly indexes: IndexStore
   /** A real round trip; answers the store's clock. Throws `StoreUnavailable`. */
   ping(): Promise<{ readonly nowMs: number }>
+  /** Whether it would take a write, as far as is known without asking it now: at most a second old. */
+  readonly takesWrites: boolean
   close(): Promise<void>
 }

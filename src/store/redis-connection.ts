@@ -4,20 +4,25 @@
  * - Nothing is queued while the connection is down and nothing is sent twice: a commit that a library repeats after its
  *   caller was told "unknown" would be a token that nobody knows of.
  * - An error of the connection never crashes the process; it reconnects by itself, also from a peer that has gone silent.
+ * - After one call that was not answered in time nothing more is sent until a probe is answered, and no more than so many calls
+ *   ever wait: a store that is slow or gone piles up neither requests nor commands that it would perform later.
  * - Errors carry the server's message only: ioredis hangs the command's arguments on its own.
  */
+import { setTimeout as sleep } from 'node:timers/promises'
 import { Redis, type RedisOptions } from 'ioredis'
-import { STORE_DEADLINE_MS } from '../kernel/limits.ts'
+import { STORE_DEADLINE_MS, STORE_WAITING_MAX } from '../kernel/limits.ts'
 import type { Secret } from '../kernel/secret.ts'
 import { startDeadline } from './deadline.ts'
 import { StoreUnavailable } from './ports.ts'
 import { SCRIPTS, type ScriptName } from './redis-scripts.ts'
+import { callDeadlineMs } from './time-budget.ts'
 
 /** A server that is starting up, or loading its data, is waited for this long. */
 const OPEN_WAIT_MS = 5_000
 const RECONNECT_MS_MAX = 250
 /** Nothing received for this long while something is outstanding: the peer is gone, whatever TCP believes. */
-const SILENCE_MS_MAX = 3 * STORE_DEADLINE_MS
+const SILENCE_MS_MAX = 2 * STORE_DEADLINE_MS
+const PROBE_PAUSE_MS = 50
 
 type Argument = string | number
 
@@ -35,6 +40,10 @@ const OPTIONS = {
 export class RedisConnection {
   readonly #client: Redis
   #lastError: string | undefined
+  #waiting = 0
+  /** A call was not answered in time, and no probe since. */
+  #silent = false
+  #closed = false
 
   /** @param url `redis://` or `rediss://`, with the password in it where there is one. */
   constructor(url: Secret | string, name: string) {
@@ -75,22 +84,38 @@ export class RedisConnection {
 
   script(name: ScriptName, keys: readonly string[], args: readonly Argument[]): Promise<unknown> {
     const scripts = this.#client as unknown as Record<ScriptName, (...all: Argument[]) => Promise<unknown>>
-    return this.#bounded(() => scripts[name](keys.length, ...keys, ...args), STORE_DEADLINE_MS)
+    return this.#bounded(() => scripts[name](keys.length, ...keys, ...args), callDeadlineMs())
+  }
+
+  /** As far as is known without asking: connected, and not waited for in vain. */
+  get answers(): boolean {
+    return this.#client.status === 'ready' && !this.#silent
   }
 
   /** @param blockedMs how long the server may hold the command back by its own arguments. */
   command(command: readonly [string, ...Argument[]], blockedMs = 0): Promise<unknown> {
-    return this.#bounded(() => this.#client.call(...command), STORE_DEADLINE_MS + blockedMs)
+    return this.#bounded(() => this.#client.call(...command), callDeadlineMs() + blockedMs)
   }
 
   close(): void {
+    this.#closed = true
     this.#client.disconnect()
   }
 
   #bounded(send: () => Promise<unknown>, deadlineMs: number): Promise<unknown> {
-    return new Promise((resolve, reject) => {
+    if (this.#silent) return Promise.reject(new StoreUnavailable('Redis has stopped answering'))
+    if (this.#waiting >= STORE_WAITING_MAX) {
+      return Promise.reject(new StoreUnavailable(`${STORE_WAITING_MAX} calls are waiting for Redis already`))
+    }
+    return this.#answered(send, deadlineMs, () => this.#fallSilent())
+  }
+
+  #answered(send: () => Promise<unknown>, deadlineMs: number, late: () => void): Promise<unknown> {
+    this.#waiting++
+    return new Promise<unknown>((resolve, reject) => {
       const deadline = startDeadline(deadlineMs, () => {
-        reject(new StoreUnavailable(`Redis did not answer within ${deadlineMs} ms`))
+        late()
+        reject(new StoreUnavailable(`Redis did not answer within ${Math.round(deadlineMs)} ms`))
       })
       send().then(
         (answer) => {
@@ -103,6 +128,30 @@ export class RedisConnection {
           reject(new StoreUnavailable(`Redis refused or was lost: ${message}`))
         },
       )
+    }).finally(() => {
+      this.#waiting--
     })
+  }
+
+  #fallSilent(): void {
+    if (this.#silent) return
+    this.#silent = true
+    void this.#probe()
+  }
+
+  /** On the same connection while it lasts: what is waiting there is answered before the probe is. */
+  async #probe(): Promise<void> {
+    while (this.#silent && !this.#closed) {
+      try {
+        await this.#answered(
+          () => this.#client.ping(),
+          STORE_DEADLINE_MS,
+          () => undefined,
+        )
+        this.#silent = false
+      } catch {
+        await sleep(PROBE_PAUSE_MS, undefined, { ref: false })
+      }
+    }
   }
 }

@@ -184,6 +184,14 @@ redis.call('PEXPIREAT', KEYS[1], string.format('%.0f', tonumber(newest[2])))
 return 1
 `
 
+/**
+ * KEYS any of the control slot. Writes nothing, but does not say so: a server that is out of memory, read-only, unable to
+ * write to its disk or short of replicas refuses it like any script that would write.
+ */
+const HEARTBEAT = `#!lua
+return redis.call('TIME')
+`
+
 export const SCRIPTS = {
   errandCommit: { lua: COMMIT },
   errandClaim: { lua: CLAIM },
@@ -191,6 +199,7 @@ export const SCRIPTS = {
   errandControlSnapshot: { lua: CONTROL_SNAPSHOT },
   errandControlRead: { lua: CONTROL_READ },
   errandIndexAdd: { lua: INDEX_ADD },
+  errandHeartbeat: { lua: HEARTBEAT },
 } as const
 
 export type ScriptName = keyof typeof SCRIPTS

@@ -7,6 +7,7 @@
  */
 import type { Secret } from '../kernel/secret.ts'
 import { checkedOrg, SCHEMA_VERSION } from './bounds.ts'
+import { startHeartbeat } from './heartbeat.ts'
 import { type Store, StoreUnavailable } from './ports.ts'
 import { RedisAudit } from './redis-audit.ts'
 import { RedisConnection } from './redis-connection.ts'
@@ -38,6 +39,7 @@ export async function openRedisStore(options: RedisStoreOptions): Promise<Store>
     throw error
   }
   const control = new RedisControl(connection, keys, () => new RedisConnection(options.url, 'errand-follower'))
+  const heartbeat = startHeartbeat(() => connection.script('errandHeartbeat', [keys.control('seq')], []))
   return {
     sessions: new RedisSessions(connection, keys, options.contentsMax),
     claims: new RedisClaims(connection, keys),
@@ -48,7 +50,11 @@ export async function openRedisStore(options: RedisStoreOptions): Promise<Store>
       const [seconds, microseconds] = (await connection.command(['TIME'])) as [string, string]
       return { nowMs: Number(seconds) * 1000 + Math.floor(Number(microseconds) / 1000) }
     },
+    get takesWrites() {
+      return connection.answers && heartbeat.ok
+    },
     async close() {
+      heartbeat.stop()
       await control.close()
       connection.close()
     },

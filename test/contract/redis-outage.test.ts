@@ -6,12 +6,13 @@ import { Redis } from 'ioredis'
 import { afterEach, describe, expect, it } from 'vitest'
 import { sha256 } from '../../src/kernel/digest.ts'
 import { newSessionId } from '../../src/kernel/ids.ts'
-import { STORE_DEADLINE_MS } from '../../src/kernel/limits.ts'
+import { STORE_DEADLINE_MS, STORE_WAITING_MAX } from '../../src/kernel/limits.ts'
 import { Secret } from '../../src/kernel/secret.ts'
 import type { CommitOutcome } from '../../src/model/commit.ts'
 import { openStore } from '../../src/store/open-store.ts'
 import { type Store, StoreUnavailable } from '../../src/store/ports.ts'
 import { freePort, type RunningRedis, startRedis } from '../support/redis.ts'
+import { startStoreProxy } from '../support/store-proxy.ts'
 import { eventually, Recorder } from './control-contract.ts'
 import { add, commitOf, HOUR_MS, set } from './store-contract.ts'
 
@@ -131,6 +132,28 @@ describe('an outage', () => {
     await expect(follow?.()).rejects.toThrow(StoreUnavailable)
     redis.resume()
     await eventuallyAnswers(store)
+  })
+
+  it('piles nothing up: so many calls wait, further ones are refused at once, and then nothing is sent but a probe', async () => {
+    const redis = await start()
+    const proxy = await startStoreProxy(redis)
+    cleanups.push(() => proxy.close())
+    const store = await open(proxy)
+    redis.pause()
+    const from = performance.now()
+    const first = Array.from({ length: STORE_WAITING_MAX }, () => store.audit.append('key', 'record'))
+    const settled = Promise.allSettled(first)
+    await expect(store.audit.append('key', 'one more')).rejects.toThrow(/are waiting for Redis already/)
+    expect(performance.now() - from).toBeLessThan(STORE_DEADLINE_MS)
+    for (const result of await settled) expect(result).toMatchObject({ status: 'rejected' })
+    const sent = proxy.received
+    for (let n = 0; n < 1_000; n++) {
+      await expect(store.audit.append('key', 'refused'.repeat(9))).rejects.toThrow(/has stopped answering/)
+    }
+    expect(proxy.received - sent).toBeLessThan(1_000)
+    redis.resume()
+    await eventuallyAnswers(store)
+    expect((await store.audit.latest(10)).map(({ record }) => record)).not.toContain('refused'.repeat(9))
   })
 
   it('leaves a commit that was told "unknown" repeatable: its effect is there once', async () => {

@@ -14,7 +14,7 @@ import { type BrokerProcess, type Fleet, startFleet, until } from '../support/br
 import { type RunningRedis, startRedis } from '../support/redis.ts'
 import { type Answer, claimsOf } from '../support/world.ts'
 
-/** A request meets the store a few times in a row, each time with its own deadline; the rest is a busy machine. */
+/** A revoke meets the store a few times in a row, each time with its own deadline; token requests: `faults/redis-faults`. */
 const ANSWER_MS_MAX = 5_000
 const RECOVERY_MS_MAX = 5_000
 const DURABLE = ['--appendonly', 'yes', '--appendfsync', 'always']

@@ -1,0 +1,44 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { expect, test } from 'vitest'
+import { STORE_DEADLINE_MS } from '../../../src/kernel/limits.ts'
+import { callDeadlineMs, outsideBudget, withinBudget } from '../../../src/store/time-budget.ts'
+
+test('a call of no request has the whole deadline', () => {
+  expect(callDeadlineMs()).toBe(STORE_DEADLINE_MS)
+})
+
+test('the calls of a request share half a second, whatever lies between them', async () => {
+  await withinBudget(async () => {
+    const first = callDeadlineMs()
+    await sleep(120)
+    const second = callDeadlineMs()
+    await sleep(300)
+    const third = callDeadlineMs()
+    expect(second).toBeLessThan(first)
+    expect(third).toBeLessThan(second)
+    // The worst a store can do: each answer just in time, the last one never.
+    expect(first + second).toBeLessThan(500)
+    expect(third).toBeGreaterThan(0)
+  })
+})
+
+test('the budget begins with the first call: what a request did before is not the store’s doing', async () => {
+  await withinBudget(async () => {
+    await sleep(400)
+    const late = callDeadlineMs()
+    expect(late).toBe(withinBudget(callDeadlineMs))
+  })
+})
+
+test('two requests at once have two budgets, and what one starts and leaves behind has none', async () => {
+  const used = withinBudget(async () => {
+    callDeadlineMs()
+    await sleep(320)
+    return [callDeadlineMs(), outsideBudget(callDeadlineMs)]
+  })
+  await sleep(300)
+  const fresh = withinBudget(callDeadlineMs)
+  const [left = 0, outside] = await used
+  expect(left).toBeLessThan(fresh)
+  expect(outside).toBe(STORE_DEADLINE_MS)
+})
