@@ -23,10 +23,11 @@ import type { LiveCutoffs } from '../sessions/live-cutoffs.ts'
 import { claimOnce } from '../sessions/replay-guard.ts'
 import type { LiveSession, SessionRepository } from '../sessions/session-repository.ts'
 import type { Store } from '../store/ports.ts'
-import { outsideBudget, withinBudget } from '../store/time-budget.ts'
+import { withinBudget } from '../store/time-budget.ts'
 import type { Minter } from '../tokens/minter.ts'
 import { issueApiToken } from './api-token.ts'
-import { describeEvidence, describeIssue, grantedAuthority } from './attribution.ts'
+import { describeEvidence } from './attribution.ts'
+import { commitIssue } from './commit-issue.ts'
 import { type EvidenceSources, selectFlow } from './evidence.ts'
 import type { Framed, Issue, Party } from './flow.ts'
 import { assertEvidenceStands, assertHandleStands, assertNobodyBlocked } from './standing.ts'
@@ -99,7 +100,7 @@ class Run {
     const { framed, permit } = this.#decide(flow.frame, { request, party, evidence, live }) // 6
     const issue = framed.issue(permit)
     const minted = await this.#mint(issue) // 7
-    await this.#commit(framed, issue, minted) // 8
+    await commitIssue(framed, issue, minted, { draft: this.draft, parts: this.#parts }) // 8
     return tokenResponse(minted, ISSUED[issue.mint.kind], this.draft.id)
   }
 
@@ -192,24 +193,6 @@ class Run {
       case 'delegation':
         return minter.delegation(issue.order, issue.mint.jti)
     }
-  }
-
-  async #commit(framed: Framed, issue: Issue, minted: MintedToken): Promise<void> {
-    this.draft.add(describeIssue(issue, minted))
-    const { sessions, store } = this.#parts
-    const record = this.draft.granted(framed.event)
-    const change = { ...issue.change, contents: [grantedAuthority(minted)] }
-    await sessions.commitSurely(change, minted.jti, record, () => {
-      this.draft.add({ event: framed.event })
-      this.draft.leaveUnfinished()
-    })
-    const expiresAtMs = issue.change.notAfter * 1000
-    outsideBudget(() => {
-      for (const index of issue.indexes) {
-        // Lists are for people: a session missing from one is still found, and killed, by its id.
-        store.indexes.add(index, issue.change.session, expiresAtMs).catch(() => undefined)
-      }
-    })
   }
 
   #isForApi(request: TokenRequest): boolean {
