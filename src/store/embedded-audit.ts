@@ -1,5 +1,5 @@
 /**
- * The audit outbox in LMDB: one process, so one ordered list in place of 64 shards, and one for strangers' refusals.
+ * The audit outbox in LMDB: one machine, so one ordered list in place of 64 shards, and one for strangers' refusals.
  * Appending happens inside the transaction of what is recorded: there is no state in which one is on disk without the other.
  */
 import type { SessionId } from '../kernel/ids.ts'
@@ -76,7 +76,7 @@ export class EmbeddedAudit implements AuditStore {
   }
 
   async usage(): Promise<OutboxUsage> {
-    return this.#database.read(() => ({ records: this.#outbox.length, limit: this.#recordsMax }))
+    return this.#database.read(() => ({ records: this.#outbox.countInside(), limit: this.#recordsMax }))
   }
 }
 

@@ -34,6 +34,15 @@ interface Job {
   refusal: unknown
 }
 
+interface RangeOptions {
+  readonly reverse?: boolean
+  readonly limit?: number
+  /** First key; without: the first below the prefix. */
+  readonly from?: string
+  /** The key behind the last; without: behind all below the prefix. */
+  readonly end?: string
+}
+
 export class EmbeddedDatabase {
   readonly clock: Clock
   readonly #root: RootDatabase<string, string>
@@ -42,9 +51,15 @@ export class EmbeddedDatabase {
   #draining = false
   #putsOfJob = 0
   #nextSweepAtMs = 0
+  readonly #refreshers: (() => void)[] = []
+  readonly #shared: boolean
+  /** What was remembered of a transaction that failed is not on disk. */
+  #failed = false
   #closedBecause: string | undefined
 
-  constructor(directory: string, org: string, clock: Clock) {
+  /** @param shared whether other processes write to it, too: then nothing may be remembered between two transactions. */
+  constructor(directory: string, org: string, clock: Clock, shared = false) {
+    this.#shared = shared
     mkdirSync(directory, { recursive: true, mode: 0o700 })
     const path = join(directory, 'errand.mdb')
     this.#root = open<string, string>({ path, encoding: 'string', overlappingSync: false, cache: false })
@@ -84,10 +99,20 @@ export class EmbeddedDatabase {
     })
   }
 
-  /** A consistent read of everything that is on disk. */
+  /**
+   * Told inside a transaction, before its first job, that another may have written since: whoever counts in memory counts anew.
+   * This process's own transactions are one after the other, and no other process's runs during one.
+   */
+  onForeignWrites(refresh: () => void): void {
+    this.#refreshers.push(refresh)
+  }
+
+  /** A consistent read of everything that is on disk, by whichever process it was written. */
   read<T>(reader: () => T): T {
     if (this.#closedBecause !== undefined) throw new StoreUnavailable(this.#closedBecause)
     try {
+      // LMDB reads from the snapshot of this turn of the event loop: another process may have written since it was taken.
+      this.#root.resetReadTxn()
       return reader()
     } catch (error) {
       throw new StoreUnavailable('the embedded database cannot be read', error)
@@ -140,9 +165,9 @@ export class EmbeddedDatabase {
   }
 
   /** Keys (without organisation) and values below `prefix`, in order of keys. */
-  *range(prefix: string, options: { readonly reverse?: boolean; readonly limit?: number; readonly end?: string } = {}) {
-    const start = this.#prefix + prefix
-    const end = options.end === undefined ? after(start) : this.#prefix + options.end
+  *range(prefix: string, options: RangeOptions = {}) {
+    const start = this.#prefix + (options.from ?? prefix)
+    const end = this.#prefix + (options.end ?? after(prefix))
     const bounds = options.reverse === true ? { start: end, end: start, reverse: true } : { start, end }
     const limit = options.limit === undefined ? {} : { limit: options.limit }
     for (const { key, value } of this.#root.getRange({ ...bounds, ...limit })) {
@@ -172,6 +197,7 @@ export class EmbeddedDatabase {
         })
         for (const job of batch) job.refusal === undefined ? job.settle() : job.fail(job.refusal)
       } catch (error) {
+        this.#failed = true
         // lmdb-js hangs the real cause on a second promise, whose rejection nobody else would catch.
         const cause = (error as { commitError?: Promise<unknown> }).commitError
         void cause?.catch(() => undefined)
@@ -183,6 +209,8 @@ export class EmbeddedDatabase {
   }
 
   #perform(batch: readonly Job[]): void {
+    if (this.#shared || this.#failed) for (const refresh of this.#refreshers) refresh()
+    this.#failed = false
     for (const job of batch) {
       this.#putsOfJob = 0
       try {

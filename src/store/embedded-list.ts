@@ -1,6 +1,7 @@
 /**
  * A bounded list in LMDB, oldest first: numbered one by one, so that its length is known without counting, also after a
- * restart. A transaction that failed leaves a gap, which counts as if it were filled.
+ * restart. Where the list ends is remembered between two transactions, and looked up again where another process, or a
+ * transaction that failed, may have made that untrue: two processes must never give out one position.
  */
 import type { EmbeddedDatabase } from './embedded-database.ts'
 import { ordered } from './embedded-keys.ts'
@@ -15,8 +16,8 @@ export class EmbeddedList {
   readonly #prefix: string
   readonly #max: number
   readonly #forgotten: ((value: string) => void) | undefined
-  #next: number
-  #oldest: number
+  #next = 1
+  #oldest = 1
 
   /** @param forgotten told inside the job of each value that makes room for another. */
   constructor(database: EmbeddedDatabase, prefix: string, max: number, forgotten?: (value: string) => void) {
@@ -24,12 +25,25 @@ export class EmbeddedList {
     this.#prefix = prefix
     this.#max = max
     this.#forgotten = forgotten
+    database.read(() => this.#refresh())
+    database.onForeignWrites(() => this.#refresh())
+  }
+
+  /** Inside a read only. */
+  countInside(): number {
+    this.#refresh()
+    return this.length
+  }
+
+  #refresh(): void {
     const position = (reverse: boolean): number | undefined => {
-      for (const { key } of database.range(prefix, { reverse, limit: 1 })) return Number(key.slice(prefix.length))
+      for (const { key } of this.#database.range(this.#prefix, { reverse, limit: 1 })) {
+        return Number(key.slice(this.#prefix.length))
+      }
       return undefined
     }
-    this.#oldest = database.read(() => position(false)) ?? 1
-    this.#next = (database.read(() => position(true)) ?? 0) + 1
+    this.#oldest = position(false) ?? 1
+    this.#next = (position(true) ?? 0) + 1
   }
 
   get length(): number {

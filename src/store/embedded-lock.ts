@@ -1,6 +1,6 @@
 /**
- * One process per directory. Cut-offs reach the brokers of an embedded store in-process: a second process would mint after a
- * revocation it never heard of.
+ * One broker per directory: one process, or the workers of one parent that holds the lock for them. Two brokers on one
+ * directory would each believe in a configuration and a policy of their own.
  *
  * The lock is a file that names its holder and is touched while held. A lock is stale if its holder is gone: on this host,
  * no such process (a reused pid is told by its start time); on another host (containers on one volume), no touch for 10 s.
@@ -46,6 +46,20 @@ export function lockDirectory(directory: string): DirectoryLock {
     discard(path, found, own.nonce)
   }
   throw new StoreUnavailable(`${path} could not be locked: several processes are starting on this directory at once`)
+}
+
+/**
+ * The lock that this process's parent holds for it and its siblings: the processes on a directory all belong to one broker.
+ * Whoever takes it away from the parent takes it from all of them.
+ */
+export function joinLock(directory: string, holderPid: number): DirectoryLock {
+  const path = join(directory, 'errand.lock')
+  const text = readText(path) ?? ''
+  const holder = parseHolder(text)
+  if (holder === undefined || holder.host !== hostname() || holder.pid !== holderPid) {
+    throw new StoreUnavailable(`${directory} is not held by process ${holderPid}, which started this one`)
+  }
+  return { touch: () => readText(path) === text, release: () => undefined }
 }
 
 /** `link` fails if the name exists, and the file is complete before it has the name. */

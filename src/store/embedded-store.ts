@@ -1,30 +1,36 @@
-/** The embedded store: LMDB in one directory, one process (DESIGN §9). Durable means: synced to this machine's disk. */
+/** The embedded store: LMDB in one directory, one process or the workers of one parent (DESIGN §9). Durable means: synced to this machine's disk. */
 import { mkdirSync } from 'node:fs'
 import type { Clock } from '../kernel/clock.ts'
 import { checkedOrg, SCHEMA_VERSION } from './bounds.ts'
 import { EmbeddedAudit } from './embedded-audit.ts'
-import { EmbeddedControl } from './embedded-control.ts'
+import { type ControlPeers, EmbeddedControl } from './embedded-control.ts'
 import { EmbeddedDatabase } from './embedded-database.ts'
 import { EmbeddedIndexes } from './embedded-indexes.ts'
-import { type DirectoryLock, lockDirectory } from './embedded-lock.ts'
+import { type DirectoryLock, joinLock, lockDirectory } from './embedded-lock.ts'
 import { EmbeddedClaims, EmbeddedSessions } from './embedded-sessions.ts'
 import { type Store, StoreUnavailable } from './ports.ts'
 
 const TOUCH_INTERVAL_MS = 1_000
 
+export interface StorePeers extends ControlPeers {
+  readonly lockHolderPid: number
+}
+
 export interface EmbeddedOptions {
   readonly directory: string
   readonly org: string
   readonly clock: Clock
+  /** Set where this process is one of several on the directory; the parent of all of them holds its lock. */
+  readonly peers?: StorePeers
   /** Contents kept: fewer where it is shown that the oldest are forgotten. */
   readonly contentsMax?: number
 }
 
 export async function openEmbeddedStore(options: EmbeddedOptions): Promise<Store> {
   const org = checkedOrg(options.org)
-  const lock = lockUsable(options.directory)
+  const lock = lockUsable(options.directory, options.peers?.lockHolderPid)
   try {
-    const database = new EmbeddedDatabase(options.directory, org, options.clock)
+    const database = new EmbeddedDatabase(options.directory, org, options.clock, options.peers !== undefined)
     try {
       await checkSchema(database)
       return await assemble(database, lock, options)
@@ -38,10 +44,25 @@ export async function openEmbeddedStore(options: EmbeddedOptions): Promise<Store
   }
 }
 
-function lockUsable(directory: string): DirectoryLock {
+/** Holds a directory for processes that this one starts. @throws StoreUnavailable */
+export function holdDirectory(directory: string, lost: () => void): { release(): void } {
+  const lock = lockUsable(directory, undefined)
+  const timer = setInterval(() => {
+    if (!lock.touch()) lost()
+  }, TOUCH_INTERVAL_MS)
+  timer.unref()
+  return {
+    release() {
+      clearInterval(timer)
+      lock.release()
+    },
+  }
+}
+
+function lockUsable(directory: string, holderPid: number | undefined): DirectoryLock {
   try {
     mkdirSync(directory, { recursive: true, mode: 0o700 })
-    return lockDirectory(directory)
+    return holderPid === undefined ? lockDirectory(directory) : joinLock(directory, holderPid)
   } catch (error) {
     throw unusable(directory, error)
   }
@@ -66,10 +87,10 @@ async function checkSchema(database: EmbeddedDatabase): Promise<void> {
 async function assemble(
   database: EmbeddedDatabase,
   lock: DirectoryLock,
-  { contentsMax }: EmbeddedOptions,
+  { contentsMax, peers }: EmbeddedOptions,
 ): Promise<Store> {
   const audit = new EmbeddedAudit(database, contentsMax === undefined ? {} : { contentsMax })
-  const control = await EmbeddedControl.open(database)
+  const control = await EmbeddedControl.open(database, peers)
   const timer = setInterval(() => {
     if (!lock.touch()) database.refuse('another process has taken the lock of this directory')
   }, TOUCH_INTERVAL_MS)

@@ -5,34 +5,15 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, it } from 'vitest'
 import { systemClock } from '../../src/kernel/clock.ts'
-import type { SessionId } from '../../src/kernel/ids.ts'
 import { openStore } from '../../src/store/open-store.ts'
-import { type Store, StoreUnavailable } from '../../src/store/ports.ts'
+import { StoreUnavailable } from '../../src/store/ports.ts'
 import { runChild } from '../support/child.ts'
 import { startRedis } from '../support/redis.ts'
+import { expectAll } from './acknowledged.ts'
 import { commitOf, HOUR_MS, set } from './store-contract.ts'
 
 const KILLS = 5
 const WRITER = new URL('../support/durable-writer.ts', import.meta.url)
-
-/** Every acknowledged write is there, whole: the audit record of a commit, too. */
-async function expectAll(store: Store, acknowledged: readonly string[]): Promise<void> {
-  const snapshot = await store.control.snapshot()
-  const cutoffs = new Map(snapshot.entries.map((entry) => [entry.id, entry.seq]))
-  const audited = new Set((await store.audit.latest(50_000)).map((entry) => entry.record))
-  for (const line of acknowledged) {
-    const [what, id = '', seq] = line.split(' ')
-    if (what === 'commit') {
-      const record = await store.sessions.readAll(`ses_${id}` as SessionId)
-      expect([id, record?.get('state'), audited.has(id)]).toEqual([id, 'active', true])
-    } else if (what === 'control') {
-      expect([id, cutoffs.get(id)]).toEqual([id, Number(seq)])
-      expect(snapshot.seq).toBeGreaterThanOrEqual(Number(seq))
-    } else {
-      expect([id, await store.claims.claim(id, 'another', Date.now() + HOUR_MS)]).toEqual([id, false])
-    }
-  }
-}
 
 /** Lets a writer run for a moment, different each time, and kills it in the middle of whatever it is doing. */
 async function killedWriter(kind: string, target: string): Promise<readonly string[]> {

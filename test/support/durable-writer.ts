@@ -1,16 +1,18 @@
 /**
  * Child of the durability tests: commits and writes cut-offs without end, and says each one aloud after, and only after, it
- * was acknowledged. Arguments: `embedded <directory>` or `redis <url>`.
+ * was acknowledged. Arguments: `embedded <directory> [<pid that holds the lock>]` or `redis <url>`.
  */
 import { systemClock } from '../../src/kernel/clock.ts'
 import type { SessionId } from '../../src/kernel/ids.ts'
 import { openStore } from '../../src/store/open-store.ts'
 
-const [kind, target = ''] = process.argv.slice(2)
+const [kind, target = '', holder] = process.argv.slice(2)
+const alone = { notify: () => undefined, onNotified: () => undefined }
+const peers = holder === undefined ? {} : { peers: { ...alone, lockHolderPid: Number(holder) } }
 const store = await openStore(
   kind === 'redis'
     ? { kind, url: target, org: 'acme' }
-    : { kind: 'embedded', directory: target, org: 'acme', clock: systemClock },
+    : { kind: 'embedded', directory: target, org: 'acme', clock: systemClock, ...peers },
 )
 const expiresAtMs = systemClock.nowMs() + 3_600_000
 

@@ -1,0 +1,124 @@
+/**
+ * One embedded store in two processes, as `errand serve --workers 2` has it: calls go to this one and to a child in turn, so
+ * that whatever one of them remembers between two transactions shows.
+ */
+import { fork } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { systemClock } from '../../src/kernel/clock.ts'
+import { holdDirectory } from '../../src/store/embedded-store.ts'
+import { openStore } from '../../src/store/open-store.ts'
+import { type Store, StoreUnavailable } from '../../src/store/ports.ts'
+
+export type StorePart = 'sessions' | 'claims' | 'control' | 'audit' | 'indexes'
+
+export interface StoreCall {
+  readonly id: number
+  readonly part: StorePart
+  readonly method: string
+  readonly args: readonly unknown[]
+}
+
+export interface StoreReply {
+  readonly id: number
+  readonly result?: unknown
+  readonly error?: unknown
+  readonly name?: string
+}
+
+export interface StorePair {
+  /** Each call at the other process than the one before. Followers are of this process. */
+  readonly store: Store
+  readonly local: Store
+  /** Everything at the child. */
+  readonly remote: Store
+  close(): Promise<void>
+}
+
+export async function openPair(options: { org?: string; contentsMax?: number } = {}): Promise<StorePair> {
+  const directory = mkdtempSync(join(tmpdir(), 'errand-pair-'))
+  const { org = 'acme', contentsMax } = options
+  const held = holdDirectory(directory, () => undefined)
+  const file = new URL('./store-child.ts', import.meta.url).pathname
+  const args = [directory, org, String(process.pid), contentsMax === undefined ? '' : String(contentsMax)]
+  // Structured clones: maps, `undefined` and odd texts arrive as they are.
+  const child = fork(file, args, { serialization: 'advanced' })
+  const heard = new Set<() => void>()
+  const waiting = new Map<number, { resolve(value: unknown): void; reject(error: unknown): void }>()
+  const opened = new Promise<void>((resolve, reject) => {
+    child.once('exit', () => reject(new Error('the other process ended before its store was open')))
+    child.on('message', (message: StoreReply | 'written' | 'open') => {
+      if (message === 'open') return resolve()
+      if (message === 'written') return heard.forEach((listener) => void listener())
+      const { result, error, name } = message
+      const waiter = waiting.get(message.id)
+      waiting.delete(message.id)
+      if (error === undefined) waiter?.resolve(result)
+      else waiter?.reject(name === 'StoreUnavailable' ? new StoreUnavailable(String(error)) : error)
+    })
+  })
+  await opened
+  let calls = 0
+  const ask = (part: StorePart, method: string, given: readonly unknown[]) =>
+    new Promise<unknown>((resolve, reject) => {
+      calls += 1
+      waiting.set(calls, { resolve, reject })
+      child.send({ id: calls, part, method, args: given } satisfies StoreCall)
+    })
+  const local = await openStore({
+    kind: 'embedded',
+    directory,
+    org,
+    clock: systemClock,
+    ...(contentsMax === undefined ? {} : { contentsMax }),
+    peers: {
+      lockHolderPid: process.pid,
+      notify: () => void child.send('written'),
+      onNotified: (listener) => void heard.add(listener),
+    },
+  })
+  const remote = proxied(local, (part, method, given) => ask(part, method, given))
+  let turn = 0
+  const store = proxied(local, (part, method, given) => {
+    turn += 1
+    if (turn % 2 === 0) return ask(part, method, given)
+    const target = local[part] as unknown as Record<string, (...all: readonly unknown[]) => Promise<unknown>>
+    return target[method]?.(...given) ?? Promise.reject(new Error(`no ${part}.${method}`))
+  })
+  return {
+    store,
+    local,
+    remote,
+    async close() {
+      await local.close()
+      const gone = new Promise((resolve) => child.once('exit', resolve))
+      child.disconnect()
+      await gone
+      held.release()
+      rmSync(directory, { recursive: true, force: true })
+    },
+  }
+}
+
+type Performed = (part: StorePart, method: string, args: readonly unknown[]) => Promise<unknown>
+
+/** A store whose parts' methods are all `perform`, but for what only makes sense here. */
+function proxied(local: Store, perform: Performed): Store {
+  const part = (name: StorePart) =>
+    new Proxy(local[name], {
+      get: (target, method) => {
+        if (method === 'follow') return local.control.follow.bind(local.control)
+        if (typeof Reflect.get(target, method) !== 'function') return Reflect.get(target, method)
+        return (...args: readonly unknown[]) => perform(name, String(method), args)
+      },
+    })
+  return {
+    ...local,
+    sessions: part('sessions') as Store['sessions'],
+    claims: part('claims') as Store['claims'],
+    control: part('control') as Store['control'],
+    audit: part('audit') as Store['audit'],
+    indexes: part('indexes') as Store['indexes'],
+  }
+}
