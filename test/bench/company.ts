@@ -42,12 +42,13 @@ export interface Company {
   readonly agents: readonly CompanyAgent[]
   readonly users: readonly string[]
   readonly resources: readonly CompanyResource[]
-  readonly idpKey: KeyPair
 }
 
 const READ_TOOLS = ['query', 'list', 'get', 'search']
 const WRITE_TOOLS = ['create', 'update', 'comment']
 const GROUPS = 10
+/** Delegations below a root: with it, a chain of five agents. */
+export const HOPS_MAX = 4
 
 export function makeCompany(size: CompanySize): Company {
   return {
@@ -63,7 +64,6 @@ export function makeCompany(size: CompanySize): Company {
       url: `https://server-${n}.example/mcp`,
       scopes: ['mcp:tools:read', 'mcp:tools:write'],
     })),
-    idpKey: keyPair('idp-key'),
   }
 }
 
@@ -83,7 +83,7 @@ export function intentDetails(company: Company, resource: number, tools: number)
       purpose: 'Summarise Q3 revenue and post it to #finance',
       origin: { type: 'user_request', ref: 'msg-7731' },
       expires_in: 900,
-      max_depth: 4,
+      max_depth: HOPS_MAX,
     },
     {
       type: 'mcp_tools',
@@ -91,6 +91,19 @@ export function intentDetails(company: Company, resource: number, tools: number)
       tools: Object.fromEntries([...named.slice(0, tools), ...more]),
     },
     { type: 'mcp_tools', locations: [second?.url], tools: { create: { channel: { const: '#finance' }, text: {} } } },
+  ])
+}
+
+/** What the holder of such an intent passes on, hop by hop: fewer rows each time, and one hop less to go. */
+export function delegationDetails(company: Company, resource: number, hop: number): string {
+  const target = company.resources[resource % company.resources.length]
+  return JSON.stringify([
+    { type: 'agent_intent', purpose: 'Find the Q3 revenue figures', max_depth: HOPS_MAX - hop },
+    {
+      type: 'mcp_tools',
+      locations: [target?.url],
+      tools: { query: { table: { enum: ['revenue', 'costs'] }, limit: { maximum: 500 - 100 * hop } }, list: {} },
+    },
   ])
 }
 

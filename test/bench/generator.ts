@@ -5,23 +5,24 @@
 import { createRemoteJWKSet, jwtVerify } from 'jose'
 import { Connection, type HttpAnswer } from './connection.ts'
 import {
+  type Ask,
   type Dialect,
   type Draft,
   type Facts,
   RequestMaker,
   RequestWriter,
   type Subject,
-  type Wanted,
   type Workload,
 } from './requests.ts'
 import { answerCalls } from './rpc.ts'
 
 export interface Target {
-  /** Whose tokens are kept for *continue*. */
   readonly name: string
   readonly dialect: Dialect
   readonly port: number
   readonly connections: number
+  /** Whose agents ask it, and for what. */
+  readonly scene: string
 }
 
 export interface Fired {
@@ -31,54 +32,79 @@ export interface Fired {
   readonly latencies: Float64Array
 }
 
+/** A company, the requests that all systems are sent next, and the tokens that each has given out to be continued. */
+interface Scene {
+  readonly facts: Facts
+  readonly maker: RequestMaker
+  shared: readonly Draft[]
+  readonly handles: Map<string, readonly Subject[]>
+}
+
 const ACCESS_TOKEN = /"access_token":"([\w-]+\.[\w-]+\.[\w-]{86})"/
 /** One token of so many is verified. */
 const SAMPLED = 100
 
-let facts: Facts
-let maker: RequestMaker
-let shared: readonly Draft[] = []
-const handles = new Map<string, readonly Subject[]>()
+const scenes = new Map<string, Scene>()
 
 answerCalls({
-  meet: (company: Facts) => {
-    facts = company
-    maker = new RequestMaker(company)
+  meet: ({ scene, facts }: { scene: string; facts: Facts }) => {
+    scenes.set(scene, { facts, maker: new RequestMaker(facts), shared: [], handles: new Map() })
   },
   /** Requests that the next `fire` at every system sends: the same ones to each. */
-  prepare: ({ workload, count }: { workload: 'open' | 'new'; count: number }) => {
-    shared = maker.make(workload, count)
+  prepare: ({ scene, workload, count }: { scene: string; workload: 'open' | 'new'; count: number }) => {
+    const { maker } = sceneOf(scene)
+    sceneOf(scene).shared = maker.make(workload, count)
   },
-  prepareFirstSight: ({ count }: { count: number }) => {
-    shared = maker.firstSight(count)
+  prepareFirstSight: ({ scene, count }: { scene: string; count: number }) => {
+    sceneOf(scene).shared = sceneOf(scene).maker.firstSight(count)
   },
-  /** Opens `count` sessions at a system, which `continue` then uses. */
-  openHandles: async ({ target, count }: { target: Target; count: number }) => {
+  /** Opens sessions at a system, which `continue` then uses, at a chain of `depth` agents. Gives one of the tokens. */
+  openHandles: async ({ target, count, depth }: { target: Target; count: number; depth: number }): Promise<string> => {
+    const { maker, handles } = sceneOf(target.scene)
+    const isFloor = target.dialect === 'floor'
     // The floor gives out nothing that could be continued: what it has seen before costs it as much.
-    const drafts = target.dialect === 'floor' ? maker.firstSight(count).slice(0, count) : maker.make('new', count)
-    const wanted = target.dialect === 'peer' ? 'access' : 'session'
-    const given = target.dialect === 'floor' ? undefined : (await fire(target, 'open', drafts, wanted)).tokens
-    const subjects = drafts.map(({ subject }, index) => ({
-      agent: subject.agent,
-      token: given?.[index] ?? subject.token,
-    }))
+    const drafts = isFloor ? maker.firstSight(count).slice(0, count) : maker.make('new', count)
+    let subjects = drafts.map(({ subject }) => subject)
+    if (!isFloor) subjects = tokensAs(subjects, await fire(target, 'openSession', drafts))
+    for (let hop = 1; hop < depth; hop += 1) subjects = await passOn(target, subjects, hop)
     handles.set(target.name, subjects)
+    return subjects[0]?.token ?? ''
   },
   fire: async ({ target, workload, count }: { target: Target; workload: Workload; count: number }): Promise<Fired> => {
+    const { maker, shared, handles } = sceneOf(target.scene)
     const drafts = workload === 'continue' ? maker.makeFor(handles.get(target.name) ?? [], count) : shared
-    const { tokens, ...fired } = await fire(target, workload, drafts, 'access')
+    const { tokens, ...fired } = await fire(target, workload === 'new' ? 'open' : workload, drafts)
     await verifySample(target, drafts, tokens)
     return fired
   },
 })
 
+function sceneOf(name: string): Scene {
+  const scene = scenes.get(name)
+  if (scene === undefined) throw new Error(`the load generator has not met ${name}`)
+  return scene
+}
+
+/** Each session goes on to the next agent: delegated, and accepted. */
+async function passOn(target: Target, from: readonly Subject[], hop: number): Promise<Subject[]> {
+  const { maker, facts } = sceneOf(target.scene)
+  const delegations = await fire(target, 'delegate', maker.makeFor(from, from.length), hop)
+  const next = (agent: number) => (agent + 1) % facts.agents.length
+  const offered = tokensAs(from, delegations).map((subject) => ({ ...subject, agent: next(subject.agent) }))
+  return tokensAs(offered, await fire(target, 'accept', maker.makeFor(offered, offered.length)))
+}
+
+function tokensAs(subjects: readonly Subject[], { tokens }: { readonly tokens: readonly string[] }): Subject[] {
+  return subjects.map((subject, index) => ({ ...subject, token: tokens[index] ?? '' }))
+}
+
 async function fire(
   target: Target,
-  workload: Workload,
+  ask: Ask,
   drafts: readonly Draft[],
-  wanted: Wanted,
-): Promise<Fired & { tokens: readonly string[] }> {
-  const writer = new RequestWriter(facts, target.dialect, workload, wanted)
+  hop = 0,
+): Promise<Fired & { readonly tokens: readonly string[] }> {
+  const writer = new RequestWriter(sceneOf(target.scene).facts, target.dialect, ask, hop)
   const requests = drafts.map((draft) => writer.write(draft))
   const opening = Array.from({ length: target.connections }, () => Connection.open(target))
   const connections = await Promise.all(opening)
@@ -111,10 +137,11 @@ function tokenOf({ status, body }: HttpAnswer): string {
 
 /** With the key set that the system publishes, by a library that is neither's. @throws when one does not verify */
 async function verifySample(target: Target, drafts: readonly Draft[], tokens: readonly string[]): Promise<void> {
+  const { facts } = sceneOf(target.scene)
   const keys = createRemoteJWKSet(new URL(`http://127.0.0.1:${target.port}/jwks`))
   for (let index = 0; index < tokens.length; index += SAMPLED) {
-    const draft = drafts[index]
-    const audience = facts.intents[draft?.intent ?? 0]?.resource ?? ''
+    const subject = drafts[index]?.subject
+    const audience = facts.intents[subject?.intent ?? 0]?.resource ?? ''
     const isFloor = target.dialect === 'floor'
     const expected = isFloor ? {} : { issuer: facts.issuer, audience }
     const { payload } = await jwtVerify(tokens[index] ?? '', keys, {
@@ -124,7 +151,7 @@ async function verifySample(target: Target, drafts: readonly Draft[], tokens: re
     })
     if (isFloor) continue
     const actor = (payload['act'] as { sub?: unknown } | undefined)?.sub
-    const client = facts.agents[draft?.subject.agent ?? 0]?.clientId ?? ''
+    const client = facts.agents[subject?.agent ?? 0]?.clientId ?? ''
     if (typeof actor !== 'string' || !actor.endsWith(client)) throw new Error(`${target.name}: act is ${String(actor)}`)
   }
 }

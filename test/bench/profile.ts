@@ -25,14 +25,14 @@ interface CpuProfile {
 export async function profile(
   bench: Bench,
   runners: readonly Runner[],
-  options: { readonly exchanges: number; readonly warmup: number },
+  options: { readonly exchanges: number },
   output: Output,
 ): Promise<void> {
   const directory = mkdtempSync(join(tmpdir(), 'errand-profile-'))
   for (const runner of runners.filter(({ target }) => target.dialect === 'errand')) {
     const path = join(directory, `${runner.target.name}.cpuprofile`)
     const count = options.exchanges * ROUNDS
-    await bench.generator.call('prepare', { workload: 'open', count })
+    await bench.generator.call('prepare', { scene: runner.target.scene, workload: 'open', count })
     await runner.process.call('startProfile')
     const round = await bench.measure(runner, 'open', count)
     await runner.process.call('stopProfile', path)

@@ -22,18 +22,25 @@ export interface Facts {
   }[]
   readonly users: readonly string[]
   /** Intents that are asked for in turn. */
-  readonly intents: readonly { readonly resource: string; readonly scope: string; readonly details: string }[]
+  readonly intents: readonly {
+    readonly resource: string
+    readonly scope: string
+    readonly details: string
+    /** What is passed on at each hop. */
+    readonly delegations: readonly string[]
+  }[]
 }
 
 /** A token that may be exchanged, and by whom. */
 export interface Subject {
   readonly agent: number
+  /** What it is exchanged for: an index of the intents. */
+  readonly intent: number
   readonly token: string
 }
 
 export interface Draft {
   readonly subject: Subject
-  readonly intent: number
   readonly assertion: string
 }
 
@@ -41,6 +48,7 @@ export const TYPE = {
   access: 'urn:ietf:params:oauth:token-type:access_token',
   id: 'urn:ietf:params:oauth:token-type:id_token',
   session: 'urn:errand:token-type:session',
+  delegation: 'urn:errand:token-type:delegation',
 } as const
 
 /** Of 100 subject tokens in *open*, so many were never seen before. */
@@ -99,7 +107,7 @@ export class RequestMaker {
 
   #newSubject(): Subject {
     this.#made += 1
-    const { agents, users, idp } = this.#facts
+    const { agents, users, idp, intents } = this.#facts
     const agent = this.#made % agents.length
     const now = Math.floor(Date.now() / 1000)
     const claims = {
@@ -113,12 +121,12 @@ export class RequestMaker {
       acr: 'urn:mace:incommon:iap:silver',
       jti: `${this.#run}-${this.#made}`,
     }
-    return { agent, token: this.#idpKey({}, claims) }
+    return { agent, intent: agent % intents.length, token: this.#idpKey({}, claims) }
   }
 
   #draft(subject: Subject): Draft {
     this.#made += 1
-    const { agents, intents, issuer } = this.#facts
+    const { agents, issuer } = this.#facts
     const client = agents[subject.agent]?.clientId
     const now = Math.floor(Date.now() / 1000)
     const claims = { iss: client, sub: client, aud: issuer, iat: now, exp: now + ASSERTION_SECONDS }
@@ -127,7 +135,7 @@ export class RequestMaker {
       { ...claims, jti: `${this.#run}-${this.#made}` },
     )
     if (assertion === undefined) throw new Error('an agent has no key')
-    return { subject, intent: subject.agent % intents.length, assertion }
+    return { subject, assertion }
   }
 }
 
@@ -146,32 +154,68 @@ function encode(text: string): string {
   return Buffer.from(text).toString('base64url')
 }
 
-export type Wanted = 'access' | 'session'
+/** What is asked: a workload, or what *continue* needs before it. */
+export type Ask = 'open' | 'openSession' | 'continue' | 'delegate' | 'accept'
+
+const SUBJECT_TYPE: Readonly<Record<Ask, string>> = {
+  open: TYPE.id,
+  openSession: TYPE.id,
+  continue: TYPE.session,
+  delegate: TYPE.session,
+  accept: TYPE.delegation,
+}
+const WANTED: Readonly<Record<Ask, string>> = {
+  open: TYPE.access,
+  openSession: TYPE.session,
+  continue: TYPE.access,
+  delegate: TYPE.delegation,
+  accept: TYPE.session,
+}
 
 /** How drafts become requests on the wire: the form of each intent is encoded once. */
 export class RequestWriter {
+  readonly #facts: Facts
+  readonly #ask: Ask
   readonly #forms: readonly string[]
-  readonly #idTokens: boolean
 
-  constructor(facts: Facts, dialect: Dialect, workload: Workload, wanted: Wanted = 'access') {
-    this.#idTokens = workload !== 'continue' || dialect === 'floor'
-    this.#forms = facts.intents.map(({ resource, scope, details }) => {
-      const continued = workload === 'continue'
-      const own = dialect === 'peer' ? TYPE.access : TYPE.session
-      const form = {
+  /** @param hop which delegation is asked for, from 1 */
+  constructor(facts: Facts, dialect: Dialect, ask: Ask, hop = 0) {
+    this.#facts = facts
+    this.#ask = ask
+    const form = dialect === 'peer' ? peerForm : errandForm
+    this.#forms = facts.intents.map((intent) =>
+      new URLSearchParams({
         grant_type: 'urn:ietf:params:oauth:grant-type:token-exchange',
         client_assertion_type: 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer',
-        requested_token_type: TYPE[wanted],
-        subject_token_type: this.#idTokens ? TYPE.id : own,
-        ...(wanted === 'access' ? { resource } : {}),
-        ...(dialect === 'peer' ? { scope } : continued ? {} : { authorization_details: details }),
-      }
-      return new URLSearchParams(form).toString()
-    })
+        ...form(intent, ask, hop),
+      }).toString(),
+    )
   }
 
-  write({ subject, intent, assertion }: Draft): string {
-    const body = `${this.#forms[intent]}&subject_token=${subject.token}&client_assertion=${assertion}`
+  write({ subject, assertion }: Draft): string {
+    const { agents } = this.#facts
+    const delegate = agents[(subject.agent + 1) % agents.length]?.clientId
+    const audience = this.#ask === 'delegate' ? `&audience=${delegate}` : ''
+    const body = `${this.#forms[subject.intent]}${audience}&subject_token=${subject.token}&client_assertion=${assertion}`
     return `POST /token HTTP/1.1\r\nHost: broker.example\r\nAccept: application/json\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: ${body.length}\r\n\r\n${body}`
   }
 }
+
+type Form = (intent: Facts['intents'][number], ask: Ask, hop: number) => Readonly<Record<string, string>>
+
+/** The floor is asked as Errand is: it reads the same bytes. */
+const errandForm: Form = ({ resource, details, delegations }, ask, hop) => ({
+  subject_token_type: SUBJECT_TYPE[ask],
+  requested_token_type: WANTED[ask],
+  ...(WANTED[ask] === TYPE.access ? { resource } : {}),
+  ...(SUBJECT_TYPE[ask] === TYPE.id ? { authorization_details: details } : {}),
+  ...(ask === 'delegate' ? { authorization_details: delegations[hop - 1] ?? '' } : {}),
+})
+
+/** It knows access tokens only, and scopes instead of intents. */
+const peerForm: Form = ({ resource, scope }, ask) => ({
+  subject_token_type: ask === 'continue' ? TYPE.access : TYPE.id,
+  requested_token_type: TYPE.access,
+  resource,
+  scope,
+})

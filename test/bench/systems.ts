@@ -5,7 +5,16 @@ import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type RunningRedis, startRedis } from '../support/redis.ts'
-import { type Company, ISSUER, intentDetails, registryOf } from './company.ts'
+import {
+  type Company,
+  delegationDetails,
+  HOPS_MAX,
+  ISSUER,
+  intentDetails,
+  type KeyPair,
+  keyPair,
+  registryOf,
+} from './company.ts'
 import type { Fired, Target } from './generator.ts'
 import type { Dialect, Facts, Workload } from './requests.ts'
 import { BenchProcess } from './rpc.ts'
@@ -13,9 +22,6 @@ import type { ErrandOrder } from './systems/errand.ts'
 import type { FloorOrder } from './systems/floor.ts'
 import type { PeerOrder } from './systems/peer.ts'
 import type { Usage } from './usage.ts'
-
-export const SYSTEMS = ['errand-redis', 'errand-embedded', 'peer', 'floor'] as const
-export type SystemName = (typeof SYSTEMS)[number]
 
 /** What one round of one system cost. */
 export interface Round extends Fired {
@@ -29,61 +35,84 @@ export interface Runner {
   readonly target: Target
 }
 
-export interface BenchOptions {
-  readonly connections: number
-  /** Tools in each intent, at the server it asks a token for. */
-  readonly intentTools: number
+/** Who asks for what: made known to the load generator by name. */
+export interface Scene {
+  readonly name: string
+  readonly company: Company
 }
+
+export type StoreOf = ErrandOrder['store']
 
 /** Everything of one run. `close` ends all of it. */
 export class Bench {
-  readonly company: Company
   readonly generator = new BenchProcess(new URL('./generator.ts', import.meta.url), 'the load generator')
-  readonly redis: RunningRedis
-  readonly #options: BenchOptions
-  readonly #directory = mkdtempSync(join(tmpdir(), 'errand-bench-'))
+  readonly directory = mkdtempSync(join(tmpdir(), 'errand-bench-'))
+  readonly #connections: number
+  readonly #idpKey: KeyPair
   readonly #idp: { readonly url: string; close(): void }
   readonly #processes: BenchProcess[] = [this.generator]
+  readonly #redisServers: RunningRedis[] = []
 
-  private constructor(company: Company, options: BenchOptions, parts: { redis: RunningRedis; idp: Bench['idp'] }) {
-    this.company = company
-    this.#options = options
-    this.redis = parts.redis
-    this.#idp = parts.idp
+  private constructor(connections: number, idpKey: KeyPair, idp: { readonly url: string; close(): void }) {
+    this.#connections = connections
+    this.#idpKey = idpKey
+    this.#idp = idp
   }
 
-  static async start(company: Company, options: BenchOptions): Promise<Bench> {
-    const bench = new Bench(company, options, { redis: await startRedis(), idp: await serveKeys(company) })
-    await bench.generator.call('meet', bench.#facts())
-    return bench
+  static async start(connections: number): Promise<Bench> {
+    const idpKey = keyPair('idp-key')
+    return new Bench(connections, idpKey, await serveKeys(idpKey))
   }
 
-  get idp(): { readonly url: string; close(): void } {
-    return this.#idp
+  async redis(): Promise<RunningRedis> {
+    const redis = await startRedis()
+    this.#redisServers.push(redis)
+    return redis
   }
 
-  async run(name: SystemName): Promise<Runner> {
-    switch (name) {
-      case 'errand-redis':
-        return this.errand(name, { kind: 'redis', url: this.redis.url }, this.company)
-      case 'errand-embedded':
-        return this.errand(name, { kind: 'embedded', directory: join(this.#directory, name) }, this.company)
-      case 'peer':
-        return this.#start(name, 'peer', new URL('./systems/peer.ts', import.meta.url), this.#peerOrder())
-      case 'floor':
-        return this.#start(name, 'floor', new URL('./systems/floor.ts', import.meta.url), this.#floorOrder())
-    }
+  /** @param intentTools tools in each intent, at the server that a token is asked for */
+  async meet(scene: Scene, intentTools: number): Promise<void> {
+    await this.generator.call('meet', { scene: scene.name, facts: this.#facts(scene.company, intentTools) })
   }
 
-  /** @param company what its registry holds: this bench's, or one that also has this bench's agents */
-  errand(name: string, store: ErrandOrder['store'], company: Company): Promise<Runner> {
+  /** @param org first segment of the store's keys: what brokers on one Redis must not share */
+  errand(name: string, scene: Scene, store: StoreOf, org = 'default'): Promise<Runner> {
     const order: ErrandOrder = {
       issuer: ISSUER,
+      org,
       store,
-      keysDirectory: join(this.#directory, `${name}-keys`),
-      registry: registryOf(company, this.#idp.url),
+      keysDirectory: join(this.directory, `${name}-keys`),
+      registry: registryOf(scene.company, this.#idp.url),
     }
-    return this.#start(name, 'errand', new URL('./systems/errand.ts', import.meta.url), order)
+    return this.#start({ name, scene: scene.name, dialect: 'errand' }, './systems/errand.ts', order)
+  }
+
+  peer(scene: Scene, redisUrl: string): Promise<Runner> {
+    const { agents, users, resources } = scene.company
+    const order: PeerOrder = {
+      issuer: ISSUER,
+      redisUrl,
+      idp: this.#idp.url,
+      clients: agents.map(({ clientId, upstreamId, key }) => ({ clientId, upstreamId, publicJwk: key.publicJwk })),
+      users,
+      resources: Object.fromEntries(resources.map(({ url, scopes }) => [url, scopes])),
+    }
+    return this.#start({ name: 'peer', scene: scene.name, dialect: 'peer' }, './systems/peer.ts', order)
+  }
+
+  floor(scene: Scene): Promise<Runner> {
+    const order: FloorOrder = {
+      idpKey: this.#idpKey.publicJwk,
+      agentKeys: Object.fromEntries(scene.company.agents.map(({ clientId, key }) => [clientId, key.publicJwk])),
+    }
+    return this.#start({ name: 'floor', scene: scene.name, dialect: 'floor' }, './systems/floor.ts', order)
+  }
+
+  /** A process that is stopped with the bench. */
+  process(file: string, name: string): BenchProcess {
+    const process = new BenchProcess(new URL(file, import.meta.url), name)
+    this.#processes.push(process)
+    return process
   }
 
   async measure({ process, target }: Runner, workload: Workload, count: number): Promise<Round> {
@@ -100,56 +129,40 @@ export class Bench {
   async close(): Promise<void> {
     await Promise.all(this.#processes.map((process) => process.stop()))
     this.#idp.close()
-    await this.redis.stop()
-    rmSync(this.#directory, { recursive: true, force: true })
+    await Promise.all(this.#redisServers.map((redis) => redis.stop()))
+    rmSync(this.directory, { recursive: true, force: true })
   }
 
-  async #start(name: string, dialect: Dialect, file: URL, order: unknown): Promise<Runner> {
-    const process = new BenchProcess(file, name)
-    this.#processes.push(process)
+  async #start(
+    who: { readonly name: string; readonly scene: string; readonly dialect: Dialect },
+    file: string,
+    order: unknown,
+  ): Promise<Runner> {
+    const process = this.process(file, who.name)
     const { port } = await process.call<{ port: number }>('start', order)
-    return { process, target: { name, dialect, port, connections: this.#options.connections } }
+    return { process, target: { ...who, port, connections: this.#connections } }
   }
 
-  #facts(): Facts {
-    const { agents, users, resources, idpKey } = this.company
-    const jwk = ({ kid, privateKey }: Company['idpKey']) => ({ ...privateKey.export({ format: 'jwk' }), kid })
+  #facts(company: Company, intentTools: number): Facts {
+    const { agents, users, resources } = company
+    const jwk = ({ kid, privateKey }: KeyPair) => ({ ...privateKey.export({ format: 'jwk' }), kid })
     return {
       issuer: ISSUER,
-      idp: { issuer: this.#idp.url, key: jwk(idpKey) },
+      idp: { issuer: this.#idp.url, key: jwk(this.#idpKey) },
       agents: agents.map(({ clientId, upstreamId, key }) => ({ clientId, upstreamId, key: jwk(key) })),
       users,
       intents: resources.map(({ url }, index) => ({
         resource: url,
         scope: 'mcp:tools:read',
-        details: intentDetails(this.company, index, this.#options.intentTools),
+        details: intentDetails(company, index, intentTools),
+        delegations: Array.from({ length: HOPS_MAX }, (_, hop) => delegationDetails(company, index, hop + 1)),
       })),
-    }
-  }
-
-  #peerOrder(): PeerOrder {
-    const { agents, users, resources } = this.company
-    return {
-      issuer: ISSUER,
-      redisUrl: this.redis.url,
-      idp: this.#idp.url,
-      clients: agents.map(({ clientId, upstreamId, key }) => ({ clientId, upstreamId, publicJwk: key.publicJwk })),
-      users,
-      resources: Object.fromEntries(resources.map(({ url, scopes }) => [url, scopes])),
-    }
-  }
-
-  #floorOrder(): FloorOrder {
-    const { agents, idpKey } = this.company
-    return {
-      idpKey: idpKey.publicJwk,
-      agentKeys: Object.fromEntries(agents.map(({ clientId, key }) => [clientId, key.publicJwk])),
     }
   }
 }
 
 /** The IdP's key set, over real HTTP. */
-async function serveKeys({ idpKey }: Company): Promise<{ readonly url: string; close(): void }> {
+async function serveKeys(idpKey: KeyPair): Promise<{ readonly url: string; close(): void }> {
   const document = JSON.stringify({ keys: [idpKey.publicJwk] })
   const server = createServer((_request, response) => {
     response.writeHead(200, { 'content-type': 'application/json' }).end(document)

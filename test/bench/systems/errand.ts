@@ -9,6 +9,7 @@ import { usageHandlers } from '../usage.ts'
 
 export interface ErrandOrder {
   readonly issuer: string
+  readonly org: string
   readonly store:
     | { readonly kind: 'embedded'; readonly directory: string }
     | { readonly kind: 'redis'; readonly url: string }
@@ -19,14 +20,14 @@ export interface ErrandOrder {
 
 answerCalls({
   ...usageHandlers(),
-  start: async ({ issuer, store, keysDirectory, registry }: ErrandOrder): Promise<{ port: number }> => {
+  start: async ({ issuer, org, store, keysDirectory, registry }: ErrandOrder): Promise<{ port: number }> => {
     const base = developmentConfig({
       port: 0,
       store: store.kind === 'redis' ? { kind: 'redis', url: new Secret(store.url) } : store,
       keysDirectory,
       logLevel: 'warn',
     })
-    const config = { ...base, settings: { ...base.settings, issuer } }
+    const config = { ...base, org, settings: { ...base.settings, issuer } }
     const broker = await createBroker(config, { registry: decodeRegistry(registry, 'bench.yaml', { issuer }) })
     const { port } = await listen(broker, { host: '127.0.0.1', port: 0 })
     return { port }
