@@ -26,13 +26,13 @@ const FIGURES = {
   exchanges_per_cpu_second: expect.any(Number),
   p50_ms: expect.any(Number),
   p99_ms: expect.any(Number),
-  exchanges: 40,
+  exchanges: 20,
 }
 const goal = (limit: number) => ({ value: expect.any(Number), limit, met: expect.any(Boolean) })
 
 test('exchange measures all systems on all workloads, and its last line is one JSON object with its goals', () => {
   const { code, out, err } = bench(
-    ...['exchange', '--json', '--rounds', '1', '--exchanges', '40', '--warmup', '20', '--connections', '4'],
+    ...['exchange', '--json', '--rounds', '1', '--exchanges', '20', '--warmup', '10', '--connections', '4'],
   )
   expect(code, err).toBe(0)
   const result = lastLine(out)
@@ -50,6 +50,25 @@ test('exchange measures all systems on all workloads, and its last line is one J
     p99_ratio: goal(0.6),
   })
   expect(result.environment).toMatchObject({ node: process.version, redis: expect.stringMatching(/^[0-9.]+$/) })
+}, 120_000)
+
+test('growth compares few with many of everything, and says what a session occupies', () => {
+  const { code, out, err } = bench(
+    ...['growth', '--json', '--rounds', '1', '--exchanges', '20', '--warmup', '10', '--connections', '4'],
+    ...['--sessions', '100', '--agents', '20'],
+  )
+  expect(code, err).toBe(0)
+  const result = lastLine(out)
+  expect(result).toMatchObject({
+    sessions: [10, 100],
+    agents: [10, 20],
+    depth_us_per_hop: expect.any(Number),
+    tool_us_per_tool: expect.any(Number),
+    goals: { sessions_growth: goal(1.2), agents_growth: goal(1.2) },
+  })
+  expect(result.session_bytes.redis).toBeGreaterThan(500)
+  expect(result.session_bytes.embedded).toBeGreaterThan(500)
+  expect(Object.values(result.figures)).toEqual(Array.from({ length: 14 }, () => FIGURES))
 }, 120_000)
 
 test('without a name it helps, and a name it does not know is refused', () => {

@@ -5,20 +5,24 @@
 import { parseArgs } from 'node:util'
 import { ensureRedisServer } from '../support/install-redis.ts'
 import { exchange } from './exchange.ts'
-import { createOutput } from './output.ts'
+import { growth } from './growth.ts'
+import { createOutput, type Output } from './output.ts'
 
 const HELP = `npm run bench -- <bench> [options]
 
 exchange   what one token exchange costs: Errand on Redis, Errand on the embedded store, a token exchange
            on oidc-provider (peer), and the bare signatures behind a bare HTTP server (floor)
+growth     whether that stays so with a million live sessions, ten thousand agents, long chains, large intents
 
 options
   --json             the last line of the output is one JSON object: figures and goals
-  --rounds N         rounds per workload; in each, every system has a turn (exchange: 8)
+  --rounds N         rounds of each comparison; in each, every system has a turn (8)
   --exchanges N      exchanges of one turn (2000)
-  --warmup N         exchanges of each system before each workload, not measured (2000)
+  --warmup N         exchanges of each system before the first round, not measured (2000)
   --connections N    keep-alive connections of the load generator (32)
   --profile          exchange: says afterwards where Errand's CPU time goes, and writes CPU profiles
+  --sessions N       growth: live sessions of the full stores (1000000)
+  --agents N         growth: agents of the large registry (10000)
 
 workloads
   open       a user's ID token for an access token; 87 % of the ID tokens have been seen before
@@ -29,46 +33,48 @@ CPU time is that of the server's process, all its threads; Redis and the load ge
 not in it. The exit code is 0 when everything was measured and every answer was right, whether the goals are met or not.
 `
 
-function wholeNumber(text: string | undefined, otherwise: number, name: string): number {
-  if (text === undefined) return otherwise
+const NUMBERS = {
+  rounds: 8,
+  exchanges: 2_000,
+  warmup: 2_000,
+  connections: 32,
+  sessions: 1_000_000,
+  agents: 10_000,
+} as const
+type Numbers = Record<keyof typeof NUMBERS, number>
+
+type Measure = (options: Numbers & { readonly profile: boolean }, output: Output) => Promise<unknown>
+const BENCHES: Readonly<Record<string, Measure>> = { exchange, growth }
+
+function wholeNumber(text: string, name: string): number {
   if (!/^[1-9][0-9]{0,8}$/.test(text)) throw new Error(`--${name} must be a whole number above 0`)
   return Number(text)
 }
 
 async function main(): Promise<number> {
+  const names = Object.keys(NUMBERS) as (keyof Numbers)[]
   const { values, positionals } = parseArgs({
     allowPositionals: true,
     options: {
       json: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
       profile: { type: 'boolean', default: false },
-      rounds: { type: 'string' },
-      exchanges: { type: 'string' },
-      warmup: { type: 'string' },
-      connections: { type: 'string' },
+      ...Object.fromEntries(names.map((name) => [name, { type: 'string', default: String(NUMBERS[name]) } as const])),
     },
   })
-  const number = (name: 'rounds' | 'exchanges' | 'warmup' | 'connections', otherwise: number) =>
-    wholeNumber(values[name], otherwise, name)
   const [name, ...rest] = positionals
   if (name === undefined || values.help) {
     process.stdout.write(HELP)
     return 0
   }
-  if (name !== 'exchange' || rest.length > 0) throw new Error(`there is no bench "${positionals.join(' ')}"\n\n${HELP}`)
+  const measure = Object.hasOwn(BENCHES, name) ? BENCHES[name] : undefined
+  if (measure === undefined || rest.length > 0)
+    throw new Error(`there is no bench "${positionals.join(' ')}"\n\n${HELP}`)
+  const given = values as Readonly<Record<string, unknown>>
+  const numbers = Object.fromEntries(names.map((one) => [one, wholeNumber(String(given[one]), one)])) as Numbers
   const missing = ensureRedisServer()
   if (missing !== undefined) throw new Error(missing)
-  const output = createOutput(values.json)
-  const result = await exchange(
-    {
-      rounds: number('rounds', 8),
-      exchanges: number('exchanges', 2000),
-      warmup: number('warmup', 2000),
-      connections: number('connections', 32),
-      profile: values.profile,
-    },
-    output,
-  )
+  const result = await measure({ ...numbers, profile: values.profile }, createOutput(values.json))
   if (values.json) process.stdout.write(`${JSON.stringify(result)}\n`)
   return 0
 }

@@ -61,7 +61,11 @@ export class Bench {
 
   static async start(connections: number): Promise<Bench> {
     const idpKey = keyPair('idp-key')
-    return new Bench(connections, idpKey, await serveKeys(idpKey))
+    const bench = new Bench(connections, idpKey, await serveKeys(idpKey))
+    // Gigabytes may be in it when somebody has waited long enough.
+    process.once('exit', () => rmSync(bench.directory, { recursive: true, force: true }))
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1))
+    return bench
   }
 
   async redis(): Promise<RunningRedis> {

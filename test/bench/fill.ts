@@ -1,0 +1,79 @@
+/**
+ * Fills a store with live sessions, in a process of its own: copies of one that a broker has opened, written through the
+ * store's own commit, lists included. Their audit records are left out: those have a bound of their own.
+ */
+import { statSync } from 'node:fs'
+import { join } from 'node:path'
+import { sessionIndex } from '../../src/flows/flow.ts'
+import { systemClock } from '../../src/kernel/clock.ts'
+import { newJti, newNodeId, newSessionId, type SessionId } from '../../src/kernel/ids.ts'
+import { Secret } from '../../src/kernel/secret.ts'
+import { openStore } from '../../src/store/open-store.ts'
+import type { Store } from '../../src/store/ports.ts'
+import { answerCalls } from './rpc.ts'
+import type { StoreOf } from './systems.ts'
+
+export interface Template {
+  /** The session's record, as the store reads it. */
+  readonly fields: ReadonlyMap<string, string>
+  /** What is another's in each copy. */
+  readonly session: string
+  readonly node: string
+  readonly principals: readonly string[]
+}
+
+const IN_FLIGHT = 256
+const SESSION_MS = 6 * 3600 * 1000
+
+let store: Store
+let directory: string | undefined
+
+answerCalls({
+  open: async (of: StoreOf): Promise<void> => {
+    const common = { org: 'default', clock: systemClock }
+    directory = of.kind === 'embedded' ? of.directory : undefined
+    store = await openStore(
+      of.kind === 'redis'
+        ? { ...common, kind: 'redis', url: new Secret(of.url) }
+        : { ...common, kind: 'embedded', directory: of.directory },
+    )
+  },
+  /** A session that was opened just now. @throws when the store does not know it */
+  read: async ({ session, node }: { session: string; node: string }): Promise<Template['fields']> => {
+    const fields = await store.sessions.readAll(session as SessionId)
+    if (fields === undefined || ![...fields.keys()].some((name) => name.includes(node))) {
+      throw new Error('the session to copy is not in the store as expected')
+    }
+    return fields
+  },
+  write: async ({ template, count }: { template: Template; count: number }): Promise<void> => {
+    let left = count
+    const work = async (): Promise<void> => {
+      while (left > 0) {
+        left -= 1
+        await writeOne(template)
+      }
+    }
+    await Promise.all(Array.from({ length: IN_FLIGHT }, work))
+  },
+  /** Bytes of the embedded store's file. */
+  bytes: (): number => (directory === undefined ? 0 : statSync(join(directory, 'errand.mdb')).size),
+  close: () => store.close(),
+})
+
+async function writeOne({ fields, session, node, principals }: Template): Promise<void> {
+  const id = newSessionId()
+  const root = newNodeId()
+  const copy = (text: string) => text.replaceAll(session, id).replaceAll(node, root)
+  const expiresAtMs = systemClock.nowMs() + SESSION_MS
+  await store.sessions.commit({
+    session: id,
+    id: newJti(),
+    checks: [],
+    operations: [...fields].map(([field, value]) => ({ operation: 'set', field: copy(field), value: copy(value) })),
+    expiresAtMs,
+    audit: undefined,
+  })
+  const lists = [sessionIndex.all, ...principals.map(sessionIndex.ofPrincipal)]
+  await Promise.all(lists.map((list) => store.indexes.add(list, id, expiresAtMs)))
+}
