@@ -8,7 +8,7 @@ import type { FaultReport } from './http/error-response.ts'
 import { createRouter } from './http/router.ts'
 import { sourceReader } from './http/source-address.ts'
 import { type Clock, epochSeconds, systemClock } from './kernel/clock.ts'
-import { Rejection } from './kernel/rejection.ts'
+import { Rejection, type RejectionReason } from './kernel/rejection.ts'
 import { ensureKeys } from './keys/key-files.ts'
 import { KeyKeeper } from './keys/key-keeper.ts'
 import { KeyRing } from './keys/key-ring.ts'
@@ -37,6 +37,8 @@ export interface Broker {
   reloadKeys(): Promise<void>
   /** Counts of strangers' refusals and deferred records, written now instead of on the timer. */
   flushAudit(): Promise<void>
+  /** Counts bytes that became no request, by the address they came from. */
+  countUnread(reason: RejectionReason, peer: string): void
   /** Ends the feed, flushes what is counted, closes the store. */
   close(): Promise<void>
 }
@@ -67,6 +69,7 @@ export async function createBroker(config: Config, options: BrokerOptions): Prom
   const published = publishedKeys(config, clock, log)
   const common = { settings, registry, ring, keeper, store, sessions, cutoffs, auditor: audit.auditor, clock }
   const sources = { registry, ring, ...published, issuer: settings.issuer }
+  const sourceOf = sourceReader(config.trustedProxies)
   const app = createRouter({
     issuer: settings.issuer,
     registry,
@@ -76,7 +79,7 @@ export async function createBroker(config: Config, options: BrokerOptions): Prom
     revocation: { ...common, clientKeys: published.clientKeys },
     listing: common,
     callers: { ...sources, cutoffs, clock },
-    sourceOf: sourceReader(config.trustedProxies),
+    sourceOf,
     notReady: () => notReady({ store, cutoffs, ring, clock }),
     report: (fault) => reportFault(log, fault),
   })
@@ -87,6 +90,7 @@ export async function createBroker(config: Config, options: BrokerOptions): Prom
     cutoffs,
     flushAudit: audit.flush,
     reloadKeys: () => keeper.reload(),
+    countUnread: (reason, peer) => audit.auditor.strangers.count(reason, sourceOf(peer, undefined)),
     close: async () => {
       await keeper.stop()
       await audit.stop()

@@ -1,7 +1,20 @@
-/** The socket: bounded in time on the way in, and drained on the way out. */
-import { serve } from '@hono/node-server'
+/** The socket: bounded in time and number on the way in, and drained on the way out. */
+import { type ServerType, serve } from '@hono/node-server'
 import type { Hono } from 'hono'
-import { REQUEST_TIMEOUT_MS, SHUTDOWN_GRACE_MS, SHUTDOWN_POLL_MS } from '../kernel/limits.ts'
+import {
+  CONNECTIONS_MAX,
+  CONNECTIONS_PER_PEER_MAX,
+  HEADERS_BYTES_MAX,
+  HEADERS_TIMEOUT_MS,
+  REQUEST_TIMEOUT_MS,
+  SHUTDOWN_GRACE_MS,
+  SHUTDOWN_POLL_MS,
+  SOCKET_SILENCE_MS_MAX,
+  TIMEOUT_CHECK_MS,
+} from '../kernel/limits.ts'
+import type { RejectionReason } from '../kernel/rejection.ts'
+import { answerExpectations, boundConnections, type ConnectionBounds } from './connections.ts'
+import { normaliseHead } from './request-head.ts'
 
 export interface Listening {
   readonly port: number
@@ -12,6 +25,8 @@ export interface Listening {
 /** What answers: a broker. */
 export interface Answering {
   readonly app: { readonly fetch: Hono['fetch'] }
+  /** Counts bytes that became no request, by the address they came from. */
+  countUnread(reason: RejectionReason, peer: string): void
   close(): Promise<void>
 }
 
@@ -21,34 +36,65 @@ export interface ListenAddress {
   readonly port: number
 }
 
-export function listen(broker: Answering, address: ListenAddress): Promise<Listening> {
+export interface ListenerBounds extends ConnectionBounds {
+  /** From the first byte to the end of the headers, and to the end of the body. */
+  readonly headersMs: number
+  readonly requestMs: number
+  /** How often the two are looked at. */
+  readonly checkMs: number
+}
+
+const BOUNDS: ListenerBounds = {
+  connections: CONNECTIONS_MAX,
+  connectionsPerPeer: CONNECTIONS_PER_PEER_MAX,
+  headersMs: HEADERS_TIMEOUT_MS,
+  requestMs: REQUEST_TIMEOUT_MS,
+  checkMs: TIMEOUT_CHECK_MS,
+}
+
+export function listen(broker: Answering, address: ListenAddress, bounds: ListenerBounds = BOUNDS): Promise<Listening> {
   return new Promise((resolve, reject) => {
-    const server = serve({ fetch: broker.app.fetch, hostname: address.host, port: address.port }, (info) => {
+    const serverOptions = {
+      headersTimeout: bounds.headersMs,
+      requestTimeout: bounds.requestMs,
+      connectionsCheckingInterval: bounds.checkMs,
+      maxHeaderSize: HEADERS_BYTES_MAX,
+      insecureHTTPParser: false,
+      // A missing Host is answered like any other that is not in order.
+      requireHostHeader: false,
+    }
+    const { host: hostname, port } = address
+    const server = serve({ fetch: broker.app.fetch, hostname, port, serverOptions }, (info) => {
       server.off('error', reject)
       resolve({ port: info.port, stop })
     })
     server.once('error', reject)
-    if ('requestTimeout' in server) {
-      server.requestTimeout = REQUEST_TIMEOUT_MS
-      server.headersTimeout = REQUEST_TIMEOUT_MS
-    }
+    // A client that does not read its answer holds it no longer than this.
+    server.setTimeout(SOCKET_SILENCE_MS_MAX)
+    boundConnections(server, bounds, (reason, peer) => broker.countUnread(reason, peer))
+    answerExpectations(server)
     let stopping = false
-    // Whoever keeps a connection and asks again while we stop is answered, and told that this was the last time.
-    server.prependListener('request', (_request, response) => {
-      if (stopping) response.setHeader('Connection', 'close')
+    server.prependListener('request', (request, response) => {
+      // What follows a head that is not in order may be read in two ways; and whoever keeps a connection and asks again
+      // while we stop is answered, and told that this was the last time.
+      if (!normaliseHead(request) || stopping) response.setHeader('Connection', 'close')
     })
     const stop = async () => {
       stopping = true
-      const closed = new Promise<void>((done) => server.close(() => done()))
-      // Again and again: a connection whose last answer has just been sent would hold us up for its keep-alive time.
-      const closeIdle = () => 'closeIdleConnections' in server && server.closeIdleConnections()
-      closeIdle()
-      const idle = setInterval(closeIdle, SHUTDOWN_POLL_MS)
-      const grace = setTimeout(() => 'closeAllConnections' in server && server.closeAllConnections(), SHUTDOWN_GRACE_MS)
-      await closed
-      clearInterval(idle)
-      clearTimeout(grace)
+      await closed(server)
       await broker.close()
     }
   })
+}
+
+async function closed(server: ServerType): Promise<void> {
+  const whenClosed = new Promise<void>((done) => server.close(() => done()))
+  // Again and again: a connection whose last answer has just been sent would hold us up for its keep-alive time.
+  const closeIdle = () => 'closeIdleConnections' in server && server.closeIdleConnections()
+  closeIdle()
+  const idle = setInterval(closeIdle, SHUTDOWN_POLL_MS)
+  const grace = setTimeout(() => 'closeAllConnections' in server && server.closeAllConnections(), SHUTDOWN_GRACE_MS)
+  await whenClosed
+  clearInterval(idle)
+  clearTimeout(grace)
 }

@@ -7,7 +7,7 @@ import type { RejectionReason } from '../kernel/rejection.ts'
 import type { OAuthError } from '../protocol/oauth.ts'
 
 export interface WireError {
-  readonly status: 400 | 401 | 403 | 404 | 405 | 413 | 500 | 503
+  readonly status: 400 | 401 | 403 | 404 | 405 | 408 | 413 | 431 | 500 | 503
   readonly error: OAuthError
 }
 
@@ -20,6 +20,10 @@ const BAD_BEARER = { status: 401, error: 'invalid_token' } as const
 const LATER = { status: 503, error: 'temporarily_unavailable' } as const
 
 export const WIRE: Readonly<Record<RejectionReason, WireError>> = {
+  request_malformed: BAD_REQUEST,
+  request_timeout: { status: 408, error: 'invalid_request' },
+  headers_too_large: { status: 431, error: 'invalid_request' },
+  connections_exceeded: LATER,
   route_unknown: { status: 404, error: 'not_found' },
   method_not_allowed: { status: 405, error: 'invalid_request' },
   media_type_unsupported: BAD_REQUEST,

@@ -5,6 +5,7 @@ import { discoveryRoutes, PUBLIC } from './discovery-routes.ts'
 import { errorResponse } from './error-response.ts'
 import { formRoutes } from './form-routes.ts'
 import { readFacts } from './request.ts'
+import { UNREADABLE_PATH } from './request-head.ts'
 import type { Method, Route, RouterParts } from './route.ts'
 import { adminRoutes, sessionRoutes } from './session-routes.ts'
 
@@ -14,9 +15,15 @@ export function createRouter(parts: RouterParts): Hono {
   for (const route of routes(parts, base)) {
     app.all(route.path, (context) => answer(route, context, parts))
   }
-  app.notFound((context) => refuse(new Rejection('route_unknown', 'no such endpoint'), context, parts, false))
+  app.notFound((context) => refuse(unrouted(context.req.path), context, parts, false))
   app.onError((error, context) => refuse(error, context, parts, false))
   return app
+}
+
+function unrouted(path: string): Rejection {
+  return path === UNREADABLE_PATH
+    ? new Rejection('request_malformed', 'the request target or its Host is not in plain form')
+    : new Rejection('route_unknown', 'no such endpoint')
 }
 
 async function answer(route: Route, context: Context, parts: RouterParts): Promise<Response> {

@@ -21,8 +21,19 @@ export const MISSING_LINES_MAX = 20
 /** Members of `aud` and `amr` in a token from outside. */
 export const AUDIENCES_MAX = 16
 export const AMR_MEMBERS_MAX = 16
-/** Time a client may take to deliver its request. */
+/** Time a client may take to deliver its request, and of that its headers; how often late ones are looked for. */
 export const REQUEST_TIMEOUT_MS = 10_000
+export const HEADERS_TIMEOUT_MS = 5_000
+export const TIMEOUT_CHECK_MS = 1_000
+/** Request line and headers: a bearer token of its largest size, and what proxies add. */
+export const HEADERS_BYTES_MAX = 24 * 1024
+/** A connection on which nothing moves in either direction: its answer is not being read. */
+export const SOCKET_SILENCE_MS_MAX = 60_000
+/** Connections in all, and of one address: beyond either, whichever has waited longest without asking gives way. */
+export const CONNECTIONS_MAX = 4_096
+export const CONNECTIONS_PER_PEER_MAX = 2_048
+/** Requests of one connection at work at once: nobody who means well pipelines more. */
+export const PIPELINED_REQUESTS_MAX = 16
 export const SHUTDOWN_GRACE_MS = 10_000
 /** How often a broker that stops closes the connections that have become idle. */
 export const SHUTDOWN_POLL_MS = 50

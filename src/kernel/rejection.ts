@@ -8,6 +8,10 @@
 
 export const REASONS = [
   // the request, before anyone is known
+  'request_malformed',
+  'request_timeout',
+  'headers_too_large',
+  'connections_exceeded',
   'route_unknown',
   'method_not_allowed',
   'media_type_unsupported',

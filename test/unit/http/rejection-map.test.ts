@@ -4,7 +4,7 @@ import { REASONS, type RejectionReason } from '../../../src/kernel/rejection.ts'
 
 /** RFC 6749 §5.2 and §4.1.2.1, RFC 8693 §2.2.2, RFC 8707 §2, RFC 9396 §5, RFC 6750 §3.1, RFC 7009 §2.2.1. */
 const STATUS: Readonly<Record<string, readonly number[]>> = {
-  invalid_request: [400, 405, 413],
+  invalid_request: [400, 405, 408, 413, 431],
   invalid_client: [401],
   invalid_scope: [400],
   invalid_target: [400],
