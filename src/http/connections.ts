@@ -87,7 +87,7 @@ export function boundConnections(
 
   const refuse = (code: string | undefined, socket: Socket) => {
     const [first] = open.get(keyOf(socket))?.pending ?? []
-    if (!socket.writable || code === 'ECONNRESET' || first?.outgoing.headersSent === true) socket.destroy()
+    if (!socket.writable || GONE.includes(code) || first?.outgoing.headersSent === true) socket.destroy()
     // An earlier request is still being answered: this would be taken for its answer. It gets its own, and is the last.
     else if (first?.incoming.complete === true) first.outgoing.setHeader('Connection', 'close')
     else {
@@ -109,6 +109,9 @@ export function answerExpectations(server: ServerType): void {
   })
   emitter.on('checkExpectation', (incoming, outgoing) => emitter.emit('request', incoming, outgoing))
 }
+
+/** Node's codes for an other end that went away. */
+const GONE: readonly (string | undefined)[] = ['ECONNRESET', 'HPE_INVALID_EOF_STATE']
 
 /** What is used of a server, whichever kind it is. */
 interface Listening {
