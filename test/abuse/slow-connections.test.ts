@@ -141,8 +141,8 @@ describe('H28: number', () => {
       held.push(wire)
     }
     expect(await neighbour(listener)).toBe(200)
-    const ended = held.map(({ closed }) => closed)
-    expect(ended).toEqual([...Array(5).fill(true), ...Array(10).fill(false)])
+    const ended = () => held.map(({ closed }) => closed)
+    await expect.poll(ended).toEqual([...Array(5).fill(true), ...Array(10).fill(false)])
     expect(await counted()).toEqual([['connections_exceeded', 5]])
   })
 
@@ -156,7 +156,7 @@ describe('H28: number', () => {
       await new Promise((resolve) => setTimeout(resolve, 10))
     }
     expect(await neighbour(listener)).toBe(200)
-    expect(held.filter(({ closed }) => closed)).toHaveLength(11)
+    await expect.poll(() => held.filter(({ closed }) => closed).length).toBe(11)
     expect(held.slice(0, 11).every(({ closed }) => closed)).toBe(true)
   })
 
@@ -167,10 +167,15 @@ describe('H28: number', () => {
     })
     const { store } = world.broker
     const ping = store.ping
-    store.ping = () => answered.then(() => ping.call(store))
+    let isAsked = false
+    store.ping = () => {
+      isAsked = true
+      return answered.then(() => ping.call(store))
+    }
     try {
       const busy = await open(listener)
       busy.send('GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n')
+      await expect.poll(() => isAsked).toBe(true)
       for (let index = 0; index < 12; index += 1) (await open(listener)).send(HEAD)
       expect(busy.closed).toBe(false)
       answer()
