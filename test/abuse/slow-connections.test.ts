@@ -3,7 +3,7 @@
  * them than there is room for. Each is ended in time, and neighbours are served all the while.
  */
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import type { Listening } from '../../src/http/listener.ts'
+import { type Listening, listen } from '../../src/http/listener.ts'
 import { listenTo, Wire } from '../support/raw-http.ts'
 import { startWorld, type World } from '../support/world.ts'
 
@@ -162,27 +162,27 @@ describe('H28: number', () => {
 
   test('a connection that is being answered is not the one that gives way', async () => {
     let answer = () => {}
+    let isAsked = false
     const answered = new Promise<void>((resolve) => {
       answer = resolve
     })
-    const { store } = world.broker
-    const ping = store.ping
-    let isAsked = false
-    store.ping = () => {
+    const fetch = async () => {
       isAsked = true
-      return answered.then(() => ping.call(store))
+      await answered
+      return new Response('done', { headers: { 'Content-Length': '4' } })
     }
-    try {
-      const busy = await open(listener)
-      busy.send('GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n')
-      await expect.poll(() => isAsked).toBe(true)
-      for (let index = 0; index < 12; index += 1) (await open(listener)).send(HEAD)
-      expect(busy.closed).toBe(false)
-      answer()
-      expect((await busy.answers(1)).answers[0]?.status).toBe(200)
-    } finally {
-      store.ping = ping
-    }
+    const answering = { app: { fetch }, countUnread: () => undefined, close: async () => undefined }
+    const bounds = { connections: 20, connectionsPerPeer: 10, headersMs: 5_000, requestMs: 5_000, checkMs: 50 }
+    const slow = await listen(answering, { host: '127.0.0.1', port: 0 }, bounds)
+    const busy = await open(slow)
+    busy.send(HEALTH)
+    await expect.poll(() => isAsked).toBe(true)
+    for (let index = 0; index < 12; index += 1) (await open(slow)).send(HEAD)
+    expect(busy.closed).toBe(false)
+    answer()
+    expect((await busy.answers(1)).answers[0]?.text).toBe('done')
+    closeAll()
+    await slow.stop()
   })
 
   test('who has gone is not counted', async () => {
