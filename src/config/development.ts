@@ -26,6 +26,7 @@ export function developmentConfig(choices: DevelopmentChoices): Config {
       delegationAcceptSeconds: DELEGATION_ACCEPT_WINDOW_S_DEFAULT,
       strictlyNarrower: true,
       maxChainDepth: ACTOR_DEPTH_MAX,
+      clientSecretBasic: false,
     }),
     listen: Object.freeze({ host: '127.0.0.1', port: choices.port }),
     org: 'default',

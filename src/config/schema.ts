@@ -72,6 +72,7 @@ export const configDocument = strictObject({
   registry: z.union([path, z.array(path).min(1)]).default('./registry.yaml'),
   tokens: tokens.prefault({}),
   log: strictObject({ level: z.enum(LOG_LEVELS).default('info') }).prefault({}),
+  client_authentication: strictObject({ client_secret_basic: z.boolean().default(false) }).prefault({}),
   trusted_proxies: z.array(network).default([]),
   outbound: strictObject({ allow_loopback: z.boolean().default(false) }).prefault({}),
 }).superRefine(({ environment, outbound }, context) => {

@@ -14,7 +14,7 @@ import type { SingleUse, VerifiedClient } from '../model/evidence.ts'
 import type { ClientKeys } from '../net/client-keys.ts'
 import { TOKEN_TYPE } from '../protocol/oauth.ts'
 import { claim } from './claim.ts'
-import { assertionUse, clientTokenRules } from './client-authentication.ts'
+import { assertionUse, clientTokenRules } from './client-assertion.ts'
 import { keysOf } from './client-keys-of.ts'
 import { inSlot } from './jwt-refusals.ts'
 
@@ -48,7 +48,7 @@ export async function verifyActorToken(
     if (claim(jwt.claims, 'act') !== undefined) throw unacceptable('an actor_token must not carry act')
     const singleUse = assertionUse(client, jwt, 'actor_token')
     // By id, not by bytes: the same claims under another signature (ECDSA signs differently each time) are the same JWT.
-    if (singleUse.key === caller.singleUse.key) {
+    if (singleUse.key === caller.assertionKey) {
       throw unacceptable('the actor_token must not be the client assertion: one JWT fills one slot')
     }
     return singleUse

@@ -1,20 +1,33 @@
 /** How a client presents itself at a form endpoint (RFC 6749 §2.3, RFC 7521 §4.2), before anything is verified. */
 import { Rejection } from '../kernel/rejection.ts'
+import type { Secret } from '../kernel/secret.ts'
 import type { Client } from '../model/registry.ts'
 import type { RequestFacts } from '../model/request-facts.ts'
 import type { Form } from '../protocol/form.ts'
-import type { PresentedClient } from './client-authentication.ts'
 import { parseTokenParameter } from './token-parameter.ts'
+
+/** What a request brought along that could be meant as client authentication. */
+export interface PresentedClient {
+  readonly clientId: string | undefined
+  readonly assertion: Secret | undefined
+  readonly assertionType: string | undefined
+  /** What follows `Authorization: Basic`. */
+  readonly basic: Secret | undefined
+  /** Methods that are not supported, whatever they carried. */
+  readonly otherMethods: readonly ('client_secret_post' | 'authorization')[]
+}
 
 export function presentedClient(form: Form, facts: RequestFacts): PresentedClient {
   const assertion = form.get('client_assertion')
+  const isOtherScheme = facts.authorizationScheme !== undefined && facts.basicCredentials === undefined
   return {
     clientId: form.get('client_id'),
     assertion: assertion === undefined ? undefined : parseTokenParameter(assertion, 'client_assertion'),
     assertionType: form.get('client_assertion_type'),
+    basic: facts.basicCredentials,
     otherMethods: [
-      ...(facts.authorizationScheme === undefined ? [] : ['authorization header']),
-      ...(form.get('client_secret') === undefined ? [] : ['client_secret']),
+      ...(isOtherScheme ? (['authorization'] as const) : []),
+      ...(form.get('client_secret') === undefined ? [] : (['client_secret_post'] as const)),
     ],
   }
 }

@@ -17,7 +17,7 @@ import type { RequestFacts } from '../model/request-facts.ts'
 import { apiAudience, type BrokerSettings } from '../model/settings.ts'
 import { decide } from '../policy/decide.ts'
 import type { Form } from '../protocol/form.ts'
-import { GRANT_TYPE, TOKEN_TYPE } from '../protocol/oauth.ts'
+import { ENDPOINT, GRANT_TYPE, TOKEN_TYPE } from '../protocol/oauth.ts'
 import { canonicalResource } from '../protocol/resource.ts'
 import type { LiveCutoffs } from '../sessions/live-cutoffs.ts'
 import { claimOnce } from '../sessions/replay-guard.ts'
@@ -106,12 +106,13 @@ class Run {
 
   /** 3. The client, whether it may ask this way, and whether it is still welcome. */
   async #authenticate(form: Form, request: TokenRequest): Promise<VerifiedClient> {
-    const { registry, settings } = this.#parts
+    const { registry, settings, evidence } = this.#parts
+    const { issuer, clientSecretBasic } = settings
+    const known = { registry, clientKeys: evidence.clientKeys, issuer, clientSecretBasic, now: this.#now }
     const presented = presentedClient(form, this.#facts)
-    const { clientKeys } = this.#parts.evidence
-    const known = { registry, clientKeys, issuer: settings.issuer, now: this.#now }
-    const verified = await authenticateClient(presented, known)
-    this.#unclaimed.push(verified.singleUse)
+    const verified = await authenticateClient(presented, { ...known, endpoint: ENDPOINT.token })
+    if (verified.singleUse !== undefined) this.#unclaimed.push(verified.singleUse)
+    this.draft.add({ client_auth: verified.authentication })
     const { client } = verified
     this.draft.authenticatedAs(
       client.kind === 'agent' ? agentPrincipal(client.clientId) : servicePrincipal(client.clientId),

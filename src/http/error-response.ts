@@ -31,7 +31,7 @@ export function errorResponse(thrown: unknown, context: ErrorContext): Response 
     context.report({ faultId: undefined, decisionId: refused.decisionId, cause: rejection })
   const body = {
     error,
-    error_description: describe(rejection),
+    error_description: describe(rejection, context.facts),
     // Reasons are for callers we know: a stranger learns nothing about which clients exist or what they did wrong.
     ...(refused.authenticated ? { error_reason: rejection.reason } : {}),
     ...(refused.authenticated && rejection.missing.length > 0 ? { missing: rejection.missing.map(plain) } : {}),
@@ -41,8 +41,14 @@ export function errorResponse(thrown: unknown, context: ErrorContext): Response 
 }
 
 /** One answer for every credential that was not believed: more would tell which clients, issuers and users are known. */
-function describe(rejection: Rejection): string {
+function describe(rejection: Rejection, facts: RequestFacts): string {
+  if (rejection.reason === 'client_authentication_unsupported') {
+    return 'this way of client authentication is not supported here: use private_key_jwt, or another of token_endpoint_auth_methods_supported (client_secret_post never is)'
+  }
   if (WIRE[rejection.reason].error === 'invalid_client') {
+    if (facts.basicCredentials !== undefined) {
+      return 'client authentication failed: send the client id and a current secret of its own with the scheme Basic (RFC 6749 section 2.3.1)'
+    }
     return 'client authentication failed: send a fresh private_key_jwt client_assertion with the issuer as its only audience'
   }
   if (rejection.reason === 'bearer_invalid') {
@@ -65,19 +71,19 @@ function headersFor(rejection: Rejection, status: number, context: ErrorContext)
   const headers: Record<string, string> = {}
   if (status === 503) headers['Retry-After'] = String(rejection.retryAfterSeconds ?? 1)
   if (context.bearer && (status === 401 || status === 403)) {
-    headers['WWW-Authenticate'] = bearerChallenge(rejection)
+    headers['WWW-Authenticate'] = bearerChallenge(rejection, context.facts)
   } else if (status === 401 && context.facts.authorizationScheme !== undefined) {
-    // RFC 6749 §5.2: answered in the scheme that was tried, though none but private_key_jwt is accepted.
+    // RFC 6749 §5.2: answered in the scheme that was tried, whether or not it is switched on.
     headers['WWW-Authenticate'] = context.facts.authorizationScheme === 'basic' ? 'Basic realm="errand"' : 'Bearer'
   }
   return headers
 }
 
 /** RFC 6750 §3: no error code where no token was presented. */
-function bearerChallenge(rejection: Rejection): string {
+function bearerChallenge(rejection: Rejection, facts: RequestFacts): string {
   if (rejection.reason === 'bearer_missing') return 'Bearer realm="errand"'
   const error = WIRE[rejection.reason].error
-  return `Bearer realm="errand", error="${error}", error_description="${describe(rejection)}"`
+  return `Bearer realm="errand", error="${error}", error_description="${describe(rejection, facts)}"`
 }
 
 /** RFC 6749 §5.2: %x20-21 / %x23-5B / %x5D-7E only. */

@@ -1,6 +1,7 @@
 /** The OAuth endpoints: form in, JSON out, client authentication inside. */
 import type { RequestFacts } from '../model/request-facts.ts'
 import { Form } from '../protocol/form.ts'
+import { ENDPOINT } from '../protocol/oauth.ts'
 import { introspect } from '../revocation/introspect.ts'
 import { revokeToken } from '../revocation/revoke-token.ts'
 import { json } from './error-response.ts'
@@ -19,8 +20,8 @@ export function formRoutes(parts: RouterParts, base: string): readonly Route[] {
     },
   })
   return [
-    post('/token', async (form, facts) => json(200, await parts.pipeline.answer(form, facts))),
-    post('/introspect', async (form, facts) => json(200, await introspect(form, facts, parts.revocation))),
-    post('/revoke', async (form, facts) => json(200, await revokeToken(form, facts, parts.revocation))),
+    post(ENDPOINT.token, async (form, facts) => json(200, await parts.pipeline.answer(form, facts))),
+    post(ENDPOINT.introspection, async (form, facts) => json(200, await introspect(form, facts, parts.revocation))),
+    post(ENDPOINT.revocation, async (form, facts) => json(200, await revokeToken(form, facts, parts.revocation))),
   ]
 }

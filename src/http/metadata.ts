@@ -4,15 +4,20 @@
  */
 import { ALGORITHM_NAMES } from '../jose/algorithms.ts'
 import type { Registry } from '../model/registry.ts'
-import { CLIENT_AUTH_METHOD, DETAILS_TYPE, GRANT_TYPE } from '../protocol/oauth.ts'
+import type { BrokerSettings } from '../model/settings.ts'
+import { CLIENT_AUTH_METHOD, DETAILS_TYPE, ENDPOINT, GRANT_TYPE } from '../protocol/oauth.ts'
 import { scopeSet } from '../protocol/scope.ts'
 
-export function serverMetadata(issuer: string, registry: Registry): Readonly<Record<string, unknown>> {
+type Known = Pick<BrokerSettings, 'issuer' | 'clientSecretBasic'>
+
+export function serverMetadata(settings: Known, registry: Registry): Readonly<Record<string, unknown>> {
+  const { issuer } = settings
+  const methods = [CLIENT_AUTH_METHOD.assertion, ...(settings.clientSecretBasic ? [CLIENT_AUTH_METHOD.secret] : [])]
   return {
     issuer,
-    token_endpoint: `${issuer}/token`,
-    introspection_endpoint: `${issuer}/introspect`,
-    revocation_endpoint: `${issuer}/revoke`,
+    token_endpoint: issuer + ENDPOINT.token,
+    introspection_endpoint: issuer + ENDPOINT.introspection,
+    revocation_endpoint: issuer + ENDPOINT.revocation,
     jwks_uri: `${issuer}/jwks`,
     // There is no code flow yet: the endpoint says so. Clients refuse metadata without one (mcp.md §1a 3).
     authorization_endpoint: `${issuer}/authorize`,
@@ -22,19 +27,19 @@ export function serverMetadata(issuer: string, registry: Registry): Readonly<Rec
     scopes_supported: scopesOf(registry),
     authorization_details_types_supported: Object.values(DETAILS_TYPE),
     // Whatever the key of a registered client may be used with: asymmetric, because there is nothing else (RFC 8725 §3.1).
-    token_endpoint_auth_methods_supported: [CLIENT_AUTH_METHOD],
+    token_endpoint_auth_methods_supported: methods,
     token_endpoint_auth_signing_alg_values_supported: ALGORITHM_NAMES,
-    introspection_endpoint_auth_methods_supported: [CLIENT_AUTH_METHOD],
+    introspection_endpoint_auth_methods_supported: methods,
     introspection_endpoint_auth_signing_alg_values_supported: ALGORITHM_NAMES,
-    revocation_endpoint_auth_methods_supported: [CLIENT_AUTH_METHOD],
+    revocation_endpoint_auth_methods_supported: methods,
     revocation_endpoint_auth_signing_alg_values_supported: ALGORITHM_NAMES,
   }
 }
 
 /** OpenID Connect Discovery's required members, for clients that know only that document. No ID tokens are issued. */
-export function openidMetadata(issuer: string, registry: Registry): Readonly<Record<string, unknown>> {
+export function openidMetadata(settings: Known, registry: Registry): Readonly<Record<string, unknown>> {
   return {
-    ...serverMetadata(issuer, registry),
+    ...serverMetadata(settings, registry),
     subject_types_supported: ['public'],
     id_token_signing_alg_values_supported: ['ES256'],
   }

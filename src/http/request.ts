@@ -3,11 +3,13 @@ import type { Context } from 'hono'
 import { parseTokenParameter } from '../credentials/token-parameter.ts'
 import { BODY_BYTES_MAX, NAME_CHARS_MAX } from '../kernel/limits.ts'
 import { Rejection } from '../kernel/rejection.ts'
-import type { Secret } from '../kernel/secret.ts'
+import { Secret } from '../kernel/secret.ts'
 import type { RequestFacts } from '../model/request-facts.ts'
 import { bodyOf, headerOf, peerOf } from './incoming.ts'
 import type { SourceOf } from './source-address.ts'
 
+/** RFC 7617 §2: one space, then the credentials. */
+const BASIC = /^Basic /i
 const CORRELATION = /^[A-Za-z0-9._:-]{1,128}$/
 
 export function readFacts(context: Context, sourceOf: SourceOf): RequestFacts {
@@ -16,6 +18,8 @@ export function readFacts(context: Context, sourceOf: SourceOf): RequestFacts {
   return {
     source: sourceOf(peerOf(context), headerOf(context, 'x-forwarded-for')),
     authorizationScheme: authorization?.split(' ', 1)[0]?.toLowerCase().slice(0, NAME_CHARS_MAX),
+    basicCredentials:
+      authorization !== undefined && BASIC.test(authorization) ? new Secret(authorization.slice(6)) : undefined,
     correlation: correlation !== undefined && CORRELATION.test(correlation) ? correlation : undefined,
   }
 }

@@ -53,6 +53,14 @@ export const RSA_BITS_MAX = 8192
 export const CLOCK_SKEW_S = 30
 /** A client assertion is made for one request (RFC 7523 §3): minutes are generous. */
 export const CLIENT_ASSERTION_LIFETIME_S_MAX = 300
+/** A shared secret is for those who cannot sign; a forgotten one must not be good for ever. */
+export const CLIENT_SECRET_LIFETIME_S_MAX = 90 * 24 * 3600
+/** Secrets of one client at a time: the present one and its successor. */
+export const CLIENT_SECRETS_MAX = 2
+/** Entropy of a secret that the broker makes: beyond guessing, so that a fast hash of it is enough. */
+export const CLIENT_SECRET_BYTES = 32
+/** What follows `Basic`: a client id and a secret, every character of which may be percent-encoded. */
+export const BASIC_CREDENTIALS_CHARS_MAX = 1024
 /** URLs at which one client publishes keys: one per version, and a roll-out has two at a time. */
 export const CLIENT_KEY_SETS_MAX = 4
 export const ACCESS_TOKEN_LIFETIME_S_DEFAULT = 300

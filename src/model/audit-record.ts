@@ -1,4 +1,5 @@
 /** One record per authenticated request (DESIGN §8). Keys are stable: people search for them. */
+import type { ClientAuthenticationMethod } from '../protocol/oauth.ts'
 import type { Layer, Verdict } from './decision.ts'
 
 export type AuditEvent =
@@ -18,6 +19,17 @@ export type AuditEvent =
   | 'request.refused'
   | 'strangers.refused'
 
+/** How a client has authenticated: which credential, by name, and what its registry entry had to forgive. */
+export interface ClientAuthentication {
+  readonly method: ClientAuthenticationMethod
+  /** The key's `kid` or the secret's id, in the registry or in the client's published set. */
+  readonly credential: string
+  /** The assertion was for the endpoint, not for the issuer. */
+  readonly legacy_audience?: true
+  /** SHA-256 of the `jti` of an assertion that may be presented again: the same in each request that it was used for. */
+  readonly reusable_assertion?: string
+}
+
 export interface AuditRecord {
   /** The decision id. */
   readonly id: string
@@ -31,6 +43,8 @@ export interface AuditRecord {
   readonly by: string
   readonly by_class: 'agent' | 'service' | 'user' | 'operator' | 'stranger'
   readonly agent?: { readonly id: string; readonly version?: string; readonly instance?: string }
+  /** Of agents and services; others bring bearer tokens. */
+  readonly client_auth?: ClientAuthentication
   readonly on_behalf_of?: string
   readonly session?: string
   readonly node?: string

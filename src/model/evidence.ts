@@ -2,6 +2,7 @@
 import type { Actor } from '../authority/actor-chain.ts'
 import type { ClientId, Jti, NodeId, PrincipalId, SessionId } from '../kernel/ids.ts'
 import type { ScopeSet } from '../protocol/scope.ts'
+import type { ClientAuthentication } from './audit-record.ts'
 import type { Agent, Client, Issuer, User } from './registry.ts'
 
 declare const verified: unique symbol
@@ -19,7 +20,14 @@ export type VerifiedClient = Verified<{
   readonly client: Client
   /** Version of the agent that the credential is bound to. */
   readonly version: string
-  readonly singleUse: SingleUse
+  readonly authentication: ClientAuthentication
+  /** Names the assertion among its client's; `undefined`: there was none. */
+  readonly assertionKey: string | undefined
+  /**
+   * `undefined`: nothing of this authentication is used up, and whoever has seen it can present it again. So it is with a
+   * client secret, and with an assertion of a client registered for `assertion_reuse`; with no other assertion.
+   */
+  readonly singleUse: SingleUse | undefined
 }>
 
 /** The scope of foreign evidence: a ceiling, or nothing said (identity only). */

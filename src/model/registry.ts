@@ -55,6 +55,17 @@ export interface ClientKeySet {
   readonly version: string
 }
 
+/** A shared secret that the broker's own command has made: known by its digest only, bound to a version, never without end. */
+export interface ClientSecret {
+  readonly id: string
+  /** SHA-256 of the secret's text. */
+  readonly digest: Buffer
+  readonly version: string
+  /** Epoch seconds. */
+  readonly issuedAt: number
+  readonly expiresAt: number
+}
+
 /** Which tools a rule reaches. All members given must match; at least one is; `*` is written where all is meant. */
 export interface ToolSelector {
   readonly project?: string
@@ -73,6 +84,12 @@ interface ClientRecord {
   readonly state: LifecycleState
   readonly keys: readonly ClientKey[]
   readonly keySets: readonly ClientKeySet[]
+  /** For `client_secret_basic`, where the configuration switches that on. */
+  readonly secrets: readonly ClientSecret[]
+  /** Whether an assertion may name the endpoint it is sent to as its audience, instead of the issuer. */
+  readonly legacyAssertionAudience: boolean
+  /** `until_exp`: one assertion may be presented again and again until it expires. */
+  readonly assertionReuse: 'until_exp' | undefined
   readonly grantTypes: readonly GrantType[]
   /** Scopes of the broker's own API this client may be given. */
   readonly apiScopes: ScopeSet

@@ -9,6 +9,8 @@ export interface BrokerSettings {
   /** Delegations must be strictly narrower than what they come from. */
   readonly strictlyNarrower: boolean
   readonly maxChainDepth: number
+  /** Whether clients that have secrets may authenticate with them. */
+  readonly clientSecretBasic: boolean
 }
 
 /** The broker's own API and its administration, as `aud` (DESIGN §2). */

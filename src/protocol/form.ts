@@ -65,9 +65,16 @@ function duplicated(description: string): Rejection {
 }
 
 function decodePart(text: string): string {
+  const decoded = decodeFormText(text)
+  if (decoded !== undefined) return decoded
+  throw new Rejection('body_malformed', 'the body is not valid application/x-www-form-urlencoded')
+}
+
+/** `undefined`: not well-formed. */
+export function decodeFormText(text: string): string | undefined {
   try {
     return decodeURIComponent(text.replaceAll('+', ' '))
   } catch {
-    throw new Rejection('body_malformed', 'the body is not valid application/x-www-form-urlencoded')
+    return undefined
   }
 }

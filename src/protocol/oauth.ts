@@ -19,8 +19,13 @@ export type TokenTypeUri = (typeof TOKEN_TYPE)[keyof typeof TOKEN_TYPE]
 
 /** RFC 7523 §2.2. */
 export const CLIENT_ASSERTION_TYPE_JWT = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer'
-/** RFC 7523 §2.2 as registered in the OAuth token endpoint authentication methods registry. */
-export const CLIENT_AUTH_METHOD = 'private_key_jwt'
+/** RFC 7523 §2.2, RFC 6749 §2.3.1, as registered in the OAuth token endpoint authentication methods registry. */
+export const CLIENT_AUTH_METHOD = { assertion: 'private_key_jwt', secret: 'client_secret_basic' } as const
+export type ClientAuthenticationMethod = (typeof CLIENT_AUTH_METHOD)[keyof typeof CLIENT_AUTH_METHOD]
+
+/** Where clients authenticate, below the issuer. */
+export const ENDPOINT = { token: '/token', introspection: '/introspect', revocation: '/revoke' } as const
+export type Endpoint = (typeof ENDPOINT)[keyof typeof ENDPOINT]
 
 /** JOSE `typ` values, without the optional `application/` prefix (RFC 7515 §4.1.9). */
 export const JWT_TYP = {

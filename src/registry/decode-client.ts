@@ -1,11 +1,12 @@
-/** What a client authenticates with, as its registry entry has it: its own public keys, and where it publishes others. */
+/** What a client authenticates with, as its registry entry has it: its own public keys, where it publishes others, its secrets. */
 import { importPublicJwk } from '../jose/jwk.ts'
 import { JwtError } from '../jose/jwt-error.ts'
 import type { ClientId } from '../kernel/ids.ts'
-import type { ClientKey, ClientKeySet } from '../model/registry.ts'
+import { CLIENT_SECRET_LIFETIME_S_MAX } from '../kernel/limits.ts'
+import type { ClientKey, ClientKeySet, ClientSecret } from '../model/registry.ts'
 import { GRANT_TYPE } from '../protocol/oauth.ts'
 import { scopeSet } from '../protocol/scope.ts'
-import type { KeyEntry, KeySetEntry, ServiceEntry } from './registry-document.ts'
+import type { ClientSecretEntry, KeyEntry, KeySetEntry, ServiceEntry } from './registry-document.ts'
 
 const GRANT_TYPES = {
   'token-exchange': GRANT_TYPE.tokenExchange,
@@ -19,6 +20,9 @@ export function decodeClient(entry: ServiceEntry, path: string, problems: string
     state: entry.state,
     keys: decodeKeys(entry.keys, `${path}.keys`, problems),
     keySets: decodeKeySets(entry.key_sets, `${path}.key_sets`, problems),
+    secrets: decodeSecrets(entry.client_secrets, `${path}.client_secrets`, problems),
+    legacyAssertionAudience: entry.legacy_assertion_audience,
+    assertionReuse: entry.assertion_reuse,
     grantTypes: entry.grant_types.map((name) => GRANT_TYPES[name]),
     apiScopes: scopeSet(entry.api_scopes),
   }
@@ -52,4 +56,29 @@ function decodeKeySets(entries: readonly KeySetEntry[], path: string, problems: 
     algorithms: [...new Set(entry.algorithms)],
     version: entry.version,
   }))
+}
+
+/** How long one lives is judged without a clock: the same document is right or wrong on every day. */
+function decodeSecrets(
+  entries: readonly ClientSecretEntry[],
+  path: string,
+  problems: string[],
+): readonly ClientSecret[] {
+  return entries.map((entry, index) => {
+    const at = `${path}[${index}]`
+    const life = entry.expires_at - entry.issued_at
+    if (life <= 0) problems.push(`${at}.expires_at: must be later than issued_at`)
+    if (life > CLIENT_SECRET_LIFETIME_S_MAX) {
+      problems.push(`${at}.expires_at: at most ${CLIENT_SECRET_LIFETIME_S_MAX / 86_400} days after issued_at`)
+    }
+    const other = entries.findIndex(({ id, sha256 }) => id === entry.id || sha256 === entry.sha256)
+    if (other < index) problems.push(`${at}: has the id or the digest of another secret of this client`)
+    return {
+      id: entry.id,
+      digest: Buffer.from(entry.sha256, 'base64url'),
+      version: entry.version,
+      issuedAt: entry.issued_at,
+      expiresAt: entry.expires_at,
+    }
+  })
 }

@@ -9,6 +9,7 @@ import {
   ACCESS_TOKEN_LIFETIME_S_MAX,
   ACTOR_DEPTH_MAX,
   CLIENT_KEY_SETS_MAX,
+  CLIENT_SECRETS_MAX,
   NAME_CHARS_MAX,
   SESSION_LIFETIME_S_MAX,
   TOOLS_PER_RESOURCE_MAX,
@@ -82,11 +83,26 @@ const keySet = strictObject({
   algorithms: z.array(algorithm).min(1).default(['ES256', 'RS256', 'Ed25519']),
 })
 
+/** What `errand secret add` writes: never the secret, only its digest. */
+const clientSecret = strictObject({
+  id,
+  version: clientVersion,
+  sha256: z.string().regex(/^[A-Za-z0-9_-]{43}$/, 'must be a SHA-256 in base64url, as errand secret add writes it'),
+  issued_at: time,
+  expires_at: time,
+})
+
 const client = {
   client_id: clientId,
   state,
   keys: z.array(key).default([]),
   key_sets: z.array(keySet).max(CLIENT_KEY_SETS_MAX, `at most ${CLIENT_KEY_SETS_MAX}`).default([]),
+  client_secrets: z
+    .array(clientSecret)
+    .max(CLIENT_SECRETS_MAX, `at most ${CLIENT_SECRETS_MAX}: one, and its successor`)
+    .default([]),
+  legacy_assertion_audience: z.boolean().default(false),
+  assertion_reuse: z.enum(['until_exp']).optional(),
   grant_types: z.array(z.enum(['token-exchange', 'client_credentials'])).default([]),
   api_scopes: z.array(z.enum(API_SCOPES)).default([]),
 }
@@ -191,6 +207,7 @@ export type ResourceEntry = z.output<typeof resource>
 export type AgentEntry = z.output<typeof agent>
 export type GrantEntry = z.output<typeof grant>
 export type SelectorEntry = z.output<typeof selector>
+export type ClientSecretEntry = z.output<typeof clientSecret>
 export type KeySetEntry = z.output<typeof keySet>
 export type KeyEntry = z.output<typeof key>
 export type StandingIntentEntry = z.output<typeof standingIntent>

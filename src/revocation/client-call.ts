@@ -13,6 +13,7 @@ import type { RequestFacts } from '../model/request-facts.ts'
 import type { BrokerSettings } from '../model/settings.ts'
 import type { ClientKeys } from '../net/client-keys.ts'
 import type { Form } from '../protocol/form.ts'
+import type { Endpoint } from '../protocol/oauth.ts'
 import type { LiveCutoffs } from '../sessions/live-cutoffs.ts'
 import { claimOnce } from '../sessions/replay-guard.ts'
 import type { SessionRepository } from '../sessions/session-repository.ts'
@@ -42,6 +43,7 @@ export interface ClientCall {
 export interface ClientRequest {
   readonly form: () => Form
   readonly facts: RequestFacts
+  readonly endpoint: Endpoint
   /** Repeating the request does no harm: it goes ahead where its assertion cannot be claimed, a full store must not stop a revoke. */
   readonly mayRepeat?: boolean
 }
@@ -67,9 +69,11 @@ export async function callAsClient<T>(
     const form = request.form()
     const presented = presentedClient(form, request.facts)
     const { registry, clientKeys, settings } = parts
-    const known = { registry, clientKeys, issuer: settings.issuer, now }
-    const { client, singleUse } = await authenticateClient(presented, known)
-    await claim(singleUse, request, parts)
+    const { issuer, clientSecretBasic } = settings
+    const known = { registry, clientKeys, issuer, clientSecretBasic, endpoint: request.endpoint, now }
+    const { client, authentication, singleUse } = await authenticateClient(presented, known)
+    if (singleUse !== undefined) await claim(singleUse, request, parts)
+    draft.add({ client_auth: authentication })
     draft.authenticatedAs(client.kind === 'agent' ? agentPrincipal(client.clientId) : servicePrincipal(client.clientId))
     if (request.facts.correlation !== undefined) draft.add({ correlation: request.facts.correlation })
     assertClientActive(client)

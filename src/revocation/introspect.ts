@@ -8,6 +8,7 @@ import { Rejection } from '../kernel/rejection.ts'
 import type { Client } from '../model/registry.ts'
 import type { RequestFacts } from '../model/request-facts.ts'
 import type { Form } from '../protocol/form.ts'
+import { ENDPOINT } from '../protocol/oauth.ts'
 import { agentsOf, blockOn, cutoffKilling, userIn } from '../sessions/liveness.ts'
 import { withinBudget } from '../store/time-budget.ts'
 import { type ClientCall, callAsClient, type RevocationParts } from './client-call.ts'
@@ -31,7 +32,7 @@ export function introspect(form: () => Form, facts: RequestFacts, parts: Revocat
     await parts.auditor.log.append(call.draft.id, call.draft.granted('token.introspect'))
     return active ? answer(token) : INACTIVE
   }
-  return withinBudget(() => callAsClient({ form, facts }, parts, answerCall))
+  return withinBudget(() => callAsClient({ form, facts, endpoint: ENDPOINT.introspection }, parts, answerCall))
 }
 
 /** `undefined` for anything that is not one of our access tokens, in time and properly signed. */

@@ -11,7 +11,7 @@ import { Rejection } from '../kernel/rejection.ts'
 import type { Secret } from '../kernel/secret.ts'
 import type { RequestFacts } from '../model/request-facts.ts'
 import type { Form } from '../protocol/form.ts'
-import { JWT_TYP } from '../protocol/oauth.ts'
+import { ENDPOINT, JWT_TYP } from '../protocol/oauth.ts'
 import { type ClientCall, callAsClient, type RevocationParts } from './client-call.ts'
 import { type KillReport, killNode, killSession, killToken } from './kill.ts'
 
@@ -35,7 +35,7 @@ interface Revocable {
 
 /** @throws RefusedRequest */
 export function revokeToken(form: () => Form, facts: RequestFacts, parts: RevocationParts): Promise<RevokeAnswer> {
-  return callAsClient({ form, facts, mayRepeat: true }, parts, async (call) => {
+  return callAsClient({ form, facts, endpoint: ENDPOINT.revocation, mayRepeat: true }, parts, async (call) => {
     const token = await readToken(call.form.require('token'), call, parts)
     if (token !== undefined && token.clientId !== call.client.clientId) {
       throw new Rejection('token_of_another_client', 'this token was issued to another client')

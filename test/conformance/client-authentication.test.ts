@@ -68,8 +68,15 @@ describe('10: no client authentication', () => {
   test('RFC 6749 §2.3: naming oneself is not authenticating', async () => {
     await expectImpostor(() => ({ client_id: 'orchestrator' }), 'client_authentication_missing')
     await expectImpostor(() => ({ client_assertion_type: ASSERTION_TYPE }), 'client_authentication_missing')
-    const secret = { client_id: 'orchestrator', client_secret: 'guess-0123456789' }
-    await expectImpostor(() => secret, 'client_authentication_missing')
+  })
+
+  test('OAuth 2.1 §2.4: a client secret in the body is not supported, and the refusal says so', async () => {
+    for (const path of paths) {
+      const secret = { client_id: 'orchestrator', client_secret: 'guess-0123456789' }
+      const refused = invalidClient('client_authentication_unsupported')
+      const { answer } = await expectRefused(world, () => ask(path, secret), refused)
+      expect(answer.body.error_description).toMatch(/client_secret_post never is/)
+    }
   })
 
   test('RFC 6749 §5.2: a failed attempt with the Authorization header is answered in its scheme', async () => {
@@ -82,8 +89,9 @@ describe('10: no client authentication', () => {
     for (const path of paths) {
       for (const [authorization, challenge] of cases) {
         const request = () => ask(path, {}, { Authorization: authorization })
-        const { answer } = await expectRefused(world, request, invalidClient('client_authentication_missing'))
+        const { answer } = await expectRefused(world, request, invalidClient('client_authentication_unsupported'))
         expect(answer.headers.get('www-authenticate')).toMatch(challenge)
+        expect(answer.body.error_description).toMatch(/use private_key_jwt/)
       }
     }
   })

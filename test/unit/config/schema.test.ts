@@ -11,6 +11,7 @@ test('what is not written has the strict or the stated default', () => {
       delegationAcceptSeconds: 120,
       strictlyNarrower: true,
       maxChainDepth: 5,
+      clientSecretBasic: false,
     },
     listen: { host: '127.0.0.1', port: 8080 },
     org: 'default',

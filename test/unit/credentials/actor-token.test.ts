@@ -20,8 +20,15 @@ let caller: VerifiedClient
 beforeAll(async () => {
   const known = registry({ clients: [agent('orchestrator'), agent('other')] })
   caller = await authenticateClient(
-    { clientId: undefined, assertion, assertionType: CLIENT_ASSERTION_TYPE_JWT, otherMethods: [] },
-    { registry: known, clientKeys: NO_KEY_SETS, issuer: BROKER, now: NOW },
+    { clientId: undefined, assertion, assertionType: CLIENT_ASSERTION_TYPE_JWT, basic: undefined, otherMethods: [] },
+    {
+      registry: known,
+      clientKeys: NO_KEY_SETS,
+      issuer: BROKER,
+      clientSecretBasic: false,
+      endpoint: '/token',
+      now: NOW,
+    },
   )
 })
 

@@ -24,6 +24,9 @@ export function agent(clientId: string, over: Partial<Agent> = {}): Agent {
     grantTypes: [],
     apiScopes: [],
     keySets: [],
+    secrets: [],
+    legacyAssertionAudience: false,
+    assertionReuse: undefined,
     owner: 'team-data',
     environment: 'test',
     manifest: [],
@@ -34,7 +37,7 @@ export function agent(clientId: string, over: Partial<Agent> = {}): Agent {
   }
 }
 
-export function service(clientId: string): Service {
+export function service(clientId: string, over: Partial<Service> = {}): Service {
   return {
     kind: 'service',
     clientId: clientId as ClientId,
@@ -43,6 +46,10 @@ export function service(clientId: string): Service {
     grantTypes: [],
     apiScopes: [],
     keySets: [],
+    secrets: [],
+    legacyAssertionAudience: false,
+    assertionReuse: undefined,
+    ...over,
   }
 }
 

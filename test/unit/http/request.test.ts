@@ -128,12 +128,16 @@ describe('the facts of a request', () => {
     for (const bad of ['', 'a b', 'a"b', '{}', 'x'.repeat(129)]) expect(await correlation(bad)).toBeUndefined()
   })
 
-  it('knows the scheme of an Authorization header, and nothing else of it', async () => {
-    expect(await facts({ Authorization: 'BASIC c2VjcmV0' })).toEqual({
-      source: 'unknown|undefined',
-      authorizationScheme: 'basic',
-      correlation: undefined,
-    })
+  it('knows the scheme of an Authorization header, and what follows Basic as something that prints nowhere', async () => {
+    const { basicCredentials, ...known } = (await facts({ Authorization: 'BASIC c2VjcmV0' })) as {
+      basicCredentials: unknown
+    }
+    expect(known).toEqual({ source: 'unknown|undefined', authorizationScheme: 'basic' })
+    expect([String(basicCredentials), JSON.stringify({ basicCredentials })].join()).toBe(
+      '[secret],{"basicCredentials":"[secret]"}',
+    )
+    expect((basicCredentials as Secret).reveal()).toBe('c2VjcmV0')
+    expect(await facts({ Authorization: 'Bearer c2VjcmV0' })).not.toHaveProperty('basicCredentials')
     const long = (await facts({ Authorization: 'x'.repeat(5_000) })) as { authorizationScheme: string }
     expect(long.authorizationScheme).toHaveLength(NAME_CHARS_MAX)
   })

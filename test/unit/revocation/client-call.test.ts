@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { Form } from '../../../src/protocol/form.ts'
+import { ENDPOINT } from '../../../src/protocol/oauth.ts'
 import { type ClientCall, callAsClient } from '../../../src/revocation/client-call.ts'
 import { type Raw, registryWith } from '../flows/fixtures.ts'
 import { failing } from '../sessions/faults.ts'
@@ -15,7 +16,7 @@ afterEach(() => bench.close())
 const seen: ClientCall[] = []
 function call(form: () => Form, over: { mayRepeat?: boolean; correlation?: string } = {}, parts = bench.parts) {
   const { correlation, ...rest } = over
-  const request = { form, facts: { ...FACTS, correlation }, ...rest }
+  const request = { form, facts: { ...FACTS, correlation }, endpoint: ENDPOINT.introspection, ...rest }
   return callAsClient(request, parts, async (given) => {
     seen.push(given)
     await parts.auditor.log.append(given.draft.id, given.draft.granted('token.introspect'))

@@ -19,6 +19,7 @@ export const SETTINGS: BrokerSettings = {
   delegationAcceptSeconds: 120,
   strictlyNarrower: true,
   maxChainDepth: 5,
+  clientSecretBasic: false,
 }
 export const JTI = 'jti_minted' as Jti
 export const FIXED = { issuer: ISSUER, environment: 'development', jti: JTI }
