@@ -137,7 +137,7 @@ describe('the facts of a request', () => {
       '[secret],{"basicCredentials":"[secret]"}',
     )
     expect((basicCredentials as Secret).reveal()).toBe('c2VjcmV0')
-    expect(await facts({ Authorization: 'Bearer c2VjcmV0' })).not.toHaveProperty('basicCredentials')
+    expect(await facts({ Authorization: 'Bearer c2VjcmV0' })).toMatchObject({ basicCredentials: undefined })
     const long = (await facts({ Authorization: 'x'.repeat(5_000) })) as { authorizationScheme: string }
     expect(long.authorizationScheme).toHaveLength(NAME_CHARS_MAX)
   })
