@@ -7,7 +7,9 @@ import { TokenPipeline } from './flows/pipeline.ts'
 import type { FaultReport } from './http/error-response.ts'
 import { createRouter } from './http/router.ts'
 import { sourceReader } from './http/source-address.ts'
+import { SeenSignatures } from './jose/seen-signatures.ts'
 import { type Clock, epochSeconds, systemClock } from './kernel/clock.ts'
+import { SEEN_SIGNATURES_MAX } from './kernel/limits.ts'
 import { Rejection, type RejectionReason } from './kernel/rejection.ts'
 import { ensureKeys } from './keys/key-files.ts'
 import { KeyKeeper } from './keys/key-keeper.ts'
@@ -68,8 +70,9 @@ export async function createBroker(config: Config, options: BrokerOptions): Prom
   )
   const published = publishedKeys(config, clock, log)
   const common = { settings, registry, ring, keeper, store, sessions, cutoffs, auditor: audit.auditor, clock }
-  const sources = { registry, ring, ...published, issuer: settings.issuer }
   const sourceOf = sourceReader(config.trustedProxies)
+  const seen = new SeenSignatures(SEEN_SIGNATURES_MAX)
+  const sources = { registry, ring, ...published, issuer: settings.issuer, seen }
   const app = createRouter({
     issuer: settings.issuer,
     registry,

@@ -107,7 +107,7 @@ function kindOf(typ: string | undefined, claims: JsonObject): string | undefined
 /** Whether one of the keys signed it: all that may be said of a token whose times and audience are not asked about. */
 export async function isSignedBy(text: string, keys: KeySet): Promise<boolean> {
   try {
-    await verifyJws(decode(text), keys, ALGORITHM_NAMES)
+    await verifyJws(decode(text), { keys, algorithms: ALGORITHM_NAMES })
     return true
   } catch (error) {
     if (error instanceof JwtError) return false

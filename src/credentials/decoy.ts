@@ -25,5 +25,5 @@ const TOKEN = new Secret(
 
 /** Resolves after one ES256 verification; rejects if the decoy itself should ever fail to verify, a fault of ours. */
 export async function verifyDecoy(): Promise<void> {
-  await verifyJws(decodeJwt(TOKEN), KEYS, ['ES256'])
+  await verifyJws(decodeJwt(TOKEN), { keys: KEYS, algorithms: ['ES256'] })
 }

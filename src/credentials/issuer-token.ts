@@ -7,6 +7,7 @@
  */
 import { type DecodedJwt, decodeJwt } from '../jose/decode-jws.ts'
 import { JwtError } from '../jose/jwt-error.ts'
+import type { SeenSignatures } from '../jose/seen-signatures.ts'
 import { type VerifiedJwt, verifyJwt } from '../jose/verify-jwt.ts'
 import { CLOCK_SKEW_S } from '../kernel/limits.ts'
 import { Rejection } from '../kernel/rejection.ts'
@@ -18,6 +19,8 @@ import { type Claims, claim } from './claim.ts'
 export interface IssuerTokenDependencies {
   readonly registry: Registry
   readonly keys: Pick<IssuerKeys, 'keysFor'>
+  /** Users' tokens are presented by every exchange of an agent until they expire. */
+  readonly seen?: SeenSignatures | undefined
   /** Epoch seconds. */
   readonly now: number
 }
@@ -52,6 +55,7 @@ export async function verifyIssuerToken(
     now: deps.now,
     skewSeconds: CLOCK_SKEW_S,
     lifetimeSecondsMax: undefined,
+    seen: deps.seen,
   })
 }
 

@@ -7,6 +7,7 @@
  */
 import { type Actor, parseActorChain } from '../authority/actor-chain.ts'
 import { JwtError } from '../jose/jwt-error.ts'
+import type { SeenSignatures } from '../jose/seen-signatures.ts'
 import { type AudienceRule, type VerifiedJwt, verifyJwt } from '../jose/verify-jwt.ts'
 import type { ClientId, Jti, NodeId, PrincipalId, SessionId } from '../kernel/ids.ts'
 import {
@@ -30,6 +31,8 @@ export interface OwnTokenDependencies {
   readonly ring: Pick<KeyRing, 'verificationKeys'>
   /** Our own issuer identifier. */
   readonly issuer: string
+  /** A session token is presented by every exchange of its session. */
+  readonly seen?: SeenSignatures | undefined
   /** Epoch seconds. */
   readonly now: number
   /**
@@ -186,6 +189,7 @@ async function verifyOwn(token: Secret, deps: OwnTokenDependencies, rules: OwnRu
     // For `iat` only: two brokers' clocks differ by a second or two, and a token must be usable at either at once.
     skewSeconds: deps.mayBeLate === true ? SESSION_LIFETIME_S_MAX : CLOCK_SKEW_S,
     lifetimeSecondsMax: rules.lifetimeSecondsMax,
+    seen: deps.seen,
   })
   if (deps.mayBeLate !== true && !(jwt.expiresAt > deps.now)) throw new JwtError('expired', 'the token has expired')
   return jwt

@@ -8,6 +8,7 @@ import { selfEvidence } from '../credentials/self-evidence.ts'
 import { verifyUserEvidence } from '../credentials/user-evidence.ts'
 import { peekIssuer } from '../jose/decode-jws.ts'
 import { JwtError } from '../jose/jwt-error.ts'
+import type { SeenSignatures } from '../jose/seen-signatures.ts'
 import { Rejection } from '../kernel/rejection.ts'
 import type { Secret } from '../kernel/secret.ts'
 import type { KeyRing } from '../keys/key-ring.ts'
@@ -30,6 +31,7 @@ export interface EvidenceSources {
   readonly keys: IssuerKeys
   readonly clientKeys: Pick<ClientKeys, 'keysFor'>
   readonly issuer: string
+  readonly seen?: SeenSignatures
 }
 
 export interface VerifiedEvidence<E extends SubjectEvidence> {

@@ -59,10 +59,17 @@ export function decodeJws(token: Secret): DecodedJws {
   return { header, payload, signingInput: text.slice(0, second), signature }
 }
 
+/** A token is looked at by several stages of one request, and taken apart once: neither it nor what is in it changes. */
+const decodedJwts = new WeakMap<Secret, DecodedJwt>()
+
 /** @throws JwtError `too_large` | `malformed` | `algorithm` */
 export function decodeJwt(token: Secret): DecodedJwt {
+  const known = decodedJwts.get(token)
+  if (known !== undefined) return known
   const { header, payload, signingInput, signature } = decodeJws(token)
-  return { header, claims: parseObject(payload, 'the claims set'), signingInput, signature }
+  const decoded = { header, claims: parseObject(payload, 'the claims set'), signingInput, signature }
+  decodedJwts.set(token, decoded)
+  return decoded
 }
 
 /**

@@ -17,6 +17,9 @@ export interface SkippedKey {
   readonly reason: string
 }
 
+/** A registered client's keys are one array for as long as the registry stands, and asked for at each of its requests. */
+const ofArrays = new WeakMap<readonly PublicKey[], KeySet>()
+
 export class KeySet {
   readonly #keys: readonly PublicKey[]
   readonly skipped: readonly SkippedKey[]
@@ -28,6 +31,14 @@ export class KeySet {
 
   /** @throws JwtError `key` when two keys could answer to one (kid, algorithm). */
   static of(keys: readonly PublicKey[], skipped: readonly SkippedKey[] = []): KeySet {
+    const known = ofArrays.get(keys)
+    if (known !== undefined && skipped.length === 0) return known
+    const made = KeySet.#make(keys, skipped)
+    if (skipped.length === 0) ofArrays.set(keys, made)
+    return made
+  }
+
+  static #make(keys: readonly PublicKey[], skipped: readonly SkippedKey[]): KeySet {
     const named = keys.filter((key) => key.kid !== undefined).map((key) => `${key.alg} ${key.kid}`)
     if (new Set(named).size !== named.length) throw new JwtError('key', 'two keys must not share a kid')
     return new KeySet([...keys], skipped)

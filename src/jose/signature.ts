@@ -57,14 +57,20 @@ function keyInput(algorithm: Algorithm, key: KeyObject): KeyObject | SignKeyObje
   return { key, padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: constants.RSA_PSS_SALTLEN_DIGEST }
 }
 
+/** A key's type and curve never change, and reading them is a call into OpenSSL: each key is asked once per algorithm. */
+const fitting = new WeakMap<KeyObject, string>()
+
 function algorithmFor(alg: string, key: KeyObject, half: 'private' | 'public'): Algorithm {
   const algorithm = findAlgorithm(alg)
   if (algorithm === undefined) throw new JwtError('algorithm', 'the algorithm is not supported')
+  const asked = `${half} ${algorithm.name}`
+  if (fitting.get(key) === asked) return algorithm
   const fits =
     key.type === half &&
     key.asymmetricKeyType === KEY_TYPE[algorithm.kty] &&
     (algorithm.kty !== 'EC' || key.asymmetricKeyDetails?.namedCurve === NAMED_CURVE[algorithm.crv as EcCurve])
   if (!fits) throw new JwtError('key', `not a ${half} key for this algorithm`)
+  fitting.set(key, asked)
   return algorithm
 }
 

@@ -4,22 +4,29 @@
  * Validates: `alg` against the caller's allow-list; the key by `kid` and algorithm; the signature.
  * Does not validate: `typ`, nor anything in the payload.
  */
+import type { Secret } from '../kernel/secret.ts'
 import type { DecodedJws, DecodedJwt } from './decode-jws.ts'
 import { JwtError } from './jwt-error.ts'
 import type { KeySet } from './key-set.ts'
+import type { SeenSignatures } from './seen-signatures.ts'
 import { verifyBytes } from './signature.ts'
 
-/** @throws JwtError `algorithm` | `key` | `signature` */
+/**
+ * @param again where the token may have been presented before: what is remembered of it
+ * @throws JwtError `algorithm` | `key` | `signature`
+ */
 export async function verifyJws(
   jws: DecodedJws | DecodedJwt,
-  keys: KeySet,
-  algorithms: readonly string[],
+  { keys, algorithms }: { readonly keys: KeySet; readonly algorithms: readonly string[] },
+  again?: { readonly token: Secret; readonly seen: SeenSignatures },
 ): Promise<void> {
   const { alg, kid } = jws.header
   if (!algorithms.includes(alg)) throw new JwtError('algorithm', 'the alg is not allowed here')
   const key = keys.select(kid, alg)
   if (key === undefined) throw new JwtError('key', 'no single key of the issuer fits the kid and alg of the token')
+  if (again?.seen.has(again.token, key) === true) return
   // The key's own algorithm decides, not the header's spelling of it.
   const valid = await verifyBytes(key.alg, key.key, jws.signingInput, jws.signature)
   if (!valid) throw new JwtError('signature', 'the signature does not verify')
+  again?.seen.add(again.token, key)
 }

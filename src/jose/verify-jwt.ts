@@ -13,6 +13,7 @@ import { decodeJwt, type JwsHeader } from './decode-jws.ts'
 import { JwtError } from './jwt-error.ts'
 import type { KeySet } from './key-set.ts'
 import { isName } from './name.ts'
+import type { SeenSignatures } from './seen-signatures.ts'
 import { verifyJws } from './verify-jws.ts'
 
 /** `sole`: this audience and no other. `contains`: this one among others. `decidedByCaller`: look at `audience` yourself. */
@@ -34,6 +35,8 @@ export interface JwtRules {
   readonly skewSeconds: number
   /** `undefined`: the issuer's own lifetimes are accepted. */
   readonly lifetimeSecondsMax: number | undefined
+  /** For tokens that are presented again and again: a signature that has verified is not computed a second time. */
+  readonly seen?: SeenSignatures | undefined
 }
 
 declare const verified: unique symbol
@@ -63,7 +66,7 @@ type Claims = Readonly<Record<string, unknown>>
 export async function verifyJwt(token: Secret, rules: JwtRules): Promise<VerifiedJwt> {
   checkRules(rules)
   const jwt = decodeJwt(token)
-  await verifyJws(jwt, rules.keys, rules.algorithms)
+  await verifyJws(jwt, rules, rules.seen === undefined ? undefined : { token, seen: rules.seen })
   const { header, claims } = jwt
   if (!rules.typ.includes(header.typ)) throw new JwtError('typ', 'the token is of another kind (typ)')
   if (own(claims, 'iss') !== rules.issuer) throw new JwtError('issuer', 'iss is not the expected issuer')
@@ -82,8 +85,13 @@ export async function verifyJwt(token: Secret, rules: JwtRules): Promise<Verifie
     ...times,
     jti: optionalName(claims, 'jti'),
     kid: header.kid,
-    digest: token.fingerprint(),
-    signingInputHash: sha256(jwt.signingInput),
+    // Computed for those who ask: a client's assertion needs neither.
+    get digest() {
+      return token.fingerprint()
+    },
+    get signingInputHash() {
+      return sha256(jwt.signingInput)
+    },
   } as VerifiedJwt
 }
 

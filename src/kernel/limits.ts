@@ -44,6 +44,8 @@ export const JSON_DEPTH_MAX = 24
 /** Keys in one issuer's JWKS and bytes of the document. */
 export const JWKS_KEYS_MAX = 100
 export const JWKS_BYTES_MAX = 256 * 1024
+/** Users' and session tokens whose signature need not be computed again: about 200 bytes each. */
+export const SEEN_SIGNATURES_MAX = 50_000
 /** RSA modulus length accepted from outside (NIST SP 800-131A) and its upper bound (verification cost). */
 export const RSA_BITS_MIN = 2048
 export const RSA_BITS_MAX = 8192
@@ -110,6 +112,9 @@ export const CUTOFF_STALENESS_MS_MAX = 2_000
 export const ECHO_WAIT_MS = 1_000
 /** Difference between a broker's clock and the store's beyond which it issues nothing. */
 export const STORE_CLOCK_DIFFERENCE_MS_MAX = 1_000
+/** How long an entry of a list for people waits for others to be written with it, and how many may wait. */
+export const INDEX_WAIT_MS = 20
+export const INDEX_ENTRIES_WAITING_MAX = 10_000
 /** Entries a listing returns at most. */
 export const LIST_ENTRIES_MAX = 200
 /** Nodes of one session: bounds its record, which one machine's store reads whole, and the work of reporting what died. */

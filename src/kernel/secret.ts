@@ -7,6 +7,7 @@ import { sha256 } from './digest.ts'
 
 export class Secret {
   readonly #text: string
+  #fingerprint: string | undefined
 
   constructor(text: string) {
     this.#text = text
@@ -19,7 +20,8 @@ export class Secret {
 
   /** SHA-256 of the text: what audit and caches may know of it. */
   fingerprint(): string {
-    return sha256(this.#text)
+    this.#fingerprint ??= sha256(this.#text)
+    return this.#fingerprint
   }
 
   get length(): number {

@@ -1,6 +1,7 @@
 /** The embedded store: LMDB in one directory, one process or the workers of one parent (DESIGN §9). Durable means: synced to this machine's disk. */
 import { mkdirSync } from 'node:fs'
 import type { Clock } from '../kernel/clock.ts'
+import { BatchedIndexes } from './batched-indexes.ts'
 import { checkedOrg, SCHEMA_VERSION } from './bounds.ts'
 import { EmbeddedAudit } from './embedded-audit.ts'
 import { type ControlPeers, EmbeddedControl } from './embedded-control.ts'
@@ -95,13 +96,14 @@ async function assemble(
     if (!lock.touch()) database.refuse('another process has taken the lock of this directory')
   }, TOUCH_INTERVAL_MS)
   timer.unref()
+  const indexes = new BatchedIndexes(new EmbeddedIndexes(database))
   let closing: Promise<void> | undefined
   return {
     sessions: new EmbeddedSessions(database, audit),
     claims: new EmbeddedClaims(database),
     control,
     audit,
-    indexes: new EmbeddedIndexes(database),
+    indexes,
     async ping() {
       database.read(() => database.get('schema'))
       return { nowMs: database.clock.nowMs() }
@@ -110,7 +112,7 @@ async function assemble(
       return database.takesWrites
     },
     close() {
-      closing ??= closeAll(database, lock, control, timer)
+      closing ??= indexes.flush().then(() => closeAll(database, lock, control, timer))
       return closing
     },
   }

@@ -44,6 +44,7 @@ export class RedisConnection {
   /** A call was not answered in time, and no probe since. */
   #silent = false
   #closed = false
+  #gathering: Redis['stream'] | undefined
 
   /** @param url `redis://` or `rediss://`, with the password in it where there is one. */
   constructor(url: Secret | string, name: string) {
@@ -82,6 +83,21 @@ export class RedisConnection {
     })
   }
 
+  /**
+   * Commands of one turn of the event loop leave in one write: a write to a socket costs more than the rest of sending. They
+   * wait for nothing but the turn's end.
+   */
+  #gather(): void {
+    const { stream } = this.#client
+    if (this.#gathering === stream || typeof stream?.cork !== 'function') return
+    this.#gathering = stream
+    stream.cork()
+    setImmediate(() => {
+      if (this.#gathering === stream) this.#gathering = undefined
+      stream.uncork()
+    })
+  }
+
   script(name: ScriptName, keys: readonly string[], args: readonly Argument[]): Promise<unknown> {
     const scripts = this.#client as unknown as Record<ScriptName, (...all: Argument[]) => Promise<unknown>>
     return this.#bounded(() => scripts[name](keys.length, ...keys, ...args), callDeadlineMs())
@@ -117,6 +133,7 @@ export class RedisConnection {
         late()
         reject(new StoreUnavailable(`Redis did not answer within ${Math.round(deadlineMs)} ms`))
       })
+      this.#gather()
       send().then(
         (answer) => {
           deadline.met()

@@ -1,10 +1,12 @@
 /** Lists for people in Redis: one sorted set per list, scored by expiry. */
-import { checkedExpiry } from './bounds.ts'
-import type { IndexStore } from './ports.ts'
+import type { IndexBackend } from './batched-indexes.ts'
 import type { RedisConnection } from './redis-connection.ts'
 import type { RedisKeys } from './redis-keys.ts'
 
-export class RedisIndexes implements IndexStore {
+/** One script stays short. */
+const ENTRIES_PER_CALL_MAX = 500
+
+export class RedisIndexes implements IndexBackend {
   readonly #connection: RedisConnection
   readonly #keys: RedisKeys
 
@@ -13,12 +15,15 @@ export class RedisIndexes implements IndexStore {
     this.#keys = keys
   }
 
-  async add(index: string, member: string, expiresAtMs: number): Promise<void> {
-    await this.#connection.script('errandIndexAdd', [this.#keys.index(index)], [member, checkedExpiry(expiresAtMs)])
+  async addAll(index: string, members: ReadonlyMap<string, number>): Promise<void> {
+    const all = [...members]
+    for (let at = 0; at < all.length; at += ENTRIES_PER_CALL_MAX) {
+      const part = all.slice(at, at + ENTRIES_PER_CALL_MAX)
+      await this.#connection.script('errandIndexAdd', [this.#keys.index(index)], part.flat())
+    }
   }
 
   async list(index: string, nowMs: number, limit: number): Promise<readonly string[]> {
-    if (limit <= 0) return []
     const range = ['+inf', `(${nowMs}`, 'LIMIT', 0, limit] as const
     return (await this.#connection.command(['ZREVRANGEBYSCORE', this.#keys.index(index), ...range])) as string[]
   }

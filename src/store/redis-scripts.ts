@@ -172,15 +172,16 @@ local events = redis.call('XRANGE', KEYS[2], '(' .. ARGV[1] .. '-0', '+', 'COUNT
 return {epoch, redis.call('GET', KEYS[1]) or '0', string.format('%.0f', now), events}
 `
 
-/** KEYS index. ARGV member, expiry. */
+/** KEYS index. ARGV per entry: member, expiry. Forgets twice as many as it adds: no list outgrows its living members for long. */
 const INDEX_ADD = `#!lua
 ${NOW}
-local gone = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', string.format('%.0f', now), 'LIMIT', 0, 100)
+local gone = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', string.format('%.0f', now), 'LIMIT', 0, 100 + #ARGV)
 for _, member in ipairs(gone) do redis.call('ZREM', KEYS[1], member) end
-if tonumber(ARGV[2]) <= now then return 0 end
-redis.call('ZADD', KEYS[1], 'GT', ARGV[2], ARGV[1])
+for i = 1, #ARGV, 2 do
+  if tonumber(ARGV[i + 1]) > now then redis.call('ZADD', KEYS[1], 'GT', ARGV[i + 1], ARGV[i]) end
+end
 local newest = redis.call('ZREVRANGE', KEYS[1], 0, 0, 'WITHSCORES')
-redis.call('PEXPIREAT', KEYS[1], string.format('%.0f', tonumber(newest[2])))
+if newest[2] then redis.call('PEXPIREAT', KEYS[1], string.format('%.0f', tonumber(newest[2]))) end
 return 1
 `
 

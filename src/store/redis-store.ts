@@ -6,6 +6,7 @@
  * Refuses to start on a server that may evict: an evicted cut-off would bring dead tokens back to life.
  */
 import type { Secret } from '../kernel/secret.ts'
+import { BatchedIndexes } from './batched-indexes.ts'
 import { checkedOrg, SCHEMA_VERSION } from './bounds.ts'
 import { startHeartbeat } from './heartbeat.ts'
 import { type Store, StoreUnavailable } from './ports.ts'
@@ -40,12 +41,13 @@ export async function openRedisStore(options: RedisStoreOptions): Promise<Store>
   }
   const control = new RedisControl(connection, keys, () => new RedisConnection(options.url, 'errand-follower'))
   const heartbeat = startHeartbeat(() => connection.script('errandHeartbeat', [keys.control('seq')], []))
+  const indexes = new BatchedIndexes(new RedisIndexes(connection, keys))
   return {
     sessions: new RedisSessions(connection, keys, options.contentsMax),
     claims: new RedisClaims(connection, keys),
     control,
     audit: new RedisAudit(connection, keys),
-    indexes: new RedisIndexes(connection, keys),
+    indexes,
     async ping() {
       const [seconds, microseconds] = (await connection.command(['TIME'])) as [string, string]
       return { nowMs: Number(seconds) * 1000 + Math.floor(Number(microseconds) / 1000) }
@@ -55,6 +57,7 @@ export async function openRedisStore(options: RedisStoreOptions): Promise<Store>
     },
     async close() {
       heartbeat.stop()
+      await indexes.flush()
       await control.close()
       connection.close()
     },

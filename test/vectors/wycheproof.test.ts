@@ -81,7 +81,10 @@ function casesOf(file: string): readonly Case[] | undefined {
 async function verdict({ key, jws }: Case): Promise<string> {
   try {
     const keys = key.keys === undefined ? KeySet.of([importPublicJwk(key)]) : parseKeySet(key, ALGORITHM_NAMES)
-    await verifyJws(decodeJws(new Secret(typeof jws === 'string' ? jws : JSON.stringify(jws))), keys, ALGORITHM_NAMES)
+    await verifyJws(decodeJws(new Secret(typeof jws === 'string' ? jws : JSON.stringify(jws))), {
+      keys,
+      algorithms: ALGORITHM_NAMES,
+    })
     return 'valid'
   } catch (error) {
     if (error instanceof JwtError) return 'invalid'
