@@ -71,6 +71,21 @@ test('growth compares few with many of everything, and says what a session occup
   expect(Object.values(result.figures)).toEqual(Array.from({ length: 14 }, () => FIGURES))
 }, 120_000)
 
+test('flood counts what strangers were answered and what they left in the log', () => {
+  const { code, out, err } = bench(
+    ...['flood', '--json', '--rounds', '1', '--warmup', '50', '--connections', '4'],
+    ...['--known', '20', '--strangers', '100', '--sources', '10'],
+  )
+  expect(code, err).toBe(0)
+  const result = lastLine(out)
+  expect(result.goals).toEqual({ flood_p99_ratio: goal(1.5) })
+  expect(result.figures).toEqual({ alone: { ...FIGURES, exchanges: 60 }, flooded: { ...FIGURES, exchanges: 60 } })
+  const { requests, answers, audit_records } = result.strangers
+  expect(requests).toBeGreaterThan(100)
+  expect(answers['401']).toBeGreaterThan(0)
+  expect(audit_records).toBeLessThan(requests / 2)
+}, 120_000)
+
 test('without a name it helps, and a name it does not know is refused', () => {
   expect(bench()).toMatchObject({ code: 0, out: expect.stringContaining('npm run bench -- <bench>') })
   expect(bench('nothing')).toMatchObject({ code: 1, err: expect.stringContaining('there is no bench "nothing"') })

@@ -5,6 +5,7 @@
 import { parseArgs } from 'node:util'
 import { ensureRedisServer } from '../support/install-redis.ts'
 import { exchange } from './exchange.ts'
+import { flood } from './flood.ts'
 import { growth } from './growth.ts'
 import { createOutput, type Output } from './output.ts'
 
@@ -12,6 +13,7 @@ const HELP = `npm run bench -- <bench> [options]
 
 exchange   what one token exchange costs: Errand on Redis, Errand on the embedded store, a token exchange
            on oidc-provider (peer), and the bare signatures behind a bare HTTP server (floor)
+flood      whether strangers slow known agents, and what they leave in the audit log
 growth     whether that stays so with a million live sessions, ten thousand agents, long chains, large intents
 
 options
@@ -23,6 +25,9 @@ options
   --profile          exchange: says afterwards where Errand's CPU time goes, and writes CPU profiles
   --sessions N       growth: live sessions of the full stores (1000000)
   --agents N         growth: agents of the large registry (10000)
+  --known N          flood: requests of known agents per second (200)
+  --strangers N      flood: requests of strangers per second (1000)
+  --sources N        flood: addresses that strangers come from (200)
 
 workloads
   open       a user's ID token for an access token; 87 % of the ID tokens have been seen before
@@ -40,11 +45,14 @@ const NUMBERS = {
   connections: 32,
   sessions: 1_000_000,
   agents: 10_000,
+  known: 200,
+  strangers: 1_000,
+  sources: 200,
 } as const
 type Numbers = Record<keyof typeof NUMBERS, number>
 
 type Measure = (options: Numbers & { readonly profile: boolean }, output: Output) => Promise<unknown>
-const BENCHES: Readonly<Record<string, Measure>> = { exchange, growth }
+const BENCHES: Readonly<Record<string, Measure>> = { exchange, growth, flood }
 
 function wholeNumber(text: string, name: string): number {
   if (!/^[1-9][0-9]{0,8}$/.test(text)) throw new Error(`--${name} must be a whole number above 0`)

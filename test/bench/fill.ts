@@ -4,12 +4,13 @@
  */
 import { statSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { sessionIndex } from '../../src/flows/flow.ts'
 import { systemClock } from '../../src/kernel/clock.ts'
 import { newJti, newNodeId, newSessionId, type SessionId } from '../../src/kernel/ids.ts'
 import { Secret } from '../../src/kernel/secret.ts'
 import { openStore } from '../../src/store/open-store.ts'
-import type { Store } from '../../src/store/ports.ts'
+import { type Store, StoreUnavailable } from '../../src/store/ports.ts'
 import { answerCalls } from './rpc.ts'
 import type { StoreOf } from './systems.ts'
 
@@ -22,7 +23,10 @@ export interface Template {
   readonly principals: readonly string[]
 }
 
-const IN_FLIGHT = 256
+const IN_FLIGHT = 128
+/** A store that is filled at full speed is late now and then. */
+const ATTEMPTS_MAX = 20
+const ATTEMPT_AFTER_MS = 500
 const SESSION_MS = 6 * 3600 * 1000
 
 let store: Store
@@ -66,14 +70,30 @@ async function writeOne({ fields, session, node, principals }: Template): Promis
   const root = newNodeId()
   const copy = (text: string) => text.replaceAll(session, id).replaceAll(node, root)
   const expiresAtMs = systemClock.nowMs() + SESSION_MS
-  await store.sessions.commit({
+  const commit = {
     session: id,
     id: newJti(),
     checks: [],
-    operations: [...fields].map(([field, value]) => ({ operation: 'set', field: copy(field), value: copy(value) })),
+    operations: [...fields].map(
+      ([field, value]) => ({ operation: 'set', field: copy(field), value: copy(value) }) as const,
+    ),
     expiresAtMs,
     audit: undefined,
-  })
+  }
+  await surely(() => store.sessions.commit(commit))
   const lists = [sessionIndex.all, ...principals.map(sessionIndex.ofPrincipal)]
-  await Promise.all(lists.map((list) => store.indexes.add(list, id, expiresAtMs)))
+  await Promise.all(lists.map((list) => surely(() => store.indexes.add(list, id, expiresAtMs))))
+}
+
+/** Every write here may be repeated: a commit by its id, an entry of a list by itself. */
+async function surely(write: () => Promise<unknown>): Promise<void> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      await write()
+      return
+    } catch (fault) {
+      if (!(fault instanceof StoreUnavailable) || attempt === ATTEMPTS_MAX) throw fault
+      await sleep(ATTEMPT_AFTER_MS)
+    }
+  }
 }

@@ -2,6 +2,7 @@
  * The load generator, a process of its own: makes requests, then sends them over keep-alive connections and times each
  * answer. An answer that is not the token asked for fails the bench; a sample of the tokens is verified after the clock stops.
  */
+import { setTimeout as sleep } from 'node:timers/promises'
 import { createRemoteJWKSet, jwtVerify } from 'jose'
 import { Connection, type HttpAnswer } from './connection.ts'
 import {
@@ -23,6 +24,13 @@ export interface Target {
   readonly connections: number
   /** Whose agents ask it, and for what. */
   readonly scene: string
+}
+
+interface FireOrder {
+  readonly target: Target
+  readonly workload: Workload
+  readonly count: number
+  readonly perSecond: number | undefined
 }
 
 export interface Fired {
@@ -70,10 +78,10 @@ answerCalls({
     handles.set(target.name, subjects)
     return subjects[0]?.token ?? ''
   },
-  fire: async ({ target, workload, count }: { target: Target; workload: Workload; count: number }): Promise<Fired> => {
+  fire: async ({ target, workload, count, perSecond }: FireOrder): Promise<Fired> => {
     const { maker, shared, handles } = sceneOf(target.scene)
     const drafts = workload === 'continue' ? maker.makeFor(handles.get(target.name) ?? [], count) : shared
-    const { tokens, ...fired } = await fire(target, workload === 'new' ? 'open' : workload, drafts)
+    const { tokens, ...fired } = await fire(target, workload === 'new' ? 'open' : workload, drafts, { perSecond })
     await verifySample(target, drafts, tokens)
     return fired
   },
@@ -88,7 +96,7 @@ function sceneOf(name: string): Scene {
 /** Each session goes on to the next agent: delegated, and accepted. */
 async function passOn(target: Target, from: readonly Subject[], hop: number): Promise<Subject[]> {
   const { maker, facts } = sceneOf(target.scene)
-  const delegations = await fire(target, 'delegate', maker.makeFor(from, from.length), hop)
+  const delegations = await fire(target, 'delegate', maker.makeFor(from, from.length), { hop })
   const next = (agent: number) => (agent + 1) % facts.agents.length
   const offered = tokensAs(from, delegations).map((subject) => ({ ...subject, agent: next(subject.agent) }))
   return tokensAs(offered, await fire(target, 'accept', maker.makeFor(offered, offered.length)))
@@ -102,9 +110,9 @@ async function fire(
   target: Target,
   ask: Ask,
   drafts: readonly Draft[],
-  hop = 0,
+  options: { readonly hop?: number; readonly perSecond?: number | undefined } = {},
 ): Promise<Fired & { readonly tokens: readonly string[] }> {
-  const writer = new RequestWriter(sceneOf(target.scene).facts, target.dialect, ask, hop)
+  const writer = new RequestWriter(sceneOf(target.scene).facts, target.dialect, ask, options.hop)
   const requests = drafts.map((draft) => writer.write(draft))
   const opening = Array.from({ length: target.connections }, () => Connection.open(target))
   const connections = await Promise.all(opening)
@@ -113,7 +121,7 @@ async function fire(
   let next = 0
   const work = async (connection: Connection): Promise<void> => {
     for (let index = next++; index < requests.length; index = next++) {
-      const asked = performance.now()
+      const asked = options.perSecond === undefined ? performance.now() : await turn(begun, index / options.perSecond)
       const answer = await connection.ask(requests[index] ?? '')
       latencies[index] = performance.now() - asked
       tokens[index] = tokenOf(answer)
@@ -126,6 +134,18 @@ async function fire(
     for (const connection of connections) connection.close()
   }
   return { exchanges: requests.length, elapsedMs: performance.now() - begun, latencies, tokens }
+}
+
+/**
+ * Waits until its moment has come. @returns when the request ought to have been sent: one that had to wait for a connection is
+ * counted from its moment, not from when it got one
+ */
+async function turn(begun: number, afterSeconds: number): Promise<number> {
+  const due = begun + afterSeconds * 1000
+  const early = due - performance.now()
+  if (early <= 0) return due
+  await sleep(early)
+  return performance.now()
 }
 
 /** @throws when it is not 200 with a JWS that ES256 has signed */

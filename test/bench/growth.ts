@@ -95,10 +95,11 @@ async function agentsGrowth(bench: Bench, options: GrowthOptions, output: Output
   return figures
 }
 
-/** Longer chains and larger intents cost more: how much, per hop and per tool. */
+/** Longer chains and larger intents cost more: how much, per hop and per tool. One broker answers all of it. */
 async function shapeGrowth(bench: Bench, options: GrowthOptions, output: Output): Promise<Results> {
   const { url } = await bench.redis()
   const company = makeCompany({ ...USUAL_SIZE, moreTools: MANY_TOOLS })
+  const { process, target } = await bench.errand('shapes', { name: 'shapes', company }, { kind: 'redis', url })
   const turns: Turn[] = []
   for (const [label, workload, tools, depth] of [
     ['continue, 1 hop', 'continue', USUAL_TOOLS, 1],
@@ -106,10 +107,8 @@ async function shapeGrowth(bench: Bench, options: GrowthOptions, output: Output)
     ['open, 1 tool', 'open', 1, 1],
     [`open, ${MANY_TOOLS} tools`, 'open', MANY_TOOLS, 1],
   ] as const) {
-    const scene: Scene = { name: label, company }
-    await bench.meet(scene, tools)
-    const runner = await bench.errand(label, scene, { kind: 'redis', url }, `shape-${turns.length}`)
-    turns.push({ label, runner, workload, depth })
+    await bench.meet({ name: label, company }, tools)
+    turns.push({ label, runner: { process, target: { ...target, scene: label } }, workload, depth })
   }
   return figuresFrom(bench, turns, options, output)
 }

@@ -2,7 +2,7 @@
  * Requests of the workloads, made before they are sent, so that nothing is signed while something is measured. Assertions are
  * fresh for every request and shared by the systems, each of which sees one for the first time.
  */
-import { createPrivateKey, type JsonWebKey, type KeyObject, sign } from 'node:crypto'
+import { createPrivateKey, type JsonWebKey, type KeyObject, randomUUID, sign } from 'node:crypto'
 import { p1363FromDer } from '../../src/jose/ecdsa-form.ts'
 
 export const WORKLOADS = ['open', 'continue', 'new'] as const
@@ -64,7 +64,8 @@ export class RequestMaker {
   readonly #agentKeys: readonly Signer[]
   /** Tokens that every system has seen. */
   readonly #inUse: Subject[] = []
-  readonly #run = `${process.pid}-${Math.trunc(performance.timeOrigin)}`
+  /** Begins its ids, so that no two makers give the same one. */
+  readonly #run = randomUUID()
   #made = 0
   #replaced = 0
 

@@ -75,8 +75,10 @@ export class Bench {
   }
 
   /** @param intentTools tools in each intent, at the server that a token is asked for */
-  async meet(scene: Scene, intentTools: number): Promise<void> {
-    await this.generator.call('meet', { scene: scene.name, facts: this.#facts(scene.company, intentTools) })
+  async meet(scene: Scene, intentTools: number): Promise<Facts> {
+    const facts = this.#facts(scene.company, intentTools)
+    await this.generator.call('meet', { scene: scene.name, facts })
+    return facts
   }
 
   /** @param org first segment of the store's keys: what brokers on one Redis must not share */
@@ -119,9 +121,10 @@ export class Bench {
     return process
   }
 
-  async measure({ process, target }: Runner, workload: Workload, count: number): Promise<Round> {
+  /** @param perSecond a steady rate; without it, each connection asks again as soon as it has its answer */
+  async measure({ process, target }: Runner, workload: Workload, count: number, perSecond?: number): Promise<Round> {
     const before = await process.call<Usage>('usage')
-    const fired = await this.generator.call<Fired>('fire', { target, workload, count })
+    const fired = await this.generator.call<Fired>('fire', { target, workload, count, perSecond })
     const after = await process.call<Usage>('usage')
     return {
       ...fired,

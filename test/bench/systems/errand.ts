@@ -1,7 +1,7 @@
 /** Errand under test: the broker as `createBroker` wires it, its real listener, full policy and audit, either store. */
 import { createBroker } from '../../../src/app.ts'
 import { developmentConfig } from '../../../src/config/development.ts'
-import { listen } from '../../../src/http/listener.ts'
+import { type Listening, listen } from '../../../src/http/listener.ts'
 import { Secret } from '../../../src/kernel/secret.ts'
 import { decodeRegistry } from '../../../src/registry/load-registry.ts'
 import { answerCalls } from '../rpc.ts'
@@ -18,6 +18,8 @@ export interface ErrandOrder {
   readonly registry: unknown
 }
 
+let listening: Listening | undefined
+
 answerCalls({
   ...usageHandlers(),
   start: async ({ issuer, org, store, keysDirectory, registry }: ErrandOrder): Promise<{ port: number }> => {
@@ -29,7 +31,9 @@ answerCalls({
     })
     const config = { ...base, org, settings: { ...base.settings, issuer } }
     const broker = await createBroker(config, { registry: decodeRegistry(registry, 'bench.yaml', { issuer }) })
-    const { port } = await listen(broker, { host: '127.0.0.1', port: 0 })
-    return { port }
+    listening = await listen(broker, { host: '127.0.0.1', port: 0 })
+    return { port: listening.port }
   },
+  /** As on SIGTERM: what is counted is written. */
+  finish: () => listening?.stop(),
 })
