@@ -59,7 +59,14 @@ describe('settings', () => {
   test('the table names every setting of the schema, and no other', () => {
     const named = new Set(rows.map(({ key }) => key))
     const decoded = configDocument.parse(minimal)
-    const known = ['store.url', 'store.url_file', ...leaves(decoded)]
+    const optional = [
+      'store.url',
+      'store.url_file',
+      'store.ca_file',
+      'listen.tls.certificate_file',
+      'listen.tls.key_file',
+    ]
+    const known = [...optional, 'metrics.host', 'metrics.port', 'metrics.token_file', ...leaves(decoded)]
     expect([...named].sort()).toEqual([...new Set(known)].sort())
   })
 

@@ -31,6 +31,7 @@ const LAYERS: Readonly<Record<string, number>> = {
   revocation: 6,
   calls: 6,
   admin: 6,
+  operate: 6,
   http: 7,
   console: 7,
   config: 8,
@@ -183,7 +184,7 @@ const DOORS: readonly { call: RegExp; doors: readonly string[] }[] = [
   },
   { call: /\.parseBody\(/, doors: [] },
   { call: /(?<![.\w#])fetch\(/, doors: ['src/sdk/verify/http.ts'] },
-  { call: /from 'node:https?'/, doors: ['src/net/guarded-fetch.ts'] },
+  { call: /from 'node:https?'/, doors: ['src/net/guarded-fetch.ts', 'src/http/tls.ts'] },
   {
     call: /\bas Verified\b|as Verified</,
     doors: ['src/credentials/verified.ts'],

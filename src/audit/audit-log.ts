@@ -42,6 +42,11 @@ export class AuditLog {
     }
   }
 
+  /** Records of revokes that wait in memory. */
+  get waiting(): number {
+    return this.#deferred.length
+  }
+
   /** Writes what was deferred, oldest first; called on a timer. One at a time: two would drop what neither has written. */
   flush(): Promise<void> {
     this.#flushing ??= this.#writeDeferred().finally(() => {

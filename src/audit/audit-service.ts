@@ -1,6 +1,7 @@
 /** Everything that writes records, and the timer that writes what waits and watches how full the outbox is. */
 import type { Clock } from '../kernel/clock.ts'
 import { STRANGER_FLUSH_MS } from '../kernel/limits.ts'
+import type { RejectionReason } from '../kernel/rejection.ts'
 import type { AuditStore, OutboxUsage } from '../store/ports.ts'
 import { AuditLog } from './audit-log.ts'
 import { Auditor } from './auditor.ts'
@@ -9,21 +10,31 @@ import { StrangerCounts } from './stranger-counts.ts'
 
 export interface AuditService {
   readonly auditor: Auditor
+  /** Records of revokes that wait in memory. */
+  waiting(): number
+  /** How full the fullest outbox was when it was last looked at. */
+  usage(): OutboxUsage | undefined
   /** Counts of strangers' refusals and deferred records, written now instead of on the timer. */
   flush(): Promise<void>
   /** Ends the timer and flushes. */
   stop(): Promise<void>
 }
 
-/** @param onFilling told when the fullest outbox nears its bound, where it forgets its oldest records */
-export function startAudit(store: AuditStore, clock: Clock, onFilling: (usage: OutboxUsage) => void): AuditService {
+export interface AuditListener {
+  /** The fullest outbox nears its bound, where it forgets its oldest records. */
+  filling(usage: OutboxUsage): void
+  /** A stranger was refused. */
+  stranger?: ((reason: RejectionReason) => void) | undefined
+}
+
+export function startAudit(store: AuditStore, clock: Clock, listener: AuditListener): AuditService {
   const log = new AuditLog(store)
-  const strangers = new StrangerCounts(store, clock)
+  const strangers = new StrangerCounts(store, clock, listener.stranger)
   const flush = async () => {
     await log.flush()
     await strangers.flush()
   }
-  const outbox = new OutboxWatch(store, onFilling)
+  const outbox = new OutboxWatch(store, (usage) => listener.filling(usage))
   const timer = setInterval(() => {
     void flush()
     void outbox.look()
@@ -33,5 +44,7 @@ export function startAudit(store: AuditStore, clock: Clock, onFilling: (usage: O
     clearInterval(timer)
     await flush()
   }
-  return { auditor: new Auditor(log, strangers, clock), flush, stop }
+  void outbox.look()
+  const auditor = new Auditor(log, strangers, clock)
+  return { auditor, waiting: () => log.waiting, usage: () => outbox.last, flush, stop }
 }

@@ -9,16 +9,23 @@ export class OutboxWatch {
   readonly #audit: Pick<AuditStore, 'usage'>
   readonly #warn: (usage: OutboxUsage) => void
   #saidTenths = OUTBOX_WARNING_TENTHS - 1
+  #last: OutboxUsage | undefined
 
   constructor(audit: Pick<AuditStore, 'usage'>, warn: (usage: OutboxUsage) => void) {
     this.#audit = audit
     this.#warn = warn
   }
 
+  /** What was found last; `undefined`: nothing yet. */
+  get last(): OutboxUsage | undefined {
+    return this.#last
+  }
+
   /** Never throws: a store that does not answer is reported by whoever needs it. */
   async look(): Promise<void> {
     try {
       const usage = await this.#audit.usage()
+      this.#last = usage
       const tenths = Math.min(Math.floor((10 * usage.records) / usage.limit), 10)
       if (tenths <= this.#saidTenths) return
       this.#saidTenths = tenths

@@ -18,12 +18,16 @@ export class StrangerCounts {
   #counts = new Map<string, number>()
   #flushing: Promise<void> = Promise.resolve()
 
-  constructor(audit: AuditStore, clock: Clock) {
+  readonly #counted: ((reason: RejectionReason) => void) | undefined
+
+  constructor(audit: AuditStore, clock: Clock, counted?: (reason: RejectionReason) => void) {
+    this.#counted = counted
     this.#audit = audit
     this.#clock = clock
   }
 
   count(reason: RejectionReason, source: string): void {
+    this.#counted?.(reason)
     this.#add(reason, source.slice(0, NAME_CHARS_MAX), 1)
   }
 

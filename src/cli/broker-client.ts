@@ -4,6 +4,7 @@
  * Guarantees: https, or http to this machine only, so that no credential crosses a network in the clear; no redirect is
  * followed (a credential must not go where another server points); bounded size and time; the answer is strict JSON.
  */
+import { X509Certificate } from 'node:crypto'
 import { type IncomingMessage, request as requestPlain } from 'node:http'
 import { request as requestTls } from 'node:https'
 import { isJsonObject, parseStrictJson } from '../jose/strict-json.ts'
@@ -40,9 +41,15 @@ interface Asked {
 
 export class BrokerClient {
   readonly #base: URL
+  readonly #certificate: string | undefined
 
-  /** @param base the issuer, or the broker's own address with the issuer's path. @throws UsageError */
-  constructor(base: string) {
+  /**
+   * @param base the issuer, or the broker's own address with the issuer's path
+   * @param certificate PEM: trusted exactly, under whatever name; absent: what this machine trusts
+   * @throws UsageError
+   */
+  constructor(base: string, certificate?: string) {
+    this.#certificate = certificate
     if (!URL.canParse(base)) throw new UsageError('the address of the broker must be an absolute URL')
     const url = new URL(base)
     const isSafe = url.protocol === 'https:' || (url.protocol === 'http:' && isLoopbackHost(url.hostname))
@@ -72,7 +79,7 @@ export class BrokerClient {
     let status: number
     let text: string
     try {
-      const answer = await send(url, asked)
+      const answer = await send(url, asked, this.#certificate)
       status = answer.statusCode ?? 0
       text = await readText(answer)
     } catch (fault) {
@@ -86,12 +93,13 @@ export class BrokerClient {
   }
 }
 
-function send(url: URL, { method, bearer, body }: Asked): Promise<IncomingMessage> {
+function send(url: URL, { method, bearer, body }: Asked, certificate: string | undefined): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
     const request = url.protocol === 'https:' ? requestTls : requestPlain
     const outgoing = request(url, {
       method,
       agent: false,
+      ...(certificate === undefined ? {} : exactly(certificate)),
       signal: AbortSignal.timeout(TIMEOUT_MS),
       headers: {
         accept: 'application/json',
@@ -105,6 +113,14 @@ function send(url: URL, { method, bearer, body }: Asked): Promise<IncomingMessag
     outgoing.on('error', reject)
     outgoing.end(body?.text)
   })
+}
+
+/** This certificate and no other: its name does not matter, and what it may have signed is not believed. */
+function exactly(certificate: string) {
+  const { raw } = new X509Certificate(certificate)
+  const checkServerIdentity = (_name: string, peer: { readonly raw: Buffer }) =>
+    peer.raw.equals(raw) ? undefined : new Error('another certificate than the broker’s own')
+  return { ca: certificate, allowPartialTrustChain: true, checkServerIdentity }
 }
 
 async function readText(answer: IncomingMessage): Promise<string> {

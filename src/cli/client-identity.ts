@@ -36,7 +36,8 @@ export async function identify(args: Args): Promise<ClientIdentity> {
   const path = resolve(configPath(args.text('config')))
   const config = issuerGiven === undefined ? loadConfig(path) : undefined
   const issuer = issuerGiven ?? config?.settings.issuer ?? ''
-  const address = config === undefined ? (args.text('broker') ?? issuer) : brokerAddress(config, args)
+  const elsewhere = { base: args.text('broker') ?? issuer, certificate: undefined }
+  const { base, certificate } = config === undefined ? elsewhere : brokerAddress(config, args)
   const keyFile = args.text('agent-key') ?? clientKeyPath(dirname(path), clientId)
   if (!existsSync(keyFile)) {
     const how = `give --agent-key FILE, or make the agent with errand agent add ${clientId}`
@@ -45,7 +46,7 @@ export async function identify(args: Args): Promise<ClientIdentity> {
   const key = await readClientKey(keyFile)
   return {
     clientId,
-    broker: new BrokerClient(address),
+    broker: new BrokerClient(base, certificate),
     assertion: () => mintAssertion(key, clientId, issuer, epochSeconds(systemClock)),
   }
 }

@@ -2,6 +2,7 @@
  * An operator on the broker's own machine: whoever may read its signing keys may mint a short-lived management token. There
  * is no static admin key to steal; every use is recorded under the operator's name.
  */
+import { readFileSync } from 'node:fs'
 import { userInfo } from 'node:os'
 import type { Config } from '../config/config.ts'
 import { configPath, loadConfig } from '../config/load-config.ts'
@@ -16,6 +17,7 @@ import type { Args } from './args.ts'
 import { BrokerClient, BrokerRefusal, type JsonObject } from './broker-client.ts'
 import { UsageError } from './failures.ts'
 import type { OptionSpecs } from './options.ts'
+import { codeOf } from './private-file.ts'
 
 /** For one command's own requests. */
 const COMMAND_TOKEN_SECONDS = 60
@@ -35,7 +37,8 @@ export interface Operator {
 /** @throws ConfigurationError, KeyFileError, UsageError, Rejection `keys_not_ready` */
 export async function connectOperator(args: Args): Promise<Operator> {
   const config = loadConfig(configPath(args.text('config')))
-  const client = new BrokerClient(brokerAddress(config, args))
+  const { base, certificate } = brokerAddress(config, args)
+  const client = new BrokerClient(base, certificate)
   const bearer = await mintManagement(config, operatorName(args), COMMAND_TOKEN_SECONDS)
   return {
     get: (path) => client.get(`/admin/v1${path}`, bearer).catch(explainOwnToken),
@@ -71,12 +74,29 @@ export function operatorName(args: Args): string {
  * On this machine a broker is spoken to directly: its issuer's name may lead to a proxy, or nowhere yet.
  * @throws UsageError
  */
-export function brokerAddress({ settings, listen }: Config, args: Args): string {
+export function brokerAddress({ settings, listen }: Config, args: Args): BrokerAddress {
   const given = args.text('broker')
-  if (given !== undefined) return given
+  if (given !== undefined) return { base: given, certificate: undefined }
   const wildcard = ['0.0.0.0', '::', ''].includes(listen.host)
   const host = wildcard ? '127.0.0.1' : listen.host
-  if (listen.port === 0 || !isLoopbackHost(host)) return settings.issuer
+  if (listen.port === 0 || !isLoopbackHost(host)) return { base: settings.issuer, certificate: undefined }
   const bracketed = host.includes(':') ? `[${host}]` : host
-  return `http://${bracketed}:${listen.port}${new URL(settings.issuer).pathname.replace(/\/$/, '')}`
+  const scheme = listen.tls === undefined ? 'http' : 'https'
+  const base = `${scheme}://${bracketed}:${listen.port}${new URL(settings.issuer).pathname.replace(/\/$/, '')}`
+  return { base, certificate: listen.tls === undefined ? undefined : certificateText(listen.tls.certificateFile) }
+}
+
+export interface BrokerAddress {
+  readonly base: string
+  /** What it proves itself by where it is not reached under its name. */
+  readonly certificate: string | undefined
+}
+
+/** @throws UsageError */
+function certificateText(path: string): string {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch (fault) {
+    throw new UsageError(`${path} cannot be read (${codeOf(fault)})`)
+  }
 }

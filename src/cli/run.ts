@@ -1,5 +1,5 @@
 /** From a command line to an exit code: finds the command, parses its arguments, and says every failure in plain words. */
-import { readFileSync } from 'node:fs'
+import { programVersion } from '../config/version.ts'
 import { Rejection } from '../kernel/rejection.ts'
 import { KeyFileError } from '../keys/key-file.ts'
 import { ConfigurationError, nearestName } from '../registry/strict-document.ts'
@@ -96,10 +96,7 @@ function groupHelp(word: string, commands: readonly Command[], io: Io): number {
 }
 
 function version(io: Io): number {
-  const document = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
-    version: string
-  }
-  io.out(`errand ${document.version}\n`)
+  io.out(`errand ${programVersion()}\n`)
   return 0
 }
 

@@ -4,16 +4,31 @@ import type { BrokerSettings } from '../model/settings.ts'
 
 export type StoreConfig =
   | { readonly kind: 'embedded'; readonly directory: string }
-  /** The URL may hold a password: it is a secret from the moment it is read. */
-  | { readonly kind: 'redis'; readonly url: Secret }
+  /** The URL may hold a password: it is a secret from the moment it is read. `ca`: PEM, for a server of a private CA. */
+  | { readonly kind: 'redis'; readonly url: Secret; readonly ca?: string }
 
 export const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'silent'] as const
 export type LogLevel = (typeof LOG_LEVELS)[number]
 
+export interface TlsFiles {
+  readonly certificateFile: string
+  readonly keyFile: string
+}
+
+export interface MetricsConfig {
+  readonly host: string
+  readonly port: number
+  /** Asked of whoever reads, wherever others than this machine could. */
+  readonly token: Secret | undefined
+}
+
 export interface Config {
   /** What the stages need to know; `settings.issuer` is the issuer identifier. */
   readonly settings: BrokerSettings
-  readonly listen: { readonly host: string; readonly port: number }
+  /** Without `tls` it is spoken to in plain http: by this machine, or by the proxy that ends TLS. */
+  readonly listen: { readonly host: string; readonly port: number; readonly tls?: TlsFiles }
+  /** Where metrics are read; absent: nowhere, and nothing is counted. */
+  readonly metrics?: MetricsConfig
   /** First segment of every store key. */
   readonly org: string
   readonly store: StoreConfig

@@ -2,13 +2,13 @@
  * The configuration, from its file: read, decoded strictly, made absolute, frozen. The only place that looks at the process
  * environment, and only for the file's name: a setting that could also come from a variable would have two truths.
  */
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readFileSync, statSync } from 'node:fs'
 import { basename, dirname, resolve } from 'node:path'
 import { Secret } from '../kernel/secret.ts'
 import type { Registry } from '../model/registry.ts'
 import { decodeRegistryDocuments, type RegistryDocument } from '../registry/load-registry.ts'
 import { ConfigurationError, decodeStrictly, parseYamlText } from '../registry/strict-document.ts'
-import { type Config, DEVELOPMENT_ENVIRONMENT, type StoreConfig } from './config.ts'
+import { type Config, DEVELOPMENT_ENVIRONMENT, type MetricsConfig, type StoreConfig } from './config.ts'
 import { type ConfigDocument, configDocument, redisUrlProblem } from './schema.ts'
 
 /** The path given, else `ERRAND_CONFIG`, else `./errand.yaml`. */
@@ -70,7 +70,8 @@ function configOf(document: ConfigDocument, absolute: (path: string) => string, 
       maxChainDepth: tokens.max_chain_depth,
       clientSecretBasic: document.client_authentication.client_secret_basic,
     }),
-    listen: Object.freeze(document.listen),
+    listen: Object.freeze(listenOf(document.listen, absolute)),
+    ...(document.metrics === undefined ? {} : { metrics: metricsOf(document.metrics, absolute, problems) }),
     org: document.org,
     store: Object.freeze(storeOf(document.store, absolute, problems)),
     keys: Object.freeze({ directory: absolute(document.keys.directory) }),
@@ -82,20 +83,65 @@ function configOf(document: ConfigDocument, absolute: (path: string) => string, 
   })
 }
 
+function listenOf({ host, port, tls }: ConfigDocument['listen'], absolute: (path: string) => string): Config['listen'] {
+  if (tls === undefined) return { host, port }
+  const { certificate_file, key_file } = tls
+  return { host, port, tls: { certificateFile: absolute(certificate_file), keyFile: absolute(key_file) } }
+}
+
+function metricsOf(
+  { host, port, token_file }: NonNullable<ConfigDocument['metrics']>,
+  absolute: (path: string) => string,
+  problems: string[],
+): MetricsConfig {
+  if (token_file === undefined) return { host, port, token: undefined }
+  const read = () => readSecretText(absolute(token_file))
+  const token = tried('metrics.token_file', read, problems)
+  if (token !== undefined && !/^[A-Za-z0-9._~+/-]{16,256}$/.test(token)) {
+    problems.push('metrics.token_file: the file must hold one token of 16 to 256 characters A-Z a-z 0-9 . _ ~ + / -')
+  }
+  return { host, port, token: new Secret(token ?? '') }
+}
+
 function storeOf(store: ConfigDocument['store'], absolute: (path: string) => string, problems: string[]): StoreConfig {
   if (store.kind === 'embedded') return { kind: 'embedded', directory: absolute(store.directory) }
-  if (store.url_file === undefined) return { kind: 'redis', url: new Secret(store.url ?? '') }
-  let url = ''
+  const ca =
+    store.ca_file === undefined
+      ? undefined
+      : tried('store.ca_file', () => readText(absolute(store.ca_file ?? '')), problems)
+  const url = urlOf(store, absolute, problems)
+  if (ca !== undefined && !url.startsWith('rediss:')) problems.push('store.ca_file: goes with a rediss:// URL')
+  return { kind: 'redis', url: new Secret(url), ...(ca === undefined ? {} : { ca }) }
+}
+
+type RedisDocument = Extract<ConfigDocument['store'], { kind: 'redis' }>
+
+function urlOf({ url, url_file }: RedisDocument, absolute: (path: string) => string, problems: string[]): string {
+  if (url_file === undefined) return url ?? ''
+  const found = tried('store.url_file', () => readSecretText(absolute(url_file)), problems)
+  // Says what is wanted and never what is there: the text may be a password that was pasted into the wrong file.
+  const problem = found === undefined ? undefined : redisUrlProblem(found)
+  if (problem !== undefined) problems.push(`store.url_file: the file's content ${problem}`)
+  return found ?? ''
+}
+
+function tried(setting: string, read: () => string, problems: string[]): string | undefined {
   try {
-    url = readText(absolute(store.url_file)).trim()
-    // Says what is wanted and never what is there: the text may be a password that was pasted into the wrong file.
-    const problem = redisUrlProblem(url)
-    if (problem !== undefined) problems.push(`store.url_file: the file's content ${problem}`)
+    return read()
   } catch (fault) {
     if (!(fault instanceof ConfigurationError)) throw fault
-    problems.push(`store.url_file: ${fault.message}`)
+    problems.push(`${setting}: ${fault.message}`)
+    return undefined
   }
-  return { kind: 'redis', url: new Secret(url) }
+}
+
+/** A secret that everybody on the machine may read is none. @throws ConfigurationError */
+function readSecretText(path: string): string {
+  const text = readText(path).trim()
+  const mode = statSync(path).mode & 0o777
+  if ((mode & 0o007) === 0) return text
+  const found = mode.toString(8).padStart(3, '0')
+  throw new ConfigurationError([`${path}: mode ${found} lets everybody read a secret; run chmod 600 on it`])
 }
 
 /** @throws ConfigurationError where there is no such file, or it may not be read */

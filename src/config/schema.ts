@@ -15,7 +15,7 @@ import {
 } from '../kernel/limits.ts'
 import { environmentName } from '../registry/registry-document.ts'
 import { strictObject } from '../registry/strict-document.ts'
-import { urlProblem } from '../registry/url-rules.ts'
+import { isLoopbackHost, urlProblem } from '../registry/url-rules.ts'
 import { DEVELOPMENT_ENVIRONMENT, LOG_LEVELS } from './config.ts'
 
 const path = z.string().min(1)
@@ -34,7 +34,12 @@ const PASSWORD_IN_FILE = 'must not carry a user name or password; put the whole 
 
 const store = z.discriminatedUnion('kind', [
   strictObject({ kind: z.literal('embedded'), directory: path }),
-  strictObject({ kind: z.literal('redis'), url: redisUrl.optional(), url_file: path.optional() }).refine(
+  strictObject({
+    kind: z.literal('redis'),
+    url: redisUrl.optional(),
+    url_file: path.optional(),
+    ca_file: path.optional(),
+  }).refine(
     (value) => (value.url === undefined) !== (value.url_file === undefined),
     'needs exactly one of url and url_file',
   ),
@@ -45,6 +50,22 @@ const port = z
   .int({ error: ({ input }) => (input === undefined ? undefined : PORT) })
   .min(0, PORT)
   .max(65535, PORT)
+
+const listen = strictObject({
+  host: z.string().min(1).default('127.0.0.1'),
+  port,
+  tls: strictObject({ certificate_file: path, key_file: path }).optional(),
+})
+
+/** Metrics tell strangers who is registered and how busy: beyond this machine they are read with a token. */
+const metrics = strictObject({
+  host: z.string().min(1).default('127.0.0.1'),
+  port,
+  token_file: path.optional(),
+}).refine(({ host, token_file }) => isLoopbackHost(host) || token_file !== undefined, {
+  path: ['token_file'],
+  error: 'is needed where others than this machine can reach metrics.host',
+})
 
 const seconds = (most: number, otherwise: number) => z.int().min(1).max(most).default(otherwise)
 
@@ -60,7 +81,8 @@ const network = z.string().refine(isNetwork, 'must be an address or a network su
 
 export const configDocument = strictObject({
   issuer,
-  listen: strictObject({ host: z.string().min(1).default('127.0.0.1'), port }),
+  listen,
+  metrics: metrics.optional(),
   environment: environmentName,
   org: z
     .string()
@@ -75,7 +97,14 @@ export const configDocument = strictObject({
   client_authentication: strictObject({ client_secret_basic: z.boolean().default(false) }).prefault({}),
   trusted_proxies: z.array(network).default([]),
   outbound: strictObject({ allow_loopback: z.boolean().default(false) }).prefault({}),
-}).superRefine(({ environment, outbound }, context) => {
+}).superRefine(({ environment, outbound, issuer, listen, trusted_proxies }, context) => {
+  // Tokens would cross a network in the clear: TLS is the broker's own, or somebody named here ends it.
+  const isPlain = issuer.startsWith('https:') && listen.tls === undefined && trusted_proxies.length === 0
+  if (isPlain && !isLoopbackHost(listen.host)) {
+    const message =
+      'others than this machine would speak plain http to it: set listen.tls, or name the proxy that ends TLS in trusted_proxies'
+    context.addIssue({ code: 'custom', path: ['listen', 'host'], message })
+  }
   if (outbound.allow_loopback && environment !== DEVELOPMENT_ENVIRONMENT) {
     const message = `only in the environment named ${DEVELOPMENT_ENVIRONMENT}`
     context.addIssue({ code: 'custom', path: ['outbound', 'allow_loopback'], message })

@@ -13,6 +13,7 @@ import { Rejection } from '../kernel/rejection.ts'
 import type { Secret } from '../kernel/secret.ts'
 import type { KeyRing } from '../keys/key-ring.ts'
 import type { SingleUse, SubjectEvidence } from '../model/evidence.ts'
+import type { FlowName } from '../model/exchange.ts'
 import type { Registry } from '../model/registry.ts'
 import type { ClientKeys } from '../net/client-keys.ts'
 import type { IssuerKeys } from '../net/issuer-keys.ts'
@@ -41,6 +42,7 @@ export interface VerifiedEvidence<E extends SubjectEvidence> {
 }
 
 export interface Flow<R extends TokenRequest, E extends SubjectEvidence> {
+  readonly name: FlowName
   verify(request: R, party: Party, sources: EvidenceSources, now: number): Promise<VerifiedEvidence<E>>
   frame(input: FrameInput<R, E>): Framed
 }
@@ -49,10 +51,11 @@ export interface Flow<R extends TokenRequest, E extends SubjectEvidence> {
 type AnyFlow = Flow<TokenRequest, SubjectEvidence>
 
 function flow<R extends TokenRequest, E extends SubjectEvidence>(
+  name: FlowName,
   verify: Flow<R, E>['verify'],
   frame: Flow<R, E>['frame'],
 ): AnyFlow {
-  return { verify, frame } as unknown as AnyFlow
+  return { name, verify, frame } as unknown as AnyFlow
 }
 
 /** @throws Rejection `requested_token_type_unsupported`, `subject_token_presenter` */
@@ -80,17 +83,21 @@ function unsupported(why: string): Rejection {
   return new Rejection('requested_token_type_unsupported', why)
 }
 
-const OPEN = flow(async (request: ExchangeRequest, party, sources, now) => {
-  if (claimsIssuer(request.subjectToken, sources.issuer)) {
-    throw new Rejection(
-      'subject_token_presenter',
-      'a token of this broker is presented as session or delegation token; its access tokens are for MCP servers to receive',
-    )
-  }
-  const type = request.subjectTokenType === TOKEN_TYPE.idToken ? 'id_token' : 'access_token'
-  const evidence = await verifyUserEvidence(request.subjectToken, type, party.agent, { ...sources, now })
-  return { evidence, singleUse: await verifyActor(request, party, sources, now) }
-}, frameOpen)
+const OPEN = flow(
+  'open',
+  async (request: ExchangeRequest, party, sources, now) => {
+    if (claimsIssuer(request.subjectToken, sources.issuer)) {
+      throw new Rejection(
+        'subject_token_presenter',
+        'a token of this broker is presented as session or delegation token; its access tokens are for MCP servers to receive',
+      )
+    }
+    const type = request.subjectTokenType === TOKEN_TYPE.idToken ? 'id_token' : 'access_token'
+    const evidence = await verifyUserEvidence(request.subjectToken, type, party.agent, { ...sources, now })
+    return { evidence, singleUse: await verifyActor(request, party, sources, now) }
+  },
+  frameOpen,
+)
 
 const fromHandle =
   (kind: 'session' | 'delegation') =>
@@ -100,11 +107,12 @@ const fromHandle =
     return { evidence, singleUse: await verifyActor(request, party, sources, now) }
   }
 
-const CONTINUE = flow(fromHandle('session'), frameContinue)
-const DELEGATE = flow(fromHandle('session'), frameDelegate)
-const ACCEPT = flow(fromHandle('delegation'), frameAccept)
+const CONTINUE = flow('continue', fromHandle('session'), frameContinue)
+const DELEGATE = flow('delegate', fromHandle('session'), frameDelegate)
+const ACCEPT = flow('accept', fromHandle('delegation'), frameAccept)
 
 const AUTONOMOUS = flow(
+  'autonomous',
   async (_request, party) => ({ evidence: selfEvidence(party.agent), singleUse: undefined }),
   frameAutonomous,
 )

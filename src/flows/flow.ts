@@ -3,8 +3,9 @@
  * decides, mints, writes or records: only the pipeline does, so no flow can forget a step (DESIGN §5).
  */
 import type { Jti } from '../kernel/ids.ts'
+import { Rejection } from '../kernel/rejection.ts'
 import type { AuditEvent } from '../model/audit-record.ts'
-import type { Permit, Question } from '../model/decision.ts'
+import type { Decision, Permit, Question } from '../model/decision.ts'
 import type { SubjectEvidence, VerifiedClient } from '../model/evidence.ts'
 import type { Agent, Registry, Resource } from '../model/registry.ts'
 import type { BrokerSettings } from '../model/settings.ts'
@@ -55,3 +56,15 @@ export const sessionIndex = {
   all: 'sessions:all',
   ofPrincipal: (principal: string) => `sessions:${principal}`,
 } as const
+
+/** @throws Rejection `grant_type_not_allowed` */
+export function requireAgent(verified: VerifiedClient): Party {
+  if (verified.client.kind === 'agent') return { agent: verified.client, verified }
+  throw new Rejection('grant_type_not_allowed', 'services may ask for API tokens only')
+}
+
+/** A deny is data until here. */
+export function permitted(decision: Decision): Permit {
+  if (decision.outcome === 'allow') return decision
+  throw new Rejection(decision.reason, decision.description, { missing: decision.missing })
+}

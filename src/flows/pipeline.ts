@@ -3,21 +3,22 @@
  * claim and read, decide, mint, commit, respond. No token exists outside the process before the commit has answered.
  */
 import type { AuditDraft } from '../audit/audit-draft.ts'
-import type { Auditor } from '../audit/auditor.ts'
+import { type Auditor, RefusedRequest } from '../audit/auditor.ts'
 import { authenticateClient } from '../credentials/client-authentication.ts'
 import { assertClientActive, presentedClient } from '../credentials/presented-client.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { agentPrincipal, newNonce, servicePrincipal } from '../kernel/ids.ts'
 import { Rejection } from '../kernel/rejection.ts'
-import type { Decision, Permit } from '../model/decision.ts'
+import type { Permit } from '../model/decision.ts'
 import type { SingleUse, SubjectEvidence, VerifiedClient } from '../model/evidence.ts'
+import type { ExchangeObserver, FlowName, Outcome } from '../model/exchange.ts'
 import type { MintedToken } from '../model/minted.ts'
 import type { Registry } from '../model/registry.ts'
 import type { RequestFacts } from '../model/request-facts.ts'
 import { apiAudience, type BrokerSettings } from '../model/settings.ts'
 import { decide } from '../policy/decide.ts'
 import type { Form } from '../protocol/form.ts'
-import { ENDPOINT, GRANT_TYPE, TOKEN_TYPE } from '../protocol/oauth.ts'
+import { ENDPOINT, GRANT_TYPE } from '../protocol/oauth.ts'
 import { canonicalResource } from '../protocol/resource.ts'
 import type { LiveCutoffs } from '../sessions/live-cutoffs.ts'
 import { claimOnce } from '../sessions/replay-guard.ts'
@@ -29,7 +30,7 @@ import { issueApiToken } from './api-token.ts'
 import { describeEvidence } from './attribution.ts'
 import { commitIssue } from './commit-issue.ts'
 import { type EvidenceSources, selectFlow } from './evidence.ts'
-import type { Framed, Issue, Party } from './flow.ts'
+import { type Framed, type Issue, type Party, permitted, requireAgent } from './flow.ts'
 import { assertEvidenceStands, assertHandleStands, assertNobodyBlocked } from './standing.ts'
 import { parseTokenRequest, type TokenRequest } from './token-request.ts'
 import { type TokenResponse, tokenResponse } from './token-response.ts'
@@ -44,6 +45,7 @@ export interface PipelineParts {
   readonly cutoffs: LiveCutoffs
   readonly auditor: Auditor
   readonly clock: Clock
+  readonly observer?: ExchangeObserver | undefined
 }
 
 export class TokenPipeline {
@@ -54,21 +56,37 @@ export class TokenPipeline {
   }
 
   /** @throws RefusedRequest, with its record written */
-  answer(form: () => Form, facts: RequestFacts): Promise<TokenResponse> {
-    return withinBudget(async () => {
-      const run = new Run(this.#parts, facts)
-      try {
-        return await run.answer(form())
-      } catch (error) {
-        throw await this.#parts.auditor.refuse(run.draft, await run.settleClient(error), facts.source)
-      }
-    })
+  async answer(form: () => Form, facts: RequestFacts): Promise<TokenResponse> {
+    const { observer } = this.#parts
+    const begun = performance.now()
+    observer?.begin()
+    const run = new Run(this.#parts, facts)
+    let outcome: Outcome = 'server_error'
+    try {
+      const response = await withinBudget(() => this.#run(run, form, facts))
+      outcome = 'issued'
+      return response
+    } catch (refused) {
+      if (refused instanceof RefusedRequest && refused.error instanceof Rejection) outcome = refused.error.reason
+      throw refused
+    } finally {
+      observer?.exchange(run.flow, outcome, (performance.now() - begun) / 1000)
+    }
+  }
+
+  async #run(run: Run, form: () => Form, facts: RequestFacts): Promise<TokenResponse> {
+    try {
+      return await run.answer(form())
+    } catch (error) {
+      throw await this.#parts.auditor.refuse(run.draft, await run.settleClient(error), facts.source)
+    }
   }
 }
 
 /** The state of one request on its way down the line. */
 class Run {
   readonly draft: AuditDraft
+  flow: FlowName = 'unknown'
   readonly #parts: PipelineParts
   readonly #facts: RequestFacts
   readonly #nonce = newNonce()
@@ -93,6 +111,7 @@ class Run {
     }
     const party = requireAgent(verified)
     const flow = selectFlow(request)
+    this.flow = flow.name
     const { evidence, singleUse } = await flow.verify(request, party, this.#parts.evidence, this.#now) // 4
     if (singleUse !== undefined) this.#unclaimed.push(singleUse)
     this.draft.add(describeEvidence(evidence))
@@ -101,7 +120,7 @@ class Run {
     const issue = framed.issue(permit)
     const minted = await this.#mint(issue) // 7
     await commitIssue(framed, issue, minted, { draft: this.draft, parts: this.#parts }) // 8
-    return tokenResponse(minted, ISSUED[issue.mint.kind], this.draft.id)
+    return tokenResponse(minted, issue.mint.kind, this.draft.id)
   }
 
   /** 3. The client, whether it may ask this way, and whether it is still welcome. */
@@ -204,6 +223,7 @@ class Run {
   }
 
   async #answerApi(request: TokenRequest, verified: VerifiedClient): Promise<TokenResponse> {
+    this.flow = 'api'
     await this.#claim()
     const { cutoffs } = this.#parts
     const rv = cutoffs.rv
@@ -215,23 +235,6 @@ class Run {
       expires_at: minted.expiresAt,
     })
     await this.#parts.auditor.log.append(this.draft.id, this.draft.granted('token.api'))
-    return tokenResponse(minted, ISSUED.access, this.draft.id)
+    return tokenResponse(minted, 'access', this.draft.id)
   }
-}
-
-const ISSUED = {
-  access: { type: TOKEN_TYPE.accessToken, name: 'Bearer' },
-  session: { type: TOKEN_TYPE.session, name: 'N_A' },
-  delegation: { type: TOKEN_TYPE.delegation, name: 'N_A' },
-} as const
-
-function requireAgent(verified: VerifiedClient): Party {
-  if (verified.client.kind === 'agent') return { agent: verified.client, verified }
-  throw new Rejection('grant_type_not_allowed', 'services may ask for API tokens only')
-}
-
-/** A deny is data until here. */
-function permitted(decision: Decision): Permit {
-  if (decision.outcome === 'allow') return decision
-  throw new Rejection(decision.reason, decision.description, { missing: decision.missing })
 }

@@ -1,7 +1,7 @@
 /** RFC 8693 §2.2.1, RFC 6749 §5.1, RFC 9396 §7: the body of a granted token request. */
 import type { DecisionId } from '../kernel/ids.ts'
 import type { MintedToken } from '../model/minted.ts'
-import type { TokenTypeName, TokenTypeUri } from '../protocol/oauth.ts'
+import { TOKEN_TYPE, type TokenTypeName, type TokenTypeUri } from '../protocol/oauth.ts'
 import { formatScope } from '../protocol/scope.ts'
 
 export interface TokenResponse {
@@ -17,12 +17,14 @@ export interface TokenResponse {
   readonly decision_id: DecisionId
 }
 
-export interface IssuedKind {
-  readonly type: TokenTypeUri
-  readonly name: TokenTypeName
-}
+const ISSUED = {
+  access: { type: TOKEN_TYPE.accessToken, name: 'Bearer' },
+  session: { type: TOKEN_TYPE.session, name: 'N_A' },
+  delegation: { type: TOKEN_TYPE.delegation, name: 'N_A' },
+} as const
 
-export function tokenResponse(minted: MintedToken, issued: IssuedKind, id: DecisionId): TokenResponse {
+export function tokenResponse(minted: MintedToken, kind: keyof typeof ISSUED, id: DecisionId): TokenResponse {
+  const issued = ISSUED[kind]
   return {
     access_token: minted.token.reveal(),
     issued_token_type: issued.type,

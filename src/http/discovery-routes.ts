@@ -38,8 +38,8 @@ export function discoveryRoutes(parts: RouterParts, base: string): readonly Rout
       path: '/readyz',
       methods: {
         GET: () => {
-          const problem = parts.notReady()
-          return problem === undefined ? json(200, { status: 'ready' }) : json(503, { status: 'not ready', problem })
+          const { ready, checks } = parts.readiness.look()
+          return json(ready ? 200 : 503, { status: ready ? 'ready' : 'not ready', checks })
         },
       },
     },

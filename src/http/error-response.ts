@@ -2,22 +2,17 @@
 import { RefusedRequest } from '../audit/auditor.ts'
 import { Rejection } from '../kernel/rejection.ts'
 import type { RequestFacts } from '../model/request-facts.ts'
+import type { Fault } from '../operate/fault-log.ts'
 import { WIRE } from './rejection-map.ts'
 
 export const NO_STORE = { 'Cache-Control': 'no-store', Pragma: 'no-cache' } as const
-
-/** Told to the operator's log when an answer is 5xx or a fault of ours. */
-export interface FaultReport {
-  readonly faultId: string | undefined
-  readonly decisionId: string | undefined
-  readonly cause: unknown
-}
 
 export interface ErrorContext {
   readonly facts: RequestFacts
   /** Set for endpoints that take bearer tokens (RFC 6750 §3). */
   readonly bearer: boolean
-  report(fault: FaultReport): void
+  /** Told when an answer is 5xx or a fault of ours. */
+  report(fault: Fault): void
 }
 
 export function errorResponse(thrown: unknown, context: ErrorContext): Response {

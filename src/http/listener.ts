@@ -15,11 +15,14 @@ import {
 import type { RejectionReason } from '../kernel/rejection.ts'
 import { answerExpectations, boundConnections, type ConnectionBounds } from './connections.ts'
 import { normaliseHead } from './request-head.ts'
+import { replaceCertificate, type TlsMaterial, tlsServer } from './tls.ts'
 
 export interface Listening {
   readonly port: number
   /** Stops accepting, lets requests in flight finish, then closes what answered them. */
   stop(): Promise<void>
+  /** From the next handshake on; connections that are open stay open. */
+  replaceCertificate(material: TlsMaterial): void
 }
 
 /** What answers: a broker. */
@@ -27,6 +30,8 @@ export interface Answering {
   readonly app: { readonly fetch: Hono['fetch'] }
   /** Counts bytes that became no request, by the address they came from. */
   countUnread(reason: RejectionReason, peer: string): void
+  /** From here on it is not ready for more. */
+  readonly readiness: { stop(): void }
   close(): Promise<void>
 }
 
@@ -34,6 +39,8 @@ export interface ListenAddress {
   readonly host: string
   /** 0: any free one. */
   readonly port: number
+  /** Absent: plain http. */
+  readonly tls?: TlsMaterial
 }
 
 export interface ListenerBounds extends ConnectionBounds {
@@ -63,10 +70,11 @@ export function listen(broker: Answering, address: ListenAddress, bounds: Listen
       // A missing Host is answered like any other that is not in order.
       requireHostHeader: false,
     }
-    const { host: hostname, port } = address
-    const server = serve({ fetch: broker.app.fetch, hostname, port, serverOptions }, (info) => {
+    const { host: hostname, port, tls } = address
+    const secure = tls === undefined ? { serverOptions } : tlsServer(tls, serverOptions)
+    const server = serve({ fetch: broker.app.fetch, hostname, port, ...secure }, (info) => {
       server.off('error', reject)
-      resolve({ port: info.port, stop })
+      resolve({ port: info.port, stop, replaceCertificate: (material) => replaceCertificate(server, material) })
     })
     server.once('error', reject)
     // A client that does not read its answer holds it no longer than this.
@@ -81,6 +89,7 @@ export function listen(broker: Answering, address: ListenAddress, bounds: Listen
     })
     const stop = async () => {
       stopping = true
+      broker.readiness.stop()
       await closed(server)
       await broker.close()
     }

@@ -7,8 +7,9 @@ import type { Clock } from '../kernel/clock.ts'
 import type { KeyRing } from '../keys/key-ring.ts'
 import type { Registry } from '../model/registry.ts'
 import type { RequestFacts } from '../model/request-facts.ts'
+import type { FaultLog } from '../operate/fault-log.ts'
+import type { Readiness } from '../operate/readiness.ts'
 import type { RevocationParts } from '../revocation/client-call.ts'
-import type { FaultReport } from './error-response.ts'
 import type { SourceOf } from './source-address.ts'
 
 export interface RouterParts {
@@ -21,9 +22,8 @@ export interface RouterParts {
   readonly listing: ListingParts
   readonly callers: CallerParts
   readonly sourceOf: SourceOf
-  /** What is wrong, or nothing: the broker is ready. */
-  readonly notReady: () => string | undefined
-  readonly report: (fault: FaultReport) => void
+  readonly readiness: Pick<Readiness, 'look'>
+  readonly report: FaultLog
 }
 
 export type Handler = (context: Context, facts: RequestFacts) => Promise<Response> | Response

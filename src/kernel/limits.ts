@@ -35,6 +35,14 @@ export const CONNECTIONS_PER_PEER_MAX = 2_048
 /** Requests of one connection at work at once: nobody who means well pipelines more. */
 export const PIPELINED_REQUESTS_MAX = 16
 export const SHUTDOWN_GRACE_MS = 10_000
+/** How often the broker looks at its own readiness, to log that it changed. */
+export const READINESS_WATCH_MS = 1_000
+/** From this long before its end on, a certificate is warned of each day; its files are looked at this often. */
+export const CERTIFICATE_WARNING_S = 14 * 24 * 3600
+export const CERTIFICATE_WATCH_MS = 5_000
+/** Log lines that say the same are written once per this, with their number; so many kinds are told apart. */
+export const LOG_REPEAT_MS = 1_000
+export const LOG_REPEAT_KEYS_MAX = 256
 /** How often a broker that stops closes the connections that have become idle. */
 export const SHUTDOWN_POLL_MS = 50
 

@@ -48,10 +48,19 @@ export class LiveCutoffs implements ControlListener {
     this.set.prune(Math.min(this.#confirmedAtMs, atMs))
   }
 
-  get fresh(): boolean {
+  /** How long ago the view was confirmed; infinite: never. */
+  get confirmedAgeMs(): number {
     // Either way: a clock set back would make one confirmation last for as long as it was set back.
-    const age = this.#confirmedAtMs === undefined ? Infinity : Math.abs(this.#clock.nowMs() - this.#confirmedAtMs)
-    return age <= CUTOFF_STALENESS_MS_MAX && Math.abs(this.#storeClockDifferenceMs) <= STORE_CLOCK_DIFFERENCE_MS_MAX
+    return this.#confirmedAtMs === undefined ? Infinity : Math.abs(this.#clock.nowMs() - this.#confirmedAtMs)
+  }
+
+  get storeClockDifferenceMs(): number {
+    return this.#storeClockDifferenceMs
+  }
+
+  get fresh(): boolean {
+    const near = Math.abs(this.#storeClockDifferenceMs) <= STORE_CLOCK_DIFFERENCE_MS_MAX
+    return near && this.confirmedAgeMs <= CUTOFF_STALENESS_MS_MAX
   }
 
   /** @throws Rejection `cutoffs_stale` */

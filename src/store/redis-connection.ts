@@ -46,11 +46,14 @@ export class RedisConnection {
   #closed = false
   #gathering: Redis['stream'] | undefined
 
-  /** @param url `redis://` or `rediss://`, with the password in it where there is one. */
-  constructor(url: Secret | string, name: string) {
+  /**
+   * @param url `redis://` or `rediss://`, with the password in it where there is one.
+   * @param ca PEM of the authority that vouches for a `rediss://` server; absent: the public ones.
+   */
+  constructor(url: Secret | string, name: string, ca?: string) {
     const text = typeof url === 'string' ? url : url.reveal()
     if (!/^rediss?:\/\//.test(text)) throw new TypeError('the URL of a Redis store starts with redis:// or rediss://')
-    this.#client = new Redis(text, { ...OPTIONS, connectionName: name })
+    this.#client = new Redis(text, { ...OPTIONS, connectionName: name, ...(ca === undefined ? {} : { tls: { ca } }) })
     this.#client.on('error', (error: Error) => {
       this.#lastError = error.message
     })

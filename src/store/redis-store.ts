@@ -23,6 +23,8 @@ const MAJOR_VERSION_MIN = 7
 export interface RedisStoreOptions {
   /** `redis://` or `rediss://`, with user and password in it where there are any. */
   readonly url: Secret | string
+  /** PEM of a private CA that vouches for the server. */
+  readonly ca?: string
   readonly org: string
   /** Contents kept per shard: fewer where it is shown that the oldest are forgotten. */
   readonly contentsMax?: number
@@ -30,7 +32,7 @@ export interface RedisStoreOptions {
 
 export async function openRedisStore(options: RedisStoreOptions): Promise<Store> {
   const keys = new RedisKeys(checkedOrg(options.org))
-  const connection = new RedisConnection(options.url, 'errand')
+  const connection = new RedisConnection(options.url, 'errand', options.ca)
   await connection.open()
   try {
     await checkServer(connection)
@@ -39,7 +41,11 @@ export async function openRedisStore(options: RedisStoreOptions): Promise<Store>
     connection.close()
     throw error
   }
-  const control = new RedisControl(connection, keys, () => new RedisConnection(options.url, 'errand-follower'))
+  const control = new RedisControl(
+    connection,
+    keys,
+    () => new RedisConnection(options.url, 'errand-follower', options.ca),
+  )
   const heartbeat = startHeartbeat(() => connection.script('errandHeartbeat', [keys.control('seq')], []))
   const indexes = new BatchedIndexes(new RedisIndexes(connection, keys))
   return {

@@ -171,7 +171,12 @@ describe('H28: number', () => {
       await answered
       return new Response('done', { headers: { 'Content-Length': '4' } })
     }
-    const answering = { app: { fetch }, countUnread: () => undefined, close: async () => undefined }
+    const answering = {
+      app: { fetch },
+      countUnread: () => undefined,
+      readiness: { stop: () => undefined },
+      close: async () => undefined,
+    }
     const bounds = { connections: 20, connectionsPerPeer: 10, headersMs: 5_000, requestMs: 5_000, checkMs: 50 }
     const slow = await listen(answering, { host: '127.0.0.1', port: 0 }, bounds)
     const busy = await open(slow)

@@ -25,6 +25,7 @@ export function listenTo(world: World, bounds: Partial<ListenerBounds> = {}): Pr
   const answering = {
     app: world.broker.app,
     countUnread: world.broker.countUnread.bind(world.broker),
+    readiness: { stop: () => undefined },
     close: async () => undefined,
   }
   return listen(answering, { host: '127.0.0.1', port: 0 }, { ...BOUNDS, ...bounds })

@@ -41,6 +41,8 @@ export interface WorldOptions {
   readonly port?: number
   readonly keysDirectory?: string
   readonly realClock?: boolean
+  /** Where metrics would be read: then they are counted. */
+  readonly metrics?: Config['metrics']
 }
 
 export interface Answer {
@@ -414,7 +416,8 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
     keysDirectory: options.keysDirectory ?? join(directory, 'keys'),
     logLevel: 'silent',
   })
-  const config: Config = { ...base, settings: { ...base.settings, ...options.settings } }
+  const metrics = options.metrics === undefined ? {} : { metrics: options.metrics }
+  const config: Config = { ...base, ...metrics, settings: { ...base.settings, ...options.settings } }
   const document = { ...registryDocument(idp), ...options.registry }
   const registry = decodeRegistry(document, 'world.yaml', { issuer: config.settings.issuer })
   const broker = await createBroker(config, { registry, clock })

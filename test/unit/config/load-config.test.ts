@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { inspect } from 'node:util'
@@ -11,7 +11,7 @@ afterAll(() => rmSync(directory, { recursive: true }))
 
 function write(name: string, text: string): string {
   const path = join(directory, name)
-  writeFileSync(path, text)
+  writeFileSync(path, text, { mode: 0o640 })
   return path
 }
 
@@ -72,6 +72,11 @@ describe('the URL of Redis', () => {
   test('is refused when its file is missing or holds something else, which is not printed', () => {
     expect(problemsOf(() => loadConfig(write('r1.yaml', redis('nowhere'))))).toEqual([
       `r1.yaml: store.url_file: ${join(directory, 'nowhere')}: cannot be read (ENOENT)`,
+    ])
+    write('open', 'rediss://:hunter2@redis.example')
+    chmodSync(join(directory, 'open'), 0o644)
+    expect(problemsOf(() => loadConfig(write('r0.yaml', redis('open'))))).toEqual([
+      `r0.yaml: store.url_file: ${join(directory, 'open')}: mode 644 lets everybody read a secret; run chmod 600 on it`,
     ])
     write('pasted', 'hunter2')
     expect(problemsOf(() => loadConfig(write('r2.yaml', redis('pasted'))))).toEqual([

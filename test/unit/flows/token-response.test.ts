@@ -17,7 +17,7 @@ const minted: MintedToken = {
 const ID = 'dec_one' as DecisionId
 
 test('a response has exactly these members (RFC 8693 section 2.2.1, RFC 9396 section 7)', () => {
-  expect(tokenResponse(minted, { type: TOKEN_TYPE.session, name: 'N_A' }, ID)).toEqual({
+  expect(tokenResponse(minted, 'session', ID)).toEqual({
     access_token: 'the.token.text',
     issued_token_type: TOKEN_TYPE.session,
     token_type: 'N_A',
@@ -29,11 +29,7 @@ test('a response has exactly these members (RFC 8693 section 2.2.1, RFC 9396 sec
 })
 
 test('scope is always there, details only where there are any; no refresh token ever', () => {
-  const response = tokenResponse(
-    { ...minted, scopes: [], details: [] },
-    { type: TOKEN_TYPE.accessToken, name: 'Bearer' },
-    ID,
-  )
+  const response = tokenResponse({ ...minted, scopes: [], details: [] }, 'access', ID)
   expect(response.scope).toBe('')
   expect(response).not.toHaveProperty('authorization_details')
   expect(response).not.toHaveProperty('refresh_token')

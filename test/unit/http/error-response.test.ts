@@ -1,17 +1,18 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { RefusedRequest } from '../../../src/audit/auditor.ts'
-import { errorResponse, type FaultReport, json, plain } from '../../../src/http/error-response.ts'
+import { errorResponse, json, plain } from '../../../src/http/error-response.ts'
 import { newDecisionId } from '../../../src/kernel/ids.ts'
 import { REASONS, Rejection } from '../../../src/kernel/rejection.ts'
+import type { Fault } from '../../../src/operate/fault-log.ts'
 
-const reports: FaultReport[] = []
+const reports: Fault[] = []
 const context = (over: { scheme?: string; bearer?: boolean } = {}) => {
   reports.length = 0
   return {
     facts: { source: '203.0.113.9', authorizationScheme: over.scheme, correlation: undefined },
     bearer: over.bearer ?? false,
-    report: (fault: FaultReport) => void reports.push(fault),
+    report: (fault: Fault) => void reports.push(fault),
   }
 }
 

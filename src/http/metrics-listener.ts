@@ -1,0 +1,54 @@
+/**
+ * `/metrics`, on a socket of its own: never a route of the broker, so that no stranger who reaches the broker reaches it.
+ * Beyond this machine it asks for a bearer token, which the configuration insists on.
+ */
+import { timingSafeEqual } from 'node:crypto'
+import { serve } from '@hono/node-server'
+import { sha256 } from '../kernel/digest.ts'
+import { REQUEST_TIMEOUT_MS } from '../kernel/limits.ts'
+import type { Secret } from '../kernel/secret.ts'
+
+export interface MetricsAddress {
+  readonly host: string
+  /** 0: any free one. */
+  readonly port: number
+  /** Who asks must send it as bearer token; `undefined`: whoever reaches the socket may read. */
+  readonly token: Secret | undefined
+}
+
+export interface MetricsListening {
+  readonly port: number
+  stop(): Promise<void>
+}
+
+export function listenForMetrics(address: MetricsAddress, text: () => Promise<string>): Promise<MetricsListening> {
+  const answer = async (request: Request): Promise<Response> => {
+    if (new URL(request.url).pathname !== '/metrics') return new Response('not found\n', { status: 404 })
+    if (request.method !== 'GET') return new Response('GET only\n', { status: 405, headers: { Allow: 'GET' } })
+    if (!mayRead(request, address.token)) {
+      return new Response('unauthorized\n', { status: 401, headers: { 'WWW-Authenticate': 'Bearer' } })
+    }
+    return new Response(await text(), { headers: { 'Content-Type': 'text/plain; version=0.0.4; charset=utf-8' } })
+  }
+  return new Promise((resolve, reject) => {
+    const options = { fetch: answer, hostname: address.host, port: address.port }
+    const server = serve(options, (info) => {
+      server.off('error', reject)
+      resolve({ port: info.port, stop })
+    })
+    server.once('error', reject)
+    server.setTimeout(REQUEST_TIMEOUT_MS)
+    const stop = () =>
+      new Promise<void>((done) => {
+        server.close(() => done())
+        if ('closeAllConnections' in server) server.closeAllConnections()
+      })
+  })
+}
+
+/** Digests of equal length are compared, in constant time. */
+function mayRead(request: Request, token: Secret | undefined): boolean {
+  if (token === undefined) return true
+  const sent = Buffer.from(sha256(request.headers.get('authorization') ?? ''))
+  return timingSafeEqual(sent, Buffer.from(sha256(`Bearer ${token.reveal()}`)))
+}

@@ -1,0 +1,80 @@
+/**
+ * What the broker counts, for Prometheus. In a registry of its own, so that two brokers in one process stay apart.
+ *
+ * No label’s value comes from a request: flows, reasons, operations, key classes and checks are closed sets, so the number of
+ * series is bounded by this code, whatever strangers send. Observing costs a fraction of a microsecond and never throws.
+ */
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import type { RejectionReason } from '../kernel/rejection.ts'
+import type { ExchangeObserver, FlowName, Outcome } from '../model/exchange.ts'
+
+const EXCHANGE_BUCKETS_S = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1]
+const STORE_BUCKETS_S = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.1, 0.5]
+
+export class BrokerMetrics implements ExchangeObserver {
+  readonly registry = new Registry()
+  readonly #exchanges: Counter<'flow' | 'outcome'>
+  readonly #exchangeSeconds: Histogram<'flow'>
+  readonly #open: Gauge
+  readonly #storeSeconds: Histogram<'operation'>
+  readonly #storeFailures: Counter<'operation'>
+  readonly #strangers: Counter<'reason'>
+
+  constructor() {
+    const registers = [this.registry]
+    this.#exchanges = new Counter({
+      name: 'errand_exchanges_total',
+      help: 'Token requests answered, by flow and outcome: issued, or the reason of the refusal.',
+      labelNames: ['flow', 'outcome'],
+      registers,
+    })
+    this.#exchangeSeconds = new Histogram({
+      name: 'errand_exchange_seconds',
+      help: 'From a parsed token request to its answer, by flow.',
+      labelNames: ['flow'],
+      buckets: EXCHANGE_BUCKETS_S,
+      registers,
+    })
+    this.#open = new Gauge({ name: 'errand_exchanges_open', help: 'Token requests being answered now.', registers })
+    this.#storeSeconds = new Histogram({
+      name: 'errand_store_seconds',
+      help: 'Calls to the store, by operation.',
+      labelNames: ['operation'],
+      buckets: STORE_BUCKETS_S,
+      registers,
+    })
+    this.#storeFailures = new Counter({
+      name: 'errand_store_failures_total',
+      help: 'Calls to the store that failed or were late, by operation.',
+      labelNames: ['operation'],
+      registers,
+    })
+    this.#strangers = new Counter({
+      name: 'errand_strangers_refused_total',
+      help: 'Requests refused before anybody was authenticated, by reason.',
+      labelNames: ['reason'],
+      registers,
+    })
+    collectDefaultMetrics({ register: this.registry })
+  }
+
+  readonly begin = (): void => this.#open.inc()
+
+  readonly exchange = (flow: FlowName, outcome: Outcome, seconds: number): void => {
+    this.#open.dec()
+    this.#exchanges.inc({ flow, outcome })
+    this.#exchangeSeconds.observe({ flow }, seconds)
+  }
+
+  readonly storeCall = (operation: string, seconds: number, failed: boolean): void => {
+    this.#storeSeconds.observe({ operation }, seconds)
+    if (failed) this.#storeFailures.inc({ operation })
+  }
+
+  readonly stranger = (reason: RejectionReason): void => this.#strangers.inc({ reason })
+
+  /** The text that Prometheus reads. */
+  text(): Promise<string> {
+    return this.registry.metrics()
+  }
+}

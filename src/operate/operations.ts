@@ -1,0 +1,60 @@
+/** Everything an operator looks at: readiness and its changes, what the log says of faults, and the gauges. */
+import type { Logger } from 'pino'
+import type { AuditService } from '../audit/audit-service.ts'
+import type { Clock } from '../kernel/clock.ts'
+import { DEFERRED_RECORDS_MAX } from '../kernel/limits.ts'
+import type { KeyRing } from '../keys/key-ring.ts'
+import type { LiveCutoffs } from '../sessions/live-cutoffs.ts'
+import type { Store } from '../store/ports.ts'
+import { describeCause, type FaultLog, faultLog } from './fault-log.ts'
+import { registerGauges } from './gauges.ts'
+import type { BrokerMetrics } from './metrics.ts'
+import { Readiness } from './readiness.ts'
+import { watchReadiness } from './readiness-watch.ts'
+import { Repeats } from './repeats.ts'
+
+export interface OperationsParts {
+  readonly store: Store
+  readonly cutoffs: LiveCutoffs
+  readonly ring: KeyRing
+  readonly clock: Clock
+  readonly audit: AuditService
+  readonly log: Logger
+  readonly metrics: BrokerMetrics | undefined
+  readonly build: { readonly version: string; readonly policy: () => string }
+}
+
+type KeyOwner = { readonly issuer: string } | { readonly client: string }
+
+export interface Operations {
+  readonly readiness: Readiness
+  readonly report: FaultLog
+  /** Published keys of an issuer, or of a client, could not be read. */
+  readonly keysUnread: (whose: KeyOwner, error: unknown) => void
+  /** Ends the timers; writes what was counted. */
+  stop(): void
+}
+
+export function startOperations(parts: OperationsParts): Operations {
+  const { audit, log, metrics } = parts
+  const auditProblem = () =>
+    audit.waiting() < DEFERRED_RECORDS_MAX ? undefined : 'records of revocations no longer fit into memory'
+  const readiness = new Readiness({ ...parts, auditProblem })
+  const watch = watchReadiness(readiness, (problems) =>
+    Object.keys(problems).length === 0 ? log.info('ready again') : log.warn({ problems }, 'not ready'),
+  )
+  if (metrics !== undefined) registerGauges(metrics.registry, { ...parts, readiness })
+  const repeats = new Repeats()
+  return {
+    readiness,
+    report: faultLog(log, repeats),
+    keysUnread: (whose, error) =>
+      repeats.say(`keys ${JSON.stringify(whose)}`, (count) =>
+        log.warn({ ...whose, count, err: describeCause(error) }, 'published keys could not be read'),
+      ),
+    stop() {
+      watch.stop()
+      repeats.flush()
+    },
+  }
+}
