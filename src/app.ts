@@ -25,7 +25,7 @@ import { LiveCutoffs } from './sessions/live-cutoffs.ts'
 import { SessionRepository } from './sessions/session-repository.ts'
 import { meteredStore } from './store/metered-store.ts'
 import { openStore } from './store/open-store.ts'
-import type { Store } from './store/ports.ts'
+import type { OutboxUsage, Store } from './store/ports.ts'
 import { Minter } from './tokens/minter.ts'
 
 export interface BrokerOptions {
@@ -52,6 +52,8 @@ export interface Broker {
   close(): Promise<void>
 }
 
+const OUTBOX_FILLS = 'the fullest audit outbox fills up: once full, it forgets its oldest records'
+
 /** Everything but the socket. @throws StoreUnavailable, KeyFileError */
 export async function createBroker(config: Config, options: BrokerOptions): Promise<Broker> {
   const { registry, clock = systemClock } = options
@@ -66,11 +68,8 @@ export async function createBroker(config: Config, options: BrokerOptions): Prom
   const feed = await store.control.follow(cutoffs)
   keeper.start()
   const sessions = new SessionRepository(store)
-  const audit = startAudit(store.audit, clock, {
-    filling: (usage) =>
-      log.warn({ ...usage }, 'the fullest audit outbox fills up: once full, it forgets its oldest records'),
-    stranger: metrics?.stranger,
-  })
+  const filling = (usage: OutboxUsage) => log.warn({ ...usage }, OUTBOX_FILLS)
+  const audit = startAudit(store.audit, clock, { filling, stranger: metrics?.stranger })
   const build = { version: programVersion(), policy: () => registry.version.slice(0, 12) }
   const operations = startOperations({ store, cutoffs, ring, clock, audit, log, metrics, build })
   const published = publishedKeys(config, clock, operations)
