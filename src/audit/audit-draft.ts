@@ -17,7 +17,7 @@ const PRINCIPAL_CLASSES = ['agent', 'service', 'user', 'operator'] as const
 export class AuditDraft {
   readonly id: DecisionId = newDecisionId()
   readonly #at: string
-  #fields: Fields = { event: 'request.refused' }
+  readonly #fields: Fields = { event: 'request.refused' }
   #by: PrincipalId | undefined
   #uncertain = false
 
@@ -45,7 +45,7 @@ export class AuditDraft {
   }
 
   add(fields: Partial<Fields>): void {
-    this.#fields = { ...this.#fields, ...fields }
+    Object.assign(this.#fields, fields)
   }
 
   addDecision(decision: Decision): void {

@@ -21,7 +21,8 @@ export function describeEvidence(evidence: SubjectEvidence): Partial<AuditRecord
   }
 }
 
-export function describeIssue(issue: Issue, minted: MintedToken): Partial<AuditRecord> {
+/** @param authority digest of `grantedAuthority` */
+export function describeIssue(issue: Issue, minted: MintedToken, authority: string): Partial<AuditRecord> {
   const { session, node } = issue.order.holder
   return {
     agent: {
@@ -39,7 +40,7 @@ export function describeIssue(issue: Issue, minted: MintedToken): Partial<AuditR
     chain: chainSubjects(node.act),
     jti: minted.jti,
     expires_at: minted.expiresAt,
-    authority: grantedAuthority(minted).digest,
+    authority,
   }
 }
 

@@ -22,9 +22,10 @@ export async function commitIssue(
   minted: MintedToken,
   { draft, parts }: { readonly draft: AuditDraft; readonly parts: CommitParts },
 ): Promise<void> {
-  draft.add(describeIssue(issue, minted))
+  const authority = grantedAuthority(minted)
+  draft.add(describeIssue(issue, minted, authority.digest))
   const record = draft.granted(event)
-  const change = { ...issue.change, contents: [grantedAuthority(minted)] }
+  const change = { ...issue.change, contents: [authority] }
   await parts.sessions.commitSurely(change, minted.jti, record, () => {
     draft.add({ event })
     draft.leaveUnfinished()

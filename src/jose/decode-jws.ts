@@ -84,7 +84,23 @@ export function peekIssuer(token: Secret): string {
   return issuer
 }
 
+/** Signers write one header for all their tokens: by its text, and forgotten together when there are too many. */
+const decodedHeaders = new Map<string, JwsHeader>()
+const HEADERS_MAX = 512
+/** Longer ones are nobody's habit. */
+const KEPT_HEADER_CHARS_MAX = 512
+
 function decodeHeader(part: string): JwsHeader {
+  const known = decodedHeaders.get(part)
+  if (known !== undefined) return known
+  const header = parseHeader(part)
+  if (part.length > KEPT_HEADER_CHARS_MAX) return header
+  if (decodedHeaders.size >= HEADERS_MAX) decodedHeaders.clear()
+  decodedHeaders.set(part, header)
+  return header
+}
+
+function parseHeader(part: string): JwsHeader {
   const header = parseObject(decodeBase64url(part, 'the header'), 'the header')
   const member = (name: string): unknown => (Object.hasOwn(header, name) ? header[name] : undefined)
   for (const name of REFUSED_MEMBERS) {

@@ -13,12 +13,13 @@ import type { RejectionReason } from '../kernel/rejection.ts'
 import type { Decision, Denial, Question } from '../model/decision.ts'
 import type { Grant, Registry } from '../model/registry.ts'
 import { scopeSet } from '../protocol/scope.ts'
-import { userPrincipals } from './grant-index.ts'
+import { principalsOf } from './grant-index.ts'
 import { type Judgement, judgeAll, layerVerdicts, leastLimits, refusal } from './judgement.ts'
 import { allowsInForce, type Context, denialsAhead } from './layers.ts'
 
 export function decide(registry: Registry, question: Question): Decision {
-  const context: Context = { registry, question, evaluated: new Set<Grant>(), matched: new Set<Grant>() }
+  const principals = principalsOf(question)
+  const context: Context = { registry, question, principals, evaluated: new Set<Grant>(), matched: new Set<Grant>() }
   const judgements = judgeAll(context)
   const effective = effectiveAuthority(context, judgements)
   const denied = denialOf(question, judgements, effective)
@@ -55,7 +56,7 @@ function effectiveAuthority(context: Context, judgements: readonly Judgement[]):
     there.scopes.push(tool.scope)
     there.tools.set(name, constraints)
     // What a grant with an end allowed must not outlive the grant.
-    for (const { when } of allowsInForce(context, resource, tool, userPrincipals(question))) {
+    for (const { when } of allowsInForce(context, resource, tool, context.principals.user)) {
       if (when.notAfter !== undefined) ends.push(when.notAfter)
     }
     // Nor may an access token outlive the moment a deny against it begins: nobody asks again before it ends. A session does.

@@ -2,32 +2,40 @@
  * Grants by the tool and the principal they name, so that those that cannot match a question cost it nothing. Built tool by
  * tool, when a tool is first asked for, and kept as long as its registry version.
  */
+import type { ResourceUrl } from '../kernel/ids.ts'
 import type { Question } from '../model/decision.ts'
 import type { Grant, GrantConditions, PrincipalSelector, Registry, Resource, Tool } from '../model/registry.ts'
 import { selects } from './selector.ts'
 
 type ByPrincipal = ReadonlyMap<string, readonly Grant[]>
 
-const indexes = new WeakMap<Registry, Map<string, ByPrincipal>>()
+const indexes = new WeakMap<Registry, Map<ResourceUrl, Map<string, ByPrincipal>>>()
 
 /** Grants that name this tool and one of these principals, each once; whether they are in force is not looked at. */
-export function grantsFor(registry: Registry, resource: Resource, tool: Tool, principals: readonly string[]): Grant[] {
+export function grantsFor(
+  registry: Registry,
+  resource: Resource,
+  tool: Tool,
+  principals: readonly string[],
+): readonly Grant[] {
   const byPrincipal = grantsOfTool(registry, resource, tool)
-  const found = new Set<Grant>()
+  let found: readonly Grant[] = []
   for (const principal of principals) {
-    for (const grant of byPrincipal.get(principal) ?? []) found.add(grant)
+    const grants = byPrincipal.get(principal)
+    if (grants === undefined) continue
+    found = found.length === 0 ? grants : [...new Set([...found, ...grants])]
   }
-  return [...found]
+  return found
 }
 
 function grantsOfTool(registry: Registry, resource: Resource, tool: Tool): ByPrincipal {
-  const index = indexes.get(registry) ?? new Map<string, ByPrincipal>()
-  indexes.set(registry, index)
-  // A URL has no spaces: the two parts cannot run into each other.
-  const key = `${resource.url} ${tool.name}`
-  const byPrincipal = index.get(key) ?? byPrincipalOf(registry.grants, resource, tool)
-  index.set(key, byPrincipal)
-  return byPrincipal
+  const index = indexes.get(registry) ?? new Map<ResourceUrl, Map<string, ByPrincipal>>()
+  const ofResource = index.get(resource.url) ?? new Map<string, ByPrincipal>()
+  const known = ofResource.get(tool.name)
+  if (known !== undefined) return known
+  const made = byPrincipalOf(registry.grants, resource, tool)
+  indexes.set(registry, index.set(resource.url, ofResource.set(tool.name, made)))
+  return made
 }
 
 function byPrincipalOf(grants: readonly Grant[], resource: Resource, tool: Tool): ByPrincipal {
@@ -53,18 +61,27 @@ function principalKey(principal: PrincipalSelector): string {
   return `owner:${principal.owner}`
 }
 
-/** The user as grants may name them; empty for autonomous work. */
-export function userPrincipals({ user }: Question): readonly string[] {
-  if (user === undefined) return []
-  return [
-    `user:${user.issuerSlug}:${user.sub}`,
-    ...user.groups.map((group) => `group:${group}`),
-    ...user.roles.map((role) => `role:${role}`),
-  ]
+/** A question's people and agents as grants may name them. */
+export interface Principals {
+  /** Empty for autonomous work. */
+  readonly user: readonly string[]
+  /** Every agent of the chain, and their owners. */
+  readonly agents: readonly string[]
+  /** Both, and the subject: the agent that autonomous work began with stays answerable for it when it is delegated. */
+  readonly all: readonly string[]
 }
 
-export function agentPrincipals({ agent, chain }: Question): readonly string[] {
-  return [agent, ...chain].flatMap(({ clientId, owner }) => [`agent:${clientId}`, `owner:${owner}`])
+export function principalsOf({ user, agent, chain, subject }: Question): Principals {
+  const ofUser =
+    user === undefined
+      ? []
+      : [
+          `user:${user.issuerSlug}:${user.sub}`,
+          ...user.groups.map((group) => `group:${group}`),
+          ...user.roles.map((role) => `role:${role}`),
+        ]
+  const agents = [agent, ...chain].flatMap(({ clientId, owner }) => [`agent:${clientId}`, `owner:${owner}`])
+  return { user: ofUser, agents, all: [...ofUser, ...agents, subject] }
 }
 
 const CONDITIONS: readonly string[] = ['notBefore', 'notAfter', 'environment'] satisfies (keyof GrantConditions)[]

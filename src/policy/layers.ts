@@ -8,7 +8,7 @@ import type { ResourceUrl } from '../kernel/ids.ts'
 import { userPrincipal } from '../kernel/ids.ts'
 import type { Layer, Question } from '../model/decision.ts'
 import type { Grant, ManifestEntry, Registry, Resource, Tool } from '../model/registry.ts'
-import { agentPrincipals, grantsFor, isInForce, userPrincipals } from './grant-index.ts'
+import { grantsFor, isInForce, type Principals } from './grant-index.ts'
 import { selects } from './selector.ts'
 
 export type ToolVerdict =
@@ -29,6 +29,8 @@ export interface AskedTool {
 export interface Context {
   readonly registry: Registry
   readonly question: Question
+  /** Everybody the question is about, as grants name them. */
+  readonly principals: Principals
   /** Grants looked at, and those in force that named the question's tool and principal: for the record. */
   readonly evaluated: Set<Grant>
   readonly matched: Set<Grant>
@@ -105,14 +107,14 @@ function judgeUser(context: Context, { resource, tool }: Known): ToolVerdict {
   }
   if (subject !== userPrincipal(user.issuerSlug, user.sub)) return denied(`${subject} is not the user looked up`)
   if (!user.active) return denied(`${subject} is not active`)
-  const grants = allowsInForce(context, resource, tool, userPrincipals(context.question))
+  const grants = allowsInForce(context, resource, tool, context.principals.user)
   if (grants.length === 0) return denied(`no grant allows ${subject}`)
   return narrowed(grants, `the grants of ${subject}`)
 }
 
 /** Allows on an agent or its owner give nothing (the manifest does that); they only narrow. */
 function judgeAgentGrants(context: Context, { resource, tool }: Known): ToolVerdict {
-  const grants = allowsInForce(context, resource, tool, agentPrincipals(context.question))
+  const grants = allowsInForce(context, resource, tool, context.principals.agents)
   return grants.length === 0
     ? NOT_APPLICABLE
     : narrowed(grants, `the grants of agent ${context.question.agent.clientId}`)
@@ -132,10 +134,8 @@ function judgeDenyGrants(context: Context, { resource, tool }: Known): ToolVerdi
   return denial === undefined ? ALLOWED : { verdict: 'explicit_deny', cause: `denied by grant ${denial.id}` }
 }
 
-function deniesNaming({ registry, question }: Context, resource: Resource, tool: Tool): readonly Grant[] {
-  // The agent that autonomous work began with stays answerable for it when it is delegated.
-  const principals = [...userPrincipals(question), ...agentPrincipals(question), question.subject]
-  return grantsFor(registry, resource, tool, principals).filter(({ effect }) => effect === 'deny')
+function deniesNaming({ registry, principals }: Context, resource: Resource, tool: Tool): readonly Grant[] {
+  return grantsFor(registry, resource, tool, principals.all).filter(({ effect }) => effect === 'deny')
 }
 
 /** When deny grants that name the tool and anybody of the question will begin. Epoch seconds. */

@@ -8,9 +8,11 @@ import { shardOf } from './shard.ts'
 
 export class RedisKeys {
   readonly #org: string
+  #last: { readonly of: string; readonly shard: string }
 
   constructor(org: string) {
     this.#org = org
+    this.#last = { of: '', shard: `{s${shardOf('')}}:${org}` }
   }
 
   session(session: string): string {
@@ -56,7 +58,9 @@ export class RedisKeys {
     return `{control}:${this.#org}:${part}`
   }
 
+  /** One commit asks for the same session's five times. */
   #shard(of: string): string {
-    return `{s${shardOf(of)}}:${this.#org}`
+    if (this.#last.of !== of) this.#last = { of, shard: `{s${shardOf(of)}}:${this.#org}` }
+    return this.#last.shard
   }
 }

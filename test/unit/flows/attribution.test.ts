@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { describeEvidence, describeIssue } from '../../../src/flows/attribution.ts'
+import { describeEvidence, describeIssue, grantedAuthority } from '../../../src/flows/attribution.ts'
 import { frameContinue } from '../../../src/flows/continue.ts'
 import { sha256 } from '../../../src/kernel/digest.ts'
 import type { Jti } from '../../../src/kernel/ids.ts'
@@ -45,7 +45,7 @@ test('what is issued has the five fields of attribution, and the authority by it
       live,
     }),
   )
-  const described = describeIssue(issueFor(framed), minted)
+  const described = describeIssue(issueFor(framed), minted, grantedAuthority(minted).digest)
   expect(described).toEqual({
     agent: { id: 'orchestrator', version: '3', instance: 'pod-7' },
     on_behalf_of: ALICE,
@@ -67,5 +67,8 @@ test('an instance that did not describe itself is not made up', () => {
   const framed = frameContinue(
     input({ request: exchange({ resources: [WAREHOUSE] }), evidence: handleEvidence(), live: liveRoot() }),
   )
-  expect(describeIssue(issueFor(framed), minted).agent).toEqual({ id: 'orchestrator', version: '3' })
+  expect(describeIssue(issueFor(framed), minted, grantedAuthority(minted).digest).agent).toEqual({
+    id: 'orchestrator',
+    version: '3',
+  })
 })

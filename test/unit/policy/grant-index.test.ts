@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { GrantConditions, Registry } from '../../../src/model/registry.ts'
 import { decide } from '../../../src/policy/decide.ts'
-import { agentPrincipals, grantsFor, isInForce, userPrincipals } from '../../../src/policy/grant-index.ts'
+import { grantsFor, isInForce, principalsOf } from '../../../src/policy/grant-index.ts'
 import { ask, granted, NOW, question, WAREHOUSE, world } from './world.ts'
 
 const query = { [WAREHOUSE]: { query: {} } }
@@ -51,8 +51,9 @@ describe('conditions', () => {
 })
 
 test('principals are named apart by kind', () => {
-  expect(userPrincipals(asked)).toEqual(['user:corp:alice', 'group:finance', 'role:analyst'])
-  expect(agentPrincipals(asked)).toEqual(['agent:orchestrator', 'owner:alice@corp.example'])
+  expect(principalsOf(asked).user).toEqual(['user:corp:alice', 'group:finance', 'role:analyst'])
+  expect(principalsOf(asked).agents).toEqual(['agent:orchestrator', 'owner:alice@corp.example'])
+  expect(principalsOf(asked).all).toEqual([...principalsOf(asked).user, ...principalsOf(asked).agents, asked.subject])
 })
 
 test('grants that name another principal or tool are not even looked at', () => {
@@ -82,7 +83,7 @@ test('a grant that names a principal twice is found once', () => {
   const [resource] = registry.resources
   const tool = resource?.tools.get('query')
   if (resource === undefined || tool === undefined) throw new Error('no query')
-  expect(grantsFor(registry, resource, tool, userPrincipals(asked))).toHaveLength(1)
+  expect(grantsFor(registry, resource, tool, principalsOf(asked).user)).toHaveLength(1)
   expect(grantsFor(registry, resource, tool, [])).toEqual([])
 })
 
