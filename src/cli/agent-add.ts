@@ -38,7 +38,7 @@ export const agentAddCommand: Command = {
     const registryFile = chosenRegistry(config, args)
     const key = newClientKey(clientId)
     const keyFile = clientKeyPath(dirname(configFile), clientId)
-    await registerClient(config, { registryFile, keyFile, key }, (text) =>
+    await registerClient(config, { registryFile, file: { path: keyFile, text: key.privateText } }, (text) =>
       addAgent(text, basename(registryFile), entryOf(clientId, args, config, key.registered)),
     )
     tell(clientId, { keyFile, registryFile, configFile }, io)

@@ -8,6 +8,7 @@ import { loadKeys } from '../keys/key-files.ts'
 import { KEY_CLASSES, KeyRing } from '../keys/key-ring.ts'
 import type { Registry } from '../model/registry.ts'
 import { ConfigurationError } from '../registry/strict-document.ts'
+import { clientWarnings } from './client-warnings.ts'
 import type { Command } from './command.ts'
 import { plural } from './kill-drawing.ts'
 import { CONFIG_OPTION, JSON_OPTION } from './options.ts'
@@ -48,6 +49,7 @@ async function findAll(path: string): Promise<Findings> {
     const registry = loadRegistryFiles(config)
     findings.registry = registry
     findings.warnings.push(...policyWarnings(registry, config.settings))
+    findings.warnings.push(...clientWarnings(registry, config.settings, epochSeconds(systemClock)))
   } catch (fault) {
     if (!(fault instanceof ConfigurationError)) throw fault
     findings.problems.push(...fault.problems)

@@ -14,6 +14,7 @@ import { keysKillCommand } from './keys-kill.ts'
 import { keysRotateCommand } from './keys-rotate.ts'
 import { liftCommand } from './lift.ts'
 import { revokeCommand } from './revoke.ts'
+import { secretAddCommand, secretRotateCommand } from './secret.ts'
 import { serveCommand } from './serve.ts'
 import { serviceAddCommand } from './service-add.ts'
 import { sessionsCommand } from './sessions.ts'
@@ -26,7 +27,16 @@ export interface Group {
 export const GROUPS: readonly Group[] = [
   {
     title: 'Set up',
-    commands: [demoCommand, initCommand, checkCommand, serveCommand, agentAddCommand, serviceAddCommand],
+    commands: [
+      demoCommand,
+      initCommand,
+      checkCommand,
+      serveCommand,
+      agentAddCommand,
+      serviceAddCommand,
+      secretAddCommand,
+      secretRotateCommand,
+    ],
   },
   { title: 'As an agent', commands: [exchangeCommand, assertionCommand, inspectCommand] },
   {

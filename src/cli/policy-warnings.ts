@@ -53,7 +53,8 @@ function agentWarnings(agent: Agent, registry: Registry, settings: BrokerSetting
       `${name}: belongs to environment ${agent.environment}; this broker is ${settings.environment} and refuses it`,
     )
   }
-  if (agent.keys.length + agent.keySets.length === 0) warnings.push(`${name}: has no key to authenticate with`)
+  if (agent.keys.length + agent.keySets.length + agent.secrets.length === 0)
+    warnings.push(`${name}: has no key to authenticate with`)
   if (agent.grantTypes.length === 0) warnings.push(`${name}: has no grant_types, so it can ask for nothing`)
   const reached = registry.resources.flatMap((resource) => reach(agent, resource).map((tool) => ({ resource, tool })))
   if (reached.length === 0) return [...warnings, `${name}: its manifest reaches no tool that may be delegated`]

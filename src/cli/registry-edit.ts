@@ -53,7 +53,7 @@ export function addService(text: string, sourceName: string, service: NewService
 }
 
 /** The text, where it means just that. Members may stand in another order: their order means nothing. */
-function assertMeans(text: string, expected: unknown, sourceName: string): string {
+export function assertMeans(text: string, expected: unknown, sourceName: string): string {
   if (isDeepStrictEqual(parseYamlText(text, sourceName), expected)) return text
   throw new CommandFailure(`${sourceName} is laid out in a way that cannot be added to; add it by hand`)
 }
@@ -86,11 +86,11 @@ function setServerClient(text: string, at: number, clientId: string): string {
   return `${text.slice(0, end)}\n${' '.repeat(column)}server_client: ${yamlText(clientId)}${text.slice(end)}`
 }
 
-function objectOf(value: unknown): Readonly<Record<string, unknown>> {
+export function objectOf(value: unknown): Readonly<Record<string, unknown>> {
   return isJsonObject(value) ? value : {}
 }
 
-function entries(document: unknown, section: string): readonly unknown[] {
+export function entries(document: unknown, section: string): readonly unknown[] {
   const list = objectOf(document)[section]
   return Array.isArray(list) ? list : []
 }
@@ -122,7 +122,7 @@ function append(text: string, { section, lines }: NewEntry): string {
 }
 
 /** Where the node's last value ends; comments behind it belong to whatever comes next. */
-function lastOffset(node: Node): number {
+export function lastOffset(node: Node): number {
   const last = isMap(node)
     ? (node.items.at(-1)?.value ?? node.items.at(-1)?.key)
     : isSeq(node)
@@ -133,7 +133,7 @@ function lastOffset(node: Node): number {
   return node.range?.[1] ?? 0
 }
 
-function endOfLine(text: string, offset: number): number {
+export function endOfLine(text: string, offset: number): number {
   if (text[offset - 1] === '\n') return offset - 1
   const end = text.indexOf('\n', offset)
   return end === -1 ? text.length : end

@@ -1,15 +1,15 @@
 /**
- * A registry file that a command adds a client to. Nothing is written unless the whole registry is still right with the new
- * client in it, and nothing is left of the key pair where the registry could not be written.
+ * A registry file that a command adds a client or a secret to. Nothing is written unless the whole registry is still right
+ * with it, and nothing is left of a private key or secret where the registry could not be written.
  */
 import { readFileSync, realpathSync, statSync } from 'node:fs'
 import { unlink } from 'node:fs/promises'
 import { basename, resolve } from 'node:path'
 import type { Config } from '../config/config.ts'
+import type { Secret } from '../kernel/secret.ts'
 import { decodeRegistryDocuments } from '../registry/load-registry.ts'
 import { parseYamlText } from '../registry/strict-document.ts'
 import type { Args } from './args.ts'
-import type { NewClientKey } from './client-key.ts'
 import { CommandFailure, UsageError } from './failures.ts'
 import type { OptionSpecs } from './options.ts'
 import { codeOf, createFile, PRIVATE, replaceFile } from './private-file.ts'
@@ -44,26 +44,26 @@ function realPath(path: string): string {
 
 interface Registration {
   readonly registryFile: string
-  readonly keyFile: string
-  readonly key: NewClientKey
+  /** What goes into a private file of its own; nothing is left of it where the registry could not be written. */
+  readonly file: { readonly path: string; readonly text: Secret } | undefined
 }
 
 /** @throws ConfigurationError, UsageError, CommandFailure */
 export async function registerClient(
   config: Config,
-  { registryFile, keyFile, key }: Registration,
+  { registryFile, file }: Registration,
   edit: (text: string) => string,
 ): Promise<void> {
   const text = readFileSync(registryFile, 'utf8')
   const edited = edit(text)
   assertStillRight(config, registryFile, edited)
-  await createFile(keyFile, key.privateText.reveal(), PRIVATE)
+  if (file !== undefined) await createFile(file.path, file.text.reveal(), PRIVATE)
   try {
     if (readFileSync(registryFile, 'utf8') !== text)
       throw new CommandFailure(`${registryFile} was changed meanwhile; try again`)
     await replaceFile(registryFile, edited, statSync(registryFile).mode & 0o777)
   } catch (fault) {
-    await unlink(keyFile)
+    if (file !== undefined) await unlink(file.path)
     throw fault
   }
 }

@@ -31,7 +31,7 @@ export const serviceAddCommand: Command = {
     const key = newClientKey(clientId)
     const keyFile = clientKeyPath(dirname(configFile), clientId)
     const service = { client_id: clientId, keys: [key.registered] }
-    await registerClient(config, { registryFile, keyFile, key }, (text) =>
+    await registerClient(config, { registryFile, file: { path: keyFile, text: key.privateText } }, (text) =>
       addService(text, basename(registryFile), service, resource),
     )
     tell({ clientId, resource, keyFile, registryFile, configFile }, io)

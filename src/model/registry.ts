@@ -176,6 +176,7 @@ export interface Registry {
   readonly version: string
   readonly grants: readonly Grant[]
   readonly agents: readonly Agent[]
+  readonly services: readonly Service[]
   readonly resources: readonly Resource[]
   readonly issuers: readonly Issuer[]
   client(clientId: string): Client | undefined

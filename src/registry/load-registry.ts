@@ -77,7 +77,15 @@ function build(entries: Entries, options: RegistryOptions, problems: string[]): 
   const agents = entries.agents.map(({ at, entry }) => decodeAgent(entry, at, urls, problems))
   const grants = entries.grants.map(({ at, entry }) => decodeGrant(entry, at, problems))
   const lookUps = indexed(issuers, users, [...services, ...agents], problems.length > 0 ? [] : resources)
-  return Object.freeze({ version: versionOf(entries, options), grants, agents, resources, issuers, ...lookUps })
+  return Object.freeze({
+    version: versionOf(entries, options),
+    grants,
+    agents,
+    services,
+    resources,
+    issuers,
+    ...lookUps,
+  })
 }
 
 /** The same entries give the same version, whatever files they came from and however those were spelled. */

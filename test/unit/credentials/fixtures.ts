@@ -64,6 +64,7 @@ export function registry({ clients = [], issuers = [], users = [] }: RegistryCon
     version: 'test',
     grants: [],
     agents: clients.filter((client) => client.kind === 'agent'),
+    services: clients.filter((client) => client.kind === 'service'),
     resources: [],
     issuers,
     client: (clientId) => clients.find((client) => client.clientId === clientId),

@@ -1,0 +1,44 @@
+/** What clients authenticate with that is allowed and worth a look: secrets about to end, and what an entry forgives. */
+import type { Client, ClientSecret, Registry } from '../model/registry.ts'
+import type { BrokerSettings } from '../model/settings.ts'
+import { time } from './session-drawing.ts'
+
+/** Long enough for a rotation that needs a change window. */
+const AHEAD_S = 14 * 86_400
+
+/** @param now epoch seconds */
+export function clientWarnings(registry: Registry, settings: BrokerSettings, now: number): readonly string[] {
+  return [...registry.agents, ...registry.services]
+    .filter(({ state }) => state !== 'retired')
+    .flatMap((client) => [...secretWarnings(client, settings, now), ...assertionWarnings(client)])
+}
+
+function secretWarnings(client: Client, { clientSecretBasic }: BrokerSettings, now: number): readonly string[] {
+  const { kind, clientId, secrets } = client
+  const off = `${kind} ${clientId}: has client_secrets, and client_authentication.client_secret_basic is off: they open nothing`
+  return [
+    ...(secrets.length > 0 && !clientSecretBasic ? [off] : []),
+    ...secrets.flatMap((secret) => expiryWarning(client, secret, now)),
+  ]
+}
+
+/** Of two secrets the older one is meant to end. */
+function expiryWarning({ kind, clientId, secrets }: Client, secret: ClientSecret, now: number): readonly string[] {
+  const name = `${kind} ${clientId}: secret ${secret.id}`
+  if (!(now < secret.expiresAt)) return [`${name} has expired: remove it, or errand secret rotate ${clientId}`]
+  const hasSuccessor = secrets.some((other) => other.expiresAt > Math.max(secret.expiresAt, now + AHEAD_S))
+  if (hasSuccessor || secret.expiresAt > now + AHEAD_S) return []
+  return [`${name} expires at ${time(secret.expiresAt)}: errand secret rotate ${clientId}`]
+}
+
+function assertionWarnings({ kind, clientId, legacyAssertionAudience, assertionReuse }: Client): readonly string[] {
+  const name = `${kind} ${clientId}`
+  return [
+    ...(legacyAssertionAudience
+      ? [`${name}: legacy_assertion_audience accepts assertions made for an endpoint, not for the issuer`]
+      : []),
+    ...(assertionReuse === undefined
+      ? []
+      : [`${name}: assertion_reuse lets whoever has seen an assertion present it again until it expires`]),
+  ]
+}
