@@ -1,7 +1,7 @@
 /** One audit record for people: who, what and why within 100 columns, and below it the id to look it up by. */
 import { isJsonObject, parseStrictJson } from '../jose/strict-json.ts'
 import { textOf } from './inspect-authority.ts'
-import { arrayOf } from './kill-drawing.ts'
+import { arrayOf, numberIn } from './kill-drawing.ts'
 import type { Styles } from './terminal.ts'
 
 type JsonObject = Readonly<Record<string, unknown>>
@@ -54,7 +54,9 @@ function fold(head: string, facts: readonly string[]): string[] {
 function strangers(value: unknown): string | undefined {
   const rows = arrayOf(value).map(arrayOf)
   if (rows.length === 0) return undefined
-  return rows.map(([reason, source, count]) => `${Number(count)} × ${textOf(reason)} from ${textOf(source)}`).join(', ')
+  return rows
+    .map(([reason, source, count]) => `${numberIn(count)} × ${textOf(reason)} from ${textOf(source)}`)
+    .join(', ')
 }
 
 /** An operator's order is recorded as it came, in JSON; said here as `errand revoke` and `errand lift` would say it. */

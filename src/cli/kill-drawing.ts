@@ -46,7 +46,7 @@ export function drawKill(answer: JsonObject, { what, tokensOnly, note }: Killed,
   }
   if (revoked['truncated'] === true) lines.push('  more died than is listed here')
   const audit = answer['audit'] === 'deferred' ? 'audit deferred: the store is slow or down' : 'audit recorded'
-  const end = `every broker refuses these tokens from now on (sequence ${Number(revoked['seq'])}, ${audit})`
+  const end = `every broker refuses these tokens from now on (sequence ${numberIn(revoked['seq'])}, ${audit})`
   lines.push(...[end, ...(note === undefined ? [] : [note])].map((line) => styles.dim(`  ${line}`)), '')
   return lines.join('\n')
 }
@@ -58,13 +58,18 @@ function hopOf(value: unknown): Hop {
     session: textOf(hop['session']) ?? 'unnamed',
     words: hop['pending'] === true ? `${agent} (had not accepted yet)` : agent,
     node: textOf(hop['node']) ?? '',
-    depth: Number(hop['depth']) || 0,
-    tokens: Number(hop['tokens']) || 0,
+    depth: numberIn(hop['depth']) || 0,
+    tokens: numberIn(hop['tokens']) || 0,
   }
 }
 
 export function arrayOf(value: unknown): readonly unknown[] {
   return Array.isArray(value) ? value : []
+}
+
+/** Not `Number(…)`: of an object, it calls what the object brings along. */
+export function numberIn(value: unknown): number {
+  return typeof value === 'number' ? value : Number.NaN
 }
 
 export function plural(count: number, noun: string): string {

@@ -2,7 +2,7 @@
 
 import { DETAILS_TYPE } from '../protocol/oauth.ts'
 import { authorityTree, authorityWords, jsonObject, textOf } from './inspect-authority.ts'
-import { arrayOf, plural } from './kill-drawing.ts'
+import { arrayOf, numberIn, plural } from './kill-drawing.ts'
 import { type Branch, drawTree, durationWords, type Styles } from './terminal.ts'
 
 type JsonObject = Readonly<Record<string, unknown>>
@@ -31,7 +31,7 @@ const ISSUING: readonly string[] = ['active', 'contracted']
 function headline(session: JsonObject, now: number, styles: Styles): string[] {
   const state = textOf(session['state']) ?? 'unknown'
   const issues = ISSUING.includes(state)
-  const left = Number(session['not_after']) - now
+  const left = numberIn(session['not_after']) - now
   const life = issues ? `, ${durationWords(left)} left` : ''
   const subject = textOf(session['on_behalf_of']) ?? 'nobody'
   const agent = textOf(session['agent']) ?? 'nobody'
@@ -41,7 +41,7 @@ function headline(session: JsonObject, now: number, styles: Styles): string[] {
     `${styles.bold(textOf(session['session']) ?? '')}  ${(issues ? styles.good : styles.bad)(state)}${life}`,
     `  ${who}: ${textOf(session['purpose']) ?? ''}`,
     styles.dim(
-      `  opened ${time(session['opened_at'])}; ${plural(Number(session['nodes']), 'hop')}, ${plural(Number(session['tokens']), 'access token')} issued`,
+      `  opened ${time(session['opened_at'])}; ${plural(numberIn(session['nodes']), 'hop')}, ${plural(numberIn(session['tokens']), 'access token')} issued`,
     ),
   ]
 }
@@ -59,14 +59,14 @@ function hopState(node: JsonObject, { session, now }: Drawing): string {
   const own = textOf(node['state']) ?? 'unknown'
   if (own !== 'live' && own !== 'pending') return own
   if (!ISSUING.includes(session)) return session
-  return Number(node['not_after']) <= now ? 'expired' : own
+  return numberIn(node['not_after']) <= now ? 'expired' : own
 }
 
 function branch(node: JsonObject, drawing: Drawing): Branch {
   const { nodes, styles } = drawing
   const state = hopState(node, drawing)
   const words = state === 'live' ? styles.good(state) : styles.bad(state === 'pending' ? 'not accepted yet' : state)
-  const facts = `${plural(Number(node['tokens']), 'access token')}, ${textOf(node['origin']) ?? 'unknown origin'}`
+  const facts = `${plural(numberIn(node['tokens']), 'access token')}, ${textOf(node['origin']) ?? 'unknown origin'}`
   const below = nodes.filter((other) => other['parent'] === node['node'])
   return {
     label: `${styles.bold(textOf(node['agent']) ?? 'unnamed')}  ${words}  ${facts}  ${styles.dim(textOf(node['node']) ?? '')}`,
@@ -94,6 +94,6 @@ function authorityOf(value: unknown) {
 }
 
 export function time(epochSeconds: unknown): string {
-  const at = new Date(Number(epochSeconds) * 1000)
+  const at = new Date(numberIn(epochSeconds) * 1000)
   return Number.isNaN(at.getTime()) ? 'at an unknown time' : at.toISOString().replace('.000Z', 'Z')
 }

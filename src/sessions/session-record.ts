@@ -71,13 +71,17 @@ export function viewSession(fields: ReadonlyMap<string, string>, now: number): S
   if (facts === undefined || state === undefined) return undefined
   const decoded = decodeFacts(facts)
   const nodes = new Map<string, NodeView>()
-  const read = (id: string, text: string, accepted: boolean) =>
+  const read = (id: string, text: string, accepted: boolean) => {
+    const facts = decodeNode(text)
+    // Ids that are their fields' names occur once each: what hangs below them is a tree, never a ring.
+    if (facts.id !== id) throw new Error('stored node is malformed: it is kept under another name')
     nodes.set(id, {
-      facts: decodeNode(text),
+      facts,
       accepted,
       revoked: fields.has(FIELD.revoked(id)),
       leaves: Number(fields.get(FIELD.leaves(id)) ?? '0'),
     })
+  }
   for (const [name, value] of fields) if (name.startsWith('d:')) read(name.slice(2), value, false)
   for (const [name, value] of fields) if (name.startsWith('n:')) read(name.slice(2), value, true)
   const ended = now >= decoded.notAfter && (state === 'active' || state === 'contracted' || state === 'halted')

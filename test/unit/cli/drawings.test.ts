@@ -216,3 +216,12 @@ test('nothing that an agent wrote can move the cursor of whoever looks', () => {
   ]
   for (const text of drawn) expect(text).not.toContain('\u001b')
 })
+
+test('a number that is an object is no number, and calls nothing that it brings along', () => {
+  const evil = { toString: 1, valueOf: 1 }
+  const session = { ...SESSION, opened_at: evil, not_after: evil, nodes: evil, tokens: evil }
+  expect(drawSession({ ...session, tree: [] }, NOW, plainStyles)).toContain('opened at an unknown time')
+  const revoked = { seq: evil, sessions: ['ses_1'], hops: [hop('a', 0, 2, { tokens: evil })] }
+  expect(drawKill({ revoked, audit: evil }, { what: 'x', tokensOnly: false }, plainStyles)).toContain('0 access tokens')
+  expect(drawRecord({ strangers: [['x', 'y', evil]] }, plainStyles)).toContain('NaN ×')
+})

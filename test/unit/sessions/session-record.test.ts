@@ -144,3 +144,10 @@ test('the chain is listed newest first', () => {
   ])
   expect(chainSubjects(undefined)).toEqual([])
 })
+
+test('a node that is kept under another name, or is its own parent, is no record at all', () => {
+  const misplaced = record({ [FIELD.node('nod_other')]: encodeNode(nodeFacts()) })
+  expect(() => viewSession(misplaced, NOW)).toThrow('stored node is malformed')
+  const ring = record({ [FIELD.node(CHILD)]: JSON.stringify({ ...JSON.parse(encodeNode(child())), id: undefined }) })
+  expect(() => viewSession(ring, NOW)).toThrow('stored node is malformed')
+})

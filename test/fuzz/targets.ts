@@ -1,0 +1,6 @@
+/** Every parser of the broker, its commands and its SDK. */
+import type { Target } from './harness.ts'
+import { DOCUMENT_TARGETS } from './targets-documents.ts'
+import { WIRE_TARGETS } from './targets-wire.ts'
+
+export const TARGETS: readonly Target[] = [...WIRE_TARGETS, ...DOCUMENT_TARGETS]
