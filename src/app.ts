@@ -1,6 +1,7 @@
 /** The composition root: the only place that constructs the broker's parts and wires them by constructor arguments. */
 import type { Hono } from 'hono'
 import pino from 'pino'
+import { Admission } from './admission/admission.ts'
 import { startAudit } from './audit/audit-service.ts'
 import type { Config } from './config/config.ts'
 import { programVersion } from './config/version.ts'
@@ -8,7 +9,7 @@ import { TokenPipeline } from './flows/pipeline.ts'
 import { createRouter } from './http/router.ts'
 import { sourceReader } from './http/source-address.ts'
 import { SeenSignatures } from './jose/seen-signatures.ts'
-import { type Clock, epochSeconds, systemClock } from './kernel/clock.ts'
+import { type Clock, epochSeconds, systemClock, systemTicks, type Ticks } from './kernel/clock.ts'
 import { SEEN_SIGNATURES_MAX } from './kernel/limits.ts'
 import type { RejectionReason } from './kernel/rejection.ts'
 import { ensureKeys } from './keys/key-files.ts'
@@ -31,6 +32,8 @@ import { Minter } from './tokens/minter.ts'
 export interface BrokerOptions {
   readonly registry: Registry
   readonly clock?: Clock
+  /** What limits are counted by. */
+  readonly ticks?: Ticks
 }
 
 export interface Broker {
@@ -56,7 +59,7 @@ const OUTBOX_FILLS = 'the fullest audit outbox fills up: once full, it forgets i
 
 /** Everything but the socket. @throws StoreUnavailable, KeyFileError */
 export async function createBroker(config: Config, options: BrokerOptions): Promise<Broker> {
-  const { registry, clock = systemClock } = options
+  const { registry, clock = systemClock, ticks = systemTicks } = options
   const { settings, development } = config
   const log = pino({ level: config.log.level, base: { service: 'errand' } })
   const ring = await openRing(config, registry, clock)
@@ -91,6 +94,7 @@ export async function createBroker(config: Config, options: BrokerOptions): Prom
     revocation: { ...common, clientKeys: published.clientKeys },
     listing: common,
     callers: { ...sources, cutoffs, clock },
+    admission: new Admission(config.limits, ticks),
     sourceOf,
     readiness: operations.readiness,
     report: operations.report,

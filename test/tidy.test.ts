@@ -21,6 +21,7 @@ const LAYERS: Readonly<Record<string, number>> = {
   store: 4,
   keys: 4,
   net: 4,
+  admission: 5,
   credentials: 5,
   registry: 5,
   policy: 5,

@@ -1,4 +1,5 @@
 /** Config: everything a broker is told at start, decoded, checked and frozen. Only `config/` makes one. */
+import type { AdmissionLimits } from '../admission/admission.ts'
 import type { Secret } from '../kernel/secret.ts'
 import type { BrokerSettings } from '../model/settings.ts'
 
@@ -35,6 +36,7 @@ export interface Config {
   readonly keys: { readonly directory: string }
   /** Absolute paths of the policy documents; together they are one registry. */
   readonly registryPaths: readonly string[]
+  readonly limits: AdmissionLimits
   readonly log: { readonly level: LogLevel }
   /** Addresses or networks (CIDR) whose `Forwarded` source is believed. */
   readonly trustedProxies: readonly string[]

@@ -3,6 +3,8 @@ import {
   ACCESS_TOKEN_LIFETIME_S_DEFAULT,
   ACTOR_DEPTH_MAX,
   DELEGATION_ACCEPT_WINDOW_S_DEFAULT,
+  PER_SOURCE_AND_CLIENT_DEFAULT,
+  PER_SOURCE_DEFAULT,
   SESSION_LIFETIME_S_DEFAULT,
 } from '../kernel/limits.ts'
 import { type Config, DEVELOPMENT_ENVIRONMENT, type LogLevel, type StoreConfig } from './config.ts'
@@ -33,6 +35,7 @@ export function developmentConfig(choices: DevelopmentChoices): Config {
     store: Object.freeze(choices.store),
     keys: Object.freeze({ directory: choices.keysDirectory }),
     registryPaths: Object.freeze([...(choices.registryPaths ?? [])]),
+    limits: Object.freeze({ perSource: PER_SOURCE_DEFAULT, perSourceAndClient: PER_SOURCE_AND_CLIENT_DEFAULT }),
     log: Object.freeze({ level: choices.logLevel ?? 'info' }),
     trustedProxies: Object.freeze([]),
     outbound: Object.freeze({ allowLoopback: true }),

@@ -4,6 +4,7 @@
  */
 import { existsSync, readFileSync, statSync } from 'node:fs'
 import { basename, dirname, resolve } from 'node:path'
+import type { Rate } from '../admission/cells.ts'
 import { Secret } from '../kernel/secret.ts'
 import type { Registry } from '../model/registry.ts'
 import { decodeRegistryDocuments, type RegistryDocument } from '../registry/load-registry.ts'
@@ -76,6 +77,10 @@ function configOf(document: ConfigDocument, absolute: (path: string) => string, 
     store: Object.freeze(storeOf(document.store, absolute, problems)),
     keys: Object.freeze({ directory: absolute(document.keys.directory) }),
     registryPaths: Object.freeze(registry.map(absolute)),
+    limits: Object.freeze({
+      perSource: rateOf(document.limits.per_source),
+      perSourceAndClient: rateOf(document.limits.per_source_and_client),
+    }),
     log: Object.freeze(document.log),
     trustedProxies: Object.freeze(document.trusted_proxies),
     outbound: Object.freeze({ allowLoopback: document.outbound.allow_loopback }),
@@ -101,6 +106,10 @@ function metricsOf(
     problems.push('metrics.token_file: the file must hold one token of 16 to 256 characters A-Z a-z 0-9 . _ ~ + / -')
   }
   return { host, port, token: new Secret(token ?? '') }
+}
+
+function rateOf(limit: ConfigDocument['limits']['per_source']): Rate | undefined {
+  return limit === 'off' ? undefined : { perSecond: limit.per_second, burst: limit.burst }
 }
 
 function storeOf(store: ConfigDocument['store'], absolute: (path: string) => string, problems: string[]): StoreConfig {

@@ -10,6 +10,10 @@ import {
   ACTOR_DEPTH_MAX,
   DELEGATION_ACCEPT_WINDOW_S_DEFAULT,
   DELEGATION_ACCEPT_WINDOW_S_MAX,
+  PER_SOURCE_AND_CLIENT_DEFAULT,
+  PER_SOURCE_DEFAULT,
+  RATE_PER_SECOND_MAX,
+  RATE_PER_SECOND_MIN,
   SESSION_LIFETIME_S_DEFAULT,
   SESSION_LIFETIME_S_MAX,
 } from '../kernel/limits.ts'
@@ -77,6 +81,21 @@ const tokens = strictObject({
   max_chain_depth: z.int().min(1).max(ACTOR_DEPTH_MAX).default(ACTOR_DEPTH_MAX),
 })
 
+const RATE = 'must be off, or { per_second: a number from 0.01, burst: a whole number from 1 }'
+/** `off` is a word of its own: an absent limit is the default one, never none. */
+const rate = (perSecond: number, burst: number) => {
+  const given = strictObject({
+    per_second: z.number().min(RATE_PER_SECOND_MIN).max(RATE_PER_SECOND_MAX).default(perSecond),
+    burst: z.int().min(1).max(RATE_PER_SECOND_MAX).default(burst),
+  })
+  return z.union([z.literal('off'), given], { error: RATE }).prefault({})
+}
+
+const limits = strictObject({
+  per_source: rate(PER_SOURCE_DEFAULT.perSecond, PER_SOURCE_DEFAULT.burst),
+  per_source_and_client: rate(PER_SOURCE_AND_CLIENT_DEFAULT.perSecond, PER_SOURCE_AND_CLIENT_DEFAULT.burst),
+})
+
 const network = z.string().refine(isNetwork, 'must be an address or a network such as 10.0.0.0/8')
 
 export const configDocument = strictObject({
@@ -93,6 +112,7 @@ export const configDocument = strictObject({
   keys: strictObject({ directory: path }),
   registry: z.union([path, z.array(path).min(1)]).default('./registry.yaml'),
   tokens: tokens.prefault({}),
+  limits: limits.prefault({}),
   log: strictObject({ level: z.enum(LOG_LEVELS).default('info') }).prefault({}),
   client_authentication: strictObject({ client_secret_basic: z.boolean().default(false) }).prefault({}),
   trusted_proxies: z.array(network).default([]),

@@ -2,7 +2,7 @@
 import { Rejection } from '../kernel/rejection.ts'
 import type { Secret } from '../kernel/secret.ts'
 import type { Client } from '../model/registry.ts'
-import type { RequestFacts } from '../model/request-facts.ts'
+import type { ClaimedClient, RequestFacts } from '../model/request-facts.ts'
 import type { Form } from '../protocol/form.ts'
 import { parseTokenParameter } from './token-parameter.ts'
 
@@ -15,6 +15,11 @@ export interface PresentedClient {
   readonly basic: Secret | undefined
   /** Methods that are not supported, whatever they carried. */
   readonly otherMethods: readonly ('client_secret_post' | 'authorization')[]
+}
+
+/** Whom the request names, as far as that can be read without work: for limits, which hold before anything is checked. */
+export function claimedBy(form: Form, { basicCredentials: basic }: RequestFacts): ClaimedClient {
+  return { clientId: form.get('client_id'), assertion: form.get('client_assertion'), basic }
 }
 
 export function presentedClient(form: Form, facts: RequestFacts): PresentedClient {

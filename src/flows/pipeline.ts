@@ -5,7 +5,7 @@
 import type { AuditDraft } from '../audit/audit-draft.ts'
 import { type Auditor, RefusedRequest } from '../audit/auditor.ts'
 import { authenticateClient } from '../credentials/client-authentication.ts'
-import { assertClientActive, presentedClient } from '../credentials/presented-client.ts'
+import { assertClientActive, claimedBy, presentedClient } from '../credentials/presented-client.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { agentPrincipal, newNonce, servicePrincipal } from '../kernel/ids.ts'
 import { Rejection } from '../kernel/rejection.ts'
@@ -14,7 +14,7 @@ import type { SingleUse, SubjectEvidence, VerifiedClient } from '../model/eviden
 import type { ExchangeObserver, FlowName, Outcome } from '../model/exchange.ts'
 import type { MintedToken } from '../model/minted.ts'
 import type { Registry } from '../model/registry.ts'
-import type { RequestFacts } from '../model/request-facts.ts'
+import type { Arrival } from '../model/request-facts.ts'
 import { apiAudience, type BrokerSettings } from '../model/settings.ts'
 import { decide } from '../policy/decide.ts'
 import type { Form } from '../protocol/form.ts'
@@ -56,7 +56,7 @@ export class TokenPipeline {
   }
 
   /** @throws RefusedRequest, with its record written */
-  async answer(form: () => Form, facts: RequestFacts): Promise<TokenResponse> {
+  async answer(form: () => Form, facts: Arrival): Promise<TokenResponse> {
     const { observer } = this.#parts
     const begun = performance.now()
     observer?.begin()
@@ -74,7 +74,7 @@ export class TokenPipeline {
     }
   }
 
-  async #run(run: Run, form: () => Form, facts: RequestFacts): Promise<TokenResponse> {
+  async #run(run: Run, form: () => Form, facts: Arrival): Promise<TokenResponse> {
     try {
       return await run.answer(form())
     } catch (error) {
@@ -88,13 +88,13 @@ class Run {
   readonly draft: AuditDraft
   flow: FlowName = 'unknown'
   readonly #parts: PipelineParts
-  readonly #facts: RequestFacts
+  readonly #facts: Arrival
   readonly #nonce = newNonce()
   readonly #nowMs: number
   readonly #now: number
   #unclaimed: SingleUse[] = []
 
-  constructor(parts: PipelineParts, facts: RequestFacts) {
+  constructor(parts: PipelineParts, facts: Arrival) {
     this.#parts = parts
     this.#facts = facts
     this.#nowMs = parts.clock.nowMs()
@@ -104,6 +104,7 @@ class Run {
   }
 
   async answer(form: Form): Promise<TokenResponse> {
+    this.#facts.entry.claim(claimedBy(form, this.#facts))
     const request = parseTokenRequest(form) // 2
     const verified = await this.#authenticate(form, request) // 3
     if (request.grantType === GRANT_TYPE.clientCredentials && this.#isForApi(request)) {
@@ -129,7 +130,9 @@ class Run {
     const { issuer, clientSecretBasic } = settings
     const known = { registry, clientKeys: evidence.clientKeys, issuer, clientSecretBasic, now: this.#now }
     const presented = presentedClient(form, this.#facts)
-    const verified = await authenticateClient(presented, { ...known, endpoint: ENDPOINT.token })
+    const verified = await this.#facts.entry.admit(() =>
+      authenticateClient(presented, { ...known, endpoint: ENDPOINT.token }),
+    )
     if (verified.singleUse !== undefined) this.#unclaimed.push(verified.singleUse)
     this.draft.add({ client_auth: verified.authentication })
     const { client } = verified
@@ -156,15 +159,17 @@ class Run {
     const claimed = claims.map((use) => claimOnce(this.#parts.store.claims, use, this.#nonce))
     // In their order, the client's own first: whoever replays that is a stranger, whatever else they replay.
     for (const outcome of await Promise.allSettled(claimed)) if (outcome.status === 'rejected') throw outcome.reason
+    this.#facts.entry.succeeded()
   }
 
   async settleClient(error: unknown): Promise<unknown> {
     try {
-      await this.#claim()
+      if (this.#unclaimed.length > 0) await this.#claim()
     } catch (claimError) {
       error = claimError
     }
     if (error instanceof Rejection && error.reason === 'client_assertion_replayed') this.draft.disown()
+    else this.#facts.entry.excused()
     return error
   }
 

@@ -64,7 +64,7 @@ function faultResponse(refused: RefusedRequest, context: ErrorContext): Response
 
 function headersFor(rejection: Rejection, status: number, context: ErrorContext): Record<string, string> {
   const headers: Record<string, string> = {}
-  if (status === 503) headers['Retry-After'] = String(rejection.retryAfterSeconds ?? 1)
+  if (status === 429 || status === 503) headers['Retry-After'] = String(rejection.retryAfterSeconds ?? 1)
   if (context.bearer && (status === 401 || status === 403)) {
     headers['WWW-Authenticate'] = bearerChallenge(rejection, context.facts)
   } else if (status === 401 && context.facts.authorizationScheme !== undefined) {

@@ -1,5 +1,5 @@
 /** The OAuth endpoints: form in, JSON out, client authentication inside. */
-import type { RequestFacts } from '../model/request-facts.ts'
+import type { Arrival } from '../model/request-facts.ts'
 import { Form } from '../protocol/form.ts'
 import { ENDPOINT } from '../protocol/oauth.ts'
 import { introspect } from '../revocation/introspect.ts'
@@ -10,12 +10,17 @@ import { readFormText } from './request.ts'
 import type { Route, RouterParts } from './route.ts'
 
 export function formRoutes(parts: RouterParts, base: string): readonly Route[] {
-  const post = (path: string, work: (form: () => Form, facts: RequestFacts) => Promise<Response>): Route => ({
+  const post = (path: string, work: (form: () => Form, facts: Arrival) => Promise<Response>): Route => ({
     path: base + path,
     methods: {
       POST: async (context, facts) => {
-        const text = await readFormText(context)
-        return work(() => Form.parse(text, queryNames(context)), facts)
+        const entry = parts.admission.arrive(facts.source)
+        try {
+          const text = await readFormText(context)
+          return await work(() => Form.parse(text, queryNames(context)), { ...facts, entry })
+        } finally {
+          entry.end()
+        }
       },
     },
   })

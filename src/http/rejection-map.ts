@@ -7,7 +7,7 @@ import type { RejectionReason } from '../kernel/rejection.ts'
 import type { OAuthError } from '../protocol/oauth.ts'
 
 export interface WireError {
-  readonly status: 400 | 401 | 403 | 404 | 405 | 408 | 413 | 431 | 500 | 503
+  readonly status: 400 | 401 | 403 | 404 | 405 | 408 | 413 | 429 | 431 | 500 | 503
   readonly error: OAuthError
 }
 
@@ -17,6 +17,8 @@ const BAD_DETAILS = { status: 400, error: 'invalid_authorization_details' } as c
 const BAD_TARGET = { status: 400, error: 'invalid_target' } as const
 const BAD_SCOPE = { status: 400, error: 'invalid_scope' } as const
 const BAD_BEARER = { status: 401, error: 'invalid_token' } as const
+/** RFC 6585 §4; OAuth has no code of its own for it. */
+const TOO_MANY = { status: 429, error: 'temporarily_unavailable' } as const
 const LATER = { status: 503, error: 'temporarily_unavailable' } as const
 
 export const WIRE: Readonly<Record<RejectionReason, WireError>> = {
@@ -35,6 +37,9 @@ export const WIRE: Readonly<Record<RejectionReason, WireError>> = {
   token_malformed: BAD_REQUEST,
   grant_type_unsupported: { status: 400, error: 'unsupported_grant_type' },
   response_type_unsupported: { status: 400, error: 'unsupported_response_type' },
+  source_limited: TOO_MANY,
+  source_client_limited: TOO_MANY,
+  strangers_limited: TOO_MANY,
   client_authentication_missing: BAD_CLIENT,
   client_authentication_ambiguous: BAD_REQUEST,
   client_assertion_type_unsupported: BAD_CLIENT,

@@ -2,6 +2,7 @@
 import type { Context } from 'hono'
 import type { CallerParts } from '../admin/callers.ts'
 import type { ListingParts } from '../admin/session-listing.ts'
+import type { Admission } from '../admission/admission.ts'
 import type { TokenPipeline } from '../flows/pipeline.ts'
 import type { Clock } from '../kernel/clock.ts'
 import type { KeyRing } from '../keys/key-ring.ts'
@@ -21,6 +22,7 @@ export interface RouterParts {
   readonly revocation: RevocationParts
   readonly listing: ListingParts
   readonly callers: CallerParts
+  readonly admission: Admission
   readonly sourceOf: SourceOf
   readonly readiness: Pick<Readiness, 'look'>
   readonly report: FaultLog

@@ -11,3 +11,10 @@ export const systemClock: Clock = { nowMs: () => Date.now() }
 export function epochSeconds(clock: Clock): number {
   return Math.floor(clock.nowMs() / 1000)
 }
+
+/** Time that only passes, from no particular beginning: what limits are counted by, so that setting the clock changes none. */
+export interface Ticks {
+  ticksMs(): number
+}
+
+export const systemTicks: Ticks = { ticksMs: () => performance.now() }

@@ -46,6 +46,34 @@ export const LOG_REPEAT_KEYS_MAX = 256
 /** How often a broker that stops closes the connections that have become idle. */
 export const SHUTDOWN_POLL_MS = 50
 
+// --- Admission ------------------------------------------------------------------------------------------------------
+/** Failures to authenticate, where `errand.yaml` says nothing else: a fleet with a wrong clock retries this often, a guesser more. */
+export const PER_SOURCE_DEFAULT = { perSecond: 50, burst: 500 } as const
+export const PER_SOURCE_AND_CLIENT_DEFAULT = { perSecond: 10, burst: 100 } as const
+/** What a configured rate may be: once in a hundred seconds, and more than one process can do. */
+export const RATE_PER_SECOND_MIN = 0.01
+export const RATE_PER_SECOND_MAX = 1_000_000
+/** An IPv6 customer is given a /64 at least: counted by address, one machine would be 2^64 sources. Whole groups of 16. */
+export const SOURCE_IPV6_BITS = 64
+/**
+ * Cells per row and rows of the table that strangers are counted in: 4 MiB each, whatever arrives. With 10 000 sources over
+ * their limit at once, one honest stranger in a thousand shares all four cells with some of them.
+ */
+export const SKETCH_CELLS = 65_536
+export const SKETCH_ROWS = 4
+/** (source, client) pairs remembered as known, in all and per client: a client can push out only its own. */
+export const KNOWN_PAIRS_MAX = 65_536
+export const KNOWN_PAIRS_PER_CLIENT_MAX = 256
+/** How long after its last success a pair is known: longer than the pause between two exchanges of a working agent. */
+export const KNOWN_MS = 3_600_000
+/** A pair in constant use is marked as seen once per so many milliseconds. */
+export const KNOWN_REFRESH_MS = 1_000
+/** Strangers whose credentials are verified at once: what a known agent's own verification may have to wait behind. */
+export const STRANGERS_AT_ONCE_MAX = 8
+/** Strangers that wait for that, and for how long: a thousand pods that start together pass, a flood does not pile up. */
+export const STRANGERS_WAITING_MAX = 1_024
+export const STRANGERS_WAIT_MS_MAX = 2_000
+
 // --- JSON and JOSE --------------------------------------------------------------------------------------------------
 /** Nesting of any JSON that came from outside: five actors and a constraint need about twelve. */
 export const JSON_DEPTH_MAX = 24

@@ -23,6 +23,10 @@ export const REASONS = [
   'token_malformed',
   'grant_type_unsupported',
   'response_type_unsupported',
+  // admission
+  'source_limited',
+  'source_client_limited',
+  'strangers_limited',
   // the client
   'client_authentication_missing',
   'client_authentication_ambiguous',

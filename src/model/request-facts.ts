@@ -11,3 +11,34 @@ export interface RequestFacts {
   /** The caller's correlation id, if it is well-formed. */
   readonly correlation: string | undefined
 }
+
+/** Whom a request says it comes from; nothing of it is believed. */
+export interface ClaimedClient {
+  readonly clientId: string | undefined
+  readonly assertion: string | undefined
+  readonly basic: Secret | undefined
+}
+
+/** Whoever a request turned out to come from. */
+interface Authenticated {
+  readonly client: { readonly clientId: string }
+}
+
+/** One request's way through admission (`admission/admission.ts`); limits are held before any cryptography. */
+export interface Entry {
+  /** Whom the request says it comes from; not believed. @throws Rejection `source_limited`, `source_client_limited` */
+  claim(claimed: ClaimedClient): void
+  /** Runs `authenticate` when it is its turn. @throws Rejection `strangers_limited`, and whatever `authenticate` throws */
+  admit<T extends Authenticated>(authenticate: () => Promise<T>): Promise<T>
+  /** Its single-use credentials have been claimed too: the request costs no stranger's allowance. Nothing where nobody was authenticated. */
+  succeeded(): void
+  /** They could not be claimed, and not for want of the client's trying: the same, but nobody is known by it. */
+  excused(): void
+  /** However it ended. Counts what neither has given back. */
+  end(): void
+}
+
+/** A request that has been let in as far as its body. */
+export interface Arrival extends RequestFacts {
+  readonly entry: Entry
+}

@@ -2,14 +2,14 @@
 import type { AuditDraft } from '../audit/audit-draft.ts'
 import type { Auditor } from '../audit/auditor.ts'
 import { authenticateClient } from '../credentials/client-authentication.ts'
-import { assertClientActive, presentedClient } from '../credentials/presented-client.ts'
+import { assertClientActive, claimedBy, presentedClient } from '../credentials/presented-client.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { agentPrincipal, newNonce, servicePrincipal } from '../kernel/ids.ts'
 import type { KeyKeeper } from '../keys/key-keeper.ts'
 import type { KeyRing } from '../keys/key-ring.ts'
 import type { SingleUse } from '../model/evidence.ts'
 import type { Client, Registry } from '../model/registry.ts'
-import type { RequestFacts } from '../model/request-facts.ts'
+import type { Arrival } from '../model/request-facts.ts'
 import type { BrokerSettings } from '../model/settings.ts'
 import type { ClientKeys } from '../net/client-keys.ts'
 import type { Form } from '../protocol/form.ts'
@@ -42,7 +42,7 @@ export interface ClientCall {
 
 export interface ClientRequest {
   readonly form: () => Form
-  readonly facts: RequestFacts
+  readonly facts: Arrival
   readonly endpoint: Endpoint
   /** Repeating the request does no harm: it goes ahead where its assertion cannot be claimed, a full store must not stop a revoke. */
   readonly mayRepeat?: boolean
@@ -52,6 +52,7 @@ async function claim(use: SingleUse, request: ClientRequest, parts: RevocationPa
   try {
     await claimOnce(parts.store.claims, use, newNonce())
   } catch (error) {
+    if (error instanceof StoreUnavailable) request.facts.entry.excused()
     if (!(request.mayRepeat === true && error instanceof StoreUnavailable)) throw error
   }
 }
@@ -67,12 +68,16 @@ export async function callAsClient<T>(
     const nowMs = parts.clock.nowMs()
     const now = Math.floor(nowMs / 1000)
     const form = request.form()
+    request.facts.entry.claim(claimedBy(form, request.facts))
     const presented = presentedClient(form, request.facts)
     const { registry, clientKeys, settings } = parts
     const { issuer, clientSecretBasic } = settings
     const known = { registry, clientKeys, issuer, clientSecretBasic, endpoint: request.endpoint, now }
-    const { client, authentication, singleUse } = await authenticateClient(presented, known)
+    const { client, authentication, singleUse } = await request.facts.entry.admit(() =>
+      authenticateClient(presented, known),
+    )
     if (singleUse !== undefined) await claim(singleUse, request, parts)
+    request.facts.entry.succeeded()
     draft.add({ client_auth: authentication })
     draft.authenticatedAs(client.kind === 'agent' ? agentPrincipal(client.clientId) : servicePrincipal(client.clientId))
     if (request.facts.correlation !== undefined) draft.add({ correlation: request.facts.correlation })

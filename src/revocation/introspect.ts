@@ -6,7 +6,7 @@ import { type VerifiedAccess, verifyAccessToken } from '../credentials/own-token
 import { parseTokenParameter } from '../credentials/token-parameter.ts'
 import { Rejection } from '../kernel/rejection.ts'
 import type { Client } from '../model/registry.ts'
-import type { RequestFacts } from '../model/request-facts.ts'
+import type { Arrival } from '../model/request-facts.ts'
 import type { Form } from '../protocol/form.ts'
 import { ENDPOINT } from '../protocol/oauth.ts'
 import { agentsOf, blockOn, cutoffKilling, userIn } from '../sessions/liveness.ts'
@@ -18,7 +18,7 @@ export type Introspection = { readonly active: false } | ({ readonly active: tru
 const INACTIVE: Introspection = { active: false }
 
 /** @throws RefusedRequest */
-export function introspect(form: () => Form, facts: RequestFacts, parts: RevocationParts): Promise<Introspection> {
+export function introspect(form: () => Form, facts: Arrival, parts: RevocationParts): Promise<Introspection> {
   const answerCall = async (call: ClientCall): Promise<Introspection> => {
     const text = call.form.require('token')
     parts.cutoffs.assertFresh()

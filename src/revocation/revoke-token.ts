@@ -9,7 +9,7 @@ import { decodeJwt } from '../jose/decode-jws.ts'
 import type { SessionId } from '../kernel/ids.ts'
 import { Rejection } from '../kernel/rejection.ts'
 import type { Secret } from '../kernel/secret.ts'
-import type { RequestFacts } from '../model/request-facts.ts'
+import type { Arrival } from '../model/request-facts.ts'
 import type { Form } from '../protocol/form.ts'
 import { ENDPOINT, JWT_TYP } from '../protocol/oauth.ts'
 import { type ClientCall, callAsClient, type RevocationParts } from './client-call.ts'
@@ -34,7 +34,7 @@ interface Revocable {
 }
 
 /** @throws RefusedRequest */
-export function revokeToken(form: () => Form, facts: RequestFacts, parts: RevocationParts): Promise<RevokeAnswer> {
+export function revokeToken(form: () => Form, facts: Arrival, parts: RevocationParts): Promise<RevokeAnswer> {
   return callAsClient({ form, facts, endpoint: ENDPOINT.revocation, mayRepeat: true }, parts, async (call) => {
     const token = await readToken(call.form.require('token'), call, parts)
     if (token !== undefined && token.clientId !== call.client.clientId) {

@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { type Broker, createBroker } from '../../src/app.ts'
 import type { Config } from '../../src/config/config.ts'
 import { developmentConfig } from '../../src/config/development.ts'
-import type { Clock } from '../../src/kernel/clock.ts'
+import type { Clock, Ticks } from '../../src/kernel/clock.ts'
 import { Secret } from '../../src/kernel/secret.ts'
 import type { BrokerSettings } from '../../src/model/settings.ts'
 import { decodeRegistry } from '../../src/registry/load-registry.ts'
@@ -43,6 +43,9 @@ export interface WorldOptions {
   readonly realClock?: boolean
   /** Where metrics would be read: then they are counted. */
   readonly metrics?: Config['metrics']
+  /** Off unless given: a test of a hundred refusals means the refusals. */
+  readonly limits?: Partial<Config['limits']>
+  readonly ticks?: Ticks
 }
 
 export interface Answer {
@@ -406,6 +409,8 @@ export function registryDocument(idp: TestIssuer): Record<string, unknown> {
   }
 }
 
+const NO_LIMITS: Config['limits'] = { perSource: undefined, perSourceAndClient: undefined }
+
 export async function startWorld(options: WorldOptions = {}): Promise<World> {
   const directory = mkdtempSync(join(tmpdir(), 'errand-world-'))
   const clock: Clock = options.realClock === true ? { nowMs: () => Date.now() } : new ManualClock()
@@ -417,10 +422,19 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
     logLevel: 'silent',
   })
   const metrics = options.metrics === undefined ? {} : { metrics: options.metrics }
-  const config: Config = { ...base, ...metrics, settings: { ...base.settings, ...options.settings } }
+  const config: Config = {
+    ...base,
+    ...metrics,
+    settings: { ...base.settings, ...options.settings },
+    limits: { ...NO_LIMITS, ...options.limits },
+  }
   const document = { ...registryDocument(idp), ...options.registry }
   const registry = decodeRegistry(document, 'world.yaml', { issuer: config.settings.issuer })
-  const broker = await createBroker(config, { registry, clock })
+  const broker = await createBroker(config, {
+    registry,
+    clock,
+    ...(options.ticks === undefined ? {} : { ticks: options.ticks }),
+  })
   return new World({ clock, idp, config, broker, directory, ownsIdp: options.issuer === undefined })
 }
 

@@ -18,6 +18,10 @@ test('what is not written has the strict or the stated default', () => {
     store: { kind: 'embedded', directory: '/etc/errand/data' },
     keys: { directory: '/etc/errand/keys' },
     registryPaths: ['/etc/errand/registry.yaml'],
+    limits: {
+      perSource: { perSecond: 50, burst: 500 },
+      perSourceAndClient: { perSecond: 10, burst: 100 },
+    },
     log: { level: 'info' },
     trustedProxies: [],
     outbound: { allowLoopback: false },
@@ -141,4 +145,30 @@ test('only the environment named development is development', () => {
   )
   expect([config.development, config.outbound.allowLoopback]).toEqual([true, true])
   expect(configAfter((d) => (d.environment = 'development-eu')).development).toBe(false)
+})
+
+describe('limits', () => {
+  test('one member given keeps the default of the other; off is a word', () => {
+    const limits = { per_source: { burst: 7 }, per_source_and_client: 'off' }
+    expect(configAfter((d) => (d.limits = limits)).limits).toEqual({
+      perSource: { perSecond: 50, burst: 7 },
+      perSourceAndClient: undefined,
+    })
+  })
+
+  test.each<[string, unknown, string]>([
+    ['an unknown key', { per_source: { per_seconds: 1 } }, 'limits.per_source'],
+    ['an unknown limit', { per_planet: 'off' }, 'limits'],
+    ['nothing', { per_source: null }, 'limits.per_source: must be off'],
+    ['false', { per_source: false }, 'limits.per_source'],
+    ['no rate at all', { per_source: { per_second: 0 } }, 'limits.per_source.per_second'],
+    ['a negative rate', { per_source: { per_second: -1 } }, 'limits.per_source.per_second'],
+    ['an endless rate', { per_source: { per_second: Number.POSITIVE_INFINITY } }, 'limits.per_source: must be'],
+    ['no burst', { per_source: { burst: 0 } }, 'limits.per_source.burst'],
+    ['half a request', { per_source: { burst: 1.5 } }, 'limits.per_source: must be'],
+  ])('%s is refused by name', (_what, limits, path) => {
+    const problems = problemsAfter((d) => (d.limits = limits))
+    expect(problems).toHaveLength(1)
+    expect(problems[0]).toContain(path)
+  })
 })

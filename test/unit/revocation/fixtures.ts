@@ -6,6 +6,7 @@ import type { ClientId, NodeId, PrincipalId, SessionId } from '../../../src/kern
 import type { KeyRing } from '../../../src/keys/key-ring.ts'
 import type { Caller } from '../../../src/model/caller.ts'
 import type { Registry } from '../../../src/model/registry.ts'
+import type { Entry } from '../../../src/model/request-facts.ts'
 import type { NodeFacts, SessionFacts } from '../../../src/model/session.ts'
 import { Form } from '../../../src/protocol/form.ts'
 import type { CallerRequest } from '../../../src/revocation/caller-request.ts'
@@ -33,7 +34,15 @@ import {
 } from '../sessions/fixtures.ts'
 import { SETTINGS, testRing } from '../tokens/fixtures.ts'
 
-export const FACTS = { source: '203.0.113.7', authorizationScheme: undefined, correlation: undefined }
+/** Lets everybody in. */
+const entry: Entry = {
+  claim: () => {},
+  admit: (authenticate) => authenticate(),
+  succeeded: () => {},
+  excused: () => {},
+  end: () => {},
+}
+export const FACTS = { source: '203.0.113.7', authorizationScheme: undefined, correlation: undefined, entry }
 export const PENDING = 'jti_pending' as NodeId
 
 export interface Bench {

@@ -1,0 +1,169 @@
+/**
+ * Admission: what a request may cost before anybody knows whose it is (DESIGN §5). Nothing here verifies anything; it decides
+ * only who is worth a signature's work.
+ *
+ * How a request passes:
+ * 1. It arrives, and takes one from its source's allowance. Where that is empty and nobody known is at home there, it is
+ *    refused with its body unread: the cheapest answer there is.
+ * 2. Its body read, it names a client (`claimed-client.ts`; a name for a bucket, not believed).
+ *    - The pair (source, claimed client and its key) has authenticated within the last hour: it takes one from the pair's own bucket, gives
+ *      the source's back, and goes on at once. Neither the source's other callers nor others who claim its name elsewhere can
+ *      take anything from that bucket.
+ *    - Otherwise it is a stranger: it takes one from the allowance of (source, claimed client), and waits for one of a few
+ *      places where strangers' credentials are verified.
+ * 3. What was taken is a reservation. A success gives it back and makes, or keeps, the pair known; everything that ends
+ *    otherwise is counted. So only failures are ever counted, and a client
+ *    that authenticates is held by its own limit alone, however fast it is. Success means that single-use credentials have
+ *    been claimed too: a replayed assertion verifies, and is a stranger's all the same.
+ *
+ * 4. A store that does not answer is not the caller's failure: that gives everything back too, and makes nobody known.
+ *
+ * What is promised: at most `burst` + `per_second` × t failures per source, and per source and claimed client, within any t;
+ * fixed memory under any flood; a known client is not refused because of strangers, unless they share its source and know
+ * both its client id and its key id, and even then it falls back to what strangers have. A source is the socket's peer, or
+ * what a configured proxy says; all that a proxy which is not configured passes on is one source. Counted per process.
+ */
+
+import type { Ticks } from '../kernel/clock.ts'
+import { Rejection } from '../kernel/rejection.ts'
+import type { Entry } from '../model/request-facts.ts'
+import type { Cells, Rate } from './cells.ts'
+import { type ClaimedName, claimedName } from './claimed-client.ts'
+import { KnownPairs } from './known-pairs.ts'
+import { RateSketch } from './rate-sketch.ts'
+import { sourceKey } from './source-key.ts'
+import { StrangersGate } from './strangers-gate.ts'
+
+/** `undefined`: switched off. */
+export interface AdmissionLimits {
+  readonly perSource: Rate | undefined
+  readonly perSourceAndClient: Rate | undefined
+}
+
+export class Admission {
+  readonly #ticks: Ticks
+  readonly #sources: RateSketch | undefined
+  readonly #claims: RateSketch | undefined
+  readonly #known: KnownPairs
+  readonly #gate = new StrangersGate()
+  #nowMs = 0
+  #lastTicksMs: number
+
+  constructor({ perSource, perSourceAndClient }: AdmissionLimits, ticks: Ticks) {
+    this.#ticks = ticks
+    this.#lastTicksMs = ticks.ticksMs()
+    this.#sources = perSource === undefined ? undefined : new RateSketch(perSource)
+    this.#claims = perSourceAndClient === undefined ? undefined : new RateSketch(perSourceAndClient)
+    this.#known = new KnownPairs(perSourceAndClient)
+  }
+
+  /** Before the body is read. @throws Rejection `source_limited` */
+  arrive(address: string): Entry {
+    const source = sourceKey(address)
+    const nowMs = this.#now()
+    const taken: Taken[] = []
+    const paid = take(this.#sources, source, nowMs, taken)
+    if (!paid && !this.#known.isHome(source)) throw this.#sourceLimited(source, nowMs)
+    let claimed: ClaimedName | undefined
+    let isKnown = false
+    let client: string | undefined
+    return {
+      claim: (claim) => {
+        claimed = claimedName(claim)
+        isKnown = this.#claim({ source, claimed, taken, paid })
+      },
+      admit: async (authenticate) => {
+        const result = await (isKnown ? authenticate() : this.#asStranger(authenticate))
+        client = result.client.clientId
+        return result
+      },
+      succeeded: () => {
+        if (client === undefined) return
+        release(taken)
+        if (claimed !== undefined) this.#known.remember({ source, claimed: claimed.recognisedBy, client }, this.#now())
+      },
+      excused: () => {
+        if (client !== undefined) release(taken)
+      },
+      end: () => {
+        for (const { from, places } of taken.splice(0)) from.count(places, this.#now())
+      },
+    }
+  }
+
+  /** Whether this is a known pair that can pay for itself. */
+  #claim({ source, claimed, taken, paid }: Arrived): boolean {
+    const nowMs = this.#now()
+    const pair = claimed === undefined ? undefined : this.#known.find(source, claimed.recognisedBy, nowMs)
+    if (pair !== undefined) {
+      const { bucket } = pair
+      if (bucket === undefined || bucket.reserve(ONLY_CELL, nowMs)) {
+        release(taken)
+        if (bucket !== undefined) taken.push({ from: bucket, places: ONLY_CELL })
+        return true
+      }
+    }
+    if (!paid) throw this.#sourceLimited(source, nowMs)
+    const name = `${source}\n${claimed?.client}`
+    if (claimed !== undefined && !take(this.#claims, name, nowMs, taken)) {
+      throw limited('source_client_limited', this.#claims?.waitMs(name, nowMs))
+    }
+    return false
+  }
+
+  async #asStranger<T>(authenticate: () => Promise<T>): Promise<T> {
+    if (!(await this.#gate.enter())) throw limited('strangers_limited', undefined)
+    try {
+      return await authenticate()
+    } finally {
+      this.#gate.leave()
+    }
+  }
+
+  #sourceLimited(source: string, nowMs: number): Rejection {
+    return limited('source_limited', this.#sources?.waitMs(source, nowMs))
+  }
+
+  /** Only what has passed counts: a source of ticks that is set back stops nobody, one that jumps fills buckets once. */
+  #now(): number {
+    const ticksMs = this.#ticks.ticksMs()
+    this.#nowMs += Math.max(ticksMs - this.#lastTicksMs, 0)
+    this.#lastTicksMs = ticksMs
+    return this.#nowMs
+  }
+}
+
+interface Arrived {
+  readonly source: string
+  readonly claimed: ClaimedName | undefined
+  readonly taken: Taken[]
+  /** Whether the source could pay. */
+  readonly paid: boolean
+}
+
+interface Taken {
+  readonly from: Pick<Cells, 'count' | 'release'>
+  readonly places: readonly number[]
+}
+
+const ONLY_CELL = [0]
+
+function take(sketch: RateSketch | undefined, key: string, nowMs: number, taken: Taken[]): boolean {
+  if (sketch === undefined) return true
+  const places = sketch.reserve(key, nowMs)
+  if (places !== undefined) taken.push({ from: sketch, places })
+  return places !== undefined
+}
+
+function release(taken: Taken[]): void {
+  for (const { from, places } of taken.splice(0)) from.release(places)
+}
+
+type LimitReason = 'source_limited' | 'source_client_limited' | 'strangers_limited'
+
+/** One text for all: which limit it was would tell a stranger who is known here. */
+function limited(reason: LimitReason, waitMs: number | undefined): Rejection {
+  return new Rejection(reason, 'too many requests that failed to authenticate, or too many at once: try again later', {
+    retryAfterSeconds: Math.max(Math.ceil((waitMs ?? 0) / 1000), 1),
+  })
+}

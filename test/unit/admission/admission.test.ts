@@ -1,0 +1,96 @@
+import { expect, test } from 'vitest'
+import { Admission } from '../../../src/admission/admission.ts'
+import { STRANGERS_AT_ONCE_MAX, STRANGERS_WAITING_MAX } from '../../../src/kernel/limits.ts'
+import { Rejection } from '../../../src/kernel/rejection.ts'
+import type { Entry } from '../../../src/model/request-facts.ts'
+import { HandTicks } from '../../support/sources.ts'
+
+const RATE = { perSecond: 1, burst: 4 }
+const agent = { clientId: 'agent', assertion: undefined, basic: undefined }
+const asAgent = async () => ({ client: { clientId: 'agent' } })
+const forged = async (): Promise<never> => {
+  throw new Rejection('client_assertion_signature', 'no')
+}
+
+function reasonOf(run: () => unknown): string | undefined {
+  try {
+    run()
+    return undefined
+  } catch (error) {
+    return error instanceof Rejection ? error.reason : 'fault'
+  }
+}
+
+async function succeed(entry: Entry): Promise<void> {
+  entry.claim(agent)
+  await entry.admit(asAgent)
+  entry.succeeded()
+  entry.end()
+}
+
+async function fail(admission: Admission, source: string): Promise<void> {
+  const entry = admission.arrive(source)
+  entry.claim(agent)
+  await expect(entry.admit(forged)).rejects.toThrow()
+  entry.succeeded()
+  entry.excused()
+  entry.end()
+}
+
+test('a failure is paid for, whatever is said about the request afterwards', async () => {
+  const admission = new Admission({ perSource: RATE, perSourceAndClient: undefined }, new HandTicks())
+  for (let failure = 0; failure < 4; failure += 1) await fail(admission, 's')
+  expect(reasonOf(() => admission.arrive('s'))).toBe('source_limited')
+})
+
+test('beyond those inside and those waiting strangers are sent away, and a known client passes them all', async () => {
+  const admission = new Admission({ perSource: undefined, perSourceAndClient: RATE }, new HandTicks())
+  await succeed(admission.arrive('home'))
+  const ends: (() => void)[] = []
+  const pending: Promise<unknown>[] = []
+  const stranger = (index: number) => {
+    const entry = admission.arrive(`s-${index}`)
+    entry.claim({ ...agent, clientId: `c-${index}` })
+    return entry.admit(
+      () => new Promise<{ client: { clientId: string } }>((end) => ends.push(() => end({ client: { clientId: 'x' } }))),
+    )
+  }
+  for (let index = 0; index < STRANGERS_AT_ONCE_MAX + STRANGERS_WAITING_MAX; index += 1) pending.push(stranger(index))
+  await expect(stranger(-1)).rejects.toMatchObject({ reason: 'strangers_limited', retryAfterSeconds: 1 })
+  expect(ends).toHaveLength(STRANGERS_AT_ONCE_MAX)
+  await succeed(admission.arrive('home'))
+  while (ends.length > 0) {
+    ends.shift()?.()
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+  await Promise.all(pending)
+})
+
+test('a store that does not answer costs a client nothing, and makes nobody known', async () => {
+  const admission = new Admission({ perSource: RATE, perSourceAndClient: RATE }, new HandTicks())
+  for (let outage = 0; outage < 20; outage += 1) {
+    const entry = admission.arrive('s')
+    entry.claim(agent)
+    await entry.admit(asAgent)
+    entry.excused()
+    entry.end()
+  }
+  for (let failure = 0; failure < 4; failure += 1) await fail(admission, 's')
+  expect(reasonOf(() => admission.arrive('s'))).toBe('source_limited')
+})
+
+test('a known client whose own bucket was emptied by those who know its key id still has what strangers have', async () => {
+  const admission = new Admission({ perSource: RATE, perSourceAndClient: RATE }, new HandTicks())
+  await succeed(admission.arrive('s'))
+  for (let failure = 0; failure < 4; failure += 1) await fail(admission, 's')
+  await succeed(admission.arrive('s'))
+  for (let failure = 0; failure < 4; failure += 1) await fail(admission, 's')
+  const entry = admission.arrive('s')
+  expect(reasonOf(() => entry.claim(agent))).toBe('source_limited')
+})
+
+test('requests in work count until they have ended: a volley cannot pass before its first failure', async () => {
+  const admission = new Admission({ perSource: RATE, perSourceAndClient: undefined }, new HandTicks())
+  const volley = Array.from({ length: 10 }, () => reasonOf(() => admission.arrive('s')))
+  expect(volley.filter((reason) => reason === undefined)).toHaveLength(4)
+})
