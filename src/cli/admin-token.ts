@@ -3,14 +3,14 @@ import { configPath, loadConfig } from '../config/load-config.ts'
 import { MANAGEMENT_TOKEN_LIFETIME_S } from '../kernel/limits.ts'
 import type { Command } from './command.ts'
 import { mintManagement, NAME_OPTION, operatorName } from './operator.ts'
-import { CONFIG_OPTION } from './options.ts'
-import { writeToken } from './output.ts'
+import { CONFIG_OPTION, JSON_OPTION } from './options.ts'
+import { writeJson, writeToken } from './output.ts'
 
 export const adminTokenCommand: Command = {
   name: 'admin token',
   summary: 'mint a short-lived management token on the broker’s own machine',
   arguments: [],
-  options: { ...CONFIG_OPTION, ...NAME_OPTION },
+  options: { ...CONFIG_OPTION, ...NAME_OPTION, ...JSON_OPTION },
   examples: [
     'errand admin token --name carol | sed "s/^/Authorization: Bearer /" | curl -s http://127.0.0.1:4400/admin/v1/sessions -H @-',
   ],
@@ -21,7 +21,8 @@ export const adminTokenCommand: Command = {
   run: async (args, io) => {
     const config = loadConfig(configPath(args.text('config')))
     const token = await mintManagement(config, operatorName(args), MANAGEMENT_TOKEN_LIFETIME_S)
-    writeToken(token, io)
+    if (args.flag('json')) writeJson({ token: token.reveal(), expires_in: MANAGEMENT_TOKEN_LIFETIME_S }, io)
+    else writeToken(token, io)
     return 0
   },
 }

@@ -9,7 +9,8 @@ import type { Command } from './command.ts'
 import { UsageError } from './failures.ts'
 import { programName, typedPath } from './invocation.ts'
 import type { Io } from './io.ts'
-import { CONFIG_OPTION } from './options.ts'
+import { CONFIG_OPTION, JSON_OPTION } from './options.ts'
+import { writeJson } from './output.ts'
 import { addAgent, type NewAgent } from './registry-edit.ts'
 import { chosenRegistry, REGISTRY_OPTION, registerClient } from './registry-file.ts'
 
@@ -26,6 +27,7 @@ export const agentAddCommand: Command = {
     upstream: { value: 'SLUG=ID', help: 'its client id at an IdP, for users’ tokens', repeats: true },
     ...REGISTRY_OPTION,
     ...CONFIG_OPTION,
+    ...JSON_OPTION,
   },
   examples: ['errand agent add chart-maker --owner bob@corp.example --manifest warehouse:query,slack'],
   notes: [
@@ -41,7 +43,8 @@ export const agentAddCommand: Command = {
     await registerClient(config, { registryFile, file: { path: keyFile, text: key.privateText } }, (text) =>
       addAgent(text, basename(registryFile), entryOf(clientId, args, config, key.registered)),
     )
-    tell(clientId, { keyFile, registryFile, configFile }, io)
+    if (args.flag('json')) writeJson({ client: clientId, key_file: keyFile, registry_file: registryFile }, io)
+    else tell(clientId, { keyFile, registryFile, configFile }, io)
     return 0
   },
 }

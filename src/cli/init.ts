@@ -13,6 +13,8 @@ import { UsageError } from './failures.ts'
 import { chooseEverything, INIT_OPTIONS } from './init-questions.ts'
 import { programName, shellWord, typedPath } from './invocation.ts'
 import type { Io } from './io.ts'
+import { JSON_OPTION } from './options.ts'
+import { writeJson } from './output.ts'
 import { createFile, PRIVATE, PUBLIC } from './private-file.ts'
 import { type Choices, configText, registryText } from './scaffold.ts'
 
@@ -26,6 +28,7 @@ export const initCommand: Command = {
     directory: { value: 'DIR', help: 'where to write (default: here)' },
     yes: { help: 'ask nothing: what no option says gets its default' },
     ...INIT_OPTIONS,
+    ...JSON_OPTION,
   },
   examples: [
     'errand init --directory broker',
@@ -35,6 +38,8 @@ export const initCommand: Command = {
     'Writes errand.yaml, registry.yaml, the broker’s keys and the first agent’s key pair. What is there already is never written over.',
   ],
   run: async (args, io) => {
+    // Questions go where the answer goes.
+    if (args.flag('json') && !args.flag('yes')) throw new UsageError('--json needs --yes: it asks nothing')
     const directory = resolve(args.text('directory') ?? '.')
     const configFile = join(directory, 'errand.yaml')
     const registryFile = join(directory, 'registry.yaml')
@@ -52,7 +57,9 @@ export const initCommand: Command = {
     const ignoreFile = join(directory, '.gitignore')
     if (!existsSync(ignoreFile)) await createFile(ignoreFile, IGNORED, PUBLIC)
     await ensureKeys(config.keys.directory, { development: config.development, now: epochSeconds(systemClock) })
-    tell({ directory, configFile, keyFile }, choices, io)
+    const written = { directory, configFile, registryFile, keyFile }
+    if (args.flag('json')) writeJson(asJson(written, choices), io)
+    else tell(written, choices, io)
     return 0
   },
 }
@@ -74,7 +81,19 @@ function assertRight(texts: { readonly config: string; readonly registry: string
 interface Written {
   readonly directory: string
   readonly configFile: string
+  readonly registryFile: string
   readonly keyFile: string
+}
+
+function asJson({ directory, configFile, registryFile, keyFile }: Written, { agent, server }: Choices) {
+  return {
+    directory,
+    config_file: configFile,
+    registry_file: registryFile,
+    client: agent.clientId,
+    key_file: keyFile,
+    resource: server.id,
+  }
 }
 
 function tell({ directory, configFile, keyFile }: Written, choices: Choices, io: Io): void {

@@ -5,7 +5,8 @@ import { clientKeyPath, newClientKey } from './client-key.ts'
 import type { Command } from './command.ts'
 import { programName, typedPath } from './invocation.ts'
 import type { Io } from './io.ts'
-import { CONFIG_OPTION } from './options.ts'
+import { CONFIG_OPTION, JSON_OPTION } from './options.ts'
+import { writeJson } from './output.ts'
 import { addService } from './registry-edit.ts'
 import { chosenRegistry, REGISTRY_OPTION, registerClient } from './registry-file.ts'
 
@@ -17,6 +18,7 @@ export const serviceAddCommand: Command = {
     resource: { value: 'RESOURCE', help: 'the id of the MCP server in the registry, whose tokens it may introspect' },
     ...REGISTRY_OPTION,
     ...CONFIG_OPTION,
+    ...JSON_OPTION,
   },
   examples: ['errand service add warehouse-server --resource warehouse'],
   notes: [
@@ -34,7 +36,8 @@ export const serviceAddCommand: Command = {
     await registerClient(config, { registryFile, file: { path: keyFile, text: key.privateText } }, (text) =>
       addService(text, basename(registryFile), service, resource),
     )
-    tell({ clientId, resource, keyFile, registryFile, configFile }, io)
+    if (args.flag('json')) writeJson({ client: clientId, resource, key_file: keyFile, registry_file: registryFile }, io)
+    else tell({ clientId, resource, keyFile, registryFile, configFile }, io)
     return 0
   },
 }

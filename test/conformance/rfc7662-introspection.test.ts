@@ -27,7 +27,7 @@ describe('RFC 7662 §2.1 the caller', () => {
     // 93
     const api = await world.apiToken('warehouse-server', 'revocations')
     const request = () => world.post('/introspect', { token: hops.access.token }, { Authorization: `Bearer ${api}` })
-    await refused(world, request, invalidClient('client_authentication_missing'))
+    await refused(world, request, invalidClient('client_authentication_unsupported'))
   })
 
   test('RFC 7662 §2.1 an assertion signed with another key is refused', async () => {

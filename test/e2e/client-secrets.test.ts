@@ -184,10 +184,23 @@ describe('errand secret', () => {
   beforeAll(async () => {
     directory = mkdtempSync(join(tmpdir(), 'errand-secret-'))
     const server = ['--server', 'https://warehouse.example/mcp', '--tools', 'query:read']
-    const made = await run('init', '--yes', '--agent', 'report', '--owner', 'alice@corp.example', ...server)
+    const made = await run('init', '--yes', '--json', '--agent', 'report', '--owner', 'alice@corp.example', ...server)
     expect(made).toMatchObject({ code: 0, err: '' })
+    expect(JSON.parse(made.out)).toMatchObject({ client: 'report', config_file: join(directory, 'errand.yaml') })
   }, 30_000)
   afterAll(() => rmSync(directory, { recursive: true, force: true }))
+
+  test('commands that write files, or a token, say what they did in one JSON object', async () => {
+    const said = async (...args: string[]) => JSON.parse((await run(...args, '--json')).out)
+    const agent = await said('agent', 'add', 'helper', '--owner', 'bob@corp.example')
+    expect(agent).toMatchObject({ client: 'helper', key_file: join(directory, 'agents', 'helper.jwk.json') })
+    const id = /id: (\S*warehouse\S*)/.exec(read('registry.yaml'))?.[1] ?? ''
+    const service = await said('service', 'add', 'its-server', '--resource', id)
+    expect(service).toMatchObject({ client: 'its-server', resource: id })
+    expect(statSync(service.key_file).mode & 0o777).toBe(0o600)
+    expect((await run('init', '--json', '--directory', 'other')).code).toBe(2)
+    expect(await said('admin', 'token')).toEqual({ token: expect.stringMatching(/^eyJ/), expires_in: 600 })
+  }, 30_000)
 
   test('never writes a secret into a pipe; into a private file, once; the registry gets the digest', async () => {
     const piped = await run('secret', 'add', 'report')
