@@ -24,6 +24,7 @@ import { type Operations, startOperations } from './operate/operations.ts'
 import type { Readiness } from './operate/readiness.ts'
 import { LiveCutoffs } from './sessions/live-cutoffs.ts'
 import { SessionRepository } from './sessions/session-repository.ts'
+import { UnknownCommits } from './sessions/unknown-commits.ts'
 import { meteredStore } from './store/metered-store.ts'
 import { openStore } from './store/open-store.ts'
 import type { OutboxUsage, Store } from './store/ports.ts'
@@ -51,10 +52,13 @@ export interface Broker {
   flushAudit(): Promise<void>
   /** Counts bytes that became no request, by the address they came from. */
   countUnread(reason: RejectionReason, peer: string): void
+  /** Commits of unknown outcome, undone now instead of as soon as the store answers. */
+  settleCommits(): Promise<void>
   /** Ends the feed, flushes what is counted, closes the store. */
   close(): Promise<void>
 }
 
+const COMMIT_FORGOTTEN = 'too many commits of unknown outcome wait: one stays as it is, its token was never handed out'
 const OUTBOX_FILLS = 'the fullest audit outbox fills up: once full, it forgets its oldest records'
 
 /** Everything but the socket. @throws StoreUnavailable, KeyFileError */
@@ -76,21 +80,18 @@ export async function createBroker(config: Config, options: BrokerOptions): Prom
   const build = { version: programVersion(), policy: () => registry.version.slice(0, 12) }
   const operations = startOperations({ store, cutoffs, ring, clock, audit, log, metrics, build })
   const published = publishedKeys(config, clock, operations)
+  const unknown = new UnknownCommits(store, sessions, () => log.warn(COMMIT_FORGOTTEN))
   const common = { settings, registry, ring, keeper, store, sessions, cutoffs, auditor: audit.auditor, clock }
   const sourceOf = sourceReader(config.trustedProxies)
   const seen = new SeenSignatures(SEEN_SIGNATURES_MAX)
   const sources = { registry, ring, ...published, issuer: settings.issuer, seen }
+  const issuing = { unknown, observer: metrics, evidence: sources, minter: new Minter(ring, settings) }
   const app = createRouter({
     issuer: settings.issuer,
     registry,
     ring,
     clock,
-    pipeline: new TokenPipeline({
-      ...common,
-      observer: metrics,
-      evidence: sources,
-      minter: new Minter(ring, settings),
-    }),
+    pipeline: new TokenPipeline({ ...common, ...issuing }),
     revocation: { ...common, clientKeys: published.clientKeys },
     listing: common,
     callers: { ...sources, cutoffs, clock },
@@ -105,6 +106,7 @@ export async function createBroker(config: Config, options: BrokerOptions): Prom
     ring,
     cutoffs,
     flushAudit: audit.flush,
+    settleCommits: () => unknown.settle(),
     reloadKeys: () => keeper.reload(),
     countUnread: (reason, peer) => audit.auditor.strangers.count(reason, sourceOf(peer, undefined)),
     readiness: operations.readiness,
@@ -112,6 +114,7 @@ export async function createBroker(config: Config, options: BrokerOptions): Prom
     close: async () => {
       operations.stop()
       await keeper.stop()
+      await unknown.stop()
       await audit.stop()
       await feed.stop()
       await store.close()

@@ -68,6 +68,15 @@ export class AuditDraft {
     return this.#serialise({ event: this.#fields.event, outcome: this.#uncertain ? 'unfinished' : 'refused', reason })
   }
 
+  /** How a commit of unknown outcome ended: undone, or never performed. */
+  settled(happened: boolean): string {
+    return this.#serialise({
+      event: this.#fields.event,
+      outcome: happened ? 'undone' : 'refused',
+      reason: 'store_unavailable',
+    })
+  }
+
   #serialise(end: Pick<AuditRecord, 'event' | 'outcome'> & { readonly reason?: string }): string {
     if (this.#by === undefined) throw new Error('an audit record needs an authenticated principal')
     const by = this.#by

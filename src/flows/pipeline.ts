@@ -23,6 +23,7 @@ import { canonicalResource } from '../protocol/resource.ts'
 import type { LiveCutoffs } from '../sessions/live-cutoffs.ts'
 import { claimOnce } from '../sessions/replay-guard.ts'
 import type { LiveSession, SessionRepository } from '../sessions/session-repository.ts'
+import type { UnknownCommits } from '../sessions/unknown-commits.ts'
 import type { Store } from '../store/ports.ts'
 import { withinBudget } from '../store/time-budget.ts'
 import type { Minter } from '../tokens/minter.ts'
@@ -42,6 +43,7 @@ export interface PipelineParts {
   readonly minter: Minter
   readonly store: Store
   readonly sessions: SessionRepository
+  readonly unknown: UnknownCommits
   readonly cutoffs: LiveCutoffs
   readonly auditor: Auditor
   readonly clock: Clock
@@ -235,11 +237,14 @@ class Run {
     cutoffs.assertFresh()
     const minted = await issueApiToken(request, verified, { ...this.#parts, rv, now: this.#now, nowMs: this.#nowMs })
     this.draft.add({
+      event: 'token.api',
       resource: apiAudience(this.#parts.settings.issuer),
       jti: minted.jti,
       expires_at: minted.expiresAt,
     })
-    await this.#parts.auditor.log.append(this.draft.id, this.draft.granted('token.api'))
+    const record = this.draft.granted()
+    this.draft.leaveUnfinished()
+    await this.#parts.auditor.log.append(this.draft.id, record)
     return tokenResponse(minted, 'access', this.draft.id)
   }
 }

@@ -140,6 +140,9 @@ export const SHARDS = 64
 export const STORE_DEADLINE_MS = 400
 /** Calls that wait for an answer of the store at once: further ones are refused, so that a slow store piles nothing up. */
 export const STORE_WAITING_MAX = 2_000
+/** Commits that nobody knows the outcome of and that wait to be settled: as many as can be under way twice over. */
+export const UNKNOWN_COMMITS_MAX = 4_000
+export const UNKNOWN_COMMIT_RETRY_MS = 500
 /** How often a broker asks its store whether it would take a write: what readiness tells is at most so old. */
 export const STORE_HEARTBEAT_MS = 500
 /** A broker whose cut-offs are unconfirmed for this long issues nothing (DESIGN §7). */

@@ -36,7 +36,11 @@ export interface AuditRecord {
   /** RFC 3339, UTC, milliseconds. */
   readonly at: string
   readonly event: AuditEvent
-  readonly outcome: 'granted' | 'refused' | 'unfinished'
+  /**
+   * `unfinished`: nobody knows yet whether its commit happened, and its caller was given nothing. A later record of the same
+   * id says how it ended: `refused`, it did not; `undone`, it did, and what it wrote is dead.
+   */
+  readonly outcome: 'granted' | 'refused' | 'unfinished' | 'undone'
   /** Rejection reason of a refusal. */
   readonly reason?: string
   /** Who asked: `agent:…`, `service:…`, `user:…`, `operator:…`; never a claim that was not verified. */

@@ -146,16 +146,18 @@ describe('both answers are lost', () => {
     expectUnavailable(answer)
     expect(commits()).toBe(2)
     heal()
-    // One record that says nobody knows; where it did happen, the commit's own as well, under the same id.
-    const wanted = [['delegation.accept', 'unfinished'], ...(happened ? [['delegation.accept', 'granted']] : [])]
-    expect(await recordsSince(before)).toEqual(wanted)
+    await world.broker.settleCommits()
+    // That nobody knew, the commit's own record where it did happen, and how it ended, all under one id.
+    const outcomes = happened ? ['undone', 'unfinished', 'granted'] : ['refused', 'unfinished']
+    expect(await recordsSince(before)).toEqual(outcomes.map((outcome) => ['delegation.accept', outcome]))
     const records = (await world.audit(200)).filter(({ id }) => !before.has(id))
     expect(new Set(records.map(({ id }) => id))).toEqual(new Set([answer.body.decision_id]))
-    if (happened) await refused(world, () => world.accept(delegation.token), consumed)
+    // What nobody holds is dead, and what never happened has burnt nothing.
+    if (happened) await refused(world, () => world.accept(delegation.token), invalidRequest('node_revoked'))
     else await granted(world.accept(delegation.token))
     expect(await hops()).toEqual([
       ['orchestrator', 'live', 0],
-      ['researcher', 'live', 0],
+      ['researcher', happened ? 'revoked' : 'live', 0],
     ])
   })
 
@@ -201,6 +203,7 @@ describe('the other flows that issue', () => {
     lose(['answer', 'answer'])
     expectUnavailable(await request())
     heal()
-    expect((await recordsSince(before)).map(([, outcome]) => outcome)).toEqual(['unfinished', 'granted'])
+    await world.broker.settleCommits()
+    expect((await recordsSince(before)).map(([, outcome]) => outcome)).toEqual(['undone', 'unfinished', 'granted'])
   })
 })

@@ -16,8 +16,9 @@ afterAll(async () => {
 })
 
 const faults: Fault[] = []
-afterEach(() => {
+afterEach(async () => {
   for (const fault of faults.splice(0)) fault.heal()
+  await world.broker.settleCommits()
 })
 function breaks<P extends object>(
   port: P,
