@@ -19,6 +19,8 @@ import { outsideBudget } from '../store/time-budget.ts'
 import { enterState, revokeLeaf, revokeNodes, type SessionChange } from './session-commits.ts'
 import type { SessionRepository } from './session-repository.ts'
 
+const AT_ONCE = 100
+
 /** What must not stay alive if the commit happened. */
 export type Doomed =
   | { readonly dimension: 'session' }
@@ -41,6 +43,7 @@ export class UnknownCommits {
   readonly #onForgotten: () => void
   readonly #waiting: UnknownCommit[] = []
   #settling: Promise<void> | undefined
+  #retrying = false
   #stopped = false
 
   /** @param onForgotten told of each commit that finds {@link UNKNOWN_COMMITS_MAX} others waiting */
@@ -53,10 +56,10 @@ export class UnknownCommits {
   add(commit: UnknownCommit): void {
     if (this.#waiting.length < UNKNOWN_COMMITS_MAX) this.#waiting.push(commit)
     else this.#onForgotten()
-    if (this.#waiting.length === 1) void outsideBudget(() => this.#retry())
+    if (!this.#retrying) void outsideBudget(() => this.#retry())
   }
 
-  /** All that can be settled now, oldest first; what cannot waits on. One at a time. */
+  /** All that can be settled now, about in their order; what cannot be waits on. */
   settle(): Promise<void> {
     this.#settling ??= this.#settleAll().finally(() => {
       this.#settling = undefined
@@ -71,20 +74,22 @@ export class UnknownCommits {
   }
 
   async #retry(): Promise<void> {
+    this.#retrying = true
     while (this.#waiting.length > 0 && !this.#stopped) {
       await sleep(UNKNOWN_COMMIT_RETRY_MS, undefined, { ref: false })
       await this.settle()
     }
+    this.#retrying = false
   }
 
   async #settleAll(): Promise<void> {
-    for (let next = this.#waiting[0]; next !== undefined; next = this.#waiting[0]) {
-      try {
-        await this.#settleOne(next)
-      } catch {
-        return // the store is still away: all of it again, later
-      }
-      this.#waiting.shift()
+    while (this.#waiting.length > 0) {
+      const batch = this.#waiting.splice(0, AT_ONCE)
+      const ends = await Promise.allSettled(batch.map((unknown) => this.#settleOne(unknown)))
+      const unsettled = batch.filter((_unknown, index) => ends[index]?.status === 'rejected')
+      this.#waiting.unshift(...unsettled)
+      // The store is still away: all of it again, later.
+      if (unsettled.length > 0) return
     }
   }
 
