@@ -25,6 +25,7 @@ import type { Readiness } from './operate/readiness.ts'
 import { LiveCutoffs } from './sessions/live-cutoffs.ts'
 import { SessionRepository } from './sessions/session-repository.ts'
 import { UnknownCommits } from './sessions/unknown-commits.ts'
+import type { StorePeers } from './store/embedded-store.ts'
 import { meteredStore } from './store/metered-store.ts'
 import { openStore } from './store/open-store.ts'
 import type { OutboxUsage, Store } from './store/ports.ts'
@@ -35,6 +36,16 @@ export interface BrokerOptions {
   readonly clock?: Clock
   /** What limits are counted by. */
   readonly ticks?: Ticks
+  /** Set where this process is one of several that share a socket. */
+  readonly worker?: WorkerPlace
+}
+
+export interface WorkerPlace {
+  /** From 1; one that is replaced hands it on. */
+  readonly id: number
+  /** How many there are: what is counted in memory is counted in each of them. */
+  readonly count: number
+  readonly peers: StorePeers
 }
 
 export interface Broker {
@@ -63,11 +74,11 @@ const OUTBOX_FILLS = 'the fullest audit outbox fills up: once full, it forgets i
 
 /** Everything but the socket. @throws StoreUnavailable, KeyFileError */
 export async function createBroker(config: Config, options: BrokerOptions): Promise<Broker> {
-  const { registry, clock = systemClock, ticks = systemTicks } = options
+  const { registry, clock = systemClock, ticks = systemTicks, worker } = options
   const { settings, development } = config
-  const log = pino({ level: config.log.level, base: { service: 'errand' } })
+  const log = pino({ level: config.log.level, base: { service: 'errand', ...(worker && { worker: worker.id }) } })
   const ring = await openRing(config, registry, clock)
-  const { store, metrics } = await openState(config, clock)
+  const { store, metrics } = await openState(config, clock, worker?.peers)
   const keeper = new KeyKeeper({ directory: config.keys.directory, development, ring, clock }, (problem) =>
     log.error({ problem }, 'signing keys'),
   )
@@ -143,16 +154,16 @@ async function openRing({ keys, development }: Config, registry: Registry, clock
 }
 
 /** The store, watched where metrics are read. */
-async function openState(config: Config, clock: Clock) {
-  const store = await openStore(storeOptions(config, clock))
+async function openState(config: Config, clock: Clock, peers: StorePeers | undefined) {
+  const store = await openStore(storeOptions(config, clock, peers))
   if (config.metrics === undefined) return { store, metrics: undefined }
   const metrics = new BrokerMetrics()
   return { store: meteredStore(store, metrics.storeCall), metrics }
 }
 
-function storeOptions(config: Config, clock: Clock) {
+function storeOptions(config: Config, clock: Clock, peers: StorePeers | undefined) {
   const { store, org } = config
   return store.kind === 'embedded'
-    ? ({ kind: 'embedded', directory: store.directory, org, clock } as const)
+    ? ({ kind: 'embedded', directory: store.directory, org, clock, ...(peers && { peers }) } as const)
     : ({ kind: 'redis', org, clock, url: store.url, ...(store.ca === undefined ? {} : { ca: store.ca }) } as const)
 }

@@ -1,8 +1,11 @@
 /** `errand serve`: starts the broker, says so in one line, and stops without dropping a request. */
+import cluster from 'node:cluster'
 import { resolve } from 'node:path'
 import pino from 'pino'
+import type { WorkerPlace } from '../app.ts'
 import type { Config } from '../config/config.ts'
-import { configPath, loadConfig, loadRegistryFiles } from '../config/load-config.ts'
+import { configPath, filesRead, loadConfig, loadRegistryFiles } from '../config/load-config.ts'
+import { WORKERS_MAX } from '../kernel/limits.ts'
 import type { Registry } from '../model/registry.ts'
 import type { Args } from './args.ts'
 import type { Command } from './command.ts'
@@ -12,6 +15,8 @@ import { plural } from './kill-drawing.ts'
 import { CONFIG_OPTION } from './options.ts'
 import { type Serving, startServing } from './serving.ts'
 import { welcome } from './welcome.ts'
+import { joinAsWorker } from './worker.ts'
+import { startWorkers } from './workers.ts'
 
 export const serveCommand: Command = {
   name: 'serve',
@@ -22,6 +27,7 @@ export const serveCommand: Command = {
       help: `run with files made on the spot in ${DEVELOPMENT_DIRECTORY}/: a demo agent, a demo MCP server`,
     },
     port: { value: 'N', help: 'listen on this port instead of the configured one' },
+    workers: { value: 'N', help: 'share the work among so many processes (default: one process, no workers)' },
     ...CONFIG_OPTION,
   },
   examples: ['errand serve --config errand.yaml', 'errand serve --development'],
@@ -29,15 +35,19 @@ export const serveCommand: Command = {
     'SIGTERM and SIGINT let requests in flight finish; a second one does not wait. SIGHUP reads the key directory and the certificate at once, and not only every few seconds.',
   ],
   run: async (args, io) => {
+    if (cluster.isWorker) return joinAsWorker((place) => serveAsWorker(args, place))
     const { config, configFile, isOurs } = await readConfig(args)
     const registry = loadRegistryFiles(config)
     const log = pino({ level: config.log.level, base: { service: 'errand' } })
-    const serving = await startServing(config, registry, log)
+    const workers = args.whole('workers', 1, WORKERS_MAX) ?? 1
+    const { port, stopped } =
+      workers > 1
+        ? await startWorkers({ config, workers, files: filesRead(), log })
+        : running(await startServing(config, registry, log))
     if (isOurs) await rememberPort(configFile, config.listen.port)
-    const stopped = untilStopped(serving)
     const isWatched = io.outIsTerminal || args.flag('development')
-    if (isWatched) io.out(`${readyLine(config, registry, serving.port)}\n`)
-    else log.info(readyFacts(config, registry, serving.port), 'ready')
+    if (isWatched) io.out(`${readyLine(config, registry, { port, workers })}\n`)
+    else log.info(readyFacts(config, registry, { port, workers }), 'ready')
     if (args.flag('development')) io.out(welcome({ config, configFile, registry }, io.styles))
     await stopped
     if (isWatched) io.out('stopped\n')
@@ -72,12 +82,27 @@ async function readConfig(args: Args): Promise<Read> {
   return { config: moved, configFile, isOurs }
 }
 
-function readyFacts({ settings, store, listen }: Config, registry: Registry, port: number) {
+/** Its configuration is its parent's: what has changed on disk since is for the next start of all of them. */
+async function serveAsWorker(args: Args, place: WorkerPlace) {
+  const { config } = await readConfig(args)
+  const log = pino({ level: config.log.level, base: { service: 'errand', worker: place.id } })
+  return running(await startServing(config, loadRegistryFiles(config), log, place))
+}
+
+const running = (serving: Serving) => ({ port: serving.port, stopped: untilStopped(serving) })
+
+interface Running {
+  readonly port: number
+  readonly workers: number
+}
+
+function readyFacts({ settings, store, listen }: Config, registry: Registry, { port, workers }: Running) {
   return {
     issuer: settings.issuer,
     environment: settings.environment,
     listening: `${listen.host}:${port}`,
     pid: process.pid,
+    ...(workers > 1 ? { workers } : {}),
     store: store.kind,
     agents: registry.agents.length,
     resources: registry.resources.length,
@@ -86,14 +111,14 @@ function readyFacts({ settings, store, listen }: Config, registry: Registry, por
   }
 }
 
-function readyLine(config: Config, registry: Registry, port: number): string {
+function readyLine(config: Config, registry: Registry, running: Running): string {
   const { issuer, environment, listening, pid, store, agents, resources, grants, policy } = readyFacts(
     config,
     registry,
-    port,
+    running,
   )
   const counts = `${plural(agents, 'agent')}, ${plural(resources, 'resource')}, ${plural(grants, 'grant')}`
-  return `Errand is ready: ${issuer} (${environment}) on ${listening}, pid ${pid}, ${store} store, ${counts}, policy ${policy.slice(0, 12)}`
+  return `Errand is ready: ${issuer} (${environment}) on ${listening}, pid ${pid}${running.workers > 1 ? `, ${running.workers} workers` : ''}, ${store} store, ${counts}, policy ${policy.slice(0, 12)}`
 }
 
 function untilStopped(serving: Serving): Promise<void> {
@@ -101,11 +126,13 @@ function untilStopped(serving: Serving): Promise<void> {
   return new Promise((resolveStopped, reject) => {
     let isStopping = false
     const stop = () => {
+      // A worker is told by its parent, and by its supervisor, too; whoever is in a hurry tells the parent.
+      if (isStopping && cluster.isWorker) return
       if (isStopping) process.exit(1)
       isStopping = true
       serving.stop().then(resolveStopped, reject)
     }
     process.on('SIGTERM', stop)
-    process.on('SIGINT', stop)
+    process.on('SIGINT', cluster.isWorker ? () => undefined : stop)
   })
 }

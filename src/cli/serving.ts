@@ -1,6 +1,6 @@
 /** A broker with its sockets: wired, listening, and stopped in the right order. */
 import type { Logger } from 'pino'
-import type { Broker } from '../app.ts'
+import type { Broker, WorkerPlace } from '../app.ts'
 import type { Config } from '../config/config.ts'
 import type { Listening } from '../http/listener.ts'
 import type { MetricsListening } from '../http/metrics-listener.ts'
@@ -26,13 +26,18 @@ export interface Serving {
 }
 
 /** @throws CommandFailure, ConfigurationError */
-export async function startServing(config: Config, registry: Registry, log: Logger): Promise<Serving> {
+export async function startServing(
+  config: Config,
+  registry: Registry,
+  log: Logger,
+  worker?: WorkerPlace,
+): Promise<Serving> {
   // Loaded here: no other command needs the server, and each would wait for it.
   const [{ createBroker }, { listen }] = await Promise.all([import('../app.ts'), import('../http/listener.ts')])
   const certificate = await certificateOf(config)
   let broker: Broker
   try {
-    broker = await createBroker(config, { registry })
+    broker = await createBroker(config, { registry, ...(worker && { worker }) })
   } catch (fault) {
     if (fault instanceof StoreUnavailable) throw new CommandFailure(`the store cannot be used: ${fault.message}`, fault)
     throw fault
@@ -41,7 +46,7 @@ export async function startServing(config: Config, registry: Registry, log: Logg
   let metrics: MetricsListening | undefined
   try {
     const { host, port } = config.listen
-    metrics = await startMetrics(broker, config)
+    metrics = await startMetrics(broker, config, worker)
     listening = await bound(
       () => listen(broker, { host, port, ...(certificate === undefined ? {} : { tls: certificate }) }),
       config.listen,
@@ -102,9 +107,16 @@ function followCertificate({ config, certificate, broker, listening, log }: Foll
   })
 }
 
-async function startMetrics(broker: Broker, { metrics: address }: Config): Promise<MetricsListening | undefined> {
+/** Each worker counts for itself, and is read at a port of its own: the one configured, and those after it. */
+async function startMetrics(
+  broker: Broker,
+  { metrics: configured }: Config,
+  worker: WorkerPlace | undefined,
+): Promise<MetricsListening | undefined> {
   const { metrics } = broker
-  if (address === undefined || metrics === undefined) return undefined
+  if (configured === undefined || metrics === undefined) return undefined
+  const { port } = configured
+  const address = { ...configured, port: port === 0 ? 0 : port + (worker === undefined ? 0 : worker.id - 1) }
   const { listenForMetrics } = await import('../http/metrics-listener.ts')
   return bound(() => listenForMetrics(address, () => metrics.text()), address)
 }

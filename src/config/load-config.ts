@@ -12,6 +12,21 @@ import { ConfigurationError, decodeStrictly, parseYamlText } from '../registry/s
 import { type Config, DEVELOPMENT_ENVIRONMENT, type MetricsConfig, type StoreConfig } from './config.ts'
 import { type ConfigDocument, configDocument, redisUrlProblem } from './schema.ts'
 
+/** By absolute path: what this process has read, or what its parent had read when it was started. */
+const texts = new Map<string, string>()
+let isTold = false
+
+/** For workers: whoever is started later must not believe in another configuration than its siblings. */
+export function filesRead(): ReadonlyMap<string, string> {
+  return texts
+}
+
+/** From now on these are the files, whatever is on the disk. */
+export function readAsParent(files: readonly (readonly [string, string])[]): void {
+  isTold = true
+  for (const [path, text] of files) texts.set(path, text)
+}
+
 /** The path given, else `ERRAND_CONFIG`, else `./errand.yaml`. */
 export function configPath(given: string | undefined): string {
   return given ?? process.env['ERRAND_CONFIG'] ?? './errand.yaml'
@@ -20,7 +35,7 @@ export function configPath(given: string | undefined): string {
 /** @throws ConfigurationError naming every problem */
 export function loadConfig(path: string): Config {
   const absolute = resolve(path)
-  if (!existsSync(absolute)) {
+  if (!isTold && !existsSync(absolute)) {
     const how = 'name one with --config, or write one with errand init'
     throw new ConfigurationError([`no configuration at ${absolute}: ${how}`])
   }
@@ -147,6 +162,7 @@ function tried(setting: string, read: () => string, problems: string[]): string 
 /** A secret that everybody on the machine may read is none. @throws ConfigurationError */
 function readSecretText(path: string): string {
   const text = readText(path).trim()
+  if (isTold) return text
   const mode = statSync(path).mode & 0o777
   if ((mode & 0o007) === 0) return text
   const found = mode.toString(8).padStart(3, '0')
@@ -155,8 +171,12 @@ function readSecretText(path: string): string {
 
 /** @throws ConfigurationError where there is no such file, or it may not be read */
 function readText(path: string): string {
+  const told = isTold ? texts.get(path) : undefined
+  if (told !== undefined) return told
   try {
-    return readFileSync(path, 'utf8')
+    const text = readFileSync(path, 'utf8')
+    texts.set(path, text)
+    return text
   } catch (fault) {
     const code = fault instanceof Error && 'code' in fault ? String(fault.code) : 'unreadable'
     throw new ConfigurationError([`${path}: cannot be read (${code})`])

@@ -185,6 +185,19 @@ export const DEFERRED_RECORDS_MAX = 1_000
 export const STRANGER_COUNTS_MAX = 1_000
 export const STRANGER_FLUSH_MS = 10_000
 
+// --- Workers --------------------------------------------------------------------------------------------------------
+/** Processes of one `errand serve`: more than a machine has cores for only wait for each other. */
+export const WORKERS_MAX = 64
+/** A worker says that it lives this often, and is killed and replaced when it has not for so long: it may hold a lock. */
+export const WORKER_ALIVE_MS = 1_000
+export const WORKER_SILENCE_MS_MAX = 10_000
+/** One that has lived so long was not started in vain. */
+export const WORKER_STEADY_MS = 10_000
+/** So many deaths in a row of workers that were not steady: starting another would not help. */
+export const WORKER_DEATHS_MAX = 5
+/** Before the next is started: doubled with each death in a row. */
+export const WORKER_RESTART_MS = 200
+
 // --- Outbound -------------------------------------------------------------------------------------------------------
 export const FETCH_TIMEOUT_MS = 3_000
 /** A key set is refreshed after this, and a failing issuer's keys serve no longer than the hard bound. */

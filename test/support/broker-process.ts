@@ -144,7 +144,7 @@ export async function until(holds: () => Promise<boolean>, withinMs: number, eve
 const embeddedPlaceholder = { kind: 'embedded', directory: 'unused' } as const
 
 /** As much of a broker as `World` needs to speak to one: its requests, over the socket. */
-function brokerAt(url: string): Broker {
+export function brokerAt(url: string): Broker {
   const request = (path: string, init: RequestInit = {}) =>
     fetch(url + path, { ...init, redirect: 'error', signal: AbortSignal.timeout(ANSWER_MS_MAX) })
   return { app: { request } } as unknown as Broker

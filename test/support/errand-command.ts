@@ -44,6 +44,7 @@ export interface Serving {
   /** What it has written so far, to both streams. */
   written(): string
   signal(name: NodeJS.Signals): void
+  readonly pid: number
   /** After a signal: how it ended. */
   readonly ended: Promise<number | null>
 }
@@ -62,7 +63,7 @@ export async function serveErrand(args: readonly string[], cwd: string): Promise
     child.stderr.setEncoding('utf8').on('data', add)
     child.once('close', () => fail(new Error(`it ended before it was ready: ${written}`)))
   })
-  return { written: () => written, signal: (name) => void child.kill(name), ended }
+  return { written: () => written, signal: (name) => void child.kill(name), pid: child.pid ?? 0, ended }
 }
 
 export function freePort(): Promise<number> {
