@@ -51,7 +51,7 @@ export interface SessionDetail extends SessionSummary {
   readonly tree: readonly NodeDetail[]
 }
 
-interface ReadRequest {
+export interface ReadRequest {
   readonly caller: () => Promise<Caller>
   readonly facts: RequestFacts
 }
@@ -105,7 +105,8 @@ export function readContent(
   })
 }
 
-async function readAs<T>(
+/** Reads for a known caller, and records that they did. @throws RefusedRequest */
+export async function readAs<T>(
   request: ReadRequest,
   parts: ListingParts,
   event: AuditEvent,

@@ -10,7 +10,9 @@ import { covers, isExpired, stricter } from './strictness.ts'
 /** Presence kills. */
 export type AbsoluteDimension = 'node' | 'session' | 'key'
 /** A token is dead iff a cut-off that concerns it has `seq > token.rv`. */
-export type SequenceDimension = 'session_access' | 'agent' | 'user' | 'user_agent'
+export type SequenceDimension = 'session_access' | 'agent' | 'user' | 'user_agent' | 'everything'
+/** The one id of the dimension `everything`. */
+export const EVERYTHING = '*'
 export type Dimension = AbsoluteDimension | SequenceDimension
 
 /** Everything in this dimension decided before `seq` is dead. */
@@ -86,7 +88,7 @@ export interface EvidenceFacts {
 }
 
 const ABSOLUTE: readonly Dimension[] = ['node', 'session', 'key']
-const DIMENSIONS: readonly Dimension[] = [...ABSOLUTE, 'session_access', 'agent', 'user', 'user_agent']
+const DIMENSIONS: readonly Dimension[] = [...ABSOLUTE, 'session_access', 'agent', 'user', 'user_agent', 'everything']
 const BLOCK_KINDS: readonly BlockKind[] = ['agent', 'user', 'resource', 'evidence', 'pair']
 
 /** The in-memory revocation set that both ends share. */
@@ -169,7 +171,8 @@ export class CutoffSet {
       if (cutoff !== undefined) return cutoff
     }
     const access = facts.accessToken ? session : undefined
-    return before('session', session) ?? before('session_access', access) ?? before('user', user) ?? before('key', kid)
+    const own = before('session', session) ?? before('session_access', access)
+    return own ?? before('user', user) ?? before('key', kid) ?? before('everything', EVERYTHING)
   }
 
   /** Not `seq > rv`: an `rv` that is no number must not outlive every cut-off. */
@@ -187,12 +190,18 @@ export class CutoffSet {
     const passes = ({ newerThanS }: Block) => newerThanS !== undefined && signedInAt > newerThanS
     if (!pairBlocks.every(passes)) return 'principal_blocked'
     const cutoffs = [
+      this.#cutoffs.get('everything')?.get(EVERYTHING),
       this.#cutoffs.get('agent')?.get(agent),
       user === undefined ? undefined : this.#cutoffs.get('user')?.get(user),
       user === undefined ? undefined : this.#cutoffs.get('user_agent')?.get(pairKey(user, agent)),
     ]
     const outlives = (cutoff: Cutoff) => (signedInAt - FOREIGN_EVIDENCE_MARGIN_S) * 1000 > cutoff.atMs
     return cutoffs.every((cutoff) => cutoff === undefined || outlives(cutoff)) ? undefined : 'principal_blocked'
+  }
+
+  /** When everything was last cut off: credentials of single use from before may have been used, and nobody knows. 0: never. */
+  get everythingAtMs(): number {
+    return this.#cutoffs.get('everything')?.get(EVERYTHING)?.atMs ?? 0
   }
 
   /** All unexpired blocks of this id as one, each member the strictest. */

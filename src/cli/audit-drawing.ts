@@ -85,6 +85,8 @@ function revokeWords(order: JsonObject): string | undefined {
       return `revoke hop ${name('node')} of session ${name('session')}`
     case 'session_access':
       return `revoke access tokens of session ${name('session')}`
+    case 'everything':
+      return 'revoke everything'
     case 'agent':
       return `revoke agent ${name('agent')}${block}`
     case 'user':

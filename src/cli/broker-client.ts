@@ -36,6 +36,7 @@ export class BrokerRefusal extends Error {
 interface Asked {
   readonly method: 'GET' | 'POST' | 'DELETE'
   readonly bearer?: Secret
+  readonly anyStatus?: true
   readonly body?: { readonly type: string; readonly text: string }
 }
 
@@ -68,6 +69,11 @@ export class BrokerClient {
     return this.#ask(path, { method: 'GET', bearer })
   }
 
+  /** What a broker says of itself, also where that is nothing good: any status with an object is an answer. */
+  state(path: string): Promise<JsonObject> {
+    return this.#ask(path, { method: 'GET', anyStatus: true })
+  }
+
   postJson(path: string, bearer: Secret, value: unknown): Promise<JsonObject> {
     return this.#ask(path, { method: 'POST', bearer, body: { type: 'application/json', text: JSON.stringify(value) } })
   }
@@ -87,7 +93,7 @@ export class BrokerClient {
       throw unreachable(origin, fault)
     }
     const body = decodeObject(text)
-    if (status >= 200 && status < 300 && body !== undefined) return body
+    if (((status >= 200 && status < 300) || asked.anyStatus === true) && body !== undefined) return body
     if (status >= 400 && typeof body?.['error'] === 'string') throw new BrokerRefusal(status, body)
     throw new CommandFailure(`${origin} answered with status ${status} and not as a broker does`)
   }

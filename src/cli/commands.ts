@@ -3,16 +3,20 @@ import { adminTokenCommand } from './admin-token.ts'
 import { agentAddCommand } from './agent-add.ts'
 import { assertionCommand } from './assertion.ts'
 import { auditCommand } from './audit.ts'
+import { backupCommand } from './backup.ts'
+import { blocksCommand } from './blocks.ts'
 import { checkCommand } from './check.ts'
 import type { Command } from './command.ts'
 import { demoCommand } from './demo-command.ts'
 import { exchangeCommand } from './exchange.ts'
+import { healthCommand } from './health.ts'
 import { initCommand } from './init.ts'
 import { inspectCommand } from './inspect.ts'
 import { keysCommand } from './keys.ts'
 import { keysKillCommand } from './keys-kill.ts'
 import { keysRotateCommand } from './keys-rotate.ts'
 import { liftCommand } from './lift.ts'
+import { restoreCommand } from './restore.ts'
 import { revokeCommand } from './revoke.ts'
 import { secretAddCommand, secretRotateCommand } from './secret.ts'
 import { serveCommand } from './serve.ts'
@@ -42,14 +46,18 @@ export const GROUPS: readonly Group[] = [
   {
     title: 'As an operator, on the broker’s own machine',
     commands: [
+      healthCommand,
       sessionsCommand,
       revokeCommand,
       liftCommand,
+      blocksCommand,
       auditCommand,
       adminTokenCommand,
       keysCommand,
       keysRotateCommand,
       keysKillCommand,
+      backupCommand,
+      restoreCommand,
     ],
   },
 ]

@@ -26,6 +26,7 @@ export const revokeCommand: Command = {
     user: { value: 'USER', help: 'everything on behalf of this user: user:<issuer slug>:<sub>' },
     'on-behalf': { value: 'USER', help: 'with --by: what one agent does for one user' },
     by: { value: 'CLIENT', help: 'with --on-behalf: the agent' },
+    everything: { help: 'every token there is, whoever holds it; people sign in anew' },
     block: { help: 'and let nothing new begin until it is lifted (agent, user, or pair)' },
     ...CONFIG_OPTION,
     ...BROKER_OPTION,
@@ -54,7 +55,7 @@ export const revokeCommand: Command = {
   },
 }
 
-const SELECTORS = ['session', 'access-of', 'agent', 'user', 'on-behalf'] as const
+const SELECTORS = ['session', 'access-of', 'agent', 'user', 'on-behalf', 'everything'] as const
 
 /** @throws UsageError unless exactly one thing is meant: a kill must not guess. */
 function killOrderOf(args: Args): RevokeOrder {
@@ -67,9 +68,10 @@ function killOrderOf(args: Args): RevokeOrder {
   if (args.flag('node') && selector !== 'session') throw new UsageError('--node goes with --session')
   if (args.flag('by') && selector !== 'on-behalf') throw new UsageError('--by goes with --on-behalf')
   const block = args.flag('block')
-  if (block && (selector === 'session' || selector === 'access-of')) {
+  if (block && !['agent', 'user', 'on-behalf'].includes(selector)) {
     throw new UsageError('--block goes with --agent, --user or --on-behalf')
   }
+  if (selector === 'everything') return { dimension: 'everything' }
   const id = args.require(selector)
   switch (selector) {
     case 'session': {
@@ -120,6 +122,8 @@ async function noteOn(order: RevokeOrder, answer: JsonObject, asking: Asking): P
     }
     case 'session_access':
       return undefined
+    case 'everything':
+      return 'new sessions may begin after a new sign-in, agents’ own work at once; blocks stand as they stood'
     case 'agent':
       return order.block ? undefined : 'new sessions may begin at once; add --block to stop them'
     case 'user':
@@ -162,6 +166,8 @@ function headlineOf(order: RevokeOrder): string {
       return 'hop revoked'
     case 'session_access':
       return 'revoked'
+    case 'everything':
+      return 'everything cut off'
     case 'agent':
       return `${order.agent} cut off${order.block ? ' and blocked' : ''}`
     case 'user':

@@ -125,7 +125,13 @@ export function clientTokenRules(
 export function assertionUse(client: Client, jwt: VerifiedJwt, slot: SingleUse['slot']): SingleUse {
   // The id is hashed: it is a stranger's text and would otherwise choose parts of a key.
   const id = sha256(jwt.jti ?? '')
-  return { slot, key: `assertion:${client.clientId}:${id}`, expiresAtMs: (jwt.expiresAt + CLOCK_SKEW_S) * 1000 }
+  const issuedAt = jwt.issuedAt ?? jwt.expiresAt - CLIENT_ASSERTION_LIFETIME_S_MAX
+  return {
+    slot,
+    key: `assertion:${client.clientId}:${id}`,
+    issuedAtMs: issuedAt * 1000,
+    expiresAtMs: (jwt.expiresAt + CLOCK_SKEW_S) * 1000,
+  }
 }
 
 /** The key that verified it: its version of the agent is the one acting. */

@@ -158,7 +158,9 @@ class Run {
   async #claim(): Promise<void> {
     const claims = this.#unclaimed
     this.#unclaimed = []
-    const claimed = claims.map((use) => claimOnce(this.#parts.store.claims, use, this.#nonce))
+    const { store, cutoffs } = this.#parts
+    const at = { nonce: this.#nonce, everythingAtMs: cutoffs.set.everythingAtMs }
+    const claimed = claims.map((use) => claimOnce(store.claims, use, at))
     // In their order, the client's own first: whoever replays that is a stranger, whatever else they replay.
     for (const outcome of await Promise.allSettled(claimed)) if (outcome.status === 'rejected') throw outcome.reason
     this.#facts.entry.succeeded()

@@ -1,5 +1,6 @@
 /** Sessions for agents and users (`/sessions`), and for operators (`/admin/v1`): bearer-protected JSON. */
 import type { Context } from 'hono'
+import { listBlocks } from '../admin/blocks.ts'
 import { operatorCaller, readingCaller, sessionsCaller } from '../admin/callers.ts'
 import { inspectSession, listSessions, readAudit, readContent } from '../admin/session-listing.ts'
 import type { RequestFacts } from '../model/request-facts.ts'
@@ -87,6 +88,9 @@ export function adminRoutes(parts: RouterParts, base: string): readonly Route[] 
         const named = { session: id(context), digest: context.req.param('digest') ?? '' }
         return json(200, await readContent(request(context, facts), named, parts.listing))
       },
+    }),
+    admin('/blocks', {
+      GET: async (context, facts) => json(200, { blocks: await listBlocks(request(context, facts), parts.listing) }),
     }),
     admin('/revocations', {
       POST: async (context, facts) => {

@@ -13,6 +13,8 @@ export type Verified<T> = T & { readonly [verified]: true }
 export interface SingleUse {
   readonly slot: 'client_assertion' | 'actor_token'
   readonly key: string
+  /** Where it does not say: the earliest it can have been. */
+  readonly issuedAtMs: number
   readonly expiresAtMs: number
 }
 

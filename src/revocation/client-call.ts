@@ -50,7 +50,7 @@ export interface ClientRequest {
 
 async function claim(use: SingleUse, request: ClientRequest, parts: RevocationParts): Promise<void> {
   try {
-    await claimOnce(parts.store.claims, use, newNonce())
+    await claimOnce(parts.store.claims, use, { nonce: newNonce(), everythingAtMs: parts.cutoffs.set.everythingAtMs })
   } catch (error) {
     if (error instanceof StoreUnavailable) request.facts.entry.excused()
     if (!(request.mayRepeat === true && error instanceof StoreUnavailable)) throw error

@@ -12,6 +12,7 @@ export const killOrder = z.discriminatedUnion('dimension', [
   z.strictObject({ dimension: z.literal('session_access'), session: name }),
   z.strictObject({ dimension: z.literal('node'), session: name, node: name }),
   z.strictObject({ dimension: z.literal('key'), kid: name }),
+  z.strictObject({ dimension: z.literal('everything') }),
   z.strictObject({ dimension: z.literal('agent'), agent: name, block }),
   z.strictObject({ dimension: z.literal('user'), user: name, block }),
   z.strictObject({ dimension: z.literal('user_agent'), user: name, agent: name, block }),

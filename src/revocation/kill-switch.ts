@@ -2,7 +2,7 @@
  * The operator's one kill endpoint: a cut-off in any dimension, with a block where the operator wants one to stand, and the
  * lifting of blocks. One write each, whatever the number of tokens.
  */
-import { pairKey } from '../authority/cutoffs.ts'
+import { EVERYTHING, pairKey } from '../authority/cutoffs.ts'
 import type { SessionId } from '../kernel/ids.ts'
 import { CLOCK_SKEW_S, CUTOFF_LIFETIME_S, SESSION_LIFETIME_S_MAX } from '../kernel/limits.ts'
 import { Rejection } from '../kernel/rejection.ts'
@@ -74,6 +74,11 @@ async function perform(order: KillOrder, parts: RevocationParts): Promise<KillRe
     }
     case 'key':
       return killKey(order.kid, parts)
+    case 'everything': {
+      const expiresAtMs = nowMs + CUTOFF_LIFETIME_S * 1000
+      const { seq } = await write([{ entry: 'cutoff', dimension: 'everything', id: EVERYTHING, expiresAtMs }], parts)
+      return markListed(seq, 'sessions:all', parts, {})
+    }
     case 'agent':
     case 'user':
     case 'user_agent':

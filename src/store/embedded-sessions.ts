@@ -90,10 +90,10 @@ function sessionKey(session: SessionId): string {
 }
 
 /** Pairs, not an object: a field named `__proto__` is a field like any other. */
-function fieldsText(record: ReadonlyMap<string, string>): string {
+export function fieldsText(record: ReadonlyMap<string, string>): string {
   return JSON.stringify([...record])
 }
 
-function parseFields(text: string): Map<string, string> {
+export function parseFields(text: string): Map<string, string> {
   return new Map(JSON.parse(text) as [string, string][])
 }

@@ -81,7 +81,9 @@ async function checkSchema(database: EmbeddedDatabase): Promise<void> {
     return version ?? SCHEMA_VERSION
   })
   if (found !== SCHEMA_VERSION) {
-    throw new StoreUnavailable(`the store has schema version ${found}; this broker knows ${SCHEMA_VERSION} only`)
+    throw new StoreUnavailable(
+      `the store has schema version ${found}; this broker knows ${SCHEMA_VERSION} only: run the Errand that wrote it, or name an empty store`,
+    )
   }
 }
 

@@ -105,6 +105,8 @@ async function checkSchema(connection: RedisConnection, keys: RedisKeys): Promis
   await connection.command(['SET', key, SCHEMA_VERSION, 'NX'])
   const found = await connection.command(['GET', key])
   if (found !== SCHEMA_VERSION) {
-    throw new StoreUnavailable(`the store has schema version ${found}; this broker knows ${SCHEMA_VERSION} only`)
+    throw new StoreUnavailable(
+      `the store has schema version ${found}; this broker knows ${SCHEMA_VERSION} only: run the Errand that wrote it, or name an empty store`,
+    )
   }
 }

@@ -7,6 +7,7 @@ import {
   type Cutoff,
   CutoffSet,
   type Dimension,
+  EVERYTHING,
   type EvidenceFacts,
   pairKey,
   type TokenFacts,
@@ -25,6 +26,7 @@ const IDS: Readonly<Record<Dimension, readonly string[]>> = {
   agent: AGENTS,
   user: USERS,
   user_agent: PAIRS,
+  everything: [EVERYTHING],
 }
 const BLOCK_IDS: Readonly<Record<Block['kind'], readonly string[]>> = {
   agent: AGENTS,
@@ -141,6 +143,7 @@ class NaiveSet {
       if (dimension === 'session_access') return token.accessToken && token.session === id
       if (dimension === 'agent') return token.agents.includes(id)
       if (dimension === 'user') return token.user === id
+      if (dimension === 'everything') return true
       return token.agents.some((agent) => token.user !== undefined && pairKey(token.user, agent) === id)
     }
     const absolute = ['node', 'session', 'key']
@@ -158,7 +161,8 @@ class NaiveSet {
     )
     const isCut = this.#cutoffs().some(
       (c) =>
-        ((c.dimension === 'agent' && c.id === offered.agent) ||
+        (c.dimension === 'everything' ||
+          (c.dimension === 'agent' && c.id === offered.agent) ||
           (c.dimension === 'user' && c.id === offered.user) ||
           (c.dimension === 'user_agent' &&
             offered.user !== undefined &&

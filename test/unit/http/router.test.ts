@@ -26,6 +26,7 @@ const ROUTES: readonly [path: string, methods: readonly string[]][] = [
   ['/admin/v1/sessions/ses_x', ['GET', 'DELETE']],
   ['/admin/v1/audit', ['GET']],
   ['/admin/v1/contents/ses_x/digest', ['GET']],
+  ['/admin/v1/blocks', ['GET']],
   ['/admin/v1/revocations', ['POST']],
   ['/admin/v1/lifts', ['POST']],
 ]

@@ -1,0 +1,36 @@
+/** `errand health`: asks the broker whether it is ready, for people and for container engines. */
+
+import { configPath, loadConfig } from '../config/load-config.ts'
+import type { Args } from './args.ts'
+import { BrokerClient, type JsonObject } from './broker-client.ts'
+import type { Command } from './command.ts'
+import { jsonObject } from './inspect-authority.ts'
+import { BROKER_OPTION, brokerAddress } from './operator.ts'
+import { CONFIG_OPTION, JSON_OPTION } from './options.ts'
+import { writeJson } from './output.ts'
+
+export const healthCommand: Command = {
+  name: 'health',
+  summary: 'whether the broker would issue a token now, check by check',
+  arguments: [],
+  options: { ...CONFIG_OPTION, ...BROKER_OPTION, ...JSON_OPTION },
+  examples: ['errand health', 'errand health --json'],
+  notes: ['Exit code 0: ready; 1: not. Needs no key, and changes nothing.'],
+  run: async (args, io) => {
+    const answer = await readiness(args)
+    const isReady = answer['status'] === 'ready'
+    if (args.flag('json')) writeJson(answer, io)
+    else {
+      io.out(`${isReady ? io.styles.good('ready') : io.styles.bad('not ready')}\n`)
+      for (const [check, found] of Object.entries(jsonObject(answer['checks'])))
+        io.out(`  ${check.padEnd(12)} ${found}\n`)
+    }
+    return isReady ? 0 : 1
+  },
+}
+
+async function readiness(args: Args): Promise<JsonObject> {
+  const { base, certificate } = brokerAddress(loadConfig(configPath(args.text('config'))), args)
+  const { origin } = new URL(base)
+  return new BrokerClient(origin, certificate).state('/readyz')
+}
