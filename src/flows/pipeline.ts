@@ -3,7 +3,7 @@
  * claim and read, decide, mint, commit, respond. No token exists outside the process before the commit has answered.
  */
 import type { AuditDraft } from '../audit/audit-draft.ts'
-import { type Auditor, RefusedRequest } from '../audit/auditor.ts'
+import type { Auditor } from '../audit/auditor.ts'
 import { authenticateClient } from '../credentials/client-authentication.ts'
 import { assertClientActive, claimedBy, presentedClient } from '../credentials/presented-client.ts'
 import type { Clock } from '../kernel/clock.ts'
@@ -11,7 +11,7 @@ import { agentPrincipal, newNonce, servicePrincipal } from '../kernel/ids.ts'
 import { Rejection } from '../kernel/rejection.ts'
 import type { Permit } from '../model/decision.ts'
 import type { SingleUse, SubjectEvidence, VerifiedClient } from '../model/evidence.ts'
-import type { ExchangeObserver, FlowName, Outcome } from '../model/exchange.ts'
+import type { ExchangeObserver, FlowName } from '../model/exchange.ts'
 import type { MintedToken } from '../model/minted.ts'
 import type { Registry } from '../model/registry.ts'
 import type { Arrival } from '../model/request-facts.ts'
@@ -32,6 +32,7 @@ import { describeEvidence } from './attribution.ts'
 import { commitIssue } from './commit-issue.ts'
 import { type EvidenceSources, selectFlow } from './evidence.ts'
 import { type Framed, type Issue, type Party, permitted, requireAgent } from './flow.ts'
+import { observed } from './observed.ts'
 import { assertEvidenceStands, assertHandleStands, assertNobodyBlocked } from './standing.ts'
 import { parseTokenRequest, type TokenRequest } from './token-request.ts'
 import { type TokenResponse, tokenResponse } from './token-response.ts'
@@ -58,22 +59,9 @@ export class TokenPipeline {
   }
 
   /** @throws RefusedRequest, with its record written */
-  async answer(form: () => Form, facts: Arrival): Promise<TokenResponse> {
-    const { observer } = this.#parts
-    const begun = performance.now()
-    observer?.begin()
+  answer(form: () => Form, facts: Arrival): Promise<TokenResponse> {
     const run = new Run(this.#parts, facts)
-    let outcome: Outcome = 'server_error'
-    try {
-      const response = await withinBudget(() => this.#run(run, form, facts))
-      outcome = 'issued'
-      return response
-    } catch (refused) {
-      if (refused instanceof RefusedRequest && refused.error instanceof Rejection) outcome = refused.error.reason
-      throw refused
-    } finally {
-      observer?.exchange(run.flow, outcome, (performance.now() - begun) / 1000)
-    }
+    return observed(this.#parts.observer, run, () => withinBudget(() => this.#run(run, form, facts)))
   }
 
   async #run(run: Run, form: () => Form, facts: Arrival): Promise<TokenResponse> {
