@@ -3,6 +3,9 @@
  * members that say two things (threats.md C3 c, H50).
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { argumentsRefusal, parseToolConstraints } from '../../src/authority/constraints.ts'
+import { decodeRegistry } from '../../src/registry/load-registry.ts'
+import { ConfigurationError } from '../../src/registry/strict-document.ts'
 import { type Claims, details, granted, intent, openDeep, refused, tools } from '../support/hops.ts'
 import { startIssuer, type TestIssuer } from '../support/issuer.ts'
 import { invalidDetails, invalidTarget, toStranger } from '../support/refusal.ts'
@@ -142,5 +145,32 @@ describe('details that say two things say nothing', () => {
     ['nesting without end', `${'['.repeat(40)}${']'.repeat(40)}`],
   ])('%s', async (_what, authorization_details) => {
     await refused(world, () => world.open({ authorization_details }), malformed)
+  })
+})
+
+describe('H36: what looks like a pattern is letters, and costs no more than letters', () => {
+  const EVIL = '(a+)+$'
+  const LONG = 'a'.repeat(50_000)
+
+  test('in a constraint', () => {
+    const held = parseToolConstraints({ q: { prefix: EVIL }, r: { enum: [EVIL, '.*'] }, s: { maxLength: 10 } }, 'x')
+    const call = (more: object) => argumentsRefusal(held, { q: `${EVIL}x`, r: '.*', s: 's', ...more })
+    const begun = process.cpuUsage()
+    expect(call({})).toBeUndefined()
+    for (const refused of [{ q: LONG }, { q: `${LONG}!` }, { r: LONG }, { r: 'aa' }, { s: LONG }]) {
+      expect(call(refused)).toBeTypeOf('string')
+    }
+    expect(process.cpuUsage(begun).user / 1_000).toBeLessThan(500)
+  })
+
+  test.each([EVIL, '.*', 'que*', '^query$'])('in a grant: %s names no tool', (tool) => {
+    const granting = (name: string) => {
+      const principals = [{ group: 'finance' }]
+      const resources = [{ server: 'warehouse', tool: name }]
+      const grant = { id: 'patterned', effect: 'allow', principals, resources, reason: 'none' }
+      return decodeRegistry({ ...registryDocument(idp), grants: [grant] }, 'x.yaml', { issuer: world.issuer })
+    }
+    expect(granting('query').grants).toHaveLength(1)
+    expect(() => granting(tool)).toThrow(ConfigurationError)
   })
 })
