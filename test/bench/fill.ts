@@ -1,6 +1,6 @@
 /**
  * Fills a store with live sessions, in a process of its own: copies of one that a broker has opened, written through the
- * store's own commit, lists included. Their audit records are left out: those have a bound of their own.
+ * store's own commit, and into the list of all sessions. Their audit records are left out: those have a bound of their own.
  */
 import { statSync } from 'node:fs'
 import { join } from 'node:path'
@@ -20,7 +20,6 @@ export interface Template {
   /** What is another's in each copy. */
   readonly session: string
   readonly node: string
-  readonly principals: readonly string[]
 }
 
 const IN_FLIGHT = 128
@@ -65,7 +64,7 @@ answerCalls({
   close: () => store.close(),
 })
 
-async function writeOne({ fields, session, node, principals }: Template): Promise<void> {
+async function writeOne({ fields, session, node }: Template): Promise<void> {
   const id = newSessionId()
   const root = newNodeId()
   const copy = (text: string) => text.replaceAll(session, id).replaceAll(node, root)
@@ -81,11 +80,10 @@ async function writeOne({ fields, session, node, principals }: Template): Promis
     audit: undefined,
   }
   await surely(() => store.sessions.commit(commit))
-  const lists = [sessionIndex.all, ...principals.map(sessionIndex.ofPrincipal)]
-  await Promise.all(lists.map((list) => surely(() => store.indexes.add(list, id, expiresAtMs))))
+  await surely(() => store.indexes.add(sessionIndex.all, id, expiresAtMs))
 }
 
-/** Every write here may be repeated: a commit by its id, an entry of a list by itself. */
+/** Every write here may be repeated: a commit by its id, an entry of the list by itself. */
 async function surely(write: () => Promise<unknown>): Promise<void> {
   for (let attempt = 1; ; attempt += 1) {
     try {

@@ -8,7 +8,7 @@ import type { Bench, Runner, Scene, StoreOf } from './systems.ts'
 
 export interface Filled {
   readonly runners: readonly { readonly label: string; readonly runner: Runner }[]
-  /** What one session occupies: its record, its entries in the lists, and for ten minutes the id of its commit. */
+  /** What one session occupies: its record, its entry in the list of all, and for ten minutes the id of its commit. */
   readonly bytes: { readonly redis: number; readonly embedded: number }
 }
 
@@ -47,13 +47,14 @@ async function openTemplate(bench: Bench, scene: Scene): Promise<Template> {
   const store: StoreOf = { kind: 'redis', url: (await bench.redis()).url }
   const { process, target } = await bench.errand('template', scene, store)
   const token = await bench.generator.call<string>('openHandles', { target, count: 1, depth: 1 })
-  const { sid: session, anc, sub, client_id: client } = claimsOf(token) as Record<string, string>
-  const node = (anc as unknown as readonly string[])[0] ?? ''
+  const { sid, anc } = claimsOf(token)
+  const session = String(sid)
+  const node = String((anc as readonly unknown[])[0])
   const filler = bench.process('./fill.ts', 'the filler')
   await filler.call('open', store)
   const fields = await filler.call<Template['fields']>('read', { session, node })
   await Promise.all([filler.stop(), process.stop()])
-  return { fields, session: session ?? '', node, principals: [sub ?? '', `agent:${client}`] }
+  return { fields, session, node }
 }
 
 /** @returns bytes per session */
