@@ -26,8 +26,8 @@ options
   --sessions N       growth: live sessions of the full stores (1000000)
   --agents N         growth: agents of the large registry (10000)
   --known N          flood: requests of known agents per second (200)
-  --strangers N      flood: requests of strangers per second (1000)
-  --sources N        flood: addresses that strangers come from (200)
+  --strangers N      flood: requests of strangers per second (2000)
+  --sources N        flood: loopback addresses that strangers come from (5; more than one needs Linux)
 
 workloads
   open       a user's ID token for an access token; 87 % of the ID tokens have been seen before
@@ -46,8 +46,8 @@ const NUMBERS = {
   sessions: 1_000_000,
   agents: 10_000,
   known: 200,
-  strangers: 1_000,
-  sources: 200,
+  strangers: 2_000,
+  sources: 5,
 } as const
 type Numbers = Record<keyof typeof NUMBERS, number>
 

@@ -45,6 +45,7 @@ export class Connection {
   /** One request after the other. @param request its head and body */
   ask(request: string): Promise<HttpAnswer> {
     return new Promise((resolve, reject) => {
+      if (this.#socket.destroyed) return reject(new Error('the connection was closed'))
       this.#waiting = { resolve, reject }
       this.#socket.write(request, 'latin1')
     })

@@ -2,10 +2,11 @@
  * `bench flood`: whether strangers slow known agents. Agents ask at a steady rate; in every other round strangers flood the
  * broker from many addresses. Also: what the flood leaves in the audit log, and that nothing of the agents' is missing there.
  */
+import { setTimeout as sleep } from 'node:timers/promises'
 import { Redis } from 'ioredis'
 import { RedisKeys } from '../../src/store/redis-keys.ts'
 import { makeCompany, USUAL_SIZE } from './company.ts'
-import { atMost, environment, type Figures, figuresOf, sum } from './figures.ts'
+import { atMost, environment, type Figures, figuresOf, rounded, sum } from './figures.ts'
 import { goalTable, type Output, table } from './output.ts'
 import type { BenchProcess } from './rpc.ts'
 import type { Flooded, FloodOrder } from './strangers.ts'
@@ -24,6 +25,7 @@ export interface FloodOptions {
 
 const INTENT_TOOLS = 3
 const ROUND_SECONDS = 3
+const FIRST_FLOOD_MS = 5_000
 
 export async function flood(options: FloodOptions, output: Output): Promise<unknown> {
   const bench = await Bench.start(options.connections)
@@ -37,7 +39,9 @@ export async function flood(options: FloodOptions, output: Output): Promise<unkn
     const warm = await warmUp(bench, runner, options)
     const { alone, flooded, floods } = await alternate(bench, runner, crowd, { ...options, output })
     await runner.process.call('finish')
+    const spent = (rounds: readonly Round[]) => sum(rounds.map(({ cpuMicros }) => cpuMicros))
     const strangers = {
+      cpu_us_per_request: rounded((spent(flooded) - spent(alone)) / sum(floods.slice(1).map(({ sent }) => sent)), 1),
       requests: sum(floods.map(({ sent }) => sent)),
       answers: addUp(floods.map(({ answers }) => answers)),
       audit_records: await countRecords(url, warm + sum([...alone, ...flooded].map(({ exchanges }) => exchanges))),
@@ -82,8 +86,11 @@ async function alternate(
 ): Promise<Alternated> {
   const { rounds, known, output } = options
   const measured = { alone: [] as Round[], flooded: [] as Round[] }
-  const floods: Flooded[] = []
   const count = known * ROUND_SECONDS
+  // Neither what a stranger may fail with at once nor code that has never run is measured.
+  await crowd.process.call('start', crowd.order)
+  await sleep(FIRST_FLOOD_MS)
+  const floods = [await crowd.process.call<Flooded>('stop')]
   for (let round = 0; round < rounds; round += 1) {
     for (const phase of ['alone', 'flooded'] as const) {
       output.progress(`round ${round + 1} of ${rounds}, ${phase}`)
@@ -118,12 +125,13 @@ function figuresTable(figures: Readonly<Record<string, Figures>>): string {
   return table([['known agents', 'per second', 'p50 ms', 'p99 ms'], ...rows])
 }
 
-function strangersText({ requests, answers, audit_records }: Strangers): string {
+function strangersText({ requests, answers, audit_records, cpu_us_per_request }: Strangers): string {
   const statuses = Object.entries(answers).map(([status, count]) => `${status}: ${count}`)
-  return `${requests} requests of strangers (${statuses.join(', ')}) left ${audit_records} audit records`
+  return `${requests} requests of strangers (${statuses.join(', ')}) cost ${cpu_us_per_request} µs of CPU each and left ${audit_records} audit records`
 }
 
 interface Strangers {
+  readonly cpu_us_per_request: number
   readonly requests: number
   readonly answers: Readonly<Record<string, number>>
   readonly audit_records: number

@@ -1,6 +1,6 @@
 /**
  * Strangers, a process of their own: requests that nobody should be let in by, at a given rate, each source from a loopback
- * address of its own (Linux answers on all of 127/8). One that is answered with 200 is reported; it must not be.
+ * address of its own (Linux has all of 127/8). One that is answered with 200 is reported; it must not be.
  */
 import { randomBytes } from 'node:crypto'
 import { Connection } from './connection.ts'
@@ -21,6 +21,8 @@ export interface Flooded {
 }
 
 const TICK_MS = 5
+/** So that a few sources can send many requests at once. */
+const LANES_MIN = 200
 /** Of each kind, made before the flood and sent again and again: none of them gets far enough to be used up. */
 const OF_EACH_KIND = 32
 
@@ -39,33 +41,34 @@ answerCalls({
 function flood({ facts, port, perSecond, sources }: FloodOrder): { stop(): Promise<Flooded> } {
   const requests = strangersRequests(facts)
   const answers: Record<string, number> = {}
-  const free = Array.from({ length: sources }, (_, source) => source)
+  /** Each sends one request at a time, from the address of its source. */
+  const idle = Array.from({ length: Math.max(sources, LANES_MIN) }, (_, lane) => lane)
   const connections = new Map<number, Connection>()
   const pending = new Set<Promise<void>>()
   const begun = performance.now()
   let sent = 0
 
-  const ask = async (source: number, request: string): Promise<void> => {
-    const localAddress = `127.0.${1 + Math.floor(source / 250)}.${1 + (source % 250)}`
+  const ask = async (lane: number, request: string): Promise<void> => {
     try {
-      const connection = connections.get(source) ?? (await Connection.open({ port, localAddress }))
-      connections.set(source, connection)
+      const connection =
+        connections.get(lane) ?? (await Connection.open({ port, localAddress: address(lane % sources) }))
+      connections.set(lane, connection)
       const { status } = await connection.ask(request)
       count(answers, String(status))
     } catch {
       // A server may well hang up on a stranger: the next one comes on a new connection.
-      connections.get(source)?.close()
-      connections.delete(source)
+      connections.get(lane)?.close()
+      connections.delete(lane)
       count(answers, 'broken')
     }
-    free.push(source)
+    idle.push(lane)
   }
 
   const timer = setInterval(() => {
     const due = Math.floor(((performance.now() - begun) / 1000) * perSecond)
-    while (sent < due && free.length > 0) {
-      const source = free.shift() ?? 0
-      const asking = ask(source, requests[sent % requests.length] ?? '')
+    while (sent < due && idle.length > 0) {
+      const lane = idle.shift() ?? 0
+      const asking = ask(lane, requests[sent % requests.length] ?? '')
       pending.add(asking)
       void asking.finally(() => pending.delete(asking))
       sent += 1
@@ -80,6 +83,11 @@ function flood({ facts, port, perSecond, sources }: FloodOrder): { stop(): Promi
       return { sent, answers }
     },
   }
+}
+
+/** 127.0.1.1, 127.0.1.2 …: never the one that the agents come from. */
+function address(source: number): string {
+  return `127.0.${1 + Math.floor(source / 250)}.${1 + (source % 250)}`
 }
 
 /** Forged signatures of known clients, clients that are unknown, things that are no tokens, and no credentials at all. */
