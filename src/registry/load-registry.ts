@@ -112,7 +112,9 @@ function indexed(
   const byId = new Map(resources.map((resource) => [resource.id, resource]))
   // A slug has no colon, so the first one ends it: two (issuer, sub) pairs cannot share a key.
   const byUser = new Map(users.map((user) => [`${user.issuerSlug}:${user.sub}`, user]))
-  const resource = (url: string): Resource | undefined => byUrl.get(canonicalResource(url))
+  // As registered, which is how tokens and sessions name them; else in its canonical form.
+  const asRegistered = new Map<string, Resource>(resources.map((resource) => [resource.url, resource]))
+  const resource = (url: string): Resource | undefined => asRegistered.get(url) ?? byUrl.get(canonicalResource(url))
   return {
     client: (clientId) => byClientId.get(clientId),
     issuer: (issuer) => byIssuer.get(issuer),

@@ -43,7 +43,10 @@ export interface Fixed {
 }
 
 /** Access, session and delegation tokens differ in audience, life and `typ`; what they say of the chain is the same. */
-export function sessionClaims(fixed: Fixed, order: MintOrder): Claims {
+export function sessionClaims(
+  fixed: Fixed,
+  order: MintOrder,
+): Claims & { readonly authorization_details: readonly unknown[] } {
   const { session, node, path } = order.holder
   const evidence = session.evidence
   return {
@@ -75,7 +78,7 @@ export function sessionClaims(fixed: Fixed, order: MintOrder): Claims {
 }
 
 /** RFC 9396 §7: one `mcp_tools` object per resource. */
-export function detailsOf(authority: Authority): readonly unknown[] {
+function detailsOf(authority: Authority): readonly unknown[] {
   return [...authority.resources].map(([url, resource]) => encodeResourceDetails(url, resource))
 }
 

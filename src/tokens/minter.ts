@@ -14,7 +14,6 @@ import {
   type ApiOrder,
   apiClaims,
   type Claims,
-  detailsOf,
   type Fixed,
   type MintOrder,
   managementClaims,
@@ -80,7 +79,7 @@ export class Minter {
       issuedAt: order.now,
       expiresAt: order.expiresAt,
       scopes: authorityScopes(order.authority),
-      details: detailsOf(order.authority),
+      details: claims.authorization_details,
     }
   }
 
