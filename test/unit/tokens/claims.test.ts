@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { PrincipalId } from '../../../src/kernel/ids.ts'
-import { apiClaims, detailsOf, managementClaims, sessionClaims } from '../../../src/tokens/claims.ts'
+import { apiClaims, managementClaims, sessionClaims } from '../../../src/tokens/claims.ts'
 import {
   actor,
   authority,
@@ -93,7 +93,7 @@ test('details are one object per resource (RFC 9396 section 7)', () => {
   const two = authority({ limit: { maximum: 5 } })
   const resources = new Map(two.resources)
   resources.set(SLACK, { scopes: ['mcp:tools:write'], tools: new Map([['post', new Map()]]), limits: { maxCalls: 2 } })
-  expect(detailsOf({ ...two, resources })).toEqual([
+  expect(sessionClaims(FIXED, order({ authority: { ...two, resources } })).authorization_details).toEqual([
     { type: 'mcp_tools', locations: [WAREHOUSE], tools: { query: { limit: { maximum: 5 } } } },
     { type: 'mcp_tools', locations: [SLACK], tools: { post: {} }, limits: { maxCalls: 2 } },
   ])
