@@ -32,7 +32,8 @@ export function parseStrictJson(text: string): unknown {
 
 /** False proves nothing: the text is then scanned. An escape may hide a surrogate: such a text always is. */
 function isOwnProof(text: string, value: unknown): boolean {
-  return !text.includes('\\') && JSON.stringify(value) === text && isWithinRules(value, JSON_DEPTH_MAX)
+  // The rules first: JSON.stringify would follow any nesting, and run out of stack.
+  return !text.includes('\\') && isWithinRules(value, JSON_DEPTH_MAX) && JSON.stringify(value) === text
 }
 
 /** What does not show in the comparison: nesting, the one forbidden name, and integers that are no longer exact. */
