@@ -2,6 +2,7 @@
  * A broker as a process of its own, for tests: reads one line of JSON (`ChildOrder`) from its input, says `listening <port>`
  * once it does, and ends like a real one on SIGTERM: requests in flight are answered, what is counted is written.
  */
+import { flushCompileCache } from 'node:module'
 import { createInterface } from 'node:readline'
 import { type Broker, createBroker } from '../../src/app.ts'
 import { developmentConfig } from '../../src/config/development.ts'
@@ -10,6 +11,7 @@ import { systemClock } from '../../src/kernel/clock.ts'
 import { Secret } from '../../src/kernel/secret.ts'
 import type { BrokerSettings } from '../../src/model/settings.ts'
 import { decodeRegistry } from '../../src/registry/load-registry.ts'
+import { type KillOrder, killAt } from './kill-steps.ts'
 
 export interface ChildOrder {
   /** 0: any free one. */
@@ -23,6 +25,8 @@ export interface ChildOrder {
   readonly registry: unknown
   /** Added to the system clock: a broker whose clock is wrong. */
   readonly clockOffsetMs: number
+  /** To be killed in the middle of its first request. */
+  readonly kill?: KillOrder
 }
 
 async function start(order: ChildOrder): Promise<void> {
@@ -39,9 +43,12 @@ async function start(order: ChildOrder): Promise<void> {
   const listening = await listen(broker, { host: '127.0.0.1', port: order.port })
   process.once('SIGTERM', () => void listening.stop().then(() => process.exit(0)))
   process.on('SIGHUP', () => void broker.reloadKeys())
+  if (order.kill !== undefined) killAt(order.kill, broker.store)
   process.stdout.write(`listening ${listening.port}\n`)
 }
 
+// One that is killed would never write it.
+flushCompileCache()
 const input = createInterface({ input: process.stdin })
 input.once('line', (line) => {
   input.close()

@@ -15,8 +15,9 @@ import { KeyRing } from '../../src/keys/key-ring.ts'
 import type { BrokerSettings } from '../../src/model/settings.ts'
 import { Minter } from '../../src/tokens/minter.ts'
 import type { ChildOrder } from './broker-child.ts'
-import { runChild } from './child.ts'
+import { type RunningChild, runChild } from './child.ts'
 import { startIssuer, type TestIssuer } from './issuer.ts'
+import type { KillOrder } from './kill-steps.ts'
 import { registryDocument, World } from './world.ts'
 
 const CHILD = new URL('./broker-child.ts', import.meta.url)
@@ -26,6 +27,8 @@ const ANSWER_MS_MAX = 20_000
 export interface BrokerProcess extends World {
   /** Where it listens; not its issuer, which all of a fleet share. */
   readonly url: string
+  /** Resolves when it has ended, however it did. */
+  readonly exited: Promise<unknown>
   /** SIGKILL, and wait until it is gone. */
   kill(): Promise<void>
   /** SIGTERM; its exit code. */
@@ -47,6 +50,7 @@ export interface FleetOptions {
 export interface MemberOptions {
   readonly port?: number
   readonly clockOffsetMs?: number
+  readonly kill?: KillOrder
 }
 
 /** What brokers share: an issuer, signing keys, a registry, a store. */
@@ -57,6 +61,8 @@ export class Fleet {
   readonly #directory: string
   readonly #options: FleetOptions
   readonly #members: BrokerProcess[] = []
+  /** Has read its program already. */
+  #spare: RunningChild | undefined
 
   constructor(idp: TestIssuer, directory: string, options: FleetOptions) {
     this.idp = idp
@@ -67,9 +73,10 @@ export class Fleet {
   }
 
   /** One more broker; resolves when it listens. */
-  async start({ port = 0, clockOffsetMs = 0 }: MemberOptions = {}): Promise<BrokerProcess> {
+  async start({ port = 0, clockOffsetMs = 0, kill }: MemberOptions = {}): Promise<BrokerProcess> {
     const { store, settings, registry } = this.#options
-    const child = runChild(CHILD, [])
+    const child = this.#spare ?? runChild(CHILD, [])
+    this.#spare = undefined
     const listening = new Promise<string>((resolve, reject) => {
       child.onLine((line) => (line.startsWith('listening ') ? resolve(line) : reject(new Error(line))))
       void child.exited.then((code) => reject(new Error(`the broker ended with code ${code} before it listened`)))
@@ -82,6 +89,7 @@ export class Fleet {
       keysDirectory: this.keysDirectory,
       registry: registry === undefined ? document : registry(document),
       clockOffsetMs,
+      ...(kill === undefined ? {} : { kill }),
     }
     child.send(JSON.stringify(order))
     const url = `http://127.0.0.1:${(await listening).slice('listening '.length)}`
@@ -96,6 +104,7 @@ export class Fleet {
     })
     const member: BrokerProcess = Object.assign(world, {
       url,
+      exited: child.exited,
       kill: () => child.kill(),
       stop: () => {
         child.process.kill('SIGTERM')
@@ -109,6 +118,11 @@ export class Fleet {
     return member
   }
 
+  /** Starts the process of the next broker, so that it takes less time to start. */
+  warm(): void {
+    this.#spare ??= runChild(CHILD, [])
+  }
+
   /** What `errand admin token` prints on the brokers' machine: whoever can read the keys may administer. */
   async managementToken(): Promise<string> {
     const ring = new KeyRing(await loadKeys(this.keysDirectory, { development: true }))
@@ -119,7 +133,7 @@ export class Fleet {
   }
 
   async close(): Promise<void> {
-    await Promise.all(this.#members.map((member) => member.kill()))
+    await Promise.all([...this.#members.map((member) => member.kill()), this.#spare?.kill()])
     await this.idp.close()
     rmSync(this.#directory, { recursive: true, force: true })
   }

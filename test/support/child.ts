@@ -3,7 +3,12 @@
  * ends when its stdin does: so it does not outlive a test run that is killed.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+
+/** Tests start the same programs hundreds of times. */
+const COMPILE_CACHE = join(tmpdir(), 'errand-test-compile-cache')
 
 export interface RunningChild {
   readonly process: ChildProcess
@@ -21,6 +26,7 @@ export interface RunningChild {
 export function runChild(file: URL, args: readonly string[]): RunningChild {
   const child = spawn(process.execPath, [file.pathname, ...args], {
     stdio: ['pipe', 'pipe', 'inherit'],
+    env: { ...process.env, NODE_COMPILE_CACHE: COMPILE_CACHE },
   })
   const reap = (): void => void child.kill('SIGKILL')
   process.once('exit', reap)

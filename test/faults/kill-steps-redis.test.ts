@@ -1,0 +1,14 @@
+/** `kill -9` of a broker between any two steps of an exchange and of a revoke, on Redis. */
+import { join } from 'node:path'
+import { afterAll } from 'vitest'
+import { killStepSuite } from '../support/kill-step-suite.ts'
+import { type RunningRedis, startRedis } from '../support/redis.ts'
+
+let redis: RunningRedis | undefined
+afterAll(() => redis?.stop())
+
+killStepSuite(async () => {
+  redis = await startRedis({ args: ['--appendonly', 'yes'] })
+  const { url, dir } = redis
+  return { storeIn: () => ({ kind: 'redis', url }), data: join(dir, 'appendonlydir') }
+})
