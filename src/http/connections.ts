@@ -31,11 +31,16 @@ interface Outgoing {
   once(event: 'close', listener: () => void): unknown
 }
 
+interface Exchange {
+  readonly incoming: Incoming
+  readonly outgoing: Outgoing
+}
+
 interface Connection {
   readonly socket: Socket
   readonly peer: string
   /** Asked and not yet answered, in the order they will be. */
-  readonly pending: Set<{ readonly incoming: Incoming; readonly outgoing: Outgoing }>
+  readonly pending: Set<Exchange>
 }
 
 /** @param onUnread is told why nothing of a connection's bytes became a request, and whose they were */
@@ -87,17 +92,37 @@ export function boundConnections(
 
   const refuse = (code: string | undefined, socket: Socket) => {
     const [first] = open.get(keyOf(socket))?.pending ?? []
-    if (!socket.writable || GONE.includes(code) || first?.outgoing.headersSent === true) socket.destroy()
-    // An earlier request is still being answered: this would be taken for its answer. It gets its own, and is the last.
-    else if (first?.incoming.complete === true) first.outgoing.setHeader('Connection', 'close')
-    else {
-      const rejection = unread(code)
-      if (first === undefined) onUnread(rejection.reason, socket.remoteAddress ?? 'unknown')
-      socket.end(answerText(rejection), () => socket.destroy())
-    }
+    const reason = refuseUnread(code, socket, first)
+    if (reason !== undefined) onUnread(reason, socket.remoteAddress ?? 'unknown')
   }
   emitter.on('clientError', (fault, socket) => refuse(fault.code, socket))
   emitter.on('connect', (_incoming, socket) => refuse(undefined, socket))
+}
+
+/**
+ * @param first the exchange that is answered next on this socket
+ * @returns what to count, unless the request that is at work is counted by its handler
+ */
+function refuseUnread(
+  code: string | undefined,
+  socket: Socket,
+  first: Exchange | undefined,
+): RejectionReason | undefined {
+  const rejection = unread(code)
+  const isGone = GONE.includes(code)
+  // A TLS handshake that failed leaves nothing to answer through.
+  const isHttp = code === undefined || /^(?:HPE_|ERR_HTTP_)/.test(code)
+  if (isGone || !isHttp || !socket.writable || first?.outgoing.headersSent === true) {
+    socket.destroy()
+    return isGone || isHttp ? undefined : rejection.reason
+  }
+  // An earlier request is still being answered: this would be taken for its answer. It gets its own, and is the last.
+  if (first?.incoming.complete === true) {
+    first.outgoing.setHeader('Connection', 'close')
+    return undefined
+  }
+  socket.end(answerText(rejection), () => socket.destroy())
+  return first === undefined ? rejection.reason : undefined
 }
 
 /** Nobody is asked to go on sending what will be refused; an expectation that nobody knows is none (RFC 9110 §10.1.1). */
@@ -138,7 +163,8 @@ function oldestWaiting(open: ReadonlyMap<string, Connection>, peer: string | und
 
 /** Node's codes; its messages show what was sent. */
 function unread(code: string | undefined): Rejection {
-  if (code === 'ERR_HTTP_REQUEST_TIMEOUT') return new Rejection('request_timeout', 'the request did not arrive in time')
+  if (code === 'ERR_HTTP_REQUEST_TIMEOUT' || code === 'ERR_TLS_HANDSHAKE_TIMEOUT')
+    return new Rejection('request_timeout', 'the request did not arrive in time')
   if (code === 'HPE_HEADER_OVERFLOW') return new Rejection('headers_too_large', 'the headers exceed their limit')
   return new Rejection('request_malformed', 'this is not an HTTP/1.1 request')
 }

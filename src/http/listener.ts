@@ -71,7 +71,9 @@ export function listen(broker: Answering, address: ListenAddress, bounds: Listen
       requireHostHeader: false,
     }
     const { host: hostname, port, tls } = address
-    const secure = tls === undefined ? { serverOptions } : tlsServer(tls, serverOptions)
+    // Node's own two minutes for a handshake would be a longer wait than any that is bounded here.
+    const handshakeTimeout = bounds.headersMs
+    const secure = tls === undefined ? { serverOptions } : tlsServer(tls, { ...serverOptions, handshakeTimeout })
     const server = serve({ fetch: broker.app.fetch, hostname, port, ...secure }, (info) => {
       server.off('error', reject)
       resolve({ port: info.port, stop, replaceCertificate: (material) => replaceCertificate(server, material) })

@@ -2,8 +2,10 @@
  * Connections that are held and not used (H28, H31): slow headers, slow bodies, silence, answers that nobody reads, more of
  * them than there is room for. Each is ended in time, and neighbours are served all the while.
  */
+import { connect as connectTls } from 'node:tls'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { type Listening, listen } from '../../src/http/listener.ts'
+import { type Authority, makeAuthority } from '../support/certificates.ts'
 import { listenTo, Wire } from '../support/raw-http.ts'
 import { startWorld, type World } from '../support/world.ts'
 
@@ -198,5 +200,63 @@ describe('H28: number', () => {
       wire.close()
     }
     expect(await counted()).toEqual([])
+  })
+})
+
+describe('H28: on a port that speaks TLS', () => {
+  let listener: Listening
+  let authority: Authority
+  beforeAll(async () => {
+    authority = await makeAuthority()
+    listener = await listenTo(
+      world,
+      { headersMs: 300, requestMs: 600, connections: 20, connectionsPerPeer: 10 },
+      await authority.issue({}),
+    )
+  })
+  afterAll(() => {
+    closeAll()
+    return listener.stop()
+  })
+
+  const secure = (text: string): Promise<string> =>
+    new Promise((resolve, reject) => {
+      const socket = connectTls({ port: listener.port, host: '127.0.0.1', ca: authority.certificate }, () => {
+        socket.write(text)
+      })
+      let received = ''
+      socket.on('data', (bytes) => {
+        received += bytes.toString()
+      })
+      socket.on('close', () => resolve(received))
+      socket.on('error', reject)
+    })
+
+  test('handshakes that do not end, or are none, are ended in time', async () => {
+    const starts = ['', HEALTH, '\x16\x03\x01\x02\x00\x01', '\xff\xff\xff\xff\xff\xff']
+    await Promise.all(
+      starts.map(async (start) => {
+        const wire = await open(listener)
+        wire.send(start)
+        await expect.poll(() => wire.closed, { timeout: 5_000 }).toBe(true)
+        expect(wire.received).not.toContain('HTTP/1.1 200')
+      }),
+    )
+  })
+
+  test('behind the handshake everything is as on a plain port', async () => {
+    expect(await secure('GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n')).toContain('HTTP/1.1 200')
+    expect(await secure('GET /%6awks HTTP/1.1\r\nHost: x\r\n\r\n')).toContain('HTTP/1.1 400')
+    expect(await secure('\0\0\0\0')).toContain('HTTP/1.1 400')
+    expect(await secure(HEAD)).toContain('HTTP/1.1 408')
+    expect(await secure(`${HEAD}Content-Length: 60000\r\n\r\n`)).toContain('HTTP/1.1 408')
+    const many = await secure(HEALTH.repeat(100))
+    expect(many.match(/HTTP\/1.1 (200|400)/g)).toHaveLength(17)
+  })
+
+  test('one address holds no more than its share', async () => {
+    const held: Wire[] = []
+    for (let index = 0; index < 15; index += 1) held.push(await open(listener))
+    await expect.poll(() => held.filter(({ closed }) => closed).length).toBeGreaterThanOrEqual(5)
   })
 })

@@ -5,6 +5,7 @@
 import { connect, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type ListenerBounds, type Listening, listen } from '../../src/http/listener.ts'
+import type { TlsMaterial } from '../../src/http/tls.ts'
 import type { World } from './world.ts'
 
 /** Wide where a test does not narrow them. */
@@ -16,11 +17,7 @@ const BOUNDS: ListenerBounds = {
   checkMs: 50,
 }
 
-export interface Listener extends Listening {
-  readonly listening: Listening
-}
-
-export function listenTo(world: World, bounds: Partial<ListenerBounds> = {}): Promise<Listening> {
+export function listenTo(world: World, bounds: Partial<ListenerBounds> = {}, tls?: TlsMaterial): Promise<Listening> {
   // What it answers is not its own to close: the world closes it.
   const answering = {
     app: world.broker.app,
@@ -28,7 +25,8 @@ export function listenTo(world: World, bounds: Partial<ListenerBounds> = {}): Pr
     readiness: { stop: () => undefined },
     close: async () => undefined,
   }
-  return listen(answering, { host: '127.0.0.1', port: 0 }, { ...BOUNDS, ...bounds })
+  const address = { host: '127.0.0.1', port: 0, ...(tls === undefined ? {} : { tls }) }
+  return listen(answering, address, { ...BOUNDS, ...bounds })
 }
 
 export interface WireAnswer {
