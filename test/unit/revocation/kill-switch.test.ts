@@ -222,7 +222,7 @@ describe('what can fail', () => {
   })
 
   test('an order that is not understood is refused in the operator’s name', async () => {
-    const read = () => killOrder.parse({ dimension: 'everything' })
+    const read = () => killOrder.parse({ dimension: 'planet' })
     const refused = await refusalOf(killByOrder(as(operator), read, bench.parts))
     expect(refused.authenticated).toBe(true)
     expect(await bench.records()).toMatchObject([{ by: 'operator:ops', outcome: 'refused' }])
