@@ -156,12 +156,10 @@ export class EmbeddedDatabase {
     this.put(key, expiringText(expiresAtMs, text))
   }
 
-  /** Inside a job only. */
-  removeExpiring(key: string): void {
-    const old = this.get(key)
-    if (old === undefined) return
-    this.remove(expiryKey(parseExpiring(old).expiresAtMs, key))
-    this.remove(key)
+  /** Inside a job only. For a key that names its own expiry, and so never has another: there is no old one to look up. */
+  putDated(key: string, expiresAtMs: number, text: string): void {
+    this.put(expiryKey(expiresAtMs, key), key)
+    this.put(key, expiringText(expiresAtMs, text))
   }
 
   /** Keys (without organisation) and values below `prefix`, in order of keys. */

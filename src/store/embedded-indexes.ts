@@ -1,4 +1,7 @@
-/** Lists for people in LMDB: keys in order of expiry, and beside them each member's present expiry. */
+/**
+ * Lists for people in LMDB: keys in order of expiry. A member added again with another expiry is in the list twice until the
+ * earlier one is over, and shown once: it is added hundreds of times a second and listed when somebody looks.
+ */
 import type { IndexBackend } from './batched-indexes.ts'
 import type { EmbeddedDatabase } from './embedded-database.ts'
 import { ordered, parseExpiring } from './embedded-keys.ts'
@@ -13,31 +16,24 @@ export class EmbeddedIndexes implements IndexBackend {
 
   async addAll(index: string, members: ReadonlyMap<string, number>): Promise<void> {
     const list = `index:${segment(index)}:`
-    await this.#database.write(() => {
-      for (const [member, expiry] of members)
-        this.#add(list, `member:${segment(index)}:${segment(member)}`, member, expiry)
-    })
-  }
-
-  #add(list: string, memberKey: string, member: string, expiry: number): void {
     const database = this.#database
-    const listKey = (at: number): string => `${list}${ordered(at)}:${segment(member)}`
-    const old = database.getExpiring(memberKey)
-    if (old !== undefined && old.expiresAtMs >= expiry) return
-    if (old !== undefined) database.removeExpiring(listKey(old.expiresAtMs))
-    database.putExpiring(listKey(expiry), expiry, member)
-    database.putExpiring(memberKey, expiry, '')
+    await database.write(() => {
+      const nowMs = database.clock.nowMs()
+      for (const [member, expiry] of members) {
+        if (expiry > nowMs) database.putDated(`${list}${ordered(expiry)}:${segment(member)}`, expiry, member)
+      }
+    })
   }
 
   async list(index: string, nowMs: number, limit: number): Promise<readonly string[]> {
     return this.#database.read(() => {
-      const members: string[] = []
-      for (const { value } of this.#database.range(`index:${segment(index)}:`, { reverse: true, limit })) {
+      const members = new Set<string>()
+      for (const { value } of this.#database.range(`index:${segment(index)}:`, { reverse: true })) {
         const entry = parseExpiring(value)
-        if (entry.expiresAtMs <= nowMs) break
-        members.push(entry.text)
+        if (entry.expiresAtMs <= nowMs || members.size === limit) break
+        members.add(entry.text)
       }
-      return members
+      return [...members]
     })
   }
 }

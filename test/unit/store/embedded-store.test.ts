@@ -218,19 +218,23 @@ describe('the database', () => {
     await put('moved', START_MS + 5)
     await put('moved', START_MS + 900_000)
     await put('stays', START_MS + 900_000)
-    const removed = await put('removed', START_MS + 900_000).then(() =>
-      database.write(() => database.removeExpiring('removed')),
-    )
-    expect(removed).toBeUndefined()
+    for (const at of [START_MS + 7, START_MS + 7, START_MS + 900_001]) {
+      await database.write(() => database.putDated(`dated:${at}`, at, 'x'))
+    }
     clock.time = START_MS + 10_000
     await database.write(() => undefined)
-    expect([...database.range('gone:')]).toHaveLength(250)
+    expect([...database.range('gone:')]).toHaveLength(251)
     for (let batch = 0; batch < 3; batch++) await database.write(() => undefined)
     expect([...database.range('')].map(({ key }) => key).filter((key) => !key.startsWith('expiry:'))).toEqual([
+      `dated:${START_MS + 900_001}`,
       'moved',
       'stays',
     ])
-    expect([...database.range('expiry:')].map(({ value }) => value)).toEqual(['moved', 'stays'])
+    expect([...database.range('expiry:')].map(({ value }) => value)).toEqual([
+      'moved',
+      'stays',
+      `dated:${START_MS + 900_001}`,
+    ])
     await database.close()
   })
 
