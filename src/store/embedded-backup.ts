@@ -5,7 +5,17 @@
  * all, and ends in its digest. What was revoked after it is not in it, and what was used once after it may be used again: so a restored store is a new
  * epoch in which everything issued before is dead. Revocations and blocks that are in it stand; the audit is kept.
  */
-import { chmodSync, copyFileSync, existsSync, linkSync, mkdtempSync, renameSync, rmSync, statSync } from 'node:fs'
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  linkSync,
+  mkdirSync,
+  mkdtempSync,
+  renameSync,
+  rmSync,
+  statSync,
+} from 'node:fs'
 import { dirname, join } from 'node:path'
 import { open } from 'lmdb'
 import { EVERYTHING } from '../authority/cutoffs.ts'
@@ -66,6 +76,7 @@ export interface RestoreOptions {
 export async function restoreEmbedded(from: string, options: RestoreOptions): Promise<BackupFacts> {
   const { directory } = options
   if (!existsSync(from)) throw new StoreUnavailable(`there is no file ${from}`)
+  mkdirSync(directory, { recursive: true, mode: 0o700 })
   const lock = lockDirectory(directory)
   const aside = mkdtempSync(join(directory, '.restore-'))
   try {

@@ -10,6 +10,8 @@ import { FIELD } from '../../src/sessions/session-record.ts'
 import { backupEmbedded, restoreEmbedded } from '../../src/store/embedded-backup.ts'
 import { openStore } from '../../src/store/open-store.ts'
 import { type BrokerProcess, type Fleet, startFleet } from '../support/broker-process.ts'
+import { errand, freePort, serveErrand } from '../support/errand-command.ts'
+import { writeOwnBroker } from '../support/own-broker.ts'
 import { DELEGATED, INTENT, type Params, TYPE } from '../support/world.ts'
 
 let fleet: Fleet
@@ -140,3 +142,22 @@ test('what is no backup, or one of another version or organisation, is refused a
   expect(existsSync(join(elsewhere, 'copy'))).toBe(false)
   rmSync(elsewhere, { recursive: true })
 })
+
+test('the commands: a copy of a store in use, refused while it is, and made anew where none is', async () => {
+  const own = writeOwnBroker({ listen: { port: await freePort() } })
+  const run = (...args: string[]) => errand([...args, '--config', own.configFile], { cwd: own.directory })
+  const served = await serveErrand(['--config', own.configFile], own.directory)
+  const file = join(own.directory, 'copy')
+  expect(await run('backup', '--out', file)).toMatchObject({ code: 0, err: '' })
+  expect(await run('restore', file)).toMatchObject({ code: 1, err: expect.stringContaining('is in use by process') })
+  served.signal('SIGTERM')
+  await served.ended
+  rmSync(join(own.directory, 'data'), { recursive: true })
+  const restored = await run('restore', file)
+  expect(restored).toMatchObject({ code: 0, err: '', out: expect.stringContaining('nothing issued before now') })
+  const again = await serveErrand(['--config', own.configFile], own.directory)
+  expect((await run('health')).code).toBe(0)
+  again.signal('SIGTERM')
+  expect(await again.ended).toBe(0)
+  rmSync(own.directory, { recursive: true })
+}, 60_000)
