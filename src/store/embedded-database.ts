@@ -15,7 +15,8 @@ import type { Clock } from '../kernel/clock.ts'
 import { STORE_DEADLINE_MS } from '../kernel/limits.ts'
 import { SWEEP_ENTRIES_MAX } from './bounds.ts'
 import { startDeadline } from './deadline.ts'
-import { after, type Expiring, expiringText, ordered, parseExpiring } from './embedded-keys.ts'
+import { assertDatabase, assertRoom } from './disk-space.ts'
+import { after, type Expiring, expiringText, expiryKey, ordered, parseExpiring } from './embedded-keys.ts'
 import { StoreUnavailable } from './ports.ts'
 
 /** A local disk has no other replica to turn to, and its stalls pass: a write is given longer than a network call. */
@@ -23,6 +24,9 @@ const WRITE_DEADLINE_MS = 5 * STORE_DEADLINE_MS
 const SWEEP_INTERVAL_MS = 250
 /** Jobs run on the event loop: a crowd of them must not hold up everything else for long. */
 const JOBS_PER_TRANSACTION_MAX = 256
+
+/** No batching by lmdb-js: its batches have a promise that nobody holds, whose rejection (a full disk) would end the process. */
+const OPTIONS = { encoding: 'string', overlappingSync: false, cache: false, eventTurnBatching: false } as const
 
 interface Job {
   /** Decides, then writes: everything that can throw comes before the first put. */
@@ -56,13 +60,17 @@ export class EmbeddedDatabase {
   /** What was remembered of a transaction that failed is not on disk. */
   #failed = false
   #closedBecause: string | undefined
+  #failing = false
+  readonly #assertRoom: () => void
 
   /** @param shared whether other processes write to it, too: then nothing may be remembered between two transactions. */
   constructor(directory: string, org: string, clock: Clock, shared = false) {
     this.#shared = shared
     mkdirSync(directory, { recursive: true, mode: 0o700 })
     const path = join(directory, 'errand.mdb')
-    this.#root = open<string, string>({ path, encoding: 'string', overlappingSync: false, cache: false })
+    assertDatabase(path)
+    this.#assertRoom = () => assertRoom(directory)
+    this.#root = open<string, string>({ path, ...OPTIONS })
     for (const suffix of ['', '-lock']) chmodSync(`${path}${suffix}`, 0o600)
     this.#prefix = `${org}:`
     this.clock = clock
@@ -119,8 +127,9 @@ export class EmbeddedDatabase {
     }
   }
 
+  /** Whether the last transaction reached the disk. */
   get takesWrites(): boolean {
-    return this.#closedBecause === undefined
+    return this.#closedBecause === undefined && !this.#failing
   }
 
   get(key: string): string | undefined {
@@ -189,16 +198,19 @@ export class EmbeddedDatabase {
     while (this.#waiting.length > 0) {
       let batch: Job[] = []
       try {
+        this.#assertRoom()
         await this.#root.childTransaction(() => {
           batch = this.#waiting.splice(0, JOBS_PER_TRANSACTION_MAX).filter((job) => !job.abandoned)
           this.#perform(batch)
         })
+        this.#failing = false
         for (const job of batch) job.refusal === undefined ? job.settle() : job.fail(job.refusal)
       } catch (error) {
-        this.#failed = true
+        this.#failed = this.#failing = true
         // lmdb-js hangs the real cause on a second promise, whose rejection nobody else would catch.
         const cause = (error as { commitError?: Promise<unknown> }).commitError
         void cause?.catch(() => undefined)
+        if (cause !== undefined) this.refuse('its disk failed in the middle of a write: restart the broker')
         const jobs = batch.length > 0 ? batch : this.#waiting.splice(0)
         for (const job of jobs) job.fail(new StoreUnavailable('the embedded database cannot be written', error))
       }
@@ -232,8 +244,4 @@ export class EmbeddedDatabase {
     }
     if (expired.length < SWEEP_ENTRIES_MAX) this.#nextSweepAtMs = nowMs + SWEEP_INTERVAL_MS
   }
-}
-
-function expiryKey(expiresAtMs: number, key: string): string {
-  return `expiry:${ordered(expiresAtMs)}:${key}`
 }

@@ -23,3 +23,8 @@ export function parseExpiring(value: string): Expiring {
 export function after(prefix: string): string {
   return `${prefix}~`
 }
+
+/** Where the expiry index has this key. */
+export function expiryKey(expiresAtMs: number, key: string): string {
+  return `expiry:${ordered(expiresAtMs)}:${key}`
+}

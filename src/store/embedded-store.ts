@@ -9,9 +9,12 @@ import { EmbeddedDatabase } from './embedded-database.ts'
 import { EmbeddedIndexes } from './embedded-indexes.ts'
 import { type DirectoryLock, joinLock, lockDirectory } from './embedded-lock.ts'
 import { EmbeddedClaims, EmbeddedSessions } from './embedded-sessions.ts'
+import { startHeartbeat } from './heartbeat.ts'
 import { type Store, StoreUnavailable } from './ports.ts'
 
 const TOUCH_INTERVAL_MS = 1_000
+/** About as large as what a request writes. */
+const PROBE = ' '.repeat(2_048)
 
 export interface StorePeers extends ControlPeers {
   readonly lockHolderPid: number
@@ -99,6 +102,9 @@ async function assemble(
   }, TOUCH_INTERVAL_MS)
   timer.unref()
   const indexes = new BatchedIndexes(new EmbeddedIndexes(database))
+  // After a transaction that failed, such as on a full disk, another: its end is noticed without a request.
+  const probe = () => database.write(() => database.put('probe', PROBE))
+  const heartbeat = startHeartbeat(async () => (database.takesWrites ? undefined : probe()))
   let closing: Promise<void> | undefined
   return {
     sessions: new EmbeddedSessions(database, audit),
@@ -114,6 +120,7 @@ async function assemble(
       return database.takesWrites
     },
     close() {
+      heartbeat.stop()
       closing ??= indexes.flush().then(() => closeAll(database, lock, control, timer))
       return closing
     },
