@@ -1,6 +1,6 @@
 /** The composition root: the only place that constructs the broker's parts and wires them by constructor arguments. */
 import type { Hono } from 'hono'
-import pino from 'pino'
+import pino, { type Logger } from 'pino'
 import { Admission } from './admission/admission.ts'
 import { startAudit } from './audit/audit-service.ts'
 import type { Config } from './config/config.ts'
@@ -12,9 +12,10 @@ import { SeenSignatures } from './jose/seen-signatures.ts'
 import { type Clock, epochSeconds, systemClock, systemTicks, type Ticks } from './kernel/clock.ts'
 import { SEEN_SIGNATURES_MAX } from './kernel/limits.ts'
 import type { RejectionReason } from './kernel/rejection.ts'
-import { ensureKeys } from './keys/key-files.ts'
+import { ensureKeys, keyFileNames } from './keys/key-files.ts'
 import { KeyKeeper } from './keys/key-keeper.ts'
 import { KeyRing } from './keys/key-ring.ts'
+import { SharedRing } from './keys/shared-ring.ts'
 import type { Registry } from './model/registry.ts'
 import { ClientKeys } from './net/client-keys.ts'
 import { createGuardedFetch } from './net/guarded-fetch.ts'
@@ -75,15 +76,13 @@ const OUTBOX_FILLS = 'the fullest audit outbox fills up: once full, it forgets i
 /** Everything but the socket. @throws StoreUnavailable, KeyFileError */
 export async function createBroker(config: Config, options: BrokerOptions): Promise<Broker> {
   const { registry, clock = systemClock, ticks = systemTicks, worker } = options
-  const { settings, development } = config
+  const { settings } = config
   const log = pino({ level: config.log.level, base: { service: 'errand', ...(worker && { worker: worker.id }) } })
-  const ring = await openRing(config, registry, clock)
   const { store, metrics } = await openState(config, clock, worker?.peers)
-  const keeper = new KeyKeeper({ directory: config.keys.directory, development, ring, clock }, (problem) =>
-    log.error({ problem }, 'signing keys'),
-  )
+  const { ring, keeper, shared } = await openKeys(config, registry, { store, clock, log })
   const cutoffs = new LiveCutoffs(clock, (kid) => keeper.killed(kid))
   const feed = await store.control.follow(cutoffs)
+  await shared?.sync()
   keeper.start()
   const sessions = new SessionRepository(store)
   const filling = (usage: OutboxUsage) => log.warn({ ...usage }, OUTBOX_FILLS)
@@ -147,10 +146,49 @@ function publishedKeys({ outbound }: Config, clock: Clock, operations: Operation
   return { keys, clientKeys }
 }
 
-/** Every algorithm that a resource asks for has a key from the first start on. */
-async function openRing({ keys, development }: Config, registry: Registry, clock: Clock): Promise<KeyRing> {
+/** The ring and what keeps it in step; the store is closed again where there is none. */
+async function openKeys(config: Config, registry: Registry, parts: State & { log: Logger }) {
+  const { store, clock, log } = parts
+  const ring = await openRing(config, registry, parts).catch(async (fault: unknown) => {
+    await store.close()
+    throw fault
+  })
+  const shared = sharedRing(config, { ring, store, clock })
+  const { keys, development } = config
+  const keeper = new KeyKeeper({ directory: keys.directory, development, ring, clock, shared }, (problem) =>
+    log.error({ problem }, 'signing keys'),
+  )
+  return { ring, keeper, shared }
+}
+
+/**
+ * Every algorithm that a resource asks for has a key from the first start on. But a machine that joins brokers who share a
+ * store makes none where it has none at all: theirs are to be mounted, and a second set would split the ring.
+ */
+async function openRing(config: Config, registry: Registry, { store, clock }: State): Promise<KeyRing> {
+  const { keys, development } = config
   const algs = new Set(['ES256', 'RS256', ...registry.resources.map((resource) => resource.signingAlg)] as const)
+  const isShared = config.store.kind === 'redis' && (await store.documents.read(RING_DOCUMENT)) !== undefined
+  const joins = isShared && (await keyFileNames(keys.directory).catch(() => [])).length === 0
+  if (joins) return new KeyRing([])
   return new KeyRing(await ensureKeys(keys.directory, { development, now: epochSeconds(clock), algs: [...algs] }))
+}
+
+const RING_DOCUMENT = 'ring'
+
+interface State {
+  readonly store: Store
+  readonly clock: Clock
+}
+
+/** `undefined`: all who use an embedded store use one key directory. */
+function sharedRing(config: Config, { ring, store, clock }: State & { ring: KeyRing }): SharedRing | undefined {
+  if (config.store.kind === 'embedded') return undefined
+  const document = {
+    read: () => store.documents.read(RING_DOCUMENT),
+    replace: (expected: string | undefined, text: string) => store.documents.replace(RING_DOCUMENT, expected, text),
+  }
+  return new SharedRing({ ring, document, issuer: config.settings.issuer, clock })
 }
 
 /** The store, watched where metrics are read. */

@@ -185,6 +185,9 @@ export const DEFERRED_RECORDS_MAX = 1_000
 export const STRANGER_COUNTS_MAX = 1_000
 export const STRANGER_FLUSH_MS = 10_000
 
+/** Announcements of signing keys kept for all brokers of a store: a ring has a dozen keys. */
+export const RING_ANNOUNCEMENTS_MAX = 64
+
 // --- Workers --------------------------------------------------------------------------------------------------------
 /** Processes of one `errand serve`: more than a machine has cores for only wait for each other. */
 export const WORKERS_MAX = 64

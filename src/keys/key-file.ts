@@ -10,7 +10,7 @@ import { z } from 'zod'
 import { importPublicJwk, publicMembers, thumbprint } from '../jose/jwk.ts'
 import { signBytes, verifyBytes } from '../jose/signature.ts'
 import { parseStrictJson } from '../jose/strict-json.ts'
-import { KEY_ALGORITHMS, KEY_CLASSES, type KeyAlgorithm, type KeyClass, type RingKey } from './key-ring.ts'
+import { KEY_ALGORITHMS, KEY_CLASSES, type KeyAlgorithm, type KeyClass, type RingKey } from './ring-view.ts'
 
 /** A key that cannot be used: the message names the file and the remedy, never key material. */
 export class KeyFileError extends Error {

@@ -20,8 +20,8 @@ import {
   parseKeyFileName,
   ringKey,
 } from './key-file.ts'
-import { JWKS_CACHE_S, type KeyAlgorithm, type KeyClass, type RingKey } from './key-ring.ts'
 import { codeOf, listDirectory, readPrivate, writePrivate } from './private-files.ts'
+import { JWKS_CACHE_S, type KeyAlgorithm, type KeyClass, type RingKey } from './ring-view.ts'
 
 /** Verifiers' caches, and a minute for brokers to reload. */
 export const PUBLISH_SECONDS = JWKS_CACHE_S + 60

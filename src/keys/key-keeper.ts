@@ -10,7 +10,9 @@
 import { type Clock, epochSeconds } from '../kernel/clock.ts'
 import { Rejection } from '../kernel/rejection.ts'
 import { createSigner, keyFileNames, loadKeys, setAside } from './key-files.ts'
-import type { KeyAlgorithm, KeyClass, KeyRing } from './key-ring.ts'
+import type { KeyRing } from './key-ring.ts'
+import type { KeyAlgorithm, KeyClass } from './ring-view.ts'
+import type { SharedRing } from './shared-ring.ts'
 
 const KEY_POLL_MS = 2_000
 /** After a kill somebody is making another key just now: this often, this many times. */
@@ -22,6 +24,8 @@ export interface KeptKeys {
   readonly development: boolean
   readonly ring: KeyRing
   readonly clock: Clock
+  /** Where other brokers share the ring: told after every look at the directory. */
+  readonly shared?: Pick<SharedRing, 'sync'> | undefined
 }
 
 export class KeyKeeper {
@@ -121,12 +125,23 @@ export class KeyKeeper {
     try {
       const names = (await keyFileNames(this.#kept.directory)).join('\n')
       if (names !== this.#seen) await this.reload()
-      this.#problem = undefined
+      await this.#kept.shared?.sync()
+      this.#tell(this.#lacking())
     } catch (error) {
-      const problem = messageOf(error)
-      if (problem !== this.#problem) this.#report(problem)
-      this.#problem = problem
+      this.#tell(messageOf(error))
     }
+  }
+
+  #lacking(): string | undefined {
+    const { ring, clock } = this.#kept
+    const kids = ring.lacking(epochSeconds(clock)).map(({ class: cls, kid }) => `${cls} key ${kid}`)
+    return kids.length === 0 ? undefined : `announced by another broker, and its file is not here: ${kids.join(', ')}`
+  }
+
+  /** Once, until it changes. */
+  #tell(problem: string | undefined): void {
+    if (problem !== undefined && problem !== this.#problem) this.#report(problem)
+    this.#problem = problem
   }
 }
 

@@ -10,46 +10,20 @@
  * - Time is an argument; between two changes of state the answers are computed once.
  */
 import type { JsonWebKey } from 'node:crypto'
-import type { PublicKey } from '../jose/jwk.ts'
-import { KeySet } from '../jose/key-set.ts'
+import type { KeySet } from '../jose/key-set.ts'
 import type { SigningKey } from '../jose/sign-jwt.ts'
-import { ACCESS_TOKEN_LIFETIME_S_MAX, CLOCK_SKEW_S, SESSION_LIFETIME_S_MAX } from '../kernel/limits.ts'
 import { Rejection } from '../kernel/rejection.ts'
-
-export const KEY_CLASSES = ['access', 'internal', 'statement'] as const
-export type KeyClass = (typeof KEY_CLASSES)[number]
-
-export const KEY_ALGORITHMS = ['ES256', 'RS256', 'Ed25519'] as const
-export type KeyAlgorithm = (typeof KEY_ALGORITHMS)[number]
-
-/** How long verifiers may serve our JWKS from a cache: many keep it ten minutes, whatever its `max-age` says. */
-export const JWKS_CACHE_S = 600
-
-/** After its successor took over, a key is kept for the longest token it may have signed. */
-export const KEEP_SECONDS: Readonly<Record<KeyClass, number>> = {
-  access: ACCESS_TOKEN_LIFETIME_S_MAX + CLOCK_SKEW_S + JWKS_CACHE_S,
-  internal: SESSION_LIFETIME_S_MAX + CLOCK_SKEW_S,
-  statement: ACCESS_TOKEN_LIFETIME_S_MAX + CLOCK_SKEW_S + JWKS_CACHE_S,
-}
-
-export interface RingKey {
-  readonly class: KeyClass
-  readonly alg: KeyAlgorithm
-  /** RFC 7638 thumbprint of the public half. */
-  readonly kid: string
-  /** Epoch seconds. */
-  readonly activateAt: number
-  readonly createdAt: number
-  /** A development key: refused outside development by `key-files.ts`. */
-  readonly development: boolean
-  readonly signing: SigningKey
-  readonly verification: PublicKey
-  /** Public members, `kid`, `alg` and `use`, as published. */
-  readonly publicJwk: JsonWebKey
-}
-
-/** `next`: published, not signing yet. `retired`: superseded, still verifies. `gone`: neither; the file may be deleted. */
-export type KeyState = 'next' | 'active' | 'retired' | 'gone'
+import {
+  type AnnouncedKey,
+  inOrder,
+  KEY_CLASSES,
+  type KeyAlgorithm,
+  type KeyClass,
+  type KeyState,
+  type RingKey,
+  type View,
+  viewAt,
+} from './ring-view.ts'
 
 export interface KeyDescription {
   readonly class: KeyClass
@@ -63,25 +37,18 @@ export interface KeyDescription {
   readonly development: boolean
 }
 
-interface Placed {
-  readonly key: RingKey
-  readonly state: KeyState
-  readonly goneAt: number | undefined
-}
+/** From so long before a key signs its file must be here: a broker that is not ready is taken out of service in that time. */
+export const ANNOUNCED_LEAD_S = 30
 
-/** What holds from `from` until just before `until`. */
-interface View {
-  readonly from: number
-  readonly until: number
-  readonly placed: readonly Placed[]
-  readonly verification: Readonly<Record<KeyClass, KeySet>>
-  readonly jwks: { readonly keys: readonly JsonWebKey[] }
-}
+type NamedKey = Pick<RingKey, 'class' | 'alg' | 'kid'>
 
 export class KeyRing {
   #keys: readonly RingKey[] = []
   /** By `kid`; `undefined` where the key was never in this ring. */
   readonly #struck = new Map<string, Pick<RingKey, 'class' | 'alg'> | undefined>()
+  #announced: readonly AnnouncedKey[] = []
+  /** Keys, as they call themselves, of another ring that this store belongs to. */
+  #foreign: readonly NamedKey[] = []
   #view: View | undefined
 
   constructor(keys: readonly RingKey[]) {
@@ -93,10 +60,25 @@ export class KeyRing {
     if (new Set(keys.map((key) => key.kid)).size !== keys.length) {
       throw new Error('a key may stand in the ring only once, in one class')
     }
-    this.#keys = [...keys].sort(
-      (a, b) => a.activateAt - b.activateAt || a.createdAt - b.createdAt || (a.kid < b.kid ? -1 : 1),
-    )
+    this.#keys = [...keys]
     this.#view = undefined
+  }
+
+  /** What other brokers have announced. @param foreign whose the store is, where it is not this ring's: never believed */
+  announce(keys: readonly AnnouncedKey[], foreign: readonly NamedKey[]): void {
+    this.#announced = keys
+    this.#foreign = foreign
+    this.#view = undefined
+  }
+
+  /** The keys whose files are here, but for the killed. */
+  held(): readonly RingKey[] {
+    return this.#keys.filter(({ kid }) => !this.#struck.has(kid))
+  }
+
+  /** Changes whenever a key comes, goes, or is killed. */
+  fingerprint(): string {
+    return [...this.held().map(({ kid }) => kid), '-', ...this.#struck.keys()].join(' ')
   }
 
   /** A key was killed. Absolute: whatever says that token is the killer's or ours, it was signed by a key others may hold. */
@@ -107,7 +89,9 @@ export class KeyRing {
 
   /** A key of this ring, also one that has left it for being killed. */
   known(kid: string): Pick<RingKey, 'class' | 'alg'> | undefined {
-    return this.#keys.find((key) => key.kid === kid) ?? this.#struck.get(kid)
+    const key =
+      [...this.#keys, ...this.#announced, ...this.#foreign].find((one) => one.kid === kid) ?? this.#struck.get(kid)
+    return key === undefined ? undefined : { class: key.class, alg: key.alg }
   }
 
   isStruck(kid: string): boolean {
@@ -120,6 +104,9 @@ export class KeyRing {
       ({ key, state }) => state === 'active' && key.class === cls && key.alg === alg,
     )
     if (found === undefined) throw new Rejection('keys_not_ready', `no active ${cls} key for ${alg}`)
+    // Not its predecessor: what that signed from now on could outlive it.
+    if (!('signing' in found.key))
+      throw new Rejection('keys_not_ready', `the file of ${cls} key ${found.key.kid} is missing`)
     return found.key.signing
   }
 
@@ -142,62 +129,47 @@ export class KeyRing {
       activateAt: key.activateAt,
       createdAt: key.createdAt,
       goneAt,
-      development: key.development,
+      development: 'development' in key && key.development,
     }))
   }
 
   /**
-   * Every class can sign, and every announced key is here: a broker that lacks one would refuse the tokens of its peers.
-   * A group whose first key is still announced does not count: adding an algorithm must not take a broker down.
+   * Why this broker should not be asked, or nothing: every class can sign, every announced key is here before it signs (a
+   * broker that lacks one would refuse the tokens of its peers), and no kill has left a group without a signer. A group whose
+   * first key is still announced does not count: adding an algorithm must not take a broker down.
    */
-  ready(now: number, announcedKids: readonly string[] = []): boolean {
+  problem(now: number): string | undefined {
+    if (this.#foreign.length > 0) {
+      return `the key files here are not of the ring that this store belongs to (${this.#foreign.map(({ kid }) => kid).join(', ')}): mount its files`
+    }
+    const [lacking] = this.lacking(now).filter(({ activateAt }) => activateAt - now <= ANNOUNCED_LEAD_S)
+    if (lacking !== undefined) return `the file of ${lacking.class} key ${lacking.kid} is not in the key directory here`
     const { placed } = this.#at(now)
-    return (
-      KEY_CLASSES.every((cls) => placed.some(({ key, state }) => state === 'active' && key.class === cls)) &&
-      announcedKids.every((kid) => this.#keys.some((key) => key.kid === kid))
-    )
+    const signs = (cls: KeyClass, alg?: string) =>
+      placed.some(({ key, state }) => state === 'active' && key.class === cls && (alg ?? key.alg) === key.alg)
+    const cls = KEY_CLASSES.find((one) => !signs(one))
+    if (cls !== undefined) return `no active ${cls} key`
+    const killed = [...this.#struck.values()].find((key) => key !== undefined && !signs(key.class, key.alg))
+    return killed === undefined
+      ? undefined
+      : `a ${killed.class} key was killed and none signs ${killed.alg} now: errand keys rotate --class ${killed.class} --alg ${killed.alg} --now`
+  }
+
+  /** Announced keys whose files are not here, and whose tokens may be, or will be, alive. */
+  lacking(now: number): readonly AnnouncedKey[] {
+    return this.#at(now).placed.flatMap(({ key, state }) => (state !== 'gone' && !('signing' in key) ? [key] : []))
   }
 
   #at(now: number): View {
     if (!Number.isSafeInteger(now)) throw new TypeError('now must be whole epoch seconds')
     const current = this.#view
     if (current !== undefined && now >= current.from && now < current.until) return current
-    this.#view = viewAt(
-      this.#keys.filter(({ kid }) => !this.#struck.has(kid)),
-      now,
+    const held = this.held()
+    const isHeld = ({ kid }: AnnouncedKey) => held.some((key) => key.kid === kid)
+    const others = this.#announced.filter(
+      (key) => !isHeld(key) && !this.#struck.has(key.kid) && !this.#struck.has(key.by),
     )
+    this.#view = viewAt([...held, ...others].sort(inOrder), now)
     return this.#view
   }
-}
-
-function viewAt(keys: readonly RingKey[], now: number): View {
-  const placed = keys.map((key, index) => place(key, keys.slice(index + 1), now))
-  const alive = placed.filter(({ state }) => state !== 'gone')
-  const changes = placed.flatMap(({ key, goneAt }) =>
-    goneAt === undefined ? [key.activateAt] : [key.activateAt, goneAt],
-  )
-  const verification = (cls: KeyClass): KeySet =>
-    KeySet.of(alive.filter(({ key }) => key.class === cls).map(({ key }) => key.verification))
-  return {
-    from: now,
-    until: Math.min(...changes.filter((at) => at > now), Number.POSITIVE_INFINITY),
-    placed,
-    verification: {
-      access: verification('access'),
-      internal: verification('internal'),
-      statement: verification('statement'),
-    },
-    jwks: { keys: alive.filter(({ key }) => key.class !== 'internal').map(({ key }) => key.publicJwk) },
-  }
-}
-
-/** @param later the keys after it in order of activation. */
-function place(key: RingKey, later: readonly RingKey[], now: number): Placed {
-  const successor = later.find((other) => other.class === key.class && other.alg === key.alg)
-  const goneAt = successor === undefined ? undefined : successor.activateAt + KEEP_SECONDS[key.class]
-  if (key.activateAt > now) return { key, state: 'next', goneAt }
-  if (successor === undefined || goneAt === undefined || successor.activateAt > now) {
-    return { key, state: 'active', goneAt }
-  }
-  return { key, state: now < goneAt ? 'retired' : 'gone', goneAt }
 }

@@ -1,7 +1,8 @@
 /** What is read off the broker when somebody asks: nothing here is on the path of a request, and none of it asks the store. */
 import { Gauge, type Registry as MetricRegistry } from 'prom-client'
 import { type Clock, epochSeconds } from '../kernel/clock.ts'
-import { KEY_CLASSES, type KeyRing } from '../keys/key-ring.ts'
+import type { KeyRing } from '../keys/key-ring.ts'
+import { KEY_CLASSES } from '../keys/ring-view.ts'
 import type { LiveCutoffs } from '../sessions/live-cutoffs.ts'
 import type { OutboxUsage } from '../store/ports.ts'
 import { CHECKS, type Readiness } from './readiness.ts'

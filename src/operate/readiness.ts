@@ -21,7 +21,7 @@ export interface ReadinessReport {
 export interface ReadinessParts {
   readonly store: Pick<Store, 'takesWrites'>
   readonly cutoffs: Pick<LiveCutoffs, 'confirmedAgeMs' | 'storeClockDifferenceMs'>
-  readonly ring: Pick<KeyRing, 'ready'>
+  readonly ring: Pick<KeyRing, 'problem'>
   /** What is wrong with the audit, where something is. */
   readonly auditProblem: () => string | undefined
   readonly clock: Clock
@@ -52,7 +52,7 @@ export class Readiness {
       store: store.takesWrites ? OK : 'it does not answer, or takes no writes',
       revocations: age <= CUTOFF_STALENESS_MS_MAX ? OK : 'they have not been confirmed for two seconds',
       clock: Math.abs(off) <= STORE_CLOCK_DIFFERENCE_MS_MAX ? OK : 'it differs from the store’s by more than a second',
-      keys: ring.ready(now) ? OK : 'a signing key is missing',
+      keys: ring.problem(now) ?? OK,
       audit: auditProblem() ?? OK,
       certificate: (this.certificateEndsAt ?? Infinity) > now ? OK : 'it has expired',
       serving: this.#stopping ? 'the broker is stopping' : OK,

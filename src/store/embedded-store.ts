@@ -6,6 +6,7 @@ import { checkedOrg, SCHEMA_VERSION } from './bounds.ts'
 import { EmbeddedAudit } from './embedded-audit.ts'
 import { type ControlPeers, EmbeddedControl } from './embedded-control.ts'
 import { EmbeddedDatabase } from './embedded-database.ts'
+import { EmbeddedDocuments } from './embedded-documents.ts'
 import { EmbeddedIndexes } from './embedded-indexes.ts'
 import { type DirectoryLock, joinLock, lockDirectory } from './embedded-lock.ts'
 import { EmbeddedClaims, EmbeddedSessions } from './embedded-sessions.ts'
@@ -112,6 +113,7 @@ async function assemble(
     control,
     audit,
     indexes,
+    documents: new EmbeddedDocuments(database),
     async ping() {
       database.read(() => database.get('schema'))
       return { nowMs: database.clock.nowMs() }

@@ -9,13 +9,14 @@ import type { Store } from './ports.ts'
 export type StoreObserver = (operation: string, seconds: number, failed: boolean) => void
 
 export function meteredStore(store: Store, observe: StoreObserver): Store {
-  const { sessions, claims, control, audit, indexes } = store
+  const { sessions, claims, control, audit, indexes, documents } = store
   return {
     sessions: metered('sessions', sessions, observe),
     claims: metered('claims', claims, observe),
     control: metered('control', control, observe),
     audit: metered('audit', audit, observe),
     indexes: metered('indexes', indexes, observe),
+    documents: metered('documents', documents, observe),
     ping: timed('ping', () => store.ping(), observe),
     get takesWrites() {
       return store.takesWrites

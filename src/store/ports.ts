@@ -110,7 +110,15 @@ export interface IndexStore {
   list(index: string, nowMs: number, limit: number): Promise<readonly string[]>
 }
 
+/** A small text that all brokers of a store share, such as the announcements of signing keys: replaced by compare-and-set. */
+export interface DocumentStore {
+  read(name: string): Promise<string | undefined>
+  /** `false`: it is no longer `expected` (`undefined`: absent), and nothing was changed. */
+  replace(name: string, expected: string | undefined, text: string): Promise<boolean>
+}
+
 export interface Store {
+  readonly documents: DocumentStore
   readonly sessions: SessionStore
   readonly claims: ClaimStore
   readonly control: ControlStore

@@ -54,6 +54,10 @@ export class RedisKeys {
     return `${this.#shard(name)}:index:${segment(name)}`
   }
 
+  document(name: string): string {
+    return `{control}:${this.#org}:document:${segment(name)}`
+  }
+
   control(part: 'seq' | 'entries' | 'expiries' | 'events' | 'schema'): string {
     return `{control}:${this.#org}:${part}`
   }

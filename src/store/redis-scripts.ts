@@ -193,6 +193,13 @@ const HEARTBEAT = `#!lua
 return redis.call('TIME')
 `
 
+/** KEYS document. ARGV text, and what it must be now; without the latter it must be absent. */
+const DOCUMENT_REPLACE = `#!lua
+if redis.call('GET', KEYS[1]) ~= (ARGV[2] or false) then return 0 end
+redis.call('SET', KEYS[1], ARGV[1])
+return 1
+`
+
 export const SCRIPTS = {
   errandCommit: { lua: COMMIT },
   errandClaim: { lua: CLAIM },
@@ -200,6 +207,7 @@ export const SCRIPTS = {
   errandControlSnapshot: { lua: CONTROL_SNAPSHOT },
   errandControlRead: { lua: CONTROL_READ },
   errandIndexAdd: { lua: INDEX_ADD },
+  errandDocumentReplace: { lua: DOCUMENT_REPLACE },
   errandHeartbeat: { lua: HEARTBEAT },
 } as const
 

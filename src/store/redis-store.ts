@@ -13,6 +13,7 @@ import { type Store, StoreUnavailable } from './ports.ts'
 import { RedisAudit } from './redis-audit.ts'
 import { RedisConnection } from './redis-connection.ts'
 import { RedisControl } from './redis-control.ts'
+import { RedisDocuments } from './redis-documents.ts'
 import { RedisIndexes } from './redis-indexes.ts'
 import { RedisKeys } from './redis-keys.ts'
 import { RedisClaims, RedisSessions } from './redis-sessions.ts'
@@ -54,6 +55,7 @@ export async function openRedisStore(options: RedisStoreOptions): Promise<Store>
     control,
     audit: new RedisAudit(connection, keys),
     indexes,
+    documents: new RedisDocuments(connection, keys),
     async ping() {
       const [seconds, microseconds] = (await connection.command(['TIME'])) as [string, string]
       return { nowMs: Number(seconds) * 1000 + Math.floor(Number(microseconds) / 1000) }

@@ -9,7 +9,7 @@ import {
 } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { PUBLISH_SECONDS, rotate } from '../../src/keys/key-files.ts'
-import { KEEP_SECONDS } from '../../src/keys/key-ring.ts'
+import { KEEP_SECONDS } from '../../src/keys/ring-view.ts'
 import { expectRefused } from '../support/refusal.ts'
 import {
   CALENDAR,

@@ -135,7 +135,8 @@ describe('9: the store does not answer', () => {
   })
 
   test('DESIGN §7: a broker whose clock is away from the store’s issues nothing, and recovers with its clock', async () => {
-    const own = await startWorld({ store: { kind: 'redis', url: new Secret(redis.url) }, issuer: idp })
+    const { directory: keysDirectory } = world.config.keys
+    const own = await startWorld({ store: { kind: 'redis', url: new Secret(redis.url) }, issuer: idp, keysDirectory })
     const clock = own.clock as ManualClock
     const setRight = () => clock.advance((Date.now() - clock.nowMs()) / 1000)
     setRight()

@@ -86,6 +86,7 @@ export function describeStore(name: string, openFresh: OpenFresh): void {
     describe('increments', () => incrementsContract(current))
     describe('single-use ids', () => claimsContract(current))
     describe('expiry', () => expiryContract(current))
+    documentsContract(current)
     describe('indexes', () => indexesContract(current))
   })
 }
@@ -443,6 +444,39 @@ function expiryContract(store: () => Store): void {
     const past = commitOf(session, [set('a', '1')], { expiresAtMs: Date.now() - 1 })
     expect(await store().sessions.commit(past)).toEqual({ committed: true, repeated: false })
     expect(await store().sessions.readAll(session)).toBeUndefined()
+  })
+}
+
+function documentsContract(store: () => Store): void {
+  describe('documents', () => {
+    it('are absent until written, and replaced only by who has seen what is there', async () => {
+      const { documents } = store()
+      const name = newNonce()
+      expect(await documents.read(name)).toBeUndefined()
+      expect(await documents.replace(name, 'something', 'a')).toBe(false)
+      expect(await documents.replace(name, '', 'a')).toBe(false)
+      expect(await documents.read(name)).toBeUndefined()
+      expect(await documents.replace(name, undefined, '')).toBe(true)
+      expect(await documents.replace(name, undefined, 'b')).toBe(false)
+      expect(await documents.read(name)).toBe('')
+      for (const [before, after] of ODD_TEXTS.map((text, at) => [ODD_TEXTS[at - 1] ?? '', text] as const)) {
+        expect(await documents.replace(name, before, after)).toBe(true)
+        expect(await documents.read(name)).toBe(after)
+      }
+      expect(await documents.read(newNonce())).toBeUndefined()
+    })
+
+    it('are written by one of those who try at once', async () => {
+      const { documents } = store()
+      const name = newNonce()
+      for (let round = 0; round < 10; round++) {
+        const before = await documents.read(name)
+        const texts = Array.from({ length: 8 }, (_, n) => `${round} ${n}`)
+        const written = await Promise.all(texts.map((text) => documents.replace(name, before, text)))
+        expect(written.filter(Boolean)).toHaveLength(1)
+        expect(await documents.read(name)).toBe(texts[written.indexOf(true)])
+      }
+    })
   })
 }
 

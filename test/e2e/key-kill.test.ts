@@ -162,7 +162,7 @@ describe('one broker', () => {
     })
     const ready = await world.request('/readyz')
     expect(ready.status).toBe(503)
-    expect(ready.body.problem).toContain('key')
+    expect(ready.body.checks.keys).toBe('no active internal key')
     expect(
       (await world.exchange('orchestrator', { subject_token: session, subject_token_type: TYPE.session })).status,
     ).toBe(400)

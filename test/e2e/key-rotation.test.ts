@@ -8,7 +8,7 @@ import { createRemoteJWKSet, customFetch, errors, type JWTVerifyGetKey, jwtVerif
 import * as oauth from 'oauth4webapi'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { INTERNAL_PUBLISH_SECONDS, PUBLISH_SECONDS, rotate } from '../../src/keys/key-files.ts'
-import type { KeyAlgorithm, KeyClass } from '../../src/keys/key-ring.ts'
+import type { KeyAlgorithm, KeyClass } from '../../src/keys/ring-view.ts'
 import { startFleet } from '../support/broker-process.ts'
 import { startRedis } from '../support/redis.ts'
 import {

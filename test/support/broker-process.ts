@@ -48,6 +48,8 @@ export interface FleetOptions {
 }
 
 export interface MemberOptions {
+  /** A machine of its own: what it has of the keys. Default: the fleet's. */
+  readonly keysDirectory?: string
   readonly port?: number
   readonly clockOffsetMs?: number
   readonly kill?: KillOrder
@@ -73,7 +75,12 @@ export class Fleet {
   }
 
   /** One more broker; resolves when it listens. */
-  async start({ port = 0, clockOffsetMs = 0, kill }: MemberOptions = {}): Promise<BrokerProcess> {
+  async start({
+    port = 0,
+    clockOffsetMs = 0,
+    keysDirectory = this.keysDirectory,
+    kill,
+  }: MemberOptions = {}): Promise<BrokerProcess> {
     const { store, settings, registry } = this.#options
     const child = this.#spare ?? runChild(CHILD, [])
     this.#spare = undefined
@@ -86,7 +93,7 @@ export class Fleet {
       port,
       settings: { ...settings, issuer: this.issuer },
       store,
-      keysDirectory: this.keysDirectory,
+      keysDirectory,
       registry: registry === undefined ? document : registry(document),
       clockOffsetMs,
       ...(kill === undefined ? {} : { kill }),

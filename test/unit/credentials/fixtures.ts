@@ -2,7 +2,8 @@
 import { expect } from 'vitest'
 import type { ClientId } from '../../../src/kernel/ids.ts'
 import { Rejection } from '../../../src/kernel/rejection.ts'
-import { type KeyClass, KeyRing, type RingKey } from '../../../src/keys/key-ring.ts'
+import { KeyRing } from '../../../src/keys/key-ring.ts'
+import type { KeyClass, RingKey } from '../../../src/keys/ring-view.ts'
 import type { Agent, Client, ClientKey, Issuer, Registry, Service, User } from '../../../src/model/registry.ts'
 import { publicJwk, type TestAlg, type TestKey, testKey } from '../../support/keys.ts'
 

@@ -8,7 +8,8 @@ import { calculateJwkThumbprint } from 'jose'
 import { afterAll, beforeEach, describe, expect, it } from 'vitest'
 import { KeyFileError } from '../../../src/keys/key-file.ts'
 import { createKey, ensureKeys, loadKeys, PUBLISH_SECONDS, rotate } from '../../../src/keys/key-files.ts'
-import { JWKS_CACHE_S, KEY_ALGORITHMS, KeyRing } from '../../../src/keys/key-ring.ts'
+import { KeyRing } from '../../../src/keys/key-ring.ts'
+import { JWKS_CACHE_S, KEY_ALGORITHMS } from '../../../src/keys/ring-view.ts'
 
 const T = 1_800_000_000
 const root = await mkdtemp(join(tmpdir(), 'errand-keys-'))
@@ -223,7 +224,7 @@ describe('the first start', () => {
       'statement ES256',
     ])
     expect(keys.every(({ development, activateAt }) => development && activateAt === T)).toBe(true)
-    expect(new KeyRing(keys).ready(T)).toBe(true)
+    expect(new KeyRing(keys).problem(T)).toBeUndefined()
   })
 
   it('changes nothing the second time, and adds only what a new algorithm needs', async () => {

@@ -8,14 +8,8 @@ import { ACCESS_TOKEN_LIFETIME_S_MAX, CLOCK_SKEW_S, SESSION_LIFETIME_S_MAX } fro
 import { Rejection } from '../../../src/kernel/rejection.ts'
 import { Secret } from '../../../src/kernel/secret.ts'
 import { ringKey } from '../../../src/keys/key-file.ts'
-import {
-  JWKS_CACHE_S,
-  KEEP_SECONDS,
-  KEY_CLASSES,
-  type KeyClass,
-  KeyRing,
-  type RingKey,
-} from '../../../src/keys/key-ring.ts'
+import { KeyRing } from '../../../src/keys/key-ring.ts'
+import { JWKS_CACHE_S, KEEP_SECONDS, KEY_CLASSES, type KeyClass, type RingKey } from '../../../src/keys/ring-view.ts'
 
 const T = 1_800_000_000
 
@@ -124,16 +118,16 @@ describe('classes', async () => {
     expect(both.active('access', 'Ed25519', T + 20).alg).toBe('Ed25519')
     expect(refusal(() => both.active('access', 'Ed25519', T))).toBe('keys_not_ready')
     expect(refusal(() => both.active('internal', 'Ed25519', T + 20))).toBe('keys_not_ready')
-    expect(both.ready(T)).toBe(true)
+    expect(both.problem(T)).toBeUndefined()
   })
 
-  it('is ready when every class signs and no announced key is missing', () => {
-    expect(ring.ready(T)).toBe(true)
-    expect(ring.ready(T - 1)).toBe(false)
-    expect(ring.ready(T, [internal.kid])).toBe(true)
-    expect(ring.ready(T, ['of-a-peer'])).toBe(false)
-    for (const missing of keys) expect(new KeyRing(keys.filter((key) => key !== missing)).ready(T)).toBe(false)
-    expect(new KeyRing([]).ready(T)).toBe(false)
+  it('has no problem when every class signs, and names the one that does not', () => {
+    expect(ring.problem(T)).toBeUndefined()
+    expect(ring.problem(T - 1)).toBe('no active access key')
+    for (const missing of keys) {
+      expect(new KeyRing(keys.filter((key) => key !== missing)).problem(T)).toBe(`no active ${missing.class} key`)
+    }
+    expect(new KeyRing([]).problem(T)).toBe('no active access key')
   })
 
   it('swaps everything on reload', async () => {

@@ -10,7 +10,7 @@ function readiness(over: Partial<ReadinessParts> = {}): Readiness {
   return new Readiness({
     store: { takesWrites: true },
     cutoffs: { confirmedAgeMs: 100, storeClockDifferenceMs: -20 },
-    ring: { ready: () => true },
+    ring: { problem: () => undefined },
     auditProblem: () => undefined,
     clock: { nowMs: () => NOW * 1000 },
     ...over,
@@ -36,7 +36,7 @@ test.each<[string, Partial<ReadinessParts>]>([
   ['revocations', { cutoffs: { confirmedAgeMs: Infinity, storeClockDifferenceMs: 0 } }],
   ['clock', { cutoffs: { confirmedAgeMs: 0, storeClockDifferenceMs: 1_001 } }],
   ['clock', { cutoffs: { confirmedAgeMs: 0, storeClockDifferenceMs: -1_001 } }],
-  ['keys', { ring: { ready: () => false } }],
+  ['keys', { ring: { problem: () => 'no active access key' } }],
   ['audit', { auditProblem: () => 'full' }],
 ])('%s alone is wrong, and said to be', (check, over) => {
   expect(failing(over)).toEqual([check])
