@@ -18,6 +18,8 @@
  * | flapping | `flapping` |
  * | in the middle of a request | `unknown-commits` |
  * | too many waiting | `contract/redis-outage` |
+ * | SIGTERM with 200 in flight | `drain` |
+ * | a full disk, a damaged file | `disk-full` |
  * | killed brokers | `kill-steps-*`; under load: `e2e/durability` |
  */
 import { setTimeout as sleep } from 'node:timers/promises'
