@@ -9,13 +9,12 @@ import { TokenPipeline } from './flows/pipeline.ts'
 import { createRouter } from './http/router.ts'
 import { sourceReader } from './http/source-address.ts'
 import { SeenSignatures } from './jose/seen-signatures.ts'
-import { type Clock, epochSeconds, systemClock, systemTicks, type Ticks } from './kernel/clock.ts'
+import { type Clock, systemClock, systemTicks, type Ticks } from './kernel/clock.ts'
 import { SEEN_SIGNATURES_MAX } from './kernel/limits.ts'
 import type { RejectionReason } from './kernel/rejection.ts'
-import { ensureKeys, keyFileNames } from './keys/key-files.ts'
-import { KeyKeeper } from './keys/key-keeper.ts'
-import { KeyRing } from './keys/key-ring.ts'
-import { SharedRing } from './keys/shared-ring.ts'
+import type { KeyRing } from './keys/key-ring.ts'
+import { type OpenKeys, openKeys } from './keys/open-keys.ts'
+import type { RingDocument } from './keys/shared-ring.ts'
 import type { Registry } from './model/registry.ts'
 import { ClientKeys } from './net/client-keys.ts'
 import { createGuardedFetch } from './net/guarded-fetch.ts'
@@ -29,7 +28,7 @@ import { UnknownCommits } from './sessions/unknown-commits.ts'
 import type { StorePeers } from './store/embedded-store.ts'
 import { meteredStore } from './store/metered-store.ts'
 import { openStore } from './store/open-store.ts'
-import type { OutboxUsage, Store } from './store/ports.ts'
+import type { DocumentStore, OutboxUsage, Store } from './store/ports.ts'
 import { Minter } from './tokens/minter.ts'
 
 export interface BrokerOptions {
@@ -79,7 +78,7 @@ export async function createBroker(config: Config, options: BrokerOptions): Prom
   const { settings } = config
   const log = pino({ level: config.log.level, base: { service: 'errand', ...(worker && { worker: worker.id }) } })
   const { store, metrics } = await openState(config, clock, worker?.peers)
-  const { ring, keeper, shared } = await openKeys(config, registry, { store, clock, log })
+  const { ring, keeper, shared } = await openRing(config, registry, { store, clock, log })
   const cutoffs = new LiveCutoffs(clock, (kid) => keeper.killed(kid))
   const feed = await store.control.follow(cutoffs)
   await shared?.sync()
@@ -146,49 +145,34 @@ function publishedKeys({ outbound }: Config, clock: Clock, operations: Operation
   return { keys, clientKeys }
 }
 
-/** The ring and what keeps it in step; the store is closed again where there is none. */
-async function openKeys(config: Config, registry: Registry, parts: State & { log: Logger }) {
-  const { store, clock, log } = parts
-  const ring = await openRing(config, registry, parts).catch(async (fault: unknown) => {
+/** The store is closed again where there are no keys to work with. */
+async function openRing(config: Config, registry: Registry, { store, clock, log }: Opened): Promise<OpenKeys> {
+  const { keys, development, settings } = config
+  const algs = registry.resources.map((resource) => resource.signingAlg)
+  // All who use an embedded store use one key directory.
+  const document = config.store.kind === 'embedded' ? undefined : sharedDocument(store.documents, RING_DOCUMENT)
+  const options = { directory: keys.directory, development, algs, issuer: settings.issuer, clock, document }
+  try {
+    return await openKeys(options, (problem) => log.error({ problem }, 'signing keys'))
+  } catch (fault) {
     await store.close()
     throw fault
-  })
-  const shared = sharedRing(config, { ring, store, clock })
-  const { keys, development } = config
-  const keeper = new KeyKeeper({ directory: keys.directory, development, ring, clock, shared }, (problem) =>
-    log.error({ problem }, 'signing keys'),
-  )
-  return { ring, keeper, shared }
+  }
 }
 
-/**
- * Every algorithm that a resource asks for has a key from the first start on. But a machine that joins brokers who share a
- * store makes none where it has none at all: theirs are to be mounted, and a second set would split the ring.
- */
-async function openRing(config: Config, registry: Registry, { store, clock }: State): Promise<KeyRing> {
-  const { keys, development } = config
-  const algs = new Set(['ES256', 'RS256', ...registry.resources.map((resource) => resource.signingAlg)] as const)
-  const isShared = config.store.kind === 'redis' && (await store.documents.read(RING_DOCUMENT)) !== undefined
-  const joins = isShared && (await keyFileNames(keys.directory).catch(() => [])).length === 0
-  if (joins) return new KeyRing([])
-  return new KeyRing(await ensureKeys(keys.directory, { development, now: epochSeconds(clock), algs: [...algs] }))
+interface Opened {
+  readonly store: Store
+  readonly clock: Clock
+  readonly log: Logger
 }
 
 const RING_DOCUMENT = 'ring'
 
-interface State {
-  readonly store: Store
-  readonly clock: Clock
-}
-
-/** `undefined`: all who use an embedded store use one key directory. */
-function sharedRing(config: Config, { ring, store, clock }: State & { ring: KeyRing }): SharedRing | undefined {
-  if (config.store.kind === 'embedded') return undefined
-  const document = {
-    read: () => store.documents.read(RING_DOCUMENT),
-    replace: (expected: string | undefined, text: string) => store.documents.replace(RING_DOCUMENT, expected, text),
+function sharedDocument(documents: DocumentStore, name: string): RingDocument {
+  return {
+    read: () => documents.read(name),
+    replace: (expected, text) => documents.replace(name, expected, text),
   }
-  return new SharedRing({ ring, document, issuer: config.settings.issuer, clock })
 }
 
 /** The store, watched where metrics are read. */
