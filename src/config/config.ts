@@ -38,7 +38,7 @@ export interface Config {
   readonly registryPaths: readonly string[]
   readonly limits: AdmissionLimits
   readonly log: { readonly level: LogLevel }
-  /** Addresses or networks (CIDR) whose `Forwarded` source is believed. */
+  /** Addresses or networks (CIDR) whose `X-Forwarded-For` is believed. */
   readonly trustedProxies: readonly string[]
   /** Whether issuers on loopback may be fetched from: development only. */
   readonly outbound: { readonly allowLoopback: boolean }

@@ -4,6 +4,8 @@ import { API_TOKEN_LIFETIME_S } from '../kernel/limits.ts'
 import { Rejection } from '../kernel/rejection.ts'
 import type { VerifiedClient } from '../model/evidence.ts'
 import type { MintedToken } from '../model/minted.ts'
+import { apiAudience } from '../model/settings.ts'
+import { canonicalResource } from '../protocol/resource.ts'
 import { intersectScopes } from '../protocol/scope.ts'
 import type { LiveCutoffs } from '../sessions/live-cutoffs.ts'
 import type { Minter } from '../tokens/minter.ts'
@@ -15,6 +17,14 @@ export interface ApiTokenParts {
   readonly rv: number
   readonly now: number
   readonly nowMs: number
+}
+
+/** Whether any of what the request names is the API of this broker: beside it, nothing else may be named. */
+export function isForApi(request: TokenRequest, issuer: string): boolean {
+  const api = canonicalResource(apiAudience(issuer))
+  return [...request.resources, ...request.audiences].some(
+    (name) => URL.canParse(name) && canonicalResource(name) === api,
+  )
 }
 
 /** @throws Rejection `target_ambiguous`, `principal_blocked`, `nothing_granted`, `details_unknown` */

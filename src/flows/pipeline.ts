@@ -19,7 +19,6 @@ import { apiAudience, type BrokerSettings } from '../model/settings.ts'
 import { decide } from '../policy/decide.ts'
 import type { Form } from '../protocol/form.ts'
 import { ENDPOINT, GRANT_TYPE } from '../protocol/oauth.ts'
-import { canonicalResource } from '../protocol/resource.ts'
 import type { LiveCutoffs } from '../sessions/live-cutoffs.ts'
 import { claimOnce } from '../sessions/replay-guard.ts'
 import type { LiveSession, SessionRepository } from '../sessions/session-repository.ts'
@@ -27,7 +26,7 @@ import type { UnknownCommits } from '../sessions/unknown-commits.ts'
 import type { Store } from '../store/ports.ts'
 import { withinBudget } from '../store/time-budget.ts'
 import type { Minter } from '../tokens/minter.ts'
-import { issueApiToken } from './api-token.ts'
+import { isForApi, issueApiToken } from './api-token.ts'
 import { describeEvidence } from './attribution.ts'
 import { commitIssue } from './commit-issue.ts'
 import { type EvidenceSources, selectFlow } from './evidence.ts'
@@ -97,7 +96,7 @@ class Run {
     this.#facts.entry.claim(claimedBy(form, this.#facts))
     const request = parseTokenRequest(form) // 2
     const verified = await this.#authenticate(form, request) // 3
-    if (request.grantType === GRANT_TYPE.clientCredentials && this.#isForApi(request)) {
+    if (request.grantType === GRANT_TYPE.clientCredentials && isForApi(request, this.#parts.settings.issuer)) {
       return this.#answerApi(request, verified)
     }
     const party = requireAgent(verified)
@@ -210,13 +209,6 @@ class Run {
       case 'delegation':
         return minter.delegation(issue.order, issue.mint.jti)
     }
-  }
-
-  #isForApi(request: TokenRequest): boolean {
-    const api = canonicalResource(apiAudience(this.#parts.settings.issuer))
-    return [...request.resources, ...request.audiences].some(
-      (name) => URL.canParse(name) && canonicalResource(name) === api,
-    )
   }
 
   async #answerApi(request: TokenRequest, verified: VerifiedClient): Promise<TokenResponse> {
