@@ -1,10 +1,6 @@
 /** One audit record for people: who, what and why within 100 columns, and below it the id to look it up by. */
-import { isJsonObject, parseStrictJson } from '../jose/strict-json.ts'
-import { textOf } from './inspect-authority.ts'
-import { arrayOf, numberIn } from './kill-drawing.ts'
+import { arrayOf, decodeObject, type JsonObject, numberIn, textOf } from './json-fields.ts'
 import type { Styles } from './terminal.ts'
-
-type JsonObject = Readonly<Record<string, unknown>>
 
 const WIDTH = 100
 const INDENT = '    '
@@ -95,14 +91,5 @@ function revokeWords(order: JsonObject): string | undefined {
       return `revoke agent ${name('agent')} for user ${name('user')}${block}`
     default:
       return undefined
-  }
-}
-
-function decodeObject(text: string): JsonObject | undefined {
-  try {
-    const value = parseStrictJson(text)
-    return isJsonObject(value) ? value : undefined
-  } catch {
-    return undefined
   }
 }

@@ -1,9 +1,9 @@
 /** `errand audit`: the newest records, for people or as JSON. */
+
 import { LIST_ENTRIES_MAX } from '../kernel/limits.ts'
 import { drawRecord } from './audit-drawing.ts'
 import type { Command } from './command.ts'
-import { jsonObject } from './inspect-authority.ts'
-import { arrayOf } from './kill-drawing.ts'
+import { arrayOf, jsonObject } from './json-fields.ts'
 import { BROKER_OPTION, connectOperator, NAME_OPTION } from './operator.ts'
 import { CONFIG_OPTION, JSON_OPTION } from './options.ts'
 import { writeJson } from './output.ts'

@@ -1,8 +1,8 @@
 /** `errand blocks`: who may begin nothing until somebody lifts it, with the line that does. */
+
 import type { Command } from './command.ts'
-import { jsonObject, textOf } from './inspect-authority.ts'
 import { shellWord } from './invocation.ts'
-import { arrayOf } from './kill-drawing.ts'
+import { arrayOf, jsonObject, textOf } from './json-fields.ts'
 import { BROKER_OPTION, connectOperator, NAME_OPTION } from './operator.ts'
 import { CONFIG_OPTION, JSON_OPTION } from './options.ts'
 import { writeJson } from './output.ts'

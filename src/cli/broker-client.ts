@@ -4,19 +4,18 @@
  * Guarantees: https, or http to this machine only, so that no credential crosses a network in the clear; no redirect is
  * followed (a credential must not go where another server points); bounded size and time; the answer is strict JSON.
  */
+
 import { X509Certificate } from 'node:crypto'
 import { type IncomingMessage, request as requestPlain } from 'node:http'
 import { request as requestTls } from 'node:https'
-import { isJsonObject, parseStrictJson } from '../jose/strict-json.ts'
+import { codeOf } from '../kernel/fault.ts'
 import type { Secret } from '../kernel/secret.ts'
 import { isLoopbackHost } from '../registry/url-rules.ts'
 import { CommandFailure, UsageError } from './failures.ts'
-import { codeOf } from './private-file.ts'
+import { decodeObject, type JsonObject } from './json-fields.ts'
 
 const ANSWER_BYTES_MAX = 8 * 1024 * 1024
 const TIMEOUT_MS = 10_000
-
-export type JsonObject = Readonly<Record<string, unknown>>
 
 /** The broker said no: exit code 1. `advice`: what the person at the keyboard may do about it. */
 export class BrokerRefusal extends Error {
@@ -141,15 +140,6 @@ async function readText(answer: IncomingMessage): Promise<string> {
     chunks.push(chunk)
   }
   return Buffer.concat(chunks).toString('utf8')
-}
-
-function decodeObject(text: string): JsonObject | undefined {
-  try {
-    const value = parseStrictJson(text)
-    return isJsonObject(value) ? value : undefined
-  } catch {
-    return undefined
-  }
 }
 
 function unreachable(origin: string, fault: unknown): CommandFailure {

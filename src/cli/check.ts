@@ -11,11 +11,10 @@ import type { Registry } from '../model/registry.ts'
 import { ConfigurationError } from '../registry/strict-document.ts'
 import { clientWarnings } from './client-warnings.ts'
 import type { Command } from './command.ts'
-import { plural } from './kill-drawing.ts'
 import { CONFIG_OPTION, JSON_OPTION } from './options.ts'
 import { writeJson } from './output.ts'
 import { policyWarnings } from './policy-warnings.ts'
-import type { Styles } from './terminal.ts'
+import { plural, type Styles } from './terminal.ts'
 
 interface Findings {
   readonly problems: string[]

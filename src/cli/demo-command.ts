@@ -1,7 +1,7 @@
 /** `errand demo`: the whole story on this machine, in a checkout of the project. */
+import { codeOf } from '../kernel/fault.ts'
 import type { Command } from './command.ts'
 import { CommandFailure } from './failures.ts'
-import { codeOf } from './private-file.ts'
 
 export const demoCommand: Command = {
   name: 'demo',

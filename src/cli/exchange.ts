@@ -1,16 +1,16 @@
 /** `errand exchange`: one request to the token endpoint, as an agent makes it. Tokens come from files or pipes only. */
+
 import { epochSeconds, systemClock } from '../kernel/clock.ts'
 import { AUTHORIZATION_DETAILS_CHARS_MAX, TOKEN_CHARS_MAX } from '../kernel/limits.ts'
 import { Secret } from '../kernel/secret.ts'
 import { CLIENT_ASSERTION_TYPE_JWT, GRANT_TYPE, TOKEN_TYPE } from '../protocol/oauth.ts'
 import type { Args } from './args.ts'
-import type { JsonObject } from './broker-client.ts'
 import { CLIENT_OPTIONS, identify } from './client-identity.ts'
 import type { Command } from './command.ts'
 import { CommandFailure, UsageError } from './failures.ts'
-import { textOf } from './inspect-authority.ts'
 import { drawToken } from './inspect-token.ts'
 import type { Io } from './io.ts'
+import { type JsonObject, textOf } from './json-fields.ts'
 import { JSON_OPTION } from './options.ts'
 import { writeJson, writeToken } from './output.ts'
 import { PRIVATE, readNamedFile, replaceFile } from './private-file.ts'

@@ -2,9 +2,9 @@
 
 import { configPath, loadConfig } from '../config/load-config.ts'
 import type { Args } from './args.ts'
-import { BrokerClient, type JsonObject } from './broker-client.ts'
+import { BrokerClient } from './broker-client.ts'
 import type { Command } from './command.ts'
-import { jsonObject } from './inspect-authority.ts'
+import { type JsonObject, jsonObject } from './json-fields.ts'
 import { BROKER_OPTION, brokerAddress } from './operator.ts'
 import { CONFIG_OPTION, JSON_OPTION } from './options.ts'
 import { writeJson } from './output.ts'

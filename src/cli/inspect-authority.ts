@@ -1,16 +1,8 @@
 /** The authority written in a token's claims, in words: resource → scopes → tools → arguments. Believes and checks nothing. */
+
 import { DETAILS_TYPE } from '../protocol/oauth.ts'
+import { type JsonObject, jsonObject, textOf } from './json-fields.ts'
 import { type Branch, printable } from './terminal.ts'
-
-type JsonObject = Readonly<Record<string, unknown>>
-
-export function jsonObject(value: unknown): JsonObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as JsonObject) : {}
-}
-
-export function textOf(value: unknown): string | undefined {
-  return typeof value === 'string' ? printable(value) : undefined
-}
 
 export interface ToolWords {
   readonly tool: string

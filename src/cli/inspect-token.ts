@@ -3,6 +3,7 @@
  *
  * Does not validate: nothing here is checked but what `verified` says its caller has checked. A drawing is not a decision.
  */
+
 import { ALGORITHM_NAMES } from '../jose/algorithms.ts'
 import { decodeJwt } from '../jose/decode-jws.ts'
 import { JwtError } from '../jose/jwt-error.ts'
@@ -11,10 +12,9 @@ import { verifyJws } from '../jose/verify-jws.ts'
 import { Secret } from '../kernel/secret.ts'
 import { apiAudience } from '../model/settings.ts'
 import { JWT_TYP } from '../protocol/oauth.ts'
-import { type AuthorityWords, authorityTree, authorityWords, jsonObject, textOf } from './inspect-authority.ts'
+import { type AuthorityWords, authorityTree, authorityWords } from './inspect-authority.ts'
+import { type JsonObject, jsonObject, textOf } from './json-fields.ts'
 import { type Branch, drawChain, drawTree, durationWords, plainStyles, type Styles } from './terminal.ts'
-
-type JsonObject = Readonly<Record<string, unknown>>
 
 const ACCESS = 'access token'
 const DELEGATION = 'delegation token'

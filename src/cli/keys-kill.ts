@@ -1,9 +1,10 @@
 /** `errand keys kill`: a signing key that others may hold. Everything it signed is dead at once, and it never signs again. */
+
 import { configPath, loadConfig } from '../config/load-config.ts'
 import { loadKeys } from '../keys/key-files.ts'
 import type { Command } from './command.ts'
 import { UsageError } from './failures.ts'
-import { jsonObject, textOf } from './inspect-authority.ts'
+import { jsonObject, textOf } from './json-fields.ts'
 import { KID_CHARS } from './keys.ts'
 import { BROKER_OPTION, connectOperator, NAME_OPTION } from './operator.ts'
 import { CONFIG_OPTION, JSON_OPTION } from './options.ts'

@@ -1,8 +1,6 @@
 /** What a revocation killed, hop by hop. */
-import { jsonObject, textOf } from './inspect-authority.ts'
-import type { Styles } from './terminal.ts'
-
-type JsonObject = Readonly<Record<string, unknown>>
+import { arrayOf, type JsonObject, jsonObject, numberIn, textOf } from './json-fields.ts'
+import { plural, type Styles } from './terminal.ts'
 
 interface Hop {
   readonly session: string
@@ -61,17 +59,4 @@ function hopOf(value: unknown): Hop {
     depth: numberIn(hop['depth']) || 0,
     tokens: numberIn(hop['tokens']) || 0,
   }
-}
-
-export function arrayOf(value: unknown): readonly unknown[] {
-  return Array.isArray(value) ? value : []
-}
-
-/** Not `Number(…)`: of an object, it calls what the object brings along. */
-export function numberIn(value: unknown): number {
-  return typeof value === 'number' ? value : Number.NaN
-}
-
-export function plural(count: number, noun: string): string {
-  return `${count} ${noun}${count === 1 ? '' : 's'}`
 }

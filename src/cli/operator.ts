@@ -2,11 +2,13 @@
  * An operator on the broker's own machine: whoever may read its signing keys may mint a short-lived management token. There
  * is no static admin key to steal; every use is recorded under the operator's name.
  */
+
 import { readFileSync } from 'node:fs'
 import { userInfo } from 'node:os'
 import type { Config } from '../config/config.ts'
 import { configPath, loadConfig } from '../config/load-config.ts'
 import { epochSeconds, systemClock } from '../kernel/clock.ts'
+import { codeOf } from '../kernel/fault.ts'
 import { operatorPrincipal } from '../kernel/ids.ts'
 import type { Secret } from '../kernel/secret.ts'
 import { loadKeys } from '../keys/key-files.ts'
@@ -14,10 +16,10 @@ import { KeyRing } from '../keys/key-ring.ts'
 import { isLoopbackHost } from '../registry/url-rules.ts'
 import { Minter } from '../tokens/minter.ts'
 import type { Args } from './args.ts'
-import { BrokerClient, BrokerRefusal, type JsonObject } from './broker-client.ts'
+import { BrokerClient, BrokerRefusal } from './broker-client.ts'
 import { UsageError } from './failures.ts'
+import type { JsonObject } from './json-fields.ts'
 import type { OptionSpecs } from './options.ts'
-import { codeOf } from './private-file.ts'
 
 /** For one command's own requests. */
 const COMMAND_TOKEN_SECONDS = 60

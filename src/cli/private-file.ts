@@ -2,9 +2,11 @@
  * Files that commands write and read. Written whole or not at all, and never over another unless the caller says so;
  * private ones are their owner's only, and are refused where others could have read them.
  */
+
 import { constants } from 'node:fs'
 import { type FileHandle, link, mkdir, open, rename, unlink } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import { codeOf } from '../kernel/fault.ts'
 import { newNonce } from '../kernel/ids.ts'
 import { CommandFailure, UsageError } from './failures.ts'
 
@@ -95,8 +97,4 @@ async function opened<T>(path: string, flags: number, read: (file: FileHandle) =
 
 function tooLarge(path: string): UsageError {
   return new UsageError(`${path} is larger than ${FILE_BYTES_MAX} bytes`)
-}
-
-export function codeOf(fault: unknown): string {
-  return fault instanceof Error && 'code' in fault ? String(fault.code) : 'unknown fault'
 }

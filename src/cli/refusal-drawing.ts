@@ -1,6 +1,5 @@
 /** A refusal as the broker explains it: the error, what is wrong, what was missing, and the id to look it up by. */
-import { textOf } from './inspect-authority.ts'
-import { arrayOf } from './kill-drawing.ts'
+import { arrayOf, textOf } from './json-fields.ts'
 import type { Styles } from './terminal.ts'
 
 export function drawRefusal(body: Readonly<Record<string, unknown>>, styles: Styles): string {

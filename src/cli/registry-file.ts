@@ -2,17 +2,19 @@
  * A registry file that a command adds a client or a secret to. Nothing is written unless the whole registry is still right
  * with it, and nothing is left of a private key or secret where the registry could not be written.
  */
+
 import { readFileSync, realpathSync, statSync } from 'node:fs'
 import { unlink } from 'node:fs/promises'
 import { basename, resolve } from 'node:path'
 import type { Config } from '../config/config.ts'
+import { codeOf } from '../kernel/fault.ts'
 import type { Secret } from '../kernel/secret.ts'
 import { decodeRegistryDocuments } from '../registry/load-registry.ts'
 import { parseYamlText } from '../registry/strict-document.ts'
 import type { Args } from './args.ts'
 import { CommandFailure, UsageError } from './failures.ts'
 import type { OptionSpecs } from './options.ts'
-import { codeOf, createFile, PRIVATE, replaceFile } from './private-file.ts'
+import { createFile, PRIVATE, replaceFile } from './private-file.ts'
 
 export const REGISTRY_OPTION: OptionSpecs = {
   registry: { value: 'FILE', help: 'which registry file, where the configuration names several' },

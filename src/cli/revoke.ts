@@ -1,12 +1,13 @@
 /** `errand revoke`: the operator's kill switch, in every dimension, with what died. */
+
 import type { KillOrder } from '../revocation/kill-order.ts'
 import type { Args } from './args.ts'
-import { BrokerRefusal, type JsonObject } from './broker-client.ts'
+import { BrokerRefusal } from './broker-client.ts'
 import type { Command } from './command.ts'
 import { CommandFailure, UsageError } from './failures.ts'
-import { jsonObject, textOf } from './inspect-authority.ts'
 import { programName, shellWord, typedPath } from './invocation.ts'
-import { arrayOf, drawKill } from './kill-drawing.ts'
+import { arrayOf, type JsonObject, jsonObject, textOf } from './json-fields.ts'
+import { drawKill } from './kill-drawing.ts'
 import { BROKER_OPTION, connectOperator, NAME_OPTION, type Operator } from './operator.ts'
 import { CONFIG_OPTION, JSON_OPTION } from './options.ts'
 import { writeJson } from './output.ts'

@@ -1,4 +1,5 @@
 /** `errand serve`: starts the broker, says so in one line, and stops without dropping a request. */
+
 import cluster from 'node:cluster'
 import { resolve } from 'node:path'
 import pino from 'pino'
@@ -11,9 +12,9 @@ import type { Args } from './args.ts'
 import type { Command } from './command.ts'
 import { DEVELOPMENT_DIRECTORY, ensureDevelopmentFiles, movedTo, rememberPort } from './development.ts'
 import { UsageError } from './failures.ts'
-import { plural } from './kill-drawing.ts'
 import { CONFIG_OPTION } from './options.ts'
 import { type Serving, startServing } from './serving.ts'
+import { plural } from './terminal.ts'
 import { welcome } from './welcome.ts'
 import { joinAsWorker } from './worker.ts'
 import { startWorkers } from './workers.ts'

@@ -1,10 +1,12 @@
 /** A broker with its sockets: wired, listening, and stopped in the right order. */
+
 import type { Logger } from 'pino'
 import type { Broker, WorkerPlace } from '../app.ts'
 import type { Config } from '../config/config.ts'
 import type { Listening } from '../http/listener.ts'
 import type { MetricsListening } from '../http/metrics-listener.ts'
 import { systemClock } from '../kernel/clock.ts'
+import { codeOf, messageOf } from '../kernel/fault.ts'
 import type { Registry } from '../model/registry.ts'
 import {
   CertificateProblem,
@@ -15,7 +17,6 @@ import {
 } from '../operate/certificate.ts'
 import { StoreUnavailable } from '../store/ports.ts'
 import { CommandFailure } from './failures.ts'
-import { codeOf } from './private-file.ts'
 
 export interface Serving {
   readonly port: number
@@ -143,6 +144,6 @@ async function reloadKeys(broker: Broker, log: Logger): Promise<void> {
     await broker.reloadKeys()
     log.info('keys read again')
   } catch (fault) {
-    log.error({ problem: fault instanceof Error ? fault.message : 'fault' }, 'keys not read; the old ones stay')
+    log.error({ problem: messageOf(fault) }, 'keys not read; the old ones stay')
   }
 }

@@ -1,11 +1,9 @@
 /** Sessions for people: a list, and one session as the tree of who holds what from whom. */
 
 import { DETAILS_TYPE } from '../protocol/oauth.ts'
-import { authorityTree, authorityWords, jsonObject, textOf } from './inspect-authority.ts'
-import { arrayOf, numberIn, plural } from './kill-drawing.ts'
-import { type Branch, drawTree, durationWords, type Styles } from './terminal.ts'
-
-type JsonObject = Readonly<Record<string, unknown>>
+import { authorityTree, authorityWords } from './inspect-authority.ts'
+import { arrayOf, type JsonObject, jsonObject, numberIn, textOf } from './json-fields.ts'
+import { type Branch, drawTree, durationWords, plural, type Styles } from './terminal.ts'
 
 export function drawSessions(sessions: readonly unknown[], now: number, styles: Styles): string {
   if (sessions.length === 0) return 'no sessions\n'

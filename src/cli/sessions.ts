@@ -1,7 +1,8 @@
 /** `errand sessions`: what runs on whose behalf, and one session as its tree. */
+
 import { epochSeconds, systemClock } from '../kernel/clock.ts'
 import type { Command } from './command.ts'
-import { arrayOf } from './kill-drawing.ts'
+import { arrayOf } from './json-fields.ts'
 import { BROKER_OPTION, connectOperator, NAME_OPTION } from './operator.ts'
 import { CONFIG_OPTION, JSON_OPTION } from './options.ts'
 import { writeJson } from './output.ts'

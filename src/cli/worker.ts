@@ -2,8 +2,10 @@
  * One worker of `errand serve --workers`: told its place and its configuration by its parent, and gone when its parent is: the
  * parent holds the lock of the embedded store for it (`node:cluster` ends a worker that has lost its parent).
  */
+
 import type { WorkerPlace } from '../app.ts'
 import { readAsParent } from '../config/load-config.ts'
+import { messageOf } from '../kernel/fault.ts'
 import { WORKER_ALIVE_MS } from '../kernel/limits.ts'
 import { CommandFailure } from './failures.ts'
 import type { FromWorker, ToWorker } from './worker-messages.ts'
@@ -48,8 +50,4 @@ export async function joinAsWorker(serve: ServeAsWorker): Promise<number> {
 function say(message: FromWorker, said: () => void = () => undefined): void {
   if (process.connected) process.send?.(message, said)
   else said()
-}
-
-function messageOf(fault: unknown): string {
-  return fault instanceof Error ? fault.message : 'unknown fault'
 }

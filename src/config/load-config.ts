@@ -2,9 +2,11 @@
  * The configuration, from its file: read, decoded strictly, made absolute, frozen. The only place that looks at the process
  * environment, and only for the file's name: a setting that could also come from a variable would have two truths.
  */
+
 import { existsSync, readFileSync, statSync } from 'node:fs'
 import { basename, dirname, resolve } from 'node:path'
 import type { Rate } from '../admission/cells.ts'
+import { codeOf } from '../kernel/fault.ts'
 import { Secret } from '../kernel/secret.ts'
 import type { Registry } from '../model/registry.ts'
 import { decodeRegistryDocuments, type RegistryDocument } from '../registry/load-registry.ts'
@@ -178,7 +180,6 @@ function readText(path: string): string {
     texts.set(path, text)
     return text
   } catch (fault) {
-    const code = fault instanceof Error && 'code' in fault ? String(fault.code) : 'unreadable'
-    throw new ConfigurationError([`${path}: cannot be read (${code})`])
+    throw new ConfigurationError([`${path}: cannot be read (${codeOf(fault)})`])
   }
 }

@@ -5,12 +5,14 @@
  * development; a file appears complete or not at all; brokers that start together on an empty directory agree on one set.
  * Does not validate: that nobody else has a copy of a key.
  */
+
 import { generateKeyPair, type KeyObject } from 'node:crypto'
 import { mkdir, rename, rmdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { publicMembers, thumbprint } from '../jose/jwk.ts'
+import { codeOf } from '../kernel/fault.ts'
 import {
   formatKeyFile,
   formatKeyFileName,
@@ -20,7 +22,7 @@ import {
   parseKeyFileName,
   ringKey,
 } from './key-file.ts'
-import { codeOf, listDirectory, readPrivate, writePrivate } from './private-files.ts'
+import { listDirectory, readPrivate, writePrivate } from './private-files.ts'
 import { JWKS_CACHE_S, type KeyAlgorithm, type KeyClass, type RingKey } from './ring-view.ts'
 
 /** Verifiers' caches, and a minute for brokers to reload. */

@@ -7,7 +7,9 @@
  * - A killed key leaves the ring at once. Its file is set aside under another name, so that neither a restart nor a store that
  *   has lost its cut-offs brings it back; where the directory cannot be written the cut-off alone must hold.
  */
+
 import { type Clock, epochSeconds } from '../kernel/clock.ts'
+import { messageOf } from '../kernel/fault.ts'
 import { Rejection } from '../kernel/rejection.ts'
 import { createSigner, keyFileNames, loadKeys, setAside } from './key-files.ts'
 import type { KeyRing } from './key-ring.ts'
@@ -143,8 +145,4 @@ export class KeyKeeper {
     if (problem !== undefined && problem !== this.#problem) this.#report(problem)
     this.#problem = problem
   }
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : 'unknown fault'
 }

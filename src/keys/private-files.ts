@@ -3,9 +3,11 @@
  *
  * Does not validate: what is in them; that is `key-file.ts`.
  */
+
 import { constants } from 'node:fs'
 import { link, open, readdir, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
+import { codeOf } from '../kernel/fault.ts'
 import { newNonce } from '../kernel/ids.ts'
 import { KeyFileError } from './key-file.ts'
 
@@ -66,8 +68,4 @@ export async function writePrivate(directory: string, name: string, text: string
   } finally {
     await folder.close()
   }
-}
-
-export function codeOf(error: unknown): string {
-  return error instanceof Error && 'code' in error ? String(error.code) : 'unknown'
 }

@@ -2,9 +2,11 @@
  * The TLS certificate that the broker serves: read strictly (a key that everybody may read, that belongs to another
  * certificate, or that has ended is refused with what to do), read again when its files change, and warned of before it ends.
  */
+
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto'
 import { readFile, stat } from 'node:fs/promises'
 import { type Clock, epochSeconds } from '../kernel/clock.ts'
+import { codeOf, messageOf } from '../kernel/fault.ts'
 import { CERTIFICATE_WARNING_S, CERTIFICATE_WATCH_MS } from '../kernel/limits.ts'
 
 export interface CertificateFiles {
@@ -81,7 +83,7 @@ export function watchCertificate(
       served = await readCertificate(files, clock)
       listener.changed(served)
     } catch (fault) {
-      listener.refused(fault instanceof Error ? fault.message : 'unreadable')
+      listener.refused(messageOf(fault))
     }
   }
   const look = async () => {
@@ -114,8 +116,7 @@ async function read(path: string): Promise<string> {
   try {
     return await readFile(path, 'utf8')
   } catch (fault) {
-    const code = fault instanceof Error && 'code' in fault ? String(fault.code) : 'unreadable'
-    throw new CertificateProblem(`${path}: cannot be read (${code})`)
+    throw new CertificateProblem(`${path}: cannot be read (${codeOf(fault)})`)
   }
 }
 

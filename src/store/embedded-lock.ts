@@ -5,10 +5,12 @@
  * The lock is a file that names its holder and is touched while held. A lock is stale if its holder is gone: on this host,
  * no such process (a reused pid is told by its start time); on another host (containers on one volume), no touch for 10 s.
  */
+
 import { linkSync, readFileSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { systemClock } from '../kernel/clock.ts'
+import { codeOf } from '../kernel/fault.ts'
 import { newNonce } from '../kernel/ids.ts'
 import { StoreUnavailable } from './ports.ts'
 
@@ -70,7 +72,7 @@ function acquire(path: string, own: Holder): boolean {
     linkSync(draft, path)
     return true
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false
+    if (codeOf(error) === 'EEXIST') return false
     throw new StoreUnavailable(`${path} cannot be created`, error)
   } finally {
     rmSync(draft, { force: true })
@@ -116,7 +118,7 @@ function isAlive(holder: Holder, path: string): boolean {
     process.kill(holder.pid, 0)
   } catch (error) {
     // EPERM: it exists, but belongs to another user.
-    if ((error as NodeJS.ErrnoException).code !== 'EPERM') return false
+    if (codeOf(error) !== 'EPERM') return false
   }
   const started = processStart(holder.pid)
   return started === '' || holder.started === '' || started === holder.started

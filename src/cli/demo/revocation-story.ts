@@ -1,6 +1,7 @@
 /** The end of the story: alice revokes, and it is measured how long anything of the session still lived. */
-import { jsonObject as objectOf } from '../inspect-authority.ts'
+
 import { decodeForDrawing } from '../inspect-token.ts'
+import { jsonObject as objectOf } from '../json-fields.ts'
 import { printable } from '../terminal.ts'
 import { callTool } from './agent-client.ts'
 import { ask, jsonObject } from './http.ts'
