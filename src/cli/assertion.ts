@@ -1,5 +1,4 @@
 /** `errand assertion`: a client assertion (private_key_jwt) for one request, for use with curl. */
-
 import { CLIENT_OPTIONS, identify } from './client-identity.ts'
 import type { Command } from './command.ts'
 import { writeToken } from './output.ts'

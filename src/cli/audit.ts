@@ -1,5 +1,4 @@
 /** `errand audit`: the newest records, for people or as JSON. */
-
 import { LIST_ENTRIES_MAX } from '../kernel/limits.ts'
 import { drawRecord } from './audit-drawing.ts'
 import type { Command } from './command.ts'

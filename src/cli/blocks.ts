@@ -1,5 +1,4 @@
 /** `errand blocks`: who may begin nothing until somebody lifts it, with the line that does. */
-
 import type { Command } from './command.ts'
 import { shellWord } from './invocation.ts'
 import { arrayOf, jsonObject, textOf } from './json-fields.ts'

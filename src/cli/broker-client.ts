@@ -4,7 +4,6 @@
  * Guarantees: https, or http to this machine only, so that no credential crosses a network in the clear; no redirect is
  * followed (a credential must not go where another server points); bounded size and time; the answer is strict JSON.
  */
-
 import { X509Certificate } from 'node:crypto'
 import { type IncomingMessage, request as requestPlain } from 'node:http'
 import { request as requestTls } from 'node:https'

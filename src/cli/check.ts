@@ -1,5 +1,4 @@
 /** `errand check`: configuration, policy and keys, read without starting anything. */
-
 import type { Config } from '../config/config.ts'
 import { configPath, loadConfig, loadRegistryFiles } from '../config/load-config.ts'
 import { epochSeconds, systemClock } from '../kernel/clock.ts'

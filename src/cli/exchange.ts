@@ -1,5 +1,4 @@
 /** `errand exchange`: one request to the token endpoint, as an agent makes it. Tokens come from files or pipes only. */
-
 import { epochSeconds, systemClock } from '../kernel/clock.ts'
 import { AUTHORIZATION_DETAILS_CHARS_MAX, TOKEN_CHARS_MAX } from '../kernel/limits.ts'
 import { Secret } from '../kernel/secret.ts'

@@ -1,5 +1,4 @@
 /** `errand health`: asks the broker whether it is ready, for people and for container engines. */
-
 import { configPath, loadConfig } from '../config/load-config.ts'
 import type { Args } from './args.ts'
 import { BrokerClient } from './broker-client.ts'

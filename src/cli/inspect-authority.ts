@@ -1,5 +1,4 @@
 /** The authority written in a token's claims, in words: resource → scopes → tools → arguments. Believes and checks nothing. */
-
 import { DETAILS_TYPE } from '../protocol/oauth.ts'
 import { type JsonObject, jsonObject, textOf } from './json-fields.ts'
 import { type Branch, printable } from './terminal.ts'

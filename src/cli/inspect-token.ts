@@ -3,7 +3,6 @@
  *
  * Does not validate: nothing here is checked but what `verified` says its caller has checked. A drawing is not a decision.
  */
-
 import { ALGORITHM_NAMES } from '../jose/algorithms.ts'
 import { decodeJwt } from '../jose/decode-jws.ts'
 import { JwtError } from '../jose/jwt-error.ts'

@@ -1,5 +1,4 @@
 /** `errand keys kill`: a signing key that others may hold. Everything it signed is dead at once, and it never signs again. */
-
 import { configPath, loadConfig } from '../config/load-config.ts'
 import { loadKeys } from '../keys/key-files.ts'
 import type { Command } from './command.ts'

@@ -2,7 +2,6 @@
  * An operator on the broker's own machine: whoever may read its signing keys may mint a short-lived management token. There
  * is no static admin key to steal; every use is recorded under the operator's name.
  */
-
 import { readFileSync } from 'node:fs'
 import { userInfo } from 'node:os'
 import type { Config } from '../config/config.ts'

@@ -2,7 +2,6 @@
  * Files that commands write and read. Written whole or not at all, and never over another unless the caller says so;
  * private ones are their owner's only, and are refused where others could have read them.
  */
-
 import { constants } from 'node:fs'
 import { type FileHandle, link, mkdir, open, rename, unlink } from 'node:fs/promises'
 import { dirname, join } from 'node:path'

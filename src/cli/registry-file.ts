@@ -2,7 +2,6 @@
  * A registry file that a command adds a client or a secret to. Nothing is written unless the whole registry is still right
  * with it, and nothing is left of a private key or secret where the registry could not be written.
  */
-
 import { readFileSync, realpathSync, statSync } from 'node:fs'
 import { unlink } from 'node:fs/promises'
 import { basename, resolve } from 'node:path'

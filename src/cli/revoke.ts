@@ -1,5 +1,4 @@
 /** `errand revoke`: the operator's kill switch, in every dimension, with what died. */
-
 import type { KillOrder } from '../revocation/kill-order.ts'
 import type { Args } from './args.ts'
 import { BrokerRefusal } from './broker-client.ts'

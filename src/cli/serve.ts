@@ -1,5 +1,4 @@
 /** `errand serve`: starts the broker, says so in one line, and stops without dropping a request. */
-
 import cluster from 'node:cluster'
 import { resolve } from 'node:path'
 import pino from 'pino'

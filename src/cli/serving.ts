@@ -1,5 +1,4 @@
 /** A broker with its sockets: wired, listening, and stopped in the right order. */
-
 import type { Logger } from 'pino'
 import type { Broker, WorkerPlace } from '../app.ts'
 import type { Config } from '../config/config.ts'

@@ -1,5 +1,4 @@
 /** Sessions for people: a list, and one session as the tree of who holds what from whom. */
-
 import { DETAILS_TYPE } from '../protocol/oauth.ts'
 import { authorityTree, authorityWords } from './inspect-authority.ts'
 import { arrayOf, type JsonObject, jsonObject, numberIn, textOf } from './json-fields.ts'

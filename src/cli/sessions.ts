@@ -1,5 +1,4 @@
 /** `errand sessions`: what runs on whose behalf, and one session as its tree. */
-
 import { epochSeconds, systemClock } from '../kernel/clock.ts'
 import type { Command } from './command.ts'
 import { arrayOf } from './json-fields.ts'

@@ -2,7 +2,6 @@
  * One worker of `errand serve --workers`: told its place and its configuration by its parent, and gone when its parent is: the
  * parent holds the lock of the embedded store for it (`node:cluster` ends a worker that has lost its parent).
  */
-
 import type { WorkerPlace } from '../app.ts'
 import { readAsParent } from '../config/load-config.ts'
 import { messageOf } from '../kernel/fault.ts'

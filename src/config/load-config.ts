@@ -2,7 +2,6 @@
  * The configuration, from its file: read, decoded strictly, made absolute, frozen. The only place that looks at the process
  * environment, and only for the file's name: a setting that could also come from a variable would have two truths.
  */
-
 import { existsSync, readFileSync, statSync } from 'node:fs'
 import { basename, dirname, resolve } from 'node:path'
 import type { Rate } from '../admission/cells.ts'

@@ -5,7 +5,6 @@
  * development; a file appears complete or not at all; brokers that start together on an empty directory agree on one set.
  * Does not validate: that nobody else has a copy of a key.
  */
-
 import { generateKeyPair, type KeyObject } from 'node:crypto'
 import { mkdir, rename, rmdir } from 'node:fs/promises'
 import { join } from 'node:path'

@@ -7,7 +7,6 @@
  * - A killed key leaves the ring at once. Its file is set aside under another name, so that neither a restart nor a store that
  *   has lost its cut-offs brings it back; where the directory cannot be written the cut-off alone must hold.
  */
-
 import { type Clock, epochSeconds } from '../kernel/clock.ts'
 import { messageOf } from '../kernel/fault.ts'
 import { Rejection } from '../kernel/rejection.ts'

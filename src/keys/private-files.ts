@@ -3,7 +3,6 @@
  *
  * Does not validate: what is in them; that is `key-file.ts`.
  */
-
 import { constants } from 'node:fs'
 import { link, open, readdir, unlink } from 'node:fs/promises'
 import { join } from 'node:path'

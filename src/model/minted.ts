@@ -1,5 +1,4 @@
 /** A token that exists inside the process only, until its commit has answered. */
-
 import type { Jti } from '../kernel/ids.ts'
 import type { Secret } from '../kernel/secret.ts'
 import type { ScopeSet } from '../protocol/scope.ts'

@@ -7,7 +7,6 @@
  * owner's trouble never delays another's tokens. Keys come from the configured URL only: `jku`, `x5u` and discovery
  * documents named by a token are never followed.
  */
-
 import type { JwsHeader } from '../jose/decode-jws.ts'
 import { type KeySet, parseKeySet } from '../jose/key-set.ts'
 import type { Clock } from '../kernel/clock.ts'

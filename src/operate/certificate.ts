@@ -2,7 +2,6 @@
  * The TLS certificate that the broker serves: read strictly (a key that everybody may read, that belongs to another
  * certificate, or that has ended is refused with what to do), read again when its files change, and warned of before it ends.
  */
-
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto'
 import { readFile, stat } from 'node:fs/promises'
 import { type Clock, epochSeconds } from '../kernel/clock.ts'

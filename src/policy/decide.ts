@@ -5,7 +5,6 @@
  * Guarantees: what is granted is never more than what was asked, than the authority above, or than what the session is for;
  * each of its tools was let through by every layer, under the constraints of all of them together; it is never empty.
  */
-
 import type { Authority, ResourceAuthority, ToolConstraints } from '../authority/authority.ts'
 import type { ResourceUrl } from '../kernel/ids.ts'
 import { MISSING_LINES_MAX } from '../kernel/limits.ts'

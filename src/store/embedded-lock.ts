@@ -5,7 +5,6 @@
  * The lock is a file that names its holder and is touched while held. A lock is stale if its holder is gone: on this host,
  * no such process (a reused pid is told by its start time); on another host (containers on one volume), no touch for 10 s.
  */
-
 import { linkSync, readFileSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { join } from 'node:path'

@@ -1,5 +1,4 @@
 /** Servers of the demo listen on free ports of this machine's loopback address and nowhere else. */
-
 import type { Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 

@@ -5,7 +5,6 @@
  * serve until `JWKS_STALE_MS_MAX`, then nothing is verified; a flood of unknown `kid`s costs one fetch per
  * `JWKS_COOLDOWN_MS`, and a broker that has never answered is asked once per `JWKS_RETRY_MS`. Addresses that a token names (`jku`, `x5u`) are never followed.
  */
-
 import { type KeySet, parseKeySet } from '../../jose/key-set.ts'
 import { parseStrictJson } from '../../jose/strict-json.ts'
 import type { Clock } from '../../kernel/clock.ts'
