@@ -19,7 +19,7 @@ let noisy: Noisy
 let output: string
 beforeAll(() => {
   const file = join(directory, 'run.json')
-  const script = new URL('../support/noisy-run.ts', import.meta.url).pathname
+  const script = new URL('./noisy-run.ts', import.meta.url).pathname
   const run = spawnSync(process.execPath, [script, file], { encoding: 'utf8', timeout: 30_000 })
   output = run.stdout + run.stderr
   expect(run.status, output).toBe(0)

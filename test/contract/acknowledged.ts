@@ -1,4 +1,4 @@
-/** What the writers of `support/durable-writer.ts` were told is done, held against the store. */
+/** What the writers of `durable-writer.ts` were told is done, held against the store. */
 import { expect } from 'vitest'
 import type { SessionId } from '../../src/kernel/ids.ts'
 import type { Store } from '../../src/store/ports.ts'

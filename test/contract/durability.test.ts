@@ -13,7 +13,7 @@ import { expectAll } from './acknowledged.ts'
 import { commitOf, HOUR_MS, set } from './store-contract.ts'
 
 const KILLS = 5
-const WRITER = new URL('../support/durable-writer.ts', import.meta.url)
+const WRITER = new URL('./durable-writer.ts', import.meta.url)
 
 /** Lets a writer run for a moment, different each time, and kills it in the middle of whatever it is doing. */
 async function killedWriter(kind: string, target: string): Promise<readonly string[]> {

@@ -14,11 +14,11 @@ import { openStore } from '../../src/store/open-store.ts'
 import { type Store, StoreUnavailable } from '../../src/store/ports.ts'
 import { runChild } from '../support/child.ts'
 import { mintCommit, openCommit, revokeCommit } from '../support/race-commits.ts'
-import { openPair, type StorePair } from '../support/store-pair.ts'
 import { expectAll } from './acknowledged.ts'
 import { describeAudit } from './audit-contract.ts'
 import { describeControl } from './control-contract.ts'
 import { add, commitOf, describeStore, HOUR_MS } from './store-contract.ts'
+import { openPair, type StorePair } from './store-pair.ts'
 
 describeStore('embedded, two processes', openPair)
 describeAudit('embedded, two processes', openPair)
@@ -121,7 +121,7 @@ describe('two processes on one embedded store', () => {
 })
 
 describe('processes under one lock', () => {
-  const WRITER = new URL('../support/durable-writer.ts', import.meta.url)
+  const WRITER = new URL('./durable-writer.ts', import.meta.url)
   let directory: string
   beforeAll(() => {
     directory = mkdtempSync(join(tmpdir(), 'errand-workers-'))

@@ -104,7 +104,7 @@ it('embedded: no leaf is counted after the revoke, in 3 000 races', async () => 
 it('redis: no leaf is counted after the revoke, in 3 000 races between two processes', async () => {
   const redis = await startRedis()
   const store = await openStore({ kind: 'redis', url: redis.url, org: 'acme' })
-  const minter = runChild(new URL('../support/race-minter.ts', import.meta.url), [redis.url])
+  const minter = runChild(new URL('./race-minter.ts', import.meta.url), [redis.url])
   const waiting = new Map<string, (line: string) => void>()
   const line = (start: string): Promise<string> => new Promise((resolve) => waiting.set(start, resolve))
   minter.onLine((text) => {

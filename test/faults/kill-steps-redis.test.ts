@@ -1,8 +1,8 @@
 /** `kill -9` of a broker between any two steps of an exchange and of a revoke, on Redis. */
 import { join } from 'node:path'
 import { afterAll } from 'vitest'
-import { killStepSuite } from '../support/kill-step-suite.ts'
 import { type RunningRedis, startRedis } from '../support/redis.ts'
+import { killStepSuite } from './kill-step-suite.ts'
 
 let redis: RunningRedis | undefined
 afterAll(() => redis?.stop())

@@ -26,7 +26,7 @@ beforeEach(() => {
 })
 afterEach(() => rmSync(directory, { recursive: true, force: true }))
 
-const HOLDER = new URL('../../support/lock-holder.ts', import.meta.url)
+const HOLDER = new URL('./lock-holder.ts', import.meta.url)
 const open = () => openStore({ kind: 'embedded', directory, org: 'acme', clock: systemClock })
 
 /** The pid of a process that has just ended. */

@@ -8,7 +8,7 @@
 import { createInterface } from 'node:readline'
 import type { SessionId } from '../../src/kernel/ids.ts'
 import { openStore } from '../../src/store/open-store.ts'
-import { mintCommit } from './race-commits.ts'
+import { mintCommit } from '../support/race-commits.ts'
 
 const store = await openStore({ kind: 'redis', url: process.argv[2] ?? '', org: 'acme' })
 

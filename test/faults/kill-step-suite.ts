@@ -18,9 +18,17 @@ import { p1363FromDer } from '../../src/jose/ecdsa-form.ts'
 import type { SessionId } from '../../src/kernel/ids.ts'
 import { Secret } from '../../src/kernel/secret.ts'
 import { FIELD } from '../../src/sessions/session-record.ts'
-import type { ChildOrder } from './broker-child.ts'
-import { type BrokerProcess, type Fleet, startFleet } from './broker-process.ts'
-import { type Answer, claimsOf, headerOf, type Params, registryDocument, startWorld, type World } from './world.ts'
+import type { ChildOrder } from '../support/broker-child.ts'
+import { type BrokerProcess, type Fleet, startFleet } from '../support/broker-process.ts'
+import {
+  type Answer,
+  claimsOf,
+  headerOf,
+  type Params,
+  registryDocument,
+  startWorld,
+  type World,
+} from '../support/world.ts'
 
 /** One request, such that it can be sent again letter by letter. */
 type Asked =

@@ -12,8 +12,8 @@ import { createBroker } from '../../src/app.ts'
 import { developmentConfig } from '../../src/config/development.ts'
 import { decodeRegistry } from '../../src/registry/load-registry.ts'
 import { StoreUnavailable } from '../../src/store/ports.ts'
-import { startIssuer } from './issuer.ts'
-import { ManualClock, registryDocument, TYPE, World } from './world.ts'
+import { startIssuer } from '../support/issuer.ts'
+import { ManualClock, registryDocument, TYPE, World } from '../support/world.ts'
 
 const [output = ''] = process.argv.slice(2)
 const directory = mkdtempSync(join(tmpdir(), 'errand-noisy-'))
