@@ -2,5 +2,7 @@
 /** The `errand` command. */
 import { processIo } from './cli/io.ts'
 import { runCommandLine } from './cli/run.ts'
+import { sizeThreadPool } from './config/environment.ts'
 
+sizeThreadPool()
 process.exitCode = await runCommandLine(process.argv.slice(2), processIo())

@@ -175,7 +175,7 @@ const DOORS: readonly { call: RegExp; doors: readonly string[] }[] = [
   { call: /\bMath\.random\(/, doors: [] },
   {
     call: /\bprocess\.env\b/,
-    doors: ['src/config/load-config.ts', 'src/cli/terminal.ts'],
+    doors: ['src/config/environment.ts', 'src/cli/terminal.ts'],
   },
   { call: /\bnew RegExp\(/, doors: [] },
   { call: /\bX509ChainBuilder\b/, doors: [] },

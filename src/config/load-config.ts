@@ -1,7 +1,4 @@
-/**
- * The configuration, from its file: read, decoded strictly, made absolute, frozen. The only place that looks at the process
- * environment, and only for the file's name: a setting that could also come from a variable would have two truths.
- */
+/** The configuration, from its file: read, decoded strictly, made absolute, frozen. */
 import { existsSync, readFileSync, statSync } from 'node:fs'
 import { basename, dirname, resolve } from 'node:path'
 import type { Rate } from '../admission/cells.ts'
@@ -11,6 +8,7 @@ import type { Registry } from '../model/registry.ts'
 import { decodeRegistryDocuments, type RegistryDocument } from '../registry/load-registry.ts'
 import { ConfigurationError, decodeStrictly, parseYamlText } from '../registry/strict-document.ts'
 import { type Config, DEVELOPMENT_ENVIRONMENT, type MetricsConfig, type StoreConfig } from './config.ts'
+import { configInEnvironment } from './environment.ts'
 import { type ConfigDocument, configDocument, redisUrlProblem } from './schema.ts'
 
 /** By absolute path: what this process has read, or what its parent had read when it was started. */
@@ -30,7 +28,7 @@ export function readAsParent(files: readonly (readonly [string, string])[]): voi
 
 /** The path given, else `ERRAND_CONFIG`, else `./errand.yaml`. */
 export function configPath(given: string | undefined): string {
-  return given ?? process.env['ERRAND_CONFIG'] ?? './errand.yaml'
+  return given ?? configInEnvironment() ?? './errand.yaml'
 }
 
 /** @throws ConfigurationError naming every problem */

@@ -59,17 +59,14 @@ export function decodeJws(token: Secret): DecodedJws {
   return { header, payload, signingInput: text.slice(0, second), signature }
 }
 
-/** A token is looked at by several stages of one request, and taken apart once: neither it nor what is in it changes. */
-const decodedJwts = new WeakMap<Secret, DecodedJwt>()
-
-/** @throws JwtError `too_large` | `malformed` | `algorithm` */
+/** A token is taken apart once, however many stages of a request look at it. @throws JwtError `too_large` | `malformed` | `algorithm` */
 export function decodeJwt(token: Secret): DecodedJwt {
-  const known = decodedJwts.get(token)
-  if (known !== undefined) return known
+  return token.derived(takeApart)
+}
+
+function takeApart(token: Secret): DecodedJwt {
   const { header, payload, signingInput, signature } = decodeJws(token)
-  const decoded = { header, claims: parseObject(payload, 'the claims set'), signingInput, signature }
-  decodedJwts.set(token, decoded)
-  return decoded
+  return { header, claims: parseObject(payload, 'the claims set'), signingInput, signature }
 }
 
 /**

@@ -1,6 +1,6 @@
 /**
- * The one door to `crypto.sign` and `crypto.verify`. Both run on the thread pool, so that a burst of signatures does not
- * stop the event loop.
+ * The one door to `crypto.sign` and `crypto.verify`. What takes long runs on the thread pool, so that a burst of signatures
+ * does not stop the event loop. Signing on an elliptic curve does not: handing it over costs more than doing it (measured).
  *
  * Validates: the key's type, half and curve fit the algorithm; the signature's exact length; ECDSA ranges (`ecdsa-form.ts`).
  * Does not validate: whether this key may be used here; that is `key-set.ts`.
@@ -21,12 +21,17 @@ const KEY_TYPE = { EC: 'ec', RSA: 'rsa', OKP: 'ed25519' } as const
 /** @throws JwtError `algorithm` | `key` when the key is not a private key of this algorithm. */
 export async function signBytes(alg: string, key: KeyObject, input: string | Uint8Array): Promise<Uint8Array> {
   const algorithm = algorithmFor(alg, key, 'private')
-  const signature = await new Promise<Buffer>((resolve, reject) => {
+  const signature =
+    algorithm.kty === 'RSA' ? await signInPool(algorithm, key, input) : sign(algorithm.hash, bytesOf(input), key)
+  return algorithm.kty === 'EC' ? p1363FromDer(signature, algorithm.crv as EcCurve) : signature
+}
+
+function signInPool(algorithm: Algorithm, key: KeyObject, input: string | Uint8Array): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
     sign(algorithm.hash, bytesOf(input), keyInput(algorithm, key), (error, made) =>
       error === null ? resolve(made) : reject(error),
     )
   })
-  return algorithm.kty === 'EC' ? p1363FromDer(signature, algorithm.crv as EcCurve) : signature
 }
 
 /**

@@ -8,6 +8,7 @@ import { sha256 } from './digest.ts'
 export class Secret {
   readonly #text: string
   #fingerprint: string | undefined
+  #derived: { readonly by: unknown; readonly value: unknown } | undefined
 
   constructor(text: string) {
     this.#text = text
@@ -22,6 +23,12 @@ export class Secret {
   fingerprint(): string {
     this.#fingerprint ??= sha256(this.#text)
     return this.#fingerprint
+  }
+
+  /** What `derive` makes of the text, made once: several stages of a request look at one token, which never changes. */
+  derived<T>(derive: (secret: Secret) => T): T {
+    if (this.#derived?.by !== derive) this.#derived = { by: derive, value: derive(this) }
+    return this.#derived.value as T
   }
 
   get length(): number {

@@ -110,7 +110,7 @@ function refused(reason: RejectionReason, description: string): Refusal {
 }
 
 function isUnenforceable(judgement: Judgement): boolean {
-  const verdict = judgement.verdicts.get('enforcement')
+  const verdict = judgement.verdicts.enforcement
   return verdict !== undefined && 'cause' in verdict
 }
 

@@ -9,9 +9,11 @@ import { LAYERS, type Layer, type LayerVerdict, type Question } from '../model/d
 import { unenforceable } from './enforcement.ts'
 import { type AskedTool, type Context, judge, type ToolLayer, type ToolVerdict } from './layers.ts'
 
+export type Verdicts = Readonly<Partial<Record<Layer, ToolVerdict>>>
+
 export interface Judgement {
   readonly asked: AskedTool
-  readonly verdicts: ReadonlyMap<Layer, ToolVerdict>
+  readonly verdicts: Verdicts
   /** What is left of the tool; `undefined`: it is refused. */
   readonly constraints: ToolConstraints | undefined
 }
@@ -43,7 +45,7 @@ function registered({ registry }: Context, url: ResourceUrl) {
 }
 
 function judgeTool(context: Context, asked: AskedTool, wanted: ToolConstraints): Judgement {
-  const verdicts = new Map<Layer, ToolVerdict>()
+  const verdicts: Partial<Record<Layer, ToolVerdict>> = {}
   let left: ToolConstraints | undefined = wanted
   let refused = false
   for (const layer of TOOL_LAYERS) {
@@ -52,7 +54,7 @@ function judgeTool(context: Context, asked: AskedTool, wanted: ToolConstraints):
       left = meetTool(left, verdict.constraints)
       if (left === undefined) verdict = { verdict: 'implicit_deny', cause: CONTRADICTION[layer] }
     }
-    verdicts.set(layer, verdict)
+    verdicts[layer] = verdict
     refused ||= 'cause' in verdict
   }
   return { asked, verdicts, constraints: refused ? undefined : left }
@@ -89,7 +91,7 @@ function enforced(question: Question, here: readonly Judgement[], url: ResourceU
     const verdict: ToolVerdict = cause === undefined ? { verdict: 'allowed' } : { verdict: 'implicit_deny', cause }
     return {
       asked: judgement.asked,
-      verdicts: new Map([...judgement.verdicts, ['enforcement', verdict]]),
+      verdicts: { ...judgement.verdicts, enforcement: verdict },
       constraints: cause === undefined ? judgement.constraints : undefined,
     }
   })
@@ -106,7 +108,7 @@ export function leastLimits({ asked, parent, ceiling }: Question, url: ResourceU
 /** The first layer, in the fixed order, that refuses the tool, and why; `undefined`: none does. */
 export function refusal({ verdicts }: Judgement): { readonly layer: Layer; readonly cause: string } | undefined {
   for (const layer of LAYERS) {
-    const verdict = verdicts.get(layer)
+    const verdict = verdicts[layer]
     if (verdict !== undefined && 'cause' in verdict) return { layer, cause: verdict.cause }
   }
   return undefined
@@ -118,10 +120,15 @@ export function refusal({ verdicts }: Judgement): { readonly layer: Layer; reado
  * `not_applicable`: it said neither.
  */
 export function layerVerdicts(judgements: readonly Judgement[]): readonly LayerVerdict[] {
-  return LAYERS.map((layer) => {
-    const said = new Set(judgements.map(({ verdicts }) => verdicts.get(layer)?.verdict))
-    if (said.has('allowed')) return { layer, verdict: 'allowed' }
-    if (said.has('explicit_deny')) return { layer, verdict: 'explicit_deny' }
-    return { layer, verdict: said.has('implicit_deny') ? 'implicit_deny' : 'not_applicable' }
-  })
+  return LAYERS.map((layer) => ({ layer, verdict: verdictOf(layer, judgements) }))
+}
+
+function verdictOf(layer: Layer, judgements: readonly Judgement[]): LayerVerdict['verdict'] {
+  let most: LayerVerdict['verdict'] = 'not_applicable'
+  for (const { verdicts } of judgements) {
+    const verdict = verdicts[layer]?.verdict
+    if (verdict === 'allowed') return verdict
+    if (verdict === 'explicit_deny' || (verdict === 'implicit_deny' && most === 'not_applicable')) most = verdict
+  }
+  return most
 }

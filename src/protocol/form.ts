@@ -72,6 +72,8 @@ function decodePart(text: string): string {
 
 /** `undefined`: not well-formed. */
 export function decodeFormText(text: string): string | undefined {
+  // Most of a body are tokens, which have nothing to decode.
+  if (!text.includes('%') && !text.includes('+')) return text
   try {
     return decodeURIComponent(text.replaceAll('+', ' '))
   } catch {

@@ -1,6 +1,7 @@
 /** Errand under test: the broker as `createBroker` wires it, its real listener, full policy and audit, either store. */
 import { createBroker } from '../../../src/app.ts'
 import { developmentConfig } from '../../../src/config/development.ts'
+import { sizeThreadPool } from '../../../src/config/environment.ts'
 import { type Listening, listen } from '../../../src/http/listener.ts'
 import { Secret } from '../../../src/kernel/secret.ts'
 import { decodeRegistry } from '../../../src/registry/load-registry.ts'
@@ -19,6 +20,8 @@ export interface ErrandOrder {
 }
 
 let listening: Listening | undefined
+// As the command does.
+sizeThreadPool()
 
 answerCalls({
   ...usageHandlers(),

@@ -35,7 +35,10 @@ test('no setting takes a secret: what is named after one names the file that hol
   expect(inline).toEqual([])
 })
 
-test('the environment names the configuration’s file and nothing else', () => {
-  const text = readFileSync(resolve(import.meta.dirname, '../../../src/config/load-config.ts'), 'utf8')
-  expect([...text.matchAll(/process\.env\S*/g)].map(([found]) => found)).toEqual(["process.env['ERRAND_CONFIG']"])
+test('the environment names the configuration’s file, sizes the thread pool, and nothing else', () => {
+  const text = readFileSync(resolve(import.meta.dirname, '../../../src/config/environment.ts'), 'utf8')
+  expect([...text.matchAll(/process\.env\S*/g)].map(([found]) => found)).toEqual([
+    "process.env['ERRAND_CONFIG']",
+    "process.env['UV_THREADPOOL_SIZE']",
+  ])
 })

@@ -1,0 +1,23 @@
+/**
+ * The one place that looks at the process environment: for the name of the configuration file, and for the size of the thread
+ * pool. A setting that could also come from a variable would have two truths.
+ */
+import { availableParallelism } from 'node:os'
+
+/** A stalled disk write of the embedded store must not hold up every signature. */
+const THREADS_MIN = 2
+const THREADS_MAX = 16
+
+/** The configuration file that `ERRAND_CONFIG` names. */
+export function configInEnvironment(): string | undefined {
+  return process.env['ERRAND_CONFIG']
+}
+
+/**
+ * As many threads for signatures as there are processors: more only take turns, and wake each other for it (5 % of an exchange
+ * on two processors, where Node's own default is four). To be called before anything has used the pool: its size is read once.
+ * What the operator has set stays.
+ */
+export function sizeThreadPool(processors = availableParallelism()): void {
+  process.env['UV_THREADPOOL_SIZE'] ??= String(Math.min(Math.max(processors, THREADS_MIN), THREADS_MAX))
+}
