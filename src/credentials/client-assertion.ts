@@ -39,15 +39,37 @@ export interface AssertionDependencies {
   readonly now: number
 }
 
-/** @throws Rejection `client_*` */
-export async function authenticateByAssertion(
+/**
+ * What waits for the network, and gives what costs cryptography: those few who may do that at once must not wait for a server
+ * that a client has chosen.
+ * @throws Rejection `client_*`
+ */
+export async function prepareAssertion(
   assertion: Secret,
-  { clientId }: Pick<PresentedClient, 'clientId'>,
+  presented: Pick<PresentedClient, 'clientId'>,
   deps: AssertionDependencies,
-): Promise<VerifiedClient> {
+): Promise<() => Promise<VerifiedClient>> {
   const claimed = await inSlot('client_assertion', () => peekIssuer(assertion))
   const client = deps.registry.client(claimed)
-  const { jwt, keys } = await verifyAssertion(assertion, claimed, client, deps)
+  const keys = client === undefined ? [] : await keysOf(client, assertion, deps.clientKeys)
+  return () => authenticateByAssertion(assertion, presented, { ...deps, claimed, client, keys })
+}
+
+interface Prepared extends AssertionDependencies {
+  /** Its `iss`. */
+  readonly claimed: string
+  readonly client: Client | undefined
+  /** Those that could have signed it. */
+  readonly keys: readonly ClientKey[]
+}
+
+async function authenticateByAssertion(
+  assertion: Secret,
+  { clientId }: Pick<PresentedClient, 'clientId'>,
+  deps: Prepared,
+): Promise<VerifiedClient> {
+  const { claimed, client, keys } = deps
+  const jwt = await verifyAssertion(assertion, deps)
   if (client === undefined) throw unknownClient()
   if (jwt.subject !== claimed) throw claimsMismatch('sub must equal iss (RFC 7523 section 3)')
   if (clientId !== undefined && clientId !== claimed) throw claimsMismatch('the client_id parameter must equal sub')
@@ -69,14 +91,9 @@ export async function authenticateByAssertion(
   })
 }
 
-async function verifyAssertion(
-  assertion: Secret,
-  claimed: string,
-  client: Client | undefined,
-  deps: AssertionDependencies,
-): Promise<{ jwt: VerifiedJwt; keys: readonly ClientKey[] }> {
+async function verifyAssertion(assertion: Secret, deps: Prepared): Promise<VerifiedJwt> {
+  const { claimed, client, keys } = deps
   try {
-    const keys = client === undefined ? [] : await keysOf(client, assertion, deps.clientKeys)
     const isLegacy = client?.legacyAssertionAudience === true
     const jwt = await verifyJwt(assertion, {
       ...clientTokenRules(keys, claimed, deps),
@@ -84,7 +101,7 @@ async function verifyAssertion(
       typ: [undefined, 'jwt', JWT_TYP.clientAuthentication],
     })
     if (isLegacy) assertLegacyAudience(jwt.audience, deps)
-    return { jwt, keys }
+    return jwt
   } catch (error) {
     // No signature was checked: make up for the time, so that a stranger cannot list our clients and their key ids.
     if (error instanceof JwtError && (error.code === 'key' || error.code === 'algorithm')) await verifyDecoy()

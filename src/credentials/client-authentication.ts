@@ -11,7 +11,7 @@ import { Rejection } from '../kernel/rejection.ts'
 import type { Secret } from '../kernel/secret.ts'
 import type { VerifiedClient } from '../model/evidence.ts'
 import { CLIENT_ASSERTION_TYPE_JWT } from '../protocol/oauth.ts'
-import { type AssertionDependencies, authenticateByAssertion } from './client-assertion.ts'
+import { type AssertionDependencies, prepareAssertion } from './client-assertion.ts'
 import { authenticateBySecret } from './client-secret.ts'
 import type { PresentedClient } from './presented-client.ts'
 
@@ -20,18 +20,23 @@ export interface ClientAuthenticationDependencies extends AssertionDependencies 
   readonly clientSecretBasic: boolean
 }
 
-/** @throws Rejection `client_*` */
-export async function authenticateClient(
+/**
+ * Everything that may have to wait, and then what remains: a function that authenticates. Both throw.
+ * @throws Rejection `client_*`
+ */
+export async function prepareAuthentication(
   presented: PresentedClient,
   deps: ClientAuthenticationDependencies,
-): Promise<VerifiedClient> {
+): Promise<() => Promise<VerifiedClient>> {
   const { assertion, basic, otherMethods } = presented
   const methods = otherMethods.length + (assertion === undefined ? 0 : 1) + (basic === undefined ? 0 : 1)
   if (methods > 1) {
     throw new Rejection('client_authentication_ambiguous', 'use one client authentication method per request')
   }
-  if (assertion !== undefined) return authenticateByAssertion(soleAssertion(presented, assertion), presented, deps)
-  if (basic !== undefined && deps.clientSecretBasic) return authenticateBySecret(basic, presented.clientId, deps)
+  if (assertion !== undefined) return prepareAssertion(soleAssertion(presented, assertion), presented, deps)
+  if (basic !== undefined && deps.clientSecretBasic) {
+    return async () => authenticateBySecret(basic, presented.clientId, deps)
+  }
   // A secret in the body ends up in more logs than a header does: not supported, whatever is switched on.
   if (methods === 1) throw new Rejection('client_authentication_unsupported', 'this method is not supported here')
   throw new Rejection('client_authentication_missing', 'authenticate with a client_assertion (private_key_jwt)')

@@ -4,7 +4,7 @@
  */
 import type { AuditDraft } from '../audit/audit-draft.ts'
 import type { Auditor } from '../audit/auditor.ts'
-import { authenticateClient } from '../credentials/client-authentication.ts'
+import { prepareAuthentication } from '../credentials/client-authentication.ts'
 import { assertClientActive, claimedBy, presentedClient } from '../credentials/presented-client.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { agentPrincipal, newNonce, servicePrincipal } from '../kernel/ids.ts'
@@ -119,9 +119,8 @@ class Run {
     const { issuer, clientSecretBasic } = settings
     const known = { registry, clientKeys: evidence.clientKeys, issuer, clientSecretBasic, now: this.#now }
     const presented = presentedClient(form, this.#facts)
-    const verified = await this.#facts.entry.admit(() =>
-      authenticateClient(presented, { ...known, endpoint: ENDPOINT.token }),
-    )
+    const authenticate = await prepareAuthentication(presented, { ...known, endpoint: ENDPOINT.token })
+    const verified = await this.#facts.entry.admit(authenticate)
     if (verified.singleUse !== undefined) this.#unclaimed.push(verified.singleUse)
     this.draft.add({ client_auth: verified.authentication })
     const { client } = verified

@@ -1,7 +1,7 @@
 /** A form endpoint other than /token: the record, the client, its single-use assertion; then the endpoint's own work. */
 import type { AuditDraft } from '../audit/audit-draft.ts'
 import type { Auditor } from '../audit/auditor.ts'
-import { authenticateClient } from '../credentials/client-authentication.ts'
+import { prepareAuthentication } from '../credentials/client-authentication.ts'
 import { assertClientActive, claimedBy, presentedClient } from '../credentials/presented-client.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { agentPrincipal, newNonce, servicePrincipal } from '../kernel/ids.ts'
@@ -48,12 +48,15 @@ export interface ClientRequest {
   readonly mayRepeat?: boolean
 }
 
-async function claim(use: SingleUse, request: ClientRequest, parts: RevocationParts): Promise<void> {
+/** `false`: nobody can say whether it was used before, and the request goes ahead all the same. */
+async function claim(use: SingleUse, request: ClientRequest, parts: RevocationParts): Promise<boolean> {
   try {
     await claimOnce(parts.store.claims, use, { nonce: newNonce(), everythingAtMs: parts.cutoffs.set.everythingAtMs })
+    return true
   } catch (error) {
     if (error instanceof StoreUnavailable) request.facts.entry.excused()
     if (!(request.mayRepeat === true && error instanceof StoreUnavailable)) throw error
+    return false
   }
 }
 
@@ -73,11 +76,9 @@ export async function callAsClient<T>(
     const { registry, clientKeys, settings } = parts
     const { issuer, clientSecretBasic } = settings
     const known = { registry, clientKeys, issuer, clientSecretBasic, endpoint: request.endpoint, now }
-    const { client, authentication, singleUse } = await request.facts.entry.admit(() =>
-      authenticateClient(presented, known),
-    )
-    if (singleUse !== undefined) await claim(singleUse, request, parts)
-    request.facts.entry.succeeded()
+    const authenticate = await prepareAuthentication(presented, known)
+    const { client, authentication, singleUse } = await request.facts.entry.admit(authenticate)
+    if (singleUse === undefined || (await claim(singleUse, request, parts))) request.facts.entry.succeeded()
     draft.add({ client_auth: authentication })
     draft.authenticatedAs(client.kind === 'agent' ? agentPrincipal(client.clientId) : servicePrincipal(client.clientId))
     if (request.facts.correlation !== undefined) draft.add({ correlation: request.facts.correlation })

@@ -3,6 +3,8 @@
  * never does.
  */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { Secret } from '../../src/kernel/secret.ts'
+import { startRedis } from '../support/redis.ts'
 import { HandTicks, honest, impostor, postFrom, statuses, times } from '../support/sources.ts'
 import { type ManualClock, startWorld, type World } from '../support/world.ts'
 
@@ -95,6 +97,25 @@ describe('shared NAT', () => {
     expect(seen.slice(0, 5)).toEqual(times(5, 401))
     expect(new Set(seen.slice(5))).toEqual(new Set([429]))
   })
+})
+
+test('an assertion that was used already makes its thief known in no outage of the store either', async () => {
+  const redis = await startRedis()
+  const own = await startWorld({ store: { kind: 'redis', url: new Secret(redis.url) }, limits: LIMITS, ticks })
+  try {
+    const used = own.authentication('orchestrator')
+    const kid = kidOf(String(used['client_assertion']))
+    const params = { grant_type: 'client_credentials', resource: `${own.issuer}/api` }
+    expect((await postFrom(own, HOME, '/token', { ...params, ...used })).status).toBe(200)
+    await redis.kill()
+    // A revoke goes ahead though nobody can say whether its assertion was used.
+    await statuses(3, () => postFrom(own, ELSEWHERE, '/revoke', { ...used, token: 'e30.e30.c2ln' }))
+    const seen = await statuses(12, () => impostor(own, ELSEWHERE, 'orchestrator', kid))
+    expect(seen.filter((status) => status === 401).length).toBeLessThanOrEqual(LIMITS.perSourceAndClient.burst)
+  } finally {
+    await own.close()
+    await redis.stop()
+  }
 })
 
 describe('clock step', () => {

@@ -3,7 +3,13 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { createBroker } from '../../src/app.ts'
-import { JWKS_COOLDOWN_MS, JWKS_FRESH_MS, JWKS_RETRY_MS, JWKS_STALE_MS_MAX } from '../../src/kernel/limits.ts'
+import {
+  JWKS_COOLDOWN_MS,
+  JWKS_FRESH_MS,
+  JWKS_RETRY_MS,
+  JWKS_STALE_MS_MAX,
+  STRANGERS_AT_ONCE_MAX,
+} from '../../src/kernel/limits.ts'
 import { decodeRegistry } from '../../src/registry/load-registry.ts'
 import { answerJson, startIssuer, type TestIssuer } from '../support/issuer.ts'
 import { publicJwk, sign, type TestKey, testKey } from '../support/keys.ts'
@@ -159,6 +165,18 @@ describe('strangers', () => {
     expect((await world.introspect(world.idToken())).status).toBe(200)
     expect(performance.now() - begun).toBeLessThan(1_500)
     expect((await hanging).status).toBe(503)
+  })
+
+  test('many who claim a client whose server never answers keep no place that a newcomer needs', async () => {
+    host.misbehave(() => undefined)
+    second.misbehave(() => undefined)
+    const hanging = Promise.all(Array.from({ length: 2 * STRANGERS_AT_ONCE_MAX }, () => ask(host.key)))
+    // Let them arrive: each would wait for the network in one of the few places where credentials are verified.
+    await new Promise((resolve) => setTimeout(resolve, 50))
+    const begun = performance.now()
+    expect((await world.introspect(world.idToken())).status).toBe(200)
+    expect(performance.now() - begun).toBeLessThan(1_500)
+    expect(new Set((await hanging).map(({ status }) => status))).toEqual(new Set([503]))
   })
 })
 

@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, it } from 'vitest'
 import { verifyActorToken } from '../../../src/credentials/actor-token.ts'
-import { authenticateClient } from '../../../src/credentials/client-authentication.ts'
+import { prepareAuthentication } from '../../../src/credentials/client-authentication.ts'
 import { sha256 } from '../../../src/kernel/digest.ts'
 import type { Secret } from '../../../src/kernel/secret.ts'
 import type { VerifiedClient } from '../../../src/model/evidence.ts'
@@ -19,7 +19,7 @@ let caller: VerifiedClient
 
 beforeAll(async () => {
   const known = registry({ clients: [agent('orchestrator'), agent('other')] })
-  caller = await authenticateClient(
+  const authenticate = await prepareAuthentication(
     { clientId: undefined, assertion, assertionType: CLIENT_ASSERTION_TYPE_JWT, basic: undefined, otherMethods: [] },
     {
       registry: known,
@@ -30,6 +30,7 @@ beforeAll(async () => {
       now: NOW,
     },
   )
+  caller = await authenticate()
 })
 
 const verify = (token: Secret, type: string = TOKEN_TYPE.jwt) =>
@@ -41,6 +42,7 @@ describe('actor_token (RFC 8693 section 2.1)', () => {
     expect(await verify(sign(VALID))).toEqual({
       key: `assertion:orchestrator:${sha256('actor-1')}`,
       slot: 'actor_token',
+      issuedAtMs: NOW * 1000,
       expiresAtMs: expect.any(Number),
     })
   })

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { authenticateClient } from '../../../src/credentials/client-authentication.ts'
+import { prepareAuthentication } from '../../../src/credentials/client-authentication.ts'
 import { verifyDecoy } from '../../../src/credentials/decoy.ts'
 import type { PresentedClient } from '../../../src/credentials/presented-client.ts'
 import { sha256 } from '../../../src/kernel/digest.ts'
@@ -39,7 +39,7 @@ const VALID: Draft = {
   claims: { iss: 'orchestrator', sub: 'orchestrator', aud: BROKER, iat: NOW, exp: NOW + 60, jti: 'a-1' },
 }
 
-function present(assertion: Secret | undefined, over: Partial<PresentedClient> = {}) {
+async function present(assertion: Secret | undefined, over: Partial<PresentedClient> = {}) {
   const presented = {
     clientId: undefined,
     assertion,
@@ -48,7 +48,7 @@ function present(assertion: Secret | undefined, over: Partial<PresentedClient> =
     otherMethods: [],
     ...over,
   }
-  return authenticateClient(presented, {
+  const authenticate = await prepareAuthentication(presented, {
     registry: known,
     clientKeys: NO_KEY_SETS,
     issuer: BROKER,
@@ -56,6 +56,7 @@ function present(assertion: Secret | undefined, over: Partial<PresentedClient> =
     endpoint: '/token',
     now: NOW,
   })
+  return authenticate()
 }
 
 const broken = (change: Change, over?: Partial<PresentedClient>) => refusal(present(sign(vary(VALID, change)), over))
@@ -69,6 +70,7 @@ describe('client authentication by private_key_jwt (RFC 7523 section 3, rfc7523b
     expect(result.singleUse).toEqual({
       slot: 'client_assertion',
       key: `assertion:orchestrator:${sha256('a-1')}`,
+      issuedAtMs: NOW * 1000,
       expiresAtMs: (NOW + 60 + CLOCK_SKEW_S) * 1000,
     })
     expect((await present(sign(vary(VALID, { key: testKey('orchestrator-next') })))).version).toBe('2')

@@ -37,7 +37,7 @@ const known = registry({
 
 const encode = (text: string) => new Secret(Buffer.from(text).toString('base64'))
 const basic = (id: string, secret: Secret) => encode(`${id}:${secret.reveal()}`)
-// Like `authenticateClient`, whose promise it is part of.
+// Like `prepareAuthentication`, whose promise it is part of.
 const present = async (credentials: Secret, clientId?: string, now = NOW) =>
   authenticateBySecret(credentials, clientId, { registry: known, now })
 
