@@ -243,6 +243,10 @@ test('every exported name is used by another file', () => {
   expect(unused).toEqual([])
 })
 
+test('code is in src and test: nothing was left lying at the top', () => {
+  expect(readdirSync(ROOT).filter((name) => /\.[cm]?[jt]s$/.test(name))).toEqual([])
+})
+
 test('every source file is reached from an entry point', () => {
   const graph = new Map(sources.map((source) => [source.path, imports(source).flatMap(({ target }) => target ?? [])]))
   const reached = new Set<string>()
