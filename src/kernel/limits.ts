@@ -210,3 +210,5 @@ export const JWKS_STALE_MS_MAX = 3_600_000
 export const JWKS_COOLDOWN_MS = 10_000
 /** Least time between two fetches from an issuer that has no usable keys: its tokens are refused in between. */
 export const JWKS_RETRY_MS = 1_000
+/** Requests that wait for one owner's keys: a server that hangs must not come to hold every connection of the broker. */
+export const JWKS_WAITING_MAX = 1_024

@@ -3,8 +3,8 @@
  *
  * Guarantees: one fetch at a time per owner (so a newer answer is never overwritten by an older one); keys are refreshed
  * ahead, in the background, once they are `JWKS_FRESH_MS` old; a failing owner's last keys serve until
- * `JWKS_STALE_MS_MAX`, then its tokens are refused; a flood of unknown `kid`s costs one fetch per `JWKS_COOLDOWN_MS`; one
- * owner's trouble never delays another's tokens. Keys come from the configured URL only: `jku`, `x5u` and discovery
+ * `JWKS_STALE_MS_MAX`, then its tokens are refused; a flood of unknown `kid`s costs one fetch per `JWKS_COOLDOWN_MS`, and
+ * so many of them wait for it and no more; one owner's trouble never delays another's tokens. Keys come from the configured URL only: `jku`, `x5u` and discovery
  * documents named by a token are never followed.
  */
 import type { JwsHeader } from '../jose/decode-jws.ts'
@@ -17,6 +17,7 @@ import {
   JWKS_FRESH_MS,
   JWKS_RETRY_MS,
   JWKS_STALE_MS_MAX,
+  JWKS_WAITING_MAX,
 } from '../kernel/limits.ts'
 import type { FetchJson } from './guarded-fetch.ts'
 
@@ -51,6 +52,8 @@ interface Entry {
   fetched: Fetched | undefined
   attemptedAtMs: number
   inFlight: Promise<Fetched> | undefined
+  /** Requests that wait for it. */
+  waiting: number
 }
 
 const MEDIA_TYPES = ['application/json', 'application/jwk-set+json'] // RFC 7517 §8.5
@@ -78,7 +81,7 @@ export class KeySetCache<S extends KeySource> {
     }
     if (entry.inFlight === undefined && this.#age(entry.attemptedAtMs) < JWKS_COOLDOWN_MS) return usable.keys
     // A failing owner must not turn its known keys' holders away: the look-up of this key then fails on its own.
-    return await this.#fetch(source, entry).then(
+    return await this.#awaitFetch(source, entry).then(
       (fetched) => fetched.keys,
       () => usable.keys,
     )
@@ -88,7 +91,13 @@ export class KeySetCache<S extends KeySource> {
     const read = JSON.stringify([source.jwksUri, source.algorithms])
     const known = this.#entries.get(source.owner)
     if (known?.read === read) return known
-    const entry: Entry = { read, fetched: undefined, attemptedAtMs: Number.NEGATIVE_INFINITY, inFlight: undefined }
+    const entry: Entry = {
+      read,
+      fetched: undefined,
+      attemptedAtMs: Number.NEGATIVE_INFINITY,
+      inFlight: undefined,
+      waiting: 0,
+    }
     this.#entries.set(source.owner, entry)
     return entry
   }
@@ -108,9 +117,19 @@ export class KeySetCache<S extends KeySource> {
     const hasJustFailed = entry.inFlight === undefined && this.#age(entry.attemptedAtMs) < JWKS_RETRY_MS
     if (hasJustFailed) throw new KeysUnavailable()
     try {
-      return await this.#fetch(source, entry)
+      return await this.#awaitFetch(source, entry)
     } catch (error) {
       throw new KeysUnavailable('the fetch has failed', { cause: error })
+    }
+  }
+
+  async #awaitFetch(source: S, entry: Entry): Promise<Fetched> {
+    if (entry.waiting >= JWKS_WAITING_MAX) throw new Error('too many requests wait for these keys already')
+    entry.waiting += 1
+    try {
+      return await this.#fetch(source, entry)
+    } finally {
+      entry.waiting -= 1
     }
   }
 

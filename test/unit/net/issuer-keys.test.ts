@@ -8,6 +8,7 @@ import {
   JWKS_KEYS_MAX,
   JWKS_RETRY_MS,
   JWKS_STALE_MS_MAX,
+  JWKS_WAITING_MAX,
 } from '../../../src/kernel/limits.ts'
 import { Rejection } from '../../../src/kernel/rejection.ts'
 import { createGuardedFetch } from '../../../src/net/guarded-fetch.ts'
@@ -177,6 +178,22 @@ describe("an issuer's keys", () => {
     await find('idp-1')
     await settled(2)
     expect((await find('idp-1')).size).toBe(0)
+  })
+
+  it('let only so many wait for an issuer that hangs: the others are refused at once, and its known keys still serve', async () => {
+    await find('idp-1')
+    issuer.misbehave(() => undefined)
+    nowMs += JWKS_COOLDOWN_MS
+    const waiting = Array.from({ length: JWKS_WAITING_MAX }, () => find('unknown'))
+    const begunMs = performance.now()
+    expect(has(await find('unknown'), 'unknown')).toBe(false)
+    expect(has(await find('idp-1'), 'idp-1')).toBe(true)
+    expect(performance.now() - begunMs).toBeLessThan(1_500)
+    issuer.misbehave(undefined)
+    await Promise.all(waiting)
+    nowMs += JWKS_COOLDOWN_MS
+    issuer.rotate()
+    expect(has(await find('idp-2'), 'idp-2')).toBe(true)
   })
 
   it('keep issuers apart: one that hangs does not delay another, nor lend it a key', async () => {
