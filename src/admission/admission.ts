@@ -17,6 +17,8 @@
  *    been claimed too: a replayed assertion verifies, and is a stranger's all the same.
  *
  * 4. A store that does not answer is not the caller's failure: that gives everything back too, and makes nobody known.
+ * 5. An authenticated client has a rate of its own at each endpoint (so that a flood of token requests never stands in the way
+ *    of its revokes), users' tokens have one per issuer, and an agent may have one per scope of what it is issued.
  *
  * What is promised: at most `burst` + `per_second` × t failures per source, and per source and claimed client, within any t;
  * fixed memory under any flood; a known client is not refused because of strangers, unless they share its source and know
@@ -25,11 +27,13 @@
  */
 
 import type { Ticks } from '../kernel/clock.ts'
-import { Rejection } from '../kernel/rejection.ts'
+import { Rejection, type RejectionReason } from '../kernel/rejection.ts'
 import type { Entry } from '../model/request-facts.ts'
 import type { Cells, Rate } from './cells.ts'
 import { type ClaimedName, claimedName } from './claimed-client.ts'
+import { type IssuancePlace, IssuanceRates } from './issuance-rates.ts'
 import { KnownPairs } from './known-pairs.ts'
+import { NamedRates } from './named-rates.ts'
 import { RateSketch } from './rate-sketch.ts'
 import { sourceKey } from './source-key.ts'
 import { StrangersGate } from './strangers-gate.ts'
@@ -38,6 +42,10 @@ import { StrangersGate } from './strangers-gate.ts'
 export interface AdmissionLimits {
   readonly perSource: Rate | undefined
   readonly perSourceAndClient: Rate | undefined
+  /** Of an authenticated client, at each endpoint. */
+  readonly perClient: Rate | undefined
+  /** Of users' tokens of one issuer. */
+  readonly perIssuer: Rate | undefined
 }
 
 export class Admission {
@@ -46,15 +54,20 @@ export class Admission {
   readonly #claims: RateSketch | undefined
   readonly #known: KnownPairs
   readonly #gate = new StrangersGate()
+  readonly #clients: NamedRates
+  readonly #issuers: NamedRates
+  readonly #issuance = new IssuanceRates()
   #nowMs = 0
   #lastTicksMs: number
 
-  constructor({ perSource, perSourceAndClient }: AdmissionLimits, ticks: Ticks) {
+  constructor({ perSource, perSourceAndClient, perClient, perIssuer }: AdmissionLimits, ticks: Ticks) {
     this.#ticks = ticks
     this.#lastTicksMs = ticks.ticksMs()
     this.#sources = perSource === undefined ? undefined : new RateSketch(perSource)
     this.#claims = perSourceAndClient === undefined ? undefined : new RateSketch(perSourceAndClient)
     this.#known = new KnownPairs(perSourceAndClient)
+    this.#clients = new NamedRates(perClient)
+    this.#issuers = new NamedRates(perIssuer)
   }
 
   /** Before the body is read. @throws Rejection `source_limited` */
@@ -67,6 +80,9 @@ export class Admission {
     let claimed: ClaimedName | undefined
     let isKnown = false
     let client: string | undefined
+    const own: Taken[] = []
+    let isOwn = false
+    let place: IssuancePlace | undefined
     return {
       claim: (claim) => {
         claimed = claimedName(claim)
@@ -77,16 +93,32 @@ export class Admission {
         client = result.client.clientId
         return result
       },
+      spend: (endpoint) => this.#spend(this.#clients.bucket(`${endpoint} ${client}`), 'client_limited', own),
+      spendIssuer: (issuer) => this.#spend(this.#issuers.bucket(issuer), 'issuer_limited', own),
+      reserveIssue: (agent, scopes) => {
+        if (agent.issuance.length === 0) return
+        place = this.#issuance.take(agent.clientId, agent.issuance, scopes, this.#now())
+      },
+      issued: () => {
+        place?.issued(this.#now())
+        place = undefined
+      },
       succeeded: () => {
         if (client === undefined) return
+        isOwn = true
         release(taken)
         if (claimed !== undefined) this.#known.remember({ source, claimed: claimed.recognisedBy, client }, this.#now())
       },
       excused: () => {
-        if (client !== undefined) release(taken)
+        if (client === undefined) return
+        isOwn = true
+        release(taken)
       },
       end: () => {
-        for (const { from, places } of taken.splice(0)) from.count(places, this.#now())
+        place?.release()
+        // Whoever replays a client's assertion does not spend what the client has.
+        if (!isOwn) release(own)
+        for (const { from, places } of [...taken.splice(0), ...own.splice(0)]) from.count(places, this.#now())
       },
     }
   }
@@ -109,6 +141,20 @@ export class Admission {
       throw limited('source_client_limited', this.#claims?.waitMs(name, nowMs))
     }
     return false
+  }
+
+  #spend(bucket: Cells | undefined, reason: 'client_limited' | 'issuer_limited', own: Taken[]): void {
+    if (bucket === undefined) return
+    const nowMs = this.#now()
+    if (!bucket.reserve(ONLY_CELL, nowMs)) {
+      const whose = reason === 'client_limited' ? 'of this client' : 'with tokens of this issuer'
+      throw later(
+        reason,
+        `too many requests ${whose}: wait as long as Retry-After says`,
+        bucket.waitMs(ONLY_CELL, nowMs),
+      )
+    }
+    own.push({ from: bucket, places: ONLY_CELL })
   }
 
   async #asStranger<T>(authenticate: () => Promise<T>): Promise<T> {
@@ -159,11 +205,17 @@ function release(taken: Taken[]): void {
   for (const { from, places } of taken.splice(0)) from.release(places)
 }
 
-type LimitReason = 'source_limited' | 'source_client_limited' | 'strangers_limited'
+type StrangersReason = 'source_limited' | 'source_client_limited' | 'strangers_limited'
 
 /** One text for all: which limit it was would tell a stranger who is known here. */
-function limited(reason: LimitReason, waitMs: number | undefined): Rejection {
-  return new Rejection(reason, 'too many requests that failed to authenticate, or too many at once: try again later', {
-    retryAfterSeconds: Math.max(Math.ceil((waitMs ?? 0) / 1000), 1),
-  })
+function limited(reason: StrangersReason, waitMs: number | undefined): Rejection {
+  return later(
+    reason,
+    'too many requests that failed to authenticate, or too many at once: try again later',
+    waitMs ?? 0,
+  )
+}
+
+function later(reason: RejectionReason, description: string, waitMs: number): Rejection {
+  return new Rejection(reason, description, { retryAfterSeconds: Math.max(Math.ceil(waitMs / 1000), 1) })
 }

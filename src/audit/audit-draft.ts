@@ -30,6 +30,11 @@ export class AuditDraft {
     return this.#by !== undefined
   }
 
+  /** Who was authenticated; empty: nobody. */
+  get by(): string {
+    return this.#by ?? ''
+  }
+
   authenticatedAs(principal: PrincipalId): void {
     this.#by = principal
   }

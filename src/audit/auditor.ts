@@ -4,7 +4,8 @@
  */
 import type { Clock } from '../kernel/clock.ts'
 import { type DecisionId, newDecisionId } from '../kernel/ids.ts'
-import { Rejection } from '../kernel/rejection.ts'
+import { STRANGER_FLUSH_MS } from '../kernel/limits.ts'
+import { isOverLimit, Rejection, type RejectionReason } from '../kernel/rejection.ts'
 import { StoreUnavailable } from '../store/ports.ts'
 import { AuditDraft } from './audit-draft.ts'
 import type { AuditLog } from './audit-log.ts'
@@ -33,6 +34,8 @@ export class Auditor {
   readonly log: AuditLog
   readonly strangers: StrangerCounts
   readonly #clock: Clock
+  /** When the last such record was written, by reason and principal. */
+  readonly #overLimit = new Map<string, number>()
 
   constructor(log: AuditLog, strangers: StrangerCounts, clock: Clock) {
     this.log = log
@@ -51,6 +54,8 @@ export class Auditor {
       if (error instanceof Rejection) this.strangers.count(error.reason, source)
       return new RefusedRequest(error, undefined, false)
     }
+    if (isOverLimit(error) && this.#isRepeated(error.reason, draft.by))
+      return new RefusedRequest(error, undefined, true)
     if (error instanceof Rejection && error.missing.length > 0) draft.add({ missing: error.missing })
     try {
       await this.log.append(draft.id, draft.refused(error instanceof Rejection ? error.reason : 'server_error'))
@@ -60,6 +65,19 @@ export class Auditor {
       return new RefusedRequest(cause, undefined, true)
     }
     return new RefusedRequest(error, draft.id, true)
+  }
+
+  /**
+   * A client over its limit gets one record per flush; what it sends beyond that is counted under its name, with the strangers'
+   * refusals and their bound: being refused must not be a way to fill the log. As many entries as there are clients.
+   */
+  #isRepeated(reason: RejectionReason, by: string): boolean {
+    const key = `${reason} ${by}`
+    const nowMs = this.#clock.nowMs()
+    const isRepeated = Math.abs(nowMs - (this.#overLimit.get(key) ?? Number.NEGATIVE_INFINITY)) < STRANGER_FLUSH_MS
+    if (isRepeated) this.strangers.count(reason, by)
+    else this.#overLimit.set(key, nowMs)
+    return isRepeated
   }
 }
 

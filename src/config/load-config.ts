@@ -94,6 +94,8 @@ function configOf(document: ConfigDocument, absolute: (path: string) => string, 
     limits: Object.freeze({
       perSource: rateOf(document.limits.per_source),
       perSourceAndClient: rateOf(document.limits.per_source_and_client),
+      perClient: rateOf(document.limits.per_client),
+      perIssuer: rateOf(document.limits.per_issuer),
     }),
     log: Object.freeze(document.log),
     trustedProxies: Object.freeze(document.trusted_proxies),

@@ -10,6 +10,8 @@ import {
   ACTOR_DEPTH_MAX,
   DELEGATION_ACCEPT_WINDOW_S_DEFAULT,
   DELEGATION_ACCEPT_WINDOW_S_MAX,
+  PER_CLIENT_DEFAULT,
+  PER_ISSUER_DEFAULT,
   PER_SOURCE_AND_CLIENT_DEFAULT,
   PER_SOURCE_DEFAULT,
   RATE_PER_SECOND_MAX,
@@ -94,6 +96,8 @@ const rate = (perSecond: number, burst: number) => {
 const limits = strictObject({
   per_source: rate(PER_SOURCE_DEFAULT.perSecond, PER_SOURCE_DEFAULT.burst),
   per_source_and_client: rate(PER_SOURCE_AND_CLIENT_DEFAULT.perSecond, PER_SOURCE_AND_CLIENT_DEFAULT.burst),
+  per_client: rate(PER_CLIENT_DEFAULT.perSecond, PER_CLIENT_DEFAULT.burst),
+  per_issuer: rate(PER_ISSUER_DEFAULT.perSecond, PER_ISSUER_DEFAULT.burst),
 })
 
 const network = z.string().refine(isNetwork, 'must be an address or a network such as 10.0.0.0/8')

@@ -4,11 +4,12 @@
  */
 import type { AuditDraft } from '../audit/audit-draft.ts'
 import type { Auditor } from '../audit/auditor.ts'
+import { authorityScopes } from '../authority/narrowing.ts'
 import { prepareAuthentication } from '../credentials/client-authentication.ts'
 import { assertClientActive, claimedBy, presentedClient } from '../credentials/presented-client.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { agentPrincipal, newNonce, servicePrincipal } from '../kernel/ids.ts'
-import { Rejection } from '../kernel/rejection.ts'
+import { isOverLimit, Rejection } from '../kernel/rejection.ts'
 import type { Permit } from '../model/decision.ts'
 import type { SingleUse, SubjectEvidence, VerifiedClient } from '../model/evidence.ts'
 import type { ExchangeObserver, FlowName } from '../model/exchange.ts'
@@ -105,11 +106,15 @@ class Run {
     const { evidence, singleUse } = await flow.verify(request, party, this.#parts.evidence, this.#now) // 4
     if (singleUse !== undefined) this.#unclaimed.push(singleUse)
     this.draft.add(describeEvidence(evidence))
+    if (evidence.kind === 'user') this.#facts.entry.spendIssuer(evidence.issuer.slug)
     const live = await this.#claimAndRead(evidence) // 5
     const { framed, permit } = this.#decide(flow.frame, { request, party, evidence, live }) // 6
     const issue = framed.issue(permit)
+    const { entry } = this.#facts
+    if (issue.mint.kind === 'access') entry.reserveIssue(party.agent, authorityScopes(issue.order.authority))
     const minted = await this.#mint(issue) // 7
     await commitIssue(framed, issue, minted, { draft: this.draft, parts: this.#parts }) // 8
+    entry.issued()
     return tokenResponse(minted, issue.mint.kind, this.draft.id)
   }
 
@@ -124,10 +129,10 @@ class Run {
     if (verified.singleUse !== undefined) this.#unclaimed.push(verified.singleUse)
     this.draft.add({ client_auth: verified.authentication })
     const { client } = verified
-    this.draft.authenticatedAs(
-      client.kind === 'agent' ? agentPrincipal(client.clientId) : servicePrincipal(client.clientId),
-    )
+    const principal = client.kind === 'agent' ? agentPrincipal : servicePrincipal
+    this.draft.authenticatedAs(principal(client.clientId))
     if (client.kind === 'agent') this.draft.add({ agent: { id: client.clientId, version: verified.version } })
+    this.#facts.entry.spend(ENDPOINT.token)
     assertClientActive(client)
     if (!client.grantTypes.includes(request.grantType)) {
       throw new Rejection('grant_type_not_allowed', 'this client is not registered for this grant_type', {
@@ -154,7 +159,8 @@ class Run {
 
   async settleClient(error: unknown): Promise<unknown> {
     try {
-      if (this.#unclaimed.length > 0) await this.#claim()
+      // Not for those over a limit: sparing the store such writes is what limits are for.
+      if (this.#unclaimed.length > 0 && !isOverLimit(error)) await this.#claim()
     } catch (claimError) {
       error = claimError
     }

@@ -27,6 +27,9 @@ export const REASONS = [
   'source_limited',
   'source_client_limited',
   'strangers_limited',
+  'client_limited',
+  'issuer_limited',
+  'issuance_limited',
   // the client
   'client_authentication_missing',
   'client_authentication_ambiguous',
@@ -139,6 +142,12 @@ export class Rejection extends Error {
     this.missing = extras.missing ?? []
     this.retryAfterSeconds = extras.retryAfterSeconds
   }
+}
+
+/** Whether a caller that is known asks for more than its rate. Such refusals may come thousands a second. */
+export function isOverLimit(error: unknown): error is Rejection {
+  if (!(error instanceof Rejection)) return false
+  return error.reason === 'client_limited' || error.reason === 'issuer_limited' || error.reason === 'issuance_limited'
 }
 
 /** The arm a `switch` over a closed union falls to when the union was widened by a cast: always a fault, never a grant. */

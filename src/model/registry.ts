@@ -106,6 +106,13 @@ export interface Agent extends ClientRecord {
   /** Issuer slug → the client id this agent has there: whose tokens were meant for it. */
   readonly upstreamClientIds: ReadonlyMap<string, string>
   readonly standingIntent: Intent | undefined
+  readonly issuance: readonly IssuanceRule[]
+}
+
+/** At most so many access tokens with this scope within any minute. */
+export interface IssuanceRule {
+  readonly scope: string
+  readonly perMinute: number
 }
 
 export interface Service extends ClientRecord {

@@ -1,5 +1,6 @@
 /** What the transport knows of a request, read once. */
 import type { Secret } from '../kernel/secret.ts'
+import type { Agent } from './registry.ts'
 
 export interface RequestFacts {
   /** The socket's peer; what strangers' refusals are counted by. */
@@ -30,6 +31,14 @@ export interface Entry {
   claim(claimed: ClaimedClient): void
   /** Runs `authenticate` when it is its turn. @throws Rejection `strangers_limited`, and whatever `authenticate` throws */
   admit<T extends Authenticated>(authenticate: () => Promise<T>): Promise<T>
+  /** One request of the authenticated client at this endpoint. @throws Rejection `client_limited` */
+  spend(endpoint: string): void
+  /** One user's token of this issuer. @throws Rejection `issuer_limited` */
+  spendIssuer(issuer: string): void
+  /** One access token with these scopes, before it is minted. @throws Rejection `issuance_limited` */
+  reserveIssue(agent: Pick<Agent, 'clientId' | 'issuance'>, scopes: readonly string[]): void
+  /** It has been issued. Without this word it does not count. */
+  issued(): void
   /** Its single-use credentials have been claimed too: the request costs no stranger's allowance. Nothing where nobody was authenticated. */
   succeeded(): void
   /** They could not be claimed, and not for want of the client's trying: the same, but nobody is known by it. */

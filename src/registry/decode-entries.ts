@@ -108,6 +108,7 @@ export function decodeAgent(
     })),
     delegates: entry.delegates.map((clientId) => clientId as ClientId),
     upstreamClientIds: new Map(Object.entries(entry.upstream)),
+    issuance: entry.issuance.map(({ scope, per_minute }) => ({ scope, perMinute: per_minute })),
     standingIntent:
       entry.standing_intent === undefined
         ? undefined

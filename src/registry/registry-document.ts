@@ -10,6 +10,7 @@ import {
   ACTOR_DEPTH_MAX,
   CLIENT_KEY_SETS_MAX,
   CLIENT_SECRETS_MAX,
+  ISSUANCE_PER_MINUTE_MAX,
   NAME_CHARS_MAX,
   SESSION_LIFETIME_S_MAX,
   TOOLS_PER_RESOURCE_MAX,
@@ -137,6 +138,10 @@ const agent = strictObject({
   delegates: z.array(clientId).default([]),
   upstream: z.record(slug, text).default({}),
   standing_intent: standingIntent.optional(),
+  issuance: z
+    .array(strictObject({ scope: scopeToken, per_minute: z.int().min(1).max(ISSUANCE_PER_MINUTE_MAX) }))
+    .refine((rules) => new Set(rules.map(({ scope }) => scope)).size === rules.length, 'names a scope twice')
+    .default([]),
 })
 
 const tool = strictObject({

@@ -81,6 +81,7 @@ export async function callAsClient<T>(
     if (singleUse === undefined || (await claim(singleUse, request, parts))) request.facts.entry.succeeded()
     draft.add({ client_auth: authentication })
     draft.authenticatedAs(client.kind === 'agent' ? agentPrincipal(client.clientId) : servicePrincipal(client.clientId))
+    request.facts.entry.spend(request.endpoint)
     if (request.facts.correlation !== undefined) draft.add({ correlation: request.facts.correlation })
     assertClientActive(client)
     return await work({ form, client, draft, nowMs, now })

@@ -409,7 +409,12 @@ export function registryDocument(idp: TestIssuer): Record<string, unknown> {
   }
 }
 
-const NO_LIMITS: Config['limits'] = { perSource: undefined, perSourceAndClient: undefined }
+const NO_LIMITS: Config['limits'] = {
+  perSource: undefined,
+  perSourceAndClient: undefined,
+  perClient: undefined,
+  perIssuer: undefined,
+}
 
 export async function startWorld(options: WorldOptions = {}): Promise<World> {
   const directory = mkdtempSync(join(tmpdir(), 'errand-world-'))

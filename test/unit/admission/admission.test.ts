@@ -6,6 +6,7 @@ import type { Entry } from '../../../src/model/request-facts.ts'
 import { HandTicks } from '../../support/sources.ts'
 
 const RATE = { perSecond: 1, burst: 4 }
+const OFF = { perSource: undefined, perSourceAndClient: undefined, perClient: undefined, perIssuer: undefined }
 const agent = { clientId: 'agent', assertion: undefined, basic: undefined }
 const asAgent = async () => ({ client: { clientId: 'agent' } })
 const forged = async (): Promise<never> => {
@@ -38,13 +39,13 @@ async function fail(admission: Admission, source: string): Promise<void> {
 }
 
 test('a failure is paid for, whatever is said about the request afterwards', async () => {
-  const admission = new Admission({ perSource: RATE, perSourceAndClient: undefined }, new HandTicks())
+  const admission = new Admission({ ...OFF, perSource: RATE }, new HandTicks())
   for (let failure = 0; failure < 4; failure += 1) await fail(admission, 's')
   expect(reasonOf(() => admission.arrive('s'))).toBe('source_limited')
 })
 
 test('beyond those inside and those waiting strangers are sent away, and a known client passes them all', async () => {
-  const admission = new Admission({ perSource: undefined, perSourceAndClient: RATE }, new HandTicks())
+  const admission = new Admission({ ...OFF, perSourceAndClient: RATE }, new HandTicks())
   await succeed(admission.arrive('home'))
   const ends: (() => void)[] = []
   const pending: Promise<unknown>[] = []
@@ -67,7 +68,7 @@ test('beyond those inside and those waiting strangers are sent away, and a known
 })
 
 test('a store that does not answer costs a client nothing, and makes nobody known', async () => {
-  const admission = new Admission({ perSource: RATE, perSourceAndClient: RATE }, new HandTicks())
+  const admission = new Admission({ ...OFF, perSource: RATE, perSourceAndClient: RATE }, new HandTicks())
   for (let outage = 0; outage < 20; outage += 1) {
     const entry = admission.arrive('s')
     entry.claim(agent)
@@ -80,7 +81,7 @@ test('a store that does not answer costs a client nothing, and makes nobody know
 })
 
 test('a known client whose own bucket was emptied by those who know its key id still has what strangers have', async () => {
-  const admission = new Admission({ perSource: RATE, perSourceAndClient: RATE }, new HandTicks())
+  const admission = new Admission({ ...OFF, perSource: RATE, perSourceAndClient: RATE }, new HandTicks())
   await succeed(admission.arrive('s'))
   for (let failure = 0; failure < 4; failure += 1) await fail(admission, 's')
   await succeed(admission.arrive('s'))
@@ -90,7 +91,7 @@ test('a known client whose own bucket was emptied by those who know its key id s
 })
 
 test('requests in work count until they have ended: a volley cannot pass before its first failure', async () => {
-  const admission = new Admission({ perSource: RATE, perSourceAndClient: undefined }, new HandTicks())
+  const admission = new Admission({ ...OFF, perSource: RATE }, new HandTicks())
   const volley = Array.from({ length: 10 }, () => reasonOf(() => admission.arrive('s')))
   expect(volley.filter((reason) => reason === undefined)).toHaveLength(4)
 })

@@ -21,6 +21,8 @@ test('what is not written has the strict or the stated default', () => {
     limits: {
       perSource: { perSecond: 50, burst: 500 },
       perSourceAndClient: { perSecond: 10, burst: 100 },
+      perClient: { perSecond: 5_000, burst: 10_000 },
+      perIssuer: { perSecond: 5_000, burst: 10_000 },
     },
     log: { level: 'info' },
     trustedProxies: [],
@@ -150,7 +152,7 @@ test('only the environment named development is development', () => {
 describe('limits', () => {
   test('one member given keeps the default of the other; off is a word', () => {
     const limits = { per_source: { burst: 7 }, per_source_and_client: 'off' }
-    expect(configAfter((d) => (d.limits = limits)).limits).toEqual({
+    expect(configAfter((d) => (d.limits = limits)).limits).toMatchObject({
       perSource: { perSecond: 50, burst: 7 },
       perSourceAndClient: undefined,
     })

@@ -34,6 +34,7 @@ export function agent(clientId: string, over: Partial<Agent> = {}): Agent {
     delegates: [],
     upstreamClientIds: new Map([['idp', `idp-${clientId}`]]),
     standingIntent: undefined,
+    issuance: [],
     ...over,
   }
 }

@@ -165,3 +165,25 @@ test('short names of grant types become those of the wire', () => {
     'client_credentials',
   ])
 })
+
+describe('issuance', () => {
+  test('absent is no rule; a rule is a scope and a number per minute', () => {
+    expect(registryAfter(() => undefined).agents[0]?.issuance).toEqual([])
+    const rules = [{ scope: 'mcp:tools:write', per_minute: 3 }]
+    expect(registryAfter((d) => (d.agents[0].issuance = rules)).agents[0]?.issuance).toEqual([
+      { scope: 'mcp:tools:write', perMinute: 3 },
+    ])
+  })
+
+  test.each<[string, unknown, string]>([
+    ['none at all', [{ scope: 'read', per_minute: 0 }], 'issuance[0].per_minute'],
+    ['half a token', [{ scope: 'read', per_minute: 0.5 }], 'issuance[0].per_minute'],
+    ['more than the window holds', [{ scope: 'read', per_minute: 1_001 }], 'issuance[0].per_minute'],
+    ['two scopes in one', [{ scope: 'read write', per_minute: 1 }], 'issuance[0].scope'],
+    ['a scope twice', [1, 2].map((per_minute) => ({ scope: 'read', per_minute })), 'issuance: names a scope twice'],
+    ['another unit', [{ scope: 'read', per_second: 1 }], 'issuance[0].per_second: unknown key'],
+    ['no number', [{ scope: 'read' }], 'issuance[0].per_minute: required'],
+  ])('%s is refused by name', (_what, rules, where) => {
+    expect(problemsAfter((d) => (d.agents[0].issuance = rules)).join('\n')).toContain(`agents[0].${where}`)
+  })
+})

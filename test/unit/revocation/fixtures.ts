@@ -41,6 +41,10 @@ const entry: Entry = {
   succeeded: () => {},
   excused: () => {},
   end: () => {},
+  spend: () => {},
+  spendIssuer: () => {},
+  reserveIssue: () => {},
+  issued: () => {},
 }
 export const FACTS = { source: '203.0.113.7', authorizationScheme: undefined, correlation: undefined, entry }
 export const PENDING = 'jti_pending' as NodeId
