@@ -150,8 +150,7 @@ class Run {
     const claims = this.#unclaimed
     this.#unclaimed = []
     const { store, cutoffs } = this.#parts
-    const at = { nonce: this.#nonce, everythingAtMs: cutoffs.set.everythingAtMs }
-    const claimed = claims.map((use) => claimOnce(store.claims, use, at))
+    const claimed = claims.map((use) => claimOnce(store.claims, use, { nonce: this.#nonce, cutoffs }))
     // In their order, the client's own first: whoever replays that is a stranger, whatever else they replay.
     for (const outcome of await Promise.allSettled(claimed)) if (outcome.status === 'rejected') throw outcome.reason
     this.#facts.entry.succeeded()

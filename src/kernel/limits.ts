@@ -159,6 +159,10 @@ export const CUTOFF_STALENESS_MS_MAX = 2_000
 export const ECHO_WAIT_MS = 1_000
 /** Difference between a broker's clock and the store's beyond which it issues nothing. */
 export const STORE_CLOCK_DIFFERENCE_MS_MAX = 1_000
+/** How far the embedded store's clock follows the machine's at once: a machine that slept for a night, not a wrong date. */
+export const STORE_CLOCK_STEP_MS_MAX = 24 * 3600 * 1000
+/** What that clock may be behind after a crash of a broker that had nothing to write: no more than clocks differ anyway. */
+export const STORE_CLOCK_KEPT_MS = 10_000
 /** How long an entry of a list for people waits for others to be written with it, and how many may wait. */
 export const INDEX_WAIT_MS = 20
 export const INDEX_ENTRIES_WAITING_MAX = 10_000

@@ -5,6 +5,7 @@ import { prepareAuthentication } from '../credentials/client-authentication.ts'
 import { assertClientActive, claimedBy, presentedClient } from '../credentials/presented-client.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { agentPrincipal, newNonce, servicePrincipal } from '../kernel/ids.ts'
+import { Rejection } from '../kernel/rejection.ts'
 import type { KeyKeeper } from '../keys/key-keeper.ts'
 import type { KeyRing } from '../keys/key-ring.ts'
 import type { SingleUse } from '../model/evidence.ts'
@@ -51,11 +52,12 @@ export interface ClientRequest {
 /** `false`: nobody can say whether it was used before, and the request goes ahead all the same. */
 async function claim(use: SingleUse, request: ClientRequest, parts: RevocationParts): Promise<boolean> {
   try {
-    await claimOnce(parts.store.claims, use, { nonce: newNonce(), everythingAtMs: parts.cutoffs.set.everythingAtMs })
+    await claimOnce(parts.store.claims, use, { nonce: newNonce(), cutoffs: parts.cutoffs })
     return true
   } catch (error) {
-    if (error instanceof StoreUnavailable) request.facts.entry.excused()
-    if (!(request.mayRepeat === true && error instanceof StoreUnavailable)) throw error
+    const isOurs = error instanceof StoreUnavailable || (error instanceof Rejection && error.reason === 'cutoffs_stale')
+    if (isOurs) request.facts.entry.excused()
+    if (!(request.mayRepeat === true && isOurs)) throw error
     return false
   }
 }

@@ -4,18 +4,25 @@ import { Rejection } from '../kernel/rejection.ts'
 import type { SingleUse } from '../model/evidence.ts'
 import type { ClaimStore } from '../store/ports.ts'
 
+export interface ClaimFacts {
+  /** The request's own: a retry within the request sees its claim as its own. */
+  readonly nonce: string
+  readonly cutoffs: {
+    /** When everything was cut off last: what was issued before may have been claimed in a store that is lost. */
+    readonly set: { readonly everythingAtMs: number }
+    assertFresh(): void
+  }
+}
+
 /**
- * @param nonce the request's own: a retry within the request sees its claim as its own
- * @param everythingAtMs when everything was cut off last: what was issued before may have been claimed in a store that is lost
- * @throws Rejection `client_assertion_replayed`, `actor_token_unacceptable`
+ * @throws Rejection `client_assertion_replayed`, `actor_token_unacceptable`; `cutoffs_stale` where the broker's clock may be
+ * wrong: what is in time by it may have ended by the store's, and is not therefore a replay
  */
-export async function claimOnce(
-  claims: ClaimStore,
-  use: SingleUse,
-  { nonce, everythingAtMs }: { readonly nonce: string; readonly everythingAtMs: number },
-): Promise<void> {
+export async function claimOnce(claims: ClaimStore, use: SingleUse, { nonce, cutoffs }: ClaimFacts): Promise<void> {
+  const { everythingAtMs } = cutoffs.set
   const isSince = use.issuedAtMs > everythingAtMs + CLOCK_SKEW_S * 1000 || everythingAtMs === 0
   if (isSince && (await claims.claim(use.key, nonce, use.expiresAtMs))) return
+  cutoffs.assertFresh()
   if (use.slot === 'actor_token') {
     throw new Rejection('actor_token_unacceptable', 'this actor_token was used before: sign a new one with a new jti')
   }

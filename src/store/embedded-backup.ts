@@ -24,7 +24,7 @@ import { newNonce } from '../kernel/ids.ts'
 import { CUTOFF_LIFETIME_S } from '../kernel/limits.ts'
 import { checkedOrg, SCHEMA_VERSION } from './bounds.ts'
 import { EmbeddedControl } from './embedded-control.ts'
-import { EmbeddedDatabase } from './embedded-database.ts'
+import { CLOCK_KEY, EmbeddedDatabase } from './embedded-database.ts'
 import { parseExpiring } from './embedded-keys.ts'
 import { lockDirectory } from './embedded-lock.ts'
 import { fieldsText, parseFields } from './embedded-sessions.ts'
@@ -89,6 +89,8 @@ export async function restoreEmbedded(from: string, options: RestoreOptions): Pr
     chmodSync(copy, 0o600)
     if (!unseal(copy)) throw new StoreUnavailable(`${from} is no backup, or not a whole one`)
     const facts = await withDatabase(copy, async (database) => factsOf(database, checkedOrg(options.org)))
+    // A clock that was once set far ahead by mistake is forgotten with all that was issued by it.
+    await withDatabase(copy, (database) => database.remove(`${options.org}:${CLOCK_KEY}`), false)
     await beginEpoch(aside, options)
     sync(copy)
     // From here on it is a store; before, a broker would have found none.
@@ -124,10 +126,10 @@ async function beginEpoch(directory: string, { org, clock, endedFields }: Restor
 
 type Database = ReturnType<typeof open<string, string>>
 
-async function withDatabase<T>(path: string, use: (database: Database) => Promise<T>): Promise<T> {
+async function withDatabase<T>(path: string, use: (database: Database) => Promise<T>, readOnly = true): Promise<T> {
   let database: Database | undefined
   try {
-    database = open<string, string>({ path, encoding: 'string', readOnly: true })
+    database = open<string, string>({ path, encoding: 'string', readOnly })
     return await use(database)
   } catch (error) {
     if (error instanceof StoreUnavailable) throw error

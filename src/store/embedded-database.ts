@@ -12,16 +12,19 @@ import { chmodSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { open, type RootDatabase } from 'lmdb'
 import type { Clock } from '../kernel/clock.ts'
-import { STORE_DEADLINE_MS } from '../kernel/limits.ts'
+import { STORE_CLOCK_KEPT_MS, STORE_DEADLINE_MS } from '../kernel/limits.ts'
 import { SWEEP_ENTRIES_MAX } from './bounds.ts'
 import { startDeadline } from './deadline.ts'
 import { assertDatabase, assertRoom } from './disk-space.ts'
 import { after, type Expiring, expiringText, expiryKey, ordered, parseExpiring } from './embedded-keys.ts'
 import { StoreUnavailable } from './ports.ts'
+import { StoreClock } from './store-clock.ts'
 
 /** A local disk has no other replica to turn to, and its stalls pass: a write is given longer than a network call. */
 const WRITE_DEADLINE_MS = 5 * STORE_DEADLINE_MS
 const SWEEP_INTERVAL_MS = 250
+/** The latest time the store has acted on. */
+export const CLOCK_KEY = 'clock'
 /** Jobs run on the event loop: a crowd of them must not hold up everything else for long. */
 const JOBS_PER_TRANSACTION_MAX = 256
 
@@ -55,6 +58,7 @@ export class EmbeddedDatabase {
   #draining = false
   #putsOfJob = 0
   #nextSweepAtMs = 0
+  #clockKeptMs = 0
   readonly #refreshers: (() => void)[] = []
   readonly #shared: boolean
   /** What was remembered of a transaction that failed is not on disk. */
@@ -73,7 +77,7 @@ export class EmbeddedDatabase {
     this.#root = open<string, string>({ path, ...OPTIONS })
     for (const suffix of ['', '-lock']) chmodSync(`${path}${suffix}`, 0o600)
     this.#prefix = `${org}:`
-    this.clock = clock
+    this.clock = new StoreClock(clock, Number(this.get(CLOCK_KEY) ?? 0))
   }
 
   /** One job in a transaction of its own or others'; `settled` runs, in order of the jobs, once it is on disk. */
@@ -142,6 +146,12 @@ export class EmbeddedDatabase {
     if (value === undefined) return undefined
     const entry = parseExpiring(value)
     return entry.expiresAtMs > this.clock.nowMs() ? entry : undefined
+  }
+
+  /** On a timer: how late it is, where nothing else was written that would say so. */
+  async keepTime(): Promise<void> {
+    if (this.takesWrites && this.clock.nowMs() - this.#clockKeptMs >= STORE_CLOCK_KEPT_MS)
+      await this.write(() => undefined)
   }
 
   /** Inside a job only. */
@@ -233,7 +243,7 @@ export class EmbeddedDatabase {
     this.#sweep()
   }
 
-  /** At most {@link SWEEP_ENTRIES_MAX}; the next batch goes on where this one stopped. */
+  /** At most {@link SWEEP_ENTRIES_MAX}; the next batch goes on where this one stopped. What is swept, the clock outlives. */
   #sweep(): void {
     const nowMs = this.clock.nowMs()
     if (nowMs < this.#nextSweepAtMs) return
@@ -242,6 +252,8 @@ export class EmbeddedDatabase {
       this.remove(key)
       this.remove(value)
     }
+    this.put(CLOCK_KEY, String(nowMs))
+    this.#clockKeptMs = nowMs
     if (expired.length < SWEEP_ENTRIES_MAX) this.#nextSweepAtMs = nowMs + SWEEP_INTERVAL_MS
   }
 }

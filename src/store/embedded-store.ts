@@ -100,6 +100,7 @@ async function assemble(
   const control = await EmbeddedControl.open(database, peers)
   const timer = setInterval(() => {
     if (!lock.touch()) database.refuse('another process has taken the lock of this directory')
+    void database.keepTime().catch(() => undefined)
   }, TOUCH_INTERVAL_MS)
   timer.unref()
   const indexes = new BatchedIndexes(new EmbeddedIndexes(database))

@@ -29,6 +29,10 @@ export interface ChildOrder {
   readonly kill?: KillOrder
 }
 
+export type ChildFault = { readonly clockOffsetMs: number } | { readonly blockMs: number }
+
+let offsetMs = 0
+
 async function start(order: ChildOrder): Promise<void> {
   const base = developmentConfig({
     port: order.port,
@@ -38,7 +42,7 @@ async function start(order: ChildOrder): Promise<void> {
   })
   const config = { ...base, settings: { ...base.settings, ...order.settings } }
   const registry = decodeRegistry(order.registry, 'child.yaml', { issuer: config.settings.issuer })
-  const clock = { nowMs: () => systemClock.nowMs() + order.clockOffsetMs }
+  const clock = { nowMs: () => systemClock.nowMs() + offsetMs }
   const broker: Broker = await createBroker(config, { registry, clock })
   const listening = await listen(broker, { host: '127.0.0.1', port: order.port })
   process.once('SIGTERM', () => void listening.stop().then(() => process.exit(0)))
@@ -47,12 +51,23 @@ async function start(order: ChildOrder): Promise<void> {
   process.stdout.write(`listening ${listening.port}\n`)
 }
 
+/** What befalls it while it runs: its clock is set, or its event loop is held up. Said back once it is so, or over. */
+function suffer(line: string): void {
+  const fault = JSON.parse(line) as ChildFault
+  if ('clockOffsetMs' in fault) offsetMs = fault.clockOffsetMs
+  const until = performance.now() + ('blockMs' in fault ? fault.blockMs : 0)
+  while (performance.now() < until);
+  process.stdout.write('suffered\n')
+}
+
 // One that is killed would never write it.
 flushCompileCache()
 const input = createInterface({ input: process.stdin })
 input.once('line', (line) => {
-  input.close()
-  start(JSON.parse(line) as ChildOrder).catch((error: unknown) => {
+  input.on('line', suffer)
+  const order = JSON.parse(line) as ChildOrder
+  offsetMs = order.clockOffsetMs
+  start(order).catch((error: unknown) => {
     process.stdout.write(`failed ${JSON.stringify(error instanceof Error ? error.message : String(error))}\n`)
     process.exit(1)
   })

@@ -14,7 +14,7 @@ import { loadKeys } from '../../src/keys/key-files.ts'
 import { KeyRing } from '../../src/keys/key-ring.ts'
 import type { BrokerSettings } from '../../src/model/settings.ts'
 import { Minter } from '../../src/tokens/minter.ts'
-import type { ChildOrder } from './broker-child.ts'
+import type { ChildFault, ChildOrder } from './broker-child.ts'
 import { type RunningChild, runChild } from './child.ts'
 import { startIssuer, type TestIssuer } from './issuer.ts'
 import type { KillOrder } from './kill-steps.ts'
@@ -23,6 +23,7 @@ import { registryDocument, World } from './world.ts'
 const CHILD = new URL('./broker-child.ts', import.meta.url)
 /** Longer than any answer may take: whoever waits this long waits for nothing. */
 const ANSWER_MS_MAX = 20_000
+const SUFFERED_MS_MAX = 20_000
 
 export interface BrokerProcess extends World {
   /** Where it listens; not its issuer, which all of a fleet share. */
@@ -38,6 +39,8 @@ export interface BrokerProcess extends World {
   /** SIGHUP: it reads its key directory again. */
   reload(): void
   resume(): void
+  /** Sets its clock, or holds its event loop up; resolves when that is done. */
+  suffer(fault: ChildFault): Promise<void>
 }
 
 export interface FleetOptions {
@@ -120,6 +123,12 @@ export class Fleet {
       reload: () => void child.process.kill('SIGHUP'),
       pause: () => void child.process.kill('SIGSTOP'),
       resume: () => void child.process.kill('SIGCONT'),
+      suffer: async (fault: ChildFault) => {
+        const suffered = () => child.lines.filter((line) => line === 'suffered').length
+        const before = suffered()
+        child.send(JSON.stringify(fault))
+        await until(async () => suffered() > before, SUFFERED_MS_MAX)
+      },
     })
     this.#members.push(member)
     return member

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, expect, test } from 'vitest'
+import { Rejection } from '../../../src/kernel/rejection.ts'
 import { claimOnce } from '../../../src/sessions/replay-guard.ts'
 import { failing } from './faults.ts'
 import { HandClock, NOW, type TestStore, testStore } from './fixtures.ts'
@@ -9,7 +10,16 @@ const USE = {
   issuedAtMs: NOW * 1000,
   expiresAtMs: (NOW + 60) * 1000,
 }
-const by = (nonce: string, everythingAtMs = 0) => ({ nonce, everythingAtMs })
+const stale = new Rejection('cutoffs_stale', 'the clocks differ')
+const by = (nonce: string, everythingAtMs = 0, fresh = true) => ({
+  nonce,
+  cutoffs: {
+    set: { everythingAtMs },
+    assertFresh: () => {
+      if (!fresh) throw stale
+    },
+  },
+})
 const replayed = { reason: 'client_assertion_replayed' }
 
 let clock: HandClock
@@ -47,6 +57,11 @@ test('of many at once exactly one wins', async () => {
 test('once single use can no longer be promised nobody gets it', async () => {
   clock.ms = USE.expiresAtMs
   await expect(claimOnce(held.store.claims, USE, by('req_1'))).rejects.toMatchObject(replayed)
+})
+
+test('where the clock may be wrong, what cannot be claimed is not called a replay, and is refused all the same', async () => {
+  clock.ms = USE.expiresAtMs
+  await expect(claimOnce(held.store.claims, USE, by('req_1', 0, false))).rejects.toBe(stale)
 })
 
 test('ids are claimed apart from each other', async () => {

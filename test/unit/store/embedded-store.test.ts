@@ -226,6 +226,7 @@ describe('the database', () => {
     expect([...database.range('gone:')]).toHaveLength(251)
     for (let batch = 0; batch < 3; batch++) await database.write(() => undefined)
     expect([...database.range('')].map(({ key }) => key).filter((key) => !key.startsWith('expiry:'))).toEqual([
+      'clock',
       `dated:${START_MS + 900_001}`,
       'moved',
       'stays',
