@@ -12,16 +12,18 @@ import { chmodSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { open, type RootDatabase } from 'lmdb'
 import type { Clock } from '../kernel/clock.ts'
-import { STORE_CLOCK_KEPT_MS, STORE_DEADLINE_MS } from '../kernel/limits.ts'
+import { STORE_CLOCK_KEPT_MS } from '../kernel/limits.ts'
 import { SWEEP_ENTRIES_MAX } from './bounds.ts'
 import { startDeadline } from './deadline.ts'
 import { assertDatabase, assertRoom } from './disk-space.ts'
+import { type Job, newJob } from './embedded-jobs.ts'
 import { after, type Expiring, expiringText, expiryKey, ordered, parseExpiring } from './embedded-keys.ts'
 import { StoreUnavailable } from './ports.ts'
 import { StoreClock } from './store-clock.ts'
 
-/** A local disk has no other replica to turn to, and its stalls pass: a write is given longer than a network call. */
-const WRITE_DEADLINE_MS = 5 * STORE_DEADLINE_MS
+/** A transaction that takes longer than this stands still: half of what a request may take to be refused. */
+const STALL_MS = 250
+const STALLED = 'its disk does not answer'
 const SWEEP_INTERVAL_MS = 250
 /** The latest time the store has acted on. */
 export const CLOCK_KEY = 'clock'
@@ -30,16 +32,6 @@ const JOBS_PER_TRANSACTION_MAX = 256
 
 /** No batching by lmdb-js: its batches have a promise that nobody holds, whose rejection (a full disk) would end the process. */
 const OPTIONS = { encoding: 'string', overlappingSync: false, cache: false, eventTurnBatching: false } as const
-
-interface Job {
-  /** Decides, then writes: everything that can throw comes before the first put. */
-  run(): void
-  settle(): void
-  fail(error: unknown): void
-  /** Its caller was already told "unknown": starting it now would only surprise. */
-  abandoned: boolean
-  refusal: unknown
-}
 
 interface RangeOptions {
   readonly reverse?: boolean
@@ -65,6 +57,9 @@ export class EmbeddedDatabase {
   #failed = false
   #closedBecause: string | undefined
   #failing = false
+  #underWay: readonly Job[] = []
+  /** The transaction under way has been for too long. */
+  #stalled = false
   readonly #assertRoom: () => void
 
   /** @param shared whether other processes write to it, too: then nothing may be remembered between two transactions. */
@@ -82,33 +77,12 @@ export class EmbeddedDatabase {
 
   /** One job in a transaction of its own or others'; `settled` runs, in order of the jobs, once it is on disk. */
   write<T>(run: () => T, settled?: (result: T) => void): Promise<T> {
-    return new Promise<T>((resolve, reject) => {
-      if (this.#closedBecause !== undefined) return reject(new StoreUnavailable(this.#closedBecause))
-      let outcome: { readonly result: T } | undefined
-      const deadline = startDeadline(WRITE_DEADLINE_MS, () => {
-        job.abandoned = true
-        reject(new StoreUnavailable(`the write took longer than ${WRITE_DEADLINE_MS} ms`))
-      })
-      const job: Job = {
-        abandoned: false,
-        refusal: undefined,
-        run: () => {
-          outcome = { result: run() }
-        },
-        settle: () => {
-          deadline.met()
-          if (outcome === undefined) return reject(new StoreUnavailable('the write was not performed'))
-          settled?.(outcome.result)
-          resolve(outcome.result)
-        },
-        fail: (error) => {
-          deadline.met()
-          reject(error)
-        },
-      }
-      this.#waiting.push(job)
-      if (!this.#draining) void this.#drain()
-    })
+    if (this.#closedBecause !== undefined) return Promise.reject(new StoreUnavailable(this.#closedBecause))
+    const { job, done } = newJob(run, settled)
+    if (job.isUrgent && this.#stalled) job.abandon(STALLED)
+    else this.#waiting.push(job)
+    if (!this.#draining) void this.#drain()
+    return done
   }
 
   /**
@@ -131,9 +105,9 @@ export class EmbeddedDatabase {
     }
   }
 
-  /** Whether the last transaction reached the disk. */
+  /** Whether the last transaction reached the disk, and the next is not held up. */
   get takesWrites(): boolean {
-    return this.#closedBecause === undefined && !this.#failing
+    return this.#closedBecause === undefined && !this.#failing && !this.#stalled
   }
 
   get(key: string): string | undefined {
@@ -206,11 +180,13 @@ export class EmbeddedDatabase {
   async #drain(): Promise<void> {
     this.#draining = true
     while (this.#waiting.length > 0) {
-      let batch: Job[] = []
+      let batch: readonly Job[] = []
+      const stall = startDeadline(STALL_MS, () => this.#stall())
       try {
         this.#assertRoom()
         await this.#root.childTransaction(() => {
           batch = this.#waiting.splice(0, JOBS_PER_TRANSACTION_MAX).filter((job) => !job.abandoned)
+          this.#underWay = batch
           this.#perform(batch)
         })
         this.#failing = false
@@ -224,8 +200,17 @@ export class EmbeddedDatabase {
         const jobs = batch.length > 0 ? batch : this.#waiting.splice(0)
         for (const job of jobs) job.fail(new StoreUnavailable('the embedded database cannot be written', error))
       }
+      stall.met()
+      this.#stalled = false
+      this.#underWay = []
     }
     this.#draining = false
+  }
+
+  /** Whoever must be answered soon is told now; the rest waits for its own deadline. */
+  #stall(): void {
+    this.#stalled = true
+    for (const job of [...this.#underWay, ...this.#waiting]) if (job.isUrgent) job.abandon(STALLED)
   }
 
   #perform(batch: readonly Job[]): void {

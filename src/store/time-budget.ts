@@ -32,6 +32,11 @@ export function outsideBudget<T>(work: () => T): T {
   return budgets.run(undefined, work)
 }
 
+/** Whether it is a request that waits, and so must be answered soon. */
+export function isWithinBudget(): boolean {
+  return budgets.getStore() !== undefined
+}
+
 /** Milliseconds for a call that begins now. */
 export function callDeadlineMs(): number {
   const budget = budgets.getStore()

@@ -20,6 +20,7 @@
  * | too many waiting | `contract/redis-outage` |
  * | SIGTERM with 200 in flight | `drain` |
  * | a full disk, a damaged file | `disk-full` |
+ * | a disk that stands still | `disk-stalled` |
  * | a clock that is set | `clock-steps` |
  * | killed brokers | `kill-steps-*`; under load: `e2e/durability` |
  */
