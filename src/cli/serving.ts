@@ -2,6 +2,7 @@
 import type { Logger } from 'pino'
 import type { Broker, WorkerPlace } from '../app.ts'
 import type { Config } from '../config/config.ts'
+import { openFilesMax } from '../config/environment.ts'
 import type { Listening } from '../http/listener.ts'
 import type { MetricsListening } from '../http/metrics-listener.ts'
 import { systemClock } from '../kernel/clock.ts'
@@ -33,7 +34,10 @@ export async function startServing(
   worker?: WorkerPlace,
 ): Promise<Serving> {
   // Loaded here: no other command needs the server, and each would wait for it.
-  const [{ createBroker }, { listen }] = await Promise.all([import('../app.ts'), import('../http/listener.ts')])
+  const [{ createBroker }, { boundsWithin, listen }] = await Promise.all([
+    import('../app.ts'),
+    import('../http/listener.ts'),
+  ])
   const certificate = await certificateOf(config)
   let broker: Broker
   try {
@@ -47,10 +51,8 @@ export async function startServing(
   try {
     const { host, port } = config.listen
     metrics = await startMetrics(broker, config, worker)
-    listening = await bound(
-      () => listen(broker, { host, port, ...(certificate === undefined ? {} : { tls: certificate }) }),
-      config.listen,
-    )
+    const address = { host, port, ...(certificate === undefined ? {} : { tls: certificate }) }
+    listening = await bound(() => listen(broker, address, boundsWithin(openFilesMax())), config.listen)
   } catch (fault) {
     await metrics?.stop()
     await broker.close()

@@ -1,7 +1,8 @@
 /**
- * The one place that looks at the process environment: for the name of the configuration file, and for the size of the thread
- * pool. A setting that could also come from a variable would have two truths.
+ * The one place that looks at the process environment: for the name of the configuration file, for the size of the thread
+ * pool, and for how many files may be open. A setting that could also come from a variable would have two truths.
  */
+import { readFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 
 /** A stalled disk write of the embedded store must not hold up every signature. */
@@ -20,4 +21,14 @@ export function configInEnvironment(): string | undefined {
  */
 export function sizeThreadPool(processors = availableParallelism()): void {
   process.env['UV_THREADPOOL_SIZE'] ??= String(Math.min(Math.max(processors, THREADS_MIN), THREADS_MAX))
+}
+
+/** Files, and so connections, that this process may have open; `undefined`: as many as it wants, or nobody says. */
+export function openFilesMax(read = () => readFileSync('/proc/self/limits', 'utf8')): number | undefined {
+  try {
+    const found = /^Max open files\s+(\d+)/m.exec(read())?.[1]
+    return found === undefined ? undefined : Number(found)
+  } catch {
+    return undefined
+  }
 }

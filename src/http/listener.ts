@@ -4,6 +4,7 @@ import type { Hono } from 'hono'
 import {
   CONNECTIONS_MAX,
   CONNECTIONS_PER_PEER_MAX,
+  FILES_RESERVED,
   HEADERS_BYTES_MAX,
   HEADERS_TIMEOUT_MS,
   REQUEST_TIMEOUT_MS,
@@ -57,6 +58,17 @@ const BOUNDS: ListenerBounds = {
   headersMs: HEADERS_TIMEOUT_MS,
   requestMs: REQUEST_TIMEOUT_MS,
   checkMs: TIMEOUT_CHECK_MS,
+}
+
+/**
+ * Connections that leave room for everything else a process opens: out of descriptors it could read neither keys nor lock, nor
+ * reach its store. Those that arrive together are open for a moment before they are counted.
+ * @param files that it may have open; `undefined`: any number
+ */
+export function boundsWithin(files: number | undefined): ListenerBounds {
+  if (files === undefined) return BOUNDS
+  const connections = Math.min(CONNECTIONS_MAX, files - Math.min(FILES_RESERVED, Math.ceil(files / 2)))
+  return { ...BOUNDS, connections, connectionsPerPeer: Math.min(CONNECTIONS_PER_PEER_MAX, Math.ceil(connections / 2)) }
 }
 
 export function listen(broker: Answering, address: ListenAddress, bounds: ListenerBounds = BOUNDS): Promise<Listening> {

@@ -32,6 +32,8 @@ export const SOCKET_SILENCE_MS_MAX = 60_000
 /** Connections in all, and of one address: beyond either, whichever has waited longest without asking gives way. */
 export const CONNECTIONS_MAX = 4_096
 export const CONNECTIONS_PER_PEER_MAX = 2_048
+/** Descriptors that connections leave to everything else, where the process may have so many; else half of them. */
+export const FILES_RESERVED = 1_024
 /** Requests of one connection at work at once: nobody who means well pipelines more. */
 export const PIPELINED_REQUESTS_MAX = 16
 export const SHUTDOWN_GRACE_MS = 10_000

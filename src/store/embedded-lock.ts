@@ -60,7 +60,7 @@ export function joinLock(directory: string, holderPid: number): DirectoryLock {
   if (holder === undefined || holder.host !== hostname() || holder.pid !== holderPid) {
     throw new StoreUnavailable(`${directory} is not held by process ${holderPid}, which started this one`)
   }
-  return { touch: () => readText(path) === text, release: () => undefined }
+  return { touch: () => mayStillSay(path, text), release: () => undefined }
 }
 
 /** `link` fails if the name exists, and the file is complete before it has the name. */
@@ -92,10 +92,10 @@ function discard(path: string, stale: string, nonce: string): void {
 }
 
 function held(path: string, own: Holder): DirectoryLock {
-  const isOurs = (): boolean => readText(path) === JSON.stringify(own)
+  const text = JSON.stringify(own)
   return {
     touch() {
-      if (!isOurs()) return false
+      if (!mayStillSay(path, text)) return false
       const nowS = systemClock.nowMs() / 1000
       try {
         utimesSync(path, nowS, nowS)
@@ -105,8 +105,17 @@ function held(path: string, own: Holder): DirectoryLock {
       }
     },
     release() {
-      if (isOurs()) rmSync(path, { force: true })
+      if (readText(path) === text) rmSync(path, { force: true })
     },
+  }
+}
+
+/** A process that has no file descriptor left cannot look: no sign that somebody took the lock, and no reason to stop for good. */
+function mayStillSay(path: string, text: string): boolean {
+  try {
+    return readFileSync(path, 'utf8') === text
+  } catch (error) {
+    return ['EMFILE', 'ENFILE'].includes(codeOf(error))
   }
 }
 

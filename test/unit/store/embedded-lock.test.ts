@@ -39,6 +39,17 @@ function holder(rest: object): string {
 }
 
 describe('the lock of a directory', () => {
+  it('is not given up by a process that has no file descriptor left to look with', () => {
+    const source = new URL('../../../src/store/embedded-lock.ts', import.meta.url)
+    const program = `
+      import { openSync } from 'node:fs'
+      import { lockDirectory } from '${source}'
+      const lock = lockDirectory('${directory}')
+      try { for (;;) openSync('/dev/null') } catch { process.stdout.write(String(lock.touch())) }`
+    const args = ['ulimit -n 64 && exec "$0" "$@"', process.execPath, '--input-type=module', '-e', program]
+    expect(spawnSync('sh', ['-c', ...args], { encoding: 'utf8' }).stdout).toBe('true')
+  })
+
   it('refuses a second process, naming the first and what to do', async () => {
     const store = await open()
     const other = runChild(HOLDER, [directory])
