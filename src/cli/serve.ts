@@ -5,7 +5,7 @@ import pino from 'pino'
 import type { WorkerPlace } from '../app.ts'
 import type { Config } from '../config/config.ts'
 import { configPath, filesRead, loadConfig, loadRegistryFiles } from '../config/load-config.ts'
-import { WORKERS_MAX } from '../kernel/limits.ts'
+import { SHUTDOWN_MS_MAX, WORKERS_MAX } from '../kernel/limits.ts'
 import type { Registry } from '../model/registry.ts'
 import type { Args } from './args.ts'
 import type { Command } from './command.ts'
@@ -130,6 +130,8 @@ function untilStopped(serving: Serving): Promise<void> {
       if (isStopping && cluster.isWorker) return
       if (isStopping) process.exit(1)
       isStopping = true
+      // Whatever it is that hangs: a disk, a store, a key directory. `exit` would wait for threads that hang with it.
+      setTimeout(() => process.kill(process.pid, 'SIGKILL'), SHUTDOWN_MS_MAX).unref()
       serving.stop().then(resolveStopped, reject)
     }
     process.on('SIGTERM', stop)

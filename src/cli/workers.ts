@@ -11,7 +11,7 @@ import type { Logger } from 'pino'
 import type { Config } from '../config/config.ts'
 import { systemClock } from '../kernel/clock.ts'
 import {
-  SHUTDOWN_GRACE_MS,
+  SHUTDOWN_MS_MAX,
   WORKER_ALIVE_MS,
   WORKER_DEATHS_MAX,
   WORKER_RESTART_MS,
@@ -23,8 +23,8 @@ import { StoreUnavailable } from '../store/ports.ts'
 import { CommandFailure } from './failures.ts'
 import type { FromWorker, ToWorker } from './worker-messages.ts'
 
-/** After its own grace a worker closes what is still open; this is for closing. */
-const KILL_AFTER_MS = SHUTDOWN_GRACE_MS + 1_000
+/** A worker ends by itself before; this is for one that hangs. */
+const KILL_AFTER_MS = SHUTDOWN_MS_MAX + 300
 
 export interface Supervised {
   readonly config: Config

@@ -36,7 +36,9 @@ export const CONNECTIONS_PER_PEER_MAX = 2_048
 export const FILES_RESERVED = 1_024
 /** Requests of one connection at work at once: nobody who means well pipelines more. */
 export const PIPELINED_REQUESTS_MAX = 16
-export const SHUTDOWN_GRACE_MS = 10_000
+/** From the signal on: so long for requests in flight, and so long for everything, closing included. */
+export const SHUTDOWN_GRACE_MS = 7_000
+export const SHUTDOWN_MS_MAX = 9_500
 /** How often the broker looks at its own readiness, to log that it changed. */
 export const READINESS_WATCH_MS = 1_000
 /** From this long before its end on, a certificate is warned of each day; its files are looked at this often. */

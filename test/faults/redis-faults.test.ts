@@ -18,8 +18,9 @@
  * | flapping | `flapping` |
  * | in the middle of a request | `unknown-commits` |
  * | too many waiting | `contract/redis-outage` |
- * | SIGTERM with 200 in flight | `drain` |
+ * | SIGTERM with 200 in flight; with a client, a disk that hangs; twice | `drain`; `stop` |
  * | a full disk, a damaged file | `disk-full` |
+ * | an event loop that is held up | `event-loop` |
  * | a disk that stands still | `disk-stalled` |
  * | a clock that is set | `clock-steps` |
  * | killed brokers | `kill-steps-*`; under load: `e2e/durability` |

@@ -1,0 +1,90 @@
+/**
+ * The end of a broker, as a supervisor sees it (H72): within ten seconds of SIGTERM whatever holds it up, at once on a second
+ * signal; `drain` shows that nothing is lost on the way.
+ */
+import { mkdtempSync, rmSync } from 'node:fs'
+import { connect } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { until } from '../support/broker-process.ts'
+import { runChild } from '../support/child.ts'
+import { freePort, type Serving, serveErrand } from '../support/errand-command.ts'
+
+const STOP_MS_MAX = 10_000
+const AT_ONCE_MS_MAX = 1_500
+const UNFINISHED =
+  'POST /token HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 100\r\n\r\na'
+
+let directory: string
+let port: number
+let broker: Serving
+const ends: (() => void)[] = []
+
+beforeEach(async () => {
+  directory = mkdtempSync(join(tmpdir(), 'errand-stop-'))
+  port = await freePort()
+})
+afterEach(async () => {
+  for (const end of ends.splice(0)) end()
+  broker?.signal('SIGKILL')
+  await broker?.ended
+  rmSync(directory, { recursive: true, force: true })
+})
+
+const start = async (workers: readonly string[] = []) => {
+  broker = await serveErrand(['--development', '--port', String(port), ...workers], directory)
+}
+
+/** A client that begins a request and never ends it. */
+async function hang(): Promise<void> {
+  const socket = connect(port, '127.0.0.1')
+  socket.on('error', () => undefined)
+  ends.push(() => socket.destroy())
+  await new Promise<void>((connected) => socket.once('connect', () => connected()))
+  socket.write(UNFINISHED)
+  await sleep(300)
+}
+
+/** How many milliseconds it took, and how it ended. */
+async function ended(): Promise<{ readonly ms: number; readonly code: number | null }> {
+  const begun = performance.now()
+  const code = await broker.ended
+  return { ms: performance.now() - begun, code }
+}
+
+test('a request that is never finished holds the end up for less than ten seconds', async () => {
+  await start()
+  await hang()
+  broker.signal('SIGTERM')
+  const { ms, code } = await ended()
+  expect(ms).toBeGreaterThan(1_000)
+  expect([ms < STOP_MS_MAX, code]).toEqual([true, 0])
+})
+
+test.each([
+  ['SIGTERM', 'SIGTERM', []],
+  ['SIGINT', 'SIGINT', []],
+  ['SIGTERM', 'SIGINT', ['--workers', '2']],
+] as const)('%s, then %s: it does not wait (%s)', async (first, second, workers) => {
+  await start(workers)
+  await hang()
+  broker.signal(first)
+  await sleep(300)
+  broker.signal(second)
+  const { ms, code } = await ended()
+  expect([ms < AT_ONCE_MS_MAX, code]).toEqual([true, 1])
+})
+
+test('a disk that stands still holds the end up for less than ten seconds, too', async () => {
+  await start()
+  const file = join(directory, '.errand', 'data', 'errand.mdb')
+  const disk = runChild(new URL('./hold-writes.ts', import.meta.url), [file])
+  ends.push(() => void disk.kill())
+  await until(async () => disk.lines.includes('held'), 10_000)
+  // A stranger is counted, and the count has yet to be written.
+  await fetch(`http://127.0.0.1:${port}/token`, { method: 'POST', body: new URLSearchParams({ grant_type: 'x' }) })
+  broker.signal('SIGTERM')
+  expect((await ended()).ms).toBeLessThan(STOP_MS_MAX)
+})
