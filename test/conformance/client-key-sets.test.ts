@@ -157,6 +157,14 @@ describe('strangers', () => {
     expect(host.countRequests() - before).toBe(1)
   })
 
+  test('do not use up one client’s look at new keys under the name of another that shares its URL', async () => {
+    await accepted(host.key)
+    await world.advance(JWKS_COOLDOWN_MS / 1000)
+    const guess = () => ask(testKey('unknown'), 'wiki-server', { kid: 'guess' })
+    await expectRefused(world, guess, invalidClient('client_assertion_signature'))
+    await accepted(host.rotate())
+  })
+
   test('one client’s server that never answers delays no other client', async () => {
     host.misbehave(() => undefined)
     second.misbehave(() => undefined)

@@ -136,6 +136,10 @@ describe('one broker', () => {
       kid: kidOf(access),
     })
     expect(killed.status).toBe(200)
+    // Its file may lie in a backup for years.
+    const { entries } = await world.broker.store.control.snapshot()
+    const cutoff = entries.find((entry) => entry.entry === 'cutoff' && entry.id === kidOf(access))
+    expect(cutoff?.expiresAtMs).toBeGreaterThan(Date.parse('2100-01-01'))
     expect(await published(world)).toHaveLength(rs256)
     const [record] = await world.audit(1)
     expect(record).toMatchObject({
