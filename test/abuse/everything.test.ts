@@ -1,7 +1,6 @@
 /** `errand revoke --everything`: no token that was there before is good for anything, at any door, and new ones are. */
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { operatorPrincipal } from '../../src/kernel/ids.ts'
-import { Minter } from '../../src/tokens/minter.ts'
+import { kill } from '../support/hops.ts'
 import { startWorld, type World } from '../support/world.ts'
 
 let world: World
@@ -19,15 +18,8 @@ test('one order cuts off access, session, delegation and API tokens, evidence an
   const unused = world.authentication('orchestrator')
   expect((await world.introspect(access)).body.active).toBe(true)
 
-  const minter = new Minter(world.broker.ring, world.config.settings)
-  const { token } = await minter.management(operatorPrincipal('tester'), world.now(), world.now() + 60)
-  const ordered = await world.request('/admin/v1/revocations', {
-    method: 'POST',
-    headers: { Authorization: `Bearer ${token.reveal()}`, 'Content-Type': 'application/json' },
-    body: JSON.stringify({ dimension: 'everything' }),
-  })
-  expect(ordered.status, JSON.stringify(ordered.body)).toBe(200)
-  expect(ordered.body.revoked.sessions).toHaveLength(1)
+  const revoked = await kill(world, { dimension: 'everything' })
+  expect(revoked.sessions).toHaveLength(1)
   const spent = { ...unused, grant_type: 'client_credentials', resource: `${world.issuer}/api` }
   expect((await world.post('/token', spent)).body.error).toBe('invalid_client')
 

@@ -10,6 +10,7 @@ import {
   intent,
   kill,
   lift,
+  managementToken,
   openDeep,
   order,
   refused,
@@ -237,6 +238,19 @@ describe('a block stands until it is lifted', () => {
     await granted(world.open({ subject_token: world.idToken({ sub: 'bob' }) }))
     await lift(world, { kind: 'pair', id: 'user:corp:alice|orchestrator' })
     await granted(later())
+  })
+
+  test('operators see what stands blocked; evidence that is blocked ends by itself and is not listed', async () => {
+    const session = await openDeep(world)
+    await kill(world, { dimension: 'session', session: session.claims.sid })
+    await kill(world, { dimension: 'agent', agent: 'researcher', block: true })
+    const { entries } = await world.broker.store.control.snapshot()
+    expect(entries.some((entry) => entry.entry === 'block' && entry.kind === 'evidence')).toBe(true)
+    const listed = (await world.bearer('/admin/v1/blocks', await managementToken(world))).body.blocks
+    expect(listed.map(({ kind, id }: { kind: string; id: string }) => `${kind} ${id}`).sort()).toEqual([
+      'agent researcher',
+      'pair user:corp:alice|orchestrator',
+    ])
   })
 
   test('a blocked pair is not got round by having another agent delegate', async () => {

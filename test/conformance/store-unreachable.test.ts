@@ -5,7 +5,7 @@ import { Secret } from '../../src/kernel/secret.ts'
 import { startIssuer, type TestIssuer } from '../support/issuer.ts'
 import { type RunningRedis, startRedis } from '../support/redis.ts'
 import { expectRefused } from '../support/refusal.ts'
-import { type Answer, type ManualClock, startWorld, TYPE, WAREHOUSE, type World } from '../support/world.ts'
+import { type Answer, type Held, type ManualClock, startWorld, TYPE, WAREHOUSE, type World } from '../support/world.ts'
 
 let idp: TestIssuer
 let redis: RunningRedis
@@ -47,23 +47,14 @@ function expectLater(what: string, { status, headers, body }: Answer): void {
   expect(JSON.stringify(body), what).not.toMatch(/eyJ|redis|127\.0\.0\.1|ECONN/i)
 }
 
-interface Held {
-  readonly session: string
-  readonly sid: string
-  readonly delegation: string
-  readonly access: string
+interface HeldWithApi extends Held {
   readonly api: string
 }
 
-async function hold(): Promise<Held> {
-  const { session, sid } = await world.opened()
-  const delegation = (await world.delegate(session)).body.access_token
-  const access = (await world.continue(session)).body.access_token
-  return { session, sid, delegation, access, api: await world.apiToken() }
-}
+const hold = async (): Promise<HeldWithApi> => ({ ...(await world.held()), api: await world.apiToken() })
 
 /** Every kind of request that needs the store. */
-const requests = (held: Held): Record<string, () => Promise<Answer>> => ({
+const requests = (held: HeldWithApi): Record<string, () => Promise<Answer>> => ({
   open: () => world.open(),
   'open for an access token': () => world.open({ requested_token_type: TYPE.access, resource: WAREHOUSE }),
   continue: () => world.continue(held.session),
@@ -79,7 +70,7 @@ const requests = (held: Held): Record<string, () => Promise<Answer>> => ({
 })
 
 /** What the store holds of sessions: how many, and how many nodes and leaves. */
-async function footprint(held: Held): Promise<unknown> {
+async function footprint(held: HeldWithApi): Promise<unknown> {
   const operatorView = await world.broker.store.sessions.readAll(held.sid as never)
   const fields = [...(operatorView ?? [])].filter(([name]) => /^(state|nodes|[nlx]:)/.test(name))
   return { sessions: (await world.sessions()).length, fields: fields.sort() }

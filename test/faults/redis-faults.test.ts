@@ -31,7 +31,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { type BrokerProcess, type Fleet, startFleet, until } from '../support/broker-process.ts'
 import { freePort, type RunningRedis, startRedis } from '../support/redis.ts'
 import { type StoreProxy, startStoreProxy } from '../support/store-proxy.ts'
-import { type Answer, claimsOf, TYPE, WAREHOUSE, WIKI } from '../support/world.ts'
+import { type Answer, claimsOf, type Held, TYPE, WAREHOUSE, WIKI } from '../support/world.ts'
 
 const ANSWER_MS_MAX = 500
 const RECOVERY_MS_MAX = 2_000
@@ -67,18 +67,6 @@ afterEach(async () => {
 })
 
 const isReady = async () => (await broker.request('/readyz')).status === 200
-
-interface Held {
-  readonly session: string
-  readonly delegation: string
-  readonly access: string
-}
-
-async function hold(): Promise<Held> {
-  const { session } = await broker.opened()
-  const delegation = (await broker.delegate(session)).body.access_token
-  return { session, delegation, access: (await broker.continue(session)).body.access_token }
-}
 
 /** Every kind of token request. */
 const tokenRequests = (held: Held): Readonly<Record<string, () => Promise<Answer>>> => ({
@@ -130,7 +118,7 @@ const FAULTS: Readonly<Record<string, Fault>> = {
 
 describe.each(Object.entries(FAULTS))('%s', (_name, fault) => {
   test('each token request that meets it is a 503 within 500 ms, and it ends by itself', async () => {
-    const held = await hold()
+    const held = await broker.held()
     const slowest: number[] = []
     // Each kind alone: the first that meets a fault waits for it, those after it profit from knowing.
     for (const name of Object.keys(tokenRequests(held))) {
@@ -150,7 +138,7 @@ describe.each(Object.entries(FAULTS))('%s', (_name, fault) => {
   })
 
   test('readiness tells, as quickly as ever; health and keys are as always; many at once pile nothing up', async () => {
-    const held = await hold()
+    const held = await broker.held()
     const before = await readinessMs()
     await fault.begin()
     const noticed = await until(async () => !(await isReady()), NOTICE_MS_MAX)
@@ -183,7 +171,7 @@ async function readinessMs(ask: () => Promise<unknown> = () => broker.request('/
 }
 
 test('slow, but in time: 120 ms per answer, and every flow is granted', async () => {
-  const held = await hold()
+  const held = await broker.held()
   proxy.delay(120)
   for (const [name, ask] of Object.entries(tokenRequests(held))) {
     const answer = await ask()
@@ -192,7 +180,7 @@ test('slow, but in time: 120 ms per answer, and every flow is granted', async ()
 })
 
 test('restarted without a trace of its scripts: the next request is served', async () => {
-  const held = await hold()
+  const held = await broker.held()
   await control.script('FLUSH')
   for (const [name, ask] of Object.entries(tokenRequests(held))) {
     await control.script('FLUSH')
@@ -202,7 +190,7 @@ test('restarted without a trace of its scripts: the next request is served', asy
 })
 
 test('flapping: whatever is answered is a grant or a 503, in time; what was granted is alive when it is over', async () => {
-  const held = await hold()
+  const held = await broker.held()
   const granted: string[] = []
   let refused = 0
   let running = true

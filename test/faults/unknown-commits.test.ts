@@ -4,14 +4,13 @@
  * after the token has been signed.
  */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import type { SessionId } from '../../src/kernel/ids.ts'
 import { FIELD } from '../../src/sessions/session-record.ts'
 import { openStore } from '../../src/store/open-store.ts'
 import type { Store } from '../../src/store/ports.ts'
 import { type BrokerProcess, type Fleet, startFleet, until } from '../support/broker-process.ts'
 import { type RunningRedis, startRedis } from '../support/redis.ts'
 import { type StoreProxy, startStoreProxy } from '../support/store-proxy.ts'
-import { type Answer, claimsOf, TYPE, WAREHOUSE, WIKI } from '../support/world.ts'
+import { type Answer, claimsOf, type Held, TYPE, WAREHOUSE, WIKI } from '../support/world.ts'
 
 const ANSWER_MS_MAX = 500
 const SETTLED_MS_MAX = 4_000
@@ -44,17 +43,6 @@ afterEach(async () => {
 })
 
 const isReady = async () => (await broker.request('/readyz')).status === 200
-
-interface Held {
-  readonly session: string
-  readonly sid: SessionId
-  readonly delegation: string
-}
-
-async function hold(): Promise<Held> {
-  const { session, sid } = await broker.opened()
-  return { session, sid: sid as SessionId, delegation: (await broker.delegate(session)).body.access_token }
-}
 
 const FLOWS: Readonly<Record<string, (held: Held) => Promise<Answer>>> = {
   open: () => broker.open(),
@@ -98,7 +86,7 @@ async function refusedInTime(ask: () => Promise<Answer>): Promise<void> {
 
 describe.each(Object.entries(FLOWS))('%s', (name, ask) => {
   test('performed, but never answered: what it wrote is dead once the store is back', async () => {
-    const held = await hold()
+    const held = await broker.held()
     const known = await knownIds()
     proxy.at(COMMIT, 'unanswered')
     await refusedInTime(() => ask(held))
@@ -130,7 +118,7 @@ describe.each(Object.entries(FLOWS))('%s', (name, ask) => {
   })
 
   test('lost on its way: it never happens later, and burns nothing', async () => {
-    const held = await hold()
+    const held = await broker.held()
     const known = await knownIds()
     const before = await store.sessions.readAll(held.sid)
     proxy.at(COMMIT, 'unsent')
@@ -145,7 +133,7 @@ describe.each(Object.entries(FLOWS))('%s', (name, ask) => {
   })
 
   test('performed, and the connection lost with the answer: asked again on a new one, it is granted, once', async () => {
-    const held = await hold()
+    const held = await broker.held()
     const known = await knownIds()
     proxy.at(COMMIT, 'cut')
     const { status, body } = await ask(held)
@@ -160,7 +148,7 @@ describe.each(Object.entries(FLOWS))('%s', (name, ask) => {
 })
 
 test('a hundred at once: each is settled, none is handed out, and the session lives on', async () => {
-  const held = await hold()
+  const held = await broker.held()
   const known = await knownIds()
   proxy.at(COMMIT, 'unanswered')
   const answers = await Promise.all(Array.from({ length: 100 }, () => broker.continue(held.session)))

@@ -9,6 +9,7 @@ import { type Broker, createBroker } from '../../src/app.ts'
 import type { Config } from '../../src/config/config.ts'
 import { developmentConfig } from '../../src/config/development.ts'
 import type { Clock, Ticks } from '../../src/kernel/clock.ts'
+import type { SessionId } from '../../src/kernel/ids.ts'
 import { Secret } from '../../src/kernel/secret.ts'
 import type { BrokerSettings } from '../../src/model/settings.ts'
 import { decodeRegistry } from '../../src/registry/load-registry.ts'
@@ -65,6 +66,13 @@ export const TYPE = {
 }
 
 export type Params = Readonly<Record<string, string | readonly string[] | undefined>>
+
+export interface Held {
+  readonly session: string
+  readonly sid: SessionId
+  readonly delegation: string
+  readonly access: string
+}
 
 export class World {
   readonly clock: Clock
@@ -265,6 +273,14 @@ export class World {
     const answer = await this.open()
     if (answer.status !== 200) throw new Error(`open failed: ${JSON.stringify(answer.body)}`)
     return { session: answer.body.access_token, sid: claimsOf(answer.body.access_token)['sid'] as string }
+  }
+
+  /** The orchestrator's session token, a delegation of it that nobody has accepted yet, and an access token. */
+  async held(): Promise<Held> {
+    const { session, sid } = await this.opened()
+    const delegation = (await this.delegate(session)).body.access_token
+    const access = (await this.continue(session)).body.access_token
+    return { session, sid: sid as SessionId, delegation, access }
   }
 
   // --- What is left behind -----------------------------------------------------------------------------------------------
