@@ -25,6 +25,8 @@ interface Batch {
 export class BatchedIndexes implements IndexStore {
   readonly #backend: IndexBackend
   #waiting: Batch | undefined
+  /** Those that wait, and those being written now. */
+  readonly #unwritten = new Set<Batch>()
   #entries = 0
 
   constructor(backend: IndexBackend) {
@@ -51,11 +53,10 @@ export class BatchedIndexes implements IndexStore {
     return this.#backend.list(index, nowMs, limit)
   }
 
-  /** What waits is written now. Never throws: whoever added an entry hears of its failure. */
+  /** What waits is written now, and what is being written is waited for. Never throws: whoever added an entry hears of its failure. */
   async flush(): Promise<void> {
-    const batch = this.#waiting
-    batch?.write()
-    await batch?.written.catch(() => undefined)
+    this.#waiting?.write()
+    await Promise.allSettled([...this.#unwritten].map(({ written }) => written))
   }
 
   #batch(): Batch {
@@ -73,12 +74,14 @@ export class BatchedIndexes implements IndexStore {
       try {
         await Promise.all(lists.map(([index, entries]) => this.#backend.addAll(index, entries)))
       } finally {
+        this.#unwritten.delete(batch)
         for (const [, entries] of lists) this.#entries -= entries.size
       }
     })
     written.catch(() => undefined)
     const batch: Batch = { members, written, write: begin }
     this.#waiting = batch
+    this.#unwritten.add(batch)
     return batch
   }
 }

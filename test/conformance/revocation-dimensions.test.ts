@@ -297,7 +297,7 @@ describe('numbers decide, not clocks and not lists', () => {
 describe('orders are decoded strictly', () => {
   const malformed: Refusal = invalidRequest('body_malformed')
   test.each([
-    ['an unknown dimension', { dimension: 'everything' }],
+    ['an unknown dimension', { dimension: 'everyone' }],
     ['an unknown member', { dimension: 'agent', agent: 'orchestrator', blok: true }],
     ['a missing member', { dimension: 'user_agent', user: 'user:corp:alice' }],
     ['an empty name', { dimension: 'user', user: '' }],

@@ -35,6 +35,23 @@ describe('lists that are written in batches', () => {
     ])
   })
 
+  it('show what is being written just now: nobody reads between the two', async () => {
+    const backend = new Backend()
+    const indexes = new BatchedIndexes(backend)
+    let release = () => {}
+    backend.hold = new Promise((resolve) => {
+      release = resolve
+    })
+    void indexes.add('all', 'a', 1)
+    const flushed = indexes.flush()
+    await new Promise((resolve) => setImmediate(resolve))
+    const listed = indexes.list('all', 0, 10)
+    await new Promise((resolve) => setImmediate(resolve))
+    release()
+    expect(await listed).toEqual(['all'])
+    await flushed
+  })
+
   it('show what was added through them before, and write the rest when asked to', async () => {
     const backend = new Backend()
     const indexes = new BatchedIndexes(backend)
