@@ -20,6 +20,10 @@
  * 5. An authenticated client has a rate of its own at each endpoint (so that a flood of token requests never stands in the way
  *    of its revokes), users' tokens have one per issuer, and an agent may have one per scope of what it is issued.
  *
+ * Not limited here: discovery, keys and health, which cost no cryptography and which verifiers must always reach; and
+ * `/admin/v1`, because an operator who revokes must not be held up: whoever would make it check a signature must name an
+ * internal key, and those are never published.
+ *
  * What is promised: at most `burst` + `per_second` × t failures per source, and per source and claimed client, within any t;
  * fixed memory under any flood; a known client is not refused because of strangers, unless they share its source and know
  * both its client id and its key id, and even then it falls back to what strangers have. A source is the socket's peer, or
@@ -31,6 +35,7 @@ import { Rejection, type RejectionReason } from '../kernel/rejection.ts'
 import type { Entry } from '../model/request-facts.ts'
 import type { Cells, Rate } from './cells.ts'
 import { type ClaimedName, claimedName } from './claimed-client.ts'
+import { HeldRefusals } from './held-refusals.ts'
 import { type IssuancePlace, IssuanceRates } from './issuance-rates.ts'
 import { KnownPairs } from './known-pairs.ts'
 import { NamedRates } from './named-rates.ts'
@@ -46,21 +51,31 @@ export interface AdmissionLimits {
   readonly perClient: Rate | undefined
   /** Of users' tokens of one issuer. */
   readonly perIssuer: Rate | undefined
+  /** How long the refusal of a stranger over its limit is held back. */
+  readonly refusalDelayMs: number
 }
+
+/**
+ * Allowances and places of strangers are kept apart by what is asked: a flood of token requests takes nothing from whoever
+ * comes, from the same address and for the first time, to revoke.
+ */
+export type Door = 'token' | 'revoke' | 'sessions'
 
 export class Admission {
   readonly #ticks: Ticks
   readonly #sources: RateSketch | undefined
   readonly #claims: RateSketch | undefined
   readonly #known: KnownPairs
-  readonly #gate = new StrangersGate()
+  readonly #gates = { token: new StrangersGate(), revoke: new StrangersGate(), sessions: new StrangersGate() }
   readonly #clients: NamedRates
   readonly #issuers: NamedRates
+  readonly #refusals: HeldRefusals
   readonly #issuance = new IssuanceRates()
   #nowMs = 0
   #lastTicksMs: number
 
-  constructor({ perSource, perSourceAndClient, perClient, perIssuer }: AdmissionLimits, ticks: Ticks) {
+  constructor(limits: AdmissionLimits, ticks: Ticks) {
+    const { perSource, perSourceAndClient, perClient, perIssuer } = limits
     this.#ticks = ticks
     this.#lastTicksMs = ticks.ticksMs()
     this.#sources = perSource === undefined ? undefined : new RateSketch(perSource)
@@ -68,15 +83,23 @@ export class Admission {
     this.#known = new KnownPairs(perSourceAndClient)
     this.#clients = new NamedRates(perClient)
     this.#issuers = new NamedRates(perIssuer)
+    this.#refusals = new HeldRefusals(limits.refusalDelayMs)
+  }
+
+  /** Resolves when a request that ended like this may be answered. */
+  async beforeAnswer(error: unknown): Promise<void> {
+    if (!(error instanceof Rejection)) return
+    if (error.reason === 'source_limited' || error.reason === 'source_client_limited') await this.#refusals.hold()
   }
 
   /** Before the body is read. @throws Rejection `source_limited` */
-  arrive(address: string): Entry {
+  arrive(address: string, door: Door): Entry {
     const source = sourceKey(address)
+    const payer = `${door} ${source}`
     const nowMs = this.#now()
     const taken: Taken[] = []
-    const paid = take(this.#sources, source, nowMs, taken)
-    if (!paid && !this.#known.isHome(source)) throw this.#sourceLimited(source, nowMs)
+    const paid = take(this.#sources, payer, nowMs, taken)
+    if (!paid && !this.#known.isHome(source)) throw this.#sourceLimited(payer, nowMs)
     let claimed: ClaimedName | undefined
     let isKnown = false
     let client: string | undefined
@@ -86,10 +109,10 @@ export class Admission {
     return {
       claim: (claim) => {
         claimed = claimedName(claim)
-        isKnown = this.#claim({ source, claimed, taken, paid })
+        isKnown = this.#claim({ source, payer, claimed, taken, paid })
       },
       admit: async (authenticate) => {
-        const result = await (isKnown ? authenticate() : this.#asStranger(authenticate))
+        const result = await (isKnown ? authenticate() : this.#asStranger(door, authenticate))
         client = result.client.clientId
         return result
       },
@@ -124,7 +147,7 @@ export class Admission {
   }
 
   /** Whether this is a known pair that can pay for itself. */
-  #claim({ source, claimed, taken, paid }: Arrived): boolean {
+  #claim({ source, payer, claimed, taken, paid }: Arrived): boolean {
     const nowMs = this.#now()
     const pair = claimed === undefined ? undefined : this.#known.find(source, claimed.recognisedBy, nowMs)
     if (pair !== undefined) {
@@ -135,8 +158,8 @@ export class Admission {
         return true
       }
     }
-    if (!paid) throw this.#sourceLimited(source, nowMs)
-    const name = `${source}\n${claimed?.client}`
+    if (!paid) throw this.#sourceLimited(payer, nowMs)
+    const name = `${payer}\n${claimed?.client}`
     if (claimed !== undefined && !take(this.#claims, name, nowMs, taken)) {
       throw limited('source_client_limited', this.#claims?.waitMs(name, nowMs))
     }
@@ -157,17 +180,18 @@ export class Admission {
     own.push({ from: bucket, places: ONLY_CELL })
   }
 
-  async #asStranger<T>(authenticate: () => Promise<T>): Promise<T> {
-    if (!(await this.#gate.enter())) throw limited('strangers_limited', undefined)
+  async #asStranger<T>(door: Door, authenticate: () => Promise<T>): Promise<T> {
+    const gate = this.#gates[door]
+    if (!(await gate.enter())) throw limited('strangers_limited', undefined)
     try {
       return await authenticate()
     } finally {
-      this.#gate.leave()
+      gate.leave()
     }
   }
 
-  #sourceLimited(source: string, nowMs: number): Rejection {
-    return limited('source_limited', this.#sources?.waitMs(source, nowMs))
+  #sourceLimited(payer: string, nowMs: number): Rejection {
+    return limited('source_limited', this.#sources?.waitMs(payer, nowMs))
   }
 
   /** Only what has passed counts: a source of ticks that is set back stops nobody, one that jumps fills buckets once. */
@@ -181,6 +205,8 @@ export class Admission {
 
 interface Arrived {
   readonly source: string
+  /** Whose allowance a stranger's request is taken from: the source's at this door. */
+  readonly payer: string
   readonly claimed: ClaimedName | undefined
   readonly taken: Taken[]
   /** Whether the source could pay. */

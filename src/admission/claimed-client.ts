@@ -2,7 +2,7 @@
  * Whom a request says it comes from, read before anything is believed: it names buckets and nothing else.
  *
  * Strangers are counted by the client's id alone: whatever else they vary, they do not get another allowance. A known client is
- * recognised by more, by its key's id or by a digest of its secret: neither is in any public document, so that strangers who
+ * recognised by more, by its key's id or by a digest of its secret or token: none is in any public document, so that strangers who
  * share its source and know its id do not reach its bucket.
  */
 import { sha256 } from '../kernel/digest.ts'
@@ -15,12 +15,17 @@ export interface ClaimedName {
 }
 
 /** Names of bounded length; what cannot be read is one name for all; `undefined`: it names nobody. Never throws. */
-export function claimedName({ clientId, assertion, basic }: ClaimedClient): ClaimedName | undefined {
+export function claimedName({ clientId, assertion, basic, bearer }: ClaimedClient): ClaimedName | undefined {
   if (assertion !== undefined) {
     const text = assertion.length > TOKEN_CHARS_MAX ? '' : assertion
     const [header, claims] = text.split('.', 2).map(readLoosely)
     const client = member(claims, 'iss')
     return { client, recognisedBy: `jwt\n${client}\n${member(header, 'kid')}` }
+  }
+  if (bearer !== undefined) {
+    const claims = readLoosely(bearer.reveal().split('.', 2)[1] ?? '')
+    const client = `${member(claims, 'iss')} ${member(claims, 'sub')}`
+    return { client, recognisedBy: `bearer\n${bearer.fingerprint()}` }
   }
   if (basic !== undefined) {
     const text = basic.reveal()

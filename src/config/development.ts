@@ -7,6 +7,7 @@ import {
   PER_ISSUER_DEFAULT,
   PER_SOURCE_AND_CLIENT_DEFAULT,
   PER_SOURCE_DEFAULT,
+  REFUSAL_DELAY_MS_DEFAULT,
   SESSION_LIFETIME_S_DEFAULT,
 } from '../kernel/limits.ts'
 import { type Config, DEVELOPMENT_ENVIRONMENT, type LogLevel, type StoreConfig } from './config.ts'
@@ -42,6 +43,7 @@ export function developmentConfig(choices: DevelopmentChoices): Config {
       perSourceAndClient: PER_SOURCE_AND_CLIENT_DEFAULT,
       perClient: PER_CLIENT_DEFAULT,
       perIssuer: PER_ISSUER_DEFAULT,
+      refusalDelayMs: REFUSAL_DELAY_MS_DEFAULT,
     }),
     log: Object.freeze({ level: choices.logLevel ?? 'info' }),
     trustedProxies: Object.freeze([]),

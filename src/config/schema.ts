@@ -16,6 +16,8 @@ import {
   PER_SOURCE_DEFAULT,
   RATE_PER_SECOND_MAX,
   RATE_PER_SECOND_MIN,
+  REFUSAL_DELAY_MS_DEFAULT,
+  REFUSAL_DELAY_MS_MAX,
   SESSION_LIFETIME_S_DEFAULT,
   SESSION_LIFETIME_S_MAX,
 } from '../kernel/limits.ts'
@@ -98,6 +100,7 @@ const limits = strictObject({
   per_source_and_client: rate(PER_SOURCE_AND_CLIENT_DEFAULT.perSecond, PER_SOURCE_AND_CLIENT_DEFAULT.burst),
   per_client: rate(PER_CLIENT_DEFAULT.perSecond, PER_CLIENT_DEFAULT.burst),
   per_issuer: rate(PER_ISSUER_DEFAULT.perSecond, PER_ISSUER_DEFAULT.burst),
+  refusal_delay_ms: z.int().min(0).max(REFUSAL_DELAY_MS_MAX).default(REFUSAL_DELAY_MS_DEFAULT),
 })
 
 const network = z.string().refine(isNetwork, 'must be an address or a network such as 10.0.0.0/8')

@@ -14,7 +14,7 @@ export function formRoutes(parts: RouterParts, base: string): readonly Route[] {
     path: base + path,
     methods: {
       POST: async (context, facts) => {
-        const entry = parts.admission.arrive(facts.source)
+        const entry = parts.admission.arrive(facts.source, path === ENDPOINT.revocation ? 'revoke' : 'token')
         try {
           const text = await readFormText(context)
           return await work(() => Form.parse(text, queryNames(context)), { ...facts, entry })

@@ -1,5 +1,6 @@
 /** Every route of the broker. Handlers read a request, call one function below, and write its result; nothing decides here. */
 import { type Context, Hono } from 'hono'
+import { RefusedRequest } from '../audit/auditor.ts'
 import { Rejection } from '../kernel/rejection.ts'
 import { discoveryRoutes, PUBLIC } from './discovery-routes.ts'
 import { errorResponse } from './error-response.ts'
@@ -37,6 +38,7 @@ async function answer(route: Route, context: Context, parts: RouterParts): Promi
     response.headers.set('Allow', Object.keys(route.methods).join(', '))
     return response
   } catch (thrown) {
+    await parts.admission.beforeAnswer(thrown instanceof RefusedRequest ? thrown.error : thrown)
     // Caught here and not in `onError`, which hono skips for throws that are not Errors.
     return refuse(thrown, context, parts, route.bearer === true)
   }

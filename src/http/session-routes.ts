@@ -3,6 +3,8 @@ import type { Context } from 'hono'
 import { listBlocks } from '../admin/blocks.ts'
 import { operatorCaller, readingCaller, sessionsCaller } from '../admin/callers.ts'
 import { inspectSession, listSessions, readAudit, readContent } from '../admin/session-listing.ts'
+import type { Secret } from '../kernel/secret.ts'
+import type { Caller } from '../model/caller.ts'
 import type { RequestFacts } from '../model/request-facts.ts'
 import type { Answered } from '../revocation/caller-request.ts'
 import { endNode, endSession } from '../revocation/end-session.ts'
@@ -15,11 +17,11 @@ import type { Route, RouterParts } from './route.ts'
 
 export function sessionRoutes(parts: RouterParts, base: string): readonly Route[] {
   const reading = (context: Context, facts: RequestFacts) => ({
-    caller: async () => readingCaller(readBearer(context), parts.callers),
+    caller: () => admitted(context, facts, parts, (bearer) => readingCaller(bearer, parts.callers)),
     facts,
   })
   const ending = (context: Context, facts: RequestFacts) => ({
-    caller: async () => sessionsCaller(readBearer(context), parts.callers),
+    caller: () => admitted(context, facts, parts, (bearer) => sessionsCaller(bearer, parts.callers)),
     facts,
   })
   const id = (context: Context, name: string) => context.req.param(name) ?? ''
@@ -53,6 +55,28 @@ export function sessionRoutes(parts: RouterParts, base: string): readonly Route[
       },
     },
   ]
+}
+
+/** Strangers' tokens cost signatures: they are limited like those who fail to authenticate at a form endpoint. */
+async function admitted(
+  context: Context,
+  facts: RequestFacts,
+  parts: RouterParts,
+  verify: (bearer: Secret | undefined) => Promise<Caller>,
+): Promise<Caller> {
+  const entry = parts.admission.arrive(facts.source, 'sessions')
+  try {
+    const bearer = readBearer(context)
+    entry.claim({ clientId: undefined, assertion: undefined, basic: undefined, bearer })
+    const { caller } = await entry.admit(async () => {
+      const caller = await verify(bearer)
+      return { caller, client: { clientId: caller.principal } }
+    })
+    entry.succeeded()
+    return caller
+  } finally {
+    entry.end()
+  }
 }
 
 export function adminRoutes(parts: RouterParts, base: string): readonly Route[] {

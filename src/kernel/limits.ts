@@ -52,7 +52,7 @@ export const SHUTDOWN_POLL_MS = 50
 
 // --- Admission ------------------------------------------------------------------------------------------------------
 /** Failures to authenticate, where `errand.yaml` says nothing else: a fleet with a wrong clock retries this often, a guesser more. */
-export const PER_SOURCE_DEFAULT = { perSecond: 50, burst: 500 } as const
+export const PER_SOURCE_DEFAULT = { perSecond: 20, burst: 500 } as const
 export const PER_SOURCE_AND_CLIENT_DEFAULT = { perSecond: 10, burst: 100 } as const
 /**
  * Requests of one authenticated client per endpoint, and users' tokens of one issuer, per process: more than a process can do
@@ -62,6 +62,10 @@ export const PER_CLIENT_DEFAULT = { perSecond: 5_000, burst: 10_000 } as const
 export const PER_ISSUER_DEFAULT = { perSecond: 5_000, burst: 10_000 } as const
 /** `per_minute` of an agent's issuance rule: its window holds the time of each token. */
 export const ISSUANCE_PER_MINUTE_MAX = 1_000
+/** How long a stranger over its limit waits for its refusal, and how many wait at once: a socket and a timer each. */
+export const REFUSAL_DELAY_MS_DEFAULT = 500
+export const REFUSAL_DELAY_MS_MAX = 5_000
+export const HELD_REFUSALS_MAX = 1_024
 /** What a configured rate may be: once in a hundred seconds, and more than one process can do. */
 export const RATE_PER_SECOND_MIN = 0.01
 export const RATE_PER_SECOND_MAX = 1_000_000

@@ -18,6 +18,7 @@ export interface ClaimedClient {
   readonly clientId: string | undefined
   readonly assertion: string | undefined
   readonly basic: Secret | undefined
+  readonly bearer?: Secret | undefined
 }
 
 /** Whoever a request turned out to come from. */

@@ -4,9 +4,10 @@
  */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { Secret } from '../../src/kernel/secret.ts'
+import { managementToken } from '../support/hops.ts'
 import { startRedis } from '../support/redis.ts'
-import { HandTicks, honest, impostor, postFrom, statuses, times } from '../support/sources.ts'
-import { type ManualClock, startWorld, type World } from '../support/world.ts'
+import { bearerFrom, HandTicks, honest, impostor, postFrom, statuses, times } from '../support/sources.ts'
+import { claimsOf, type ManualClock, startWorld, type World } from '../support/world.ts'
 
 const HOME = { peer: '198.51.100.7' }
 const ELSEWHERE = { peer: '203.0.113.66' }
@@ -116,6 +117,51 @@ test('an assertion that was used already makes its thief known in no outage of t
     await own.close()
     await redis.stop()
   }
+})
+
+describe('revoking under a flood', () => {
+  const STRANGERS = { peer: '192.0.2.50' }
+  const forged = (token: string) =>
+    `${token.slice(0, token.lastIndexOf('.'))}.${Buffer.alloc(64, 9).toString('base64url')}`
+
+  test('an agent that was never seen at an address revokes from there while strangers flood /token', async () => {
+    const { session } = await world.opened()
+    await statuses(30, () => garbage(STRANGERS.peer))
+    await statuses(30, () => impostor(world, STRANGERS))
+    const revoked = await postFrom(world, STRANGERS, '/revoke', {
+      ...world.authentication('orchestrator'),
+      token: session,
+    })
+    expect(revoked.status).toBe(200)
+    expect(revoked.body.revoked).toBeDefined()
+  })
+
+  test('a user ends a session from there too; forged tokens at /sessions are limited, a token that was good stays so', async () => {
+    const { sid } = await world.opened()
+    const other = await world.opened()
+    await statuses(30, () => garbage(STRANGERS.peer))
+    const token = world.userToken()
+    const end = (id: string) => bearerFrom(world, STRANGERS.peer, { method: 'DELETE', path: `/sessions/${id}`, token })
+    expect((await end(sid)).status).toBe(200)
+    const read = () =>
+      bearerFrom(world, STRANGERS.peer, { method: 'GET', path: '/sessions', token: forged(world.userToken()) })
+    const flood = await statuses(30, read)
+    expect(flood.slice(0, 5)).toEqual(times(5, 401))
+    expect(new Set(flood.slice(5))).toEqual(new Set([429]))
+    expect((await end(other.sid)).status).toBe(200)
+  })
+
+  test('an operator is never held up: not by what floods /token and /sessions, nor by what floods /admin itself', async () => {
+    // Alice has just revoked what she opened, and must sign in again.
+    const open = await world.open({ subject_token: world.idToken({ sub: 'bob' }) })
+    const sid = claimsOf(open.body.access_token)['sid']
+    const token = await managementToken(world)
+    await statuses(30, () => garbage(STRANGERS.peer))
+    const path = `/admin/v1/sessions/${sid}`
+    const order = (method: string, bearer: string) => bearerFrom(world, STRANGERS.peer, { method, path, token: bearer })
+    expect(await statuses(30, () => order('GET', forged(token)))).toEqual(times(30, 401))
+    expect((await order('DELETE', token)).status).toBe(200)
+  })
 })
 
 describe('clock step', () => {

@@ -90,3 +90,16 @@ test('strangers beyond those that are verified at once wait, and pass', async ()
     await world.close()
   }
 })
+
+test('a stranger over its limit waits for its refusal, so that its connection asks less often; others do not', async () => {
+  const limits = { perSource: { perSecond: 0.25, burst: 1 }, refusalDelayMs: 300 }
+  const world = await startWorld({ limits, ticks: new HandTicks() })
+  try {
+    expect((await garbage(world)).status).toBe(400)
+    const begun = performance.now()
+    expect((await garbage(world)).status).toBe(429)
+    expect(performance.now() - begun).toBeGreaterThan(290)
+  } finally {
+    await world.close()
+  }
+})

@@ -31,6 +31,18 @@ export async function postFrom(world: World, from: From, path: string, params: P
   return { status: response.status, headers: response.headers, body: JSON.parse(await response.text()) }
 }
 
+/** A bearer-protected request; DELETE and GET have no body. */
+export async function bearerFrom(world: World, peer: string, order: { method: string; path: string; token: string }) {
+  const headers = { Authorization: `Bearer ${order.token}` }
+  const incoming = Object.assign(Readable.from([]), {
+    url: order.path,
+    rawHeaders: Object.entries(headers).flat(),
+    socket: { remoteAddress: peer },
+  })
+  const response = await world.broker.app.request(order.path, { method: order.method, headers }, { incoming })
+  return { status: response.status, headers: response.headers, body: JSON.parse(await response.text()) }
+}
+
 /** A client's honest request: for an API token, which needs nothing but the client itself. */
 export function honest(world: World, from: From, client = 'orchestrator'): Promise<Answer> {
   const target = { resource: `${world.issuer}/api`, scope: 'sessions' }

@@ -430,6 +430,7 @@ const NO_LIMITS: Config['limits'] = {
   perSourceAndClient: undefined,
   perClient: undefined,
   perIssuer: undefined,
+  refusalDelayMs: 0,
 }
 
 export async function startWorld(options: WorldOptions = {}): Promise<World> {

@@ -6,7 +6,13 @@ import type { Entry } from '../../../src/model/request-facts.ts'
 import { HandTicks } from '../../support/sources.ts'
 
 const RATE = { perSecond: 1, burst: 4 }
-const OFF = { perSource: undefined, perSourceAndClient: undefined, perClient: undefined, perIssuer: undefined }
+const OFF = {
+  perSource: undefined,
+  perSourceAndClient: undefined,
+  perClient: undefined,
+  perIssuer: undefined,
+  refusalDelayMs: 0,
+}
 const agent = { clientId: 'agent', assertion: undefined, basic: undefined }
 const asAgent = async () => ({ client: { clientId: 'agent' } })
 const forged = async (): Promise<never> => {
@@ -30,7 +36,7 @@ async function succeed(entry: Entry): Promise<void> {
 }
 
 async function fail(admission: Admission, source: string): Promise<void> {
-  const entry = admission.arrive(source)
+  const entry = admission.arrive(source, 'token')
   entry.claim(agent)
   await expect(entry.admit(forged)).rejects.toThrow()
   entry.succeeded()
@@ -41,16 +47,16 @@ async function fail(admission: Admission, source: string): Promise<void> {
 test('a failure is paid for, whatever is said about the request afterwards', async () => {
   const admission = new Admission({ ...OFF, perSource: RATE }, new HandTicks())
   for (let failure = 0; failure < 4; failure += 1) await fail(admission, 's')
-  expect(reasonOf(() => admission.arrive('s'))).toBe('source_limited')
+  expect(reasonOf(() => admission.arrive('s', 'token'))).toBe('source_limited')
 })
 
 test('beyond those inside and those waiting strangers are sent away, and a known client passes them all', async () => {
   const admission = new Admission({ ...OFF, perSourceAndClient: RATE }, new HandTicks())
-  await succeed(admission.arrive('home'))
+  await succeed(admission.arrive('home', 'token'))
   const ends: (() => void)[] = []
   const pending: Promise<unknown>[] = []
   const stranger = (index: number) => {
-    const entry = admission.arrive(`s-${index}`)
+    const entry = admission.arrive(`s-${index}`, 'token')
     entry.claim({ ...agent, clientId: `c-${index}` })
     return entry.admit(
       () => new Promise<{ client: { clientId: string } }>((end) => ends.push(() => end({ client: { clientId: 'x' } }))),
@@ -59,7 +65,7 @@ test('beyond those inside and those waiting strangers are sent away, and a known
   for (let index = 0; index < STRANGERS_AT_ONCE_MAX + STRANGERS_WAITING_MAX; index += 1) pending.push(stranger(index))
   await expect(stranger(-1)).rejects.toMatchObject({ reason: 'strangers_limited', retryAfterSeconds: 1 })
   expect(ends).toHaveLength(STRANGERS_AT_ONCE_MAX)
-  await succeed(admission.arrive('home'))
+  await succeed(admission.arrive('home', 'token'))
   while (ends.length > 0) {
     ends.shift()?.()
     await new Promise((resolve) => setImmediate(resolve))
@@ -70,28 +76,28 @@ test('beyond those inside and those waiting strangers are sent away, and a known
 test('a store that does not answer costs a client nothing, and makes nobody known', async () => {
   const admission = new Admission({ ...OFF, perSource: RATE, perSourceAndClient: RATE }, new HandTicks())
   for (let outage = 0; outage < 20; outage += 1) {
-    const entry = admission.arrive('s')
+    const entry = admission.arrive('s', 'token')
     entry.claim(agent)
     await entry.admit(asAgent)
     entry.excused()
     entry.end()
   }
   for (let failure = 0; failure < 4; failure += 1) await fail(admission, 's')
-  expect(reasonOf(() => admission.arrive('s'))).toBe('source_limited')
+  expect(reasonOf(() => admission.arrive('s', 'token'))).toBe('source_limited')
 })
 
 test('a known client whose own bucket was emptied by those who know its key id still has what strangers have', async () => {
   const admission = new Admission({ ...OFF, perSource: RATE, perSourceAndClient: RATE }, new HandTicks())
-  await succeed(admission.arrive('s'))
+  await succeed(admission.arrive('s', 'token'))
   for (let failure = 0; failure < 4; failure += 1) await fail(admission, 's')
-  await succeed(admission.arrive('s'))
+  await succeed(admission.arrive('s', 'token'))
   for (let failure = 0; failure < 4; failure += 1) await fail(admission, 's')
-  const entry = admission.arrive('s')
+  const entry = admission.arrive('s', 'token')
   expect(reasonOf(() => entry.claim(agent))).toBe('source_limited')
 })
 
 test('requests in work count until they have ended: a volley cannot pass before its first failure', async () => {
   const admission = new Admission({ ...OFF, perSource: RATE }, new HandTicks())
-  const volley = Array.from({ length: 10 }, () => reasonOf(() => admission.arrive('s')))
+  const volley = Array.from({ length: 10 }, () => reasonOf(() => admission.arrive('s', 'token')))
   expect(volley.filter((reason) => reason === undefined)).toHaveLength(4)
 })

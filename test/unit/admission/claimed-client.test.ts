@@ -49,7 +49,12 @@ test('property: any text is a name of bounded length, and nothing throws', () =>
   )
   fc.assert(
     fc.property(texts, (text) => {
-      for (const claimed of [{ assertion: text }, { basic: new Secret(text) }, { clientId: text }]) {
+      for (const claimed of [
+        { assertion: text },
+        { basic: new Secret(text) },
+        { clientId: text },
+        { bearer: new Secret(text) },
+      ]) {
         const name = claimedName({ ...NOBODY, ...claimed })
         expect(name?.client ?? '').not.toContain('\n')
         expect(JSON.stringify(name ?? '').length).toBeLessThan(3 * 9 * NAME_CHARS_MAX + 100)

@@ -19,10 +19,11 @@ test('what is not written has the strict or the stated default', () => {
     keys: { directory: '/etc/errand/keys' },
     registryPaths: ['/etc/errand/registry.yaml'],
     limits: {
-      perSource: { perSecond: 50, burst: 500 },
+      perSource: { perSecond: 20, burst: 500 },
       perSourceAndClient: { perSecond: 10, burst: 100 },
       perClient: { perSecond: 5_000, burst: 10_000 },
       perIssuer: { perSecond: 5_000, burst: 10_000 },
+      refusalDelayMs: 500,
     },
     log: { level: 'info' },
     trustedProxies: [],
@@ -153,7 +154,7 @@ describe('limits', () => {
   test('one member given keeps the default of the other; off is a word', () => {
     const limits = { per_source: { burst: 7 }, per_source_and_client: 'off' }
     expect(configAfter((d) => (d.limits = limits)).limits).toMatchObject({
-      perSource: { perSecond: 50, burst: 7 },
+      perSource: { perSecond: 20, burst: 7 },
       perSourceAndClient: undefined,
     })
   })
@@ -167,6 +168,7 @@ describe('limits', () => {
     ['a negative rate', { per_source: { per_second: -1 } }, 'limits.per_source.per_second'],
     ['an endless rate', { per_source: { per_second: Number.POSITIVE_INFINITY } }, 'limits.per_source: must be'],
     ['no burst', { per_source: { burst: 0 } }, 'limits.per_source.burst'],
+    ['an endless delay', { refusal_delay_ms: 60_000 }, 'limits.refusal_delay_ms'],
     ['half a request', { per_source: { burst: 1.5 } }, 'limits.per_source: must be'],
   ])('%s is refused by name', (_what, limits, path) => {
     const problems = problemsAfter((d) => (d.limits = limits))
