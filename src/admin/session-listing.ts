@@ -6,7 +6,7 @@ import type { Auditor } from '../audit/auditor.ts'
 import { encodeAuthority } from '../authority/encode-authority.ts'
 import type { Clock } from '../kernel/clock.ts'
 import type { SessionId } from '../kernel/ids.ts'
-import { LIST_ENTRIES_MAX } from '../kernel/limits.ts'
+import { LIST_ENTRIES_MAX, NAME_CHARS_MAX } from '../kernel/limits.ts'
 import { Rejection } from '../kernel/rejection.ts'
 import type { AuditEvent } from '../model/audit-record.ts'
 import type { Caller } from '../model/caller.ts'
@@ -56,11 +56,21 @@ export interface ReadRequest {
   readonly facts: RequestFacts
 }
 
-/** @throws RefusedRequest */
-export function listSessions(request: ReadRequest, parts: ListingParts): Promise<readonly SessionSummary[]> {
+/**
+ * The newest of the caller's sessions; for an operator of all, or of those that `principal` (`agent:…`, `user:…`) takes
+ * part in. @throws RefusedRequest
+ */
+export function listSessions(
+  request: ReadRequest,
+  parts: ListingParts,
+  principal?: string,
+): Promise<readonly SessionSummary[]> {
   return readAs(request, parts, 'session.read', async (caller) => {
     const nowMs = parts.clock.nowMs()
-    const index = caller.kind === 'operator' ? 'sessions:all' : `sessions:${caller.principal}`
+    if (principal !== undefined && principal.length > NAME_CHARS_MAX) {
+      throw new Rejection('parameter_malformed', 'no agent and no user has so long a name')
+    }
+    const index = `sessions:${caller.kind === 'operator' ? (principal ?? 'all') : caller.principal}`
     const ids = await parts.store.indexes.list(index, nowMs, LIST_ENTRIES_MAX)
     const views = await Promise.all(ids.map((id) => parts.sessions.view(id as SessionId, Math.floor(nowMs / 1000))))
     return views.flatMap((view) => {

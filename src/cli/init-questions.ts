@@ -43,7 +43,8 @@ export async function chooseEverything(args: Args, io: Io): Promise<Choices> {
   const issuer = await ask({
     option: 'issuer',
     words: 'Issuer: the URL that clients will know this broker by',
-    fallback: `http://127.0.0.1:${PORT_DEFAULT}`,
+    // The port that was named: with another one in the issuer, nothing would answer where it says.
+    fallback: `http://127.0.0.1:${args.whole('port', 1, 65_535) ?? PORT_DEFAULT}`,
     problem: urlProblem,
   })
   const url = new URL(issuer)

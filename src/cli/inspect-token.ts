@@ -149,7 +149,7 @@ const DEATHS: Readonly<Record<DiesWith['what'], (id: string) => string>> = {
   agent: (id) => `cutting off agent ${id}`,
   user: (id) => `cutting off ${id}`,
   user_agent: (id) => `cutting off the pair ${id}`,
-  key: (id) => `withdrawing key ${id}`,
+  key: (id) => `killing key ${id}`,
 }
 
 function drawReport(report: TokenReport, styles: Styles): string {

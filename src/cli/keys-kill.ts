@@ -31,7 +31,9 @@ export const keysKillCommand: Command = {
     const [cls, alg] = [textOf(key['class']), textOf(key['alg'])]
     const what = cls === undefined ? 'key' : `${cls} key`
     const short = (id: string) => id.slice(0, KID_CHARS)
-    io.out(`${io.styles.bold('killed')}: ${what} ${short(kid)}: everything it signed is dead (seq ${revoked['seq']})\n`)
+    io.out(
+      `${io.styles.bold('killed')}: ${what} ${short(kid)}: everything it signed is dead (sequence ${revoked['seq']})\n`,
+    )
     if (cls === undefined) return 0
     const signs = textOf(key['signs'])
     if (signs === undefined) {

@@ -101,3 +101,9 @@ function certificateText(path: string): string {
     throw new UsageError(`${path} cannot be read (${codeOf(fault)})`)
   }
 }
+
+/** @throws UsageError */
+export function userId(text: string): string {
+  if (/^user:[a-z0-9-]{1,32}:./.test(text)) return text
+  throw new UsageError('a user is written user:<issuer slug>:<sub>, for example user:corp:alice')
+}

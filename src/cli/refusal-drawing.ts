@@ -5,7 +5,8 @@ import type { Styles } from './terminal.ts'
 export function drawRefusal(body: Readonly<Record<string, unknown>>, styles: Styles): string {
   const reason = textOf(body['error_reason'])
   const decision = textOf(body['decision_id'])
-  const headline = `${textOf(body['error']) ?? 'error'}${reason === undefined ? '' : ` (${reason})`}`
+  const error = textOf(body['error']) ?? 'error'
+  const headline = reason === undefined || reason === error ? error : `${error} (${reason})`
   const description = textOf(body['error_description'])
   // Where one thing was missing, it may be all that the description says.
   const missing = arrayOf(body['missing'])

@@ -7,7 +7,7 @@ import { CommandFailure, UsageError } from './failures.ts'
 import { programName, shellWord, typedPath } from './invocation.ts'
 import { arrayOf, type JsonObject, jsonObject, textOf } from './json-fields.ts'
 import { drawKill } from './kill-drawing.ts'
-import { BROKER_OPTION, connectOperator, NAME_OPTION, type Operator } from './operator.ts'
+import { BROKER_OPTION, connectOperator, NAME_OPTION, type Operator, userId } from './operator.ts'
 import { CONFIG_OPTION, JSON_OPTION } from './options.ts'
 import { writeJson } from './output.ts'
 
@@ -87,12 +87,6 @@ function killOrderOf(args: Args): RevokeOrder {
     case 'on-behalf':
       return { dimension: 'user_agent', user: userId(id), agent: args.require('by'), block }
   }
-}
-
-/** @throws UsageError */
-function userId(text: string): string {
-  if (/^user:[a-z0-9-]{1,32}:./.test(text)) return text
-  throw new UsageError('a user is written user:<issuer slug>:<sub>, for example user:corp:alice')
 }
 
 /** No token was touched, or a write that came late touched it after all: to repeat is right in both cases. */

@@ -62,15 +62,15 @@ function unknownCommand(argv: readonly string[]): UsageError {
   if (looksLikeToken(first))
     return new UsageError('a token does not belong on a command line: pipe it to errand inspect')
   const below = commandsOf(first).map(({ name }) => name)
+  if (below.length > 0 && second === undefined) return new UsageError(`say which: ${below.join(', ')}`)
   if (below.length > 0) {
-    return new UsageError(
-      `${second === undefined ? `say which: ${below.join(', ')}` : `unknown command; did you mean ${below.join(' or ')}?`}`,
-    )
+    const near = nearestName(`${first} ${second}`, below) ?? below.join(' or ')
+    return new UsageError(`unknown command; did you mean ${near}?`)
   }
   const names = COMMANDS.map(({ name }) => name)
   const nearest = nearestName(second === undefined ? first : `${first} ${second}`, names) ?? nearestName(first, names)
   return new UsageError(
-    `unknown command ${printable(first)}${nearest === undefined ? '; errand help lists them' : `; did you mean ${nearest}?`}`,
+    `unknown command ${printable(first)}${nearest === undefined ? '' : `; did you mean ${nearest}?`}`,
   )
 }
 

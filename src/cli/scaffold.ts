@@ -41,7 +41,7 @@ export function configText({ issuer, port, environment, store }: Choices): strin
 # The issuer identifier, byte for byte as clients see it. https; plain http only on loopback. No trailing slash.
 issuer: ${yamlText(issuer)}
 
-# Where it listens. Put TLS in front, and list the proxies below.
+# Where it listens. Beyond this machine: with listen.tls, or behind a proxy that is listed below.
 listen: { host: 127.0.0.1, port: ${port} }
 
 # Agents of other environments are refused. The name \`development\` alone allows development keys and loopback issuers.

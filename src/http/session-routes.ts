@@ -92,8 +92,11 @@ export function adminRoutes(parts: RouterParts, base: string): readonly Route[] 
   const id = (context: Context) => context.req.param('session') ?? ''
   return [
     admin('/sessions', {
-      GET: async (context, facts) =>
-        json(200, { sessions: await listSessions(request(context, facts), parts.listing) }),
+      GET: async (context, facts) => {
+        const agent = context.req.query('agent')
+        const of = agent === undefined ? context.req.query('user') : `agent:${agent}`
+        return json(200, { sessions: await listSessions(request(context, facts), parts.listing, of) })
+      },
     }),
     admin('/sessions/:session', {
       GET: async (context, facts) =>

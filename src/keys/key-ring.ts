@@ -152,7 +152,7 @@ export class KeyRing {
     const killed = [...this.#struck.values()].find((key) => key !== undefined && !signs(key.class, key.alg))
     return killed === undefined
       ? undefined
-      : `a ${killed.class} key was killed and none signs ${killed.alg} now: errand keys rotate --class ${killed.class} --alg ${killed.alg} --now`
+      : `the ${killed.class} key was killed and none signs ${killed.alg} now: errand keys rotate --class ${killed.class} --alg ${killed.alg} --now`
   }
 
   /** Announced keys whose files are not here, and whose tokens may be, or will be, alive. */

@@ -110,6 +110,14 @@ function inShell(text: string, cwd: string): Promise<string> {
 }
 
 describe('init', () => {
+  test('a port that is named is the issuer’s too', async () => {
+    await run('init', '--yes', '--port', '4417')
+    expect(readFileSync(path('errand.yaml'), 'utf8')).toMatch(/^issuer: http:\/\/127\.0\.0\.1:4417$/m)
+    expect((await run('init', '--yes', '--directory', 'other', '--port', 'x')).err).toContain(
+      '--port must be a whole number',
+    )
+  })
+
   test('asks, asks again where an answer cannot be right, and takes its defaults for empty ones', async () => {
     const answers = [
       'http://errand.example',

@@ -163,6 +163,11 @@ describe('the whole story by commands', () => {
     expect(drawn.out).toMatch(/report-agent for user:corp:alice: Summarise revenue/)
     expect(drawn.out).toMatch(/└─ report-agent .*\n[\s\S]*└─ chart-maker .*live/)
     expect(drawn.out).toContain('“Find the figures”')
+    expect((await run('sessions', '--agent', 'chart-maker')).out).toContain(sid)
+    expect((await run('sessions', '--user', 'user:corp:alice')).out).toContain(sid)
+    expect((await run('sessions', '--user', 'user:corp:bob')).out).toBe('no sessions\n')
+    expect(await run('sessions', '--user', 'alice')).toMatchObject({ code: 2, out: '' })
+    expect(await run('sessions', sid, '--agent', 'chart-maker')).toMatchObject({ code: 2, out: '' })
 
     const revoked = await run('revoke', '--session', sid)
     expect(revoked, revoked.err).toMatchObject({ code: 0, err: '' })

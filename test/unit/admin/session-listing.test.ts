@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { inspectSession, listSessions, readAudit, readContent } from '../../../src/admin/session-listing.ts'
 import { sha256 } from '../../../src/kernel/digest.ts'
 import type { PrincipalId, SessionId } from '../../../src/kernel/ids.ts'
-import { LIST_ENTRIES_MAX } from '../../../src/kernel/limits.ts'
+import { LIST_ENTRIES_MAX, NAME_CHARS_MAX } from '../../../src/kernel/limits.ts'
 import { Rejection } from '../../../src/kernel/rejection.ts'
 import { enterState, revokeNodes } from '../../../src/sessions/session-commits.ts'
 import {
@@ -62,6 +62,21 @@ describe('a list', () => {
 
   test('of an operator has all', async () => {
     expect(await list(operator)).toHaveLength(2)
+  })
+
+  test('of an operator may be of one agent, a delegate too, or of one user; nobody else’s can be asked for', async () => {
+    const of = async (caller: Asking, principal: string) =>
+      (await listSessions(as(caller), bench.parts, principal)).map(({ session, nodes }) => [session, nodes]).sort()
+    expect(await of(operator, 'agent:scribe')).toEqual([
+      [BOBS, 4],
+      [SESSION, 4],
+    ])
+    expect(await of(operator, BOB)).toEqual([[BOBS, 4]])
+    expect(await of(operator, 'agent:nobody')).toEqual([])
+    expect(await of(operator, '')).toEqual([])
+    expect(await of(user(), BOB)).toEqual([[SESSION, 4]])
+    const tooLong = listSessions(as(operator), bench.parts, `agent:${'a'.repeat(NAME_CHARS_MAX)}`)
+    expect((await refusalOf(tooLong)).reason).toBe('parameter_malformed')
   })
 
   test('a session in a list that is not the caller’s is not shown: lists decide nothing', async () => {

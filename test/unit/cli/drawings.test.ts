@@ -67,6 +67,8 @@ describe('a refusal', () => {
     expect(drawRefusal(body, plainStyles)).toBe(
       'refused: invalid_scope (nothing_granted)\n  nothing is left\n  missing  a grant\n  missing  a tool\n  decision dec_1\n',
     )
+    const twice = { error: 'not_found', error_reason: 'not_found', error_description: 'no such session' }
+    expect(drawRefusal(twice, plainStyles)).toBe('refused: not_found\n  no such session\n')
     expect(drawRefusal({ error: 'invalid_client' }, plainStyles)).toContain('refused: invalid_client\n')
     const same = drawRefusal({ ...body, missing: ['nothing is left', 'a grant'] }, plainStyles)
     expect(same.match(/nothing is left/g)).toHaveLength(1)

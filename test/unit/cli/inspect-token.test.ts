@@ -96,7 +96,7 @@ describe('a drawing', () => {
         ├─ cutting off user:corp:alice
         ├─ cutting off the pair user:corp:alice × orchestrator
         ├─ cutting off the pair user:corp:alice × chart-maker
-        └─ withdrawing key access-1
+        └─ killing key access-1
       "
     `)
   })
@@ -133,7 +133,7 @@ describe('a drawing', () => {
         ├─ cutting off agent orchestrator
         ├─ cutting off user:corp:alice
         ├─ cutting off the pair user:corp:alice × orchestrator
-        └─ withdrawing key access-1
+        └─ killing key access-1
       "
     `)
   })
@@ -172,7 +172,7 @@ describe('a drawing', () => {
         ├─ cutting off agent orchestrator
         ├─ cutting off user:corp:alice
         ├─ cutting off the pair user:corp:alice × orchestrator
-        └─ withdrawing key access-1
+        └─ killing key access-1
       "
     `)
   })
@@ -193,7 +193,7 @@ describe('a drawing', () => {
 
       would be killed by
         ├─ cutting off agent orchestrator
-        └─ withdrawing key access-1
+        └─ killing key access-1
       "
     `)
   })
@@ -213,7 +213,7 @@ describe('a drawing', () => {
         └─ nothing is written in the token; the broker knows
 
       would be killed by
-        └─ withdrawing key access-1
+        └─ killing key access-1
       "
     `)
   })
