@@ -132,8 +132,8 @@ export class Admission {
         release(taken)
         if (claimed !== undefined) this.#known.remember({ source, claimed: claimed.recognisedBy, client }, this.#now())
       },
-      excused: () => {
-        if (client === undefined) return
+      excused: (isProven) => {
+        if (client === undefined || !(isProven || isKnown)) return
         isOwn = true
         release(taken)
       },

@@ -164,7 +164,7 @@ class Run {
       error = claimError
     }
     if (error instanceof Rejection && error.reason === 'client_assertion_replayed') this.draft.disown()
-    else this.#facts.entry.excused()
+    else this.#facts.entry.excused(this.#unclaimed.length === 0)
     return error
   }
 

@@ -42,8 +42,9 @@ export interface Entry {
   issued(): void
   /** Its single-use credentials have been claimed too: the request costs no stranger's allowance. Nothing where nobody was authenticated. */
   succeeded(): void
-  /** They could not be claimed, and not for want of the client's trying: the same, but nobody is known by it. */
-  excused(): void
+  /** They could not be claimed, and not for want of the client's trying: the same, but nobody is known by it.
+   * @param isProven whether they may be its own; else it is believed of a known client only: nobody has looked for a replay */
+  excused(isProven: boolean): void
   /** However it ended. Counts what neither has given back. */
   end(): void
 }

@@ -56,7 +56,7 @@ async function claim(use: SingleUse, request: ClientRequest, parts: RevocationPa
     return true
   } catch (error) {
     const isOurs = error instanceof StoreUnavailable || (error instanceof Rejection && error.reason === 'cutoffs_stale')
-    if (isOurs) request.facts.entry.excused()
+    if (isOurs) request.facts.entry.excused(true)
     if (!(request.mayRepeat === true && isOurs)) throw error
     return false
   }

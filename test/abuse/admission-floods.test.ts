@@ -164,6 +164,30 @@ describe('revoking under a flood', () => {
   })
 })
 
+test('a used assertion is a stranger’s while its client is over its own limit, too', async () => {
+  const own = await startWorld({ limits: { ...LIMITS, perClient: { perSecond: 0.25, burst: 3 } }, ticks })
+  try {
+    const used = {
+      grant_type: 'client_credentials',
+      resource: `${own.issuer}/api`,
+      ...own.authentication('orchestrator'),
+    }
+    expect((await postFrom(own, HOME, '/token', used)).status).toBe(200)
+    await statuses(2, () => honest(own, HOME))
+    const limited = await honest(own, HOME)
+    expect([limited.status, limited.body.error_reason]).toEqual([429, 'client_limited'])
+    const seen: (string | undefined)[] = []
+    for (let replay = 0; replay < 20; replay += 1) {
+      seen.push((await postFrom(own, ELSEWHERE, '/token', used)).body.error_reason)
+    }
+    // Nobody has looked whether it was used: but the source pays for it, and the next ones are not even verified.
+    expect(seen.slice(LIMITS.perSourceAndClient.burst)).toEqual(times(15, 0).map(() => undefined))
+    expect((await honest(own, HOME)).body.error_reason).toBe('client_limited')
+  } finally {
+    await own.close()
+  }
+})
+
 describe('clock step', () => {
   test('the machine’s clock set forward or back opens no gate and closes none', async () => {
     await statuses(10, () => garbage('203.0.113.1'))

@@ -40,7 +40,7 @@ async function fail(admission: Admission, source: string): Promise<void> {
   entry.claim(agent)
   await expect(entry.admit(forged)).rejects.toThrow()
   entry.succeeded()
-  entry.excused()
+  entry.excused(true)
   entry.end()
 }
 
@@ -79,7 +79,7 @@ test('a store that does not answer costs a client nothing, and makes nobody know
     const entry = admission.arrive('s', 'token')
     entry.claim(agent)
     await entry.admit(asAgent)
-    entry.excused()
+    entry.excused(true)
     entry.end()
   }
   for (let failure = 0; failure < 4; failure += 1) await fail(admission, 's')
