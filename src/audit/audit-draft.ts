@@ -44,6 +44,11 @@ export class AuditDraft {
     this.#uncertain = true
   }
 
+  /** Left so, and nobody will settle it: an API token has no session, and so no commit that could be undone. */
+  get staysUnfinished(): boolean {
+    return this.#uncertain && this.#fields.event === 'token.api'
+  }
+
   /** The caller turned out to be somebody replaying the client's assertion: nothing of this is the client's doing. */
   disown(): void {
     this.#by = undefined

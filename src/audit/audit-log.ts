@@ -42,7 +42,12 @@ export class AuditLog {
     }
   }
 
-  /** Records of revokes that wait in memory. */
+  /** For a record that corrects another. Half of the room is left to revokes, whose records are the only ones of their kind. */
+  defer(key: string, record: string): void {
+    if (this.#deferred.length < DEFERRED_RECORDS_MAX / 2) this.#deferred.push({ key, record })
+  }
+
+  /** Records that wait in memory. */
   get waiting(): number {
     return this.#deferred.length
   }

@@ -57,9 +57,12 @@ export class Auditor {
     if (isOverLimit(error) && this.#isRepeated(error.reason, draft.by))
       return new RefusedRequest(error, undefined, true)
     if (error instanceof Rejection && error.missing.length > 0) draft.add({ missing: error.missing })
+    const record = draft.refused(error instanceof Rejection ? error.reason : 'server_error')
     try {
-      await this.log.append(draft.id, draft.refused(error instanceof Rejection ? error.reason : 'server_error'))
+      await this.log.append(draft.id, record)
     } catch (auditFailure) {
+      // The log may say "granted" of a token that nobody was given: it will say so.
+      if (draft.staysUnfinished) this.log.defer(draft.id, record)
       // A store that is away takes the log with it: what is wrong is the store.
       const cause = error instanceof Rejection && error.reason !== 'store_unavailable' ? auditFailure : error
       return new RefusedRequest(cause, undefined, true)

@@ -5,7 +5,7 @@
 import { timingSafeEqual } from 'node:crypto'
 import { serve } from '@hono/node-server'
 import { sha256 } from '../kernel/digest.ts'
-import { REQUEST_TIMEOUT_MS } from '../kernel/limits.ts'
+import { HEADERS_TIMEOUT_MS, REQUEST_TIMEOUT_MS, TIMEOUT_CHECK_MS } from '../kernel/limits.ts'
 import type { Secret } from '../kernel/secret.ts'
 
 export interface MetricsAddress {
@@ -31,7 +31,12 @@ export function listenForMetrics(address: MetricsAddress, text: () => Promise<st
     return new Response(await text(), { headers: { 'Content-Type': 'text/plain; version=0.0.4; charset=utf-8' } })
   }
   return new Promise((resolve, reject) => {
-    const options = { fetch: answer, hostname: address.host, port: address.port }
+    const serverOptions = {
+      headersTimeout: HEADERS_TIMEOUT_MS,
+      requestTimeout: REQUEST_TIMEOUT_MS,
+      connectionsCheckingInterval: TIMEOUT_CHECK_MS,
+    }
+    const options = { fetch: answer, hostname: address.host, port: address.port, serverOptions }
     const server = serve(options, (info) => {
       server.off('error', reject)
       resolve({ port: info.port, stop })

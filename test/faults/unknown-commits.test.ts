@@ -176,3 +176,16 @@ test('a hundred at once: each is settled, none is handed out, and the session li
   await until(isReady, SETTLED_MS_MAX)
   expect((await broker.continue(held.session)).status).toBe(200)
 })
+
+test('an API token whose record nobody knows of is not handed out, and the log says that it was not', async () => {
+  const known = await knownIds()
+  proxy.at('"event":"token.api"', 'unanswered')
+  await refusedInTime(() => broker.clientCredentials('orchestrator', { resource: `${fleet.issuer}/api` }))
+  const { id, jti } = await recordOf(known, 'granted')
+  await proxy.heal()
+  await until(isReady, SETTLED_MS_MAX)
+  // What waits is written on the way out, at the latest.
+  expect(await broker.stop()).toBe(0)
+  expect(await recordOf(known, 'unfinished')).toMatchObject({ id, jti, event: 'token.api' })
+  broker = await fleet.start()
+})

@@ -5,7 +5,7 @@ import { type Claims, managementToken } from '../../support/hops.ts'
 import { type Answer, claimsOf, startWorld, WAREHOUSE, type World } from '../../support/world.ts'
 
 const DAY_S = 24 * 3600
-const WEEKS_DAYS = 42
+const WEEKS_DAYS = 15
 
 let world: World
 let granted: readonly Answer[]
