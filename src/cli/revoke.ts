@@ -16,7 +16,7 @@ type RevokeOrder = Exclude<KillOrder, { readonly dimension: 'key' }>
 
 export const revokeCommand: Command = {
   name: 'revoke',
-  summary: 'kill a session, a hop, or everything of an agent or a user',
+  summary: 'kill a session, a hop, everything of an agent or a user, or everything',
   arguments: [],
   options: {
     session: { value: 'SESSION', help: 'this session: every hop and every token of it' },

@@ -175,7 +175,11 @@ function tell({ clientId, configFile, out, version, id, expiresAt, kept, config 
       out === undefined
         ? `  ${dim('secret')}      ${secret.reveal()}\n              shown this once: give it to the client, and to nobody else`
         : `  ${dim('secret')}      ${out} (0600): give it to the client, and to nobody else`,
-      ...(isOn ? [] : [accent('  client_authentication.client_secret_basic is off: brokers will refuse it')]),
+      ...(isOn
+        ? []
+        : [
+            accent('  client_authentication.client_secret_basic is off: brokers refuse it until errand.yaml says true'),
+          ]),
       '',
       'Next: check, and start the broker again:',
       `  ${programName()} check --config ${typedPath(configFile)}`,
