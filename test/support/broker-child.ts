@@ -12,6 +12,7 @@ import { Secret } from '../../src/kernel/secret.ts'
 import type { BrokerSettings } from '../../src/model/settings.ts'
 import { decodeRegistry } from '../../src/registry/load-registry.ts'
 import { type KillOrder, killAt } from './kill-steps.ts'
+import { NO_LIMITS } from './no-limits.ts'
 
 export interface ChildOrder {
   /** 0: any free one. */
@@ -40,7 +41,7 @@ async function start(order: ChildOrder): Promise<void> {
     keysDirectory: order.keysDirectory,
     logLevel: 'silent',
   })
-  const config = { ...base, settings: { ...base.settings, ...order.settings } }
+  const config = { ...base, settings: { ...base.settings, ...order.settings }, limits: NO_LIMITS }
   const registry = decodeRegistry(order.registry, 'child.yaml', { issuer: config.settings.issuer })
   const clock = { nowMs: () => systemClock.nowMs() + offsetMs }
   const broker: Broker = await createBroker(config, { registry, clock })

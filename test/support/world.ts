@@ -15,6 +15,7 @@ import type { BrokerSettings } from '../../src/model/settings.ts'
 import { decodeRegistry } from '../../src/registry/load-registry.ts'
 import { startIssuer, type TestIssuer } from './issuer.ts'
 import { publicJwk, sign, testKey } from './keys.ts'
+import { NO_LIMITS } from './no-limits.ts'
 
 export const WAREHOUSE = 'https://warehouse.example/mcp'
 export const SLACK = 'https://slack.example/mcp'
@@ -423,14 +424,6 @@ export function registryDocument(idp: TestIssuer): Record<string, unknown> {
       },
     ],
   }
-}
-
-const NO_LIMITS: Config['limits'] = {
-  perSource: undefined,
-  perSourceAndClient: undefined,
-  perClient: undefined,
-  perIssuer: undefined,
-  refusalDelayMs: 0,
 }
 
 export async function startWorld(options: WorldOptions = {}): Promise<World> {

@@ -44,11 +44,12 @@ describe('the rejection map', () => {
   })
 
   it('answers everything about the client’s credential with 401 invalid_client (RFC 6749 §5.2)', () => {
-    const others = ['client_authentication_ambiguous', 'client_keys_unavailable']
+    const others = ['client_authentication_ambiguous', 'client_keys_unavailable', 'client_limited']
     const reasons = startingWith('client_').filter((reason) => !others.includes(reason))
     for (const reason of reasons) expect([reason, ...wire(reason)]).toEqual([reason, 401, 'invalid_client'])
     expect(wire('client_authentication_ambiguous')).toEqual([400, 'invalid_request'])
     expect(wire('client_keys_unavailable')).toEqual([503, 'temporarily_unavailable'])
+    expect(wire('client_limited')).toEqual([429, 'temporarily_unavailable'])
     expect(wire('grant_type_not_allowed')).toEqual([400, 'unauthorized_client'])
   })
 
