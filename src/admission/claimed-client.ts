@@ -2,8 +2,8 @@
  * Whom a request says it comes from, read before anything is believed: it names buckets and nothing else.
  *
  * Strangers are counted by the client's id alone: whatever else they vary, they do not get another allowance. A known client is
- * recognised by more, by its key's id or by a digest of its secret or token: none is in any public document, so that strangers who
- * share its source and know its id do not reach its bucket.
+ * recognised by more, by its key's id or by a digest of its secret or token, so that strangers who share its source and know its id do
+ * not reach its bucket; unless the client publishes its keys, and with them their ids, itself.
  */
 import { sha256 } from '../kernel/digest.ts'
 import { NAME_CHARS_MAX, TOKEN_CHARS_MAX } from '../kernel/limits.ts'

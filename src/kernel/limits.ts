@@ -36,19 +36,6 @@ export const CONNECTIONS_PER_PEER_MAX = 2_048
 export const FILES_RESERVED = 1_024
 /** Requests of one connection at work at once: nobody who means well pipelines more. */
 export const PIPELINED_REQUESTS_MAX = 16
-/** From the signal on: so long for requests in flight, and so long for everything, closing included. */
-export const SHUTDOWN_GRACE_MS = 7_000
-export const SHUTDOWN_MS_MAX = 9_500
-/** How often the broker looks at its own readiness, to log that it changed. */
-export const READINESS_WATCH_MS = 1_000
-/** From this long before its end on, a certificate is warned of each day; its files are looked at this often. */
-export const CERTIFICATE_WARNING_S = 14 * 24 * 3600
-export const CERTIFICATE_WATCH_MS = 5_000
-/** Log lines that say the same are written once per this, with their number; so many kinds are told apart. */
-export const LOG_REPEAT_MS = 1_000
-export const LOG_REPEAT_KEYS_MAX = 256
-/** How often a broker that stops closes the connections that have become idle. */
-export const SHUTDOWN_POLL_MS = 50
 
 // --- Admission ------------------------------------------------------------------------------------------------------
 /** Failures to authenticate, where `errand.yaml` says nothing else: a fleet with a wrong clock retries this often, a guesser more. */
@@ -105,18 +92,6 @@ export const RSA_BITS_MAX = 8192
 // --- Time -----------------------------------------------------------------------------------------------------------
 /** Tolerated difference of two honest clocks. */
 export const CLOCK_SKEW_S = 30
-/** A client assertion is made for one request (RFC 7523 §3): minutes are generous. */
-export const CLIENT_ASSERTION_LIFETIME_S_MAX = 300
-/** A shared secret is for those who cannot sign; a forgotten one must not be good for ever. */
-export const CLIENT_SECRET_LIFETIME_S_MAX = 90 * 24 * 3600
-/** Secrets of one client at a time: the present one and its successor. */
-export const CLIENT_SECRETS_MAX = 2
-/** Entropy of a secret that the broker makes: beyond guessing, so that a fast hash of it is enough. */
-export const CLIENT_SECRET_BYTES = 32
-/** What follows `Basic`: a client id and a secret, every character of which may be percent-encoded. */
-export const BASIC_CREDENTIALS_CHARS_MAX = 1024
-/** URLs at which one client publishes keys: one per version, and a roll-out has two at a time. */
-export const CLIENT_KEY_SETS_MAX = 4
 export const ACCESS_TOKEN_LIFETIME_S_DEFAULT = 300
 export const ACCESS_TOKEN_LIFETIME_S_MAX = 900
 export const API_TOKEN_LIFETIME_S = 300
@@ -132,6 +107,20 @@ export const SESSION_LIFETIME_S_MAX = 24 * 3600
 export const CUTOFF_LIFETIME_S = 400 * 24 * 3600
 /** Foreign evidence has no sequence: its `iat` is compared with a cut-off's time plus this (DESIGN §7). */
 export const FOREIGN_EVIDENCE_MARGIN_S = 60
+
+// --- Client credentials ----------------------------------------------------------------------------------------------
+/** A client assertion is made for one request (RFC 7523 §3): minutes are generous. */
+export const CLIENT_ASSERTION_LIFETIME_S_MAX = 300
+/** A shared secret is for those who cannot sign; a forgotten one must not be good for ever. */
+export const CLIENT_SECRET_LIFETIME_S_MAX = 90 * 24 * 3600
+/** Secrets of one client at a time: the present one and its successor. */
+export const CLIENT_SECRETS_MAX = 2
+/** Entropy of a secret that the broker makes: beyond guessing, so that a fast hash of it is enough. */
+export const CLIENT_SECRET_BYTES = 32
+/** What follows `Basic`: a client id and a secret, every character of which may be percent-encoded. */
+export const BASIC_CREDENTIALS_CHARS_MAX = 1024
+/** URLs at which one client publishes keys: one per version, and a roll-out has two at a time. */
+export const CLIENT_KEY_SETS_MAX = 4
 
 // --- Authority ------------------------------------------------------------------------------------------------------
 /** `act` objects in one chain (RFC 8693 §4.1 sets no bound; a chain a person cannot read is not accountability). */
@@ -207,6 +196,21 @@ export const STRANGER_FLUSH_MS = 10_000
 
 /** Announcements of signing keys kept for all brokers of a store: a ring has a dozen keys. */
 export const RING_ANNOUNCEMENTS_MAX = 64
+
+// --- Operations ------------------------------------------------------------------------------------------------------
+/** From the signal on: so long for requests in flight, and so long for everything, closing included. */
+export const SHUTDOWN_GRACE_MS = 7_000
+export const SHUTDOWN_MS_MAX = 9_500
+/** How often the broker looks at its own readiness, to log that it changed. */
+export const READINESS_WATCH_MS = 1_000
+/** From this long before its end on, a certificate is warned of each day; its files are looked at this often. */
+export const CERTIFICATE_WARNING_S = 14 * 24 * 3600
+export const CERTIFICATE_WATCH_MS = 5_000
+/** Log lines that say the same are written once per this, with their number; so many kinds are told apart. */
+export const LOG_REPEAT_MS = 1_000
+export const LOG_REPEAT_KEYS_MAX = 256
+/** How often a broker that stops closes the connections that have become idle. */
+export const SHUTDOWN_POLL_MS = 50
 
 // --- Workers --------------------------------------------------------------------------------------------------------
 /** Processes of one `errand serve`: more than a machine has cores for only wait for each other. */

@@ -3,6 +3,7 @@
  * address of its own (Linux has all of 127/8). One that is answered with 200 is reported; it must not be.
  */
 import { randomBytes } from 'node:crypto'
+import { setPriority } from 'node:os'
 import { Connection } from './connection.ts'
 import { type Facts, RequestMaker, RequestWriter } from './requests.ts'
 import { answerCalls } from './rpc.ts'
@@ -21,6 +22,7 @@ export interface Flooded {
 }
 
 const TICK_MS = 5
+const LEAST = 19
 /** So that a few sources can send many requests at once. */
 const LANES_MIN = 200
 /** Of each kind, made before the flood and sent again and again: none of them gets far enough to be used up. */
@@ -30,6 +32,8 @@ let running: { stop(): Promise<Flooded> } | undefined
 
 answerCalls({
   start: (order: FloodOrder): void => {
+    // They are at machines of their own: making their requests must not cost the broker its processor.
+    setPriority(LEAST)
     running = flood(order)
   },
   stop: async (): Promise<Flooded> => {
