@@ -6,5 +6,7 @@ export default defineConfig({
     testTimeout: 30_000,
     hookTimeout: 60_000,
     pool: 'forks',
+    // Many tests wait, for processes and for clocks: a processor left to vitest itself would be idle.
+    maxWorkers: '100%',
   },
 })
