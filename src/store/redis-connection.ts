@@ -56,6 +56,8 @@ export class RedisConnection {
     this.#client = new Redis(text, { ...OPTIONS, connectionName: name, ...(ca === undefined ? {} : { tls: { ca } }) })
     this.#client.on('error', (error: Error) => {
       this.#lastError = error.message
+      // The library listens for one error of each socket. TLS sends two where a handshake fails, and the second would end the process.
+      this.#client.stream?.on('error', () => undefined)
     })
     for (const [script, definition] of Object.entries(SCRIPTS)) this.#client.defineCommand(script, definition)
   }

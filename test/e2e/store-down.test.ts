@@ -148,6 +148,8 @@ test('redis paused: bounded 503s although its sockets stay open, also for many a
 test('redis killed under load, three times: what was answered holds, and nothing is half-written', async () => {
   const tokens: string[] = []
   const revoked: string[] = []
+  /** Killed by their cut-off; the answer said that their own record could not be marked. */
+  const unmarked = new Set<unknown>()
   const sessions: string[] = []
   let running = true
   let refusals = 0
@@ -169,7 +171,11 @@ test('redis killed under load, three times: what was answered holds, and nothing
         const token = seen(await broker.continue(session))
         if (token !== undefined) tokens.push(token)
       }
-      if (sessions.length % 2 === 0 && seen(await broker.revoke(session)) !== undefined) revoked.push(session)
+      if (sessions.length % 2 !== 0) continue
+      const answer = await broker.revoke(session)
+      if (seen(answer) === undefined) continue
+      revoked.push(session)
+      for (const sid of answer.body.revoked?.unreached ?? []) unmarked.add(sid)
     }
   }
   const workers = Array.from({ length: 6 }, worker)
@@ -202,7 +208,7 @@ test('redis killed under load, three times: what was answered holds, and nothing
       const recorded = records.filter((one) => one.session === sid && one.event === 'token.continue')
       expect(recorded.filter((one) => one.outcome === 'granted')).toHaveLength(leaves)
       expect(leaves).toBeGreaterThanOrEqual(tokens.filter((token) => claimsOf(token)['sid'] === sid).length)
-      if (revoked.includes(session)) expect(record?.get('state')).toBe('closed')
+      if (revoked.includes(session) && !unmarked.has(sid)) expect(record?.get('state')).toBe('closed')
     }
   } finally {
     await store.close()
