@@ -6,9 +6,10 @@ import { statSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { sessionIndex } from '../../src/flows/flow.ts'
-import { systemClock } from '../../src/kernel/clock.ts'
+import { type Clock, systemClock } from '../../src/kernel/clock.ts'
 import { newJti, newNodeId, newSessionId, type SessionId } from '../../src/kernel/ids.ts'
 import { Secret } from '../../src/kernel/secret.ts'
+import { SWEEP_ENTRIES_MAX } from '../../src/store/bounds.ts'
 import { openStore } from '../../src/store/open-store.ts'
 import { type Store, StoreUnavailable } from '../../src/store/ports.ts'
 import { answerCalls } from './rpc.ts'
@@ -29,22 +30,19 @@ const ATTEMPT_AFTER_MS = 500
 const SESSION_MS = 6 * 3600 * 1000
 /**
  * What a commit leaves for minutes only would expire by the million while something is measured, and that would be measured
- * instead: on the store that owns its clock it expires when all is over. Redis expires by itself, in a process not measured.
+ * instead. So the embedded store, which owns its clock, is filled an hour ago, and swept before it is handed over: its clock
+ * never runs back, so nothing may be written ahead of time. Redis expires by itself, in a process not measured.
  */
-const AHEAD = { nowMs: () => systemClock.nowMs() + SESSION_MS }
+const AN_HOUR_AGO = { nowMs: () => systemClock.nowMs() - 3600 * 1000 }
 
 let store: Store
 let directory: string | undefined
+let written = 0
 
 answerCalls({
   open: async (of: StoreOf): Promise<void> => {
-    const common = { org: 'default', clock: AHEAD }
     directory = of.kind === 'embedded' ? of.directory : undefined
-    store = await openStore(
-      of.kind === 'redis'
-        ? { ...common, kind: 'redis', url: new Secret(of.url) }
-        : { ...common, kind: 'embedded', directory: of.directory },
-    )
+    store = await open(of, of.kind === 'embedded' ? AN_HOUR_AGO : systemClock)
   },
   /** A session that was opened just now. @throws when the store does not know it */
   read: async ({ session, node }: { session: string; node: string }): Promise<Template['fields']> => {
@@ -64,16 +62,35 @@ answerCalls({
     }
     await Promise.all(Array.from({ length: IN_FLIGHT }, work))
   },
+  /** Every write sweeps: as many writes as it takes, of an entry that is there. */
+  sweep: async (of: StoreOf): Promise<void> => {
+    if (of.kind !== 'embedded') return
+    await store.close()
+    store = await open(of, systemClock)
+    const entry = newSessionId()
+    for (let swept = 0; swept <= written; swept += SWEEP_ENTRIES_MAX) {
+      await surely(() => store.indexes.add(sessionIndex.all, entry, systemClock.nowMs() + SESSION_MS))
+    }
+  },
   /** Bytes of the embedded store's file. */
   bytes: (): number => (directory === undefined ? 0 : statSync(join(directory, 'errand.mdb')).size),
   close: () => store.close(),
 })
 
+function open(of: StoreOf, clock: Clock): Promise<Store> {
+  const common = { org: 'default', clock }
+  return openStore(
+    of.kind === 'redis'
+      ? { ...common, kind: 'redis', url: new Secret(of.url) }
+      : { ...common, kind: 'embedded', directory: of.directory },
+  )
+}
+
 async function writeOne({ fields, session, node }: Template): Promise<void> {
   const id = newSessionId()
   const root = newNodeId()
   const copy = (text: string) => text.replaceAll(session, id).replaceAll(node, root)
-  const expiresAtMs = AHEAD.nowMs() + SESSION_MS
+  const expiresAtMs = systemClock.nowMs() + SESSION_MS
   const commit = {
     session: id,
     id: newJti(),
@@ -85,6 +102,7 @@ async function writeOne({ fields, session, node }: Template): Promise<void> {
     audit: undefined,
   }
   await surely(() => store.sessions.commit(commit))
+  written += 1
   await surely(() => store.indexes.add(sessionIndex.all, id, expiresAtMs))
 }
 

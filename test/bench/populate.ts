@@ -73,6 +73,8 @@ async function fill(
     await filler.call('write', { template, count: Math.min(CHUNK, count - written) })
   }
   const after = await bytesOf(store, filler)
+  output.progress(`${label}: sweeping`)
+  await filler.call('sweep', store)
   await filler.call('close')
   await filler.stop()
   return Math.round((after - before) / count)
