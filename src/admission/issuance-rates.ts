@@ -6,7 +6,7 @@
  * place is one synchronous step, so that no two requests of this process share a place. Other processes count for themselves.
  */
 import { Rejection } from '../kernel/rejection.ts'
-import type { IssuanceRule } from '../model/registry.ts'
+import type { IssuanceRule } from '../model/client.ts'
 
 const WINDOW_MS = 60_000
 

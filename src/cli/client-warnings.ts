@@ -1,5 +1,6 @@
 /** What clients authenticate with that is allowed and worth a look: secrets about to end, and what an entry forgives. */
-import type { Client, ClientSecret, Registry } from '../model/registry.ts'
+import type { Client, ClientSecret } from '../model/client.ts'
+import type { Registry } from '../model/registry.ts'
 import type { BrokerSettings } from '../model/settings.ts'
 import { time } from './session-drawing.ts'
 

@@ -1,5 +1,7 @@
 /** What a policy says that is well-formed and probably not meant: rules that reach nothing, doors that nobody can use. */
-import type { Agent, Grant, Registry, Resource, Tool } from '../model/registry.ts'
+import type { Agent } from '../model/client.ts'
+import type { Grant, Registry } from '../model/registry.ts'
+import type { Resource, Tool } from '../model/resource.ts'
 import type { BrokerSettings } from '../model/settings.ts'
 import { selects } from '../policy/selector.ts'
 import { GRANT_TYPE } from '../protocol/oauth.ts'

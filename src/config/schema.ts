@@ -21,7 +21,7 @@ import {
   SESSION_LIFETIME_S_DEFAULT,
   SESSION_LIFETIME_S_MAX,
 } from '../kernel/limits.ts'
-import { environmentName } from '../registry/registry-document.ts'
+import { environmentName } from '../registry/entry-fields.ts'
 import { strictObject } from '../registry/strict-document.ts'
 import { isLoopbackHost, urlProblem } from '../registry/url-rules.ts'
 import { DEVELOPMENT_ENVIRONMENT, LOG_LEVELS } from './config.ts'

@@ -2,7 +2,7 @@
 import { decodeJwt } from '../jose/decode-jws.ts'
 import { KeySet } from '../jose/key-set.ts'
 import type { Secret } from '../kernel/secret.ts'
-import type { Client, ClientKey } from '../model/registry.ts'
+import type { Client, ClientKey } from '../model/client.ts'
 import type { ClientKeys } from '../net/client-keys.ts'
 
 /**

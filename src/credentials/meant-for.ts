@@ -10,7 +10,8 @@ import { isJsonObject } from '../jose/strict-json.ts'
 import type { VerifiedJwt } from '../jose/verify-jwt.ts'
 import { agentPrincipal } from '../kernel/ids.ts'
 import { Rejection } from '../kernel/rejection.ts'
-import type { Agent, Issuer } from '../model/registry.ts'
+import type { Agent } from '../model/client.ts'
+import type { Issuer } from '../model/issuer.ts'
 import { type Claims, claim } from './claim.ts'
 
 export interface Recipient {

@@ -1,7 +1,7 @@
 /** How a client presents itself at a form endpoint (RFC 6749 §2.3, RFC 7521 §4.2), before anything is verified. */
 import { Rejection } from '../kernel/rejection.ts'
 import type { Secret } from '../kernel/secret.ts'
-import type { Client } from '../model/registry.ts'
+import type { Client } from '../model/client.ts'
 import type { ClaimedClient, RequestFacts } from '../model/request-facts.ts'
 import type { Form } from '../protocol/form.ts'
 import { parseTokenParameter } from './token-parameter.ts'

@@ -3,8 +3,9 @@
  *
  * Does not validate: anything. The caller passes the agent that `client-authentication.ts` has just verified.
  */
+
+import type { Agent } from '../model/client.ts'
 import type { SelfEvidence } from '../model/evidence.ts'
-import type { Agent } from '../model/registry.ts'
 import { verified } from './verified.ts'
 
 export function selfEvidence(agent: Agent): SelfEvidence {

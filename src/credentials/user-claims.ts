@@ -4,7 +4,8 @@ import type { VerifiedJwt } from '../jose/verify-jwt.ts'
 import { type PrincipalId, userPrincipal } from '../kernel/ids.ts'
 import { AMR_MEMBERS_MAX, CLOCK_SKEW_S } from '../kernel/limits.ts'
 import { Rejection } from '../kernel/rejection.ts'
-import type { Issuer, Registry, User } from '../model/registry.ts'
+import type { Issuer, User } from '../model/issuer.ts'
+import type { Registry } from '../model/registry.ts'
 import { type Claims, claim, integerClaim, nameClaim, nameListClaim, optionalNameClaim } from './claim.ts'
 
 /** @throws Rejection `user_not_listed` | `user_inactive` */

@@ -5,8 +5,10 @@ import { isEmpty, restrictToResources, restrictToScopes, widening } from '../aut
 import { sha256 } from '../kernel/digest.ts'
 import type { ResourceUrl } from '../kernel/ids.ts'
 import { Rejection } from '../kernel/rejection.ts'
+import type { Agent } from '../model/client.ts'
 import type { Intent, IntentTools } from '../model/intent.ts'
-import type { Agent, Registry, Resource } from '../model/registry.ts'
+import type { Registry } from '../model/registry.ts'
+import type { Resource } from '../model/resource.ts'
 import { askedAuthority } from '../policy/asked.ts'
 import type { ScopeSet } from '../protocol/scope.ts'
 

@@ -8,10 +8,10 @@ import { authorityScopes } from '../authority/narrowing.ts'
 import { prepareAuthentication } from '../credentials/client-authentication.ts'
 import { assertClientActive, claimedBy, presentedClient } from '../credentials/presented-client.ts'
 import type { Clock } from '../kernel/clock.ts'
-import { agentPrincipal, newNonce, servicePrincipal } from '../kernel/ids.ts'
+import { agentPrincipal, servicePrincipal } from '../kernel/ids.ts'
 import { isOverLimit, Rejection } from '../kernel/rejection.ts'
 import type { Permit } from '../model/decision.ts'
-import type { SingleUse, SubjectEvidence, VerifiedClient } from '../model/evidence.ts'
+import type { SubjectEvidence, VerifiedClient } from '../model/evidence.ts'
 import type { ExchangeObserver, FlowName } from '../model/exchange.ts'
 import type { MintedToken } from '../model/minted.ts'
 import type { Registry } from '../model/registry.ts'
@@ -21,7 +21,6 @@ import { decide } from '../policy/decide.ts'
 import type { Form } from '../protocol/form.ts'
 import { ENDPOINT, GRANT_TYPE } from '../protocol/oauth.ts'
 import type { LiveCutoffs } from '../sessions/live-cutoffs.ts'
-import { claimOnce } from '../sessions/replay-guard.ts'
 import type { LiveSession, SessionRepository } from '../sessions/session-repository.ts'
 import type { UnknownCommits } from '../sessions/unknown-commits.ts'
 import type { Store } from '../store/ports.ts'
@@ -33,6 +32,7 @@ import { commitIssue } from './commit-issue.ts'
 import { type EvidenceSources, selectFlow } from './evidence.ts'
 import { type Framed, type Issue, type Party, permitted, requireAgent } from './flow.ts'
 import { observed } from './observed.ts'
+import { SingleUses } from './single-uses.ts'
 import { assertEvidenceStands, assertHandleStands, assertNobodyBlocked } from './standing.ts'
 import { parseTokenRequest, type TokenRequest } from './token-request.ts'
 import { type TokenResponse, tokenResponse } from './token-response.ts'
@@ -79,14 +79,14 @@ class Run {
   flow: FlowName = 'unknown'
   readonly #parts: PipelineParts
   readonly #facts: Arrival
-  readonly #nonce = newNonce()
+  readonly #uses: SingleUses
   readonly #nowMs: number
   readonly #now: number
-  #unclaimed: SingleUse[] = []
 
   constructor(parts: PipelineParts, facts: Arrival) {
     this.#parts = parts
     this.#facts = facts
+    this.#uses = new SingleUses(parts.store, parts.cutoffs)
     this.#nowMs = parts.clock.nowMs()
     this.#now = Math.floor(this.#nowMs / 1000)
     this.draft = parts.auditor.begin() // 1
@@ -104,7 +104,7 @@ class Run {
     const flow = selectFlow(request)
     this.flow = flow.name
     const { evidence, singleUse } = await flow.verify(request, party, this.#parts.evidence, this.#now) // 4
-    if (singleUse !== undefined) this.#unclaimed.push(singleUse)
+    this.#uses.add(singleUse)
     this.draft.add(describeEvidence(evidence))
     if (evidence.kind === 'user') this.#facts.entry.spendIssuer(evidence.issuer.slug)
     const live = await this.#claimAndRead(evidence) // 5
@@ -126,7 +126,7 @@ class Run {
     const presented = presentedClient(form, this.#facts)
     const authenticate = await prepareAuthentication(presented, { ...known, endpoint: ENDPOINT.token })
     const verified = await this.#facts.entry.admit(authenticate)
-    if (verified.singleUse !== undefined) this.#unclaimed.push(verified.singleUse)
+    this.#uses.add(verified.singleUse)
     this.draft.add({ client_auth: verified.authentication })
     const { client } = verified
     const principal = client.kind === 'agent' ? agentPrincipal : servicePrincipal
@@ -147,24 +147,19 @@ class Run {
    * and whoever replays it is a stranger, not its client.
    */
   async #claim(): Promise<void> {
-    const claims = this.#unclaimed
-    this.#unclaimed = []
-    const { store, cutoffs } = this.#parts
-    const claimed = claims.map((use) => claimOnce(store.claims, use, { nonce: this.#nonce, cutoffs }))
-    // In their order, the client's own first: whoever replays that is a stranger, whatever else they replay.
-    for (const outcome of await Promise.allSettled(claimed)) if (outcome.status === 'rejected') throw outcome.reason
+    await this.#uses.claim()
     this.#facts.entry.succeeded()
   }
 
   async settleClient(error: unknown): Promise<unknown> {
     try {
       // Not for those over a limit: sparing the store such writes is what limits are for.
-      if (this.#unclaimed.length > 0 && !isOverLimit(error)) await this.#claim()
+      if (this.#uses.isAnyUnclaimed && !isOverLimit(error)) await this.#claim()
     } catch (claimError) {
       error = claimError
     }
     if (error instanceof Rejection && error.reason === 'client_assertion_replayed') this.draft.disown()
-    else this.#facts.entry.excused(this.#unclaimed.length === 0)
+    else this.#facts.entry.excused(!this.#uses.isAnyUnclaimed)
     return error
   }
 

@@ -4,9 +4,10 @@
  */
 import type { BlockKind } from '../authority/cutoffs.ts'
 import { Rejection } from '../kernel/rejection.ts'
+import type { Agent } from '../model/client.ts'
 import type { Question } from '../model/decision.ts'
 import type { HandleEvidence, UserEvidence } from '../model/evidence.ts'
-import type { Agent, Registry } from '../model/registry.ts'
+import type { Registry } from '../model/registry.ts'
 import type { LiveCutoffs } from '../sessions/live-cutoffs.ts'
 import { agentsOf, blockOn, cutoffKilling } from '../sessions/liveness.ts'
 

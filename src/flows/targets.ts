@@ -1,7 +1,8 @@
 /** RFC 8693 §2.1 `resource` and `audience`, RFC 8707: which registered resources a request names. */
 import type { ResourceUrl } from '../kernel/ids.ts'
 import { Rejection } from '../kernel/rejection.ts'
-import type { Registry, Resource } from '../model/registry.ts'
+import type { Registry } from '../model/registry.ts'
+import type { Resource } from '../model/resource.ts'
 import type { TokenRequest } from './token-request.ts'
 
 /** Every resource named, each once. @throws Rejection `resource_unknown`: one unknown name refuses the whole request. */

@@ -1,7 +1,7 @@
 /** Who is calling one of the broker's own bearer-protected endpoints, after verification. */
 import type { PrincipalId } from '../kernel/ids.ts'
 import type { ScopeSet } from '../protocol/scope.ts'
-import type { Client } from './registry.ts'
+import type { Client } from './client.ts'
 
 export type Caller =
   | { readonly kind: 'client'; readonly principal: PrincipalId; readonly client: Client; readonly scopes: ScopeSet }

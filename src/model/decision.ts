@@ -2,7 +2,8 @@
 import type { Authority } from '../authority/authority.ts'
 import type { DecisionId, PrincipalId, ResourceUrl } from '../kernel/ids.ts'
 import type { RejectionReason } from '../kernel/rejection.ts'
-import type { Agent, User } from './registry.ts'
+import type { Agent } from './client.ts'
+import type { User } from './issuer.ts'
 
 export const LAYERS = [
   'resource',

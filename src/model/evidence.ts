@@ -3,7 +3,8 @@ import type { Actor } from '../authority/actor-chain.ts'
 import type { ClientId, Jti, NodeId, PrincipalId, SessionId } from '../kernel/ids.ts'
 import type { ScopeSet } from '../protocol/scope.ts'
 import type { ClientAuthentication } from './audit-record.ts'
-import type { Agent, Client, Issuer, User } from './registry.ts'
+import type { Agent, Client } from './client.ts'
+import type { Issuer, User } from './issuer.ts'
 
 declare const verified: unique symbol
 /** The mark of something `credentials/` has verified; nothing else may make one (`test/tidy.test.ts`). */

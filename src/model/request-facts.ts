@@ -1,6 +1,6 @@
 /** What the transport knows of a request, read once. */
 import type { Secret } from '../kernel/secret.ts'
-import type { Agent } from './registry.ts'
+import type { Agent } from './client.ts'
 
 export interface RequestFacts {
   /** The socket's peer; what strangers' refusals are counted by. */

@@ -6,7 +6,7 @@
 import type { JwsHeader } from '../jose/decode-jws.ts'
 import type { KeySet } from '../jose/key-set.ts'
 import { Rejection } from '../kernel/rejection.ts'
-import type { Client, ClientKeySet } from '../model/registry.ts'
+import type { Client, ClientKeySet } from '../model/client.ts'
 import { KeySetCache, type KeySetCacheDependencies, type KeySource, KeysUnavailable } from './key-set-cache.ts'
 
 interface ClientSource extends KeySource {

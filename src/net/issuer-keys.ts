@@ -2,7 +2,7 @@
 import type { JwsHeader } from '../jose/decode-jws.ts'
 import type { KeySet } from '../jose/key-set.ts'
 import { Rejection } from '../kernel/rejection.ts'
-import type { Issuer } from '../model/registry.ts'
+import type { Issuer } from '../model/issuer.ts'
 import { KeySetCache, type KeySetCacheDependencies, type KeySource, KeysUnavailable } from './key-set-cache.ts'
 
 interface IssuerSource extends KeySource {

@@ -7,7 +7,8 @@ import { shown } from '../authority/strict-object.ts'
 import type { ResourceUrl } from '../kernel/ids.ts'
 import { Rejection } from '../kernel/rejection.ts'
 import type { IntentTools } from '../model/intent.ts'
-import type { Registry, Resource } from '../model/registry.ts'
+import type { Registry } from '../model/registry.ts'
+import type { Resource } from '../model/resource.ts'
 import { scopeSet } from '../protocol/scope.ts'
 
 /**

@@ -5,7 +5,7 @@
 import type { ToolConstraints, ToolLimits } from '../authority/authority.ts'
 import { isUnconstrained } from '../authority/constraints.ts'
 import { unreachable } from '../kernel/rejection.ts'
-import type { Resource, Tool } from '../model/registry.ts'
+import type { Resource, Tool } from '../model/resource.ts'
 
 /**
  * The tools that the resource cannot hold its callers to, each with the cause.

@@ -4,7 +4,8 @@
  */
 import type { ResourceUrl } from '../kernel/ids.ts'
 import type { Question } from '../model/decision.ts'
-import type { Grant, GrantConditions, PrincipalSelector, Registry, Resource, Tool } from '../model/registry.ts'
+import type { Grant, GrantConditions, PrincipalSelector, Registry } from '../model/registry.ts'
+import type { Resource, Tool } from '../model/resource.ts'
 import { selects } from './selector.ts'
 
 type ByPrincipal = ReadonlyMap<string, readonly Grant[]>

@@ -5,15 +5,12 @@
 import { Rejection } from '../kernel/rejection.ts'
 import { adminAudience, apiAudience } from '../model/settings.ts'
 import { canonicalResource } from '../protocol/resource.ts'
-import type {
-  AgentEntry,
-  GrantEntry,
-  IssuerEntry,
-  ResourceEntry,
-  SelectorEntry,
-  ServiceEntry,
-  UserEntry,
-} from './registry-document.ts'
+import type { AgentEntry } from './agent-entry.ts'
+import type { ServiceEntry } from './client-entry.ts'
+import type { SelectorEntry } from './entry-fields.ts'
+import type { GrantEntry } from './grant-entry.ts'
+import type { IssuerEntry, UserEntry } from './issuer-entry.ts'
+import type { ResourceEntry } from './resource-entry.ts'
 import { nearestName } from './strict-document.ts'
 
 /** An entry and where it was written: `registry.yaml: agents[2]`. */

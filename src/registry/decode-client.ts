@@ -3,15 +3,19 @@ import { importPublicJwk } from '../jose/jwk.ts'
 import { JwtError } from '../jose/jwt-error.ts'
 import type { ClientId } from '../kernel/ids.ts'
 import { CLIENT_SECRET_LIFETIME_S_MAX } from '../kernel/limits.ts'
-import type { ClientKey, ClientKeySet, ClientSecret } from '../model/registry.ts'
+import type { ClientKey, ClientKeySet, ClientSecret, Service } from '../model/client.ts'
 import { GRANT_TYPE } from '../protocol/oauth.ts'
 import { scopeSet } from '../protocol/scope.ts'
-import type { ClientSecretEntry, KeyEntry, KeySetEntry, ServiceEntry } from './registry-document.ts'
+import type { ClientSecretEntry, KeyEntry, KeySetEntry, ServiceEntry } from './client-entry.ts'
 
 const GRANT_TYPES = {
   'token-exchange': GRANT_TYPE.tokenExchange,
   client_credentials: GRANT_TYPE.clientCredentials,
 } as const
+
+export function decodeService(entry: ServiceEntry, path: string, problems: string[]): Service {
+  return { kind: 'service', ...decodeClient(entry, path, problems) }
+}
 
 /** What agents and services have in common. */
 export function decodeClient(entry: ServiceEntry, path: string, problems: string[]) {

@@ -5,7 +5,7 @@
 import { type VerifiedAccess, verifyAccessToken } from '../credentials/own-token.ts'
 import { parseTokenParameter } from '../credentials/token-parameter.ts'
 import { Rejection } from '../kernel/rejection.ts'
-import type { Client } from '../model/registry.ts'
+import type { Client } from '../model/client.ts'
 import type { Arrival } from '../model/request-facts.ts'
 import type { Form } from '../protocol/form.ts'
 import { ENDPOINT } from '../protocol/oauth.ts'

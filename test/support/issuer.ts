@@ -5,7 +5,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Secret } from '../../src/kernel/secret.ts'
-import type { Issuer } from '../../src/model/registry.ts'
+import type { Issuer } from '../../src/model/issuer.ts'
 import { type Draft, publicJwk, sign, type TestAlg, type TestKey, testKey } from './keys.ts'
 
 export type Answer = (request: IncomingMessage, response: ServerResponse) => void

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { authenticateBySecret, newClientSecret } from '../../../src/credentials/client-secret.ts'
 import { CLOCK_SKEW_S } from '../../../src/kernel/limits.ts'
 import { Secret } from '../../../src/kernel/secret.ts'
-import type { ClientSecret } from '../../../src/model/registry.ts'
+import type { ClientSecret } from '../../../src/model/client.ts'
 import { agent, NOW, refusal, registry, service } from './fixtures.ts'
 
 const digestOf = (text: string) => createHash('sha256').update(text).digest()

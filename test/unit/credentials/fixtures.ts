@@ -4,7 +4,9 @@ import type { ClientId } from '../../../src/kernel/ids.ts'
 import { Rejection } from '../../../src/kernel/rejection.ts'
 import { KeyRing } from '../../../src/keys/key-ring.ts'
 import type { KeyClass, RingKey } from '../../../src/keys/ring-view.ts'
-import type { Agent, Client, ClientKey, Issuer, Registry, Service, User } from '../../../src/model/registry.ts'
+import type { Agent, Client, ClientKey, Service } from '../../../src/model/client.ts'
+import type { Issuer, User } from '../../../src/model/issuer.ts'
+import type { Registry } from '../../../src/model/registry.ts'
 import { publicJwk, type TestAlg, type TestKey, testKey } from '../../support/keys.ts'
 
 export const NOW = 1_800_000_000

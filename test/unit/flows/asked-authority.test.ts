@@ -8,7 +8,7 @@ import {
   requireIntent,
   toolsByResource,
 } from '../../../src/flows/asked-authority.ts'
-import type { Resource } from '../../../src/model/registry.ts'
+import type { Resource } from '../../../src/model/resource.ts'
 import { CALENDAR, WIKI } from '../../support/world.ts'
 import { refusalOf } from '../authority/refusal.ts'
 import { END, reasonOf, SLACK, WAREHOUSE } from '../sessions/fixtures.ts'

@@ -6,6 +6,7 @@ import type { Framed, FrameInput, Party } from '../../../src/flows/flow.ts'
 import type { ClientCredentialsRequest, ExchangeRequest } from '../../../src/flows/token-request.ts'
 import type { ClientId, DecisionId, Jti, NodeId } from '../../../src/kernel/ids.ts'
 import { Secret } from '../../../src/kernel/secret.ts'
+import type { Agent } from '../../../src/model/client.ts'
 import type { Permit } from '../../../src/model/decision.ts'
 import type {
   HandleEvidence,
@@ -14,7 +15,7 @@ import type {
   UserEvidence,
   VerifiedClient,
 } from '../../../src/model/evidence.ts'
-import type { Agent, Registry } from '../../../src/model/registry.ts'
+import type { Registry } from '../../../src/model/registry.ts'
 import { askedAuthority } from '../../../src/policy/asked.ts'
 import { decide } from '../../../src/policy/decide.ts'
 import { GRANT_TYPE, TOKEN_TYPE } from '../../../src/protocol/oauth.ts'

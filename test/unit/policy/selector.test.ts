@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import type { ToolSelector } from '../../../src/model/registry.ts'
+import type { ToolSelector } from '../../../src/model/resource.ts'
 import { selects } from '../../../src/policy/selector.ts'
 import { world } from './world.ts'
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { Rejection } from '../../../src/kernel/rejection.ts'
-import type { Issuer } from '../../../src/model/registry.ts'
+import type { Issuer } from '../../../src/model/issuer.ts'
 import { decodeRegistryDocuments, parseRegistryText } from '../../../src/registry/load-registry.ts'
 import { decoded, ISSUER, problemsOf, type Raw, registryAfter, validDocument } from './document.ts'
 

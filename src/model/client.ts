@@ -1,0 +1,77 @@
+/** Who may ask: agents and services, and what they authenticate with. Decoded and checked by `registry/`; immutable. */
+import type { KeyObject } from 'node:crypto'
+import type { ClientId } from '../kernel/ids.ts'
+import type { GrantType } from '../protocol/oauth.ts'
+import type { ScopeSet } from '../protocol/scope.ts'
+import type { Intent } from './intent.ts'
+import type { LifecycleState, ManifestEntry } from './resource.ts'
+
+/** A public key a client authenticates with, bound to one algorithm and one version of the agent. */
+export interface ClientKey {
+  /** `undefined`: only a published set may hold a key without a name, and only where it is the sole one. */
+  readonly kid: string | undefined
+  readonly alg: string
+  readonly key: KeyObject
+  readonly version: string
+}
+
+/** Where a client publishes its keys, all of them bound to one version of the agent. */
+export interface ClientKeySet {
+  readonly jwksUri: string
+  /** What keys that do not say their own algorithm may verify, and the only ones any of them may. */
+  readonly algorithms: readonly string[]
+  readonly version: string
+}
+
+/** A shared secret that the broker's own command has made: known by its digest only, bound to a version, never without end. */
+export interface ClientSecret {
+  readonly id: string
+  /** SHA-256 of the secret's text. */
+  readonly digest: Buffer
+  readonly version: string
+  /** Epoch seconds. */
+  readonly issuedAt: number
+  readonly expiresAt: number
+}
+
+interface ClientRecord {
+  readonly clientId: ClientId
+  readonly state: LifecycleState
+  readonly keys: readonly ClientKey[]
+  readonly keySets: readonly ClientKeySet[]
+  /** For `client_secret_basic`, where the configuration switches that on. */
+  readonly secrets: readonly ClientSecret[]
+  /** Whether an assertion may name the endpoint it is sent to as its audience, instead of the issuer. */
+  readonly legacyAssertionAudience: boolean
+  /** `until_exp`: one assertion may be presented again and again until it expires. */
+  readonly assertionReuse: 'until_exp' | undefined
+  readonly grantTypes: readonly GrantType[]
+  /** Scopes of the broker's own API this client may be given. */
+  readonly apiScopes: ScopeSet
+}
+
+export interface Agent extends ClientRecord {
+  readonly kind: 'agent'
+  /** Who answers for it: a person or team, and the accountable owner of its autonomous work. */
+  readonly owner: string
+  readonly environment: string
+  readonly manifest: readonly ManifestEntry[]
+  /** Agents it may delegate to. */
+  readonly delegates: readonly ClientId[]
+  /** Issuer slug → the client id this agent has there: whose tokens were meant for it. */
+  readonly upstreamClientIds: ReadonlyMap<string, string>
+  readonly standingIntent: Intent | undefined
+  readonly issuance: readonly IssuanceRule[]
+}
+
+/** At most so many access tokens with this scope within any minute. */
+export interface IssuanceRule {
+  readonly scope: string
+  readonly perMinute: number
+}
+
+export interface Service extends ClientRecord {
+  readonly kind: 'service'
+}
+
+export type Client = Agent | Service

@@ -1,0 +1,33 @@
+/** Who vouches for users, and the users. Decoded and checked by `registry/`; immutable. */
+
+/** An IdP whose tokens are evidence. Nothing about it is learned from a token. */
+export interface Issuer {
+  readonly issuer: string
+  /** Names it in `user:<slug>:<sub>`. */
+  readonly slug: string
+  readonly jwksUri: string
+  readonly algorithms: readonly string[]
+  readonly acceptsIdTokens: boolean
+  /** What an access token's scope means: a ceiling, or nothing (identity only); `undefined`: not accepted at all. */
+  readonly accessTokenScope: 'ceiling' | 'identity_only' | undefined
+  /** Audiences a token may name beside the one that makes it ours. */
+  readonly otherAudiences: readonly string[]
+  /** Audience of tokens that users present to the broker itself (sessions API); `undefined`: they cannot. */
+  readonly userAudience: string | undefined
+  readonly users: 'listed' | 'from_issuer'
+  readonly acceptsForeignActors: boolean
+  readonly sessionMayOutliveSubject: boolean
+  /**
+   * Whether its tokens say when the user signed in (`auth_time`). Then one that does not say it counts as older than any
+   * revocation: an agent must not choose, among a user's tokens, the one that hides it.
+   */
+  readonly givesAuthTime: boolean
+}
+
+export interface User {
+  readonly issuerSlug: string
+  readonly sub: string
+  readonly active: boolean
+  readonly groups: readonly string[]
+  readonly roles: readonly string[]
+}

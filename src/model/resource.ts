@@ -1,0 +1,48 @@
+/** MCP servers, their tools, and the ways to name some of them. Decoded and checked by `registry/`; immutable. */
+import type { ToolConstraints } from '../authority/authority.ts'
+import type { ClientId, ResourceUrl } from '../kernel/ids.ts'
+
+export type LifecycleState = 'active' | 'suspended' | 'retired'
+export type ToolCategory = 'read' | 'write' | 'destructive' | 'admin'
+/** What a resource checks by itself (DESIGN §3): its scope only, the tool's name too, or the arguments too. */
+export type Enforcement = 'scope' | 'tools' | 'arguments'
+export type SigningAlg = 'ES256' | 'RS256' | 'Ed25519'
+
+export interface Tool {
+  readonly name: string
+  readonly category: ToolCategory
+  /** The scope that opens it. */
+  readonly scope: string
+  /** Whether it may be delegated to agents at all. */
+  readonly delegable: boolean
+}
+
+/** A registered MCP server. */
+export interface Resource {
+  readonly id: string
+  readonly url: ResourceUrl
+  readonly owner: string
+  readonly project: string
+  readonly state: LifecycleState
+  /** The service that this server authenticates as; it alone may introspect tokens for `url`. */
+  readonly serverClient: ClientId | undefined
+  readonly enforces: Enforcement
+  /** `personal` servers hold a person's data: they need a user subject. */
+  readonly mode: 'shared' | 'personal'
+  readonly signingAlg: SigningAlg
+  readonly accessTokenLifetimeSeconds: number
+  readonly tools: ReadonlyMap<string, Tool>
+}
+
+/** Which tools a rule reaches. All members given must match; at least one is; `*` is written where all is meant. */
+export interface ToolSelector {
+  readonly project?: string
+  readonly server?: string
+  readonly tool?: string
+  readonly category?: ToolCategory
+}
+
+export interface ManifestEntry {
+  readonly selector: ToolSelector
+  readonly constraints: ToolConstraints
+}

@@ -1,0 +1,49 @@
+/** The shape of what agents and services have in common: what they authenticate with, and how they may ask. */
+import { z } from 'zod'
+import { CLIENT_KEY_SETS_MAX, CLIENT_SECRETS_MAX } from '../kernel/limits.ts'
+import { API_SCOPES } from '../model/settings.ts'
+import { algorithm, clientId, id, state, text, time, url } from './entry-fields.ts'
+import { strictObject } from './strict-document.ts'
+
+/** A public JWK and the version of the client it authenticates; the JWK's own members are read by `jose/`. */
+const clientVersion = z.string().regex(/^[A-Za-z0-9._-]{1,64}$/)
+const key = z.looseObject({ kid: text, version: clientVersion })
+
+/** The same, published by the client itself: every key found there authenticates this version. */
+const keySet = strictObject({
+  jwks_uri: url,
+  version: clientVersion,
+  algorithms: z.array(algorithm).min(1).default(['ES256', 'RS256', 'Ed25519']),
+})
+
+/** What `errand secret add` writes: never the secret, only its digest. */
+const clientSecret = strictObject({
+  id,
+  version: clientVersion,
+  sha256: z.string().regex(/^[A-Za-z0-9_-]{43}$/, 'must be a SHA-256 in base64url, as errand secret add writes it'),
+  issued_at: time,
+  expires_at: time,
+})
+
+/** Members of an agent's entry and of a service's. */
+export const client = {
+  client_id: clientId,
+  state,
+  keys: z.array(key).default([]),
+  key_sets: z.array(keySet).max(CLIENT_KEY_SETS_MAX, `at most ${CLIENT_KEY_SETS_MAX}`).default([]),
+  client_secrets: z
+    .array(clientSecret)
+    .max(CLIENT_SECRETS_MAX, `at most ${CLIENT_SECRETS_MAX}: one, and its successor`)
+    .default([]),
+  legacy_assertion_audience: z.boolean().default(false),
+  assertion_reuse: z.enum(['until_exp']).optional(),
+  grant_types: z.array(z.enum(['token-exchange', 'client_credentials'])).default([]),
+  api_scopes: z.array(z.enum(API_SCOPES)).default([]),
+}
+
+export const service = strictObject(client)
+
+export type ServiceEntry = z.output<typeof service>
+export type ClientSecretEntry = z.output<typeof clientSecret>
+export type KeySetEntry = z.output<typeof keySet>
+export type KeyEntry = z.output<typeof key>

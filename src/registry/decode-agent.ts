@@ -1,0 +1,62 @@
+/** An agent's entry as the noun it describes; whether its references lead anywhere is for `cross-checks.ts`. */
+import type { ToolConstraints } from '../authority/authority.ts'
+import { parseProse } from '../authority/strict-object.ts'
+import type { ClientId, ResourceUrl } from '../kernel/ids.ts'
+import { PURPOSE_CHARS_MAX } from '../kernel/limits.ts'
+import type { Agent } from '../model/client.ts'
+import type { IntentTools } from '../model/intent.ts'
+import type { AgentEntry, StandingIntentEntry } from './agent-entry.ts'
+import { decodeClient } from './decode-client.ts'
+import { decodeConstraints, decodeSelector, told } from './decode-selector.ts'
+
+/** `urls`: registered resources by id, for the standing intent. */
+export function decodeAgent(
+  entry: AgentEntry,
+  path: string,
+  urls: ReadonlyMap<string, ResourceUrl>,
+  problems: string[],
+): Agent {
+  return {
+    kind: 'agent',
+    ...decodeClient(entry, path, problems),
+    owner: entry.owner,
+    environment: entry.environment,
+    manifest: entry.manifest.map(({ constraints, ...selector }, index) => ({
+      selector: decodeSelector(selector),
+      constraints: decodeConstraints(constraints, `${path}.manifest[${index}].constraints`, problems),
+    })),
+    delegates: entry.delegates.map((clientId) => clientId as ClientId),
+    upstreamClientIds: new Map(Object.entries(entry.upstream)),
+    issuance: entry.issuance.map(({ scope, per_minute }) => ({ scope, perMinute: per_minute })),
+    standingIntent:
+      entry.standing_intent === undefined
+        ? undefined
+        : decodeStandingIntent(entry.standing_intent, `${path}.standing_intent`, urls, problems),
+  }
+}
+
+function decodeStandingIntent(
+  entry: StandingIntentEntry,
+  path: string,
+  urls: ReadonlyMap<string, ResourceUrl>,
+  problems: string[],
+) {
+  const byResource = new Map<ResourceUrl, IntentTools>()
+  for (const [resourceId, entryTools] of Object.entries(entry.tools)) {
+    const url = urls.get(resourceId)
+    // An unknown id is reported by the cross-checks.
+    if (url === undefined) continue
+    const tools = new Map<string, ToolConstraints>()
+    for (const [tool, constraints] of Object.entries(entryTools)) {
+      tools.set(tool, decodeConstraints(constraints, `${path}.tools.${resourceId}.${tool}`, problems))
+    }
+    byResource.set(url, { tools, limits: {} })
+  }
+  return {
+    purpose: told(() => parseProse(entry.purpose, `${path}.purpose`, PURPOSE_CHARS_MAX), entry.purpose, problems),
+    origin: undefined,
+    expiresIn: entry.expires_in,
+    maxDepth: entry.max_depth,
+    tools: byResource,
+  }
+}

@@ -1,0 +1,32 @@
+/** A resource's entry as the noun it describes. */
+import type { ClientId, ResourceUrl } from '../kernel/ids.ts'
+import { ACCESS_TOKEN_LIFETIME_S_DEFAULT } from '../kernel/limits.ts'
+import type { Resource, Tool } from '../model/resource.ts'
+import type { ResourceEntry } from './resource-entry.ts'
+
+export function decodeResource(entry: ResourceEntry, accessTokenSeconds: number | undefined): Resource {
+  return {
+    id: entry.id,
+    url: entry.url as ResourceUrl,
+    owner: entry.owner,
+    project: entry.project,
+    state: entry.state,
+    serverClient: entry.server_client as ClientId | undefined,
+    enforces: entry.enforces,
+    mode: entry.mode,
+    signingAlg: entry.signing_alg,
+    accessTokenLifetimeSeconds: entry.access_token_seconds ?? accessTokenSeconds ?? ACCESS_TOKEN_LIFETIME_S_DEFAULT,
+    tools: new Map(Object.entries(entry.tools).map(([name, tool]) => [name, decodeTool(name, tool)])),
+  }
+}
+
+/** A tool nobody classified is treated as the most dangerous kind, and the dangerous kinds are delegable only on request. */
+function decodeTool(name: string, entry: ResourceEntry['tools'][string]): Tool {
+  const category = entry.category ?? 'admin'
+  return {
+    name,
+    category,
+    scope: entry.scope ?? `mcp:tools:${category}`,
+    delegable: entry.delegable ?? (category === 'read' || category === 'write'),
+  }
+}
