@@ -133,7 +133,7 @@ export async function createBroker(config: Config, options: BrokerOptions): Prom
 
 /** Verification keys of others: of issuers, and of clients that publish theirs. */
 function publishedKeys({ outbound }: Config, clock: Clock, operations: Operations) {
-  const network = { fetchJson: createGuardedFetch({ allowLoopback: outbound.allowLoopback }), clock }
+  const network = { fetchJson: createGuardedFetch(outbound), clock }
   const keys = new IssuerKeys({
     ...network,
     onFailure: ({ slug }, error) => operations.keysUnread({ issuer: slug }, error),

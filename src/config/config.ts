@@ -40,10 +40,16 @@ export interface Config {
   readonly log: { readonly level: LogLevel }
   /** Addresses or networks (CIDR) whose `X-Forwarded-For` is believed. */
   readonly trustedProxies: readonly string[]
-  /** Whether issuers on loopback may be fetched from: development only. */
-  readonly outbound: { readonly allowLoopback: boolean }
+  readonly outbound: OutboundConfig
   /** True only for the environment named `development`: dev keys and loopback are refused elsewhere. */
   readonly development: boolean
+}
+
+export interface OutboundConfig {
+  /** Whether issuers on loopback may be fetched from: development only. */
+  readonly allowLoopback: boolean
+  /** Hosts of this document's own naming that may have private addresses. */
+  readonly internalHosts: ReadonlySet<string>
 }
 
 export const DEVELOPMENT_ENVIRONMENT = 'development'

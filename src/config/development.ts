@@ -47,7 +47,7 @@ export function developmentConfig(choices: DevelopmentChoices): Config {
     }),
     log: Object.freeze({ level: choices.logLevel ?? 'info' }),
     trustedProxies: Object.freeze([]),
-    outbound: Object.freeze({ allowLoopback: true }),
+    outbound: Object.freeze({ allowLoopback: true, internalHosts: new Set<string>() }),
     development: true,
   })
 }

@@ -100,7 +100,10 @@ function configOf(document: ConfigDocument, absolute: (path: string) => string, 
     }),
     log: Object.freeze(document.log),
     trustedProxies: Object.freeze(document.trusted_proxies),
-    outbound: Object.freeze({ allowLoopback: document.outbound.allow_loopback }),
+    outbound: Object.freeze({
+      allowLoopback: document.outbound.allow_loopback,
+      internalHosts: new Set(document.outbound.internal_hosts),
+    }),
     development: environment === DEVELOPMENT_ENVIRONMENT,
   })
 }

@@ -105,6 +105,14 @@ const limits = strictObject({
 
 const network = z.string().refine(isNetwork, 'must be an address or a network such as 10.0.0.0/8')
 
+/** As `URL.host` spells it, or it would never be found. */
+const outboundHost = z
+  .string()
+  .refine(
+    (text) => URL.parse(`https://${text}/`)?.host === text && text !== '',
+    'must be a host in lower case, or host:port where the port is not 443',
+  )
+
 export const configDocument = strictObject({
   issuer,
   listen,
@@ -123,7 +131,10 @@ export const configDocument = strictObject({
   log: strictObject({ level: z.enum(LOG_LEVELS).default('info') }).prefault({}),
   client_authentication: strictObject({ client_secret_basic: z.boolean().default(false) }).prefault({}),
   trusted_proxies: z.array(network).default([]),
-  outbound: strictObject({ allow_loopback: z.boolean().default(false) }).prefault({}),
+  outbound: strictObject({
+    allow_loopback: z.boolean().default(false),
+    internal_hosts: z.array(outboundHost).default([]),
+  }).prefault({}),
 }).superRefine(({ environment, outbound, issuer, listen, trusted_proxies }, context) => {
   // Tokens would cross a network in the clear: TLS is the broker's own, or somebody named here ends it.
   const isPlain = issuer.startsWith('https:') && listen.tls === undefined && trusted_proxies.length === 0

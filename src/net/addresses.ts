@@ -15,6 +15,7 @@ const SPECIAL_V4 = subnets('ipv4', [
   '10.0.0.0/8', // private
   '100.64.0.0/10', // shared address space
   '127.0.0.0/8', // loopback
+  '168.63.129.16/32', // Azure's own services for a machine: not in the registry, and reached from inside only
   '169.254.0.0/16', // link-local: cloud metadata
   '172.16.0.0/12', // private
   '192.0.0.0/24', // IETF protocol assignments
@@ -40,6 +41,13 @@ const SPECIAL_V6 = subnets('ipv6', [
   '3fff::/20', // documentation
 ])
 
+/** Where organisations number their own networks (RFC 1918, RFC 6598, RFC 4193). Reached by hosts that an operator names. */
+const PRIVATE_V4 = subnets('ipv4', ['10.0.0.0/8', '100.64.0.0/10', '172.16.0.0/12', '192.168.0.0/16'])
+const PRIVATE_V6 = subnets('ipv6', ['fc00::/7'])
+/** Cloud metadata services that stand within those ranges: credentials for whoever asks. */
+const METADATA_V4 = subnets('ipv4', ['100.100.100.200/32'])
+const METADATA_V6 = subnets('ipv6', ['fd00:ec2::/32', 'fd20:ce::/32'])
+
 const LOOPBACK_V4 = subnets('ipv4', ['127.0.0.0/8'])
 
 /** An IP literal as `URL.hostname` gives it (IPv6 in brackets); `undefined`: a name. */
@@ -60,6 +68,15 @@ export function isPublic({ address, family }: Address): boolean {
   // A zone (`%eth0`) is only meaningful on a link, and would reach BlockList as a string it cannot judge.
   if (!isIPv6(address) || address.includes('%')) return false
   return GLOBAL_V6.check(address, 'ipv6') && !SPECIAL_V6.check(address, 'ipv6')
+}
+
+/** What the broker may connect to besides, on the word of a name that its operator has listed. Never link-local or metadata. */
+export function isPrivate({ address, family }: Address): boolean {
+  if (family === 4) {
+    return isIPv4(address) && PRIVATE_V4.check(address, 'ipv4') && !METADATA_V4.check(address, 'ipv4')
+  }
+  if (!isIPv6(address) || address.includes('%')) return false
+  return PRIVATE_V6.check(address, 'ipv6') && !METADATA_V6.check(address, 'ipv6')
 }
 
 function subnets(type: 'ipv4' | 'ipv6', blocks: readonly string[]): BlockList {

@@ -1,9 +1,10 @@
 /**
- * The one door to the network as a client: fetches a JSON document from a configured URL and nothing else.
+ * The one door to the network as a client: asks a configured URL for a JSON document and nothing else.
  *
- * Guarantees: https only (plain http to loopback alone, where configuration allows loopback); the host is resolved once,
- * every address is checked, and the connection goes to those addresses only, so that a second DNS answer cannot lead
- * elsewhere (rebinding); no redirect is followed; no cookie or credential is sent; the size cap holds while the body
+ * Guarantees: https only (plain http to loopback alone, where configuration allows loopback), with the certificate
+ * verified whatever the environment says, and through no proxy; the host is resolved once, every address is checked, and
+ * the connection goes to those addresses only, so that a second DNS answer cannot lead elsewhere (rebinding); no redirect
+ * is followed; no cookie is sent, and no credential but the one the caller names; the size cap holds while the body
  * streams in; one deadline covers resolving, connecting and reading.
  * Does not guarantee: anything about the content, beyond that it is JSON.
  */
@@ -12,7 +13,8 @@ import { type IncomingMessage, request as requestPlain } from 'node:http'
 import { request as requestTls } from 'node:https'
 import type { LookupFunction } from 'node:net'
 import { parseStrictJson } from '../jose/strict-json.ts'
-import { type Address, isLoopback, isPublic, literalAddress } from './addresses.ts'
+import type { Secret } from '../kernel/secret.ts'
+import { type Address, isLoopback, isPrivate, isPublic, literalAddress } from './addresses.ts'
 
 export type OutboundErrorCode =
   | 'url_refused'
@@ -43,8 +45,22 @@ export interface FetchBounds {
   readonly accept: readonly string[]
 }
 
+export interface OutboundBody {
+  readonly type: 'application/x-www-form-urlencoded' | 'application/json'
+  readonly text: Secret
+}
+
+export interface FetchRequest extends FetchBounds {
+  /** Sent by POST, which may be answered with 201, too; without it the request is a GET. */
+  readonly body?: OutboundBody
+  /** The value of `Authorization`: reaches this URL only, as nothing is redirected. */
+  readonly authorization?: Secret
+  /** Authorities in PEM that are trusted instead of the system's. */
+  readonly ca?: string
+}
+
 /** @throws OutboundError */
-export type FetchJson = (url: string, bounds: FetchBounds) => Promise<unknown>
+export type FetchJson = (url: string, request: FetchRequest) => Promise<unknown>
 
 /** All addresses of a name. */
 export type ResolveHost = (hostname: string) => Promise<readonly Address[]>
@@ -52,23 +68,25 @@ export type ResolveHost = (hostname: string) => Promise<readonly Address[]>
 export interface GuardedFetchOptions {
   /** For development and tests on one machine: loopback, over http too, and nothing else that is special. */
   readonly allowLoopback: boolean
+  /** Hosts as URLs spell them (`host`, or `host:port` where it is not 443) that may have private addresses. */
+  readonly internalHosts?: ReadonlySet<string> | undefined
   /** Instead of the system's resolver. */
   readonly resolveHost?: ResolveHost
 }
 
 export function createGuardedFetch(options: GuardedFetchOptions): FetchJson {
   const resolveHost = options.resolveHost ?? resolveWithSystem
-  return async (text, bounds) => {
+  return async (text, request) => {
     const url = parseUrl(text)
-    const deadline = AbortSignal.timeout(bounds.timeoutMs)
+    const deadline = AbortSignal.timeout(request.timeoutMs)
     try {
       const addresses = await raceDeadline(resolveOnce(url, resolveHost), deadline)
-      refuseAddresses(url, addresses, options.allowLoopback)
-      const response = await connect(url, addresses, bounds, deadline)
-      return decodeJson(await readBody(response, url, bounds))
+      refuseAddresses(url, addresses, options)
+      const response = await connect({ url, addresses, request, deadline })
+      return decodeJson(await readBody(response, url, request))
     } catch (error) {
       if (error instanceof OutboundError) throw error
-      if (deadline.aborted) throw new OutboundError('timeout', `${url.host} did not answer in ${bounds.timeoutMs} ms`)
+      if (deadline.aborted) throw new OutboundError('timeout', `${url.host} did not answer in ${request.timeoutMs} ms`)
       throw new OutboundError('unreachable', `${url.host} could not be reached`, error)
     }
   }
@@ -96,34 +114,51 @@ async function resolveWithSystem(hostname: string): Promise<readonly Address[]> 
 }
 
 /** One bad address among good ones refuses them all: which one is tried first is not ours to choose. */
-function refuseAddresses(url: URL, addresses: readonly Address[], allowLoopback: boolean): void {
+function refuseAddresses(url: URL, addresses: readonly Address[], options: GuardedFetchOptions): void {
   if (addresses.length === 0) throw new OutboundError('unreachable', `${url.host} has no address`)
-  if (allowLoopback && addresses.every(isLoopback)) return
+  if (options.allowLoopback && addresses.every(isLoopback)) return
   if (url.protocol !== 'https:') throw new OutboundError('url_refused', `${url.host} must be fetched over https`)
+  if (options.internalHosts?.has(url.host) && addresses.every(isPrivate)) return
   if (!addresses.every(isPublic)) {
     throw new OutboundError('address_refused', `${url.host} resolves to a special-use address (RFC 6890)`)
   }
 }
 
-function connect(
-  url: URL,
-  addresses: readonly Address[],
-  bounds: FetchBounds,
-  deadline: AbortSignal,
-): Promise<IncomingMessage> {
+interface Exchange {
+  readonly url: URL
+  readonly addresses: readonly Address[]
+  readonly request: FetchRequest
+  readonly deadline: AbortSignal
+}
+
+function connect({ url, addresses, request, deadline }: Exchange): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
-    const request = url.protocol === 'https:' ? requestTls : requestPlain
-    const outgoing = request(url, {
-      method: 'GET',
-      agent: false, // no pooled socket that another request's resolution has opened
+    const send = url.protocol === 'https:' ? requestTls : requestPlain
+    const outgoing = send(url, {
+      method: request.body === undefined ? 'GET' : 'POST',
+      agent: false, // no pooled socket that another request's resolution has opened, and no proxy of the environment's
       lookup: pinned(addresses),
       signal: deadline,
-      headers: { accept: bounds.accept.join(', '), 'accept-encoding': 'identity' },
+      headers: headersOf(request),
+      rejectUnauthorized: true, // said, or NODE_TLS_REJECT_UNAUTHORIZED=0 would decide
+      minVersion: 'TLSv1.2',
+      ...(request.ca === undefined ? {} : { ca: request.ca }),
     })
     outgoing.once('response', resolve)
     outgoing.on('error', reject)
-    outgoing.end()
+    outgoing.end(request.body?.text.reveal())
   })
+}
+
+function headersOf({ accept, authorization, body }: FetchRequest): Record<string, string | number> {
+  return {
+    accept: accept.join(', '),
+    'accept-encoding': 'identity',
+    ...(authorization === undefined ? {} : { authorization: authorization.reveal() }),
+    ...(body === undefined
+      ? {}
+      : { 'content-type': body.type, 'content-length': Buffer.byteLength(body.text.reveal()) }),
+  }
 }
 
 /** Answers with the addresses that were checked, whatever the resolver would say by now. */
@@ -135,7 +170,7 @@ function pinned(addresses: readonly Address[]): LookupFunction {
   }
 }
 
-async function readBody(response: IncomingMessage, url: URL, bounds: FetchBounds): Promise<Buffer> {
+async function readBody(response: IncomingMessage, url: URL, bounds: FetchRequest): Promise<Buffer> {
   try {
     refuseHead(response, url, bounds)
     const chunks: Buffer[] = []
@@ -151,11 +186,12 @@ async function readBody(response: IncomingMessage, url: URL, bounds: FetchBounds
   }
 }
 
-function refuseHead(response: IncomingMessage, url: URL, bounds: FetchBounds): void {
+function refuseHead(response: IncomingMessage, url: URL, bounds: FetchRequest): void {
   const status = response.statusCode ?? 0
   if (status >= 300 && status < 400)
     throw new OutboundError('redirect', `${url.host} redirects; redirects are not followed`)
-  if (status !== 200) throw new OutboundError('status', `${url.host} answered with status ${status}`)
+  const isAnswered = status === 200 || (status === 201 && bounds.body !== undefined)
+  if (!isAnswered) throw new OutboundError('status', `${url.host} answered with status ${status}`)
   const mediaType = (response.headers['content-type'] ?? '').split(';', 1)[0]?.trim().toLowerCase() ?? ''
   if (!bounds.accept.includes(mediaType)) throw new OutboundError('media_type', `${url.host} did not answer with JSON`)
   // A compressed answer to a request for none would be a bomb or a mistake.

@@ -206,7 +206,7 @@ test('H80: keys are not fetched from this machine unless the operator has allowe
   const store = { kind: 'embedded', directory: `${config.keys.directory}/../guarded` } as const
   const registry = decodeRegistry({ ...document, agents }, 'world.yaml', { issuer: world.issuer })
   const guarded = await createBroker(
-    { ...config, store, outbound: { allowLoopback: false } },
+    { ...config, store, outbound: { ...config.outbound, allowLoopback: false } },
     { registry, clock: world.clock },
   )
   try {

@@ -27,7 +27,7 @@ test('what is not written has the strict or the stated default', () => {
     },
     log: { level: 'info' },
     trustedProxies: [],
-    outbound: { allowLoopback: false },
+    outbound: { allowLoopback: false, internalHosts: new Set() },
     development: false,
   })
 })
@@ -107,6 +107,21 @@ describe('a member that is not what it must be is refused by its path', () => {
       'loopback issuers in production',
       (d) => (d.outbound = { allow_loopback: true }),
       'outbound.allow_loopback: only in the environment named development',
+    ],
+    [
+      'an internal host in capitals',
+      (d) => (d.outbound = { internal_hosts: ['Idp.internal'] }),
+      'outbound.internal_hosts[0]: ',
+    ],
+    [
+      'an internal host as a URL',
+      (d) => (d.outbound = { internal_hosts: ['https://a'] }),
+      'outbound.internal_hosts[0]: ',
+    ],
+    [
+      'an internal host with port 443',
+      (d) => (d.outbound = { internal_hosts: ['a:443'] }),
+      'outbound.internal_hosts[0]: ',
     ],
     ['an environment with spaces', (d) => (d.environment = 'my prod'), 'environment: '],
   ])('%s', (_what, change, problem) => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { isLoopback, isPublic, literalAddress } from '../../../src/net/addresses.ts'
+import { isLoopback, isPrivate, isPublic, literalAddress } from '../../../src/net/addresses.ts'
 
 const at = (address: string) => {
   const found = literalAddress(address)
@@ -15,6 +15,7 @@ describe('special-use addresses (RFC 6890)', () => {
     '100.127.255.255',
     '127.0.0.1',
     '127.255.255.254',
+    '168.63.129.16',
     '169.254.169.254',
     '172.16.0.1',
     '172.31.255.255',
@@ -65,6 +66,36 @@ describe('special-use addresses (RFC 6890)', () => {
     expect(isPublic({ address: '8.8.8.8', family: 6 })).toBe(false)
     expect(isPublic({ address: '', family: 4 })).toBe(false)
   })
+
+  it.each([
+    '10.0.0.1',
+    '100.64.0.1',
+    '172.31.255.255',
+    '192.168.1.1',
+    'fc00::1',
+    'fd12:3456::1',
+  ])('%s is a private network, not public', (address) =>
+    expect([isPrivate(at(address)), isPublic(at(address))]).toEqual([true, false]))
+
+  it.each([
+    '127.0.0.1',
+    '169.254.169.254',
+    '168.63.129.16',
+    '100.100.100.200',
+    '192.0.0.192',
+    '0.0.0.0',
+    '224.0.0.1',
+    '::1',
+    '::ffff:10.0.0.1',
+    '64:ff9b::a00:1',
+    '2002:a00:1::1',
+    'fe80::1',
+    'fd00:ec2::254',
+    'fd20:ce::254',
+    '8.8.8.8',
+    '2606:4700::1111',
+  ])('%s is no private network that an operator may name: loopback, link-local, metadata, wrapped', (address) =>
+    expect(isPrivate(at(address))).toBe(false))
 
   it('knows loopback by its ranges, and not by an IPv4 address wrapped into IPv6', () => {
     expect(isLoopback(at('127.0.0.1'))).toBe(true)
