@@ -14,7 +14,7 @@ import { writeJson } from './output.ts'
 import { addAgent, type NewAgent } from './registry-edit.ts'
 import { chosenRegistry, REGISTRY_OPTION, registerClient } from './registry-file.ts'
 
-const GRANT_TYPES = ['token-exchange', 'client_credentials'] as const
+const GRANT_TYPES = ['token-exchange', 'client_credentials', 'jwt-bearer'] as const
 
 export const agentAddCommand: Command = {
   name: 'agent add',

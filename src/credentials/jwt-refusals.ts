@@ -5,7 +5,7 @@
 import { JwtError, type JwtErrorCode } from '../jose/jwt-error.ts'
 import { Rejection, type RejectionReason } from '../kernel/rejection.ts'
 
-export type Slot = 'client_assertion' | 'subject_token' | 'actor_token' | 'bearer'
+export type Slot = 'client_assertion' | 'subject_token' | 'actor_token' | 'assertion' | 'bearer'
 
 const CLIENT_ASSERTION: Readonly<Record<JwtErrorCode, RejectionReason>> = {
   malformed: 'client_assertion_malformed',
@@ -43,6 +43,8 @@ function reasonFor(slot: Slot, code: JwtErrorCode): RejectionReason {
       return CLIENT_ASSERTION[code]
     case 'subject_token':
       return SUBJECT_TOKEN[code]
+    case 'assertion':
+      return code === 'malformed' || code === 'too_large' ? 'assertion_malformed' : SUBJECT_TOKEN[code]
     case 'actor_token':
       return 'actor_token_unacceptable'
     case 'bearer':

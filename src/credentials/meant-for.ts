@@ -25,9 +25,8 @@ export interface Recipient {
 export function checkMeantFor(jwt: VerifiedJwt, recipient: Recipient): void {
   const { agent, issuer, broker } = recipient
   const upstream = agent.upstreamClientIds.get(issuer.slug)
-  const mayAct = claim(jwt.claims, 'may_act')
   // Before the rest: where the user's side has named who may act, nothing else may overrule it.
-  if (mayAct !== undefined) checkMayAct(mayAct, recipient, upstream)
+  const isNamed = checkNamedActor(jwt.claims, recipient)
 
   if (upstream !== undefined && jwt.audience.includes(upstream)) {
     checkOtherAudiences(jwt.audience, upstream, issuer)
@@ -46,7 +45,7 @@ export function checkMeantFor(jwt: VerifiedJwt, recipient: Recipient): void {
     })
   }
   checkOtherAudiences(jwt.audience, broker, issuer)
-  if (mayAct === undefined) checkIssuedTo(jwt.claims, upstream)
+  if (!isNamed) checkIssuedTo(jwt.claims, upstream)
 }
 
 /** One token, one meaning: each further audience could use it against the agent, or the agent against it. */
@@ -67,6 +66,14 @@ function checkIssuedTo(claims: Claims, upstream: string | undefined): void {
 
 function issuedToAnother(): Rejection {
   return new Rejection('subject_token_presenter', 'the subject token was issued to another party than this agent')
+}
+
+/** Whether `may_act` names the agent; `false`: there is none. @throws Rejection `may_act_mismatch` where it names another */
+export function checkNamedActor(claims: Claims, recipient: Recipient): boolean {
+  const mayAct = claim(claims, 'may_act')
+  if (mayAct === undefined) return false
+  checkMayAct(mayAct, recipient, recipient.agent.upstreamClientIds.get(recipient.issuer.slug))
+  return true
 }
 
 /**

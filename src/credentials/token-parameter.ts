@@ -1,15 +1,14 @@
 /** A token as a request parameter: bounded, and of the shape of a compact JWS, before any cryptography is spent on it. */
 import { TOKEN_CHARS_MAX } from '../kernel/limits.ts'
-import { Rejection } from '../kernel/rejection.ts'
+import { Rejection, type RejectionReason } from '../kernel/rejection.ts'
 import { Secret } from '../kernel/secret.ts'
 
 /** Three dot-separated base64url parts. JWE, JSON serialisations and anything with quotes or braces are not JWTs here. */
 const COMPACT_JWS = /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$/
 
-/** @throws Rejection `token_malformed` */
-export function parseTokenParameter(text: string, name: string): Secret {
-  if (text.length > TOKEN_CHARS_MAX)
-    throw new Rejection('token_malformed', `${name} exceeds ${TOKEN_CHARS_MAX} characters`)
-  if (!COMPACT_JWS.test(text)) throw new Rejection('token_malformed', `${name} is not a signed JWT in compact form`)
+/** @throws Rejection `reason` */
+export function parseTokenParameter(text: string, name: string, reason: RejectionReason = 'token_malformed'): Secret {
+  if (text.length > TOKEN_CHARS_MAX) throw new Rejection(reason, `${name} exceeds ${TOKEN_CHARS_MAX} characters`)
+  if (!COMPACT_JWS.test(text)) throw new Rejection(reason, `${name} is not a signed JWT in compact form`)
   return new Secret(text)
 }

@@ -94,7 +94,7 @@ function scopeCeiling(claims: Claims, issuer: Issuer, kind: UserTokenKind): Scop
 }
 
 /** Who is said to act already is part of the story: accepted from issuers trusted with it, else refused, never dropped. */
-function foreignActor(claims: Claims, issuer: Issuer, ours: string): Actor | undefined {
+export function foreignActor(claims: Claims, issuer: Issuer, ours: string): Actor | undefined {
   const act = claim(claims, 'act')
   if (act === undefined) return undefined
   if (!issuer.acceptsForeignActors) {

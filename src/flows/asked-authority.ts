@@ -5,24 +5,23 @@ import { isEmpty, restrictToResources, restrictToScopes, widening } from '../aut
 import { sha256 } from '../kernel/digest.ts'
 import type { ResourceUrl } from '../kernel/ids.ts'
 import { Rejection } from '../kernel/rejection.ts'
-import type { Agent } from '../model/client.ts'
 import type { Intent, IntentTools } from '../model/intent.ts'
 import type { Registry } from '../model/registry.ts'
 import type { Resource } from '../model/resource.ts'
 import { askedAuthority } from '../policy/asked.ts'
 import type { ScopeSet } from '../protocol/scope.ts'
 
-/** The intent of a session that is being opened: as the request declares it, else the agent's standing one. */
+/** The intent of a session that is being opened: as the request declares it, else the standing one it falls under. */
 export function openingIntent(
   details: ParsedDetails | undefined,
-  agent: Agent,
+  standing: Intent | undefined,
   registry: Registry,
 ): { readonly intent: Intent; readonly explicit: boolean } {
   if (details === undefined) {
-    if (agent.standingIntent !== undefined) return { intent: agent.standingIntent, explicit: false }
+    if (standing !== undefined) return { intent: standing, explicit: false }
     throw new Rejection(
       'standing_intent_missing',
-      'declare what the session is for: authorization_details with one agent_intent and mcp_tools (this agent has no standing intent)',
+      'declare what the session is for: authorization_details with one agent_intent and mcp_tools (there is no standing intent for this)',
     )
   }
   const declared = requireIntent(details)

@@ -16,7 +16,7 @@ import type { ClientCredentialsRequest } from './token-request.ts'
 export function frameAutonomous(input: FrameInput<ClientCredentialsRequest, SelfEvidence>): Framed {
   const { request, party, registry, settings, question, rv } = input
   const target = soleTarget(request, registry)
-  const { intent, explicit } = openingIntent(request.details, party.agent, registry)
+  const { intent, explicit } = openingIntent(request.details, party.agent.standingIntent, registry)
   const asked = question.now + Math.min(intent.expiresIn ?? settings.sessionSeconds, settings.sessionSeconds)
   const notAfter = Math.min(asked, accessTokenEnd(target, question.now, settings.accessTokenSeconds))
   const principal = agentPrincipal(party.agent.clientId)

@@ -3,6 +3,7 @@
  * for select it; a missing parameter never changes what a request is.
  */
 import { verifyActorToken } from '../credentials/actor-token.ts'
+import { verifyIdJag } from '../credentials/id-jag.ts'
 import { verifyHandle } from '../credentials/own-token.ts'
 import { selfEvidence } from '../credentials/self-evidence.ts'
 import { verifyUserEvidence } from '../credentials/user-evidence.ts'
@@ -22,9 +23,10 @@ import { frameAccept } from './accept.ts'
 import { frameAutonomous } from './autonomous.ts'
 import { frameContinue } from './continue.ts'
 import { frameDelegate } from './delegate.ts'
+import { frameEnterpriseManaged } from './enterprise-managed.ts'
 import type { Framed, FrameInput, Party } from './flow.ts'
 import { frameOpen } from './open.ts'
-import type { ExchangeRequest, TokenRequest } from './token-request.ts'
+import type { ExchangeRequest, JwtBearerRequest, TokenRequest } from './token-request.ts'
 
 export interface EvidenceSources {
   readonly registry: Registry
@@ -37,7 +39,7 @@ export interface EvidenceSources {
 
 export interface VerifiedEvidence<E extends SubjectEvidence> {
   readonly evidence: E
-  /** A single-use id beside the client assertion's: the actor token's. */
+  /** A single-use id beside the client assertion's: the actor token's, or that of an assertion that is the grant. */
   readonly singleUse: SingleUse | undefined
 }
 
@@ -61,6 +63,7 @@ function flow<R extends TokenRequest, E extends SubjectEvidence>(
 /** @throws Rejection `requested_token_type_unsupported`, `subject_token_presenter` */
 export function selectFlow(request: TokenRequest): AnyFlow {
   if (request.grantType === GRANT_TYPE.clientCredentials) return AUTONOMOUS
+  if (request.grantType === GRANT_TYPE.jwtBearer) return ID_JAG
   const wanted = request.requested
   switch (request.subjectTokenType) {
     case TOKEN_TYPE.idToken:
@@ -115,6 +118,20 @@ const AUTONOMOUS = flow(
   'autonomous',
   async (_request, party) => ({ evidence: selfEvidence(party.agent), singleUse: undefined }),
   frameAutonomous,
+)
+
+const ID_JAG = flow(
+  'id_jag',
+  async (request: JwtBearerRequest, party, sources, now) => {
+    if (claimsIssuer(request.assertion, sources.issuer)) {
+      throw new Rejection(
+        'subject_token_presenter',
+        'an assertion of this broker is for another authorization server, which it names; here it is no grant',
+      )
+    }
+    return verifyIdJag(request.assertion, party.agent, { ...sources, now })
+  },
+  frameEnterpriseManaged,
 )
 
 /** `actor_token` is optional: the authenticated client is the actor. Present, it must say the same (DESIGN §3). */

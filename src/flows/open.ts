@@ -15,14 +15,14 @@ import { narrowTo, openingIntent } from './asked-authority.ts'
 import type { Framed, FrameInput } from './flow.ts'
 import { accessTokenEnd, issueOpening, type Opening } from './opening.ts'
 import { namedResources, soleTarget } from './targets.ts'
-import type { ExchangeRequest } from './token-request.ts'
+import type { ExchangeRequest, TokenRequest } from './token-request.ts'
 
 export function frameOpen(input: FrameInput<ExchangeRequest, UserEvidence>): Framed {
   const { request, party, evidence, registry, settings, question } = input
   const wantsAccess = request.requested === TOKEN_TYPE.accessToken
   const target = wantsAccess ? soleTarget(request, registry) : undefined
   const named = target === undefined ? namedResources(request, registry, true) : [target]
-  const { intent, explicit } = openingIntent(request.details, party.agent, registry)
+  const { intent, explicit } = openingIntent(request.details, party.agent.standingIntent, registry)
   const notAfter = sessionEnd(input, intent, target)
   const maxDepth = Math.min(intent.maxDepth ?? DELEGATION_DEPTH_DEFAULT, settings.maxChainDepth - 1)
   const ceiling = evidence.ceiling.kind === 'scopes' ? evidence.ceiling.scopes : undefined
@@ -50,9 +50,10 @@ export function frameOpen(input: FrameInput<ExchangeRequest, UserEvidence>): Fra
   }
 }
 
-type OpenInput = FrameInput<ExchangeRequest, UserEvidence>
+type OpenInput = FrameInput<TokenRequest, UserEvidence>
 
-function describeOpening(input: OpenInput, intent: Intent, target: Resource | undefined): Opening {
+/** A session opened for the user of the evidence. */
+export function describeOpening(input: OpenInput, intent: Intent, target: Resource | undefined): Opening {
   const { request, party, evidence, settings } = input
   const sub = agentPrincipal(party.agent.clientId)
   const actor = { iss: settings.issuer, sub, sub_profile: 'ai_agent' }
@@ -74,7 +75,7 @@ function describeOpening(input: OpenInput, intent: Intent, target: Resource | un
 }
 
 /** A session ends with the least of what was asked, what is configured, and (unless its issuer says otherwise) the evidence. */
-function sessionEnd(input: OpenInput, intent: Intent, target: Resource | undefined): number {
+export function sessionEnd(input: OpenInput, intent: Intent, target: Resource | undefined): number {
   const { evidence, settings, question } = input
   const asked = question.now + Math.min(intent.expiresIn ?? settings.sessionSeconds, settings.sessionSeconds)
   const evidenceEnd = evidence.issuer.sessionMayOutliveSubject ? asked : evidence.expiresAt

@@ -31,6 +31,7 @@ import { describeEvidence } from './attribution.ts'
 import { commitIssue } from './commit-issue.ts'
 import { type EvidenceSources, selectFlow } from './evidence.ts'
 import { type Framed, type Issue, type Party, permitted, requireAgent } from './flow.ts'
+import { refusingAsGrant } from './grant-refusals.ts'
 import { observed } from './observed.ts'
 import { SingleUses } from './single-uses.ts'
 import { assertEvidenceStands, assertHandleStands, assertNobodyBlocked } from './standing.ts'
@@ -96,6 +97,10 @@ class Run {
   async answer(form: Form): Promise<TokenResponse> {
     this.#facts.entry.claim(claimedBy(form, this.#facts))
     const request = parseTokenRequest(form) // 2
+    return refusingAsGrant(request, () => this.#answer(form, request))
+  }
+
+  async #answer(form: Form, request: TokenRequest): Promise<TokenResponse> {
     const verified = await this.#authenticate(form, request) // 3
     if (request.grantType === GRANT_TYPE.clientCredentials && isForApi(request, this.#parts.settings.issuer)) {
       return this.#answerApi(request, verified)

@@ -31,17 +31,26 @@ export interface ClientCredentialsRequest extends Asked {
   readonly grantType: typeof GRANT_TYPE.clientCredentials
 }
 
-export type TokenRequest = ExchangeRequest | ClientCredentialsRequest
+/** RFC 7523 §2.1: the assertion is the grant. */
+export interface JwtBearerRequest extends Asked {
+  readonly grantType: typeof GRANT_TYPE.jwtBearer
+  readonly assertion: Secret
+}
+
+export type TokenRequest = ExchangeRequest | ClientCredentialsRequest | JwtBearerRequest
 
 /** @throws Rejection for anything missing, malformed, oversized or of a type this broker does not know */
 export function parseTokenRequest(form: Form): TokenRequest {
   const grantType = form.require('grant_type')
   const asked = parseAsked(form)
   if (grantType === GRANT_TYPE.clientCredentials) return { grantType, ...asked }
+  if (grantType === GRANT_TYPE.jwtBearer) {
+    return { grantType, ...asked, assertion: parseToken(form.require('assertion'), 'assertion', 'assertion_malformed') }
+  }
   if (grantType !== GRANT_TYPE.tokenExchange) {
     throw new Rejection(
       'grant_type_unsupported',
-      'grant_type must be token-exchange (its full URN) or client_credentials',
+      'grant_type must be token-exchange or jwt-bearer (their full URNs), or client_credentials',
     )
   }
   return {

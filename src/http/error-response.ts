@@ -3,7 +3,7 @@ import { RefusedRequest } from '../audit/auditor.ts'
 import { Rejection } from '../kernel/rejection.ts'
 import type { RequestFacts } from '../model/request-facts.ts'
 import type { Fault } from '../operate/fault-log.ts'
-import { WIRE } from './rejection-map.ts'
+import { wireOf } from './rejection-map.ts'
 
 export const NO_STORE = { 'Cache-Control': 'no-store', Pragma: 'no-cache' } as const
 
@@ -19,7 +19,7 @@ export function errorResponse(thrown: unknown, context: ErrorContext): Response 
   const refused = thrown instanceof RefusedRequest ? thrown : new RefusedRequest(thrown, undefined, false)
   if (!(refused.error instanceof Rejection)) return faultResponse(refused, context)
   const rejection = refused.error
-  const { status, error } = WIRE[rejection.reason]
+  const { status, error } = wireOf(rejection)
   // A stranger may provoke this one as often as they like; each fetch that failed has its line already.
   const isLogged = rejection.reason === 'client_keys_unavailable'
   if (status >= 500 && !isLogged)
@@ -40,7 +40,7 @@ function describe(rejection: Rejection, facts: RequestFacts): string {
   if (rejection.reason === 'client_authentication_unsupported') {
     return 'this way of client authentication is not supported here: use private_key_jwt, or another of token_endpoint_auth_methods_supported (client_secret_post never is)'
   }
-  if (WIRE[rejection.reason].error === 'invalid_client') {
+  if (wireOf(rejection).error === 'invalid_client') {
     if (facts.basicCredentials !== undefined) {
       return 'client authentication failed: send the client id and a current secret of its own with the scheme Basic (RFC 6749 section 2.3.1)'
     }
@@ -77,7 +77,7 @@ function headersFor(rejection: Rejection, status: number, context: ErrorContext)
 /** RFC 6750 §3: no error code where no token was presented. */
 function bearerChallenge(rejection: Rejection, facts: RequestFacts): string {
   if (rejection.reason === 'bearer_missing') return 'Bearer realm="errand"'
-  const error = WIRE[rejection.reason].error
+  const error = wireOf(rejection).error
   return `Bearer realm="errand", error="${error}", error_description="${describe(rejection, facts)}"`
 }
 

@@ -23,7 +23,7 @@ export function serverMetadata(settings: Known, registry: Registry): Readonly<Re
     authorization_endpoint: `${issuer}/authorize`,
     response_types_supported: [],
     code_challenge_methods_supported: ['S256'],
-    grant_types_supported: Object.values(GRANT_TYPE),
+    grant_types_supported: grantTypesOf(registry),
     scopes_supported: scopesOf(registry),
     authorization_details_types_supported: Object.values(DETAILS_TYPE),
     // Whatever the key of a registered client may be used with: asymmetric, because there is nothing else (RFC 8725 §3.1).
@@ -43,6 +43,12 @@ export function openidMetadata(settings: Known, registry: Registry): Readonly<Re
     subject_types_supported: ['public'],
     id_token_signing_alg_values_supported: ['ES256'],
   }
+}
+
+/** `jwt-bearer` only where somebody is trusted to issue assertions; who, is not said. */
+function grantTypesOf({ issuers }: Registry): readonly string[] {
+  const takesAssertions = issuers.some(({ idJagScope }) => idJagScope !== undefined)
+  return Object.values(GRANT_TYPE).filter((name) => name !== GRANT_TYPE.jwtBearer || takesAssertions)
 }
 
 function scopesOf(registry: Registry): readonly string[] {

@@ -1,9 +1,10 @@
 /**
  * The one place where a reason becomes a wire answer (RFC 6749 §5.2, RFC 8693 §2.2.2, RFC 8707 §2, RFC 9396 §5, RFC 6750
  * §3.1, RFC 7009 §2.2.1). Exhaustive: a new reason does not compile until it is mapped. A bad subject or actor token is
- * `invalid_request` whatever was bad about it, as RFC 8693 §2.2.2 demands.
+ * `invalid_request` whatever was bad about it, as RFC 8693 §2.2.2 demands; the same of an assertion that is the grant is
+ * `invalid_grant` (RFC 7523 §3.1).
  */
-import type { RejectionReason } from '../kernel/rejection.ts'
+import type { Rejection, RejectionReason } from '../kernel/rejection.ts'
 import type { OAuthError } from '../protocol/oauth.ts'
 
 export interface WireError {
@@ -12,6 +13,9 @@ export interface WireError {
 }
 
 const BAD_REQUEST = { status: 400, error: 'invalid_request' } as const
+/** What is wrong with whom or what the request brings as evidence. */
+const BAD_EVIDENCE = { status: 400, error: 'invalid_request' } as const
+const BAD_GRANT = { status: 400, error: 'invalid_grant' } as const
 const BAD_CLIENT = { status: 401, error: 'invalid_client' } as const
 const BAD_DETAILS = { status: 400, error: 'invalid_authorization_details' } as const
 const BAD_TARGET = { status: 400, error: 'invalid_target' } as const
@@ -60,32 +64,36 @@ export const WIRE: Readonly<Record<RejectionReason, WireError>> = {
   client_secret_wrong: BAD_CLIENT,
   client_secret_expired: BAD_CLIENT,
   grant_type_not_allowed: { status: 400, error: 'unauthorized_client' },
-  agent_inactive: BAD_REQUEST,
+  agent_inactive: BAD_EVIDENCE,
   service_inactive: BAD_REQUEST,
-  subject_token_type_unsupported: BAD_REQUEST,
+  subject_token_type_unsupported: BAD_EVIDENCE,
   requested_token_type_unsupported: BAD_REQUEST,
-  subject_issuer_unknown: BAD_REQUEST,
+  subject_issuer_unknown: BAD_EVIDENCE,
   subject_issuer_unavailable: LATER,
-  subject_token_wrong_type: BAD_REQUEST,
-  subject_token_signature: BAD_REQUEST,
-  subject_token_expired: BAD_REQUEST,
-  subject_token_not_yet_valid: BAD_REQUEST,
-  subject_token_audience: BAD_REQUEST,
-  subject_token_claims: BAD_REQUEST,
-  subject_token_revoked: BAD_REQUEST,
-  subject_token_presenter: BAD_REQUEST,
-  subject_scope_undeclared: BAD_REQUEST,
-  may_act_mismatch: BAD_REQUEST,
-  foreign_actor_not_accepted: BAD_REQUEST,
+  subject_token_wrong_type: BAD_EVIDENCE,
+  subject_token_signature: BAD_EVIDENCE,
+  subject_token_expired: BAD_EVIDENCE,
+  subject_token_not_yet_valid: BAD_EVIDENCE,
+  subject_token_audience: BAD_EVIDENCE,
+  subject_token_claims: BAD_EVIDENCE,
+  subject_token_revoked: BAD_EVIDENCE,
+  subject_token_presenter: BAD_EVIDENCE,
+  subject_scope_undeclared: BAD_EVIDENCE,
+  may_act_mismatch: BAD_EVIDENCE,
+  foreign_actor_not_accepted: BAD_EVIDENCE,
   actor_token_unacceptable: BAD_REQUEST,
   actor_mismatch: BAD_REQUEST,
-  actor_chain_malformed: BAD_REQUEST,
-  actor_chain_too_deep: BAD_REQUEST,
-  actor_chain_cycle: BAD_REQUEST,
-  user_not_listed: BAD_REQUEST,
-  user_inactive: BAD_REQUEST,
-  evidence_blocked: BAD_REQUEST,
-  principal_blocked: BAD_REQUEST,
+  actor_chain_malformed: BAD_EVIDENCE,
+  actor_chain_too_deep: BAD_EVIDENCE,
+  actor_chain_cycle: BAD_EVIDENCE,
+  assertion_malformed: BAD_GRANT,
+  assertion_replayed: BAD_GRANT,
+  assertion_client: BAD_GRANT,
+  assertion_target: BAD_GRANT,
+  user_not_listed: BAD_EVIDENCE,
+  user_inactive: BAD_EVIDENCE,
+  evidence_blocked: BAD_EVIDENCE,
+  principal_blocked: BAD_EVIDENCE,
   session_absent: BAD_REQUEST,
   session_not_issuing: BAD_REQUEST,
   session_expired: BAD_REQUEST,
@@ -123,4 +131,9 @@ export const WIRE: Readonly<Record<RejectionReason, WireError>> = {
   audit_unavailable: LATER,
   cutoffs_stale: LATER,
   keys_not_ready: LATER,
+}
+
+export function wireOf({ reason, ofGrant }: Rejection): WireError {
+  const wire = WIRE[reason]
+  return ofGrant && wire === BAD_EVIDENCE ? BAD_GRANT : wire
 }

@@ -71,6 +71,10 @@ export const REASONS = [
   'actor_chain_malformed',
   'actor_chain_too_deep',
   'actor_chain_cycle',
+  'assertion_malformed',
+  'assertion_replayed',
+  'assertion_client',
+  'assertion_target',
   'user_not_listed',
   'user_inactive',
   'evidence_blocked',
@@ -127,12 +131,15 @@ export interface RejectionExtras {
   readonly retryAfterSeconds?: number
   /** What failed underneath; for the log only, never for the wire. */
   readonly cause?: unknown
+  /** Set where the evidence refused is an authorization grant (RFC 7523 §3.1): its wire code is another. */
+  readonly ofGrant?: boolean
 }
 
 export class Rejection extends Error {
   readonly reason: RejectionReason
   readonly missing: readonly string[]
   readonly retryAfterSeconds: number | undefined
+  readonly ofGrant: boolean
 
   /** @param description for the developer who reads the response: what is wrong and what to do; never token text. */
   constructor(reason: RejectionReason, description: string, extras: RejectionExtras = {}) {
@@ -141,6 +148,7 @@ export class Rejection extends Error {
     this.reason = reason
     this.missing = extras.missing ?? []
     this.retryAfterSeconds = extras.retryAfterSeconds
+    this.ofGrant = extras.ofGrant ?? false
   }
 }
 

@@ -1,10 +1,12 @@
 /** What verification yields: typed, complete, and constructible only in `credentials/`. */
 import type { Actor } from '../authority/actor-chain.ts'
+import type { ParsedDetails } from '../authority/details.ts'
 import type { ClientId, Jti, NodeId, PrincipalId, SessionId } from '../kernel/ids.ts'
 import type { ScopeSet } from '../protocol/scope.ts'
 import type { ClientAuthentication } from './audit-record.ts'
 import type { Agent, Client } from './client.ts'
 import type { Issuer, User } from './issuer.ts'
+import type { Resource } from './resource.ts'
 
 declare const verified: unique symbol
 /** The mark of something `credentials/` has verified; nothing else may make one (`test/tidy.test.ts`). */
@@ -12,7 +14,7 @@ export type Verified<T> = T & { readonly [verified]: true }
 
 /** A single-use id to claim in round trip 1, after all cryptography has passed. */
 export interface SingleUse {
-  readonly slot: 'client_assertion' | 'actor_token'
+  readonly slot: 'client_assertion' | 'actor_token' | 'assertion'
   readonly key: string
   /** Where it does not say: the earliest it can have been. */
   readonly issuedAtMs: number
@@ -52,6 +54,14 @@ export type UserEvidence = Verified<{
   readonly foreignActor: Actor | undefined
   readonly digest: string
 }>
+
+/** An ID-JAG: a user's evidence, and what for their identity provider issued it. */
+export type IdJagEvidence = UserEvidence & {
+  /** The MCP servers it names, one of which is asked for: never empty. */
+  readonly targets: readonly Resource[]
+  /** The `authorization_details` it is bounded by; `undefined`: it has none. */
+  readonly details: ParsedDetails | undefined
+}
 
 /** One of our session or delegation tokens: a node's handle. Verified as bytes; its session is still to be read. */
 export type HandleEvidence = Verified<{

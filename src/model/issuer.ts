@@ -10,6 +10,11 @@ export interface Issuer {
   readonly acceptsIdTokens: boolean
   /** What an access token's scope means: a ceiling, or nothing (identity only); `undefined`: not accepted at all. */
   readonly accessTokenScope: 'ceiling' | 'identity_only' | undefined
+  /**
+   * Whether its ID-JAGs are accepted; `ceiling`: each must say in its scope what it is good for, `identity_only`: one that says
+   * nothing bounds nothing. What one does say always bounds. `undefined`: not accepted at all.
+   */
+  readonly idJagScope: 'ceiling' | 'identity_only' | undefined
   /** Audiences a token may name beside the one that makes it ours. */
   readonly otherAudiences: readonly string[]
   /** Audience of tokens that users present to the broker itself (sessions API); `undefined`: they cannot. */

@@ -4,6 +4,7 @@
 export const GRANT_TYPE = {
   clientCredentials: 'client_credentials',
   tokenExchange: 'urn:ietf:params:oauth:grant-type:token-exchange',
+  jwtBearer: 'urn:ietf:params:oauth:grant-type:jwt-bearer',
 } as const
 export type GrantType = (typeof GRANT_TYPE)[keyof typeof GRANT_TYPE]
 
@@ -34,6 +35,7 @@ export const JWT_TYP = {
   delegation: 'errand-delegation+jwt',
   management: 'errand-management+jwt',
   clientAuthentication: 'client-authentication+jwt', // rfc7523bis
+  idJag: 'oauth-id-jag+jwt', // draft-ietf-oauth-identity-assertion-authz-grant
 } as const
 
 /** RFC 6749 §5.2, RFC 8707 §2, RFC 9396 §5, RFC 6750 §3.1, RFC 7009 §2.2.1. */

@@ -37,7 +37,7 @@ export const client = {
     .default([]),
   legacy_assertion_audience: z.boolean().default(false),
   assertion_reuse: z.enum(['until_exp']).optional(),
-  grant_types: z.array(z.enum(['token-exchange', 'client_credentials'])).default([]),
+  grant_types: z.array(z.enum(['token-exchange', 'client_credentials', 'jwt-bearer'])).default([]),
   api_scopes: z.array(z.enum(API_SCOPES)).default([]),
 }
 

@@ -11,6 +11,7 @@ import type { ClientSecretEntry, KeyEntry, KeySetEntry, ServiceEntry } from './c
 const GRANT_TYPES = {
   'token-exchange': GRANT_TYPE.tokenExchange,
   client_credentials: GRANT_TYPE.clientCredentials,
+  'jwt-bearer': GRANT_TYPE.jwtBearer,
 } as const
 
 export function decodeService(entry: ServiceEntry, path: string, problems: string[]): Service {

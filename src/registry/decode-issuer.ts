@@ -10,6 +10,7 @@ export function decodeIssuer(entry: IssuerEntry): Issuer {
     algorithms: [...new Set(entry.algorithms)],
     acceptsIdTokens: entry.accepts.id_token,
     accessTokenScope: entry.accepts.access_token,
+    idJagScope: entry.accepts.id_jag,
     otherAudiences: entry.other_audiences,
     userAudience: entry.user_audience,
     users: entry.users,

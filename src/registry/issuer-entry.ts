@@ -11,6 +11,7 @@ export const issuer = strictObject({
   accepts: strictObject({
     id_token: z.boolean().default(false),
     access_token: z.enum(['ceiling', 'identity_only']).optional(),
+    id_jag: z.enum(['ceiling', 'identity_only']).optional(),
   }).prefault({}),
   other_audiences: z.array(text).default([]),
   user_audience: text.optional(),

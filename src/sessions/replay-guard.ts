@@ -15,7 +15,7 @@ export interface ClaimFacts {
 }
 
 /**
- * @throws Rejection `client_assertion_replayed`, `actor_token_unacceptable`; `cutoffs_stale` where the broker's clock may be
+ * @throws Rejection `client_assertion_replayed`, `actor_token_unacceptable`, `assertion_replayed`; `cutoffs_stale` where the broker's clock may be
  * wrong: what is in time by it may have ended by the store's, and is not therefore a replay
  */
 export async function claimOnce(claims: ClaimStore, use: SingleUse, { nonce, cutoffs }: ClaimFacts): Promise<void> {
@@ -25,6 +25,9 @@ export async function claimOnce(claims: ClaimStore, use: SingleUse, { nonce, cut
   cutoffs.assertFresh()
   if (use.slot === 'actor_token') {
     throw new Rejection('actor_token_unacceptable', 'this actor_token was used before: sign a new one with a new jti')
+  }
+  if (use.slot === 'assertion') {
+    throw new Rejection('assertion_replayed', 'this assertion was used before: get a new one from its issuer')
   }
   throw new Rejection('client_assertion_replayed', 'this assertion was used before: sign a new one with a new jti')
 }

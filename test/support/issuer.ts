@@ -90,6 +90,7 @@ export function issuerRecord(
   return {
     acceptsIdTokens: true,
     accessTokenScope: 'ceiling',
+    idJagScope: undefined,
     otherAudiences: [],
     userAudience: undefined,
     users: 'listed',

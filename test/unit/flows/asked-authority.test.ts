@@ -29,33 +29,37 @@ const resourceAt = (url: string): Resource => {
 
 describe('the intent of a session that is being opened', () => {
   test('is what the request declares', () => {
-    const { intent, explicit } = openingIntent(details(INTENT), agentOf('orchestrator'), registry)
+    const { intent, explicit } = openingIntent(details(INTENT), agentOf('orchestrator').standingIntent, registry)
     expect(explicit).toBe(true)
     expect(intent.purpose).toBe('Summarise Q3 revenue and post it to #finance')
     expect([...intent.tools.keys()]).toEqual([WAREHOUSE, SLACK])
   })
 
   test('is the agent’s standing one where the request declares none', () => {
-    const { intent, explicit } = openingIntent(undefined, agentOf('orchestrator'), registry)
+    const { intent, explicit } = openingIntent(undefined, agentOf('orchestrator').standingIntent, registry)
     expect(explicit).toBe(false)
     expect(intent.purpose).toBe('Keep the wiki tidy')
     expect([...intent.tools.keys()]).toEqual([WIKI])
   })
 
   test('is refused where there is neither', async () => {
-    expect(await reasonOf(() => openingIntent(undefined, agentOf('researcher'), registry))).toBe(
+    expect(await reasonOf(() => openingIntent(undefined, agentOf('researcher').standingIntent, registry))).toBe(
       'standing_intent_missing',
     )
   })
 
   test('details without an intent never fall back to the standing one', async () => {
     const onlyTools = details([tools(WIKI, { search: {} })])
-    expect(await reasonOf(() => openingIntent(onlyTools, agentOf('orchestrator'), registry))).toBe('intent_missing')
+    expect(await reasonOf(() => openingIntent(onlyTools, agentOf('orchestrator').standingIntent, registry))).toBe(
+      'intent_missing',
+    )
   })
 
   test('an intent without tools is for nothing', async () => {
     const onlyIntent = details([{ type: 'agent_intent', purpose: 'Just looking' }])
-    expect(await reasonOf(() => openingIntent(onlyIntent, agentOf('orchestrator'), registry))).toBe('details_empty')
+    expect(await reasonOf(() => openingIntent(onlyIntent, agentOf('orchestrator').standingIntent, registry))).toBe(
+      'details_empty',
+    )
   })
 
   test('is required where details must carry one', async () => {

@@ -1,11 +1,12 @@
 import { describe, expect, it } from 'vitest'
-import { WIRE } from '../../../src/http/rejection-map.ts'
-import { REASONS, type RejectionReason } from '../../../src/kernel/rejection.ts'
+import { WIRE, wireOf } from '../../../src/http/rejection-map.ts'
+import { REASONS, Rejection, type RejectionReason } from '../../../src/kernel/rejection.ts'
 
 /** RFC 6749 §5.2 and §4.1.2.1, RFC 8693 §2.2.2, RFC 8707 §2, RFC 9396 §5, RFC 6750 §3.1, RFC 7009 §2.2.1. */
 const STATUS: Readonly<Record<string, readonly number[]>> = {
   invalid_request: [400, 405, 408, 413, 431],
   invalid_client: [401],
+  invalid_grant: [400],
   invalid_scope: [400],
   invalid_target: [400],
   invalid_authorization_details: [400],
@@ -40,6 +41,23 @@ describe('the rejection map', () => {
     expect(bad.length).toBeGreaterThan(20)
     for (const reason of bad) {
       if (!uncertain.includes(reason)) expect([reason, ...wire(reason)]).toEqual([reason, 400, 'invalid_request'])
+    }
+  })
+
+  it('answers the same of an assertion that is the grant with invalid_grant, and all else as ever (RFC 7523 §3.1)', () => {
+    const ofGrant = (reason: RejectionReason) => wireOf(new Rejection(reason, 'why', { ofGrant: true })).error
+    for (const reason of startingWith(
+      'subject_token_',
+      'actor_chain_',
+      'user_',
+      'evidence_',
+      'principal_',
+      'assertion_',
+    )) {
+      expect([reason, ofGrant(reason)]).toEqual([reason, 'invalid_grant'])
+    }
+    for (const reason of startingWith('client_', 'parameter_', 'resource_', 'details_', 'store_')) {
+      expect([reason, ofGrant(reason)]).toEqual([reason, WIRE[reason].error])
     }
   })
 
