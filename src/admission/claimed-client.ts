@@ -15,7 +15,7 @@ export interface ClaimedName {
 }
 
 /** Names of bounded length; what cannot be read is one name for all; `undefined`: it names nobody. Never throws. */
-export function claimedName({ clientId, assertion, basic, bearer }: ClaimedClient): ClaimedName | undefined {
+export function claimedName({ clientId, assertion, basic, apiKey, bearer }: ClaimedClient): ClaimedName | undefined {
   if (assertion !== undefined) {
     const text = assertion.length > TOKEN_CHARS_MAX ? '' : assertion
     const [header, claims] = text.split('.', 2).map(readLoosely)
@@ -32,6 +32,7 @@ export function claimedName({ clientId, assertion, basic, bearer }: ClaimedClien
     const [user = ''] = Buffer.from(text, 'base64').toString().split(':', 1)
     return { client: named(user), recognisedBy: `basic\n${sha256(text)}` }
   }
+  if (apiKey !== undefined) return { client: named(clientId), recognisedBy: `api-key\n${apiKey.fingerprint()}` }
   const client = named(clientId)
   return client === '' ? undefined : { client, recognisedBy: `id\n${client}` }
 }

@@ -121,7 +121,7 @@ function checkPositionals(command: CommandLineSpec, positionals: readonly string
   }
 }
 
-/** Three base64url parts, the first of which is a JSON object. */
+/** Three base64url parts, the first of which is a JSON object; or a secret or API key that this program has made. */
 export function looksLikeToken(text: string): boolean {
-  return /(^|=)ey[A-Za-z0-9_-]{6,}\.[A-Za-z0-9_-]+\./.test(text)
+  return /(^|=)ey[A-Za-z0-9_-]{6,}\.[A-Za-z0-9_-]+\.|errand_(?:ak|secret)_[A-Za-z0-9_-]{16}/.test(text)
 }

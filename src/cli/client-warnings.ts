@@ -2,6 +2,7 @@
 import type { Client, ClientSecret } from '../model/client.ts'
 import type { Registry } from '../model/registry.ts'
 import type { BrokerSettings } from '../model/settings.ts'
+import { beyondManifest } from './api-key-reach.ts'
 import { time } from './session-drawing.ts'
 
 /** Long enough for a rotation that needs a change window. */
@@ -11,7 +12,11 @@ const AHEAD_S = 14 * 86_400
 export function clientWarnings(registry: Registry, settings: BrokerSettings, now: number): readonly string[] {
   return [...registry.agents, ...registry.services]
     .filter(({ state }) => state !== 'retired')
-    .flatMap((client) => [...secretWarnings(client, settings, now), ...assertionWarnings(client)])
+    .flatMap((client) => [
+      ...secretWarnings(client, settings, now),
+      ...apiKeyWarnings(client, registry, settings, now),
+      ...assertionWarnings(client),
+    ])
 }
 
 function secretWarnings(client: Client, { clientSecretBasic }: BrokerSettings, now: number): readonly string[] {
@@ -30,6 +35,24 @@ function expiryWarning({ kind, clientId, secrets }: Client, secret: ClientSecret
   const hasSuccessor = secrets.some((other) => other.expiresAt > Math.max(secret.expiresAt, now + AHEAD_S))
   if (hasSuccessor || secret.expiresAt > now + AHEAD_S) return []
   return [`${name} expires at ${time(secret.expiresAt)}: errand secret rotate ${clientId}`]
+}
+
+/** A key that works is worth a line each time: it is the last resort, and somebody should be asked whether it still is. */
+function apiKeyWarnings(client: Client, registry: Registry, settings: BrokerSettings, now: number): readonly string[] {
+  if (client.kind !== 'agent' || client.apiKeys.length === 0) return []
+  const { clientId, apiKeys } = client
+  const off = `agent ${clientId}: has api_keys, and client_authentication.api_keys is off: they open nothing`
+  return [
+    ...(settings.apiKeys ? [] : [off]),
+    ...apiKeys.flatMap((key) => {
+      const name = `agent ${clientId}: API key ${key.id}`
+      if (!(now < key.expiresAt))
+        return [`${name} has expired: remove it, or errand apikey rotate ${clientId} ${key.id}`]
+      const ends =
+        key.expiresAt <= now + AHEAD_S ? `expires at ${time(key.expiresAt)}` : 'is good for whoever has seen it'
+      return [`${name} ${ends}`, ...beyondManifest(client, key.confinement, registry).map((line) => `${name}: ${line}`)]
+    }),
+  ]
 }
 
 function assertionWarnings({ kind, clientId, legacyAssertionAudience, assertionReuse }: Client): readonly string[] {

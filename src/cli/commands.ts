@@ -1,6 +1,8 @@
 /** Every command there is, in the order help lists them. */
 import { adminTokenCommand } from './admin-token.ts'
 import { agentAddCommand } from './agent-add.ts'
+import { apikeyAddCommand, apikeyRotateCommand } from './apikey.ts'
+import { apikeyListCommand } from './apikey-list.ts'
 import { assertionCommand } from './assertion.ts'
 import { auditCommand } from './audit.ts'
 import { backupCommand } from './backup.ts'
@@ -40,6 +42,9 @@ export const GROUPS: readonly Group[] = [
       serviceAddCommand,
       secretAddCommand,
       secretRotateCommand,
+      apikeyAddCommand,
+      apikeyRotateCommand,
+      apikeyListCommand,
     ],
   },
   { title: 'As an agent', commands: [exchangeCommand, assertionCommand, inspectCommand] },

@@ -4,12 +4,12 @@
  */
 import { basename, resolve } from 'node:path'
 import type { Config } from '../config/config.ts'
-import { configPath, loadConfig, loadRegistryFiles } from '../config/load-config.ts'
+import { configPath, loadConfig } from '../config/load-config.ts'
 import { newClientSecret } from '../credentials/client-secret.ts'
 import { epochSeconds, systemClock } from '../kernel/clock.ts'
 import { CLIENT_SECRET_LIFETIME_S_MAX } from '../kernel/limits.ts'
 import { Secret } from '../kernel/secret.ts'
-import type { Client, ClientSecret } from '../model/client.ts'
+import type { ClientSecret } from '../model/client.ts'
 import type { Args } from './args.ts'
 import type { Command } from './command.ts'
 import { CommandFailure, UsageError } from './failures.ts'
@@ -19,6 +19,7 @@ import { CONFIG_OPTION, JSON_OPTION, type OptionSpecs } from './options.ts'
 import { writeJson } from './output.ts'
 import { chosenRegistry, REGISTRY_OPTION, registerClient } from './registry-file.ts'
 import { type WrittenSecret, withSecrets } from './secret-edit.ts'
+import { knownClient, secretDestination, soleVersion } from './secret-owner.ts'
 import { time } from './session-drawing.ts'
 
 const DAY_S = 86_400
@@ -93,10 +94,7 @@ async function addSecret(args: Args, io: Io, keep: (before: Before) => readonly 
   const configFile = resolve(configPath(args.text('config')))
   const config = loadConfig(configFile)
   const [clientId = ''] = args.positionals
-  const out = args.text('out')
-  if (out === undefined && (!io.outIsTerminal || args.flag('json'))) {
-    throw new UsageError('--out FILE is needed: a secret is printed to a terminal only, never into a pipe or a log')
-  }
+  const out = secretDestination(args, io)
   const registryFile = chosenRegistry(config, args)
   const client = knownClient(config, clientId)
   const now = epochSeconds(systemClock)
@@ -115,28 +113,12 @@ async function addSecret(args: Args, io: Io, keep: (before: Before) => readonly 
   const written = [...kept.map(writtenAs), made]
   const file = out === undefined ? undefined : { path: resolve(out), text: new Secret(`${secret.reveal()}\n`) }
   await registerClient(config, { registryFile, file }, (text) =>
-    withSecrets(text, basename(registryFile), clientId, written),
+    withSecrets(text, basename(registryFile), { clientId, member: 'client_secrets' }, written),
   )
   const told = { clientId, configFile, out, version, id: made.id, expiresAt, kept, config }
   if (args.flag('json')) writeJson(asJson(told), io)
   else tell(told, secret, io)
   return 0
-}
-
-/** The edited file must hold the client; whether it does is said with that file's name. @throws ConfigurationError */
-function knownClient(config: Config, clientId: string): Client {
-  const client = loadRegistryFiles(config).client(clientId)
-  if (client !== undefined) return client
-  throw new UsageError(`no client is named ${clientId}: ${programName()} agent add makes one`)
-}
-
-/** @throws UsageError */
-function soleVersion({ clientId, keys, keySets, secrets }: Client): string {
-  const versions = new Set([...keys, ...keySets, ...secrets].map(({ version }) => version))
-  const [only, ...others] = versions
-  if (only !== undefined && others.length === 0) return only
-  const found = only === undefined ? 'has no credential yet' : `has the versions ${[...versions].join(', ')}`
-  throw new UsageError(`${clientId} ${found}: say which one the secret is for, with --version`)
 }
 
 function writtenAs({ id, version, digest, issuedAt, expiresAt }: ClientSecret): WrittenSecret {

@@ -10,9 +10,9 @@ export function yamlText(text: string): string {
 }
 
 /** `{ kid: agent-1, version: "1" }` */
-export function yamlFlowMap(members: Readonly<Record<string, string>>): string {
+export function yamlFlowMap(members: Readonly<Record<string, string | readonly string[]>>): string {
   return `{ ${Object.entries(members)
-    .map(([name, value]) => `${name}: ${yamlText(value)}`)
+    .map(([name, value]) => `${name}: ${typeof value === 'string' ? yamlText(value) : yamlFlowList(value)}`)
     .join(', ')} }`
 }
 

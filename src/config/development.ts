@@ -32,6 +32,7 @@ export function developmentConfig(choices: DevelopmentChoices): Config {
       strictlyNarrower: true,
       maxChainDepth: ACTOR_DEPTH_MAX,
       clientSecretBasic: false,
+      apiKeys: false,
     }),
     listen: Object.freeze({ host: '127.0.0.1', port: choices.port }),
     org: 'default',

@@ -129,7 +129,10 @@ export const configDocument = strictObject({
   tokens: tokens.prefault({}),
   limits: limits.prefault({}),
   log: strictObject({ level: z.enum(LOG_LEVELS).default('info') }).prefault({}),
-  client_authentication: strictObject({ client_secret_basic: z.boolean().default(false) }).prefault({}),
+  client_authentication: strictObject({
+    client_secret_basic: z.boolean().default(false),
+    api_keys: z.boolean().default(false),
+  }).prefault({}),
   trusted_proxies: z.array(network).default([]),
   outbound: strictObject({
     allow_loopback: z.boolean().default(false),

@@ -1,8 +1,8 @@
 /**
- * Client authentication: exactly one method per request (RFC 6749 §2.3), `private_key_jwt`, or `client_secret_basic` where
- * the configuration switches it on.
+ * Client authentication: exactly one method per request (RFC 6749 §2.3), `private_key_jwt`, or `client_secret_basic` or an
+ * API key where the configuration switches that on.
  *
- * Validates: that one method is used, and the method itself (`client-assertion.ts`, `client-secret.ts`).
+ * Validates: that one method is used, and the method itself (`client-assertion.ts`, `client-secret.ts`, `api-key.ts`).
  * Does not validate: that an assertion is presented once (claim `singleUse`, after everything else of the request has been
  * verified); that the client is active: a suspended agent is still told apart from an impostor, and the pipeline refuses it
  * (`agent_inactive`, `service_inactive`) where the refusal can be recorded under its name.
@@ -10,7 +10,8 @@
 import { Rejection } from '../kernel/rejection.ts'
 import type { Secret } from '../kernel/secret.ts'
 import type { VerifiedClient } from '../model/evidence.ts'
-import { CLIENT_ASSERTION_TYPE_JWT } from '../protocol/oauth.ts'
+import { CLIENT_ASSERTION_TYPE_JWT, ENDPOINT } from '../protocol/oauth.ts'
+import { authenticateByApiKey } from './api-key.ts'
 import { type AssertionDependencies, prepareAssertion } from './client-assertion.ts'
 import { authenticateBySecret } from './client-secret.ts'
 import type { PresentedClient } from './presented-client.ts'
@@ -18,6 +19,8 @@ import type { PresentedClient } from './presented-client.ts'
 export interface ClientAuthenticationDependencies extends AssertionDependencies {
   /** Whether `client_secret_basic` is switched on. */
   readonly clientSecretBasic: boolean
+  /** Whether API keys are switched on. */
+  readonly apiKeys: boolean
 }
 
 /**
@@ -28,14 +31,18 @@ export async function prepareAuthentication(
   presented: PresentedClient,
   deps: ClientAuthenticationDependencies,
 ): Promise<() => Promise<VerifiedClient>> {
-  const { assertion, basic, otherMethods } = presented
-  const methods = otherMethods.length + (assertion === undefined ? 0 : 1) + (basic === undefined ? 0 : 1)
+  const { assertion, basic, apiKey, otherMethods } = presented
+  const methods = otherMethods.length + [assertion, basic, apiKey].filter((one) => one !== undefined).length
   if (methods > 1) {
     throw new Rejection('client_authentication_ambiguous', 'use one client authentication method per request')
   }
   if (assertion !== undefined) return prepareAssertion(soleAssertion(presented, assertion), presented, deps)
   if (basic !== undefined && deps.clientSecretBasic) {
     return async () => authenticateBySecret(basic, presented.clientId, deps)
+  }
+  // Only where tokens are asked for: elsewhere its agent is told from its impostors by a better credential.
+  if (apiKey !== undefined && deps.apiKeys && deps.endpoint === ENDPOINT.token) {
+    return async () => authenticateByApiKey(apiKey, presented.clientId, deps)
   }
   // A secret in the body ends up in more logs than a header does: not supported, whatever is switched on.
   if (methods === 1) throw new Rejection('client_authentication_unsupported', 'this method is not supported here')

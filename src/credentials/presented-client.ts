@@ -13,23 +13,25 @@ export interface PresentedClient {
   readonly assertionType: string | undefined
   /** What follows `Authorization: Basic`. */
   readonly basic: Secret | undefined
+  readonly apiKey?: Secret | undefined
   /** Methods that are not supported, whatever they carried. */
   readonly otherMethods: readonly ('client_secret_post' | 'authorization')[]
 }
 
 /** Whom the request names, as far as that can be read without work: for limits, which hold before anything is checked. */
-export function claimedBy(form: Form, { basicCredentials: basic }: RequestFacts): ClaimedClient {
-  return { clientId: form.get('client_id'), assertion: form.get('client_assertion'), basic }
+export function claimedBy(form: Form, { basicCredentials: basic, apiKey }: RequestFacts): ClaimedClient {
+  return { clientId: form.get('client_id'), assertion: form.get('client_assertion'), basic, apiKey }
 }
 
 export function presentedClient(form: Form, facts: RequestFacts): PresentedClient {
   const assertion = form.get('client_assertion')
-  const isOtherScheme = facts.authorizationScheme !== undefined && facts.basicCredentials === undefined
+  const isOtherScheme = facts.authorizationScheme !== undefined && !facts.basicCredentials && !facts.apiKey
   return {
     clientId: form.get('client_id'),
     assertion: assertion === undefined ? undefined : parseTokenParameter(assertion, 'client_assertion'),
     assertionType: form.get('client_assertion_type'),
     basic: facts.basicCredentials,
+    apiKey: facts.apiKey,
     otherMethods: [
       ...(isOtherScheme ? (['authorization'] as const) : []),
       ...(form.get('client_secret') === undefined ? [] : (['client_secret_post'] as const)),

@@ -8,6 +8,7 @@ import type { SelfEvidence } from '../model/evidence.ts'
 import type { Intent, Origin } from '../model/intent.ts'
 import { askedAuthority } from '../policy/asked.ts'
 import { narrowTo, openingIntent } from './asked-authority.ts'
+import { confinedScopes } from './confinement.ts'
 import type { Framed, FrameInput } from './flow.ts'
 import { accessTokenEnd, issueOpening } from './opening.ts'
 import { soleTarget } from './targets.ts'
@@ -32,7 +33,7 @@ export function frameAutonomous(input: FrameInput<ClientCredentialsRequest, Self
       // Nothing can be delegated from it: the session has no handle, only this one access token.
       asked: narrowTo(
         askedAuthority(registry, intent.tools, notAfter, 0),
-        { resources: [target], scopes: [request.scope] },
+        { resources: [target], scopes: [request.scope, confinedScopes(party.verified, target)] },
         registry,
       ),
       askedExplicitly: explicit,

@@ -29,6 +29,7 @@ import type { Minter } from '../tokens/minter.ts'
 import { isForApi, issueApiToken } from './api-token.ts'
 import { describeEvidence } from './attribution.ts'
 import { commitIssue } from './commit-issue.ts'
+import { assertWithinConfinement } from './confinement.ts'
 import { type EvidenceSources, selectFlow } from './evidence.ts'
 import { type Framed, type Issue, type Party, permitted, requireAgent } from './flow.ts'
 import { refusingAsGrant } from './grant-refusals.ts'
@@ -126,8 +127,8 @@ class Run {
   /** 3. The client, whether it may ask this way, and whether it is still welcome. */
   async #authenticate(form: Form, request: TokenRequest): Promise<VerifiedClient> {
     const { registry, settings, evidence } = this.#parts
-    const { issuer, clientSecretBasic } = settings
-    const known = { registry, clientKeys: evidence.clientKeys, issuer, clientSecretBasic, now: this.#now }
+    const { issuer, clientSecretBasic, apiKeys } = settings
+    const known = { registry, clientKeys: evidence.clientKeys, issuer, clientSecretBasic, apiKeys, now: this.#now }
     const presented = presentedClient(form, this.#facts)
     const authenticate = await prepareAuthentication(presented, { ...known, endpoint: ENDPOINT.token })
     const verified = await this.#facts.entry.admit(authenticate)
@@ -144,6 +145,7 @@ class Run {
         missing: [`${request.grantType} in the grant_types of ${client.clientId}`],
       })
     }
+    assertWithinConfinement(verified, request, settings.issuer)
     return verified
   }
 

@@ -8,7 +8,7 @@ import type { BrokerSettings } from '../model/settings.ts'
 import { CLIENT_AUTH_METHOD, DETAILS_TYPE, ENDPOINT, GRANT_TYPE } from '../protocol/oauth.ts'
 import { scopeSet } from '../protocol/scope.ts'
 
-type Known = Pick<BrokerSettings, 'issuer' | 'clientSecretBasic'>
+type Known = Pick<BrokerSettings, 'issuer' | 'clientSecretBasic' | 'apiKeys'>
 
 export function serverMetadata(settings: Known, registry: Registry): Readonly<Record<string, unknown>> {
   const { issuer } = settings
@@ -27,7 +27,7 @@ export function serverMetadata(settings: Known, registry: Registry): Readonly<Re
     scopes_supported: scopesOf(registry),
     authorization_details_types_supported: Object.values(DETAILS_TYPE),
     // Whatever the key of a registered client may be used with: asymmetric, because there is nothing else (RFC 8725 §3.1).
-    token_endpoint_auth_methods_supported: methods,
+    token_endpoint_auth_methods_supported: [...methods, ...(settings.apiKeys ? [CLIENT_AUTH_METHOD.apiKey] : [])],
     token_endpoint_auth_signing_alg_values_supported: ALGORITHM_NAMES,
     introspection_endpoint_auth_methods_supported: methods,
     introspection_endpoint_auth_signing_alg_values_supported: ALGORITHM_NAMES,

@@ -5,11 +5,13 @@ import { BODY_BYTES_MAX, NAME_CHARS_MAX } from '../kernel/limits.ts'
 import { Rejection } from '../kernel/rejection.ts'
 import { Secret } from '../kernel/secret.ts'
 import type { RequestFacts } from '../model/request-facts.ts'
+import { API_KEY_PREFIX } from '../protocol/oauth.ts'
 import { bodyOf, headerOf, peerOf } from './incoming.ts'
 import type { SourceOf } from './source-address.ts'
 
 /** RFC 7617 §2: one space, then the credentials. */
 const BASIC = /^Basic /i
+const BEARER = /^Bearer /i
 const CORRELATION = /^[A-Za-z0-9._:-]{1,128}$/
 
 export function readFacts(context: Context, sourceOf: SourceOf): RequestFacts {
@@ -20,8 +22,15 @@ export function readFacts(context: Context, sourceOf: SourceOf): RequestFacts {
     authorizationScheme: authorization?.split(' ', 1)[0]?.toLowerCase().slice(0, NAME_CHARS_MAX),
     basicCredentials:
       authorization !== undefined && BASIC.test(authorization) ? new Secret(authorization.slice(6)) : undefined,
+    apiKey: apiKeyIn(authorization),
     correlation: correlation !== undefined && CORRELATION.test(correlation) ? correlation : undefined,
   }
+}
+
+function apiKeyIn(authorization: string | undefined): Secret | undefined {
+  if (authorization === undefined || !BEARER.test(authorization)) return undefined
+  const text = authorization.slice('Bearer '.length)
+  return text.startsWith(API_KEY_PREFIX) ? new Secret(text) : undefined
 }
 
 /** RFC 6750 §2.1, header only. @throws Rejection `bearer_invalid` for a token that is no compact JWS */

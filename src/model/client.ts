@@ -1,6 +1,6 @@
 /** Who may ask: agents and services, and what they authenticate with. Decoded and checked by `registry/`; immutable. */
 import type { KeyObject } from 'node:crypto'
-import type { ClientId } from '../kernel/ids.ts'
+import type { ClientId, ResourceUrl } from '../kernel/ids.ts'
 import type { GrantType } from '../protocol/oauth.ts'
 import type { ScopeSet } from '../protocol/scope.ts'
 import type { Intent } from './intent.ts'
@@ -34,6 +34,17 @@ export interface ClientSecret {
   readonly expiresAt: number
 }
 
+/** The last resort: a shared secret that opens less than its agent may, for the agent's own work only. */
+export interface ApiKey extends ClientSecret {
+  readonly confinement: Confinement
+}
+
+/** What a credential is good for, whatever else its agent may do: these servers, these scopes, `client_credentials` alone. */
+export interface Confinement {
+  readonly resources: ReadonlySet<ResourceUrl>
+  readonly scopes: ScopeSet
+}
+
 interface ClientRecord {
   readonly clientId: ClientId
   readonly state: LifecycleState
@@ -62,6 +73,8 @@ export interface Agent extends ClientRecord {
   readonly upstreamClientIds: ReadonlyMap<string, string>
   readonly standingIntent: Intent | undefined
   readonly issuance: readonly IssuanceRule[]
+  /** Used only where the configuration switches API keys on. */
+  readonly apiKeys: readonly ApiKey[]
 }
 
 /** At most so many access tokens with this scope within any minute. */

@@ -4,7 +4,7 @@ import type { ParsedDetails } from '../authority/details.ts'
 import type { ClientId, Jti, NodeId, PrincipalId, SessionId } from '../kernel/ids.ts'
 import type { ScopeSet } from '../protocol/scope.ts'
 import type { ClientAuthentication } from './audit-record.ts'
-import type { Agent, Client } from './client.ts'
+import type { Agent, Client, Confinement } from './client.ts'
 import type { Issuer, User } from './issuer.ts'
 import type { Resource } from './resource.ts'
 
@@ -33,6 +33,8 @@ export type VerifiedClient = Verified<{
    * client secret, and with an assertion of a client registered for `assertion_reuse`; with no other assertion.
    */
   readonly singleUse: SingleUse | undefined
+  /** `undefined`: the credential is good for all that its client may do. */
+  readonly confinement?: Confinement
 }>
 
 /** The scope of foreign evidence: a ceiling, or nothing said (identity only). */

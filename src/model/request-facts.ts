@@ -9,6 +9,8 @@ export interface RequestFacts {
   readonly authorizationScheme: string | undefined
   /** What follows the scheme `Basic`, unread; `undefined`: another scheme, or none. */
   readonly basicCredentials?: Secret | undefined
+  /** An API key in `Authorization: Bearer`, told from tokens by its prefix; unread. */
+  readonly apiKey?: Secret | undefined
   /** The caller's correlation id, if it is well-formed. */
   readonly correlation: string | undefined
 }
@@ -18,6 +20,7 @@ export interface ClaimedClient {
   readonly clientId: string | undefined
   readonly assertion: string | undefined
   readonly basic: Secret | undefined
+  readonly apiKey?: Secret | undefined
   readonly bearer?: Secret | undefined
 }
 

@@ -11,6 +11,8 @@ export interface BrokerSettings {
   readonly maxChainDepth: number
   /** Whether clients that have secrets may authenticate with them. */
   readonly clientSecretBasic: boolean
+  /** Whether agents that have API keys may authenticate with them. */
+  readonly apiKeys: boolean
 }
 
 /** The broker's own API and its administration, as `aud` (DESIGN §2). */

@@ -20,9 +20,16 @@ export type TokenTypeUri = (typeof TOKEN_TYPE)[keyof typeof TOKEN_TYPE]
 
 /** RFC 7523 §2.2. */
 export const CLIENT_ASSERTION_TYPE_JWT = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer'
-/** RFC 7523 §2.2, RFC 6749 §2.3.1, as registered in the OAuth token endpoint authentication methods registry. */
-export const CLIENT_AUTH_METHOD = { assertion: 'private_key_jwt', secret: 'client_secret_basic' } as const
+/** RFC 7523 §2.2, RFC 6749 §2.3.1, as registered in the OAuth token endpoint authentication methods registry; API keys are no standard's. */
+export const CLIENT_AUTH_METHOD = {
+  assertion: 'private_key_jwt',
+  secret: 'client_secret_basic',
+  apiKey: 'api_key',
+} as const
 export type ClientAuthenticationMethod = (typeof CLIENT_AUTH_METHOD)[keyof typeof CLIENT_AUTH_METHOD]
+
+/** Every API key begins so: leaked ones are found by scanners, and none is taken for a token. */
+export const API_KEY_PREFIX = 'errand_ak_'
 
 /** Where clients authenticate, below the issuer. */
 export const ENDPOINT = { token: '/token', introspection: '/introspect', revocation: '/revoke' } as const

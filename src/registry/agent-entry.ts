@@ -1,6 +1,7 @@
 /** The shape of an agent's entry. */
 import { z } from 'zod'
-import { ACTOR_DEPTH_MAX, ISSUANCE_PER_MINUTE_MAX, SESSION_LIFETIME_S_MAX } from '../kernel/limits.ts'
+import { ACTOR_DEPTH_MAX, API_KEYS_MAX, ISSUANCE_PER_MINUTE_MAX, SESSION_LIFETIME_S_MAX } from '../kernel/limits.ts'
+import { apiKey } from './api-key-entry.ts'
 import { client } from './client-entry.ts'
 import {
   clientId,
@@ -37,6 +38,7 @@ export const agent = strictObject({
     .array(strictObject({ scope: scopeToken, per_minute: z.int().min(1).max(ISSUANCE_PER_MINUTE_MAX) }))
     .refine((rules) => new Set(rules.map(({ scope }) => scope)).size === rules.length, 'names a scope twice')
     .default([]),
+  api_keys: z.array(apiKey).max(API_KEYS_MAX, `at most ${API_KEYS_MAX}`).default([]),
 })
 
 export type AgentEntry = z.output<typeof agent>

@@ -17,13 +17,14 @@ const keySet = strictObject({
 })
 
 /** What `errand secret add` writes: never the secret, only its digest. */
-const clientSecret = strictObject({
+export const clientSecretShape = {
   id,
   version: clientVersion,
   sha256: z.string().regex(/^[A-Za-z0-9_-]{43}$/, 'must be a SHA-256 in base64url, as errand secret add writes it'),
   issued_at: time,
   expires_at: time,
-})
+}
+const clientSecret = strictObject(clientSecretShape)
 
 /** Members of an agent's entry and of a service's. */
 export const client = {

@@ -150,6 +150,9 @@ function checkAgent(entry: AgentEntry, at: string, names: Names, refer: Refer): 
     refer(names.agents, delegate, `${at}.delegates[${index}]`, 'agent')
   })
   for (const slug of Object.keys(entry.upstream)) refer(names.slugs, slug, `${at}.upstream.${slug}`, 'issuer')
+  entry.api_keys.forEach(({ resources }, index) => {
+    for (const one of resources) refer(names.toolsByServer, one, `${at}.api_keys[${index}].resources`, 'resource')
+  })
   for (const [resource, named] of Object.entries(entry.standing_intent?.tools ?? {})) {
     const path = `${at}.standing_intent.tools.${resource}`
     refer(names.toolsByServer, resource, path, 'resource')

@@ -6,10 +6,11 @@ import { PURPOSE_CHARS_MAX } from '../kernel/limits.ts'
 import type { Agent } from '../model/client.ts'
 import type { IntentTools } from '../model/intent.ts'
 import type { AgentEntry, StandingIntentEntry } from './agent-entry.ts'
+import { decodeApiKeys } from './decode-api-keys.ts'
 import { decodeClient } from './decode-client.ts'
 import { decodeConstraints, decodeSelector, told } from './decode-selector.ts'
 
-/** `urls`: registered resources by id, for the standing intent. */
+/** `urls`: registered resources by id, for the standing intent and for API keys. */
 export function decodeAgent(
   entry: AgentEntry,
   path: string,
@@ -28,6 +29,7 @@ export function decodeAgent(
     delegates: entry.delegates.map((clientId) => clientId as ClientId),
     upstreamClientIds: new Map(Object.entries(entry.upstream)),
     issuance: entry.issuance.map(({ scope, per_minute }) => ({ scope, perMinute: per_minute })),
+    apiKeys: decodeApiKeys(entry.api_keys, `${path}.api_keys`, urls, problems),
     standingIntent:
       entry.standing_intent === undefined
         ? undefined

@@ -25,7 +25,7 @@ export function decodeClient(entry: ServiceEntry, path: string, problems: string
     state: entry.state,
     keys: decodeKeys(entry.keys, `${path}.keys`, problems),
     keySets: decodeKeySets(entry.key_sets, `${path}.key_sets`, problems),
-    secrets: decodeSecrets(entry.client_secrets, `${path}.client_secrets`, problems),
+    secrets: decodeSecrets(entry.client_secrets, `${path}.client_secrets`, CLIENT_SECRET_LIFETIME_S_MAX, problems),
     legacyAssertionAudience: entry.legacy_assertion_audience,
     assertionReuse: entry.assertion_reuse,
     grantTypes: entry.grant_types.map((name) => GRANT_TYPES[name]),
@@ -64,20 +64,21 @@ function decodeKeySets(entries: readonly KeySetEntry[], path: string, problems: 
 }
 
 /** How long one lives is judged without a clock: the same document is right or wrong on every day. */
-function decodeSecrets(
+export function decodeSecrets(
   entries: readonly ClientSecretEntry[],
   path: string,
+  lifetimeSecondsMax: number,
   problems: string[],
 ): readonly ClientSecret[] {
   return entries.map((entry, index) => {
     const at = `${path}[${index}]`
     const life = entry.expires_at - entry.issued_at
     if (life <= 0) problems.push(`${at}.expires_at: must be later than issued_at`)
-    if (life > CLIENT_SECRET_LIFETIME_S_MAX) {
-      problems.push(`${at}.expires_at: at most ${CLIENT_SECRET_LIFETIME_S_MAX / 86_400} days after issued_at`)
+    if (life > lifetimeSecondsMax) {
+      problems.push(`${at}.expires_at: at most ${lifetimeSecondsMax / 86_400} days after issued_at`)
     }
     const other = entries.findIndex(({ id, sha256 }) => id === entry.id || sha256 === entry.sha256)
-    if (other < index) problems.push(`${at}: has the id or the digest of another secret of this client`)
+    if (other < index) problems.push(`${at}: has the id or the digest of another of this client`)
     return {
       id: entry.id,
       digest: Buffer.from(entry.sha256, 'base64url'),

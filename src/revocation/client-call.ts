@@ -77,8 +77,8 @@ export async function callAsClient<T>(
     request.facts.entry.claim(claimedBy(form, request.facts))
     const presented = presentedClient(form, request.facts)
     const { registry, clientKeys, settings } = parts
-    const { issuer, clientSecretBasic } = settings
-    const known = { registry, clientKeys, issuer, clientSecretBasic, endpoint: request.endpoint, now }
+    const { issuer, clientSecretBasic, apiKeys } = settings
+    const known = { registry, clientKeys, issuer, clientSecretBasic, apiKeys, endpoint: request.endpoint, now }
     const authenticate = await prepareAuthentication(presented, known)
     const { client, authentication, singleUse } = await request.facts.entry.admit(authenticate)
     if (singleUse === undefined || (await claim(singleUse, request, parts))) request.facts.entry.succeeded()

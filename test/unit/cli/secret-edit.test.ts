@@ -17,7 +17,7 @@ const [first, second] = [secret('s-1'), secret('s-2')]
 type Document = Record<'agents' | 'services', Record<string, unknown>[]>
 const read = (text: string) => parseYamlText(text, 'registry.yaml') as Document
 const edit = (text: string, client: string, ...secrets: WrittenSecret[]) =>
-  withSecrets(text, 'registry.yaml', client, secrets)
+  withSecrets(text, 'registry.yaml', { clientId: client, member: 'client_secrets' }, secrets)
 
 describe('the secrets of a client in a registry', () => {
   test.each(['chart-maker', 'warehouse-server'])('of %s are added without touching another line', (client) => {

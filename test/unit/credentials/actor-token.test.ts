@@ -25,6 +25,7 @@ beforeAll(async () => {
       registry: known,
       clientKeys: NO_KEY_SETS,
       issuer: BROKER,
+      apiKeys: false,
       clientSecretBasic: false,
       endpoint: '/token',
       now: NOW,

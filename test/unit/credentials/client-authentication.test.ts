@@ -52,6 +52,7 @@ async function present(assertion: Secret | undefined, over: Partial<PresentedCli
     registry: known,
     clientKeys: NO_KEY_SETS,
     issuer: BROKER,
+    apiKeys: false,
     clientSecretBasic: false,
     endpoint: '/token',
     now: NOW,

@@ -37,6 +37,7 @@ export function agent(clientId: string, over: Partial<Agent> = {}): Agent {
     upstreamClientIds: new Map([['idp', `idp-${clientId}`]]),
     standingIntent: undefined,
     issuance: [],
+    apiKeys: [],
     ...over,
   }
 }

@@ -19,6 +19,7 @@ export const SETTINGS: BrokerSettings = {
   delegationAcceptSeconds: 120,
   strictlyNarrower: true,
   maxChainDepth: 5,
+  apiKeys: false,
   clientSecretBasic: false,
 }
 export const JTI = 'jti_minted' as Jti
