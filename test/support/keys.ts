@@ -5,7 +5,7 @@
 import { createHmac, generateKeyPairSync, type JsonWebKey, type KeyObject, sign as signBytes } from 'node:crypto'
 import { Secret } from '../../src/kernel/secret.ts'
 
-export type TestAlg = 'ES256' | 'RS256' | 'Ed25519'
+export type TestAlg = 'ES256' | 'ES384' | 'RS256' | 'Ed25519'
 
 export interface TestKey {
   readonly kid: string
@@ -29,6 +29,8 @@ function pair(alg: TestAlg): { privateKey: KeyObject; publicKey: KeyObject } {
   switch (alg) {
     case 'ES256':
       return generateKeyPairSync('ec', { namedCurve: 'P-256' })
+    case 'ES384':
+      return generateKeyPairSync('ec', { namedCurve: 'P-384' })
     case 'RS256':
       return generateKeyPairSync('rsa', { modulusLength: 2048 })
     case 'Ed25519':
@@ -98,6 +100,8 @@ function signature(key: TestKey, input: string): string {
   switch (key.alg) {
     case 'ES256':
       return signBytes('sha256', bytes, { key: key.privateKey, dsaEncoding: 'ieee-p1363' }).toString('base64url')
+    case 'ES384':
+      return signBytes('sha384', bytes, { key: key.privateKey, dsaEncoding: 'ieee-p1363' }).toString('base64url')
     case 'RS256':
       return signBytes('sha256', bytes, key.privateKey).toString('base64url')
     case 'Ed25519':

@@ -92,7 +92,7 @@ export function ring(keys: readonly (readonly [KeyClass, TestKey])[]): KeyRing {
 function ringKey(cls: KeyClass, key: TestKey): RingKey {
   return {
     class: cls,
-    alg: key.alg,
+    alg: key.alg as RingKey['alg'],
     kid: key.kid,
     activateAt: NOW - 1_000,
     createdAt: NOW - 1_000,
