@@ -18,7 +18,7 @@
  *
  * 4. A store that does not answer is not the caller's failure: that gives everything back too, and makes nobody known.
  * 5. An authenticated client has a rate of its own at each endpoint (so that a flood of token requests never stands in the way
- *    of its revokes), users' tokens have one per issuer, and an agent may have one per scope of what it is issued.
+ *    of its revokes), and users' tokens have one per issuer.
  *
  * Not limited here: discovery, keys and health, which cost no cryptography and which verifiers must always reach; and
  * `/admin/v1`, because an operator who revokes must not be held up: whoever would make it check a signature must name an
@@ -36,7 +36,6 @@ import type { Entry } from '../model/request-facts.ts'
 import type { Cells, Rate } from './cells.ts'
 import { type ClaimedName, claimedName } from './claimed-client.ts'
 import { HeldRefusals } from './held-refusals.ts'
-import { type IssuancePlace, IssuanceRates } from './issuance-rates.ts'
 import { KnownPairs } from './known-pairs.ts'
 import { NamedRates } from './named-rates.ts'
 import { RateSketch } from './rate-sketch.ts'
@@ -70,7 +69,6 @@ export class Admission {
   readonly #clients: NamedRates
   readonly #issuers: NamedRates
   readonly #refusals: HeldRefusals
-  readonly #issuance = new IssuanceRates()
   #nowMs = 0
   #lastTicksMs: number
 
@@ -105,7 +103,6 @@ export class Admission {
     let client: string | undefined
     const own: Taken[] = []
     let isOwn = false
-    let place: IssuancePlace | undefined
     return {
       claim: (claim) => {
         claimed = claimedName(claim)
@@ -118,14 +115,6 @@ export class Admission {
       },
       spend: (endpoint) => this.#spend(this.#clients.bucket(`${endpoint} ${client}`), 'client_limited', own),
       spendIssuer: (issuer) => this.#spend(this.#issuers.bucket(issuer), 'issuer_limited', own),
-      reserveIssue: (agent, scopes) => {
-        if (agent.issuance.length === 0) return
-        place = this.#issuance.take(agent.clientId, agent.issuance, scopes, this.#now())
-      },
-      issued: () => {
-        place?.issued(this.#now())
-        place = undefined
-      },
       succeeded: () => {
         if (client === undefined) return
         isOwn = true
@@ -138,7 +127,6 @@ export class Admission {
         release(taken)
       },
       end: () => {
-        place?.release()
         // Whoever replays a client's assertion does not spend what the client has.
         if (!isOwn) release(own)
         for (const { from, places } of [...taken.splice(0), ...own.splice(0)]) from.count(places, this.#now())

@@ -6,17 +6,15 @@ import type { VerifiedClient } from '../model/evidence.ts'
 import type { MintedToken } from '../model/minted.ts'
 import { apiAudience } from '../model/settings.ts'
 import { canonicalResource } from '../protocol/resource.ts'
-import { intersectScopes } from '../protocol/scope.ts'
+import { intersectScopes, type ScopeSet } from '../protocol/scope.ts'
 import type { LiveCutoffs } from '../sessions/live-cutoffs.ts'
 import type { Minter } from '../tokens/minter.ts'
 import type { TokenRequest } from './token-request.ts'
 
-export interface ApiTokenParts {
-  readonly minter: Minter
-  readonly cutoffs: LiveCutoffs
+export interface ApiTokenTimes {
   readonly rv: number
+  /** Epoch seconds. */
   readonly now: number
-  readonly nowMs: number
 }
 
 /** Whether any of what the request names is the API of this broker: beside it, nothing else may be named. */
@@ -28,19 +26,18 @@ export function isForApi(request: TokenRequest, issuer: string): boolean {
 }
 
 /** @throws Rejection `target_ambiguous`, `principal_blocked`, `nothing_granted`, `details_unknown` */
-export async function issueApiToken(
+export function grantedApiScopes(
   request: TokenRequest,
-  verified: VerifiedClient,
-  parts: ApiTokenParts,
-): Promise<MintedToken> {
-  const { client } = verified
+  { client }: VerifiedClient,
+  { cutoffs, nowMs }: { readonly cutoffs: LiveCutoffs; readonly nowMs: number },
+): ScopeSet {
   if (request.resources.length + request.audiences.length > 1) {
     throw new Rejection('target_ambiguous', 'an API token is for the API of this broker alone')
   }
   if (request.details !== undefined) {
     throw new Rejection('details_unknown', 'API tokens carry scopes only, no authorization_details')
   }
-  if (parts.cutoffs.set.blocked('agent', client.clientId, parts.nowMs) !== undefined) {
+  if (cutoffs.set.blocked('agent', client.clientId, nowMs) !== undefined) {
     throw new Rejection('principal_blocked', 'this client is blocked until an operator lifts the block')
   }
   const scopes = request.scope === undefined ? client.apiScopes : intersectScopes(request.scope, client.apiScopes)
@@ -49,13 +46,22 @@ export async function issueApiToken(
       missing: [`one of the requested scopes in the api_scopes of ${client.clientId}`],
     })
   }
-  return parts.minter.api({
+  return scopes
+}
+
+export function mintApiToken(
+  minter: Minter,
+  { client }: VerifiedClient,
+  scopes: ScopeSet,
+  { rv, now }: ApiTokenTimes,
+): Promise<MintedToken> {
+  return minter.api({
     subject: client.kind === 'agent' ? agentPrincipal(client.clientId) : servicePrincipal(client.clientId),
     profile: client.kind === 'agent' ? 'ai_agent' : 'service',
     clientId: client.clientId,
     scopes,
-    rv: parts.rv,
-    now: parts.now,
-    expiresAt: parts.now + API_TOKEN_LIFETIME_S,
+    rv,
+    now,
+    expiresAt: now + API_TOKEN_LIFETIME_S,
   })
 }

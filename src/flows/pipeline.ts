@@ -16,7 +16,7 @@ import type { ExchangeObserver, FlowName } from '../model/exchange.ts'
 import type { MintedToken } from '../model/minted.ts'
 import type { Registry } from '../model/registry.ts'
 import type { Arrival } from '../model/request-facts.ts'
-import { apiAudience, type BrokerSettings } from '../model/settings.ts'
+import type { BrokerSettings } from '../model/settings.ts'
 import { decide } from '../policy/decide.ts'
 import type { Form } from '../protocol/form.ts'
 import { ENDPOINT, GRANT_TYPE } from '../protocol/oauth.ts'
@@ -26,13 +26,15 @@ import type { UnknownCommits } from '../sessions/unknown-commits.ts'
 import type { Store } from '../store/ports.ts'
 import { withinBudget } from '../store/time-budget.ts'
 import type { Minter } from '../tokens/minter.ts'
-import { isForApi, issueApiToken } from './api-token.ts'
+import { isForApi } from './api-token.ts'
 import { describeEvidence } from './attribution.ts'
 import { commitIssue } from './commit-issue.ts'
 import { assertWithinConfinement } from './confinement.ts'
 import { type EvidenceSources, selectFlow } from './evidence.ts'
 import { type Framed, type Issue, type Party, permitted, requireAgent } from './flow.ts'
 import { refusingAsGrant } from './grant-refusals.ts'
+import { issuedWithin } from './issuance.ts'
+import { issueForApi } from './issue-for-api.ts'
 import { observed } from './observed.ts'
 import { SingleUses } from './single-uses.ts'
 import { assertEvidenceStands, assertHandleStands, assertNobodyBlocked } from './standing.ts'
@@ -116,12 +118,19 @@ class Run {
     const live = await this.#claimAndRead(evidence) // 5
     const { framed, permit } = this.#decide(flow.frame, { request, party, evidence, live }) // 6
     const issue = framed.issue(permit)
-    const { entry } = this.#facts
-    if (issue.mint.kind === 'access') entry.reserveIssue(party.agent, authorityScopes(issue.order.authority))
+    const scopes = issue.mint.kind === 'access' ? authorityScopes(issue.order.authority) : []
+    const minted = await issuedWithin(
+      this.#parts.store.windows,
+      { agent: party.agent, scopes, id: this.draft.id },
+      () => this.#mintAndCommit(framed, issue),
+    )
+    return tokenResponse(minted, issue.mint.kind, this.draft.id)
+  }
+
+  async #mintAndCommit(framed: Framed, issue: Issue): Promise<MintedToken> {
     const minted = await this.#mint(issue) // 7
     await commitIssue(framed, issue, minted, { draft: this.draft, parts: this.#parts }) // 8
-    entry.issued()
-    return tokenResponse(minted, issue.mint.kind, this.draft.id)
+    return minted
   }
 
   /** 3. The client, whether it may ask this way, and whether it is still welcome. */
@@ -220,19 +229,8 @@ class Run {
   async #answerApi(request: TokenRequest, verified: VerifiedClient): Promise<TokenResponse> {
     this.flow = 'api'
     await this.#claim()
-    const { cutoffs } = this.#parts
-    const rv = cutoffs.rv
-    cutoffs.assertFresh()
-    const minted = await issueApiToken(request, verified, { ...this.#parts, rv, now: this.#now, nowMs: this.#nowMs })
-    this.draft.add({
-      event: 'token.api',
-      resource: apiAudience(this.#parts.settings.issuer),
-      jti: minted.jti,
-      expires_at: minted.expiresAt,
-    })
-    const record = this.draft.granted()
-    this.draft.leaveUnfinished()
-    await this.#parts.auditor.log.append(this.draft.id, record)
+    const at = { now: this.#now, nowMs: this.#nowMs }
+    const minted = await issueForApi(request, verified, { ...this.#parts, ...at, draft: this.draft })
     return tokenResponse(minted, 'access', this.draft.id)
   }
 }

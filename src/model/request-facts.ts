@@ -1,6 +1,5 @@
 /** What the transport knows of a request, read once. */
 import type { Secret } from '../kernel/secret.ts'
-import type { Agent } from './client.ts'
 
 export interface RequestFacts {
   /** The socket's peer; what strangers' refusals are counted by. */
@@ -39,10 +38,6 @@ export interface Entry {
   spend(endpoint: string): void
   /** One user's token of this issuer. @throws Rejection `issuer_limited` */
   spendIssuer(issuer: string): void
-  /** One access token with these scopes, before it is minted. @throws Rejection `issuance_limited` */
-  reserveIssue(agent: Pick<Agent, 'clientId' | 'issuance'>, scopes: readonly string[]): void
-  /** It has been issued. Without this word it does not count. */
-  issued(): void
   /** Its single-use credentials have been claimed too: the request costs no stranger's allowance. Nothing where nobody was authenticated. */
   succeeded(): void
   /** They could not be claimed, and not for want of the client's trying: the same, but nobody is known by it.

@@ -10,6 +10,7 @@ import { EmbeddedDocuments } from './embedded-documents.ts'
 import { EmbeddedIndexes } from './embedded-indexes.ts'
 import { type DirectoryLock, joinLock, lockDirectory } from './embedded-lock.ts'
 import { EmbeddedClaims, EmbeddedSessions } from './embedded-sessions.ts'
+import { EmbeddedWindows } from './embedded-windows.ts'
 import { startHeartbeat } from './heartbeat.ts'
 import { type Store, StoreUnavailable } from './ports.ts'
 
@@ -115,6 +116,7 @@ async function assemble(
     audit,
     indexes,
     documents: new EmbeddedDocuments(database),
+    windows: new EmbeddedWindows(database),
     async ping() {
       database.read(() => database.get('schema'))
       return { nowMs: database.clock.nowMs() }

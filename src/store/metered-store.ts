@@ -9,7 +9,7 @@ import type { Store } from './ports.ts'
 export type StoreObserver = (operation: string, seconds: number, failed: boolean) => void
 
 export function meteredStore(store: Store, observe: StoreObserver): Store {
-  const { sessions, claims, control, audit, indexes, documents } = store
+  const { sessions, claims, control, audit, indexes, documents, windows } = store
   return {
     sessions: metered('sessions', sessions, observe),
     claims: metered('claims', claims, observe),
@@ -17,6 +17,7 @@ export function meteredStore(store: Store, observe: StoreObserver): Store {
     audit: metered('audit', audit, observe),
     indexes: metered('indexes', indexes, observe),
     documents: metered('documents', documents, observe),
+    windows: metered('windows', windows, observe),
     ping: timed('ping', () => store.ping(), observe),
     get takesWrites() {
       return store.takesWrites

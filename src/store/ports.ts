@@ -117,7 +117,31 @@ export interface DocumentStore {
   replace(name: string, expected: string | undefined, text: string): Promise<boolean>
 }
 
+export interface WindowLimit {
+  readonly name: string
+  /** Places, at least one. */
+  readonly limit: number
+}
+
+/** How often something happens within any stretch of time, counted for all brokers of a store. */
+export interface WindowStore {
+  /**
+   * A place in each of the owner's windows named, or in none: `undefined` when taken; else the first that is full, and in how
+   * many milliseconds it has a place again. A place is held for `lengthMs` by the store's clock; whoever asks again with the
+   * same id has it already.
+   */
+  take(
+    owner: string,
+    id: string,
+    windows: readonly WindowLimit[],
+    lengthMs: number,
+  ): Promise<{ readonly full: string; readonly waitMs: number } | undefined>
+  /** What the place was taken for has not happened. */
+  release(owner: string, id: string, names: readonly string[]): Promise<void>
+}
+
 export interface Store {
+  readonly windows: WindowStore
   readonly documents: DocumentStore
   readonly sessions: SessionStore
   readonly claims: ClaimStore

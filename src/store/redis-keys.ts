@@ -50,6 +50,10 @@ export class RedisKeys {
     return `${this.#shard(key)}:claim:${segment(key)}`
   }
 
+  window(owner: string, name: string): string {
+    return `${this.#shard(owner)}:window:${segment(owner)}:${segment(name)}`
+  }
+
   index(name: string): string {
     return `${this.#shard(name)}:index:${segment(name)}`
   }

@@ -200,6 +200,24 @@ redis.call('SET', KEYS[1], ARGV[1])
 return 1
 `
 
+/** KEYS windows. ARGV id, length in ms, then the limit of each. Answers {0, 0}, or which is full and for how many ms. */
+const WINDOW_TAKE = `#!lua
+${NOW}
+local since = '(' .. string.format('%.0f', now - tonumber(ARGV[2]))
+for i, key in ipairs(KEYS) do
+  if not redis.call('ZSCORE', key, ARGV[1]) and redis.call('ZCOUNT', key, since, '+inf') >= tonumber(ARGV[2 + i]) then
+    local oldest = redis.call('ZRANGE', key, since, '+inf', 'BYSCORE', 'LIMIT', 0, 1, 'WITHSCORES')
+    return {i, tonumber(oldest[2]) + tonumber(ARGV[2]) - now}
+  end
+end
+for _, key in ipairs(KEYS) do
+  redis.call('ZREMRANGEBYSCORE', key, '-inf', string.format('%.0f', now - tonumber(ARGV[2])))
+  redis.call('ZADD', key, 'NX', string.format('%.0f', now), ARGV[1])
+  redis.call('PEXPIRE', key, ARGV[2])
+end
+return {0, 0}
+`
+
 export const SCRIPTS = {
   errandCommit: { lua: COMMIT },
   errandClaim: { lua: CLAIM },
@@ -208,6 +226,7 @@ export const SCRIPTS = {
   errandControlRead: { lua: CONTROL_READ },
   errandIndexAdd: { lua: INDEX_ADD },
   errandDocumentReplace: { lua: DOCUMENT_REPLACE },
+  errandWindowTake: { lua: WINDOW_TAKE },
   errandHeartbeat: { lua: HEARTBEAT },
 } as const
 

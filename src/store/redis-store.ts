@@ -17,6 +17,7 @@ import { RedisDocuments } from './redis-documents.ts'
 import { RedisIndexes } from './redis-indexes.ts'
 import { RedisKeys } from './redis-keys.ts'
 import { RedisClaims, RedisSessions } from './redis-sessions.ts'
+import { RedisWindows } from './redis-windows.ts'
 
 /** Script flags, `PEXPIRETIME`, `ZADD GT` together. Valkey reports itself as 7.2. */
 const MAJOR_VERSION_MIN = 7
@@ -56,6 +57,7 @@ export async function openRedisStore(options: RedisStoreOptions): Promise<Store>
     audit: new RedisAudit(connection, keys),
     indexes,
     documents: new RedisDocuments(connection, keys),
+    windows: new RedisWindows(connection, keys),
     async ping() {
       const [seconds, microseconds] = (await connection.command(['TIME'])) as [string, string]
       return { nowMs: Number(seconds) * 1000 + Math.floor(Number(microseconds) / 1000) }

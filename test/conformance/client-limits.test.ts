@@ -4,7 +4,7 @@ import type { RejectionReason } from '../../src/kernel/rejection.ts'
 import { details, granted, intent, tools } from '../support/hops.ts'
 import { expectRefused, type Refusal } from '../support/refusal.ts'
 import { HandTicks } from '../support/sources.ts'
-import { startWorld, WAREHOUSE, type World, type WorldOptions } from '../support/world.ts'
+import { registryDocument, startWorld, WAREHOUSE, type World, type WorldOptions } from '../support/world.ts'
 
 const tooMany = (reason: RejectionReason): Refusal => ({ status: 429, error: 'temporarily_unavailable', reason })
 const RATE = { perSecond: 0.25, burst: 3 }
@@ -14,6 +14,13 @@ let ticks: HandTicks
 async function start(options: WorldOptions): Promise<void> {
   ticks = new HandTicks()
   world = await startWorld({ ...options, ticks })
+}
+async function startLimited(issuance: readonly { scope: string; per_minute: number }[]): Promise<void> {
+  await start({})
+  await world.close()
+  const agents = registryDocument(world.idp).agents as { client_id: string }[]
+  const limited = agents.map((agent) => (agent.client_id === 'orchestrator' ? { ...agent, issuance } : agent))
+  await start({ registry: { agents: limited } })
 }
 afterEach(() => world.close())
 
@@ -72,13 +79,7 @@ test('an issuer over its limit holds its own users’ tokens only', async () => 
 })
 
 test('issuance per agent and scope: the N+1st access token within a minute is refused, sessions and revokes are not', async () => {
-  await start({})
-  await world.close()
-  const agents = (await import('../support/world.ts')).registryDocument(world.idp).agents as { client_id: string }[]
-  const limited = agents.map((agent) =>
-    agent.client_id === 'orchestrator' ? { ...agent, issuance: [{ scope: 'mcp:tools:read', per_minute: 2 }] } : agent,
-  )
-  await start({ registry: { agents: limited } })
+  await startLimited([{ scope: 'mcp:tools:read', per_minute: 2 }])
   const { session } = await world.opened()
   for (let token = 0; token < 2; token += 1) expect((await world.continue(session)).status).toBe(200)
   const { answer, record } = await expectRefused(world, () => world.continue(session), tooMany('issuance_limited'))
@@ -87,6 +88,27 @@ test('issuance per agent and scope: the N+1st access token within a minute is re
   expect(answer.body.missing).toEqual(['fewer than 2 tokens with mcp:tools:read within a minute'])
   const narrow = { authorization_details: details(intent(), tools(WAREHOUSE, { query: { table: {}, limit: {} } })) }
   await granted(world.open(narrow))
-  ticks.advance(60_000)
+  await world.advance(60)
   expect((await world.continue(session)).status).toBe(200)
+})
+
+test('what is refused on its way has not been issued: it gives its place back', async () => {
+  await startLimited([{ scope: 'mcp:tools:read', per_minute: 1 }])
+  const { session } = await world.opened()
+  const { sessions } = world.broker.store
+  const commit = sessions.commit.bind(sessions)
+  // The commit finds the session ended, as when it was revoked a moment ago.
+  sessions.commit = async () => ({ committed: false, failed: 0 })
+  expect((await world.continue(session)).status).toBe(400)
+  sessions.commit = commit
+  expect((await world.continue(session)).status).toBe(200)
+  await expectRefused(world, () => world.continue(session), tooMany('issuance_limited'))
+})
+
+test('API tokens count like any other', async () => {
+  await startLimited([{ scope: 'sessions', per_minute: 1 }])
+  expect((await api()).status).toBe(200)
+  await expectRefused(world, () => api(), tooMany('issuance_limited'))
+  const other = { resource: `${world.issuer}/api`, scope: 'revocations' }
+  expect((await world.clientCredentials('orchestrator', other)).status).toBe(200)
 })

@@ -4,6 +4,7 @@
  * are in `store-model.ts`.
  */
 import { randomUUID } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { SessionId } from '../../src/kernel/ids.ts'
 import { newNonce, newSessionId } from '../../src/kernel/ids.ts'
@@ -87,6 +88,7 @@ export function describeStore(name: string, openFresh: OpenFresh): void {
     describe('single-use ids', () => claimsContract(current))
     describe('expiry', () => expiryContract(current))
     documentsContract(current)
+    describe('windows', () => windowsContract(current))
     describe('indexes', () => indexesContract(current))
   })
 }
@@ -477,6 +479,62 @@ function documentsContract(store: () => Store): void {
         expect(await documents.read(name)).toBe(texts[written.indexOf(true)])
       }
     })
+  })
+}
+
+function windowsContract(store: () => Store): void {
+  const HOUR_MS = 3_600_000
+
+  it('take a place in every window named or in none, each owner by itself, and say which is full and for how long', async () => {
+    const { windows } = store()
+    const owner = newNonce()
+    const both = [
+      { name: 'read', limit: 3 },
+      { name: 'write', limit: 1 },
+    ]
+    expect(await windows.take(owner, 'a', both, HOUR_MS)).toBeUndefined()
+    const refused = await windows.take(owner, 'b', both, HOUR_MS)
+    expect(refused?.full).toBe('write')
+    expect(refused?.waitMs).toBeGreaterThan(HOUR_MS - 60_000)
+    expect(refused?.waitMs).toBeLessThanOrEqual(HOUR_MS)
+    // The refusal took nothing of the other window.
+    for (const id of ['c', 'd']) expect(await windows.take(owner, id, both.slice(0, 1), HOUR_MS)).toBeUndefined()
+    expect((await windows.take(owner, 'e', both.slice(0, 1), HOUR_MS))?.full).toBe('read')
+    expect(await windows.take(newNonce(), 'a', both, HOUR_MS)).toBeUndefined()
+  })
+
+  it('hold one place for one id, however often it asks, and give it back when it is released', async () => {
+    const { windows } = store()
+    const owner = newNonce()
+    const one = [{ name: ODD_TEXTS[0], limit: 1 }]
+    const names = one.map(({ name }) => name)
+    for (let again = 0; again < 3; again++) expect(await windows.take(owner, 'a', one, HOUR_MS)).toBeUndefined()
+    await windows.release(owner, 'b', names)
+    expect((await windows.take(owner, 'b', one, HOUR_MS))?.full).toBe(names[0])
+    await windows.release(owner, 'a', [...names, 'never taken'])
+    expect(await windows.take(owner, 'b', one, HOUR_MS)).toBeUndefined()
+  })
+
+  it('are free again when their time is over, each place by itself', async () => {
+    const { windows } = store()
+    const owner = newNonce()
+    const two = [{ name: 'w', limit: 2 }]
+    const lengthMs = 400
+    expect(await windows.take(owner, 'a', two, lengthMs)).toBeUndefined()
+    await sleep(lengthMs / 2)
+    expect(await windows.take(owner, 'b', two, lengthMs)).toBeUndefined()
+    const refused = await windows.take(owner, 'c', two, lengthMs)
+    expect(refused?.waitMs).toBeLessThanOrEqual(lengthMs / 2)
+    await sleep((refused?.waitMs ?? 0) + 2)
+    expect(await windows.take(owner, 'c', two, lengthMs)).toBeUndefined()
+  })
+
+  it('never give more places than there are to those who ask at once', async () => {
+    const { windows } = store()
+    const owner = newNonce()
+    const five = [{ name: 'w', limit: 5 }]
+    const asked = await Promise.all(Array.from({ length: 40 }, (_, id) => windows.take(owner, `${id}`, five, HOUR_MS)))
+    expect(asked.filter((refused) => refused === undefined)).toHaveLength(5)
   })
 }
 

@@ -31,7 +31,7 @@ afterAll(async () => {
 })
 
 /** An agent's cut-off concerns sign-ins of the next minute, too: each test that cuts one off has its own. */
-const AGENTS = ['cut', 'blocked', 'late', 'slow']
+const AGENTS = ['cut', 'blocked', 'late', 'slow', 'rationed']
 const USERS = ['cut-user', 'cut-pair', 'killed', 'late-user']
 
 function withMoreAgents(document: Readonly<Record<string, unknown>>) {
@@ -43,6 +43,7 @@ function withMoreAgents(document: Readonly<Record<string, unknown>>) {
     keys: [{ ...publicJwk(testKey(`${id}-key`)), version: '1' }],
     delegates: ['researcher'],
     upstream: { corp: `${id}-at-idp` },
+    ...(id === 'rationed' ? { issuance: [{ scope: 'mcp:tools:read', per_minute: 5 }] } : {}),
   }))
   const users = USERS.map((sub) => ({ issuer: 'corp', sub, groups: ['finance'] }))
   return { ...document, agents: [...agents, ...twins], users: [...(document['users'] as unknown[]), ...users] }
@@ -137,6 +138,18 @@ describe('what one has handed out, the other honours', () => {
       }
     }
   })
+})
+
+test('what an agent may be issued within a minute, all brokers issue together, each finding the others’ (R093)', async () => {
+  const session = await sessionFor(a, { agent: 'rationed' })
+  const answers = await Promise.all(
+    Array.from({ length: 20 }, (_, at) => (at % 2 ? a : b).continue(session, {}, 'rationed')),
+  )
+  expect(answers.map(({ status }) => status).toSorted()).toEqual([...Array(5).fill(200), ...Array(15).fill(429)])
+  for (const broker of [a, b]) {
+    const refused = await broker.continue(session, {}, 'rationed')
+    expect(refused).toMatchObject({ status: 429, body: { error_reason: 'issuance_limited' } })
+  }
 })
 
 describe('what one has revoked is dead at the other', () => {

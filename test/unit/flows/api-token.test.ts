@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, test } from 'vitest'
-import { issueApiToken } from '../../../src/flows/api-token.ts'
+import { grantedApiScopes, mintApiToken } from '../../../src/flows/api-token.ts'
 import type { TokenRequest } from '../../../src/flows/token-request.ts'
 import { decodeJwt } from '../../../src/jose/decode-jws.ts'
 import { API_TOKEN_LIFETIME_S } from '../../../src/kernel/limits.ts'
@@ -17,14 +17,15 @@ beforeAll(async () => {
 
 const API = `${ISSUER}/api`
 
-function issue(over: Partial<TokenRequest> = {}, clientId = 'orchestrator', blocked?: string) {
+async function issue(over: Partial<TokenRequest> = {}, clientId = 'orchestrator', blocked?: string) {
   const cutoffs = new LiveCutoffs(new HandClock())
   if (blocked !== undefined) {
     cutoffs.written(5, [{ entry: 'block', kind: 'agent', id: blocked, seq: 5, atMs: 0, expiresAtMs: null }])
   }
   const verified = { client: registry.client(clientId), version: '1' } as unknown as VerifiedClient
-  const parts = { minter, cutoffs, rv: 41, now: NOW, nowMs: NOW * 1000 }
-  return issueApiToken(credentials({ resources: [API], ...over } as never), verified, parts)
+  const request = credentials({ resources: [API], ...over } as never)
+  const scopes = grantedApiScopes(request, verified, { cutoffs, nowMs: NOW * 1000 })
+  return mintApiToken(minter, verified, scopes, { rv: 41, now: NOW })
 }
 
 describe('an API token', () => {

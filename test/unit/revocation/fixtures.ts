@@ -43,8 +43,6 @@ const entry: Entry = {
   end: () => {},
   spend: () => {},
   spendIssuer: () => {},
-  reserveIssue: () => {},
-  issued: () => {},
 }
 export const FACTS = { source: '203.0.113.7', authorizationScheme: undefined, correlation: undefined, entry }
 export const PENDING = 'jti_pending' as NodeId

@@ -1,0 +1,46 @@
+/** The short line of an API token: no session, so no commit; its record is durable before it leaves. */
+import type { AuditDraft } from '../audit/audit-draft.ts'
+import type { Auditor } from '../audit/auditor.ts'
+import type { VerifiedClient } from '../model/evidence.ts'
+import type { MintedToken } from '../model/minted.ts'
+import { apiAudience, type BrokerSettings } from '../model/settings.ts'
+import type { LiveCutoffs } from '../sessions/live-cutoffs.ts'
+import type { Store } from '../store/ports.ts'
+import type { Minter } from '../tokens/minter.ts'
+import { grantedApiScopes, mintApiToken } from './api-token.ts'
+import { issuedWithin } from './issuance.ts'
+import type { TokenRequest } from './token-request.ts'
+
+export interface ApiIssueParts {
+  readonly settings: BrokerSettings
+  readonly cutoffs: LiveCutoffs
+  readonly minter: Minter
+  readonly auditor: Auditor
+  readonly store: Store
+  readonly draft: AuditDraft
+  readonly now: number
+  readonly nowMs: number
+}
+
+/** @throws Rejection as `grantedApiScopes` does, `issuance_limited`, `cutoffs_stale`; StoreUnavailable */
+export async function issueForApi(
+  request: TokenRequest,
+  verified: VerifiedClient,
+  parts: ApiIssueParts,
+): Promise<MintedToken> {
+  const { cutoffs, draft, store, now } = parts
+  const rv = cutoffs.rv
+  cutoffs.assertFresh()
+  const scopes = grantedApiScopes(request, verified, parts)
+  const { client } = verified
+  const agent = client.kind === 'agent' ? client : { clientId: client.clientId, issuance: [] }
+  return issuedWithin(store.windows, { agent, scopes, id: draft.id }, async () => {
+    const minted = await mintApiToken(parts.minter, verified, scopes, { rv, now })
+    const resource = apiAudience(parts.settings.issuer)
+    draft.add({ event: 'token.api', resource, jti: minted.jti, expires_at: minted.expiresAt })
+    const record = draft.granted()
+    draft.leaveUnfinished()
+    await parts.auditor.log.append(draft.id, record)
+    return minted
+  })
+}
