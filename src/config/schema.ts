@@ -21,7 +21,7 @@ import {
   SESSION_LIFETIME_S_DEFAULT,
   SESSION_LIFETIME_S_MAX,
 } from '../kernel/limits.ts'
-import { environmentName } from '../registry/entry-fields.ts'
+import { environmentName, host } from '../registry/entry-fields.ts'
 import { strictObject } from '../registry/strict-document.ts'
 import { isLoopbackHost, urlProblem } from '../registry/url-rules.ts'
 import { DEVELOPMENT_ENVIRONMENT, LOG_LEVELS } from './config.ts'
@@ -105,14 +105,6 @@ const limits = strictObject({
 
 const network = z.string().refine(isNetwork, 'must be an address or a network such as 10.0.0.0/8')
 
-/** As `URL.host` spells it, or it would never be found. */
-const outboundHost = z
-  .string()
-  .refine(
-    (text) => URL.parse(`https://${text}/`)?.host === text && text !== '',
-    'must be a host in lower case, or host:port where the port is not 443',
-  )
-
 export const configDocument = strictObject({
   issuer,
   listen,
@@ -136,7 +128,7 @@ export const configDocument = strictObject({
   trusted_proxies: z.array(network).default([]),
   outbound: strictObject({
     allow_loopback: z.boolean().default(false),
-    internal_hosts: z.array(outboundHost).default([]),
+    internal_hosts: z.array(host).default([]),
   }).prefault({}),
 }).superRefine(({ environment, outbound, issuer, listen, trusted_proxies }, context) => {
   // Tokens would cross a network in the clear: TLS is the broker's own, or somebody named here ends it.

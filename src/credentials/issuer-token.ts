@@ -5,6 +5,7 @@
  * signature by that issuer's own keys; `typ`; `exp`, `nbf`, `iat`; `iss sub aud exp iat` are there.
  * Does not validate: `aud` beyond its form, `azp`, `act`, `may_act`, `cnf`, scope, nor whether the user is known.
  */
+import { ALGORITHM_NAMES } from '../jose/algorithms.ts'
 import { type DecodedJwt, decodeJwt } from '../jose/decode-jws.ts'
 import { JwtError } from '../jose/jwt-error.ts'
 import type { SeenSignatures } from '../jose/seen-signatures.ts'
@@ -45,10 +46,12 @@ export async function verifyIssuerToken(
   deps: IssuerTokenDependencies,
 ): Promise<VerifiedJwt> {
   // Before any key is fetched for it.
-  if (!issuer.algorithms.includes(jwt.header.alg)) throw new JwtError('algorithm', 'the alg is not allowed here')
+  const algorithms = issuer.algorithms ?? ALGORITHM_NAMES
+  if (!algorithms.includes(jwt.header.alg)) throw new JwtError('algorithm', 'the alg is not allowed here')
   return await verifyJwt(token, {
+    // Each key is bound to an algorithm that the issuer's entry or its discovery document allows.
     keys: await deps.keys.keysFor(issuer, jwt.header),
-    algorithms: issuer.algorithms,
+    algorithms,
     typ,
     issuer: issuer.issuer,
     audience: { decidedByCaller: true },

@@ -83,6 +83,8 @@ export const JSON_DEPTH_MAX = 24
 /** Keys in one issuer's JWKS and bytes of the document. */
 export const JWKS_KEYS_MAX = 100
 export const JWKS_BYTES_MAX = 256 * 1024
+/** Of what a provider publishes about itself. */
+export const METADATA_BYTES_MAX = 64 * 1024
 /** Users' and session tokens whose signature need not be computed again: about 200 bytes each. */
 export const SEEN_SIGNATURES_MAX = 50_000
 /** RSA modulus length accepted from outside (NIST SP 800-131A) and its upper bound (verification cost). */

@@ -1,12 +1,20 @@
 /** Who vouches for users, and the users. Decoded and checked by `registry/`; immutable. */
 
-/** An IdP whose tokens are evidence. Nothing about it is learned from a token. */
-export interface Issuer {
+/** Who signs, and where the keys are. */
+export interface PublishingIssuer {
   readonly issuer: string
   /** Names it in `user:<slug>:<sub>`. */
   readonly slug: string
-  readonly jwksUri: string
-  readonly algorithms: readonly string[]
+  /** `undefined`: as the issuer's discovery document says. */
+  readonly jwksUri: string | undefined
+  /** `undefined`: as the discovery document says. Known wherever `jwksUri` is. */
+  readonly algorithms: readonly string[] | undefined
+  /** Hosts beside the issuer's own that its discovery document may point to. */
+  readonly otherHosts: readonly string[]
+}
+
+/** An IdP whose tokens are evidence. Nothing about it is learned from a token. */
+export interface Issuer extends PublishingIssuer {
   readonly acceptsIdTokens: boolean
   /** What an access token's scope means: a ceiling, or nothing (identity only); `undefined`: not accepted at all. */
   readonly accessTokenScope: 'ceiling' | 'identity_only' | undefined

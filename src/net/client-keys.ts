@@ -7,7 +7,8 @@ import type { JwsHeader } from '../jose/decode-jws.ts'
 import type { KeySet } from '../jose/key-set.ts'
 import { Rejection } from '../kernel/rejection.ts'
 import type { Client, ClientKeySet } from '../model/client.ts'
-import { KeySetCache, type KeySetCacheDependencies, type KeySource, KeysUnavailable } from './key-set-cache.ts'
+import { KeySetCache, type KeySetCacheDependencies, type KeySource } from './key-set-cache.ts'
+import { NothingPublished } from './published.ts'
 
 interface ClientSource extends KeySource {
   readonly clientId: string
@@ -30,7 +31,7 @@ export class ClientKeys {
       // A client id holds no space.
       return await this.#cache.keysFor({ owner: `${clientId} ${jwksUri}`, clientId, jwksUri, algorithms }, header)
     } catch (error) {
-      if (!(error instanceof KeysUnavailable)) throw error
+      if (!(error instanceof NothingPublished)) throw error
       throw new Rejection('client_keys_unavailable', 'client authentication cannot be checked at present: try again', {
         retryAfterSeconds: error.retryAfterSeconds,
         cause: error.cause,

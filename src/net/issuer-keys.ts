@@ -1,32 +1,62 @@
-/** Verification keys of configured issuers, from their `jwks_uri`: what `key-set-cache.ts` guarantees, per issuer. */
+/**
+ * Verification keys of configured issuers, from the `jwks_uri` of their entry or of their discovery document: what
+ * `published.ts` guarantees, per issuer.
+ */
 import type { JwsHeader } from '../jose/decode-jws.ts'
 import type { KeySet } from '../jose/key-set.ts'
 import { Rejection } from '../kernel/rejection.ts'
-import type { Issuer } from '../model/issuer.ts'
-import { KeySetCache, type KeySetCacheDependencies, type KeySource, KeysUnavailable } from './key-set-cache.ts'
-
-interface IssuerSource extends KeySource {
-  readonly slug: string
-}
+import type { PublishingIssuer } from '../model/issuer.ts'
+import { Discovery, keyPlaceOf } from './discovery.ts'
+import { fetchKeySet, type KeyPlace, type KeySetCacheDependencies } from './key-set-cache.ts'
+import { NothingPublished, Published } from './published.ts'
 
 export class IssuerKeys {
-  readonly #cache: KeySetCache<IssuerSource>
+  readonly #published: Published<PublishingIssuer, KeySet>
 
-  constructor(dependencies: KeySetCacheDependencies<IssuerSource>) {
-    this.#cache = new KeySetCache(dependencies)
+  /** What the same issuers publish about themselves. */
+  readonly discovery: Discovery<PublishingIssuer>
+
+  constructor(dependencies: KeySetCacheDependencies<PublishingIssuer>) {
+    const { fetchJson, clock, onFailure } = dependencies
+    const discovery = new Discovery(dependencies)
+    this.discovery = discovery
+    this.#published = new Published({
+      read: async (issuer) => fetchKeySet(fetchJson, await place(issuer, discovery)),
+      // A slug has no space, and is one entry's alone.
+      ownerOf: ({ slug, issuer }) => `${slug} ${issuer}`,
+      placeOf: ({ jwksUri, algorithms, otherHosts }) =>
+        JSON.stringify([jwksUri ?? null, algorithms ?? null, otherHosts]),
+      clock,
+      onFailure,
+    })
   }
 
-  /** As `KeySetCache.keysFor`. @throws Rejection `subject_issuer_unavailable` */
-  async keysFor(issuer: Issuer, header: Pick<JwsHeader, 'kid' | 'alg'>): Promise<KeySet> {
-    const { slug, jwksUri, algorithms } = issuer
+  /**
+   * The issuer's keys, to verify a token with this header: each for an algorithm that the issuer may sign with. An unknown
+   * key provokes one fetch; if it is still not there, the caller's own look-up fails.
+   * @throws Rejection `subject_issuer_unavailable`
+   */
+  async keysFor(issuer: PublishingIssuer, { kid, alg }: Pick<JwsHeader, 'kid' | 'alg'>): Promise<KeySet> {
     try {
-      return await this.#cache.keysFor({ owner: issuer.issuer, slug, jwksUri, algorithms }, header)
+      return await this.#published.current(issuer, (keys) => keys.select(kid, alg) !== undefined)
     } catch (error) {
-      if (!(error instanceof KeysUnavailable)) throw error
-      throw new Rejection('subject_issuer_unavailable', `the keys of issuer "${slug}" cannot be read at present`, {
-        retryAfterSeconds: error.retryAfterSeconds,
-        cause: error.cause,
-      })
+      if (!(error instanceof NothingPublished)) throw error
+      throw new Rejection(
+        'subject_issuer_unavailable',
+        `the keys of issuer "${issuer.slug}" cannot be read at present`,
+        {
+          retryAfterSeconds: error.retryAfterSeconds,
+          cause: error.cause,
+        },
+      )
     }
   }
+}
+
+/** What the entry says goes before what the issuer says. */
+async function place(issuer: PublishingIssuer, discovery: Discovery<PublishingIssuer>): Promise<KeyPlace> {
+  const { jwksUri, algorithms } = issuer
+  if (jwksUri !== undefined && algorithms !== undefined) return { jwksUri, algorithms }
+  const found = keyPlaceOf(await discovery.metadataOf(issuer), issuer)
+  return { jwksUri: jwksUri ?? found.jwksUri, algorithms: algorithms ?? found.algorithms }
 }

@@ -7,7 +7,8 @@ export function decodeIssuer(entry: IssuerEntry): Issuer {
     issuer: entry.issuer,
     slug: entry.slug,
     jwksUri: entry.jwks_uri,
-    algorithms: [...new Set(entry.algorithms)],
+    algorithms: algorithmsOf(entry),
+    otherHosts: entry.other_hosts,
     acceptsIdTokens: entry.accepts.id_token,
     accessTokenScope: entry.accepts.access_token,
     idJagScope: entry.accepts.id_jag,
@@ -18,6 +19,13 @@ export function decodeIssuer(entry: IssuerEntry): Issuer {
     sessionMayOutliveSubject: entry.session_may_outlive_subject,
     givesAuthTime: entry.gives_auth_time,
   }
+}
+
+const ALGORITHMS = ['RS256', 'ES256']
+
+function algorithmsOf({ jwks_uri, algorithms }: IssuerEntry): readonly string[] | undefined {
+  if (algorithms !== undefined) return [...new Set(algorithms)]
+  return jwks_uri === undefined ? undefined : ALGORITHMS
 }
 
 export function decodeUser(entry: UserEntry): User {

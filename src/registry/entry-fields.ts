@@ -23,6 +23,13 @@ export const url = z.string().superRefine((value, context) => {
   const problem = urlProblem(value)
   if (problem !== undefined) context.addIssue({ code: 'custom', message: problem })
 })
+/** As `URL.host` spells it, or it would never be found. */
+export const host = z
+  .string()
+  .refine(
+    (text) => /^[^*]+$/.test(text) && URL.parse(`https://${text}/`)?.host === text,
+    'must be a host in lower case, or host:port where the port is not 443',
+  )
 /** RFC 3339 with its offset written out: a time without one means something else on every machine. */
 export const time = z.iso
   .datetime({ offset: true, error: 'must be a time such as 2026-01-31T09:00:00Z' })

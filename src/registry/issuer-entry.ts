@@ -1,13 +1,15 @@
 /** The shape of an identity provider's entry, and of a user's. */
 import { z } from 'zod'
-import { algorithm, slug, text, url } from './entry-fields.ts'
+import { algorithm, host, slug, text, url } from './entry-fields.ts'
 import { strictObject } from './strict-document.ts'
 
 export const issuer = strictObject({
   issuer: url,
   slug,
-  jwks_uri: url,
-  algorithms: z.array(algorithm).min(1).default(['RS256', 'ES256']),
+  /** Without it, keys and algorithms are those of the issuer's discovery document. */
+  jwks_uri: url.optional(),
+  algorithms: z.array(algorithm).min(1).optional(),
+  other_hosts: z.array(host).default([]),
   accepts: strictObject({
     id_token: z.boolean().default(false),
     access_token: z.enum(['ceiling', 'identity_only']).optional(),
@@ -19,6 +21,9 @@ export const issuer = strictObject({
   accepts_foreign_actors: z.boolean().default(false),
   session_may_outlive_subject: z.boolean().default(false),
   gives_auth_time: z.boolean().default(true),
+}).refine(({ issuer, jwks_uri }) => jwks_uri !== undefined || !issuer.includes('?'), {
+  path: ['jwks_uri'],
+  error: 'is needed: an issuer with a query has no discovery document', // RFC 8414 §2
 })
 
 export const user = strictObject({

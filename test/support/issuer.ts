@@ -92,6 +92,7 @@ export function issuerRecord(
     accessTokenScope: 'ceiling',
     idJagScope: undefined,
     otherAudiences: [],
+    otherHosts: [],
     userAudience: undefined,
     users: 'listed',
     acceptsForeignActors: false,

@@ -1,0 +1,151 @@
+/**
+ * Documents that others publish, read from the network and kept per owner: key sets, and what providers say of themselves.
+ *
+ * Guarantees: one read at a time per owner (so a newer answer is never overwritten by an older one); a document is read
+ * again, in the background, once it is `JWKS_FRESH_MS` old; a failing owner's last document serves until
+ * `JWKS_STALE_MS_MAX`, then nothing does; callers who need more than the document holds cost one read per
+ * `JWKS_COOLDOWN_MS`, and so many of them wait for it and no more; one owner's trouble never delays another's callers.
+ */
+import type { Clock } from '../kernel/clock.ts'
+import {
+  JWKS_COOLDOWN_MS,
+  JWKS_FRESH_MS,
+  JWKS_RETRY_MS,
+  JWKS_STALE_MS_MAX,
+  JWKS_WAITING_MAX,
+} from '../kernel/limits.ts'
+
+export interface PublishedDependencies<S, T> {
+  /** Reads and parses; anything thrown is a failed read. */
+  readonly read: (source: S) => Promise<T>
+  /** Tells owners apart: two sources never share an entry, even where they share a URL. */
+  readonly ownerOf: (source: S) => string
+  /** Where and how it is read: a changed registry entry starts afresh. */
+  readonly placeOf: (source: S) => string
+  readonly clock: Clock
+  /** Told about every failed read, also those that no request had to wait for. */
+  readonly onFailure?: ((source: S, error: unknown) => void) | undefined
+}
+
+/** There is no document that may still be trusted; `cause` says why, where a read was made just now. */
+export class NothingPublished extends Error {
+  readonly retryAfterSeconds = Math.ceil(JWKS_RETRY_MS / 1000)
+}
+
+interface Fetched<T> {
+  readonly value: T
+  readonly atMs: number
+}
+
+interface Entry<T> {
+  readonly place: string
+  fetched: Fetched<T> | undefined
+  attemptedAtMs: number
+  inFlight: Promise<Fetched<T>> | undefined
+  /** Requests that wait for it. */
+  waiting: number
+}
+
+export class Published<S, T> {
+  readonly #dependencies: PublishedDependencies<S, T>
+  readonly #entries = new Map<string, Entry<T>>()
+
+  constructor(dependencies: PublishedDependencies<S, T>) {
+    this.#dependencies = dependencies
+  }
+
+  /**
+   * The owner's document. One that does not suffice provokes one read; if the answer does not either, it is the caller
+   * who refuses.
+   * @throws NothingPublished when there is none that may still be trusted.
+   */
+  async current(source: S, suffices: (value: T) => boolean): Promise<T> {
+    const entry = this.#entry(source)
+    const usable = this.#usable(entry)
+    if (usable === undefined) return (await this.#fetchNow(source, entry)).value
+    if (suffices(usable.value)) {
+      if (this.#age(usable.atMs) >= JWKS_FRESH_MS) this.#refreshAhead(source, entry)
+      return usable.value
+    }
+    if (entry.inFlight === undefined && this.#age(entry.attemptedAtMs) < JWKS_COOLDOWN_MS) return usable.value
+    // A failing owner must not turn away whom its known document suffices: this caller then refuses on its own.
+    return await this.#awaitFetch(source, entry).then(
+      (fetched) => fetched.value,
+      () => usable.value,
+    )
+  }
+
+  #entry(source: S): Entry<T> {
+    const place = this.#dependencies.placeOf(source)
+    const owner = this.#dependencies.ownerOf(source)
+    const known = this.#entries.get(owner)
+    if (known?.place === place) return known
+    const entry: Entry<T> = {
+      place,
+      fetched: undefined,
+      attemptedAtMs: Number.NEGATIVE_INFINITY,
+      inFlight: undefined,
+      waiting: 0,
+    }
+    this.#entries.set(owner, entry)
+    return entry
+  }
+
+  #usable(entry: Entry<T>): Fetched<T> | undefined {
+    const { fetched } = entry
+    return fetched !== undefined && this.#age(fetched.atMs) < JWKS_STALE_MS_MAX ? fetched : undefined
+  }
+
+  /** A clock that was set back makes everything old: a document must not live longer by it. */
+  #age(atMs: number): number {
+    const age = this.#dependencies.clock.nowMs() - atMs
+    return age < 0 ? Number.POSITIVE_INFINITY : age
+  }
+
+  async #fetchNow(source: S, entry: Entry<T>): Promise<Fetched<T>> {
+    const hasJustFailed = entry.inFlight === undefined && this.#age(entry.attemptedAtMs) < JWKS_RETRY_MS
+    if (hasJustFailed) throw new NothingPublished()
+    try {
+      return await this.#awaitFetch(source, entry)
+    } catch (error) {
+      throw new NothingPublished('the read has failed', { cause: error })
+    }
+  }
+
+  async #awaitFetch(source: S, entry: Entry<T>): Promise<Fetched<T>> {
+    if (entry.waiting >= JWKS_WAITING_MAX) throw new Error('too many requests wait for this owner already')
+    entry.waiting += 1
+    try {
+      return await this.#fetch(source, entry)
+    } finally {
+      entry.waiting -= 1
+    }
+  }
+
+  #refreshAhead(source: S, entry: Entry<T>): void {
+    if (entry.inFlight !== undefined || this.#age(entry.attemptedAtMs) < JWKS_COOLDOWN_MS) return
+    this.#fetch(source, entry).catch(() => undefined) // reported by #fetch; the last document keeps serving
+  }
+
+  #fetch(source: S, entry: Entry<T>): Promise<Fetched<T>> {
+    entry.inFlight ??= this.#download(source, entry).finally(() => {
+      entry.inFlight = undefined
+    })
+    return entry.inFlight
+  }
+
+  async #download(source: S, entry: Entry<T>): Promise<Fetched<T>> {
+    const { read, clock, onFailure } = this.#dependencies
+    const startedAtMs = clock.nowMs()
+    entry.attemptedAtMs = startedAtMs
+    try {
+      // Aged from the start of the read: what the owner published later cannot be in it.
+      const fetched = { value: await read(source), atMs: startedAtMs }
+      entry.fetched = fetched
+      return fetched
+    } catch (error) {
+      onFailure?.(source, error)
+      throw error
+    }
+  }
+}
