@@ -1,16 +1,18 @@
 /**
- * Grants by the tool and the principal they name, so that those that cannot match a question cost it nothing. Built tool by
- * tool, when a tool is first asked for, and kept as long as its registry version.
+ * Grants by whom and what they name, so that those that cannot match a question cost it nothing: first by principal, then by
+ * the narrowest thing each of their selectors names. What was found for a tool and a principal is kept as long as its registry
+ * version, for most questions are about tools and people that were asked about before.
  */
-import type { ResourceUrl } from '../kernel/ids.ts'
 import type { Question } from '../model/decision.ts'
 import type { Grant, GrantConditions, PrincipalSelector, Registry } from '../model/registry.ts'
-import type { Resource, Tool } from '../model/resource.ts'
+import type { Resource, Tool, ToolSelector } from '../model/resource.ts'
 import { selects } from './selector.ts'
 
-type ByPrincipal = ReadonlyMap<string, readonly Grant[]>
+/** Findings kept at a time: about 20 MB. Beyond it all are forgotten, and found again when they are asked for. */
+const KEPT_MAX = 200_000
+const NONE: readonly Grant[] = []
 
-const indexes = new WeakMap<Registry, Map<ResourceUrl, Map<string, ByPrincipal>>>()
+const indexes = new WeakMap<Registry, GrantIndex>()
 
 /** Grants that name this tool and one of these principals, each once; whether they are in force is not looked at. */
 export function grantsFor(
@@ -19,38 +21,85 @@ export function grantsFor(
   tool: Tool,
   principals: readonly string[],
 ): readonly Grant[] {
-  const byPrincipal = grantsOfTool(registry, resource, tool)
-  let found: readonly Grant[] = []
+  const index = indexOf(registry)
+  let found = NONE
   for (const principal of principals) {
-    const grants = byPrincipal.get(principal)
-    if (grants === undefined) continue
-    found = found.length === 0 ? grants : [...new Set([...found, ...grants])]
+    const grants = index.find(principal, resource, tool)
+    if (grants.length > 0) found = found.length === 0 ? grants : [...new Set([...found, ...grants])]
   }
   return found
 }
 
-function grantsOfTool(registry: Registry, resource: Resource, tool: Tool): ByPrincipal {
-  const index = indexes.get(registry) ?? new Map<ResourceUrl, Map<string, ByPrincipal>>()
-  const ofResource = index.get(resource.url) ?? new Map<string, ByPrincipal>()
-  const known = ofResource.get(tool.name)
+function indexOf(registry: Registry): GrantIndex {
+  const known = indexes.get(registry)
   if (known !== undefined) return known
-  const made = byPrincipalOf(registry.grants, resource, tool)
-  indexes.set(registry, index.set(resource.url, ofResource.set(tool.name, made)))
+  const made = new GrantIndex(registry.grants)
+  indexes.set(registry, made)
   return made
 }
 
-function byPrincipalOf(grants: readonly Grant[], resource: Resource, tool: Tool): ByPrincipal {
-  const byPrincipal = new Map<string, Grant[]>()
-  for (const grant of grants) {
-    if (!grant.resources.some((selector) => selects(selector, resource, tool))) continue
-    for (const principal of grant.principals) {
-      const key = principalKey(principal)
-      const present = byPrincipal.get(key)
-      if (present === undefined) byPrincipal.set(key, [grant])
-      else present.push(grant)
+class GrantIndex {
+  readonly #byPrincipal = new Map<string, Map<string, Grant[]>>()
+  #kept = new Map<Resource, Map<string, readonly Grant[]>>()
+  #keptCount = 0
+
+  constructor(grants: readonly Grant[]) {
+    for (const grant of grants) {
+      for (const principal of grant.principals) {
+        const named = entry(this.#byPrincipal, principalKey(principal), () => new Map<string, Grant[]>())
+        for (const selector of grant.resources) {
+          const there = entry(named, narrowest(selector), () => [])
+          if (there.at(-1) !== grant) there.push(grant)
+        }
+      }
     }
   }
-  return byPrincipal
+
+  find(principal: string, resource: Resource, tool: Tool): readonly Grant[] {
+    const named = this.#byPrincipal.get(principal)
+    if (named === undefined) return NONE
+    const ofResource = entry(this.#kept, resource, () => new Map<string, readonly Grant[]>())
+    const key = `${tool.name} ${principal}`
+    const kept = ofResource.get(key)
+    if (kept !== undefined) return kept
+    const found = matching(named, resource, tool)
+    this.#keptCount += 1
+    if (this.#keptCount > KEPT_MAX) {
+      this.#kept = new Map()
+      this.#keptCount = 0
+    } else ofResource.set(key, found)
+    return found
+  }
+}
+
+function matching(named: ReadonlyMap<string, readonly Grant[]>, resource: Resource, tool: Tool): readonly Grant[] {
+  const found = new Set<Grant>()
+  for (const place of placesOf(resource, tool)) {
+    for (const grant of named.get(place) ?? NONE) {
+      if (grant.resources.some((selector) => selects(selector, resource, tool))) found.add(grant)
+    }
+  }
+  return found.size === 0 ? NONE : [...found]
+}
+
+/** Where a selector is found again: by one thing it names, by which each tool that it can reach is looked for. */
+function narrowest({ server, tool, project, category }: ToolSelector): string {
+  if (server !== undefined && server !== '*') return `server ${server}`
+  if (tool !== undefined && tool !== '*') return `tool ${tool}`
+  if (project !== undefined && project !== '*') return `project ${project}`
+  return category === undefined ? '*' : `category ${category}`
+}
+
+function placesOf(resource: Resource, { name, category }: Tool): readonly string[] {
+  return [`server ${resource.id}`, `tool ${name}`, `project ${resource.project}`, `category ${category}`, '*']
+}
+
+function entry<K, V>(map: Map<K, V>, key: K, make: () => V): V {
+  const present = map.get(key)
+  if (present !== undefined) return present
+  const made = make()
+  map.set(key, made)
+  return made
 }
 
 /** Keys of different kinds differ before the first colon: a group called `x` is never the role `x`. */

@@ -86,6 +86,14 @@ test('flood counts what strangers were answered and what they left in the log', 
   expect(audit_records).toBeLessThan(requests / 2)
 }, 120_000)
 
+test('policy compares few with many grants, and every question is answered', () => {
+  const { code, out, err } = bench('policy', '--json', '--rounds', '1', '--exchanges', '50', '--agents', '20')
+  expect(code, err).toBe(0)
+  const result = lastLine(out)
+  expect(result.goals).toEqual({ decision_us_at_100k: goal(50), growth_100k_over_10: goal(2) })
+  expect(result.figures.map(({ grants }: { grants: number }) => grants)).toEqual([10, 1_000, 10_000, 100_000])
+}, 120_000)
+
 test('without a name it helps, and a name it does not know is refused', () => {
   expect(bench()).toMatchObject({ code: 0, out: expect.stringContaining('npm run bench -- <bench>') })
   expect(bench('nothing')).toMatchObject({ code: 1, err: expect.stringContaining('there is no bench "nothing"') })

@@ -8,23 +8,25 @@ import { exchange } from './exchange.ts'
 import { flood } from './flood.ts'
 import { growth } from './growth.ts'
 import { createOutput, type Output } from './output.ts'
+import { policy } from './policy.ts'
 
 const HELP = `npm run bench -- <bench> [options]
 
 exchange   what one token exchange costs: Errand on Redis, Errand on the embedded store, a token exchange
            on oidc-provider (peer), and the bare signatures behind a bare HTTP server (floor)
 flood      whether strangers slow known agents, and what they leave in the audit log
+policy     what a decision costs among 10 and 100 000 grants that have nothing to do with it
 growth     whether that stays so with a million live sessions, ten thousand agents, long chains, large intents
 
 options
   --json             the last line of the output is one JSON object: figures and goals
   --rounds N         rounds of each comparison; in each, every system has a turn (8)
-  --exchanges N      exchanges of one turn (2000)
+  --exchanges N      exchanges, or decisions, of one turn (2000)
   --warmup N         exchanges of each system before the first round, not measured (2000)
   --connections N    keep-alive connections of the load generator (32)
   --profile          exchange: says afterwards where Errand's CPU time goes, and writes CPU profiles
   --sessions N       growth: live sessions of the full stores (1000000)
-  --agents N         growth: agents of the large registry (10000)
+  --agents N         growth, policy: agents of the large registry (10000)
   --known N          flood: requests of known agents per second (200)
   --strangers N      flood: requests of strangers per second (2000)
   --sources N        flood: loopback addresses that strangers come from (5; more than one needs Linux)
@@ -52,7 +54,7 @@ const NUMBERS = {
 type Numbers = Record<keyof typeof NUMBERS, number>
 
 type Measure = (options: Numbers & { readonly profile: boolean }, output: Output) => Promise<unknown>
-const BENCHES: Readonly<Record<string, Measure>> = { exchange, growth, flood }
+const BENCHES: Readonly<Record<string, Measure>> = { exchange, growth, flood, policy }
 
 function wholeNumber(text: string, name: string): number {
   if (!/^[1-9][0-9]{0,8}$/.test(text)) throw new Error(`--${name} must be a whole number above 0`)
