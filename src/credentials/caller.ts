@@ -52,6 +52,9 @@ export async function identifyCaller(bearer: Secret | undefined, sources: Caller
   if (token.audience !== apiAudience(sources.issuer) || client === undefined || client.state !== 'active') {
     throw new Rejection('bearer_invalid', 'this is not an API token of an active client')
   }
+  if (token.confirmation !== undefined) {
+    throw new Rejection('bearer_invalid', 'this API token is bound to a key: it is no bearer token')
+  }
   const scopes = parseScope(token.scope)
   return { caller: { kind: 'client', principal: token.subject, client, scopes }, token, user: undefined }
 }

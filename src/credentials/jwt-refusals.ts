@@ -5,7 +5,7 @@
 import { JwtError, type JwtErrorCode } from '../jose/jwt-error.ts'
 import { Rejection, type RejectionReason } from '../kernel/rejection.ts'
 
-export type Slot = 'client_assertion' | 'subject_token' | 'actor_token' | 'assertion' | 'bearer'
+export type Slot = 'client_assertion' | 'subject_token' | 'actor_token' | 'assertion' | 'bearer' | 'dpop_proof'
 
 const CLIENT_ASSERTION: Readonly<Record<JwtErrorCode, RejectionReason>> = {
   malformed: 'client_assertion_malformed',
@@ -47,6 +47,8 @@ function reasonFor(slot: Slot, code: JwtErrorCode): RejectionReason {
       return code === 'malformed' || code === 'too_large' ? 'assertion_malformed' : SUBJECT_TOKEN[code]
     case 'actor_token':
       return 'actor_token_unacceptable'
+    case 'dpop_proof':
+      return 'dpop_proof_invalid'
     case 'bearer':
       return 'bearer_invalid'
   }

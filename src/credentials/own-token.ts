@@ -6,6 +6,7 @@
  * Does not validate: session, node and cut-offs (a token that verifies here may be long revoked), nor single use.
  */
 import { type Actor, parseActorChain } from '../authority/actor-chain.ts'
+import { parseCnf } from '../jose/cnf.ts'
 import { JwtError } from '../jose/jwt-error.ts'
 import type { SeenSignatures } from '../jose/seen-signatures.ts'
 import { type AudienceRule, type VerifiedJwt, verifyJwt } from '../jose/verify-jwt.ts'
@@ -21,6 +22,7 @@ import { Rejection } from '../kernel/rejection.ts'
 import type { Secret } from '../kernel/secret.ts'
 import type { KeyRing } from '../keys/key-ring.ts'
 import type { Client } from '../model/client.ts'
+import type { Confirmation } from '../model/confirmation.ts'
 import type { HandleEvidence, Verified } from '../model/evidence.ts'
 import { JWT_TYP } from '../protocol/oauth.ts'
 import { type Claims, claim, integerClaim, nameClaim, nameListClaim } from './claim.ts'
@@ -56,6 +58,8 @@ export type VerifiedAccess = Verified<{
   readonly clientId: ClientId
   readonly subject: PrincipalId
   readonly scope: string
+  /** The key it is bound to; `undefined`: a bearer token. */
+  readonly confirmation: Confirmation | undefined
   readonly act: Actor | undefined
   readonly rv: number
   readonly issuedAt: number
@@ -144,6 +148,7 @@ export async function verifyAccessToken(token: Secret, deps: OwnTokenDependencie
       session: inSession ? (idClaim(jwt.claims, 'sid') as SessionId) : undefined,
       path: inSession ? path(jwt.claims) : [],
       scope,
+      confirmation: confirmationOf(jwt.claims),
       claims: jwt.claims,
     })
   })
@@ -216,6 +221,11 @@ function soleAudience({ audience }: VerifiedJwt): string {
   const [sole] = audience
   if (sole === undefined || audience.length !== 1) throw new JwtError('audience', 'aud must have one member')
   return sole
+}
+
+function confirmationOf(claims: Claims): Confirmation | undefined {
+  const cnf = claim(claims, 'cnf')
+  return cnf === undefined ? undefined : parseCnf(cnf)
 }
 
 /** `anc`: one node per hop, so never more than there may be actors, and the root. */

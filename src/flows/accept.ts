@@ -49,6 +49,7 @@ export function frameAccept(input: FrameInput<ExchangeRequest, HandleEvidence>):
         authority,
         createdAt: question.now,
         notAfter: Math.min(live.node.notAfter, authority.notAfter),
+        senderConstraint: input.confirmation,
       }
       return {
         mint: target === undefined ? { kind: 'session' } : { kind: 'access', resource: target },
@@ -58,6 +59,7 @@ export function frameAccept(input: FrameInput<ExchangeRequest, HandleEvidence>):
           audience: target?.url ?? settings.issuer,
           rv,
           parentHash: evidence.signingInputHash,
+          confirmation: input.confirmation,
           agentVersion: party.verified.version,
           instance: request.instance,
           now: question.now,

@@ -2,6 +2,7 @@
 import { agentPrincipal, servicePrincipal } from '../kernel/ids.ts'
 import { API_TOKEN_LIFETIME_S } from '../kernel/limits.ts'
 import { Rejection } from '../kernel/rejection.ts'
+import type { ProvenKeys } from '../model/confirmation.ts'
 import type { VerifiedClient } from '../model/evidence.ts'
 import type { MintedToken } from '../model/minted.ts'
 import { apiAudience } from '../model/settings.ts'
@@ -9,9 +10,11 @@ import { canonicalResource } from '../protocol/resource.ts'
 import { intersectScopes, type ScopeSet } from '../protocol/scope.ts'
 import type { LiveCutoffs } from '../sessions/live-cutoffs.ts'
 import type { Minter } from '../tokens/minter.ts'
+import { bindTo } from './sender-constraint.ts'
 import type { TokenRequest } from './token-request.ts'
 
-export interface ApiTokenTimes {
+export interface ApiTokenFacts {
+  readonly proven: ProvenKeys
   readonly rv: number
   /** Epoch seconds. */
   readonly now: number
@@ -53,13 +56,14 @@ export function mintApiToken(
   minter: Minter,
   { client }: VerifiedClient,
   scopes: ScopeSet,
-  { rv, now }: ApiTokenTimes,
+  { proven, rv, now }: ApiTokenFacts,
 ): Promise<MintedToken> {
   return minter.api({
     subject: client.kind === 'agent' ? agentPrincipal(client.clientId) : servicePrincipal(client.clientId),
     profile: client.kind === 'agent' ? 'ai_agent' : 'service',
     clientId: client.clientId,
     scopes,
+    confirmation: bindTo(undefined, proven),
     rv,
     now,
     expiresAt: now + API_TOKEN_LIFETIME_S,

@@ -2,6 +2,7 @@
 import { sha256 } from '../kernel/digest.ts'
 import type { AuditRecord } from '../model/audit-record.ts'
 import type { Content } from '../model/commit.ts'
+import type { Confirmation } from '../model/confirmation.ts'
 import type { SubjectEvidence } from '../model/evidence.ts'
 import type { MintedToken } from '../model/minted.ts'
 import { formatScope } from '../protocol/scope.ts'
@@ -41,7 +42,12 @@ export function describeIssue(issue: Issue, minted: MintedToken, authority: stri
     jti: minted.jti,
     expires_at: minted.expiresAt,
     authority,
+    ...boundTo(minted.confirmation),
   }
+}
+
+export function boundTo(key: Confirmation | undefined): Partial<AuditRecord> {
+  return key === undefined ? {} : { bound_to: `${key.kind}:${key.thumbprint}` }
 }
 
 /** What exactly was allowed: the session's record, which says it too, is gone when somebody asks weeks later. */

@@ -53,6 +53,7 @@ export function frameAutonomous(input: FrameInput<ClientCredentialsRequest, Self
           instance: request.instance,
           target,
           issuer: settings.issuer,
+          confirmation: input.confirmation,
           now: question.now,
           rv,
         },

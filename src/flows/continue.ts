@@ -48,6 +48,7 @@ export function frameContinue(input: FrameInput<ExchangeRequest, HandleEvidence>
           audience: target.url,
           rv,
           parentHash: evidence.signingInputHash,
+          confirmation: input.confirmation,
           agentVersion: party.verified.version,
           instance: request.instance,
           now: question.now,

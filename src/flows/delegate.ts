@@ -84,6 +84,8 @@ function issueDelegation(delegating: Delegating, permit: Permit): Issue {
       audience: delegate.clientId,
       rv: input.rv,
       parentHash: evidence.signingInputHash,
+      // Not the delegator's key: the one it is for could never prove it. What it must prove instead is in the node.
+      confirmation: undefined,
       agentVersion: input.party.verified.version,
       instance: input.request.instance,
       now: question.now,
@@ -156,5 +158,6 @@ function delegatedNode(delegating: Delegating, jti: Jti, authority: NodeFacts['a
     intentHash: intentHash(live.facts.intentSalt, intent.purpose),
     createdAt: delegating.input.question.now,
     notAfter: authority.notAfter,
+    senderConstraint: delegating.input.confirmation === undefined ? undefined : { kind: 'own_key' },
   }
 }

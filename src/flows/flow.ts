@@ -6,6 +6,7 @@ import type { Jti } from '../kernel/ids.ts'
 import { Rejection } from '../kernel/rejection.ts'
 import type { AuditEvent } from '../model/audit-record.ts'
 import type { Agent } from '../model/client.ts'
+import type { Confirmation, ProvenKeys } from '../model/confirmation.ts'
 import type { Decision, Permit, Question } from '../model/decision.ts'
 import type { SubjectEvidence, VerifiedClient } from '../model/evidence.ts'
 import type { Registry } from '../model/registry.ts'
@@ -20,6 +21,8 @@ import type { TokenRequest } from './token-request.ts'
 export interface Party {
   readonly agent: Agent
   readonly verified: VerifiedClient
+  /** What its request proves beside that. */
+  readonly proven: ProvenKeys
 }
 
 export interface FrameInput<R extends TokenRequest, E extends SubjectEvidence> {
@@ -32,6 +35,8 @@ export interface FrameInput<R extends TokenRequest, E extends SubjectEvidence> {
   readonly settings: BrokerSettings
   readonly question: Pick<Question, 'id' | 'now' | 'environment'>
   readonly rv: number
+  /** The key what is issued is bound to (`sender-constraint.ts`); `undefined`: none. */
+  readonly confirmation: Confirmation | undefined
 }
 
 /** What the pipeline mints and writes once the decision has permitted. */
@@ -60,8 +65,8 @@ export const sessionIndex = {
 } as const
 
 /** @throws Rejection `grant_type_not_allowed` */
-export function requireAgent(verified: VerifiedClient): Party {
-  if (verified.client.kind === 'agent') return { agent: verified.client, verified }
+export function requireAgent(verified: VerifiedClient, proven: ProvenKeys): Party {
+  if (verified.client.kind === 'agent') return { agent: verified.client, verified, proven }
   throw new Rejection('grant_type_not_allowed', 'services may ask for API tokens only')
 }
 

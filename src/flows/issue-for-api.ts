@@ -1,6 +1,7 @@
 /** The short line of an API token: no session, so no commit; its record is durable before it leaves. */
 import type { AuditDraft } from '../audit/audit-draft.ts'
 import type { Auditor } from '../audit/auditor.ts'
+import type { ProvenKeys } from '../model/confirmation.ts'
 import type { VerifiedClient } from '../model/evidence.ts'
 import type { MintedToken } from '../model/minted.ts'
 import { apiAudience, type BrokerSettings } from '../model/settings.ts'
@@ -18,6 +19,7 @@ export interface ApiIssueParts {
   readonly auditor: Auditor
   readonly store: Store
   readonly draft: AuditDraft
+  readonly proven: ProvenKeys
   readonly now: number
   readonly nowMs: number
 }
@@ -35,7 +37,7 @@ export async function issueForApi(
   const { client } = verified
   const agent = client.kind === 'agent' ? client : { clientId: client.clientId, issuance: [] }
   return issuedWithin(store.windows, { agent, scopes, id: draft.id }, async () => {
-    const minted = await mintApiToken(parts.minter, verified, scopes, { rv, now })
+    const minted = await mintApiToken(parts.minter, verified, scopes, { proven: parts.proven, rv, now })
     const resource = apiAudience(parts.settings.issuer)
     draft.add({ event: 'token.api', resource, jti: minted.jti, expires_at: minted.expiresAt })
     const record = draft.granted()

@@ -69,6 +69,7 @@ export function describeOpening(input: OpenInput, intent: Intent, target: Resour
     instance: request.instance,
     target,
     issuer: settings.issuer,
+    confirmation: input.confirmation,
     now: input.question.now,
     rv: input.rv,
   }

@@ -2,6 +2,7 @@
 import type { Actor } from '../authority/actor-chain.ts'
 import type { Authority } from '../authority/authority.ts'
 import { agentPrincipal, newNodeId, newSalt, newSessionId } from '../kernel/ids.ts'
+import type { Confirmation } from '../model/confirmation.ts'
 import type { Permit } from '../model/decision.ts'
 import type { Intent, Origin } from '../model/intent.ts'
 import type { Resource } from '../model/resource.ts'
@@ -21,6 +22,7 @@ export interface Opening {
   /** `undefined`: a session token is wanted, not an access token. */
   readonly target: Resource | undefined
   readonly issuer: string
+  readonly confirmation: Confirmation | undefined
   readonly now: number
   readonly rv: number
 }
@@ -39,6 +41,7 @@ export function issueOpening(opening: Opening, permit: Permit): Issue {
     audience: opening.target?.url ?? opening.issuer,
     rv: opening.rv,
     parentHash: undefined,
+    confirmation: opening.confirmation,
     agentVersion: root.agentVersion,
     instance: opening.instance,
     now: opening.now,
@@ -71,6 +74,7 @@ function facts(opening: Opening, authority: Authority): { session: SessionFacts;
     intentHash: intentHash(salt, opening.intent.purpose),
     createdAt: opening.now,
     notAfter: authority.notAfter,
+    senderConstraint: opening.confirmation,
   }
   const session: SessionFacts = {
     id: newSessionId(),

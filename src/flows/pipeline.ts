@@ -6,10 +6,12 @@ import type { AuditDraft } from '../audit/audit-draft.ts'
 import type { Auditor } from '../audit/auditor.ts'
 import { authorityScopes } from '../authority/narrowing.ts'
 import { prepareAuthentication } from '../credentials/client-authentication.ts'
+import { provenKeys } from '../credentials/possession.ts'
 import { assertClientActive, claimedBy, presentedClient } from '../credentials/presented-client.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { agentPrincipal, servicePrincipal } from '../kernel/ids.ts'
 import { isOverLimit, Rejection } from '../kernel/rejection.ts'
+import type { ProvenKeys } from '../model/confirmation.ts'
 import type { Permit } from '../model/decision.ts'
 import type { SubjectEvidence, VerifiedClient } from '../model/evidence.ts'
 import type { ExchangeObserver, FlowName } from '../model/exchange.ts'
@@ -27,7 +29,7 @@ import type { Store } from '../store/ports.ts'
 import { withinBudget } from '../store/time-budget.ts'
 import type { Minter } from '../tokens/minter.ts'
 import { isForApi } from './api-token.ts'
-import { describeEvidence } from './attribution.ts'
+import { boundTo, describeEvidence } from './attribution.ts'
 import { commitIssue } from './commit-issue.ts'
 import { assertWithinConfinement } from './confinement.ts'
 import { type EvidenceSources, selectFlow } from './evidence.ts'
@@ -36,6 +38,7 @@ import { refusingAsGrant } from './grant-refusals.ts'
 import { issuedWithin } from './issuance.ts'
 import { issueForApi } from './issue-for-api.ts'
 import { observed } from './observed.ts'
+import { assertResourceBound, bindTo, constraintOf } from './sender-constraint.ts'
 import { SingleUses } from './single-uses.ts'
 import { assertEvidenceStands, assertHandleStands, assertNobodyBlocked } from './standing.ts'
 import { parseTokenRequest, type TokenRequest } from './token-request.ts'
@@ -105,10 +108,11 @@ class Run {
 
   async #answer(form: Form, request: TokenRequest): Promise<TokenResponse> {
     const verified = await this.#authenticate(form, request) // 3
+    const proven = await this.#proveKeys()
     if (request.grantType === GRANT_TYPE.clientCredentials && isForApi(request, this.#parts.settings.issuer)) {
-      return this.#answerApi(request, verified)
+      return this.#answerApi(request, verified, proven)
     }
-    const party = requireAgent(verified)
+    const party = requireAgent(verified, proven)
     const flow = selectFlow(request)
     this.flow = flow.name
     const { evidence, singleUse } = await flow.verify(request, party, this.#parts.evidence, this.#now) // 4
@@ -118,6 +122,7 @@ class Run {
     const live = await this.#claimAndRead(evidence) // 5
     const { framed, permit } = this.#decide(flow.frame, { request, party, evidence, live }) // 6
     const issue = framed.issue(permit)
+    if (issue.mint.kind === 'access') assertResourceBound(issue.mint.resource, issue.order.confirmation)
     const scopes = issue.mint.kind === 'access' ? authorityScopes(issue.order.authority) : []
     const minted = await issuedWithin(
       this.#parts.store.windows,
@@ -136,10 +141,8 @@ class Run {
   /** 3. The client, whether it may ask this way, and whether it is still welcome. */
   async #authenticate(form: Form, request: TokenRequest): Promise<VerifiedClient> {
     const { registry, settings, evidence } = this.#parts
-    const { issuer, clientSecretBasic, apiKeys } = settings
-    const known = { registry, clientKeys: evidence.clientKeys, issuer, clientSecretBasic, apiKeys, now: this.#now }
-    const presented = presentedClient(form, this.#facts)
-    const authenticate = await prepareAuthentication(presented, { ...known, endpoint: ENDPOINT.token })
+    const known = { ...settings, registry, clientKeys: evidence.clientKeys, now: this.#now, endpoint: ENDPOINT.token }
+    const authenticate = await prepareAuthentication(presentedClient(form, this.#facts), known)
     const verified = await this.#facts.entry.admit(authenticate)
     this.#uses.add(verified.singleUse)
     this.draft.add({ client_auth: verified.authentication })
@@ -156,6 +159,15 @@ class Run {
     }
     assertWithinConfinement(verified, request, settings.issuer)
     return verified
+  }
+
+  /** Still 3. What the sender proves to hold, beside who it is; after that, so that a stranger's proof costs nothing. */
+  async #proveKeys(): Promise<ProvenKeys> {
+    const url = this.#parts.settings.issuer + ENDPOINT.token
+    const proven = await provenKeys(this.#facts, { method: 'POST', url, token: undefined, now: this.#now })
+    this.#uses.add(proven.singleUse)
+    this.draft.add(boundTo(proven.keys[0]))
+    return proven
   }
 
   /**
@@ -206,7 +218,8 @@ class Run {
     if (evidence.kind === 'user') assertEvidenceStands(evidence, party.agent, standing)
     else if (evidence.kind !== 'self') assertHandleStands(evidence, party.agent, standing)
     const question = { id: this.draft.id, now: this.#now, environment: settings.environment }
-    const framed = frame({ ...input, registry, settings, question, rv })
+    const confirmation = bindTo(constraintOf(evidence, live), party.proven)
+    const framed = frame({ ...input, registry, settings, question, rv, confirmation })
     const signedInAt = evidence.kind === 'user' ? evidence.signedInAt : live?.facts.evidence?.signedInAt
     assertNobodyBlocked(framed.question, signedInAt, standing)
     const decision = decide(registry, framed.question)
@@ -226,10 +239,10 @@ class Run {
     }
   }
 
-  async #answerApi(request: TokenRequest, verified: VerifiedClient): Promise<TokenResponse> {
+  async #answerApi(request: TokenRequest, verified: VerifiedClient, proven: ProvenKeys): Promise<TokenResponse> {
     this.flow = 'api'
     await this.#claim()
-    const at = { now: this.#now, nowMs: this.#nowMs }
+    const at = { proven, now: this.#now, nowMs: this.#nowMs }
     const minted = await issueForApi(request, verified, { ...this.#parts, ...at, draft: this.draft })
     return tokenResponse(minted, 'access', this.draft.id)
   }

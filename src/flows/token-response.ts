@@ -25,10 +25,11 @@ const ISSUED = {
 
 export function tokenResponse(minted: MintedToken, kind: keyof typeof ISSUED, id: DecisionId): TokenResponse {
   const issued = ISSUED[kind]
+  const isDpop = kind === 'access' && minted.confirmation?.kind === 'jkt'
   return {
     access_token: minted.token.reveal(),
     issued_token_type: issued.type,
-    token_type: issued.name,
+    token_type: isDpop ? 'DPoP' : issued.name,
     expires_in: minted.expiresAt - minted.issuedAt,
     scope: formatScope(minted.scopes),
     ...(minted.details.length > 0 ? { authorization_details: minted.details } : {}),

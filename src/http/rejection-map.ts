@@ -21,6 +21,8 @@ const BAD_DETAILS = { status: 400, error: 'invalid_authorization_details' } as c
 const BAD_TARGET = { status: 400, error: 'invalid_target' } as const
 const BAD_SCOPE = { status: 400, error: 'invalid_scope' } as const
 const BAD_BEARER = { status: 401, error: 'invalid_token' } as const
+/** RFC 9449 §5. */
+const BAD_PROOF = { status: 400, error: 'invalid_dpop_proof' } as const
 /** RFC 6585 §4; OAuth has no code of its own for it. */
 const TOO_MANY = { status: 429, error: 'temporarily_unavailable' } as const
 const LATER = { status: 503, error: 'temporarily_unavailable' } as const
@@ -70,6 +72,8 @@ export const WIRE: Readonly<Record<RejectionReason, WireError>> = {
   grant_type_not_allowed: { status: 400, error: 'unauthorized_client' },
   agent_inactive: BAD_EVIDENCE,
   service_inactive: BAD_REQUEST,
+  dpop_proof_invalid: BAD_PROOF,
+  dpop_proof_replayed: BAD_PROOF,
   subject_token_type_unsupported: BAD_EVIDENCE,
   requested_token_type_unsupported: BAD_REQUEST,
   subject_issuer_unknown: BAD_EVIDENCE,
@@ -82,6 +86,7 @@ export const WIRE: Readonly<Record<RejectionReason, WireError>> = {
   subject_token_claims: BAD_EVIDENCE,
   subject_token_revoked: BAD_EVIDENCE,
   subject_token_presenter: BAD_EVIDENCE,
+  subject_token_unproven: BAD_EVIDENCE,
   subject_scope_undeclared: BAD_EVIDENCE,
   may_act_mismatch: BAD_EVIDENCE,
   foreign_actor_not_accepted: BAD_EVIDENCE,
@@ -115,6 +120,7 @@ export const WIRE: Readonly<Record<RejectionReason, WireError>> = {
   resource_inactive: BAD_TARGET,
   resource_not_in_session: BAD_TARGET,
   resource_cannot_enforce: BAD_TARGET,
+  sender_constraint_required: BAD_REQUEST,
   scope_malformed: BAD_SCOPE,
   nothing_granted: BAD_SCOPE,
   details_malformed: BAD_DETAILS,

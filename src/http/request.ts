@@ -17,12 +17,14 @@ const CORRELATION = /^[A-Za-z0-9._:-]{1,128}$/
 export function readFacts(context: Context, sourceOf: SourceOf): RequestFacts {
   const correlation = headerOf(context, 'x-request-id')
   const authorization = headerOf(context, 'authorization')
+  const dpopProof = headerOf(context, 'dpop')
   return {
     source: sourceOf(peerOf(context), headerOf(context, 'x-forwarded-for')),
     authorizationScheme: authorization?.split(' ', 1)[0]?.toLowerCase().slice(0, NAME_CHARS_MAX),
     basicCredentials:
       authorization !== undefined && BASIC.test(authorization) ? new Secret(authorization.slice(6)) : undefined,
     apiKey: apiKeyIn(authorization),
+    ...(dpopProof === undefined ? {} : { dpopProof: new Secret(dpopProof) }),
     correlation: correlation !== undefined && CORRELATION.test(correlation) ? correlation : undefined,
   }
 }

@@ -2,7 +2,8 @@
  * JWS compact serialisation (RFC 7515 §7.1) and the JWT inside it (RFC 7519), taken apart without trusting any of it.
  *
  * Validates: size before anything else; exactly three canonical parts; header and claims are strict JSON objects; no header
- * member that brings its own key, changes what is signed, or nests another token; a known asymmetric `alg`.
+ * member that brings its own key (but in a DPoP proof, which is about that key), changes what is signed, or nests another
+ * token; a known asymmetric `alg`.
  * Does not validate: the signature, and therefore nothing the token says. See `verify-jwt.ts`.
  */
 import { NAME_CHARS_MAX, TOKEN_CHARS_MAX } from '../kernel/limits.ts'
@@ -43,6 +44,35 @@ const REFUSED_MEMBERS = ['crit', 'b64', 'jwk', 'jku', 'x5u', 'x5c', 'zip', 'enc'
 
 /** @throws JwtError `too_large` | `malformed` | `algorithm` */
 export function decodeJws(token: Secret): DecodedJws {
+  const parts = split(token)
+  return { header: decodeHeader(parts.header), ...decodeRest(parts) }
+}
+
+/** RFC 9449 §4.2: the one kind of JWS that brings the key it is signed with, because that key is what it is about. */
+export interface DecodedProof extends DecodedJwt {
+  /** Somebody's JSON, unread. */
+  readonly jwk: unknown
+}
+
+/** @throws JwtError `too_large` | `malformed` | `algorithm` */
+export function decodeProof(proof: Secret): DecodedProof {
+  const parts = split(proof)
+  // Never kept like other headers: every stranger has a key of their own, and as many as they like.
+  const { jwk, ...header } = parseObject(decodeBase64url(parts.header, 'the header'), 'the header')
+  if (jwk === undefined) throw new JwtError('malformed', 'the header of a proof must have a jwk')
+  const checked = checkHeader(header)
+  const { payload, ...rest } = decodeRest(parts)
+  return { header: checked, jwk, claims: parseObject(payload, 'the claims set'), ...rest }
+}
+
+/** The three texts between the dots. */
+interface Parts {
+  readonly header: string
+  readonly payload: string
+  readonly signature: string
+}
+
+function split(token: Secret): Parts {
   if (token.length > TOKEN_CHARS_MAX) {
     throw new JwtError('too_large', `a token must not exceed ${TOKEN_CHARS_MAX} characters`)
   }
@@ -52,11 +82,14 @@ export function decodeJws(token: Secret): DecodedJws {
   if (first <= 0 || second < 0 || text.includes('.', second + 1)) {
     throw new JwtError('malformed', 'a token must have exactly three parts (RFC 7515 section 7.1)')
   }
-  const header = decodeHeader(text.slice(0, first))
-  const payload = decodeBase64url(text.slice(first + 1, second), 'the payload')
-  const signature = decodeBase64url(text.slice(second + 1), 'the signature')
+  return { header: text.slice(0, first), payload: text.slice(first + 1, second), signature: text.slice(second + 1) }
+}
+
+function decodeRest(parts: Parts): Omit<DecodedJws, 'header'> {
+  const payload = decodeBase64url(parts.payload, 'the payload')
+  const signature = decodeBase64url(parts.signature, 'the signature')
   if (signature.length === 0) throw new JwtError('malformed', 'a token must be signed')
-  return { header, payload, signingInput: text.slice(0, second), signature }
+  return { payload, signingInput: `${parts.header}.${parts.payload}`, signature }
 }
 
 /** A token is taken apart once, however many stages of a request look at it. @throws JwtError `too_large` | `malformed` | `algorithm` */
@@ -98,7 +131,10 @@ function decodeHeader(part: string): JwsHeader {
 }
 
 function parseHeader(part: string): JwsHeader {
-  const header = parseObject(decodeBase64url(part, 'the header'), 'the header')
+  return checkHeader(parseObject(decodeBase64url(part, 'the header'), 'the header'))
+}
+
+function checkHeader(header: Readonly<Record<string, unknown>>): JwsHeader {
   const member = (name: string): unknown => (Object.hasOwn(header, name) ? header[name] : undefined)
   for (const name of REFUSED_MEMBERS) {
     if (Object.hasOwn(header, name)) throw new JwtError('malformed', `the header member ${name} is not accepted`)

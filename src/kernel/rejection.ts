@@ -54,6 +54,8 @@ export const REASONS = [
   'grant_type_not_allowed',
   'agent_inactive',
   'service_inactive',
+  'dpop_proof_invalid',
+  'dpop_proof_replayed',
   // the subject and the actor
   'subject_token_type_unsupported',
   'requested_token_type_unsupported',
@@ -67,6 +69,7 @@ export const REASONS = [
   'subject_token_claims',
   'subject_token_revoked',
   'subject_token_presenter',
+  'subject_token_unproven',
   'subject_scope_undeclared',
   'may_act_mismatch',
   'foreign_actor_not_accepted',
@@ -102,6 +105,7 @@ export const REASONS = [
   'resource_inactive',
   'resource_not_in_session',
   'resource_cannot_enforce',
+  'sender_constraint_required',
   // what is asked for
   'scope_malformed',
   'nothing_granted',

@@ -60,6 +60,8 @@ export interface AuditRecord {
   readonly chain?: readonly string[]
   readonly jti?: string
   readonly expires_at?: number
+  /** Kind and thumbprint of the key that was proven, which what was issued is bound to: `jkt:…`, `x5t#S256:…`. */
+  readonly bound_to?: string
   /** SHA-256 of the granted `authorization_details`, whose text is kept beside the record: what exactly was allowed. */
   readonly authority?: string
   /** Fingerprint (SHA-256) of the subject token. */

@@ -14,7 +14,7 @@ export type Verified<T> = T & { readonly [verified]: true }
 
 /** A single-use id to claim in round trip 1, after all cryptography has passed. */
 export interface SingleUse {
-  readonly slot: 'client_assertion' | 'actor_token' | 'assertion'
+  readonly slot: 'client_assertion' | 'actor_token' | 'assertion' | 'dpop_proof'
   readonly key: string
   /** Where it does not say: the earliest it can have been. */
   readonly issuedAtMs: number

@@ -2,6 +2,7 @@
 import type { Jti } from '../kernel/ids.ts'
 import type { Secret } from '../kernel/secret.ts'
 import type { ScopeSet } from '../protocol/scope.ts'
+import type { Confirmation } from './confirmation.ts'
 
 export interface MintedToken {
   readonly token: Secret
@@ -9,6 +10,8 @@ export interface MintedToken {
   readonly issuedAt: number
   readonly expiresAt: number
   readonly scopes: ScopeSet
+  /** The key it is bound to; `undefined`: a bearer token. */
+  readonly confirmation: Confirmation | undefined
   /** The granted `authorization_details` (RFC 9396 §7). */
   readonly details: readonly unknown[]
 }

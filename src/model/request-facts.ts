@@ -10,6 +10,8 @@ export interface RequestFacts {
   readonly basicCredentials?: Secret | undefined
   /** An API key in `Authorization: Bearer`, told from tokens by its prefix; unread. */
   readonly apiKey?: Secret | undefined
+  /** The header `DPoP`, unread: several of them are one text with commas, which is no proof. */
+  readonly dpopProof?: Secret | undefined
   /** The caller's correlation id, if it is well-formed. */
   readonly correlation: string | undefined
 }

@@ -29,6 +29,8 @@ export interface Resource {
   readonly enforces: Enforcement
   /** `personal` servers hold a person's data: they need a user subject. */
   readonly mode: 'shared' | 'personal'
+  /** Whether its tokens must be bound to a key of their holder (RFC 9449, RFC 8705). */
+  readonly senderConstraint: 'optional' | 'required'
   readonly signingAlg: SigningAlg
   readonly accessTokenLifetimeSeconds: number
   readonly tools: ReadonlyMap<string, Tool>

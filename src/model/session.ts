@@ -11,6 +11,7 @@ import type { Actor } from '../authority/actor-chain.ts'
 import type { Authority } from '../authority/authority.ts'
 import type { ClientId, NodeId, PrincipalId, SessionId } from '../kernel/ids.ts'
 import type { SubjectProfile } from '../protocol/oauth.ts'
+import type { SenderConstraint } from './confirmation.ts'
 import type { Origin } from './intent.ts'
 
 export const SESSION_STATES = ['active', 'contracted', 'halted', 'closed', 'revoked', 'expired'] as const
@@ -93,4 +94,6 @@ export interface NodeFacts {
   readonly intentHash: string
   readonly createdAt: number
   readonly notAfter: number
+  /** What its use demands a proof of; `undefined`: nothing, its tokens are bearer tokens. */
+  readonly senderConstraint: SenderConstraint | undefined
 }

@@ -45,7 +45,7 @@ export const JWT_TYP = {
   idJag: 'oauth-id-jag+jwt', // draft-ietf-oauth-identity-assertion-authz-grant
 } as const
 
-/** RFC 6749 §5.2, RFC 8707 §2, RFC 9396 §5, RFC 6750 §3.1, RFC 7009 §2.2.1. */
+/** RFC 6749 §5.2, RFC 8707 §2, RFC 9396 §5, RFC 6750 §3.1, RFC 7009 §2.2.1, RFC 9449 §5. */
 export type OAuthError =
   | 'invalid_request'
   | 'invalid_client'
@@ -59,6 +59,7 @@ export type OAuthError =
   | 'invalid_authorization_details'
   | 'invalid_token'
   | 'insufficient_scope'
+  | 'invalid_dpop_proof'
   | 'not_found'
   | 'temporarily_unavailable'
   | 'server_error'
@@ -66,8 +67,8 @@ export type OAuthError =
 /** `authorization_details` types (RFC 9396 §2). */
 export const DETAILS_TYPE = { intent: 'agent_intent', tools: 'mcp_tools' } as const
 
-/** RFC 8693 §2.2.1: `N_A` when the issued token is not an access token. */
-export type TokenTypeName = 'Bearer' | 'N_A'
+/** RFC 8693 §2.2.1: `N_A` when the issued token is not an access token; `DPoP`: RFC 9449 §5. */
+export type TokenTypeName = 'Bearer' | 'DPoP' | 'N_A'
 
 /** `sub_profile` values (OAuth Entity Profiles draft). */
 export type SubjectProfile = 'user' | 'ai_agent' | 'service'

@@ -14,6 +14,7 @@ export function decodeResource(entry: ResourceEntry, accessTokenSeconds: number 
     serverClient: entry.server_client as ClientId | undefined,
     enforces: entry.enforces,
     mode: entry.mode,
+    senderConstraint: entry.sender_constraint,
     signingAlg: entry.signing_alg,
     accessTokenLifetimeSeconds: entry.access_token_seconds ?? accessTokenSeconds ?? ACCESS_TOKEN_LIFETIME_S_DEFAULT,
     tools: new Map(Object.entries(entry.tools).map(([name, tool]) => [name, decodeTool(name, tool)])),

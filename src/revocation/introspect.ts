@@ -83,7 +83,8 @@ const CLAIMS = [
 function answer(token: VerifiedAccess): Introspection {
   const claims: Record<string, unknown> = {}
   for (const name of CLAIMS) if (token.claims[name] !== undefined) claims[name] = token.claims[name]
-  return { active: true, token_type: 'Bearer', ...claims }
+  // RFC 9449 §6.2.
+  return { active: true, token_type: token.confirmation?.kind === 'jkt' ? 'DPoP' : 'Bearer', ...claims }
 }
 
 function describe(token: VerifiedAccess, call: ClientCall): void {

@@ -15,8 +15,9 @@ export interface ClaimFacts {
 }
 
 /**
- * @throws Rejection `client_assertion_replayed`, `actor_token_unacceptable`, `assertion_replayed`; `cutoffs_stale` where the broker's clock may be
- * wrong: what is in time by it may have ended by the store's, and is not therefore a replay
+ * @throws Rejection `client_assertion_replayed`, `actor_token_unacceptable`, `assertion_replayed`, `dpop_proof_replayed`;
+ * `cutoffs_stale` where the broker's clock may be wrong: what is in time by it may have ended by the store's, and is not
+ * therefore a replay
  */
 export async function claimOnce(claims: ClaimStore, use: SingleUse, { nonce, cutoffs }: ClaimFacts): Promise<void> {
   const { everythingAtMs } = cutoffs.set
@@ -28,6 +29,9 @@ export async function claimOnce(claims: ClaimStore, use: SingleUse, { nonce, cut
   }
   if (use.slot === 'assertion') {
     throw new Rejection('assertion_replayed', 'this assertion was used before: get a new one from its issuer')
+  }
+  if (use.slot === 'dpop_proof') {
+    throw new Rejection('dpop_proof_replayed', 'this DPoP proof was used before: sign a new one with a new jti')
   }
   throw new Rejection('client_assertion_replayed', 'this assertion was used before: sign a new one with a new jti')
 }

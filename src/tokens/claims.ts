@@ -6,6 +6,7 @@ import type { Authority } from '../authority/authority.ts'
 import { encodeResourceDetails } from '../authority/details.ts'
 import { authorityScopes } from '../authority/narrowing.ts'
 import type { ClientId, Jti, NodeId, PrincipalId } from '../kernel/ids.ts'
+import { type Confirmation, cnfClaim } from '../model/confirmation.ts'
 import type { NodeFacts, SessionFacts } from '../model/session.ts'
 import { adminAudience, apiAudience } from '../model/settings.ts'
 import { formatScope, type ScopeSet } from '../protocol/scope.ts'
@@ -28,6 +29,8 @@ export interface MintOrder {
   readonly rv: number
   /** SHA-256 of the parent token's signing input; `undefined` where the parent is not one of ours. */
   readonly parentHash: string | undefined
+  /** `cnf`: the key the token is bound to; `undefined`: a bearer token. */
+  readonly confirmation: Confirmation | undefined
   /** Version of the agent whose credential this request came with. */
   readonly agentVersion: string
   /** Self-description of the running copy; authorizes nothing. */
@@ -74,6 +77,7 @@ export function sessionClaims(
     intent: node.intentHash,
     anc: path,
     ...(order.parentHash === undefined ? {} : { par_hash: order.parentHash }),
+    ...bound(order),
   }
 }
 
@@ -87,6 +91,7 @@ export interface ApiOrder {
   readonly profile: 'ai_agent' | 'service'
   readonly clientId: ClientId
   readonly scopes: ScopeSet
+  readonly confirmation: Confirmation | undefined
   readonly rv: number
   readonly now: number
   readonly expiresAt: number
@@ -103,12 +108,17 @@ export function apiClaims(fixed: Fixed, order: ApiOrder): Claims {
     sub_profile: order.profile,
     rv: order.rv,
     env: fixed.environment,
+    ...bound(order),
   }
 }
 
 /** In no session, never a subject or a target of exchange. */
 export function managementClaims(fixed: Fixed, operator: PrincipalId, now: number, expiresAt: number): Claims {
   return { ...base(fixed, now, expiresAt), sub: operator, aud: adminAudience(fixed.issuer) }
+}
+
+function bound({ confirmation }: Pick<MintOrder, 'confirmation'>): Claims {
+  return confirmation === undefined ? {} : { cnf: cnfClaim(confirmation) }
 }
 
 function base(fixed: Fixed, now: number, expiresAt: number): Claims {

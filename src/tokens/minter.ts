@@ -4,6 +4,7 @@ import { signJwt } from '../jose/sign-jwt.ts'
 import { type Jti, newJti, type PrincipalId } from '../kernel/ids.ts'
 import { Secret } from '../kernel/secret.ts'
 import type { KeyRing } from '../keys/key-ring.ts'
+import type { Confirmation } from '../model/confirmation.ts'
 import type { MintedToken } from '../model/minted.ts'
 import type { SigningAlg } from '../model/resource.ts'
 import { adminAudience, apiAudience, type BrokerSettings } from '../model/settings.ts'
@@ -48,7 +49,15 @@ export class Minter {
     const claims = apiClaims(this.#fixed(jti), order)
     const expected = decidedApiClaims(order, this.#fixed(jti))
     const token = await this.#sign('access', 'ES256', { typ: JWT_TYP.accessToken, claims, now: order.now }, expected)
-    return { token, jti, issuedAt: order.now, expiresAt: order.expiresAt, scopes: order.scopes, details: [] }
+    return {
+      token,
+      jti,
+      issuedAt: order.now,
+      expiresAt: order.expiresAt,
+      scopes: order.scopes,
+      confirmation: order.confirmation,
+      details: [],
+    }
   }
 
   async management(operator: PrincipalId, now: number, expiresAt: number): Promise<MintedToken> {
@@ -57,7 +66,7 @@ export class Minter {
     const { issuer } = this.#settings
     const expected = { iss: issuer, sub: operator, aud: adminAudience(issuer), iat: now, exp: expiresAt, jti }
     const token = await this.#sign('internal', 'ES256', { typ: JWT_TYP.management, claims, now }, expected)
-    return { token, jti, issuedAt: now, expiresAt, scopes: [], details: [] }
+    return { token, jti, issuedAt: now, expiresAt, scopes: [], confirmation: undefined, details: [] }
   }
 
   async #mintInSession(
@@ -79,6 +88,7 @@ export class Minter {
       issuedAt: order.now,
       expiresAt: order.expiresAt,
       scopes: authorityScopes(order.authority),
+      confirmation: order.confirmation,
       details: claims.authorization_details,
     }
   }
@@ -118,6 +128,7 @@ function decidedClaims(order: MintOrder, fixed: Fixed): Expected['claims'] {
     act: node.act,
     anc: path,
     par_hash: order.parentHash,
+    cnf: decidedCnf(order.confirmation),
     env: fixed.environment,
     auth_time: session.evidence?.authTime,
     acr: session.evidence?.acr,
@@ -141,5 +152,10 @@ function decidedApiClaims(order: ApiOrder, fixed: Fixed): Expected['claims'] {
     jti: fixed.jti,
     rv: order.rv,
     env: fixed.environment,
+    cnf: decidedCnf(order.confirmation),
   }
+}
+
+function decidedCnf(key: Confirmation | undefined): unknown {
+  return key === undefined ? undefined : { [key.kind]: key.thumbprint }
 }

@@ -103,6 +103,8 @@ function secretsOf({ body, headers }: RequestInit): readonly string[] {
   const form = new URLSearchParams(typeof body === 'string' ? body : '')
   const values = SECRET_PARAMETERS.flatMap((name) => form.getAll(name))
   const authorization = new Headers(headers).get('authorization')
+  const proof = new Headers(headers).get('dpop')
+  if (proof !== null) values.push(proof)
   if (authorization !== null) values.push(authorization.slice(authorization.indexOf(' ') + 1))
   // A signature, a payload: from this length on, no honest text contains one by chance.
   return values.flatMap((value) => value.split('.')).filter((part) => part.length >= 12)

@@ -68,6 +68,8 @@ export const TYPE = {
 
 export type Params = Readonly<Record<string, string | readonly string[] | undefined>>
 
+type Sent = Readonly<Record<string, string>>
+
 export interface Held {
   readonly session: string
   readonly sid: SessionId
@@ -197,52 +199,48 @@ export class World {
     }
   }
 
-  exchange(client: string, params: Params): Promise<Answer> {
-    return this.post('/token', { grant_type: GRANTS.tokenExchange, ...this.authentication(client), ...params })
+  exchange(client: string, params: Params, headers: Sent = {}): Promise<Answer> {
+    return this.post('/token', { grant_type: GRANTS.tokenExchange, ...this.authentication(client), ...params }, headers)
   }
 
-  clientCredentials(client: string, params: Params): Promise<Answer> {
-    return this.post('/token', { grant_type: 'client_credentials', ...this.authentication(client), ...params })
+  clientCredentials(client: string, params: Params, headers: Sent = {}): Promise<Answer> {
+    return this.post('/token', { grant_type: 'client_credentials', ...this.authentication(client), ...params }, headers)
   }
 
   /** Open: the orchestrator's session for Alice. */
-  open(params: Params = {}): Promise<Answer> {
-    return this.exchange('orchestrator', {
+  open(params: Params = {}, headers: Sent = {}): Promise<Answer> {
+    const usual = {
       subject_token: this.idToken(),
       subject_token_type: TYPE.id,
       requested_token_type: TYPE.session,
       authorization_details: JSON.stringify(INTENT),
-      ...params,
-    })
+    }
+    return this.exchange('orchestrator', { ...usual, ...params }, headers)
   }
 
-  continue(sessionToken: string, params: Params = {}, client = 'orchestrator'): Promise<Answer> {
-    return this.exchange(client, {
-      subject_token: sessionToken,
-      subject_token_type: TYPE.session,
-      resource: WAREHOUSE,
-      ...params,
-    })
+  continue(sessionToken: string, params: Params = {}, client = 'orchestrator', headers: Sent = {}): Promise<Answer> {
+    const usual = { subject_token: sessionToken, subject_token_type: TYPE.session, resource: WAREHOUSE }
+    return this.exchange(client, { ...usual, ...params }, headers)
   }
 
-  delegate(sessionToken: string, params: Params = {}, client = 'orchestrator'): Promise<Answer> {
-    return this.exchange(client, {
+  delegate(sessionToken: string, params: Params = {}, client = 'orchestrator', headers: Sent = {}): Promise<Answer> {
+    const usual = {
       subject_token: sessionToken,
       subject_token_type: TYPE.session,
       requested_token_type: TYPE.delegation,
       audience: 'researcher',
       authorization_details: JSON.stringify(DELEGATED),
-      ...params,
-    })
+    }
+    return this.exchange(client, { ...usual, ...params }, headers)
   }
 
-  accept(delegationToken: string, params: Params = {}, client = 'researcher'): Promise<Answer> {
-    return this.exchange(client, {
+  accept(delegationToken: string, params: Params = {}, client = 'researcher', headers: Sent = {}): Promise<Answer> {
+    const usual = {
       subject_token: delegationToken,
       subject_token_type: TYPE.delegation,
       requested_token_type: TYPE.session,
-      ...params,
-    })
+    }
+    return this.exchange(client, { ...usual, ...params }, headers)
   }
 
   introspect(token: string, server = 'warehouse-server'): Promise<Answer> {

@@ -3,6 +3,7 @@ import { grantedApiScopes, mintApiToken } from '../../../src/flows/api-token.ts'
 import type { TokenRequest } from '../../../src/flows/token-request.ts'
 import { decodeJwt } from '../../../src/jose/decode-jws.ts'
 import { API_TOKEN_LIFETIME_S } from '../../../src/kernel/limits.ts'
+import type { ProvenKeys } from '../../../src/model/confirmation.ts'
 import type { VerifiedClient } from '../../../src/model/evidence.ts'
 import { LiveCutoffs } from '../../../src/sessions/live-cutoffs.ts'
 import { Minter } from '../../../src/tokens/minter.ts'
@@ -25,7 +26,8 @@ async function issue(over: Partial<TokenRequest> = {}, clientId = 'orchestrator'
   const verified = { client: registry.client(clientId), version: '1' } as unknown as VerifiedClient
   const request = credentials({ resources: [API], ...over } as never)
   const scopes = grantedApiScopes(request, verified, { cutoffs, nowMs: NOW * 1000 })
-  return mintApiToken(minter, verified, scopes, { rv: 41, now: NOW })
+  const proven = { keys: [], singleUse: undefined } as unknown as ProvenKeys
+  return mintApiToken(minter, verified, scopes, { proven, rv: 41, now: NOW })
 }
 
 describe('an API token', () => {

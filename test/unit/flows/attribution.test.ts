@@ -14,6 +14,7 @@ const minted: MintedToken = {
   issuedAt: NOW,
   expiresAt: NOW + 300,
   scopes: ['mcp:tools:read', 'mcp:tools:write'],
+  confirmation: undefined,
   details: [{ type: 'mcp_tools' }],
 }
 

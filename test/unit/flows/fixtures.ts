@@ -50,7 +50,8 @@ export function party(id = 'orchestrator', from = registry): Party {
   const agent = agentOf(id, from)
   const singleUse = { slot: 'client_assertion' as const, key: `assertion:${id}`, expiresAtMs: END * 1000 }
   const verified = { client: agent, version: '3', singleUse } as VerifiedClient
-  return { agent, verified }
+  const proven = { keys: [], singleUse: undefined } as unknown as Party['proven']
+  return { agent, verified, proven }
 }
 
 export const details = (value: unknown) => parseDetails(value)
@@ -151,6 +152,7 @@ export function input<R extends ExchangeRequest | ClientCredentialsRequest, E ex
     settings: SETTINGS,
     question: { id: 'dec_one' as DecisionId, now: NOW, environment: 'development' },
     rv: 41,
+    confirmation: undefined,
     ...over,
   }
 }

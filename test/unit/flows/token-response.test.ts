@@ -12,6 +12,7 @@ const minted: MintedToken = {
   issuedAt: NOW,
   expiresAt: NOW + 300,
   scopes: ['a', 'b'],
+  confirmation: undefined,
   details: [{ type: 'mcp_tools' }],
 }
 const ID = 'dec_one' as DecisionId

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { WIRE, wireOf } from '../../../src/http/rejection-map.ts'
 import { REASONS, Rejection, type RejectionReason } from '../../../src/kernel/rejection.ts'
 
-/** RFC 6749 §5.2 and §4.1.2.1, RFC 8693 §2.2.2, RFC 8707 §2, RFC 9396 §5, RFC 6750 §3.1, RFC 7009 §2.2.1. */
+/** RFC 6749 §5.2 and §4.1.2.1, RFC 8693 §2.2.2, RFC 8707 §2, RFC 9396 §5, RFC 6750 §3.1, RFC 7009 §2.2.1, RFC 9449 §5. */
 const STATUS: Readonly<Record<string, readonly number[]>> = {
   invalid_request: [400, 405, 408, 413, 431],
   invalid_client: [401],
@@ -10,6 +10,7 @@ const STATUS: Readonly<Record<string, readonly number[]>> = {
   invalid_scope: [400],
   invalid_target: [400],
   invalid_authorization_details: [400],
+  invalid_dpop_proof: [400],
   unauthorized_client: [400],
   unsupported_grant_type: [400],
   unsupported_response_type: [400],

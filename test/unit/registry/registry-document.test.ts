@@ -184,6 +184,7 @@ test('what is absent is nothing, or the strict choice', () => {
     enforces: 'scope',
     mode: 'shared',
     serverClient: undefined,
+    senderConstraint: 'optional',
     signingAlg: 'ES256',
     accessTokenLifetimeSeconds: 300,
   })

@@ -92,6 +92,7 @@ export function nodeFacts(over: Partial<NodeFacts> = {}): NodeFacts {
     intentHash: 'hash-of-intent',
     createdAt: NOW,
     notAfter: END,
+    senderConstraint: undefined,
     ...over,
   }
 }
