@@ -132,6 +132,12 @@ export const CLIENT_SECRET_BYTES = 32
 export const BASIC_CREDENTIALS_CHARS_MAX = 1024
 /** URLs at which one client publishes keys: one per version, and a roll-out has two at a time. */
 export const CLIENT_KEY_SETS_MAX = 4
+/** Rules of one client for workload tokens, claims that one of them names, and audiences of one platform's entry. */
+export const CLIENT_WORKLOADS_MAX = 32
+export const WORKLOAD_RULE_CLAIMS_MAX = 16
+export const WORKLOAD_AUDIENCES_MAX = 8
+/** What an entry may allow a workload token to live: a managed identity's lives a day. */
+export const WORKLOAD_TOKEN_LIFETIME_S_MAX = 25 * 3600
 
 // --- Authority ------------------------------------------------------------------------------------------------------
 /** `act` objects in one chain (RFC 8693 §4.1 sets no bound; a chain a person cannot read is not accountability). */

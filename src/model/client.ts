@@ -5,6 +5,7 @@ import type { GrantType } from '../protocol/oauth.ts'
 import type { ScopeSet } from '../protocol/scope.ts'
 import type { Intent } from './intent.ts'
 import type { LifecycleState, ManifestEntry } from './resource.ts'
+import type { WorkloadBinding } from './workload.ts'
 
 /** A public key a client authenticates with, bound to one algorithm and one version of the agent. */
 export interface ClientKey {
@@ -52,6 +53,8 @@ interface ClientRecord {
   readonly keySets: readonly ClientKeySet[]
   /** For `client_secret_basic`, where the configuration switches that on. */
   readonly secrets: readonly ClientSecret[]
+  /** Which tokens of platforms it authenticates with. */
+  readonly workloads: readonly WorkloadBinding[]
   /** Whether an assertion may name the endpoint it is sent to as its audience, instead of the issuer. */
   readonly legacyAssertionAudience: boolean
   /** `until_exp`: one assertion may be presented again and again until it expires. */

@@ -3,6 +3,7 @@ import type { ToolConstraints } from '../authority/authority.ts'
 import type { Agent, Client, Service } from './client.ts'
 import type { Issuer, User } from './issuer.ts'
 import type { Resource, ToolSelector } from './resource.ts'
+import type { WorkloadIssuer } from './workload.ts'
 
 export type PrincipalSelector =
   | { readonly user: string }
@@ -28,6 +29,12 @@ export interface Grant {
   readonly reason: string
 }
 
+/** A client, and the version of it that a token is for. */
+export interface WorkloadMatch {
+  readonly client: Client
+  readonly version: string
+}
+
 /** One content-addressed version of everything decisions are made from. Look-ups of unknown names give `undefined`. */
 export interface Registry {
   /** SHA-256 of the decoded documents. */
@@ -37,9 +44,13 @@ export interface Registry {
   readonly services: readonly Service[]
   readonly resources: readonly Resource[]
   readonly issuers: readonly Issuer[]
+  readonly workloadIssuers: readonly WorkloadIssuer[]
   client(clientId: string): Client | undefined
   issuer(issuer: string): Issuer | undefined
   issuerBySlug(slug: string): Issuer | undefined
+  workloadIssuer(issuer: string): WorkloadIssuer | undefined
+  /** Every version of every client that a token of this platform with these claims is for; nobody may be more than one. */
+  workloads(issuer: WorkloadIssuer, claims: Readonly<Record<string, unknown>>): readonly WorkloadMatch[]
   /** By any spelling of the URL. @throws Rejection `resource_malformed` */
   resource(url: string): Resource | undefined
   /** By registered id or by URL. */

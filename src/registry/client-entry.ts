@@ -1,12 +1,12 @@
 /** The shape of what agents and services have in common: what they authenticate with, and how they may ask. */
 import { z } from 'zod'
-import { CLIENT_KEY_SETS_MAX, CLIENT_SECRETS_MAX } from '../kernel/limits.ts'
+import { CLIENT_KEY_SETS_MAX, CLIENT_SECRETS_MAX, CLIENT_WORKLOADS_MAX } from '../kernel/limits.ts'
 import { API_SCOPES } from '../model/settings.ts'
-import { algorithm, clientId, id, state, text, time, url } from './entry-fields.ts'
+import { algorithm, clientId, clientVersion, id, state, text, time, url } from './entry-fields.ts'
 import { strictObject } from './strict-document.ts'
+import { workload } from './workload-entry.ts'
 
 /** A public JWK and the version of the client it authenticates; the JWK's own members are read by `jose/`. */
-const clientVersion = z.string().regex(/^[A-Za-z0-9._-]{1,64}$/)
 const key = z.looseObject({ kid: text, version: clientVersion })
 
 /** The same, published by the client itself: every key found there authenticates this version. */
@@ -36,6 +36,7 @@ export const client = {
     .array(clientSecret)
     .max(CLIENT_SECRETS_MAX, `at most ${CLIENT_SECRETS_MAX}: one, and its successor`)
     .default([]),
+  workloads: z.array(workload).max(CLIENT_WORKLOADS_MAX, `at most ${CLIENT_WORKLOADS_MAX}`).default([]),
   legacy_assertion_audience: z.boolean().default(false),
   assertion_reuse: z.enum(['until_exp']).optional(),
   grant_types: z.array(z.enum(['token-exchange', 'client_credentials', 'jwt-bearer'])).default([]),

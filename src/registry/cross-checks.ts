@@ -12,6 +12,8 @@ import type { GrantEntry } from './grant-entry.ts'
 import type { IssuerEntry, UserEntry } from './issuer-entry.ts'
 import type { ResourceEntry } from './resource-entry.ts'
 import { nearestName } from './strict-document.ts'
+import { checkWorkloads } from './workload-checks.ts'
+import type { WorkloadIssuerEntry } from './workload-entry.ts'
 
 /** An entry and where it was written: `registry.yaml: agents[2]`. */
 export interface Placed<T> {
@@ -21,6 +23,7 @@ export interface Placed<T> {
 
 export interface Entries {
   readonly issuers: readonly Placed<IssuerEntry>[]
+  readonly workloadIssuers: readonly Placed<WorkloadIssuerEntry>[]
   readonly users: readonly Placed<UserEntry>[]
   readonly services: readonly Placed<ServiceEntry>[]
   readonly resources: readonly Placed<ResourceEntry>[]
@@ -47,6 +50,7 @@ export function crossCheck(entries: Entries, issuer: string, problems: string[])
   checkUnique(entries, problems)
   checkBuiltIns(entries, issuer, problems)
   checkUserAudiences(entries, problems)
+  checkWorkloads(entries, issuer, problems)
   const names = namesOf(entries)
   const refer: Refer = (known, name, at, noun) => {
     if (known.has(name)) return
@@ -109,7 +113,8 @@ function checkUnique(entries: Entries, problems: string[]): void {
     }
   }
   unique(entries.issuers, (entry) => entry.issuer, 'issuer')
-  unique(entries.issuers, (entry) => entry.slug, 'slug')
+  unique<{ slug: string }>([...entries.issuers, ...entries.workloadIssuers], (entry) => entry.slug, 'slug')
+  unique(entries.workloadIssuers, (entry) => entry.issuer, 'issuer')
   unique(entries.users, (entry) => `${entry.issuer}:${entry.sub}`, 'sub')
   unique(entries.resources, (entry) => entry.id, 'id')
   unique(entries.resources, (entry) => canonicalOrRaw(entry.url), 'url')

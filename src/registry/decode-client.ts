@@ -7,6 +7,7 @@ import type { ClientKey, ClientKeySet, ClientSecret, Service } from '../model/cl
 import { GRANT_TYPE } from '../protocol/oauth.ts'
 import { scopeSet } from '../protocol/scope.ts'
 import type { ClientSecretEntry, KeyEntry, KeySetEntry, ServiceEntry } from './client-entry.ts'
+import { decodeWorkload } from './decode-workload.ts'
 
 const GRANT_TYPES = {
   'token-exchange': GRANT_TYPE.tokenExchange,
@@ -26,6 +27,7 @@ export function decodeClient(entry: ServiceEntry, path: string, problems: string
     keys: decodeKeys(entry.keys, `${path}.keys`, problems),
     keySets: decodeKeySets(entry.key_sets, `${path}.key_sets`, problems),
     secrets: decodeSecrets(entry.client_secrets, `${path}.client_secrets`, CLIENT_SECRET_LIFETIME_S_MAX, problems),
+    workloads: entry.workloads.map(decodeWorkload),
     legacyAssertionAudience: entry.legacy_assertion_audience,
     assertionReuse: entry.assertion_reuse,
     grantTypes: entry.grant_types.map((name) => GRANT_TYPES[name]),

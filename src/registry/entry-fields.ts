@@ -13,6 +13,8 @@ export const text = z
 export const id = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, 'letters, digits, "." "_" "-", at most 64')
 /** Becomes the second part of `user:<slug>:<sub>`: without a colon, so that no two issuers' users can coincide. */
 export const slug = z.string().regex(/^[a-z0-9-]{1,32}$/, 'lower-case letters, digits and "-", at most 32')
+/** What revocations of one version of a client name. */
+export const clientVersion = z.string().regex(/^[A-Za-z0-9._-]{1,64}$/)
 /** Never a URL: a client id that looks like one would be read as a client metadata document's address. */
 export const clientId = z.string().regex(/^[A-Za-z0-9._~-]{1,128}$/, 'letters, digits, "." "_" "~" "-", at most 128')
 /** As MCP 2025-11-25 names tools, and as `authorization_details` may spell them. */

@@ -6,16 +6,19 @@ import { sha256 } from '../kernel/digest.ts'
 import type { ResourceUrl } from '../kernel/ids.ts'
 import type { Client } from '../model/client.ts'
 import type { Issuer, User } from '../model/issuer.ts'
-import type { Registry } from '../model/registry.ts'
+import type { Registry, WorkloadMatch } from '../model/registry.ts'
 import type { Resource } from '../model/resource.ts'
+import type { WorkloadIssuer } from '../model/workload.ts'
 import { canonicalResource } from '../protocol/resource.ts'
 import { canonicalJson } from './canonical-json.ts'
+import { ClaimIndex, readerOf } from './claim-index.ts'
 import { crossCheck, type Entries, type Placed } from './cross-checks.ts'
 import { decodeAgent } from './decode-agent.ts'
 import { decodeService } from './decode-client.ts'
 import { decodeGrant } from './decode-grant.ts'
 import { decodeIssuer, decodeUser } from './decode-issuer.ts'
 import { decodeResource } from './decode-resource.ts'
+import { decodeWorkloadIssuer } from './decode-workload.ts'
 import { type DecodedDocument, registryDocument } from './registry-document.ts'
 import { ConfigurationError, decodeStrictly, parseYamlText, place } from './strict-document.ts'
 
@@ -67,6 +70,7 @@ function gather(decoded: readonly { document: DecodedDocument; sourceName: strin
     )
   return {
     issuers: section('issuers'),
+    workloadIssuers: section('workload_issuers'),
     users: section('users'),
     services: section('services'),
     resources: section('resources'),
@@ -77,6 +81,7 @@ function gather(decoded: readonly { document: DecodedDocument; sourceName: strin
 
 function build(entries: Entries, options: RegistryOptions, problems: string[]): Registry {
   const issuers = entries.issuers.map(({ entry }) => decodeIssuer(entry))
+  const workloadIssuers = entries.workloadIssuers.map(({ entry }) => decodeWorkloadIssuer(entry))
   const users = entries.users.map(({ entry }) => decodeUser(entry))
   const services = entries.services.map(({ at, entry }) => decodeService(entry, at, problems))
   const resources = entries.resources.map(({ entry }) => decodeResource(entry, options.accessTokenSeconds))
@@ -91,7 +96,9 @@ function build(entries: Entries, options: RegistryOptions, problems: string[]): 
     services,
     resources,
     issuers,
+    workloadIssuers,
     ...lookUps,
+    ...workloadLookUps(workloadIssuers, [...services, ...agents]),
   })
 }
 
@@ -133,5 +140,20 @@ function indexed(
       if (listed !== undefined || issuer.users === 'listed') return listed
       return { issuerSlug: issuer.slug, sub, active: true, groups: [], roles: [] }
     },
+  }
+}
+
+function workloadLookUps(
+  issuers: readonly WorkloadIssuer[],
+  clients: readonly Client[],
+): Pick<Registry, 'workloadIssuer' | 'workloads'> {
+  const byIssuer = new Map(issuers.map((issuer) => [issuer.issuer, issuer]))
+  const bySlug = new Map(issuers.map(({ slug }) => [slug, new ClaimIndex<WorkloadMatch>()]))
+  for (const client of clients) {
+    for (const { issuer, rules, version } of client.workloads) bySlug.get(issuer)?.add(rules, { client, version })
+  }
+  return {
+    workloadIssuer: (issuer) => byIssuer.get(issuer),
+    workloads: ({ slug }, claims) => bySlug.get(slug)?.fulfilled(readerOf(claims)) ?? [],
   }
 }

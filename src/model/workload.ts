@@ -1,0 +1,34 @@
+/** Platforms that vouch for workloads, and whom their tokens are for. Decoded and checked by `registry/`; immutable. */
+
+export interface WorkloadIssuer {
+  /** `iss`, byte for byte. */
+  readonly issuer: string
+  readonly slug: string
+  readonly jwksUri: string
+  readonly algorithms: readonly string[]
+  /** Audiences that are this broker's, beside its issuer identifier: a token names some of them and no other. */
+  readonly audiences: readonly string[]
+  /** Claims without which no token of the platform is one. */
+  readonly requiredClaims: readonly string[]
+  /** What every token of a workload says, whoever it is. */
+  readonly always: readonly ClaimRule[]
+  /** From `iat` to `exp`; `undefined`: as long as the platform gives. */
+  readonly lifetimeSecondsMax: number | undefined
+}
+
+export type ClaimValue = string | number | boolean
+
+/** A claim that must be there with exactly this value, of this JSON type. */
+export interface ClaimRule {
+  /** The names that lead to it, outermost first. */
+  readonly path: readonly string[]
+  readonly value: ClaimValue
+}
+
+/** Tokens with all of these claims authenticate a client, as one version of it. */
+export interface WorkloadBinding {
+  /** Slug of the platform's entry. */
+  readonly issuer: string
+  readonly rules: readonly ClaimRule[]
+  readonly version: string
+}
