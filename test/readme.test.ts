@@ -6,6 +6,7 @@ import { COMMANDS } from '../src/cli/commands.ts'
 import { configDocument } from '../src/config/schema.ts'
 import { WIRE } from '../src/http/rejection-map.ts'
 import * as limits from '../src/kernel/limits.ts'
+import * as processLimits from '../src/kernel/process-limits.ts'
 import { startWorld, type World } from './support/world.ts'
 
 const ROOT = resolve(import.meta.dirname, '..')
@@ -39,7 +40,7 @@ test('the error table is the rejection map', () => {
 
 test('every limit named has the value that is enforced', () => {
   const rows = table('### Limits')
-  const enforced = new Map<string, unknown>(Object.entries(limits))
+  const enforced = new Map<string, unknown>(Object.entries({ ...limits, ...processLimits }))
   expect(rows.length).toBeGreaterThan(10)
   for (const [name, value] of rows) {
     expect([code(name), Number(value)]).toEqual([code(name), enforced.get(code(name))])

@@ -5,7 +5,7 @@
 import type { WorkerPlace } from '../app.ts'
 import { readAsParent } from '../config/load-config.ts'
 import { messageOf } from '../kernel/fault.ts'
-import { WORKER_ALIVE_MS } from '../kernel/limits.ts'
+import { WORKER_ALIVE_MS } from '../kernel/process-limits.ts'
 import { CommandFailure } from './failures.ts'
 import type { FromWorker, ToWorker } from './worker-messages.ts'
 

@@ -17,7 +17,7 @@ import {
   WORKER_RESTART_MS,
   WORKER_SILENCE_MS_MAX,
   WORKER_STEADY_MS,
-} from '../kernel/limits.ts'
+} from '../kernel/process-limits.ts'
 import { holdDirectory } from '../store/embedded-store.ts'
 import { StoreUnavailable } from '../store/ports.ts'
 import { CommandFailure } from './failures.ts'

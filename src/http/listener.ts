@@ -8,11 +8,10 @@ import {
   HEADERS_BYTES_MAX,
   HEADERS_TIMEOUT_MS,
   REQUEST_TIMEOUT_MS,
-  SHUTDOWN_GRACE_MS,
-  SHUTDOWN_POLL_MS,
   SOCKET_SILENCE_MS_MAX,
   TIMEOUT_CHECK_MS,
 } from '../kernel/limits.ts'
+import { SHUTDOWN_GRACE_MS, SHUTDOWN_POLL_MS } from '../kernel/process-limits.ts'
 import type { RejectionReason } from '../kernel/rejection.ts'
 import { answerExpectations, boundConnections, type ConnectionBounds } from './connections.ts'
 import { normaliseHead } from './request-head.ts'

@@ -6,7 +6,7 @@ import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto'
 import { readFile, stat } from 'node:fs/promises'
 import { type Clock, epochSeconds } from '../kernel/clock.ts'
 import { codeOf, messageOf } from '../kernel/fault.ts'
-import { CERTIFICATE_WARNING_S, CERTIFICATE_WATCH_MS } from '../kernel/limits.ts'
+import { CERTIFICATE_WARNING_S, CERTIFICATE_WATCH_MS } from '../kernel/process-limits.ts'
 
 export interface CertificateFiles {
   readonly certificateFile: string

@@ -1,5 +1,5 @@
 /** Looks at readiness each second, and tells of each change: once when it is lost, once when it is back. */
-import { READINESS_WATCH_MS } from '../kernel/limits.ts'
+import { READINESS_WATCH_MS } from '../kernel/process-limits.ts'
 import type { Readiness, ReadinessReport } from './readiness.ts'
 
 export interface ReadinessWatch {

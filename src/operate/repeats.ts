@@ -2,7 +2,7 @@
  * Lines that repeat are written once and then counted: an outage at thousands of requests a second is a line a second, not
  * thousands. Nothing is lost but repetition: each further line says how many it stands for.
  */
-import { LOG_REPEAT_KEYS_MAX, LOG_REPEAT_MS } from '../kernel/limits.ts'
+import { LOG_REPEAT_KEYS_MAX, LOG_REPEAT_MS } from '../kernel/process-limits.ts'
 
 interface Repeated {
   count: number

@@ -10,7 +10,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vite
 import { loadConfig } from '../../src/config/load-config.ts'
 import { epochSeconds, systemClock } from '../../src/kernel/clock.ts'
 import { operatorPrincipal } from '../../src/kernel/ids.ts'
-import { WORKER_DEATHS_MAX, WORKER_SILENCE_MS_MAX } from '../../src/kernel/limits.ts'
+import { WORKER_DEATHS_MAX, WORKER_SILENCE_MS_MAX } from '../../src/kernel/process-limits.ts'
 import { loadKeys, rotate } from '../../src/keys/key-files.ts'
 import { KeyRing } from '../../src/keys/key-ring.ts'
 import { Minter } from '../../src/tokens/minter.ts'

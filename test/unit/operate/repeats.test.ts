@@ -1,6 +1,6 @@
 /** An outage at thousands of requests a second is a line a second in the log, and none of them is uncounted. */
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
-import { LOG_REPEAT_KEYS_MAX, LOG_REPEAT_MS } from '../../../src/kernel/limits.ts'
+import { LOG_REPEAT_KEYS_MAX, LOG_REPEAT_MS } from '../../../src/kernel/process-limits.ts'
 import { Rejection } from '../../../src/kernel/rejection.ts'
 import { faultLog } from '../../../src/operate/fault-log.ts'
 import { Repeats } from '../../../src/operate/repeats.ts'
