@@ -19,10 +19,11 @@ function issuerWarnings({
   slug,
   acceptsIdTokens,
   accessTokenScope,
+  idJagScope,
   userAudience,
 }: Registry['issuers'][number]): string[] {
   const warnings: string[] = []
-  if (!acceptsIdTokens && accessTokenScope === undefined) {
+  if (!acceptsIdTokens && accessTokenScope === undefined && idJagScope === undefined) {
     warnings.push(`issuer ${slug}: none of its tokens is accepted as evidence; say which under accepts`)
   }
   if (userAudience === undefined) {
@@ -60,6 +61,10 @@ function agentWarnings(agent: Agent, registry: Registry, settings: BrokerSetting
   if (agent.grantTypes.length === 0) warnings.push(`${name}: has no grant_types, so it can ask for nothing`)
   const reached = registry.resources.flatMap((resource) => reach(agent, resource).map((tool) => ({ resource, tool })))
   if (reached.length === 0) return [...warnings, `${name}: its manifest reaches no tool that may be delegated`]
+  const bringsAssertions = agent.grantTypes.includes(GRANT_TYPE.jwtBearer)
+  if (bringsAssertions && !registry.issuers.some(({ idJagScope }) => idJagScope !== undefined)) {
+    warnings.push(`${name}: may use jwt-bearer, but no issuer accepts id_jag`)
+  }
   const worksForUsers = agent.grantTypes.includes(GRANT_TYPE.tokenExchange)
   if (worksForUsers && !reached.some(({ resource, tool }) => allowedToSomeUser(registry, resource, tool))) {
     warnings.push(`${name}: no grant allows any user a tool of its manifest, so it can work for nobody`)

@@ -4,7 +4,9 @@
  */
 import type { Authority } from '../authority/authority.ts'
 import { Rejection } from '../kernel/rejection.ts'
+import type { Agent } from '../model/client.ts'
 import type { IdJagEvidence } from '../model/evidence.ts'
+import type { Intent } from '../model/intent.ts'
 import type { Registry } from '../model/registry.ts'
 import type { Resource } from '../model/resource.ts'
 import { askedAuthority } from '../policy/asked.ts'
@@ -18,7 +20,7 @@ import type { JwtBearerRequest } from './token-request.ts'
 export function frameEnterpriseManaged(input: FrameInput<JwtBearerRequest, IdJagEvidence>): Framed {
   const { request, party, evidence, registry, question } = input
   const target = soleAssertedTarget(request, evidence, registry)
-  const { intent, explicit } = openingIntent(request.details, party.agent.standingIntent, registry)
+  const { intent, explicit } = openingIntent(request.details, standingIntent(party.agent, target), registry)
   const notAfter = sessionEnd(input, intent, target)
   const ceiling = evidence.ceiling.kind === 'scopes' ? evidence.ceiling.scopes : undefined
   const opening = describeOpening(input, intent, target)
@@ -41,8 +43,13 @@ export function frameEnterpriseManaged(input: FrameInput<JwtBearerRequest, IdJag
       ceiling: undefined,
       target: target.url,
     },
-    issue: (permit) => issueOpening(opening, permit),
+    issue: (permit) => ({ ...issueOpening(opening, permit), shows: target.url }),
   }
+}
+
+/** Of the agent's entry where it speaks about the target, else of the target's: never both together. */
+function standingIntent({ standingIntent: ofAgent }: Agent, target: Resource): Intent | undefined {
+  return ofAgent?.tools.has(target.url) === true ? ofAgent : target.standingIntent
 }
 
 /** The one MCP server, of those the assertion names, that the request asks for; it need not say so where there is one only. */

@@ -47,6 +47,8 @@ export interface Issue {
     | { readonly kind: 'delegation'; readonly jti: Jti }
   readonly order: MintOrder
   readonly change: SessionChange
+  /** The resource that the answer names; `undefined`: it is what the request has named. */
+  readonly shows?: string
   /** Lists this session should appear in afterwards. */
   readonly indexes: readonly string[]
 }

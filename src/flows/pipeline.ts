@@ -129,7 +129,7 @@ class Run {
       { agent: party.agent, scopes, id: this.draft.id },
       () => this.#mintAndCommit(framed, issue),
     )
-    return tokenResponse(minted, issue.mint.kind, this.draft.id)
+    return tokenResponse(minted, issue.mint.kind, this.draft.id, issue.shows)
   }
 
   async #mintAndCommit(framed: Framed, issue: Issue): Promise<MintedToken> {

@@ -13,6 +13,8 @@ export interface TokenResponse {
   /** Always present: what was granted, which may be less than what was asked for. */
   readonly scope: string
   readonly authorization_details?: readonly unknown[]
+  /** The MCP server that the token is for: where its grant has named it (ID-JAG §4.4.2). */
+  readonly resource?: string
   /** Errand's own: where to look this decision up. */
   readonly decision_id: DecisionId
 }
@@ -23,7 +25,12 @@ const ISSUED = {
   delegation: { type: TOKEN_TYPE.delegation, name: 'N_A' },
 } as const
 
-export function tokenResponse(minted: MintedToken, kind: keyof typeof ISSUED, id: DecisionId): TokenResponse {
+export function tokenResponse(
+  minted: MintedToken,
+  kind: keyof typeof ISSUED,
+  id: DecisionId,
+  resource?: string,
+): TokenResponse {
   const issued = ISSUED[kind]
   const isDpop = kind === 'access' && minted.confirmation?.kind === 'jkt'
   return {
@@ -33,6 +40,7 @@ export function tokenResponse(minted: MintedToken, kind: keyof typeof ISSUED, id
     expires_in: minted.expiresAt - minted.issuedAt,
     scope: formatScope(minted.scopes),
     ...(minted.details.length > 0 ? { authorization_details: minted.details } : {}),
+    ...(resource === undefined ? {} : { resource }),
     decision_id: id,
   }
 }

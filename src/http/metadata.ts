@@ -5,7 +5,7 @@
 import { ALGORITHM_NAMES } from '../jose/algorithms.ts'
 import type { Registry } from '../model/registry.ts'
 import type { BrokerSettings } from '../model/settings.ts'
-import { CLIENT_AUTH_METHOD, DETAILS_TYPE, ENDPOINT, GRANT_TYPE } from '../protocol/oauth.ts'
+import { CLIENT_AUTH_METHOD, DETAILS_TYPE, ENDPOINT, GRANT_PROFILE_ID_JAG, GRANT_TYPE } from '../protocol/oauth.ts'
 import { scopeSet } from '../protocol/scope.ts'
 
 type Known = Pick<BrokerSettings, 'issuer' | 'clientSecretBasic' | 'apiKeys'>
@@ -24,6 +24,7 @@ export function serverMetadata(settings: Known, registry: Registry): Readonly<Re
     response_types_supported: [],
     code_challenge_methods_supported: ['S256'],
     grant_types_supported: grantTypesOf(registry),
+    ...(takesIdJags(registry) ? { authorization_grant_profiles_supported: [GRANT_PROFILE_ID_JAG] } : {}),
     scopes_supported: scopesOf(registry),
     authorization_details_types_supported: Object.values(DETAILS_TYPE),
     // Whatever the key of a registered client may be used with: asymmetric, because there is nothing else (RFC 8725 §3.1).
@@ -46,9 +47,12 @@ export function openidMetadata(settings: Known, registry: Registry): Readonly<Re
 }
 
 /** `jwt-bearer` only where somebody is trusted to issue assertions; who, is not said. */
-function grantTypesOf({ issuers }: Registry): readonly string[] {
-  const takesAssertions = issuers.some(({ idJagScope }) => idJagScope !== undefined)
-  return Object.values(GRANT_TYPE).filter((name) => name !== GRANT_TYPE.jwtBearer || takesAssertions)
+function grantTypesOf(registry: Registry): readonly string[] {
+  return Object.values(GRANT_TYPE).filter((name) => name !== GRANT_TYPE.jwtBearer || takesIdJags(registry))
+}
+
+function takesIdJags({ issuers }: Registry): boolean {
+  return issuers.some(({ idJagScope }) => idJagScope !== undefined)
 }
 
 function scopesOf(registry: Registry): readonly string[] {

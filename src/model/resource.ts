@@ -1,6 +1,7 @@
 /** MCP servers, their tools, and the ways to name some of them. Decoded and checked by `registry/`; immutable. */
 import type { ToolConstraints } from '../authority/authority.ts'
 import type { ClientId, ResourceUrl } from '../kernel/ids.ts'
+import type { Intent } from './intent.ts'
 
 export type LifecycleState = 'active' | 'suspended' | 'retired'
 export type ToolCategory = 'read' | 'write' | 'destructive' | 'admin'
@@ -34,6 +35,8 @@ export interface Resource {
   readonly signingAlg: SigningAlg
   readonly accessTokenLifetimeSeconds: number
   readonly tools: ReadonlyMap<string, Tool>
+  /** What users' work here is for where neither the request nor the agent's entry says it: enterprise-managed users only. */
+  readonly standingIntent: Intent | undefined
 }
 
 /** Which tools a rule reaches. All members given must match; at least one is; `*` is written where all is meant. */

@@ -18,6 +18,9 @@ export const TOKEN_TYPE = {
 } as const
 export type TokenTypeUri = (typeof TOKEN_TYPE)[keyof typeof TOKEN_TYPE]
 
+/** ID-JAG §7.2: which assertions a server takes as grant. */
+export const GRANT_PROFILE_ID_JAG = 'urn:ietf:params:oauth:grant-profile:id-jag'
+
 /** RFC 7523 §2.2. */
 export const CLIENT_ASSERTION_TYPE_JWT = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer'
 /** RFC 7523 §2.2, RFC 6749 §2.3.1, as registered in the OAuth token endpoint authentication methods registry; API keys are no standard's. */

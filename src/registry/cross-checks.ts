@@ -60,6 +60,9 @@ export function crossCheck(entries: Entries, issuer: string, problems: string[])
   for (const { at, entry } of entries.users) refer(names.slugs, entry.issuer, `${at}.issuer`, 'issuer')
   for (const { at, entry } of entries.resources) {
     if (entry.server_client !== undefined) refer(names.services, entry.server_client, `${at}.server_client`, 'service')
+    for (const tool of Object.keys(entry.standing_intent?.tools ?? {})) {
+      refer(new Set(Object.keys(entry.tools)), tool, `${at}.standing_intent.tools.${tool}`, `tool of ${entry.id}`)
+    }
   }
   for (const { at, entry } of entries.agents) {
     checkAgent(entry, at, names, refer)

@@ -1,14 +1,12 @@
 /** An agent's entry as the noun it describes; whether its references lead anywhere is for `cross-checks.ts`. */
 import type { ToolConstraints } from '../authority/authority.ts'
-import { parseProse } from '../authority/strict-object.ts'
 import type { ClientId, ResourceUrl } from '../kernel/ids.ts'
-import { PURPOSE_CHARS_MAX } from '../kernel/limits.ts'
 import type { Agent } from '../model/client.ts'
 import type { IntentTools } from '../model/intent.ts'
 import type { AgentEntry, StandingIntentEntry } from './agent-entry.ts'
 import { decodeApiKeys } from './decode-api-keys.ts'
 import { decodeClient } from './decode-client.ts'
-import { decodeConstraints, decodeSelector, told } from './decode-selector.ts'
+import { decodeConstraints, decodePurpose, decodeSelector } from './decode-selector.ts'
 
 /** `urls`: registered resources by id, for the standing intent and for API keys. */
 export function decodeAgent(
@@ -55,7 +53,7 @@ function decodeStandingIntent(
     byResource.set(url, { tools, limits: {} })
   }
   return {
-    purpose: told(() => parseProse(entry.purpose, `${path}.purpose`, PURPOSE_CHARS_MAX), entry.purpose, problems),
+    purpose: decodePurpose(entry.purpose, `${path}.purpose`, problems),
     origin: undefined,
     expiresIn: entry.expires_in,
     maxDepth: entry.max_depth,

@@ -1,10 +1,18 @@
 /** A resource's entry as the noun it describes. */
+import type { ToolConstraints } from '../authority/authority.ts'
 import type { ClientId, ResourceUrl } from '../kernel/ids.ts'
 import { ACCESS_TOKEN_LIFETIME_S_DEFAULT } from '../kernel/limits.ts'
+import type { Intent } from '../model/intent.ts'
 import type { Resource, Tool } from '../model/resource.ts'
+import { decodeConstraints, decodePurpose } from './decode-selector.ts'
 import type { ResourceEntry } from './resource-entry.ts'
 
-export function decodeResource(entry: ResourceEntry, accessTokenSeconds: number | undefined): Resource {
+export function decodeResource(
+  entry: ResourceEntry,
+  path: string,
+  accessTokenSeconds: number | undefined,
+  problems: string[],
+): Resource {
   return {
     id: entry.id,
     url: entry.url as ResourceUrl,
@@ -18,6 +26,7 @@ export function decodeResource(entry: ResourceEntry, accessTokenSeconds: number 
     signingAlg: entry.signing_alg,
     accessTokenLifetimeSeconds: entry.access_token_seconds ?? accessTokenSeconds ?? ACCESS_TOKEN_LIFETIME_S_DEFAULT,
     tools: new Map(Object.entries(entry.tools).map(([name, tool]) => [name, decodeTool(name, tool)])),
+    standingIntent: decodeStandingIntent(entry, `${path}.standing_intent`, problems),
   }
 }
 
@@ -29,5 +38,21 @@ function decodeTool(name: string, entry: ResourceEntry['tools'][string]): Tool {
     category,
     scope: entry.scope ?? `mcp:tools:${category}`,
     delegable: entry.delegable ?? (category === 'read' || category === 'write'),
+  }
+}
+
+function decodeStandingIntent(entry: ResourceEntry, path: string, problems: string[]): Intent | undefined {
+  const { standing_intent: standing, url } = entry
+  if (standing === undefined) return undefined
+  const tools = Object.entries(standing.tools).map(([tool, constraints]): [string, ToolConstraints] => [
+    tool,
+    decodeConstraints(constraints, `${path}.tools.${tool}`, problems),
+  ])
+  return {
+    purpose: decodePurpose(standing.purpose, `${path}.purpose`, problems),
+    origin: undefined,
+    expiresIn: standing.expires_in,
+    maxDepth: undefined,
+    tools: new Map([[url as ResourceUrl, { tools: new Map(tools), limits: {} }]]),
   }
 }

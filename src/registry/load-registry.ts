@@ -84,7 +84,9 @@ function build(entries: Entries, options: RegistryOptions, problems: string[]): 
   const workloadIssuers = entries.workloadIssuers.map(({ entry }) => decodeWorkloadIssuer(entry))
   const users = entries.users.map(({ entry }) => decodeUser(entry))
   const services = entries.services.map(({ at, entry }) => decodeService(entry, at, problems))
-  const resources = entries.resources.map(({ entry }) => decodeResource(entry, options.accessTokenSeconds))
+  const resources = entries.resources.map(({ at, entry }) =>
+    decodeResource(entry, at, options.accessTokenSeconds, problems),
+  )
   const urls = new Map(resources.map((resource): [string, ResourceUrl] => [resource.id, resource.url]))
   const agents = entries.agents.map(({ at, entry }) => decodeAgent(entry, at, urls, problems))
   const grants = entries.grants.map(({ at, entry }) => decodeGrant(entry, at, problems))

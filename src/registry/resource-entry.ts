@@ -1,13 +1,19 @@
 /** The shape of a resource's entry, its tool manifest included. */
 import { z } from 'zod'
-import { ACCESS_TOKEN_LIFETIME_S_MAX, TOOLS_PER_RESOURCE_MAX } from '../kernel/limits.ts'
-import { clientId, id, scopeToken, state, text, toolName, url } from './entry-fields.ts'
+import { ACCESS_TOKEN_LIFETIME_S_MAX, SESSION_LIFETIME_S_MAX, TOOLS_PER_RESOURCE_MAX } from '../kernel/limits.ts'
+import { clientId, constraints, id, notEmpty, scopeToken, state, text, toolName, url } from './entry-fields.ts'
 import { strictObject } from './strict-document.ts'
 
 const tool = strictObject({
   category: z.enum(['read', 'write', 'destructive', 'admin']).optional(),
   scope: scopeToken.optional(),
   delegable: z.boolean().optional(),
+})
+
+const standingIntent = strictObject({
+  purpose: z.string(),
+  expires_in: z.int().min(1).max(SESSION_LIFETIME_S_MAX).optional(),
+  tools: z.record(toolName, constraints).refine(notEmpty, 'must name at least one tool'),
 })
 
 export const resource = strictObject({
@@ -26,6 +32,7 @@ export const resource = strictObject({
     .record(toolName, tool)
     .refine((value) => Object.keys(value).length <= TOOLS_PER_RESOURCE_MAX, `at most ${TOOLS_PER_RESOURCE_MAX} tools`)
     .default({}),
+  standing_intent: standingIntent.optional(),
 })
 
 export type ResourceEntry = z.output<typeof resource>

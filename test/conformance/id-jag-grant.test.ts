@@ -1,115 +1,299 @@
-/** Checklist G #77-#84: the `jwt-bearer` grant with an ID-JAG, as MCP Enterprise-Managed Authorization asks for it. */
+/** Checklist G #77-#86, L #111-#112: the `jwt-bearer` grant with an ID-JAG, as MCP Enterprise-Managed Authorization has it. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import type { RejectionReason } from '../../src/kernel/rejection.ts'
+import { openAccess } from '../support/hops.ts'
+import { enterpriseRegistry, idJag, invalidGrant, JWT_BEARER, redeem } from '../support/id-jag.ts'
 import { startIssuer, type TestIssuer } from '../support/issuer.ts'
-import { expectRefused, invalidTarget, type Refusal } from '../support/refusal.ts'
-import { type Answer, claimsOf, type Params, registryDocument, startWorld, WIKI, type World } from '../support/world.ts'
-
-const invalidGrant = (reason: RejectionReason): Refusal => ({ status: 400, error: 'invalid_grant', reason })
-const JWT_BEARER = 'urn:ietf:params:oauth:grant-type:jwt-bearer'
+import {
+  expectRefused,
+  invalidClient,
+  invalidDetails,
+  invalidRequest,
+  invalidScope,
+  invalidTarget,
+  type Refusal,
+  toStranger,
+} from '../support/refusal.ts'
+import { CALENDAR, claimsOf, type Params, SLACK, startWorld, TYPE, WIKI, type World } from '../support/world.ts'
 
 let idp: TestIssuer
 let world: World
 beforeAll(async () => {
   idp = await startIssuer({ slug: 'corp' })
-  const document = registryDocument(idp)
-  const [corp] = document['issuers'] as [{ accepts: object }]
-  const agents = (document['agents'] as { grant_types: string[] }[]).map((agent) => ({
-    ...agent,
-    grant_types: [...agent.grant_types, 'jwt-bearer'],
-  }))
-  const issuers = [{ ...corp, accepts: { ...corp.accepts, id_jag: 'ceiling' } }]
-  world = await startWorld({ issuer: idp, registry: { issuers, agents } })
+  world = await startWorld({ issuer: idp, registry: enterpriseRegistry(idp) })
 })
 afterAll(async () => {
   await world.close()
   await idp.close()
 })
 
-let count = 0
-function idJag(claims: Readonly<Record<string, unknown>> = {}, header: Readonly<Record<string, unknown>> = {}): string {
-  count += 1
-  const now = world.now()
-  const base = {
-    sub: 'alice',
-    aud: world.issuer,
-    client_id: 'orchestrator',
-    jti: `jag-${count}`,
-    iat: now - 5,
-    exp: now + 300,
-    auth_time: now - 10,
-    resource: WIKI,
-    scope: 'mcp:tools:read',
-  }
-  return idp.sign({ ...base, ...claims }, { typ: 'oauth-id-jag+jwt', ...header }).reveal()
+type Named = Readonly<Record<string, unknown>>
+const jag = (claims: Named = {}, header: Named = {}) => idJag(world, claims, header)
+const refused = (assertion: () => string, refusal: Refusal, params: Params = {}, client?: string) =>
+  expectRefused(world, () => redeem(world, assertion(), params, client), refusal)
+
+async function granted(assertion: string, params: Params = {}, client?: string) {
+  const { status, body } = await redeem(world, assertion, params, client)
+  expect(status, JSON.stringify(body)).toBe(200)
+  // biome-ignore lint/suspicious/noExplicitAny: claims of many shapes
+  return { body, claims: claimsOf(body.access_token) as any }
 }
 
-const redeem = (assertion: string, params: Params = {}, client = 'orchestrator'): Promise<Answer> =>
-  world.post('/token', { grant_type: JWT_BEARER, ...world.authentication(client), assertion, ...params })
+const details = (...objects: object[]) => JSON.stringify(objects)
+const wiki = (tools: object) => ({ type: 'mcp_tools', locations: [WIKI], tools })
 
-const refused = (assertion: () => string, refusal: Refusal, params: Params = {}, client?: string) =>
-  expectRefused(world, () => redeem(assertion(), params, client), refusal)
-
-// "read" opens more tools of the wiki than one agent's standing intent may hold: all of those are in it.
-test('#81 an ID-JAG gives an access token for its resource, and nothing else', async () => {
-  const { status, body } = await redeem(idJag())
-  expect(status, JSON.stringify(body)).toBe(200)
-  const claims = claimsOf(body.access_token)
-  expect(claims).toMatchObject({
-    aud: WIKI,
-    sub: 'user:corp:alice',
-    client_id: 'orchestrator',
-    scope: 'mcp:tools:read',
+describe('#81 granted is what is requested, and the assertion says, and policy allows', () => {
+  test('an access token of the user and the agent, for the resource of the assertion', async () => {
+    const amr = ['mfa', 'hwk']
+    const { claims } = await granted(jag({ acr: 'urn:acr:high', amr }))
+    const now = world.now()
+    expect(claims).toMatchObject({ aud: WIKI, sub: 'user:corp:alice', client_id: 'orchestrator' })
+    expect(claims).toMatchObject({ scope: 'mcp:tools:read', acr: 'urn:acr:high', amr, auth_time: now - 10 })
+    expect(claims.act).toEqual({ iss: world.issuer, sub: 'agent:orchestrator', sub_profile: 'ai_agent' })
+    expect(claims.origin).toEqual({ type: 'user_request', asserted_by: 'agent:orchestrator' })
+    // The session of an assertion lives exactly as long as its one token, and no longer than the assertion.
+    expect(claims.exp).toBe(now + 295)
   })
-  expect(claims['act']).toEqual({ iss: world.issuer, sub: 'agent:orchestrator', sub_profile: 'ai_agent' })
+
+  test('the assertion bounds what the request spells out', async () => {
+    const authorization_details = details(
+      { type: 'agent_intent', purpose: 'Correct a page' },
+      wiki({ search: {}, read_page: {}, edit_page: {} }),
+    )
+    const { claims } = await granted(jag({ scope: 'mcp:tools:write' }), { authorization_details })
+    expect(claims.scope).toBe('mcp:tools:write')
+    expect(claims.authorization_details).toEqual([wiki({ edit_page: {} })])
+  })
+
+  test('the request bounds the assertion: asking for less is given less, not refused (EMA §7.2.1)', async () => {
+    const authorization_details = details(
+      { type: 'agent_intent', purpose: 'Correct a page' },
+      wiki({ search: {}, read_page: {}, edit_page: {} }),
+    )
+    const both = { scope: 'mcp:tools:read mcp:tools:write' }
+    const { claims } = await granted(jag(both), { scope: 'mcp:tools:read', authorization_details })
+    expect(claims.scope).toBe('mcp:tools:read')
+  })
+
+  test('policy bounds both: nothing left is an error', async () => {
+    await refused(() => jag(), invalidScope('nothing_granted'), { scope: 'mcp:tools:write' })
+    await refused(() => jag({ scope: 'mcp:tools:write' }), invalidScope('nothing_granted'))
+    await refused(() => jag({ client_id: 'scribe' }), invalidDetails('standing_intent_missing'), {}, 'scribe')
+  })
+
+  test('a resource that the assertion does not name is not given', async () => {
+    await refused(() => jag(), invalidTarget('resource_not_in_session'), { resource: SLACK })
+    await refused(() => jag(), invalidTarget('resource_not_in_session'), { resource: [WIKI, SLACK] })
+    await refused(() => jag(), invalidTarget('resource_unknown'), { resource: 'https://elsewhere.example/mcp' })
+  })
+
+  test('of several that it names, the request says which', async () => {
+    const resource = [WIKI, CALENDAR]
+    await refused(() => jag({ resource }), invalidTarget('target_ambiguous'))
+    expect((await granted(jag({ resource }), { resource: CALENDAR })).claims.aud).toBe(CALENDAR)
+    // As registered, however the assertion and the request spell it.
+    const spelled = await granted(jag({ resource: 'https://WIKI.example:443/mcp/' }), { resource: `${WIKI}/` })
+    expect(spelled.claims.aud).toBe(WIKI)
+  })
+
+  test('details of the assertion bound like the authority above', async () => {
+    const authorization_details = [wiki({ search: {} })]
+    // The wiki checks scopes only: "read" would open more than the assertion allows.
+    await refused(() => jag({ authorization_details }), invalidTarget('resource_cannot_enforce'))
+    const listing = [{ type: 'mcp_tools', locations: [CALENDAR], tools: { list_events: {} } }]
+    const both = { resource: CALENDAR, authorization_details: listing }
+    expect((await granted(jag({ ...both, scope: undefined }))).claims.authorization_details).toEqual(listing)
+    const other = [{ type: 'mcp_tools', locations: [CALENDAR], tools: { free_busy: {} } }]
+    await refused(() => jag({ ...both, authorization_details: other }), invalidScope('nothing_granted'))
+  })
+})
+
+describe('DESIGN §3: what the work is for', () => {
+  test('where the agent has no standing intent for the resource, it falls under the resource’s', async () => {
+    const { claims } = await granted(jag({ resource: CALENDAR }))
+    expect(claims.authorization_details).toEqual([
+      { type: 'mcp_tools', locations: [CALENDAR], tools: { list_events: {} } },
+    ])
+  })
+
+  test('where there is none, it is refused', async () => {
+    await refused(() => jag({ resource: SLACK }), invalidDetails('standing_intent_missing'))
+  })
+
+  test('the resource’s is for enterprise-managed users only', async () => {
+    const answer = await openAccess(world, { resource: CALENDAR, authorization_details: undefined })
+    expect(answer.body.error_reason).toBe('resource_not_in_session')
+  })
 })
 
 describe('#77 what is not an ID-JAG for this broker is no grant', () => {
-  test.each([
+  test.each<[string, Parameters<typeof invalidGrant>[0], Named, Named?]>([
     ['another typ', 'subject_token_wrong_type', {}, { typ: 'JWT' }],
-    ['an access token’s typ', 'subject_token_wrong_type', {}, { typ: 'at+jwt' }],
+    ['the typ of access tokens', 'subject_token_wrong_type', {}, { typ: 'at+jwt' }],
+    ['the typ of client assertions', 'subject_token_wrong_type', {}, { typ: 'client-authentication+jwt' }],
     ['no typ', 'subject_token_wrong_type', {}, { typ: undefined }],
-    ['another audience', 'subject_token_audience', { aud: 'https://other.example' }, {}],
-    ['the token endpoint as audience', 'subject_token_audience', { aud: 'http://127.0.0.1:4400/token' }, {}],
-  ] as const)('%s', async (_what, reason, claims, header) => {
-    await refused(() => idJag(claims, header), invalidGrant(reason))
+    ['another audience', 'subject_token_audience', { aud: 'https://other.example' }],
+    ['the token endpoint', 'subject_token_audience', { aud: 'http://127.0.0.1:4400/token' }],
+    ['the issuer with a slash', 'subject_token_audience', { aud: 'http://127.0.0.1:4400/' }],
+    ['no audience', 'subject_token_audience', { aud: undefined }],
+    ['no subject', 'subject_token_claims', { sub: undefined }],
+    ['no time of issue', 'subject_token_claims', { iat: undefined }],
+    ['no end', 'subject_token_claims', { exp: undefined }],
+    ['an end that is past', 'subject_token_expired', { iat: 1, exp: 100 }],
+  ])('%s', async (_what, reason, claims, header) => {
+    await refused(() => jag(claims, header), invalidGrant(reason))
   })
 
-  test('two audiences, one of them ours', async () => {
-    const aud = [world.issuer, 'https://other.example']
-    await refused(() => idJag({ aud }), invalidGrant('subject_token_audience'))
+  test('two audiences, one of them ours; a list of ours alone is ours', async () => {
+    await refused(() => jag({ aud: [world.issuer, 'https://other.example'] }), invalidGrant('subject_token_audience'))
+    await granted(jag({ aud: [world.issuer] }))
   })
 
-  test('our issuer as the only member of a list is accepted', async () => {
-    expect((await redeem(idJag({ aud: [world.issuer] }))).status).toBe(200)
+  test('one that lives too long (EMA §7.4.2)', async () => {
+    await refused(() => jag({ exp: world.now() + 3_600 }), invalidGrant('subject_token_claims'))
+  })
+
+  test('an issuer that is not configured costs no network access; one that is, must be trusted with ID-JAGs', async () => {
+    const stranger = await startIssuer({ slug: 'stranger' })
+    const theirs = () => idJag({ idp: stranger, issuer: world.issuer, now: () => world.now() })
+    await refused(theirs, invalidGrant('subject_issuer_unknown'))
+    expect(stranger.countRequests()).toBe(0)
+    const own = await startWorld({ issuer: idp, registry: { agents: enterpriseRegistry(idp)['agents'] } })
+    await expectRefused(own, () => redeem(own, jag()), invalidGrant('subject_token_type_unsupported'))
+    await own.close()
+    await stranger.close()
+  })
+
+  test('what is no JWT is no grant, and an assertion that is missing no request (RFC 7523 §3.1)', async () => {
+    await refused(() => 'not-a-jwt', toStranger(invalidGrant('assertion_malformed')))
+    await refused(() => '', toStranger(invalidRequest('parameter_missing')))
   })
 })
 
 test('#78 an ID-JAG for another client is no grant', async () => {
-  await refused(() => idJag({ client_id: 'orchestrator-twin' }), invalidGrant('assertion_client'))
-  await refused(() => idJag({ client_id: undefined }), invalidGrant('assertion_client'))
-  await refused(() => idJag(), invalidGrant('assertion_client'), {}, 'orchestrator-twin')
+  await refused(() => jag({ client_id: 'orchestrator-twin' }), invalidGrant('assertion_client'))
+  await refused(() => jag({ client_id: undefined }), invalidGrant('assertion_client'))
+  await refused(() => jag({ client_id: ['orchestrator'] }), invalidGrant('assertion_client'))
+  await refused(() => jag(), invalidGrant('assertion_client'), {}, 'orchestrator-twin')
 })
 
-test('#79 an ID-JAG is used once, and must have an id', async () => {
-  const assertion = idJag()
-  expect((await redeem(assertion)).status).toBe(200)
-  await refused(() => assertion, invalidGrant('assertion_replayed'))
-  await refused(() => idJag({ jti: undefined }), invalidGrant('subject_token_claims'))
+describe('#79 an ID-JAG is used once, and must have an id', () => {
+  test('without one, it is no grant', async () => {
+    await refused(() => jag({ jti: undefined }), invalidGrant('subject_token_claims'))
+  })
+
+  test('a second time it is no grant, signed again or not', async () => {
+    const assertion = jag({ jti: 'twice' })
+    await granted(assertion)
+    await refused(() => assertion, invalidGrant('assertion_replayed'))
+    await refused(() => jag({ jti: 'twice', sub: 'bob' }), invalidGrant('assertion_replayed'))
+  })
+
+  test('one that was refused for what it says of policy is used up too; one that was not its own is not', async () => {
+    const assertion = jag()
+    await refused(() => assertion, invalidGrant('assertion_client'), {}, 'scribe')
+    await refused(() => assertion, invalidScope('nothing_granted'), { scope: 'mcp:tools:write' })
+    await refused(() => assertion, invalidGrant('assertion_replayed'))
+  })
 })
 
-test('#80 an ID-JAG names MCP servers and scopes that are registered here', async () => {
-  await refused(() => idJag({ resource: undefined }), invalidGrant('assertion_target'))
-  await refused(() => idJag({ resource: 'https://elsewhere.example/mcp' }), invalidGrant('assertion_target'))
-  await refused(() => idJag({ resource: [WIKI, 'https://elsewhere.example/mcp'] }), invalidGrant('assertion_target'))
-  await refused(() => idJag({ scope: 'mcp:tools:read wiki:all' }), invalidGrant('assertion_target'))
+test('#80 an ID-JAG names MCP servers and scopes that are registered here, and no others', async () => {
+  const wrong = invalidGrant('assertion_target')
+  await refused(() => jag({ resource: undefined }), wrong)
+  await refused(() => jag({ resource: [] }), wrong)
+  await refused(() => jag({ resource: 7 }), wrong)
+  await refused(() => jag({ resource: 'https://elsewhere.example/mcp' }), wrong)
+  await refused(() => jag({ resource: [WIKI, 'https://elsewhere.example/mcp'] }), wrong)
+  await refused(() => jag({ resource: `${world.issuer}/api` }), wrong)
+  await refused(() => jag({ scope: 'mcp:tools:read wiki:all' }), wrong)
+  // Registered, but not for this resource.
+  await refused(() => jag({ resource: CALENDAR, scope: 'mcp:tools:write' }), wrong)
+  await refused(
+    () => jag({ authorization_details: [{ type: 'mcp_tools', locations: [SLACK], tools: { list_channels: {} } }] }),
+    wrong,
+  )
+  await refused(() => jag({ authorization_details: [{ type: 'other' }] }), invalidGrant('subject_token_claims'))
 })
 
-test('#81 a resource that the assertion does not name is not given', async () => {
-  await refused(() => idJag(), invalidTarget('resource_not_in_session'), { resource: 'https://slack.example/mcp' })
+test('#81 no scope is no authority, unless the issuer’s assertions are about identity only', async () => {
+  await refused(() => jag({ scope: undefined }), invalidGrant('subject_token_claims'))
+  await refused(() => jag({ scope: '' }), invalidGrant('subject_token_claims'))
+  const own = await startWorld({ issuer: idp, registry: enterpriseRegistry(idp, 'identity_only') })
+  expect((await redeem(own, jag({ scope: undefined }))).body.scope).toBe('mcp:tools:read')
+  // What one does say bounds all the same.
+  const write = jag({ scope: 'mcp:tools:write' })
+  await expectRefused(own, () => redeem(own, write), invalidScope('nothing_granted'))
+  await own.close()
 })
 
-test('RFC 7523 §3.1: what is no JWT is no grant, and an assertion that is missing no request', async () => {
-  const refusal = { ...invalidGrant('assertion_malformed'), stranger: true }
-  await refused(() => 'not-a-jwt', refusal)
+test('#82 an ID-JAG that is bound to a key is no bearer grant', async () => {
+  await refused(() => jag({ cnf: { jkt: 'x'.repeat(43) } }), invalidGrant('subject_token_claims'))
+})
+
+test('#83 an ID-JAG of this broker’s own is for another authorization server', async () => {
+  const own = jag({ iss: world.issuer })
+  await refused(() => own, invalidGrant('subject_token_presenter'))
+})
+
+test('#84 the answer names the granted resource, scope and details, and no refresh token', async () => {
+  const { body } = await granted(jag())
+  expect(body).toEqual({
+    access_token: expect.any(String),
+    issued_token_type: TYPE.access,
+    token_type: 'Bearer',
+    expires_in: 295,
+    resource: WIKI,
+    scope: 'mcp:tools:read',
+    authorization_details: [wiki({ read_page: {}, search: {} })],
+    decision_id: expect.any(String),
+  })
+})
+
+describe('#86 one JWT fills one slot', () => {
+  test('a client assertion is no grant, and an ID-JAG no client assertion, subject or actor', async () => {
+    const assertion = world.assertion('orchestrator')
+    await refused(() => assertion, invalidGrant('subject_issuer_unknown'))
+    const authentication = { ...world.authentication('orchestrator'), client_assertion: jag() }
+    await expectRefused(
+      world,
+      () => world.post('/token', { grant_type: JWT_BEARER, ...authentication, assertion: jag() }),
+      invalidClient('client_unknown'),
+    )
+    const subject_token = jag({ aud: 'orchestrator-at-idp' })
+    await expectRefused(world, () => world.open({ subject_token }), invalidRequest('subject_token_wrong_type'))
+    const actor = { actor_token: jag(), actor_token_type: TYPE.jwt }
+    await expectRefused(world, () => world.open(actor), invalidRequest('actor_mismatch'))
+  })
+})
+
+test('the client must be registered for the grant, and the user known here', async () => {
+  const agents = (enterpriseRegistry(idp)['agents'] as { grant_types: string[] }[]).map((agent) => ({
+    ...agent,
+    grant_types: ['token-exchange'],
+  }))
+  const own = await startWorld({ issuer: idp, registry: { ...enterpriseRegistry(idp), agents } })
+  const unauthorized: Refusal = { status: 400, error: 'unauthorized_client', reason: 'grant_type_not_allowed' }
+  await expectRefused(own, () => redeem(own, jag()), unauthorized)
+  await own.close()
+  await refused(() => jag({ sub: 'nobody' }), invalidGrant('user_not_listed'))
+  await refused(() => jag({ sub: 'mallory' }), invalidGrant('user_inactive'))
+  await refused(() => jag({ may_act: { sub: 'agent:scribe' } }), invalidGrant('may_act_mismatch'))
+  await refused(() => jag({ act: { iss: 'https://x.example', sub: 'y' } }), invalidGrant('foreign_actor_not_accepted'))
+})
+
+describe('#111, #112: metadata', () => {
+  test('says that ID-JAGs are taken where they are, and nobody’s name', async () => {
+    const { body } = await world.request('/.well-known/oauth-authorization-server')
+    expect(body.authorization_grant_profiles_supported).toEqual(['urn:ietf:params:oauth:grant-profile:id-jag'])
+    expect(body.grant_types_supported).toContain(JWT_BEARER)
+    const text = JSON.stringify(body)
+    for (const secret of [idp.url, 'corp', 'orchestrator']) expect(text).not.toContain(secret)
+  })
+
+  test('says nothing of it where they are not', async () => {
+    const own = await startWorld({ issuer: idp })
+    const { body } = await own.request('/.well-known/oauth-authorization-server')
+    expect(body).not.toHaveProperty('authorization_grant_profiles_supported')
+    expect(body.grant_types_supported).not.toContain(JWT_BEARER)
+    await own.close()
+  })
 })

@@ -57,6 +57,10 @@ describe('warnings about a policy', () => {
       ({ grants: [grant] }) => Object.assign(grant ?? {}, { principals: [{ agent: 'writer' }] }),
     ],
     ['agent writer: no grant allows any user', ({ grants: [grant] }) => Object.assign(grant ?? {}, { effect: 'deny' })],
+    [
+      'agent writer: may use jwt-bearer, but no issuer',
+      ({ agents: [agent] }) => Object.assign(agent ?? {}, { grant_types: ['token-exchange', 'jwt-bearer'] }),
+    ],
     ['agent writer: has no client id at any issuer', ({ agents: [agent] }) => delete agent?.['upstream']],
     [
       'grant readers: matches no tool',

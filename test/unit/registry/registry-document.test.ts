@@ -171,6 +171,7 @@ test('what is absent is nothing, or the strict choice', () => {
   expect(registry.issuers[0]).toMatchObject({
     acceptsIdTokens: false,
     accessTokenScope: undefined,
+    idJagScope: undefined,
     algorithms: ['RS256', 'ES256'],
     otherAudiences: [],
     userAudience: undefined,
@@ -185,6 +186,7 @@ test('what is absent is nothing, or the strict choice', () => {
     mode: 'shared',
     serverClient: undefined,
     senderConstraint: 'optional',
+    standingIntent: undefined,
     signingAlg: 'ES256',
     accessTokenLifetimeSeconds: 300,
   })
