@@ -56,7 +56,7 @@ function liftOrderOf(args: Args): LiftOrder {
 
 /** @throws UsageError */
 function principal(text: string, kinds: readonly ('user' | 'agent')[]): string {
-  const forms = { user: /^user:[a-z0-9-]{1,32}:./, agent: /^agent:[A-Za-z0-9._~-]{1,128}$/ }
+  const forms = { user: /^user:[a-z0-9-]{1,32}:./, agent: /^agent:[A-Za-z0-9._~:/[\]-]{1,128}$/ }
   if (kinds.some((kind) => forms[kind].test(text))) return text
   const written = { user: 'user:<issuer slug>:<sub>', agent: 'agent:<client id>' }
   throw new UsageError(`${text} is not written ${kinds.map((kind) => written[kind]).join(' or ')}`)

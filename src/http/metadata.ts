@@ -29,6 +29,8 @@ export function serverMetadata(settings: Known, registry: Registry): Readonly<Re
     authorization_details_types_supported: Object.values(DETAILS_TYPE),
     // Whatever the key of a registered client may be used with: asymmetric, because there is nothing else (RFC 8725 §3.1).
     token_endpoint_auth_methods_supported: [...methods, ...(settings.apiKeys ? [CLIENT_AUTH_METHOD.apiKey] : [])],
+    // Of clients that somebody here owns: another URL is no client, and is not fetched.
+    ...(hasClientMetadata(registry) ? { client_id_metadata_document_supported: true } : {}),
     token_endpoint_auth_signing_alg_values_supported: ALGORITHM_NAMES,
     introspection_endpoint_auth_methods_supported: methods,
     introspection_endpoint_auth_signing_alg_values_supported: ALGORITHM_NAMES,
@@ -53,6 +55,10 @@ function grantTypesOf(registry: Registry): readonly string[] {
 
 function takesIdJags({ issuers }: Registry): boolean {
   return issuers.some(({ idJagScope }) => idJagScope !== undefined)
+}
+
+function hasClientMetadata({ agents }: Registry): boolean {
+  return agents.some(({ keySets }) => keySets.some(({ document }) => document === 'client_metadata'))
 }
 
 function scopesOf(registry: Registry): readonly string[] {

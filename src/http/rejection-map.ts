@@ -61,6 +61,7 @@ export const WIRE: Readonly<Record<RejectionReason, WireError>> = {
   client_assertion_claims: BAD_CLIENT,
   client_assertion_replayed: BAD_CLIENT,
   client_keys_unavailable: LATER,
+  client_metadata_refused: BAD_CLIENT,
   client_authentication_unsupported: BAD_CLIENT,
   client_secret_malformed: BAD_CLIENT,
   client_secret_wrong: BAD_CLIENT,

@@ -216,6 +216,8 @@ export const RING_ANNOUNCEMENTS_MAX = 64
 
 // --- Outbound -------------------------------------------------------------------------------------------------------
 export const FETCH_TIMEOUT_MS = 3_000
+/** A client's metadata document, as its draft recommends; the keys it points to have the bound of other key sets. */
+export const CLIENT_METADATA_BYTES_MAX = 5 * 1024
 /** A key set is refreshed after this, and a failing issuer's keys serve no longer than the hard bound. */
 export const JWKS_FRESH_MS = 300_000
 export const JWKS_STALE_MS_MAX = 3_600_000

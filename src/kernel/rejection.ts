@@ -43,6 +43,7 @@ export const REASONS = [
   'client_assertion_claims',
   'client_assertion_replayed',
   'client_keys_unavailable',
+  'client_metadata_refused',
   'client_authentication_unsupported',
   'client_secret_malformed',
   'client_secret_wrong',

@@ -18,6 +18,8 @@ export interface ClientKey {
 
 /** Where a client publishes its keys, all of them bound to one version of the agent. */
 export interface ClientKeySet {
+  /** `client_metadata`: what is there is the client's metadata document, which has or names its keys. */
+  readonly document: 'jwks' | 'client_metadata'
   readonly jwksUri: string
   /** What keys that do not say their own algorithm may verify, and the only ones any of them may. */
   readonly algorithms: readonly string[]

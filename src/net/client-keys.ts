@@ -1,41 +1,67 @@
 /**
- * Verification keys that clients publish at a `jwks_uri` of their registry entry: what `key-set-cache.ts` guarantees, per
+ * Verification keys that clients publish at a `jwks_uri` of their registry entry, or at the URL that is their client id: what `key-set-cache.ts` guarantees, per
  * client and URL. Only registered clients are looked up, so a stranger's name provokes no network; a stranger who knows
  * a client's name provokes one fetch per cool-down.
  */
 import type { JwsHeader } from '../jose/decode-jws.ts'
+import { JwtError } from '../jose/jwt-error.ts'
 import type { KeySet } from '../jose/key-set.ts'
 import { Rejection } from '../kernel/rejection.ts'
 import type { Client, ClientKeySet } from '../model/client.ts'
-import { KeySetCache, type KeySetCacheDependencies, type KeySource } from './key-set-cache.ts'
+import { ClientMetadataError, readMetadataKeys } from './client-metadata.ts'
+import { type FetchJson, OutboundError } from './guarded-fetch.ts'
+import { fetchKeySet, KeySetCache, type KeySetCacheDependencies, type KeySource } from './key-set-cache.ts'
 import { NothingPublished } from './published.ts'
 
 interface ClientSource extends KeySource {
   readonly clientId: string
+  readonly document: ClientKeySet['document']
+}
+
+function readKeys(fetchJson: FetchJson, source: ClientSource): Promise<KeySet> {
+  if (source.document === 'jwks') return fetchKeySet(fetchJson, source)
+  return readMetadataKeys({ url: source.jwksUri, algorithms: source.algorithms }, fetchJson)
 }
 
 export class ClientKeys {
   readonly #cache: KeySetCache<ClientSource>
 
   constructor(dependencies: KeySetCacheDependencies<ClientSource>) {
-    this.#cache = new KeySetCache(dependencies)
+    this.#cache = new KeySetCache({ readKeys, ...dependencies })
   }
 
-  /** As `KeySetCache.keysFor`. @throws Rejection `client_keys_unavailable`, which names nobody: no client is authenticated yet */
+  /**
+   * As `KeySetCache.keysFor`.
+   * @throws Rejection `client_keys_unavailable`, `client_metadata_refused`, which name nobody: no client is authenticated yet
+   */
   async keysFor(
     { clientId }: Client,
-    { jwksUri, algorithms }: ClientKeySet,
+    { document, jwksUri, algorithms }: ClientKeySet,
     header: Pick<JwsHeader, 'kid' | 'alg'>,
   ): Promise<KeySet> {
     try {
       // A client id holds no space.
-      return await this.#cache.keysFor({ owner: `${clientId} ${jwksUri}`, clientId, jwksUri, algorithms }, header)
+      return await this.#cache.keysFor(
+        { owner: `${clientId} ${jwksUri}`, clientId, document, jwksUri, algorithms },
+        header,
+      )
     } catch (error) {
       if (!(error instanceof NothingPublished)) throw error
+      if (document === 'client_metadata' && !isPassing(error.cause)) {
+        throw new Rejection('client_metadata_refused', 'the client metadata document cannot be used', {
+          cause: error.cause,
+        })
+      }
       throw new Rejection('client_keys_unavailable', 'client authentication cannot be checked at present: try again', {
         retryAfterSeconds: error.retryAfterSeconds,
         cause: error.cause,
       })
     }
   }
+}
+
+/** Nothing was read, and it may be there in a moment. What was read and refused is the client's own fault. */
+function isPassing(cause: unknown): boolean {
+  if (cause instanceof OutboundError) return cause.code === 'unreachable' || cause.code === 'timeout'
+  return !(cause instanceof ClientMetadataError || cause instanceof JwtError)
 }

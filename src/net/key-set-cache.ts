@@ -27,6 +27,8 @@ export interface KeySource extends KeyPlace {
 export interface KeySetCacheDependencies<S> {
   readonly fetchJson: FetchJson
   readonly clock: Clock
+  /** How an owner's keys are read; absent: as a key set (RFC 7517 §5) at its `jwksUri`. */
+  readonly readKeys?: ((fetchJson: FetchJson, source: S) => Promise<KeySet>) | undefined
   /** Told about every failed fetch, also those that no request had to wait for. */
   readonly onFailure?: ((source: S, error: unknown) => void) | undefined
 }
@@ -36,9 +38,9 @@ const MEDIA_TYPES = ['application/json', 'application/jwk-set+json'] // RFC 7517
 export class KeySetCache<S extends KeySource> {
   readonly #published: Published<S, KeySet>
 
-  constructor({ fetchJson, clock, onFailure }: KeySetCacheDependencies<S>) {
+  constructor({ fetchJson, clock, onFailure, readKeys = fetchKeySet }: KeySetCacheDependencies<S>) {
     this.#published = new Published({
-      read: (source) => fetchKeySet(fetchJson, source),
+      read: (source) => readKeys(fetchJson, source),
       ownerOf: ({ owner }) => owner,
       placeOf: ({ jwksUri, algorithms }) => JSON.stringify([jwksUri, algorithms]),
       clock,

@@ -27,7 +27,7 @@ export interface PublishedDependencies<S, T> {
   readonly onFailure?: ((source: S, error: unknown) => void) | undefined
 }
 
-/** There is no document that may still be trusted; `cause` says why, where a read was made just now. */
+/** There is no document that may still be trusted; `cause` says why. */
 export class NothingPublished extends Error {
   readonly retryAfterSeconds = Math.ceil(JWKS_RETRY_MS / 1000)
 }
@@ -41,6 +41,8 @@ interface Entry<T> {
   readonly place: string
   fetched: Fetched<T> | undefined
   attemptedAtMs: number
+  /** Why the last read has failed. */
+  failure: unknown
   inFlight: Promise<Fetched<T>> | undefined
   /** Requests that wait for it. */
   waiting: number
@@ -84,6 +86,7 @@ export class Published<S, T> {
       place,
       fetched: undefined,
       attemptedAtMs: Number.NEGATIVE_INFINITY,
+      failure: undefined,
       inFlight: undefined,
       waiting: 0,
     }
@@ -104,7 +107,7 @@ export class Published<S, T> {
 
   async #fetchNow(source: S, entry: Entry<T>): Promise<Fetched<T>> {
     const hasJustFailed = entry.inFlight === undefined && this.#age(entry.attemptedAtMs) < JWKS_RETRY_MS
-    if (hasJustFailed) throw new NothingPublished()
+    if (hasJustFailed) throw new NothingPublished('the last read has failed', { cause: entry.failure })
     try {
       return await this.#awaitFetch(source, entry)
     } catch (error) {
@@ -144,6 +147,7 @@ export class Published<S, T> {
       entry.fetched = fetched
       return fetched
     } catch (error) {
+      entry.failure = error
       onFailure?.(source, error)
       throw error
     }

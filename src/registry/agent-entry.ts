@@ -2,9 +2,10 @@
 import { z } from 'zod'
 import { ACTOR_DEPTH_MAX, API_KEYS_MAX, ISSUANCE_PER_MINUTE_MAX, SESSION_LIFETIME_S_MAX } from '../kernel/limits.ts'
 import { apiKey } from './api-key-entry.ts'
-import { client } from './client-entry.ts'
+import { client, keyAlgorithms } from './client-entry.ts'
 import {
-  clientId,
+  clientName,
+  clientVersion,
   constraints,
   environmentName,
   id,
@@ -26,12 +27,17 @@ const standingIntent = strictObject({
     .refine(notEmpty, 'must name at least one resource'),
 })
 
+/** Whose client id is the URL of its metadata: which version its keys authenticate, and by which algorithms. */
+const clientMetadata = strictObject({ version: clientVersion, algorithms: keyAlgorithms })
+
 export const agent = strictObject({
   ...client,
+  client_id: clientName,
+  client_metadata: clientMetadata.optional(),
   owner: text,
   environment: environmentName,
   manifest: z.array(manifestEntry).default([]),
-  delegates: z.array(clientId).default([]),
+  delegates: z.array(clientName).default([]),
   upstream: z.record(slug, text).default({}),
   standing_intent: standingIntent.optional(),
   issuance: z

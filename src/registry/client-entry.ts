@@ -9,11 +9,13 @@ import { workload } from './workload-entry.ts'
 /** A public JWK and the version of the client it authenticates; the JWK's own members are read by `jose/`. */
 const key = z.looseObject({ kid: text, version: clientVersion })
 
+export const keyAlgorithms = z.array(algorithm).min(1).default(['ES256', 'RS256', 'Ed25519'])
+
 /** The same, published by the client itself: every key found there authenticates this version. */
 const keySet = strictObject({
   jwks_uri: url,
   version: clientVersion,
-  algorithms: z.array(algorithm).min(1).default(['ES256', 'RS256', 'Ed25519']),
+  algorithms: keyAlgorithms,
 })
 
 /** What `errand secret add` writes: never the secret, only its digest. */

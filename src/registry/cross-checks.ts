@@ -7,6 +7,7 @@ import { adminAudience, apiAudience } from '../model/settings.ts'
 import { canonicalResource } from '../protocol/resource.ts'
 import type { AgentEntry } from './agent-entry.ts'
 import type { ServiceEntry } from './client-entry.ts'
+import { checkClientMetadata } from './client-metadata-checks.ts'
 import type { SelectorEntry } from './entry-fields.ts'
 import type { GrantEntry } from './grant-entry.ts'
 import type { IssuerEntry, UserEntry } from './issuer-entry.ts'
@@ -51,6 +52,7 @@ export function crossCheck(entries: Entries, issuer: string, problems: string[])
   checkBuiltIns(entries, issuer, problems)
   checkUserAudiences(entries, problems)
   checkWorkloads(entries, issuer, problems)
+  checkClientMetadata(entries, issuer, problems)
   const names = namesOf(entries)
   const refer: Refer = (known, name, at, noun) => {
     if (known.has(name)) return

@@ -1,7 +1,7 @@
 /** An agent's entry as the noun it describes; whether its references lead anywhere is for `cross-checks.ts`. */
 import type { ToolConstraints } from '../authority/authority.ts'
 import type { ClientId, ResourceUrl } from '../kernel/ids.ts'
-import type { Agent } from '../model/client.ts'
+import type { Agent, ClientKeySet } from '../model/client.ts'
 import type { IntentTools } from '../model/intent.ts'
 import type { AgentEntry, StandingIntentEntry } from './agent-entry.ts'
 import { decodeApiKeys } from './decode-api-keys.ts'
@@ -18,6 +18,7 @@ export function decodeAgent(
   return {
     kind: 'agent',
     ...decodeClient(entry, path, problems),
+    ...(entry.client_metadata === undefined ? {} : { keySets: [metadataKeys(entry.client_id, entry.client_metadata)] }),
     owner: entry.owner,
     environment: entry.environment,
     manifest: entry.manifest.map(({ constraints, ...selector }, index) => ({
@@ -32,6 +33,15 @@ export function decodeAgent(
       entry.standing_intent === undefined
         ? undefined
         : decodeStandingIntent(entry.standing_intent, `${path}.standing_intent`, urls, problems),
+  }
+}
+
+function metadataKeys(url: string, entry: NonNullable<AgentEntry['client_metadata']>): ClientKeySet {
+  return {
+    document: 'client_metadata',
+    jwksUri: url,
+    algorithms: [...new Set(entry.algorithms)],
+    version: entry.version,
   }
 }
 

@@ -59,6 +59,7 @@ function decodeKeySets(entries: readonly KeySetEntry[], path: string, problems: 
     }
   })
   return entries.map((entry) => ({
+    document: 'jwks',
     jwksUri: entry.jwks_uri,
     algorithms: [...new Set(entry.algorithms)],
     version: entry.version,

@@ -5,7 +5,7 @@ import { isName } from '../jose/name.ts'
 import { NAME_CHARS_MAX } from '../kernel/limits.ts'
 import { isScopeToken } from '../protocol/scope.ts'
 import { strictObject } from './strict-document.ts'
-import { urlProblem } from './url-rules.ts'
+import { clientUrlProblem, urlProblem } from './url-rules.ts'
 
 export const text = z
   .string()
@@ -17,6 +17,12 @@ export const slug = z.string().regex(/^[a-z0-9-]{1,32}$/, 'lower-case letters, d
 export const clientVersion = z.string().regex(/^[A-Za-z0-9._-]{1,64}$/)
 /** Never a URL: a client id that looks like one would be read as a client metadata document's address. */
 export const clientId = z.string().regex(/^[A-Za-z0-9._~-]{1,128}$/, 'letters, digits, "." "_" "~" "-", at most 128')
+/** The client id of an agent: a plain one, or the URL of its client metadata document. */
+export const clientName = z.string().superRefine((value, context) => {
+  const plain = value.includes(':') ? undefined : clientId.safeParse(value)
+  const problem = plain === undefined ? clientUrlProblem(value) : plain.error?.issues[0]?.message
+  if (problem !== undefined) context.addIssue({ code: 'custom', message: problem })
+})
 /** As MCP 2025-11-25 names tools, and as `authorization_details` may spell them. */
 export const toolName = z.string().regex(/^[A-Za-z0-9_.-]{1,128}$/, 'letters, digits, "_" "." "-", at most 128')
 export const any = z.literal('*')

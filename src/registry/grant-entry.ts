@@ -1,6 +1,6 @@
 /** The shape of a grant: whom it concerns, which tools, when. */
 import { z } from 'zod'
-import { clientId, constraints, environmentName, id, selector, text, time } from './entry-fields.ts'
+import { clientName, constraints, environmentName, id, selector, text, time } from './entry-fields.ts'
 import { strictObject } from './strict-document.ts'
 
 const principal = strictObject({
@@ -10,7 +10,7 @@ const principal = strictObject({
     .optional(),
   group: text.optional(),
   role: text.optional(),
-  agent: clientId.optional(),
+  agent: clientName.optional(),
   owner: text.optional(),
 }).refine(
   (value) => Object.values(value).filter((member) => member !== undefined).length === 1,

@@ -42,7 +42,9 @@ describe('published keys', () => {
 
   test('a key set has a URL, a version and algorithms', () => {
     const [agent] = registryAfter((d) => (d.agents[0].key_sets = [set])).agents
-    expect(agent?.keySets).toEqual([{ jwksUri: set.jwks_uri, version: '2', algorithms: ['ES256', 'RS256', 'Ed25519'] }])
+    expect(agent?.keySets).toEqual([
+      { document: 'jwks', jwksUri: set.jwks_uri, version: '2', algorithms: ['ES256', 'RS256', 'Ed25519'] },
+    ])
   })
 
   test('a credential is a key or a URL, never both, and always of a version', () => {

@@ -38,8 +38,13 @@ describe('an entry that is not what it must be is refused by its path', () => {
     ['a user without a subject', (d) => (d.users[0].sub = ''), `${at}users[0].sub: `],
     ['control characters in a subject', (d) => (d.users[0].sub = 'a\nb'), `${at}users[0].sub: `],
     [
-      'a client id that looks like a URL',
-      (d) => (d.agents[1].client_id = 'https://x.example/c'),
+      'a service whose client id looks like a URL',
+      (d) => (d.services[0].client_id = 'https://x.example/c'),
+      `${at}services[0].client_id: `,
+    ],
+    [
+      'an agent’s client id with another scheme',
+      (d) => (d.agents[1].client_id = 'agent:x'),
       `${at}agents[1].client_id: `,
     ],
     ['a client id with a colon', (d) => (d.services[0].client_id = 'agent:x'), `${at}services[0].client_id: `],
