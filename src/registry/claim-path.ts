@@ -10,3 +10,10 @@ export function parseClaimPath(text: string): readonly string[] | undefined {
   if (steps.includes('') || steps.some((step) => /~(?![01])/.test(step))) return undefined
   return steps.map((step) => step.replaceAll('~1', '/').replaceAll('~0', '~'))
 }
+
+/** As a rule spells it. */
+export function claimName(path: readonly string[]): string {
+  const [sole] = path
+  if (path.length === 1 && sole !== undefined && !sole.startsWith('/')) return sole
+  return path.map((step) => `/${step.replaceAll('~', '~0').replaceAll('/', '~1')}`).join('')
+}

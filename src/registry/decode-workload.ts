@@ -9,6 +9,7 @@ export function decodeWorkloadIssuer(entry: WorkloadIssuerEntry): WorkloadIssuer
   return {
     issuer: entry.issuer,
     slug: entry.slug,
+    platform: entry.platform,
     jwksUri: entry.jwks_uri,
     algorithms: [...new Set(entry.algorithms ?? algorithms)],
     audiences: [...new Set(entry.audiences)],

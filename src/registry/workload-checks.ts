@@ -7,7 +7,8 @@ import { ClaimIndex } from './claim-index.ts'
 import type { ServiceEntry } from './client-entry.ts'
 import { decodeRules } from './decode-workload.ts'
 import type { IssuerEntry } from './issuer-entry.ts'
-import { type Form, PLATFORMS, type Platform } from './platforms.ts'
+import type { Form, Platform } from './platform.ts'
+import { PLATFORMS } from './platforms.ts'
 import { nearestName } from './strict-document.ts'
 import type { WorkloadEntry, WorkloadIssuerEntry } from './workload-entry.ts'
 
@@ -47,11 +48,13 @@ function checkIssuer(
   broker: string,
   problems: string[],
 ): void {
-  const form = formProblem(PLATFORMS[entry.platform].issuer, entry.issuer)
+  const platform = PLATFORMS[entry.platform]
+  const form = formProblem(platform.issuer, entry.issuer)
   if (form !== undefined) problems.push(`${at}.issuer: ${form}`)
   if (entry.issuer === broker) problems.push(`${at}.issuer: is the broker itself`)
   // What a workload holds for the platform's own API server would open this broker too.
-  if (entry.audiences.includes(entry.issuer)) problems.push(`${at}.audiences: the platform itself is not this broker`)
+  const own = [entry.issuer, ...platform.ownAudiences].find((audience) => entry.audiences.includes(audience))
+  if (own !== undefined) problems.push(`${at}.audiences: ${own} is the platform itself, not this broker`)
   for (const issuer of issuers.filter((other) => other.entry.issuer === entry.issuer)) {
     const { slug, user_audience } = issuer.entry
     const forUsers = [user_audience, ...agents.map((agent) => agent.entry.upstream?.[slug])]

@@ -1,9 +1,9 @@
 /** The shape of the entry of a platform that vouches for workloads, and of a client's rules for its tokens. */
 import { z } from 'zod'
 import { WORKLOAD_AUDIENCES_MAX, WORKLOAD_RULE_CLAIMS_MAX, WORKLOAD_TOKEN_LIFETIME_S_MAX } from '../kernel/limits.ts'
+import { PLATFORM_NAMES } from '../model/workload.ts'
 import { parseClaimPath } from './claim-path.ts'
 import { algorithm, clientVersion, notEmpty, slug, text, url } from './entry-fields.ts'
-import { PLATFORM_NAMES } from './platforms.ts'
 import { strictObject } from './strict-document.ts'
 
 export const workloadIssuer = strictObject({

@@ -1,6 +1,6 @@
 /** Platforms and rules for their tokens: exact, about who a workload is, and about one client only. */
 import { describe, expect, test } from 'vitest'
-import { parseClaimPath } from '../../../src/registry/claim-path.ts'
+import { claimName, parseClaimPath } from '../../../src/registry/claim-path.ts'
 import { problemsAfter, type Raw, registryAfter } from './document.ts'
 
 const at = 'registry.yaml: '
@@ -30,6 +30,7 @@ describe('a claim is named', () => {
     ['/a~', undefined],
   ])('%s', (text, path) => {
     expect(parseClaimPath(text)).toEqual(path)
+    if (path !== undefined) expect(parseClaimPath(claimName(path))).toEqual(path)
   })
 })
 
@@ -114,7 +115,7 @@ test.each<[string, (document: Raw) => void, string]>([
   [
     "the platform's own audience (#44)",
     (d) => (d.workload_issuers[0].audiences = ['https://ci.example']),
-    `${at}workload_issuers[0].audiences: the platform itself is not this broker`,
+    `${at}workload_issuers[0].audiences: https://ci.example is the platform itself, not this broker`,
   ],
   [
     "an audience of users' tokens of the same issuer",

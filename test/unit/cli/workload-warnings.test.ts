@@ -1,0 +1,45 @@
+import { describe, expect, test } from 'vitest'
+import { workloadWarnings } from '../../../src/cli/workload-warnings.ts'
+import { decodeRegistry } from '../../../src/registry/load-registry.ts'
+import { testSettings, validDocument } from './policy-document.ts'
+
+const UID = '/kubernetes.io/serviceaccount/uid'
+const IDS = { repository_id: '456789', repository_owner_id: '123456' }
+
+function warningsOf(platform: string, issuer: string, match: Record<string, string>, state = 'active') {
+  const document = validDocument()
+  Object.assign(document, {
+    workload_issuers: [{ issuer, slug: 'ci', platform, jwks_uri: 'https://keys.example/jwks' }],
+  })
+  Object.assign(document.agents[0] ?? {}, { state, workloads: [{ issuer: 'ci', match, version: '3' }] })
+  return workloadWarnings(decodeRegistry(document, 'registry.yaml', { issuer: testSettings.issuer }))
+}
+
+const github = (match: Record<string, string>, state?: string) =>
+  warningsOf('github_actions', 'https://token.actions.githubusercontent.com', match, state)
+const cluster = (match: Record<string, string>) => warningsOf('kubernetes', 'https://cluster.example', match)
+
+describe('warnings about rules for workloads', () => {
+  test('there are none where ids say who, and something says for what', () => {
+    expect(github({ ...IDS, environment: 'production' })).toEqual([])
+    expect(github({ sub: 'repo:octo-org@123456/octo-repo@456789:ref:refs/heads/main' })).toEqual([])
+    expect(cluster({ sub: 'system:serviceaccount:a:b', [UID]: 'a709ef71-30e2-489a-bd19-ade97031b9db' })).toEqual([])
+  })
+
+  test('#45 a name beside the ids stops matching with a rename', () => {
+    expect(github({ ...IDS, ref: 'refs/heads/main', repository: 'octo-org/octo-repo' })).toEqual([
+      expect.stringMatching(/version 3: repository is a name; after a rename/),
+    ])
+  })
+
+  test('a rule for the whole repository, or for an account by name alone', () => {
+    expect(github(IDS)).toEqual([expect.stringMatching(/every workflow on every branch/)])
+    expect(cluster({ sub: 'system:serviceaccount:a:b' })).toEqual([
+      expect.stringMatching(/whoever may make that service account again/),
+    ])
+  })
+
+  test('nothing is said of a client that is retired', () => {
+    expect(github(IDS, 'retired')).toEqual([])
+  })
+})
