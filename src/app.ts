@@ -19,6 +19,7 @@ import type { Registry } from './model/registry.ts'
 import { ClientKeys } from './net/client-keys.ts'
 import { createGuardedFetch } from './net/guarded-fetch.ts'
 import { IssuerKeys } from './net/issuer-keys.ts'
+import { TrustBundles } from './net/trust-bundles.ts'
 import { BrokerMetrics } from './operate/metrics.ts'
 import { type Operations, startOperations } from './operate/operations.ts'
 import type { Readiness } from './operate/readiness.ts'
@@ -101,7 +102,7 @@ export async function createBroker(config: Config, options: BrokerOptions): Prom
     ring,
     clock,
     pipeline: new TokenPipeline({ ...common, ...issuing }),
-    revocation: { ...common, clientKeys: published.clientKeys },
+    revocation: { ...common, clientKeys: published.clientKeys, bundles: published.bundles },
     listing: common,
     callers: { ...sources, cutoffs, clock },
     admission: new Admission(config.limits, ticks),
@@ -131,7 +132,7 @@ export async function createBroker(config: Config, options: BrokerOptions): Prom
   }
 }
 
-/** Verification keys of others: of issuers, and of clients that publish theirs. */
+/** Verification keys of others: of issuers, of clients that publish theirs, of trust domains. */
 function publishedKeys({ outbound }: Config, clock: Clock, operations: Operations) {
   const network = { fetchJson: createGuardedFetch(outbound), clock }
   const keys = new IssuerKeys({
@@ -142,7 +143,11 @@ function publishedKeys({ outbound }: Config, clock: Clock, operations: Operation
     ...network,
     onFailure: ({ clientId }, error) => operations.keysUnread({ client: clientId }, error),
   })
-  return { keys, clientKeys }
+  const bundles = new TrustBundles({
+    ...network,
+    onFailure: ({ name }, error) => operations.keysUnread({ trust_domain: name }, error),
+  })
+  return { keys, clientKeys, bundles }
 }
 
 /** The store is closed again where there are no keys to work with. */

@@ -14,11 +14,17 @@ export interface ClaimedName {
   readonly recognisedBy: string
 }
 
+/** As `named` spells it. */
+const SPIFFE = encodeURIComponent('spiffe://')
+
 /** Names of bounded length; what cannot be read is one name for all; `undefined`: it names nobody. Never throws. */
 export function claimedName({ clientId, assertion, basic, apiKey, bearer }: ClaimedClient): ClaimedName | undefined {
   if (assertion !== undefined) {
     const text = assertion.length > TOKEN_CHARS_MAX ? '' : assertion
     const [header, claims] = text.split('.', 2).map(readLoosely)
+    const workload = member(claims, 'sub')
+    // A JWT-SVID names its workload, and who made it as little as not at all; its key's id is every workload's.
+    if (workload.startsWith(SPIFFE)) return { client: workload, recognisedBy: `svid\n${sha256(text)}` }
     const client = member(claims, 'iss')
     return { client, recognisedBy: `jwt\n${client}\n${member(header, 'kid')}` }
   }

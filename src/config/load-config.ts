@@ -60,7 +60,8 @@ export function loadRegistryFiles(config: Config): Registry {
   const problems: string[] = []
   for (const path of config.registryPaths) {
     try {
-      documents.push({ document: parseYamlText(readText(path), basename(path)), sourceName: basename(path) })
+      const document = parseYamlText(readText(path), basename(path))
+      documents.push({ document, sourceName: basename(path), directory: dirname(path) })
     } catch (fault) {
       if (!(fault instanceof ConfigurationError)) throw fault
       problems.push(...fault.problems)

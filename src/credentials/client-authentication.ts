@@ -1,8 +1,9 @@
 /**
- * Client authentication: exactly one method per request (RFC 6749 §2.3), `private_key_jwt`, or `client_secret_basic` or an
- * API key where the configuration switches that on.
+ * Client authentication: exactly one method per request (RFC 6749 §2.3), `private_key_jwt`, a JWT-SVID, or
+ * `client_secret_basic` or an API key where the configuration switches that on.
  *
- * Validates: that one method is used, and the method itself (`client-assertion.ts`, `client-secret.ts`, `api-key.ts`).
+ * Validates: that one method is used, and the method itself (`client-assertion.ts`, `jwt-svid.ts`, `client-secret.ts`,
+ * `api-key.ts`).
  * Does not validate: that an assertion is presented once (claim `singleUse`, after everything else of the request has been
  * verified); that the client is active: a suspended agent is still told apart from an impostor, and the pipeline refuses it
  * (`agent_inactive`, `service_inactive`) where the refusal can be recorded under its name.
@@ -10,13 +11,15 @@
 import { Rejection } from '../kernel/rejection.ts'
 import type { Secret } from '../kernel/secret.ts'
 import type { VerifiedClient } from '../model/evidence.ts'
-import { CLIENT_ASSERTION_TYPE_JWT, ENDPOINT } from '../protocol/oauth.ts'
+import { CLIENT_ASSERTION_TYPE_JWT, CLIENT_ASSERTION_TYPE_JWT_SVID, ENDPOINT } from '../protocol/oauth.ts'
 import { authenticateByApiKey } from './api-key.ts'
 import { type AssertionDependencies, prepareAssertion } from './client-assertion.ts'
 import { authenticateBySecret } from './client-secret.ts'
+import { prepareJwtSvid, type SvidDependencies } from './jwt-svid.ts'
 import type { PresentedClient } from './presented-client.ts'
 
-export interface ClientAuthenticationDependencies extends AssertionDependencies {
+export interface ClientAuthenticationDependencies extends AssertionDependencies, SvidDependencies {
+  readonly registry: AssertionDependencies['registry'] & SvidDependencies['registry']
   /** Whether `client_secret_basic` is switched on. */
   readonly clientSecretBasic: boolean
   /** Whether API keys are switched on. */
@@ -36,7 +39,7 @@ export async function prepareAuthentication(
   if (methods > 1) {
     throw new Rejection('client_authentication_ambiguous', 'use one client authentication method per request')
   }
-  if (assertion !== undefined) return prepareAssertion(soleAssertion(presented, assertion), presented, deps)
+  if (assertion !== undefined) return prepareByType(presented, assertion, deps)
   if (basic !== undefined && deps.clientSecretBasic) {
     return async () => authenticateBySecret(basic, presented.clientId, deps)
   }
@@ -49,7 +52,15 @@ export async function prepareAuthentication(
   throw new Rejection('client_authentication_missing', 'authenticate with a client_assertion (private_key_jwt)')
 }
 
-function soleAssertion({ assertionType }: PresentedClient, assertion: Secret): Secret {
-  if (assertionType === CLIENT_ASSERTION_TYPE_JWT) return assertion
-  throw new Rejection('client_assertion_type_unsupported', `client_assertion_type must be ${CLIENT_ASSERTION_TYPE_JWT}`)
+function prepareByType(presented: PresentedClient, assertion: Secret, deps: ClientAuthenticationDependencies) {
+  switch (presented.assertionType) {
+    case CLIENT_ASSERTION_TYPE_JWT:
+      return prepareAssertion(assertion, presented, deps)
+    case CLIENT_ASSERTION_TYPE_JWT_SVID:
+      return prepareJwtSvid(assertion, presented, deps)
+    default: {
+      const known = `${CLIENT_ASSERTION_TYPE_JWT} or ${CLIENT_ASSERTION_TYPE_JWT_SVID}`
+      throw new Rejection('client_assertion_type_unsupported', `client_assertion_type must be ${known}`)
+    }
+  }
 }

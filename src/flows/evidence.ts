@@ -18,6 +18,7 @@ import type { FlowName } from '../model/exchange.ts'
 import type { Registry } from '../model/registry.ts'
 import type { ClientKeys } from '../net/client-keys.ts'
 import type { IssuerKeys } from '../net/issuer-keys.ts'
+import type { TrustBundles } from '../net/trust-bundles.ts'
 import { GRANT_TYPE, TOKEN_TYPE } from '../protocol/oauth.ts'
 import { frameAccept } from './accept.ts'
 import { frameAutonomous } from './autonomous.ts'
@@ -33,6 +34,7 @@ export interface EvidenceSources {
   readonly ring: KeyRing
   readonly keys: IssuerKeys
   readonly clientKeys: Pick<ClientKeys, 'keysFor'>
+  readonly bundles: Pick<TrustBundles, 'jwtKeys'>
   readonly issuer: string
   readonly seen?: SeenSignatures
 }

@@ -141,7 +141,8 @@ class Run {
   /** 3. The client, whether it may ask this way, and whether it is still welcome. */
   async #authenticate(form: Form, request: TokenRequest): Promise<VerifiedClient> {
     const { registry, settings, evidence } = this.#parts
-    const known = { ...settings, registry, clientKeys: evidence.clientKeys, now: this.#now, endpoint: ENDPOINT.token }
+    const { clientKeys, bundles, seen } = evidence
+    const known = { ...settings, registry, clientKeys, bundles, seen, now: this.#now, endpoint: ENDPOINT.token }
     const authenticate = await prepareAuthentication(presentedClient(form, this.#facts), known)
     const verified = await this.#facts.entry.admit(authenticate)
     this.#uses.add(verified.singleUse)

@@ -12,7 +12,11 @@ type Known = Pick<BrokerSettings, 'issuer' | 'clientSecretBasic' | 'apiKeys'>
 
 export function serverMetadata(settings: Known, registry: Registry): Readonly<Record<string, unknown>> {
   const { issuer } = settings
-  const methods = [CLIENT_AUTH_METHOD.assertion, ...(settings.clientSecretBasic ? [CLIENT_AUTH_METHOD.secret] : [])]
+  const methods = [
+    CLIENT_AUTH_METHOD.assertion,
+    ...(registry.trustDomains.length > 0 ? [CLIENT_AUTH_METHOD.jwtSvid] : []),
+    ...(settings.clientSecretBasic ? [CLIENT_AUTH_METHOD.secret] : []),
+  ]
   return {
     issuer,
     token_endpoint: issuer + ENDPOINT.token,

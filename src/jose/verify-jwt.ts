@@ -2,7 +2,8 @@
  * Verification of a JWT: every rule is mandatory, so that leaving one out is a type error and not a hole.
  *
  * Validates, in this order: form (`decode-jws.ts`); algorithm, key, signature (`verify-jws.ts`); `typ` (RFC 8725 §3.11);
- * `iss` exactly; `aud`; `exp`, `nbf`, `iat` and lifetime; presence of required claims; form of `sub` and `jti`.
+ * `iss` exactly, unless such tokens need none; `aud`; `exp`, `nbf`, `iat` and lifetime; presence of required claims; form of
+ * `sub` and `jti`.
  * Does not validate: replay of `jti`, revocation, `azp`, `act`, `cnf`, whether the subject may do anything; and with
  * `decidedByCaller`, whether the audience is acceptable, only that there is one.
  */
@@ -12,7 +13,7 @@ import type { Secret } from '../kernel/secret.ts'
 import { decodeJwt, type JwsHeader } from './decode-jws.ts'
 import { JwtError } from './jwt-error.ts'
 import type { KeySet } from './key-set.ts'
-import { isName } from './name.ts'
+import { isNameWithin } from './name.ts'
 import type { SeenSignatures } from './seen-signatures.ts'
 import { verifyJws } from './verify-jws.ts'
 
@@ -27,9 +28,12 @@ export interface JwtRules {
   readonly algorithms: readonly string[]
   /** Accepted values, normalised (`at+jwt`); `undefined` among them accepts a token without `typ`. */
   readonly typ: readonly (string | undefined)[]
-  readonly issuer: string
+  /** `unstated`: such tokens need not say who made them, and what they say of it is not believed: their keys do. */
+  readonly issuer: string | { readonly unstated: true }
   readonly audience: AudienceRule
   readonly requiredClaims: readonly string[]
+  /** Where subjects may be longer than other names. */
+  readonly subjectCharsMax?: number
   /** Epoch seconds. */
   readonly now: number
   readonly skewSeconds: number
@@ -46,7 +50,7 @@ export interface VerifiedJwt {
   readonly [verified]: true
   readonly header: JwsHeader
   readonly claims: Readonly<Record<string, unknown>>
-  readonly issuer: string
+  readonly issuer: string | undefined
   readonly subject: string | undefined
   /** At least one. */
   readonly audience: readonly string[]
@@ -69,7 +73,8 @@ export async function verifyJwt(token: Secret, rules: JwtRules): Promise<Verifie
   await verifyJws(jwt, rules, rules.seen === undefined ? undefined : { token, seen: rules.seen })
   const { header, claims } = jwt
   if (!rules.typ.includes(header.typ)) throw new JwtError('typ', 'the token is of another kind (typ)')
-  if (own(claims, 'iss') !== rules.issuer) throw new JwtError('issuer', 'iss is not the expected issuer')
+  if (typeof rules.issuer === 'string' && own(claims, 'iss') !== rules.issuer)
+    throw new JwtError('issuer', 'iss is not the expected issuer')
   const audience = checkAudience(claims, rules.audience)
   const times = checkTimes(claims, rules)
   for (const name of rules.requiredClaims) {
@@ -79,8 +84,8 @@ export async function verifyJwt(token: Secret, rules: JwtRules): Promise<Verifie
   return {
     header,
     claims,
-    issuer: rules.issuer,
-    subject: optionalName(claims, 'sub'),
+    issuer: typeof rules.issuer === 'string' ? rules.issuer : undefined,
+    subject: optionalName(claims, 'sub', rules.subjectCharsMax),
     audience,
     ...times,
     jti: optionalName(claims, 'jti'),
@@ -106,7 +111,8 @@ function checkRules(rules: JwtRules): void {
   if (wanted === undefined ? !('decidedByCaller' in audience) : wanted === '') {
     throw new TypeError('JwtRules must state an audience')
   }
-  if (issuer === '') throw new TypeError('JwtRules must state an issuer')
+  if (typeof issuer === 'string' ? issuer === '' : !issuer.unstated)
+    throw new TypeError('JwtRules must state an issuer')
 }
 
 function checkAudience(claims: Claims, rule: AudienceRule): readonly string[] {
@@ -158,10 +164,11 @@ function numericDate(claims: Claims, name: string): number | undefined {
   return value as number
 }
 
-function optionalName(claims: Claims, name: string): string | undefined {
+function optionalName(claims: Claims, name: string, charsMax: number = NAME_CHARS_MAX): string | undefined {
   const value = own(claims, name)
   if (value === undefined) return undefined
-  if (!isName(value)) throw new JwtError('claims', `${name} must be a string of 1 to ${NAME_CHARS_MAX} characters`)
+  if (!isNameWithin(value, charsMax))
+    throw new JwtError('claims', `${name} must be a string of 1 to ${charsMax} characters`)
   return value
 }
 

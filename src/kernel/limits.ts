@@ -14,6 +14,8 @@ export const SCOPE_CHARS_MAX = 4096
 export const SCOPE_MEMBERS_MAX = 128
 /** `client_id`, `kid`, `jti` and other names offered by strangers. */
 export const NAME_CHARS_MAX = 256
+/** A JWT-SVID is a bearer credential that is presented again and again: one that lives longer is refused. */
+export const JWT_SVID_LIFETIME_S_MAX = 3_600
 /** A name of the caller's that an error text repeats: longer ones could be a token in the wrong place. */
 export const SHOWN_CHARS_MAX = 48
 /** Lines of `missing` and ids of grants that a record and a response have room for. */
@@ -138,6 +140,8 @@ export const WORKLOAD_RULE_CLAIMS_MAX = 16
 export const WORKLOAD_AUDIENCES_MAX = 8
 /** What an entry may allow a workload token to live: a managed identity's lives a day. */
 export const WORKLOAD_TOKEN_LIFETIME_S_MAX = 25 * 3600
+/** SPIFFE IDs of one client. */
+export const CLIENT_SPIFFE_IDS_MAX = 32
 
 // --- Authority ------------------------------------------------------------------------------------------------------
 /** `act` objects in one chain (RFC 8693 §4.1 sets no bound; a chain a person cannot read is not accountability). */

@@ -22,11 +22,11 @@ export type AuditEvent =
 /** How a client has authenticated: which credential, by name, and what its registry entry had to forgive. */
 export interface ClientAuthentication {
   readonly method: ClientAuthenticationMethod
-  /** The key's `kid` or the secret's id, in the registry or in the client's published set. */
+  /** The key's `kid` or the secret's id, in the registry or in the client's published set; the SPIFFE ID. */
   readonly credential: string
   /** The assertion was for the endpoint, not for the issuer. */
   readonly legacy_audience?: true
-  /** SHA-256 of the `jti` of an assertion that may be presented again: the same in each request that it was used for. */
+  /** Names an assertion that may be presented again (SHA-256 of its `jti`, or of an SVID): the same in each request it was used for. */
   readonly reusable_assertion?: string
 }
 

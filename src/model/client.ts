@@ -5,6 +5,7 @@ import type { GrantType } from '../protocol/oauth.ts'
 import type { ScopeSet } from '../protocol/scope.ts'
 import type { Intent } from './intent.ts'
 import type { LifecycleState, ManifestEntry } from './resource.ts'
+import type { SpiffeBinding } from './trust-domain.ts'
 import type { WorkloadBinding } from './workload.ts'
 
 /** A public key a client authenticates with, bound to one algorithm and one version of the agent. */
@@ -57,6 +58,8 @@ interface ClientRecord {
   readonly secrets: readonly ClientSecret[]
   /** Which tokens of platforms it authenticates with. */
   readonly workloads: readonly WorkloadBinding[]
+  /** Workloads that are this client, wherever SPIFFE vouches for them. */
+  readonly spiffeIds: readonly SpiffeBinding[]
   /** Whether an assertion may name the endpoint it is sent to as its audience, instead of the issuer. */
   readonly legacyAssertionAudience: boolean
   /** `until_exp`: one assertion may be presented again and again until it expires. */

@@ -3,6 +3,7 @@ import type { ToolConstraints } from '../authority/authority.ts'
 import type { Agent, Client, Service } from './client.ts'
 import type { Issuer, User } from './issuer.ts'
 import type { Resource, ToolSelector } from './resource.ts'
+import type { SpiffeBinding, TrustDomain } from './trust-domain.ts'
 import type { WorkloadIssuer } from './workload.ts'
 
 export type PrincipalSelector =
@@ -45,12 +46,16 @@ export interface Registry {
   readonly resources: readonly Resource[]
   readonly issuers: readonly Issuer[]
   readonly workloadIssuers: readonly WorkloadIssuer[]
+  readonly trustDomains: readonly TrustDomain[]
   client(clientId: string): Client | undefined
   issuer(issuer: string): Issuer | undefined
   issuerBySlug(slug: string): Issuer | undefined
   workloadIssuer(issuer: string): WorkloadIssuer | undefined
   /** Every version of every client that a token of this platform with these claims is for; nobody may be more than one. */
   workloads(issuer: WorkloadIssuer, claims: Readonly<Record<string, unknown>>): readonly WorkloadMatch[]
+  trustDomain(name: string): TrustDomain | undefined
+  /** The one client that this SPIFFE ID is registered for, character for character. */
+  clientBySpiffeId(id: string): { readonly client: Client; readonly binding: SpiffeBinding } | undefined
   /** By any spelling of the URL. @throws Rejection `resource_malformed` */
   resource(url: string): Resource | undefined
   /** By registered id or by URL. */

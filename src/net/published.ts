@@ -2,7 +2,7 @@
  * Documents that others publish, read from the network and kept per owner: key sets, and what providers say of themselves.
  *
  * Guarantees: one read at a time per owner (so a newer answer is never overwritten by an older one); a document is read
- * again, in the background, once it is `JWKS_FRESH_MS` old; a failing owner's last document serves until
+ * again, in the background, once it is `JWKS_FRESH_MS` old, or as its reader says; a failing owner's last document serves until
  * `JWKS_STALE_MS_MAX`, then nothing does; callers who need more than the document holds cost one read per
  * `JWKS_COOLDOWN_MS`, and so many of them wait for it and no more; one owner's trouble never delays another's callers.
  */
@@ -16,12 +16,17 @@ import {
 } from '../kernel/limits.ts'
 
 export interface PublishedDependencies<S, T> {
-  /** Reads and parses; anything thrown is a failed read. */
-  readonly read: (source: S) => Promise<T>
+  /** Reads and parses; anything thrown is a failed read. `before`: what was last read. */
+  readonly read: (source: S, before: T | undefined) => Promise<T>
   /** Tells owners apart: two sources never share an entry, even where they share a URL. */
   readonly ownerOf: (source: S) => string
   /** Where and how it is read: a changed registry entry starts afresh. */
   readonly placeOf: (source: S) => string
+  /**
+   * From which age on a document is read again in the background, and from which it is not believed until that was tried;
+   * otherwise `JWKS_FRESH_MS`, and never.
+   */
+  readonly due?: (source: S, value: T) => { readonly freshMs: number; readonly overdueMs: number }
   readonly clock: Clock
   /** Told about every failed read, also those that no request had to wait for. */
   readonly onFailure?: ((source: S, error: unknown) => void) | undefined
@@ -31,6 +36,8 @@ export interface PublishedDependencies<S, T> {
 export class NothingPublished extends Error {
   readonly retryAfterSeconds = Math.ceil(JWKS_RETRY_MS / 1000)
 }
+
+const NEVER_OVERDUE = { freshMs: JWKS_FRESH_MS, overdueMs: Number.POSITIVE_INFINITY }
 
 interface Fetched<T> {
   readonly value: T
@@ -65,11 +72,15 @@ export class Published<S, T> {
     const entry = this.#entry(source)
     const usable = this.#usable(entry)
     if (usable === undefined) return (await this.#fetchNow(source, entry)).value
-    if (suffices(usable.value)) {
-      if (this.#age(usable.atMs) >= JWKS_FRESH_MS) this.#refreshAhead(source, entry)
+    const { freshMs, overdueMs } = this.#dependencies.due?.(source, usable.value) ?? NEVER_OVERDUE
+    const age = this.#age(usable.atMs)
+    const isEnough = suffices(usable.value)
+    const pauseMs = isEnough ? Math.min(freshMs, JWKS_COOLDOWN_MS) : JWKS_COOLDOWN_MS
+    if (isEnough && age < overdueMs) {
+      if (age >= freshMs) this.#refreshAhead(source, entry, pauseMs)
       return usable.value
     }
-    if (entry.inFlight === undefined && this.#age(entry.attemptedAtMs) < JWKS_COOLDOWN_MS) return usable.value
+    if (entry.inFlight === undefined && this.#age(entry.attemptedAtMs) < pauseMs) return usable.value
     // A failing owner must not turn away whom its known document suffices: this caller then refuses on its own.
     return await this.#awaitFetch(source, entry).then(
       (fetched) => fetched.value,
@@ -125,8 +136,8 @@ export class Published<S, T> {
     }
   }
 
-  #refreshAhead(source: S, entry: Entry<T>): void {
-    if (entry.inFlight !== undefined || this.#age(entry.attemptedAtMs) < JWKS_COOLDOWN_MS) return
+  #refreshAhead(source: S, entry: Entry<T>, pauseMs: number): void {
+    if (entry.inFlight !== undefined || this.#age(entry.attemptedAtMs) < pauseMs) return
     this.#fetch(source, entry).catch(() => undefined) // reported by #fetch; the last document keeps serving
   }
 
@@ -143,7 +154,7 @@ export class Published<S, T> {
     entry.attemptedAtMs = startedAtMs
     try {
       // Aged from the start of the read: what the owner published later cannot be in it.
-      const fetched = { value: await read(source), atMs: startedAtMs }
+      const fetched = { value: await read(source, entry.fetched?.value), atMs: startedAtMs }
       entry.fetched = fetched
       return fetched
     } catch (error) {

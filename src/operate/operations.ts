@@ -24,12 +24,12 @@ export interface OperationsParts {
   readonly build: { readonly version: string; readonly policy: () => string }
 }
 
-type KeyOwner = { readonly issuer: string } | { readonly client: string }
+type KeyOwner = { readonly issuer: string } | { readonly client: string } | { readonly trust_domain: string }
 
 export interface Operations {
   readonly readiness: Readiness
   readonly report: FaultLog
-  /** Published keys of an issuer, or of a client, could not be read. */
+  /** Published keys of an issuer, a client or a trust domain could not be read, or are not adopted. */
   readonly keysUnread: (whose: KeyOwner, error: unknown) => void
   /** Ends the timers; writes what was counted. */
   stop(): void

@@ -1,7 +1,13 @@
 /** The shape of what agents and services have in common: what they authenticate with, and how they may ask. */
 import { z } from 'zod'
-import { CLIENT_KEY_SETS_MAX, CLIENT_SECRETS_MAX, CLIENT_WORKLOADS_MAX } from '../kernel/limits.ts'
+import {
+  CLIENT_KEY_SETS_MAX,
+  CLIENT_SECRETS_MAX,
+  CLIENT_SPIFFE_IDS_MAX,
+  CLIENT_WORKLOADS_MAX,
+} from '../kernel/limits.ts'
 import { API_SCOPES } from '../model/settings.ts'
+import { parseSpiffeId } from '../protocol/spiffe-id.ts'
 import { algorithm, clientId, clientVersion, id, state, text, time, url } from './entry-fields.ts'
 import { strictObject } from './strict-document.ts'
 import { workload } from './workload-entry.ts'
@@ -16,6 +22,12 @@ const keySet = strictObject({
   jwks_uri: url,
   version: clientVersion,
   algorithms: keyAlgorithms,
+})
+
+/** A SPIFFE ID, letter for letter: no pattern, no prefix. */
+const spiffeId = strictObject({
+  id: z.string().refine((text) => (parseSpiffeId(text)?.path ?? '') !== '', 'must be a SPIFFE ID with a path'),
+  version: clientVersion,
 })
 
 /** What `errand secret add` writes: never the secret, only its digest. */
@@ -39,6 +51,7 @@ export const client = {
     .max(CLIENT_SECRETS_MAX, `at most ${CLIENT_SECRETS_MAX}: one, and its successor`)
     .default([]),
   workloads: z.array(workload).max(CLIENT_WORKLOADS_MAX, `at most ${CLIENT_WORKLOADS_MAX}`).default([]),
+  spiffe_ids: z.array(spiffeId).max(CLIENT_SPIFFE_IDS_MAX, `at most ${CLIENT_SPIFFE_IDS_MAX}`).default([]),
   legacy_assertion_audience: z.boolean().default(false),
   assertion_reuse: z.enum(['until_exp']).optional(),
   grant_types: z.array(z.enum(['token-exchange', 'client_credentials', 'jwt-bearer'])).default([]),

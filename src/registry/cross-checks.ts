@@ -12,19 +12,24 @@ import type { SelectorEntry } from './entry-fields.ts'
 import type { GrantEntry } from './grant-entry.ts'
 import type { IssuerEntry, UserEntry } from './issuer-entry.ts'
 import type { ResourceEntry } from './resource-entry.ts'
+import { checkSpiffeIds } from './spiffe-checks.ts'
 import { nearestName } from './strict-document.ts'
+import type { TrustDomainEntry } from './trust-domain-entry.ts'
 import { checkWorkloads } from './workload-checks.ts'
 import type { WorkloadIssuerEntry } from './workload-entry.ts'
 
 /** An entry and where it was written: `registry.yaml: agents[2]`. */
 export interface Placed<T> {
   readonly at: string
+  /** What relative paths in it are relative to. */
+  readonly directory: string
   readonly entry: T
 }
 
 export interface Entries {
   readonly issuers: readonly Placed<IssuerEntry>[]
   readonly workloadIssuers: readonly Placed<WorkloadIssuerEntry>[]
+  readonly trustDomains: readonly Placed<TrustDomainEntry>[]
   readonly users: readonly Placed<UserEntry>[]
   readonly services: readonly Placed<ServiceEntry>[]
   readonly resources: readonly Placed<ResourceEntry>[]
@@ -59,6 +64,7 @@ export function crossCheck(entries: Entries, issuer: string, problems: string[])
     const nearest = nearestName(name, known.keys())
     problems.push(`${at}: no ${noun} is named ${name}${nearest === undefined ? '' : `; did you mean ${nearest}?`}`)
   }
+  checkSpiffeIds(entries, problems, refer)
   for (const { at, entry } of entries.users) refer(names.slugs, entry.issuer, `${at}.issuer`, 'issuer')
   for (const { at, entry } of entries.resources) {
     if (entry.server_client !== undefined) refer(names.services, entry.server_client, `${at}.server_client`, 'service')

@@ -28,6 +28,7 @@ export function decodeClient(entry: ServiceEntry, path: string, problems: string
     keySets: decodeKeySets(entry.key_sets, `${path}.key_sets`, problems),
     secrets: decodeSecrets(entry.client_secrets, `${path}.client_secrets`, CLIENT_SECRET_LIFETIME_S_MAX, problems),
     workloads: entry.workloads.map(decodeWorkload),
+    spiffeIds: entry.spiffe_ids,
     legacyAssertionAudience: entry.legacy_assertion_audience,
     assertionReuse: entry.assertion_reuse,
     grantTypes: entry.grant_types.map((name) => GRANT_TYPES[name]),

@@ -8,6 +8,7 @@ import type { Client } from '../model/client.ts'
 import type { Issuer, User } from '../model/issuer.ts'
 import type { Registry, WorkloadMatch } from '../model/registry.ts'
 import type { Resource } from '../model/resource.ts'
+import type { SpiffeBinding, TrustDomain } from '../model/trust-domain.ts'
 import type { WorkloadIssuer } from '../model/workload.ts'
 import { canonicalResource } from '../protocol/resource.ts'
 import { canonicalJson } from './canonical-json.ts'
@@ -21,6 +22,7 @@ import { decodeResource } from './decode-resource.ts'
 import { decodeWorkloadIssuer } from './decode-workload.ts'
 import { type DecodedDocument, registryDocument } from './registry-document.ts'
 import { ConfigurationError, decodeStrictly, parseYamlText, place } from './strict-document.ts'
+import { decodeTrustDomain } from './trust-domain-entry.ts'
 
 export interface RegistryOptions {
   /** The broker's issuer identifier: its own URLs may not be registered as resources, nor itself as an issuer. */
@@ -34,15 +36,17 @@ export interface RegistryDocument {
   readonly document: unknown
   /** What problems are reported under: a file's name. */
   readonly sourceName: string
+  /** What relative paths in it are relative to; where it is no file, the working directory. */
+  readonly directory?: string
 }
 
 /** One registry from several documents. @throws ConfigurationError naming every problem. */
 export function decodeRegistryDocuments(documents: readonly RegistryDocument[], options: RegistryOptions): Registry {
   const problems: string[] = []
-  const decoded: { document: DecodedDocument; sourceName: string }[] = []
-  for (const { document, sourceName } of documents) {
+  const decoded: Decoded[] = []
+  for (const { document, sourceName, directory = '.' } of documents) {
     const result = decodeStrictly(registryDocument, document, sourceName, problems)
-    if (result !== undefined) decoded.push({ document: result, sourceName })
+    if (result !== undefined) decoded.push({ document: result, sourceName, directory })
   }
   // References are judged only when every document was readable: an entry that was not would be reported as missing.
   if (problems.length > 0) throw new ConfigurationError(problems)
@@ -63,14 +67,21 @@ export function parseRegistryText(yamlText: string, sourceName: string, options:
   return decodeRegistry(parseYamlText(yamlText, sourceName), sourceName, options)
 }
 
-function gather(decoded: readonly { document: DecodedDocument; sourceName: string }[]): Entries {
+interface Decoded {
+  readonly document: DecodedDocument
+  readonly sourceName: string
+  readonly directory: string
+}
+
+function gather(decoded: readonly Decoded[]): Entries {
   const section = <K extends keyof DecodedDocument>(name: K): Placed<DecodedDocument[K][number]>[] =>
-    decoded.flatMap(({ document, sourceName }) =>
-      document[name].map((entry, index) => ({ at: place(sourceName, [name, index]), entry })),
+    decoded.flatMap(({ document, sourceName, directory }) =>
+      document[name].map((entry, index) => ({ at: place(sourceName, [name, index]), directory, entry })),
     )
   return {
     issuers: section('issuers'),
     workloadIssuers: section('workload_issuers'),
+    trustDomains: section('trust_domains'),
     users: section('users'),
     services: section('services'),
     resources: section('resources'),
@@ -82,6 +93,7 @@ function gather(decoded: readonly { document: DecodedDocument; sourceName: strin
 function build(entries: Entries, options: RegistryOptions, problems: string[]): Registry {
   const issuers = entries.issuers.map(({ entry }) => decodeIssuer(entry))
   const workloadIssuers = entries.workloadIssuers.map(({ entry }) => decodeWorkloadIssuer(entry))
+  const trustDomains = entries.trustDomains.map(({ directory, entry }) => decodeTrustDomain(entry, directory))
   const users = entries.users.map(({ entry }) => decodeUser(entry))
   const services = entries.services.map(({ at, entry }) => decodeService(entry, at, problems))
   const resources = entries.resources.map(({ at, entry }) =>
@@ -99,8 +111,10 @@ function build(entries: Entries, options: RegistryOptions, problems: string[]): 
     resources,
     issuers,
     workloadIssuers,
+    trustDomains,
     ...lookUps,
     ...workloadLookUps(workloadIssuers, [...services, ...agents]),
+    ...spiffeLookUps(trustDomains, [...services, ...agents]),
   })
 }
 
@@ -158,4 +172,14 @@ function workloadLookUps(
     workloadIssuer: (issuer) => byIssuer.get(issuer),
     workloads: ({ slug }, claims) => bySlug.get(slug)?.fulfilled(readerOf(claims)) ?? [],
   }
+}
+
+function spiffeLookUps(
+  domains: readonly TrustDomain[],
+  clients: readonly Client[],
+): Pick<Registry, 'trustDomain' | 'clientBySpiffeId'> {
+  const byName = new Map(domains.map((domain) => [domain.name, domain]))
+  const byId = new Map<string, { client: Client; binding: SpiffeBinding }>()
+  for (const client of clients) for (const binding of client.spiffeIds) byId.set(binding.id, { client, binding })
+  return { trustDomain: (name) => byName.get(name), clientBySpiffeId: (id) => byId.get(id) }
 }

@@ -9,11 +9,13 @@ import { grant } from './grant-entry.ts'
 import { issuer, user } from './issuer-entry.ts'
 import { resource } from './resource-entry.ts'
 import { strictObject } from './strict-document.ts'
+import { trustDomain } from './trust-domain-entry.ts'
 import { workloadIssuer } from './workload-entry.ts'
 
 export const registryDocument = strictObject({
   issuers: z.array(issuer).default([]),
   workload_issuers: z.array(workloadIssuer).default([]),
+  trust_domains: z.array(trustDomain).default([]),
   users: z.array(user).default([]),
   services: z.array(service).default([]),
   resources: z.array(resource).default([]),

@@ -14,6 +14,7 @@ import type { Registry } from '../model/registry.ts'
 import type { Arrival } from '../model/request-facts.ts'
 import type { BrokerSettings } from '../model/settings.ts'
 import type { ClientKeys } from '../net/client-keys.ts'
+import type { TrustBundles } from '../net/trust-bundles.ts'
 import type { Form } from '../protocol/form.ts'
 import type { Endpoint } from '../protocol/oauth.ts'
 import type { LiveCutoffs } from '../sessions/live-cutoffs.ts'
@@ -25,6 +26,7 @@ export interface RevocationParts {
   readonly settings: BrokerSettings
   readonly registry: Registry
   readonly clientKeys: Pick<ClientKeys, 'keysFor'>
+  readonly bundles: Pick<TrustBundles, 'jwtKeys'>
   readonly ring: KeyRing
   readonly keeper: Pick<KeyKeeper, 'ensureSigner'>
   readonly store: Store
@@ -76,9 +78,9 @@ export async function callAsClient<T>(
     const form = request.form()
     request.facts.entry.claim(claimedBy(form, request.facts))
     const presented = presentedClient(form, request.facts)
-    const { registry, clientKeys, settings } = parts
+    const { registry, clientKeys, bundles, settings } = parts
     const { issuer, clientSecretBasic, apiKeys } = settings
-    const known = { registry, clientKeys, issuer, clientSecretBasic, apiKeys, endpoint: request.endpoint, now }
+    const known = { registry, clientKeys, bundles, issuer, clientSecretBasic, apiKeys, endpoint: request.endpoint, now }
     const authenticate = await prepareAuthentication(presented, known)
     const { client, authentication, singleUse } = await request.facts.entry.admit(authenticate)
     if (singleUse === undefined || (await claim(singleUse, request, parts))) request.facts.entry.succeeded()

@@ -2,10 +2,17 @@
  * Test keys and tokens. Signs with node:crypto directly, never through `src/jose`, so that a mistake there cannot hide
  * itself. A test starts from one valid draft and breaks one member of it.
  */
-import { createHmac, generateKeyPairSync, type JsonWebKey, type KeyObject, sign as signBytes } from 'node:crypto'
+import {
+  constants,
+  createHmac,
+  generateKeyPairSync,
+  type JsonWebKey,
+  type KeyObject,
+  sign as signBytes,
+} from 'node:crypto'
 import { Secret } from '../../src/kernel/secret.ts'
 
-export type TestAlg = 'ES256' | 'ES384' | 'RS256' | 'Ed25519'
+export type TestAlg = 'ES256' | 'ES384' | 'RS256' | 'PS256' | 'Ed25519'
 
 export interface TestKey {
   readonly kid: string
@@ -32,6 +39,7 @@ function pair(alg: TestAlg): { privateKey: KeyObject; publicKey: KeyObject } {
     case 'ES384':
       return generateKeyPairSync('ec', { namedCurve: 'P-384' })
     case 'RS256':
+    case 'PS256':
       return generateKeyPairSync('rsa', { modulusLength: 2048 })
     case 'Ed25519':
       return generateKeyPairSync('ed25519')
@@ -102,6 +110,12 @@ function signature(key: TestKey, input: string): string {
       return signBytes('sha256', bytes, { key: key.privateKey, dsaEncoding: 'ieee-p1363' }).toString('base64url')
     case 'ES384':
       return signBytes('sha384', bytes, { key: key.privateKey, dsaEncoding: 'ieee-p1363' }).toString('base64url')
+    case 'PS256':
+      return signBytes('sha256', bytes, {
+        key: key.privateKey,
+        padding: constants.RSA_PKCS1_PSS_PADDING,
+        saltLength: constants.RSA_PSS_SALTLEN_DIGEST,
+      }).toString('base64url')
     case 'RS256':
       return signBytes('sha256', bytes, key.privateKey).toString('base64url')
     case 'Ed25519':

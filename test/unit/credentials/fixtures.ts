@@ -29,6 +29,7 @@ export function agent(clientId: string, over: Partial<Agent> = {}): Agent {
     keySets: [],
     secrets: [],
     workloads: [],
+    spiffeIds: [],
     legacyAssertionAudience: false,
     assertionReuse: undefined,
     owner: 'team-data',
@@ -54,11 +55,15 @@ export function service(clientId: string, over: Partial<Service> = {}): Service 
     keySets: [],
     secrets: [],
     workloads: [],
+    spiffeIds: [],
     legacyAssertionAudience: false,
     assertionReuse: undefined,
     ...over,
   }
 }
+
+/** For tests without trust domains. */
+export const NO_BUNDLES = { jwtKeys: () => Promise.reject(new Error('no trust domain is here')) }
 
 export interface RegistryContents {
   readonly clients?: readonly Client[]
@@ -77,6 +82,9 @@ export function registry({ clients = [], issuers = [], users = [] }: RegistryCon
     workloadIssuers: [],
     workloadIssuer: () => undefined,
     workloads: () => [],
+    trustDomains: [],
+    trustDomain: () => undefined,
+    clientBySpiffeId: () => undefined,
     client: (clientId) => clients.find((client) => client.clientId === clientId),
     issuer: (issuer) => issuers.find((entry) => entry.issuer === issuer),
     issuerBySlug: (slug) => issuers.find((entry) => entry.slug === slug),

@@ -12,6 +12,7 @@ import type { KeyRing } from '../../../src/keys/key-ring.ts'
 import { ClientKeys } from '../../../src/net/client-keys.ts'
 import { createGuardedFetch } from '../../../src/net/guarded-fetch.ts'
 import { IssuerKeys } from '../../../src/net/issuer-keys.ts'
+import { TrustBundles } from '../../../src/net/trust-bundles.ts'
 import { TOKEN_TYPE } from '../../../src/protocol/oauth.ts'
 import { decodeRegistry } from '../../../src/registry/load-registry.ts'
 import { Minter } from '../../../src/tokens/minter.ts'
@@ -70,7 +71,8 @@ describe('what is verified', () => {
     const registry = decodeRegistry(registryDocument(idp), 'world.yaml', { issuer: ISSUER })
     const network = { fetchJson: createGuardedFetch({ allowLoopback: true }), clock: systemClock }
     const [keys, clientKeys] = [new IssuerKeys(network), new ClientKeys(network)]
-    sources = { registry, ring, keys, clientKeys, issuer: ISSUER }
+    const bundles = new TrustBundles(network)
+    sources = { registry, ring, keys, clientKeys, bundles, issuer: ISSUER }
   })
   afterAll(() => idp.close())
 

@@ -72,7 +72,8 @@ export async function startBench(): Promise<Bench> {
   // As where the key directory cannot be written.
   const keeper = { ensureSigner: async () => undefined }
   const clientKeys = { keysFor: () => Promise.reject(new Error('no client here publishes keys')) }
-  const known = { settings: SETTINGS, registry: world, clientKeys, ring, keeper }
+  const bundles = { jwtKeys: () => Promise.reject(new Error('no trust domain is here')) }
+  const known = { settings: SETTINGS, registry: world, clientKeys, bundles, ring, keeper }
   const parts = { ...known, store, sessions, cutoffs, auditor, clock }
   return {
     parts,

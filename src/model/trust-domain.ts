@@ -1,0 +1,19 @@
+/** SPIFFE trust domains: who vouches for workloads' SVIDs. Decoded and checked by `registry/`; immutable. */
+
+/** Where a trust domain's bundle is read. Nothing of it is learned from an SVID. */
+export type BundleSource =
+  | { readonly kind: 'file'; readonly path: string }
+  /** `caFile`: PEM certificates trusted instead of the system's; `undefined`: web PKI. */
+  | { readonly kind: 'endpoint'; readonly url: string; readonly caFile: string | undefined }
+
+export interface TrustDomain {
+  /** `example.org`, without a scheme. */
+  readonly name: string
+  readonly bundle: BundleSource
+}
+
+/** A SPIFFE ID that authenticates a client, and the version of the client it stands for. */
+export interface SpiffeBinding {
+  readonly id: string
+  readonly version: string
+}
