@@ -104,7 +104,7 @@ export async function createBroker(config: Config, options: BrokerOptions): Prom
     pipeline: new TokenPipeline({ ...common, ...issuing }),
     revocation: { ...common, clientKeys: published.clientKeys, bundles: published.bundles },
     listing: common,
-    callers: { ...sources, cutoffs, clock },
+    callers: { ...sources, cutoffs, clock, claims: store.claims },
     admission: new Admission(config.limits, ticks),
     sourceOf,
     readiness: operations.readiness,

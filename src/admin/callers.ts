@@ -1,31 +1,38 @@
 /** Callers of the broker's own endpoints, checked against the revocations of the moment. */
 import { type CallerSources, identifyCaller, identifyOperator } from '../credentials/caller.ts'
+import type { PresentedToken } from '../credentials/presented-token.ts'
 import type { UserBearer } from '../credentials/user-bearer.ts'
 import type { Clock } from '../kernel/clock.ts'
+import { newNonce } from '../kernel/ids.ts'
 import { Rejection } from '../kernel/rejection.ts'
 import type { Secret } from '../kernel/secret.ts'
 import type { Caller } from '../model/caller.ts'
 import type { LiveCutoffs } from '../sessions/live-cutoffs.ts'
 import { cutoffKilling } from '../sessions/liveness.ts'
+import { claimOnce } from '../sessions/replay-guard.ts'
+import type { ClaimStore } from '../store/ports.ts'
 
 export interface CallerParts extends Omit<CallerSources, 'now'> {
   readonly cutoffs: LiveCutoffs
   readonly clock: Clock
+  readonly claims: ClaimStore
 }
 
 /**
  * A client with the scope `sessions`, or a user, who wants to read. A view of the revocations that is not certain shows
  * nothing to anybody. @throws Rejection `bearer_*`, `cutoffs_stale`
  */
-export function readingCaller(bearer: Secret | undefined, parts: CallerParts): Promise<Caller> {
+export function readingCaller(presented: PresentedToken | undefined, parts: CallerParts): Promise<Caller> {
   parts.cutoffs.assertFresh()
-  return sessionsCaller(bearer, parts)
+  return sessionsCaller(presented, parts)
 }
 
-/** The same who wants to end something: never held up, ending is the safe direction. @throws Rejection `bearer_*` */
-export async function sessionsCaller(bearer: Secret | undefined, parts: CallerParts): Promise<Caller> {
+/** The same who wants to end something: never held up, ending is the safe direction. @throws Rejection `bearer_*`, `dpop_*` */
+export async function sessionsCaller(presented: PresentedToken | undefined, parts: CallerParts): Promise<Caller> {
   const nowMs = parts.clock.nowMs()
-  const { caller, token, user } = await identifyCaller(bearer, { ...parts, now: Math.floor(nowMs / 1000) })
+  const now = Math.floor(nowMs / 1000)
+  const { caller, token, user, singleUse } = await identifyCaller(presented, { ...parts, now })
+  if (singleUse !== undefined) await claimOnce(parts.claims, singleUse, { nonce: newNonce(), cutoffs: parts.cutoffs })
   if (token !== undefined) {
     const dead = cutoffKilling(token, parts.cutoffs, { issuer: parts.issuer, accessToken: true }) !== undefined
     // Not the block of the agent's autonomous work: it may still see and end what it holds.

@@ -1,9 +1,10 @@
 /**
  * Who calls the broker's own bearer-protected endpoints: a client with an API token, a user with their IdP's token meant for
- * the broker, or an operator with a management token. Each endpoint says which it serves; nothing is guessed from the path.
+ * the broker, either bound to a key or not; or an operator with a management token. Each endpoint says which it serves; nothing is guessed from the path.
  *
- * Validates: the credential, and that client and user are active now.
- * Does not validate: cut-offs and blocks (`token` and `user` in the result: the caller of this checks them).
+ * Validates: the credential, the proof of the key it is bound to, and that client and user are active now.
+ * Does not validate: cut-offs and blocks (`token` and `user` in the result: the caller of this checks them), nor that the
+ * proof is seen for the first time.
  */
 import { peekIssuer } from '../jose/decode-jws.ts'
 import { JwtError } from '../jose/jwt-error.ts'
@@ -12,11 +13,13 @@ import { Rejection } from '../kernel/rejection.ts'
 import type { Secret } from '../kernel/secret.ts'
 import type { KeyRing } from '../keys/key-ring.ts'
 import type { Caller } from '../model/caller.ts'
+import type { SingleUse } from '../model/evidence.ts'
 import type { Registry } from '../model/registry.ts'
 import { apiAudience } from '../model/settings.ts'
 import type { IssuerKeys } from '../net/issuer-keys.ts'
 import { parseScope } from '../protocol/scope.ts'
 import { type VerifiedAccess, verifyAccessToken, verifyManagementToken } from './own-token.ts'
+import { type PresentedToken, provePossession } from './presented-token.ts'
 import { type UserBearer, verifyUserBearer } from './user-bearer.ts'
 
 export interface CallerSources {
@@ -33,30 +36,34 @@ export interface IdentifiedCaller {
   readonly token: VerifiedAccess | undefined
   /** The user's own evidence: cut-offs are compared with its time. */
   readonly user: UserBearer | undefined
+  /** The proof that the token came with: still to be claimed. */
+  readonly singleUse: SingleUse | undefined
 }
 
-/** @throws Rejection `bearer_missing`, `bearer_invalid` */
-export async function identifyCaller(bearer: Secret | undefined, sources: CallerSources): Promise<IdentifiedCaller> {
-  if (bearer === undefined) {
+/** @throws Rejection `bearer_missing`, `bearer_invalid`, `bearer_bound`, `dpop_*` */
+export async function identifyCaller(
+  presented: PresentedToken | undefined,
+  sources: CallerSources,
+): Promise<IdentifiedCaller> {
+  if (presented === undefined) {
     throw new Rejection(
       'bearer_missing',
       'send Authorization: Bearer with an API token, or a user token meant for this broker',
     )
   }
-  if (!isOurs(bearer, sources.issuer)) {
-    const user = await verifyUserBearer(bearer, sources)
-    return { caller: { kind: 'user', principal: user.principal }, token: undefined, user }
+  if (!isOurs(presented.token, sources.issuer)) {
+    const user = await verifyUserBearer(presented.token, sources)
+    const singleUse = await provePossession(presented, user.confirmation, sources.now)
+    return { caller: { kind: 'user', principal: user.principal }, token: undefined, user, singleUse }
   }
-  const token = await verifyAccessToken(bearer, sources)
+  const token = await verifyAccessToken(presented.token, sources)
   const client = sources.registry.client(token.clientId)
   if (token.audience !== apiAudience(sources.issuer) || client === undefined || client.state !== 'active') {
     throw new Rejection('bearer_invalid', 'this is not an API token of an active client')
   }
-  if (token.confirmation !== undefined) {
-    throw new Rejection('bearer_invalid', 'this API token is bound to a key: it is no bearer token')
-  }
+  const singleUse = await provePossession(presented, token.confirmation, sources.now)
   const scopes = parseScope(token.scope)
-  return { caller: { kind: 'client', principal: token.subject, client, scopes }, token, user: undefined }
+  return { caller: { kind: 'client', principal: token.subject, client, scopes }, token, user: undefined, singleUse }
 }
 
 /** @throws Rejection `bearer_missing`, `bearer_invalid` */

@@ -1,6 +1,8 @@
 /** Reading single claims of a verified JWT: own members only, typed or refused; never repaired. */
+import { parseCnf } from '../jose/cnf.ts'
 import { JwtError } from '../jose/jwt-error.ts'
 import { isName } from '../jose/name.ts'
+import type { Confirmation } from '../model/confirmation.ts'
 
 export type Claims = Readonly<Record<string, unknown>>
 
@@ -36,4 +38,13 @@ export function nameListClaim(claims: Claims, name: string, least: number, most:
     throw new JwtError('claims', `${name} must be a list of ${least} to ${most} short strings`)
   }
   return value
+}
+
+/**
+ * The key the token is bound to (RFC 7800 `cnf`); `undefined`: none. Whoever takes the token must see that key proven: taking
+ * it as a bearer token would undo the protection it was bound for. @throws JwtError `claims`
+ */
+export function confirmationOf(claims: Claims): Confirmation | undefined {
+  const cnf = claim(claims, 'cnf')
+  return cnf === undefined ? undefined : parseCnf(cnf)
 }

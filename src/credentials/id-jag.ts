@@ -22,8 +22,8 @@ import type { Registry } from '../model/registry.ts'
 import type { Resource } from '../model/resource.ts'
 import { JWT_TYP } from '../protocol/oauth.ts'
 import { parseScope, type ScopeSet } from '../protocol/scope.ts'
-import { type Claims, claim, integerClaim } from './claim.ts'
-import { findIssuer, refuseConfirmation, verifyIssuerToken } from './issuer-token.ts'
+import { type Claims, claim, confirmationOf, integerClaim } from './claim.ts'
+import { findIssuer, verifyIssuerToken } from './issuer-token.ts'
 import { inSlot } from './jwt-refusals.ts'
 import { checkNamedActor } from './meant-for.ts'
 import { activeUser, authentication, signedInAt } from './user-claims.ts'
@@ -46,7 +46,6 @@ export async function verifyIdJag(token: Secret, agent: Agent, deps: UserEvidenc
     const jwt = await verifyIssuerToken(token, found, [JWT_TYP.idJag], deps)
     checkAddressees(jwt, agent, deps.issuer)
     const singleUse = useOf(jwt, issuer)
-    refuseConfirmation(jwt.claims)
     checkNamedActor(jwt.claims, { agent, issuer, broker: deps.issuer })
     const said = authentication(jwt.claims, deps.now)
     const targets = targetsOf(jwt.claims, deps.registry)
@@ -59,6 +58,7 @@ export async function verifyIdJag(token: Secret, agent: Agent, deps: UserEvidenc
       ...said,
       signedInAt: signedInAt(issuer, said.authTime, integerClaim(jwt.claims, 'iat')),
       foreignActor: foreignActor(jwt.claims, issuer, deps.issuer),
+      confirmation: confirmationOf(jwt.claims),
       expiresAt: jwt.expiresAt,
       digest: jwt.signingInputHash,
       targets,

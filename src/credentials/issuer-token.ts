@@ -64,16 +64,6 @@ export async function verifyIssuerToken(
 }
 
 /**
- * Sender-constrained tokens (RFC 7800 `cnf`) prove nothing without their proof of possession, and no endpoint here asks for
- * one: accepting them as bearer tokens would undo the protection they were bound for.
- */
-export function refuseConfirmation(claims: Claims): void {
-  if (claim(claims, 'cnf') !== undefined) {
-    throw new JwtError('claims', 'a sender-constrained token (cnf) was presented without proof of possession')
-  }
-}
-
-/**
  * Access, refresh and logout tokens that only say what they are inside (Keycloak's `typ`, Cognito's `token_use`, the scope of
  * Auth0's and Entra's untyped access tokens, `events` of OpenID back-channel logout) must not pass for ID tokens.
  */

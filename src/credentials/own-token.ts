@@ -6,7 +6,6 @@
  * Does not validate: session, node and cut-offs (a token that verifies here may be long revoked), nor single use.
  */
 import { type Actor, parseActorChain } from '../authority/actor-chain.ts'
-import { parseCnf } from '../jose/cnf.ts'
 import { JwtError } from '../jose/jwt-error.ts'
 import type { SeenSignatures } from '../jose/seen-signatures.ts'
 import { type AudienceRule, type VerifiedJwt, verifyJwt } from '../jose/verify-jwt.ts'
@@ -25,7 +24,7 @@ import type { Client } from '../model/client.ts'
 import type { Confirmation } from '../model/confirmation.ts'
 import type { HandleEvidence, Verified } from '../model/evidence.ts'
 import { JWT_TYP } from '../protocol/oauth.ts'
-import { type Claims, claim, integerClaim, nameClaim, nameListClaim } from './claim.ts'
+import { type Claims, claim, confirmationOf, integerClaim, nameClaim, nameListClaim } from './claim.ts'
 import { inSlot } from './jwt-refusals.ts'
 import { verified } from './verified.ts'
 
@@ -221,11 +220,6 @@ function soleAudience({ audience }: VerifiedJwt): string {
   const [sole] = audience
   if (sole === undefined || audience.length !== 1) throw new JwtError('audience', 'aud must have one member')
   return sole
-}
-
-function confirmationOf(claims: Claims): Confirmation | undefined {
-  const cnf = claim(claims, 'cnf')
-  return cnf === undefined ? undefined : parseCnf(cnf)
 }
 
 /** `anc`: one node per hop, so never more than there may be actors, and the root. */

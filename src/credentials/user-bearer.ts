@@ -2,19 +2,21 @@
  * A user at the broker's own sessions API, with a token that their identity provider issued for the broker.
  *
  * Validates: what `issuer-token.ts` does; `aud` is the issuer's configured user audience and nothing else; the token is in
- * the user's own hands: not issued to a registered agent, carrying no `act`, not sender-constrained; the user is active.
- * Does not validate: scope (none is needed to see and end what runs on one's own behalf), nor cut-offs and blocks.
+ * the user's own hands: not issued to a registered agent, carrying no `act`; form of `cnf`; the user is active.
+ * Does not validate: scope (none is needed to see and end what runs on one's own behalf), possession of the key in `cnf`, nor cut-offs
+ * and blocks.
  */
 import { JwtError } from '../jose/jwt-error.ts'
 import type { PrincipalId } from '../kernel/ids.ts'
 import { Rejection } from '../kernel/rejection.ts'
 import type { Secret } from '../kernel/secret.ts'
+import type { Confirmation } from '../model/confirmation.ts'
 import type { Verified } from '../model/evidence.ts'
 import type { Issuer, User } from '../model/issuer.ts'
 import type { Registry } from '../model/registry.ts'
 import { JWT_TYP } from '../protocol/oauth.ts'
-import { type Claims, claim, integerClaim } from './claim.ts'
-import { findIssuer, type IssuerTokenDependencies, refuseConfirmation, verifyIssuerToken } from './issuer-token.ts'
+import { type Claims, claim, confirmationOf, integerClaim } from './claim.ts'
+import { findIssuer, type IssuerTokenDependencies, verifyIssuerToken } from './issuer-token.ts'
 import { inSlot } from './jwt-refusals.ts'
 import { activeUser, authentication, signedInAt } from './user-claims.ts'
 import { verified } from './verified.ts'
@@ -23,6 +25,8 @@ export type UserBearer = Verified<{
   readonly principal: PrincipalId
   readonly user: User
   readonly issuer: Issuer
+  /** The key that its issuer has bound it to; `undefined`: none. */
+  readonly confirmation: Confirmation | undefined
   /** Epoch seconds; what revocations are compared with. */
   readonly signedInAt: number
   readonly expiresAt: number
@@ -52,11 +56,11 @@ async function verifyBearer(token: Secret, deps: IssuerTokenDependencies): Promi
   if (jwt.audience.length !== 1 || jwt.audience[0] !== audience) {
     throw new JwtError('audience', 'aud must be the audience configured for users and no other')
   }
-  refuseConfirmation(jwt.claims)
   refuseOtherHands(jwt.claims, issuer, deps.registry)
   return verified({
     ...activeUser(jwt, issuer, deps.registry),
     issuer,
+    confirmation: confirmationOf(jwt.claims),
     signedInAt: signedInAt(issuer, authentication(jwt.claims, deps.now).authTime, integerClaim(jwt.claims, 'iat')),
     expiresAt: jwt.expiresAt,
     digest: jwt.signingInputHash,

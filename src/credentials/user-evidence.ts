@@ -2,10 +2,10 @@
  * A user's ID or access token as evidence that the user is behind an agent's request (DESIGN §3, evidence rules).
  *
  * Validates: what `issuer-token.ts` does; that the token is of the kind it is offered as; that it was meant for this agent
- * (`meant-for.ts`); no `cnf` without proof; `act` only from issuers trusted with it; what its scope means; form of
+ * (`meant-for.ts`); form of `cnf`; `act` only from issuers trusted with it; what its scope means; form of
  * `auth_time`, `acr`, `amr`; that the user is known and active.
- * Does not validate: revocation and blocks (compare `signedInAt` and `digest` with the cut-offs), nor what the
- * user may do. A missing scope never means all of it.
+ * Does not validate: revocation and blocks (compare `signedInAt` and `digest` with the cut-offs), that the key in
+ * `cnf` is proven (the pipeline demands it), nor what the user may do. A missing scope never means all of it.
  */
 import { type Actor, actors, parseActorChain } from '../authority/actor-chain.ts'
 import { JwtError } from '../jose/jwt-error.ts'
@@ -16,14 +16,8 @@ import type { ScopeCeiling, UserEvidence } from '../model/evidence.ts'
 import type { Issuer } from '../model/issuer.ts'
 import { JWT_TYP } from '../protocol/oauth.ts'
 import { parseScope } from '../protocol/scope.ts'
-import { type Claims, claim, integerClaim } from './claim.ts'
-import {
-  findIssuer,
-  type IssuerTokenDependencies,
-  refuseConfirmation,
-  refuseOtherKinds,
-  verifyIssuerToken,
-} from './issuer-token.ts'
+import { type Claims, claim, confirmationOf, integerClaim } from './claim.ts'
+import { findIssuer, type IssuerTokenDependencies, refuseOtherKinds, verifyIssuerToken } from './issuer-token.ts'
 import { inSlot } from './jwt-refusals.ts'
 import { checkMeantFor } from './meant-for.ts'
 import { activeUser, authentication, signedInAt } from './user-claims.ts'
@@ -54,7 +48,6 @@ export async function verifyUserEvidence(
     checkAccepts(found.issuer, kind)
     const jwt = await verifyIssuerToken(token, found, TYP[kind], deps)
     if (kind === 'id_token') refuseOtherKinds(jwt.claims)
-    refuseConfirmation(jwt.claims)
     checkMeantFor(jwt, { agent, issuer: found.issuer, broker: deps.issuer })
     const said = authentication(jwt.claims, deps.now)
     return verified({
@@ -65,6 +58,7 @@ export async function verifyUserEvidence(
       ...said,
       signedInAt: signedInAt(found.issuer, said.authTime, integerClaim(jwt.claims, 'iat')),
       foreignActor: foreignActor(jwt.claims, found.issuer, deps.issuer),
+      confirmation: confirmationOf(jwt.claims),
       expiresAt: jwt.expiresAt,
       // Of what was signed, not of the text: an ECDSA signature has a twin that verifies as well, and a block must hold for both.
       digest: jwt.signingInputHash,

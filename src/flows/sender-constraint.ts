@@ -10,7 +10,8 @@ import type { LiveSession } from '../sessions/session-repository.ts'
 
 /** What the subject of the request demands of whoever presents it. */
 export function constraintOf(evidence: SubjectEvidence, live: LiveSession | undefined): SenderConstraint | undefined {
-  return evidence.kind === 'user' || evidence.kind === 'self' ? undefined : live?.node.senderConstraint
+  if (evidence.kind === 'user') return evidence.confirmation
+  return live?.node.senderConstraint
 }
 
 /** @returns the key of what is issued; `undefined`: a bearer token. @throws Rejection `subject_token_unproven` */

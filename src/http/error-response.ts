@@ -1,9 +1,10 @@
 /** Refusals on the wire: RFC 6749 §5.2 JSON, never cached, never with token text, coarse towards strangers. */
 import { RefusedRequest } from '../audit/auditor.ts'
+import { DPOP_ALGORITHMS } from '../jose/dpop-proof.ts'
 import { Rejection } from '../kernel/rejection.ts'
 import type { RequestFacts } from '../model/request-facts.ts'
 import type { Fault } from '../operate/fault-log.ts'
-import { wireOf } from './rejection-map.ts'
+import { type WireError, wireOf } from './rejection-map.ts'
 
 export const NO_STORE = { 'Cache-Control': 'no-store', Pragma: 'no-cache' } as const
 
@@ -19,7 +20,7 @@ export function errorResponse(thrown: unknown, context: ErrorContext): Response 
   const refused = thrown instanceof RefusedRequest ? thrown : new RefusedRequest(thrown, undefined, false)
   if (!(refused.error instanceof Rejection)) return faultResponse(refused, context)
   const rejection = refused.error
-  const { status, error } = wireOf(rejection)
+  const { error, status } = wireAt(rejection, context)
   // A stranger may provoke this one as often as they like; each fetch that failed has its line already.
   const isLogged = rejection.reason === 'client_keys_unavailable'
   if (status >= 500 && !isLogged)
@@ -34,6 +35,14 @@ export function errorResponse(thrown: unknown, context: ErrorContext): Response 
   }
   return json(status, body, headersFor(rejection, status, context))
 }
+
+/** RFC 9449 §7.1: where the proof comes with a token, it is the token that was not accepted. */
+function wireAt(rejection: Rejection, { bearer }: ErrorContext): WireError {
+  const wire = wireOf(rejection)
+  return bearer && isAboutProof(rejection) ? { ...wire, status: 401 } : wire
+}
+
+const isAboutProof = ({ reason }: Rejection) => reason === 'bearer_bound' || reason.startsWith('dpop_')
 
 /** One answer for every credential that was not believed: more would tell which clients, issuers and users are known. */
 function describe(rejection: Rejection, facts: RequestFacts): string {
@@ -66,7 +75,7 @@ function headersFor(rejection: Rejection, status: number, context: ErrorContext)
   const headers: Record<string, string> = {}
   if (status === 429 || status === 503) headers['Retry-After'] = String(rejection.retryAfterSeconds ?? 1)
   if (context.bearer && (status === 401 || status === 403)) {
-    headers['WWW-Authenticate'] = bearerChallenge(rejection, context.facts)
+    headers['WWW-Authenticate'] = tokenChallenge(rejection, context.facts)
   } else if (status === 401 && context.facts.authorizationScheme !== undefined) {
     // RFC 6749 §5.2: answered in the scheme that was tried, whether or not it is switched on.
     headers['WWW-Authenticate'] = context.facts.authorizationScheme === 'basic' ? 'Basic realm="errand"' : 'Bearer'
@@ -74,11 +83,14 @@ function headersFor(rejection: Rejection, status: number, context: ErrorContext)
   return headers
 }
 
-/** RFC 6750 §3: no error code where no token was presented. */
-function bearerChallenge(rejection: Rejection, facts: RequestFacts): string {
+/** RFC 6750 §3: no error code where no token was presented; RFC 9449 §7.1 where its scheme was tried, or is what is missing. */
+function tokenChallenge(rejection: Rejection, facts: RequestFacts): string {
   if (rejection.reason === 'bearer_missing') return 'Bearer realm="errand"'
-  const error = wireOf(rejection).error
-  return `Bearer realm="errand", error="${error}", error_description="${describe(rejection, facts)}"`
+  const failure = `error="${wireOf(rejection).error}", error_description="${describe(rejection, facts)}"`
+  const isDpop = facts.authorizationScheme === 'dpop' || isAboutProof(rejection)
+  return isDpop
+    ? `DPoP realm="errand", algs="${DPOP_ALGORITHMS.join(' ')}", ${failure}`
+    : `Bearer realm="errand", ${failure}`
 }
 
 /** RFC 6749 §5.2: %x20-21 / %x23-5B / %x5D-7E only. */

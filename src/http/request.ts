@@ -1,5 +1,6 @@
 /** Requests as they arrive: facts read once, bodies read once with a counted cap. */
 import type { Context } from 'hono'
+import type { PresentedToken } from '../credentials/presented-token.ts'
 import { parseTokenParameter } from '../credentials/token-parameter.ts'
 import { BODY_BYTES_MAX, NAME_CHARS_MAX } from '../kernel/limits.ts'
 import { Rejection } from '../kernel/rejection.ts'
@@ -37,17 +38,26 @@ function apiKeyIn(authorization: string | undefined): Secret | undefined {
 
 /** RFC 6750 §2.1, header only. @throws Rejection `bearer_invalid` for a token that is no compact JWS */
 export function readBearer(context: Context): Secret | undefined {
+  return readAuthorization(context, ['bearer'])?.token
+}
+
+/** The same, or RFC 9449 §7.1, at an endpoint that takes both. @throws Rejection `bearer_invalid` */
+export function readPresented(context: Context, facts: RequestFacts, issuer: string): PresentedToken | undefined {
+  const read = readAuthorization(context, ['bearer', 'dpop'])
+  if (read === undefined) return undefined
+  // The path alone is the request's: whom it calls its Host is nothing to us.
+  return { ...read, method: context.req.method, url: new URL(issuer).origin + context.req.path, facts }
+}
+
+function readAuthorization<S extends PresentedToken['scheme']>(context: Context, schemes: readonly S[]) {
   const authorization = headerOf(context, 'authorization')
   if (authorization === undefined) return undefined
-  const [scheme, token, ...rest] = authorization.split(' ')
-  if (scheme?.toLowerCase() !== 'bearer' || token === undefined || rest.length > 0) {
-    throw new Rejection('bearer_invalid', 'Authorization must be Bearer and one token')
+  const [name, text, ...rest] = authorization.split(' ')
+  const scheme = schemes.find((known) => known === name?.toLowerCase())
+  if (scheme === undefined || text === undefined || rest.length > 0) {
+    throw new Rejection('bearer_invalid', `Authorization must be ${schemes.join(' or ')} and one token`)
   }
-  try {
-    return parseTokenParameter(token, 'the bearer token')
-  } catch (cause) {
-    throw new Rejection('bearer_invalid', 'the bearer token is not a JWT', { cause })
-  }
+  return { scheme, token: parseTokenParameter(text, 'the token in Authorization', 'bearer_invalid') }
 }
 
 const FORM = 'application/x-www-form-urlencoded'

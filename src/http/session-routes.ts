@@ -3,7 +3,7 @@ import type { Context } from 'hono'
 import { listBlocks } from '../admin/blocks.ts'
 import { operatorCaller, readingCaller, sessionsCaller } from '../admin/callers.ts'
 import { inspectSession, listSessions, readAudit, readContent } from '../admin/session-listing.ts'
-import type { Secret } from '../kernel/secret.ts'
+import type { PresentedToken } from '../credentials/presented-token.ts'
 import type { Caller } from '../model/caller.ts'
 import type { RequestFacts } from '../model/request-facts.ts'
 import type { Answered } from '../revocation/caller-request.ts'
@@ -12,16 +12,16 @@ import { killOrder, liftOrder } from '../revocation/kill-order.ts'
 import { killByOrder, liftByOrder } from '../revocation/kill-switch.ts'
 import { decodeOrder } from './decode-order.ts'
 import { json } from './error-response.ts'
-import { readBearer, readJsonText } from './request.ts'
+import { readBearer, readJsonText, readPresented } from './request.ts'
 import type { Route, RouterParts } from './route.ts'
 
 export function sessionRoutes(parts: RouterParts, base: string): readonly Route[] {
   const reading = (context: Context, facts: RequestFacts) => ({
-    caller: () => admitted(context, facts, parts, (bearer) => readingCaller(bearer, parts.callers)),
+    caller: () => admitted(context, facts, parts, (presented) => readingCaller(presented, parts.callers)),
     facts,
   })
   const ending = (context: Context, facts: RequestFacts) => ({
-    caller: () => admitted(context, facts, parts, (bearer) => sessionsCaller(bearer, parts.callers)),
+    caller: () => admitted(context, facts, parts, (presented) => sessionsCaller(presented, parts.callers)),
     facts,
   })
   const id = (context: Context, name: string) => context.req.param(name) ?? ''
@@ -62,14 +62,14 @@ async function admitted(
   context: Context,
   facts: RequestFacts,
   parts: RouterParts,
-  verify: (bearer: Secret | undefined) => Promise<Caller>,
+  verify: (presented: PresentedToken | undefined) => Promise<Caller>,
 ): Promise<Caller> {
   const entry = parts.admission.arrive(facts.source, 'sessions')
   try {
-    const bearer = readBearer(context)
-    entry.claim({ clientId: undefined, assertion: undefined, basic: undefined, bearer })
+    const presented = readPresented(context, facts, parts.issuer)
+    entry.claim({ clientId: undefined, assertion: undefined, basic: undefined, bearer: presented?.token })
     const { caller } = await entry.admit(async () => {
-      const caller = await verify(bearer)
+      const caller = await verify(presented)
       return { caller, client: { clientId: caller.principal } }
     })
     entry.succeeded()

@@ -4,7 +4,6 @@
  * Validates: exactly one member, of a kind this code can check a proof for, and a SHA-256 thumbprint in its one spelling.
  * Does not validate: the proof.
  */
-import { decodeBase64url } from './base64url.ts'
 import { JwtError } from './jwt-error.ts'
 import { isJsonObject } from './strict-json.ts'
 
@@ -16,7 +15,8 @@ export interface Confirmation {
 }
 
 const KINDS: readonly Confirmation['kind'][] = ['jkt', 'x5t#S256']
-const SHA256_BYTES = 32
+/** 32 octets, base64url without padding and without stray bits: one spelling each. */
+const SHA256 = /^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$/
 
 /** A token bound in a way nobody here can check is bound all the same: refused, never read as unbound. @throws JwtError `claims` */
 export function parseCnf(value: unknown): Confirmation {
@@ -26,7 +26,7 @@ export function parseCnf(value: unknown): Confirmation {
     throw new JwtError('claims', 'cnf must name one key, by jkt or x5t#S256')
   }
   const [, thumbprint] = member
-  if (typeof thumbprint !== 'string' || decodeBase64url(thumbprint, 'the thumbprint in cnf').length !== SHA256_BYTES) {
+  if (typeof thumbprint !== 'string' || !SHA256.test(thumbprint)) {
     throw new JwtError('claims', 'cnf must hold a SHA-256 thumbprint')
   }
   return { kind, thumbprint }

@@ -121,6 +121,7 @@ export const REASONS = [
   // bearer-protected endpoints
   'bearer_missing',
   'bearer_invalid',
+  'bearer_bound',
   'bearer_scope',
   'not_found',
   'token_type_not_revocable',

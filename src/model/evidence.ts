@@ -1,6 +1,7 @@
 /** What verification yields: typed, complete, and constructible only in `credentials/`. */
 import type { Actor } from '../authority/actor-chain.ts'
 import type { ParsedDetails } from '../authority/details.ts'
+import type { Confirmation } from '../jose/cnf.ts'
 import type { ClientId, Jti, NodeId, PrincipalId, SessionId } from '../kernel/ids.ts'
 import type { ScopeSet } from '../protocol/scope.ts'
 import type { ClientAuthentication } from './audit-record.ts'
@@ -54,6 +55,8 @@ export type UserEvidence = Verified<{
   readonly acr: string | undefined
   readonly amr: readonly string[] | undefined
   readonly foreignActor: Actor | undefined
+  /** The key that its issuer has bound it to; `undefined`: none. */
+  readonly confirmation: Confirmation | undefined
   readonly digest: string
 }>
 

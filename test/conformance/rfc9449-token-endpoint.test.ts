@@ -55,7 +55,7 @@ describe('what a proof binds', () => {
   test('#91 the bound API token is no bearer token', async () => {
     const params = { resource: `${world.issuer}/api`, scope: 'sessions' }
     const { token } = await granted(world.clientCredentials('orchestrator', params, proving(world, key)))
-    const refused = { status: 401, error: 'invalid_token', reason: 'bearer_invalid', stranger: true } as const
+    const refused = { status: 401, error: 'invalid_token', reason: 'bearer_bound', stranger: true } as const
     await expectRefused(world, () => world.bearer('/sessions', token), refused)
   })
 

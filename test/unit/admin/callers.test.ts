@@ -1,10 +1,11 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { type CallerParts, operatorCaller, readingCaller, sessionsCaller } from '../../../src/admin/callers.ts'
+import * as callers from '../../../src/admin/callers.ts'
 import type { ControlEntry } from '../../../src/authority/cutoffs.ts'
 import { operatorPrincipal } from '../../../src/kernel/ids.ts'
 import { FOREIGN_EVIDENCE_MARGIN_S } from '../../../src/kernel/limits.ts'
 import { Secret } from '../../../src/kernel/secret.ts'
 import type { KeyRing } from '../../../src/keys/key-ring.ts'
+import type { RequestFacts } from '../../../src/model/request-facts.ts'
 import { createGuardedFetch } from '../../../src/net/guarded-fetch.ts'
 import { IssuerKeys } from '../../../src/net/issuer-keys.ts'
 import { decodeRegistry } from '../../../src/registry/load-registry.ts'
@@ -15,6 +16,15 @@ import { registryDocument } from '../../support/world.ts'
 import type { Raw } from '../flows/fixtures.ts'
 import { ALICE, HandClock, ISSUER, NOW, reasonOf } from '../sessions/fixtures.ts'
 import { apiOrder, order, SETTINGS, testRing } from '../tokens/fixtures.ts'
+
+type CallerParts = callers.CallerParts
+const { operatorCaller } = callers
+
+/** As bearer tokens: what a proof changes is tested on the wire. */
+const asBearer = (token: Secret | undefined) =>
+  token && ({ token, scheme: 'bearer', method: 'GET', url: `${ISSUER}/sessions`, facts: {} as RequestFacts } as const)
+const sessionsCaller = (token: Secret | undefined, at: CallerParts) => callers.sessionsCaller(asBearer(token), at)
+const readingCaller = (token: Secret | undefined, at: CallerParts) => callers.readingCaller(asBearer(token), at)
 
 let idp: TestIssuer
 let ring: KeyRing
@@ -40,7 +50,8 @@ function partsWith(cutoffs: LiveCutoffs, change: (document: Raw) => void = () =>
   change(document)
   const registry = decodeRegistry(document, 'world.yaml', { issuer: ISSUER })
   const keys = new IssuerKeys({ fetchJson: createGuardedFetch({ allowLoopback: true }), clock })
-  return { registry, ring, keys, issuer: ISSUER, cutoffs, clock }
+  const claims = { claim: () => Promise.resolve(true) }
+  return { registry, ring, keys, issuer: ISSUER, cutoffs, clock, claims }
 }
 
 const cut = (entry: object) =>
