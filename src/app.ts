@@ -6,11 +6,12 @@ import { startAudit } from './audit/audit-service.ts'
 import type { Config } from './config/config.ts'
 import { programVersion } from './config/version.ts'
 import { TokenPipeline } from './flows/pipeline.ts'
+import { certificatesReader } from './http/client-certificate.ts'
 import { createRouter } from './http/router.ts'
 import { sourceReader } from './http/source-address.ts'
 import { SeenSignatures } from './jose/seen-signatures.ts'
 import { type Clock, systemClock, systemTicks, type Ticks } from './kernel/clock.ts'
-import { SEEN_SIGNATURES_MAX } from './kernel/limits.ts'
+import { SEEN_SIGNATURES_MAX, X509_ISSUANCES_MAX } from './kernel/limits.ts'
 import type { RejectionReason } from './kernel/rejection.ts'
 import type { KeyRing } from './keys/key-ring.ts'
 import { type OpenKeys, openKeys } from './keys/open-keys.ts'
@@ -31,6 +32,7 @@ import { meteredStore } from './store/metered-store.ts'
 import { openStore } from './store/open-store.ts'
 import type { DocumentStore, OutboxUsage, Store } from './store/ports.ts'
 import { Minter } from './tokens/minter.ts'
+import { Issuances } from './x509/issuances.ts'
 
 export interface BrokerOptions {
   readonly registry: Registry
@@ -102,11 +104,12 @@ export async function createBroker(config: Config, options: BrokerOptions): Prom
     ring,
     clock,
     pipeline: new TokenPipeline({ ...common, ...issuing }),
-    revocation: { ...common, clientKeys: published.clientKeys, bundles: published.bundles },
+    revocation: { ...common, ...published },
     listing: common,
     callers: { ...sources, cutoffs, clock, claims: store.claims },
     admission: new Admission(config.limits, ticks),
     sourceOf,
+    certificatesOf: certificatesReader(config.certificateSource, config.trustedProxies),
     readiness: operations.readiness,
     report: operations.report,
   })
@@ -147,7 +150,7 @@ function publishedKeys({ outbound }: Config, clock: Clock, operations: Operation
     ...network,
     onFailure: ({ name }, error) => operations.keysUnread({ trust_domain: name }, error),
   })
-  return { keys, clientKeys, bundles }
+  return { keys, clientKeys, bundles, issuances: new Issuances(X509_ISSUANCES_MAX) }
 }
 
 /** The store is closed again where there are no keys to work with. */

@@ -66,6 +66,8 @@ describe('settings', () => {
       'store.ca_file',
       'listen.tls.certificate_file',
       'listen.tls.key_file',
+      'client_certificates.from',
+      'client_certificates.endpoints',
     ]
     const known = [...optional, 'metrics.host', 'metrics.port', 'metrics.token_file', ...leaves(decoded)]
     expect([...named].sort()).toEqual([...new Set(known)].sort())

@@ -17,6 +17,7 @@ const LAYERS: Readonly<Record<string, number>> = {
   protocol: 1,
   jose: 2,
   authority: 2,
+  x509: 2,
   model: 3,
   store: 4,
   keys: 4,
@@ -178,7 +179,7 @@ const DOORS: readonly { call: RegExp; doors: readonly string[] }[] = [
     doors: ['src/config/environment.ts', 'src/cli/terminal.ts'],
   },
   { call: /\bnew RegExp\(/, doors: [] },
-  { call: /\bX509ChainBuilder\b/, doors: [] },
+  { call: /\bX509ChainBuilder\b/, doors: ['src/x509/issuances.ts'] },
   {
     call: /\bjwtVerify\(|\bSignJWT\b|\bCompactSign\b|\bcompactVerify\b/,
     doors: [],

@@ -18,7 +18,8 @@ export interface ClaimedName {
 const SPIFFE = encodeURIComponent('spiffe://')
 
 /** Names of bounded length; what cannot be read is one name for all; `undefined`: it names nobody. Never throws. */
-export function claimedName({ clientId, assertion, basic, apiKey, bearer }: ClaimedClient): ClaimedName | undefined {
+export function claimedName(claim: ClaimedClient): ClaimedName | undefined {
+  const { clientId, assertion, basic, apiKey, bearer, certificate } = claim
   if (assertion !== undefined) {
     const text = assertion.length > TOKEN_CHARS_MAX ? '' : assertion
     const [header, claims] = text.split('.', 2).map(readLoosely)
@@ -40,6 +41,8 @@ export function claimedName({ clientId, assertion, basic, apiKey, bearer }: Clai
   }
   if (apiKey !== undefined) return { client: named(clientId), recognisedBy: `api-key\n${apiKey.fingerprint()}` }
   const client = named(clientId)
+  // Its key's holder has made the handshake: whoever else knows the certificate is not recognised by it.
+  if (certificate !== undefined) return { client, recognisedBy: `certificate\n${client}\n${sha256(certificate)}` }
   return client === '' ? undefined : { client, recognisedBy: `id\n${client}` }
 }
 

@@ -51,7 +51,9 @@ export async function startServing(
   try {
     const { host, port } = config.listen
     metrics = await startMetrics(broker, config, worker)
-    const address = { host, port, ...(certificate === undefined ? {} : { tls: certificate }) }
+    const tls =
+      certificate === undefined ? {} : { tls: { ...certificate, asksForCertificates: asksForCertificates(config) } }
+    const address = { host, port, ...tls }
     listening = await bound(() => listen(broker, address, boundsWithin(openFilesMax())), config.listen)
   } catch (fault) {
     await metrics?.stop()
@@ -71,6 +73,10 @@ export async function startServing(
       await metrics?.stop()
     },
   }
+}
+
+function asksForCertificates({ certificateSource }: Config): boolean {
+  return certificateSource === 'tls'
 }
 
 async function certificateOf({ listen }: Config): Promise<ServedCertificate | undefined> {
@@ -99,7 +105,7 @@ function followCertificate({ config, certificate, broker, listening, log }: Foll
     clock: systemClock,
     listener: {
       changed(next) {
-        listening.replaceCertificate(next)
+        listening.replaceCertificate({ ...next, asksForCertificates: asksForCertificates(config) })
         broker.readiness.certificateEndsAt = next.endsAt
         log.info({ ends: day(next.endsAt) }, 'certificate read again')
       },

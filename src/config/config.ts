@@ -1,5 +1,6 @@
 /** Config: everything a broker is told at start, decoded, checked and frozen. Only `config/` makes one. */
 import type { AdmissionLimits } from '../admission/admission.ts'
+import type { CertificateSource } from '../http/client-certificate.ts'
 import type { Secret } from '../kernel/secret.ts'
 import type { BrokerSettings } from '../model/settings.ts'
 
@@ -40,6 +41,8 @@ export interface Config {
   readonly log: { readonly level: LogLevel }
   /** Addresses or networks (CIDR) whose `X-Forwarded-For` is believed. */
   readonly trustedProxies: readonly string[]
+  /** Where clients' certificates are read; absent: nowhere. */
+  readonly certificateSource?: CertificateSource
   readonly outbound: OutboundConfig
   /** True only for the environment named `development`: dev keys and loopback are refused elsewhere. */
   readonly development: boolean

@@ -86,6 +86,7 @@ function configOf(document: ConfigDocument, absolute: (path: string) => string, 
       maxChainDepth: tokens.max_chain_depth,
       clientSecretBasic: document.client_authentication.client_secret_basic,
       apiKeys: document.client_authentication.api_keys,
+      ...mutualTlsOf(document.client_certificates),
     }),
     listen: Object.freeze(listenOf(document.listen, absolute)),
     ...(document.metrics === undefined ? {} : { metrics: metricsOf(document.metrics, absolute, problems) }),
@@ -102,12 +103,17 @@ function configOf(document: ConfigDocument, absolute: (path: string) => string, 
     }),
     log: Object.freeze(document.log),
     trustedProxies: Object.freeze(document.trusted_proxies),
+    ...(document.client_certificates === undefined ? {} : { certificateSource: document.client_certificates.from }),
     outbound: Object.freeze({
       allowLoopback: document.outbound.allow_loopback,
       internalHosts: new Set(document.outbound.internal_hosts),
     }),
     development: environment === DEVELOPMENT_ENVIRONMENT,
   })
+}
+
+function mutualTlsOf(given: ConfigDocument['client_certificates']): Pick<Config['settings'], 'mutualTls'> {
+  return given === undefined ? {} : { mutualTls: { endpoints: given.endpoints } }
 }
 
 function listenOf({ host, port, tls }: ConfigDocument['listen'], absolute: (path: string) => string): Config['listen'] {

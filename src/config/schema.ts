@@ -4,6 +4,7 @@
  */
 import { BlockList, isIP } from 'node:net'
 import { z } from 'zod'
+import { CERTIFICATE_HEADERS } from '../http/certificate-header.ts'
 import {
   ACCESS_TOKEN_LIFETIME_S_DEFAULT,
   ACCESS_TOKEN_LIFETIME_S_MAX,
@@ -105,6 +106,12 @@ const limits = strictObject({
 
 const network = z.string().refine(isNetwork, 'must be an address or a network such as 10.0.0.0/8')
 
+/** From one place alone: whoever could choose the other would choose who they are. */
+const clientCertificates = strictObject({
+  from: z.enum(['tls', ...CERTIFICATE_HEADERS]),
+  endpoints: issuer.optional(),
+})
+
 export const configDocument = strictObject({
   issuer,
   listen,
@@ -126,11 +133,17 @@ export const configDocument = strictObject({
     api_keys: z.boolean().default(false),
   }).prefault({}),
   trusted_proxies: z.array(network).default([]),
+  client_certificates: clientCertificates.optional(),
   outbound: strictObject({
     allow_loopback: z.boolean().default(false),
     internal_hosts: z.array(host).default([]),
   }).prefault({}),
-}).superRefine(({ environment, outbound, issuer, listen, trusted_proxies }, context) => {
+}).superRefine(({ environment, outbound, issuer, listen, trusted_proxies, client_certificates }, context) => {
+  const from = client_certificates?.from
+  if (from === 'tls' ? listen.tls === undefined : from !== undefined && trusted_proxies.length === 0) {
+    const needed = from === 'tls' ? 'listen.tls' : 'trusted_proxies: from nobody else is that header believed'
+    context.addIssue({ code: 'custom', path: ['client_certificates', 'from'], message: `needs ${needed}` })
+  }
   // Tokens would cross a network in the clear: TLS is the broker's own, or somebody named here ends it.
   const isPlain = issuer.startsWith('https:') && listen.tls === undefined && trusted_proxies.length === 0
   if (isPlain && !isLoopbackHost(listen.host)) {

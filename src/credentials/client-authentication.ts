@@ -1,9 +1,9 @@
 /**
- * Client authentication: exactly one method per request (RFC 6749 §2.3), `private_key_jwt`, a JWT-SVID, or
- * `client_secret_basic` or an API key where the configuration switches that on.
+ * Client authentication: exactly one method per request (RFC 6749 §2.3), `private_key_jwt`, a JWT-SVID, an X.509-SVID by mutual
+ * TLS, or `client_secret_basic` or an API key where the configuration switches that on.
  *
- * Validates: that one method is used, and the method itself (`client-assertion.ts`, `jwt-svid.ts`, `client-secret.ts`,
- * `api-key.ts`).
+ * Validates: that one method is used, and the method itself (`client-assertion.ts`, `jwt-svid.ts`, `x509-svid.ts`,
+ * `client-secret.ts`, `api-key.ts`).
  * Does not validate: that an assertion is presented once (claim `singleUse`, after everything else of the request has been
  * verified); that the client is active: a suspended agent is still told apart from an impostor, and the pipeline refuses it
  * (`agent_inactive`, `service_inactive`) where the refusal can be recorded under its name.
@@ -17,9 +17,11 @@ import { type AssertionDependencies, prepareAssertion } from './client-assertion
 import { authenticateBySecret } from './client-secret.ts'
 import { prepareJwtSvid, type SvidDependencies } from './jwt-svid.ts'
 import type { PresentedClient } from './presented-client.ts'
+import { prepareX509Svid, type X509Dependencies } from './x509-svid.ts'
 
-export interface ClientAuthenticationDependencies extends AssertionDependencies, SvidDependencies {
+export interface ClientAuthenticationDependencies extends AssertionDependencies, SvidDependencies, X509Dependencies {
   readonly registry: AssertionDependencies['registry'] & SvidDependencies['registry']
+  readonly bundles: SvidDependencies['bundles'] & X509Dependencies['bundles']
   /** Whether `client_secret_basic` is switched on. */
   readonly clientSecretBasic: boolean
   /** Whether API keys are switched on. */
@@ -34,7 +36,7 @@ export async function prepareAuthentication(
   presented: PresentedClient,
   deps: ClientAuthenticationDependencies,
 ): Promise<() => Promise<VerifiedClient>> {
-  const { assertion, basic, apiKey, otherMethods } = presented
+  const { assertion, basic, apiKey, certificates, otherMethods } = presented
   const methods = otherMethods.length + [assertion, basic, apiKey].filter((one) => one !== undefined).length
   if (methods > 1) {
     throw new Rejection('client_authentication_ambiguous', 'use one client authentication method per request')
@@ -49,6 +51,8 @@ export async function prepareAuthentication(
   }
   // A secret in the body ends up in more logs than a header does: not supported, whatever is switched on.
   if (methods === 1) throw new Rejection('client_authentication_unsupported', 'this method is not supported here')
+  // Last: a mesh shows certificates for everybody, also for those who authenticate in another way.
+  if (certificates !== undefined) return prepareX509Svid(certificates, presented.clientId, deps)
   throw new Rejection('client_authentication_missing', 'authenticate with a client_assertion (private_key_jwt)')
 }
 

@@ -14,13 +14,16 @@ export interface PresentedClient {
   /** What follows `Authorization: Basic`. */
   readonly basic: Secret | undefined
   readonly apiKey?: Secret | undefined
+  /** Shown in a TLS handshake. */
+  readonly certificates?: RequestFacts['certificates']
   /** Methods that are not supported, whatever they carried. */
   readonly otherMethods: readonly ('client_secret_post' | 'authorization')[]
 }
 
 /** Whom the request names, as far as that can be read without work: for limits, which hold before anything is checked. */
-export function claimedBy(form: Form, { basicCredentials: basic, apiKey }: RequestFacts): ClaimedClient {
-  return { clientId: form.get('client_id'), assertion: form.get('client_assertion'), basic, apiKey }
+export function claimedBy(form: Form, { basicCredentials: basic, apiKey, certificates }: RequestFacts): ClaimedClient {
+  const certificate = certificates === 'unreadable' ? undefined : certificates?.[0]
+  return { clientId: form.get('client_id'), assertion: form.get('client_assertion'), basic, apiKey, certificate }
 }
 
 export function presentedClient(form: Form, facts: RequestFacts): PresentedClient {
@@ -32,6 +35,7 @@ export function presentedClient(form: Form, facts: RequestFacts): PresentedClien
     assertionType: form.get('client_assertion_type'),
     basic: facts.basicCredentials,
     apiKey: facts.apiKey,
+    certificates: facts.certificates,
     otherMethods: [
       ...(isOtherScheme ? (['authorization'] as const) : []),
       ...(form.get('client_secret') === undefined ? [] : (['client_secret_post'] as const)),

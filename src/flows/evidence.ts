@@ -20,6 +20,7 @@ import type { ClientKeys } from '../net/client-keys.ts'
 import type { IssuerKeys } from '../net/issuer-keys.ts'
 import type { TrustBundles } from '../net/trust-bundles.ts'
 import { GRANT_TYPE, TOKEN_TYPE } from '../protocol/oauth.ts'
+import type { Issuances } from '../x509/issuances.ts'
 import { frameAccept } from './accept.ts'
 import { frameAutonomous } from './autonomous.ts'
 import { frameContinue } from './continue.ts'
@@ -34,7 +35,8 @@ export interface EvidenceSources {
   readonly ring: KeyRing
   readonly keys: IssuerKeys
   readonly clientKeys: Pick<ClientKeys, 'keysFor'>
-  readonly bundles: Pick<TrustBundles, 'jwtKeys'>
+  readonly bundles: Pick<TrustBundles, 'jwtKeys' | 'x509Authorities'>
+  readonly issuances: Issuances
   readonly issuer: string
   readonly seen?: SeenSignatures
 }

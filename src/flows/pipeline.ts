@@ -140,9 +140,8 @@ class Run {
 
   /** 3. The client, whether it may ask this way, and whether it is still welcome. */
   async #authenticate(form: Form, request: TokenRequest): Promise<VerifiedClient> {
-    const { registry, settings, evidence } = this.#parts
-    const { clientKeys, bundles, seen } = evidence
-    const known = { ...settings, registry, clientKeys, bundles, seen, now: this.#now, endpoint: ENDPOINT.token }
+    const { settings, evidence } = this.#parts
+    const known = { ...evidence, ...settings, now: this.#now, endpoint: ENDPOINT.token }
     const authenticate = await prepareAuthentication(presentedClient(form, this.#facts), known)
     const verified = await this.#facts.entry.admit(authenticate)
     this.#uses.add(verified.singleUse)

@@ -28,9 +28,14 @@ export function headerOf(context: Context, name: string): string | undefined {
   return value
 }
 
+/** In-process requests have none. */
+export function socketOf(context: Context): IncomingMessage['socket'] | undefined {
+  return incomingOf(context)?.socket
+}
+
 /** Address of the socket's other end; in-process requests have none. */
 export function peerOf(context: Context): string {
-  return incomingOf(context)?.socket.remoteAddress ?? 'unknown'
+  return socketOf(context)?.remoteAddress ?? 'unknown'
 }
 
 /** The names in the request's query, as often as they stand there. */

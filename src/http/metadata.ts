@@ -5,16 +5,26 @@
 import { ALGORITHM_NAMES } from '../jose/algorithms.ts'
 import type { Registry } from '../model/registry.ts'
 import type { BrokerSettings } from '../model/settings.ts'
-import { CLIENT_AUTH_METHOD, DETAILS_TYPE, ENDPOINT, GRANT_PROFILE_ID_JAG, GRANT_TYPE } from '../protocol/oauth.ts'
+import {
+  CLIENT_AUTH_METHOD,
+  DETAILS_TYPE,
+  ENDPOINT,
+  GRANT_PROFILE_ID_JAG,
+  GRANT_TYPE,
+  TLS_CLIENT_AUTH,
+} from '../protocol/oauth.ts'
 import { scopeSet } from '../protocol/scope.ts'
 
-type Known = Pick<BrokerSettings, 'issuer' | 'clientSecretBasic' | 'apiKeys'>
+type Known = Pick<BrokerSettings, 'issuer' | 'clientSecretBasic' | 'apiKeys' | 'mutualTls'>
 
 export function serverMetadata(settings: Known, registry: Registry): Readonly<Record<string, unknown>> {
   const { issuer } = settings
+  const isSpiffe = registry.trustDomains.length > 0
   const methods = [
     CLIENT_AUTH_METHOD.assertion,
-    ...(registry.trustDomains.length > 0 ? [CLIENT_AUTH_METHOD.jwtSvid] : []),
+    ...(isSpiffe ? [CLIENT_AUTH_METHOD.jwtSvid] : []),
+    // What RFC 8705 calls it is what an X.509-SVID does: a path to an authority, and a registered URI among the names.
+    ...(isSpiffe && settings.mutualTls !== undefined ? [CLIENT_AUTH_METHOD.x509Svid, TLS_CLIENT_AUTH] : []),
     ...(settings.clientSecretBasic ? [CLIENT_AUTH_METHOD.secret] : []),
   ]
   return {
@@ -40,7 +50,19 @@ export function serverMetadata(settings: Known, registry: Registry): Readonly<Re
     introspection_endpoint_auth_signing_alg_values_supported: ALGORITHM_NAMES,
     revocation_endpoint_auth_methods_supported: methods,
     revocation_endpoint_auth_signing_alg_values_supported: ALGORITHM_NAMES,
+    ...aliases(settings.mutualTls?.endpoints),
   }
+}
+
+/** RFC 8705 §5: where certificates are asked for, so that browsers at the other URLs are not. */
+function aliases(base: string | undefined): Readonly<Record<string, unknown>> {
+  if (base === undefined) return {}
+  const endpoints = {
+    token_endpoint: base + ENDPOINT.token,
+    introspection_endpoint: base + ENDPOINT.introspection,
+    revocation_endpoint: base + ENDPOINT.revocation,
+  }
+  return { mtls_endpoint_aliases: endpoints }
 }
 
 /** OpenID Connect Discovery's required members, for clients that know only that document. No ID tokens are issued. */

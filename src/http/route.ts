@@ -11,6 +11,7 @@ import type { RequestFacts } from '../model/request-facts.ts'
 import type { FaultLog } from '../operate/fault-log.ts'
 import type { Readiness } from '../operate/readiness.ts'
 import type { RevocationParts } from '../revocation/client-call.ts'
+import type { CertificatesOf } from './client-certificate.ts'
 import type { SourceOf } from './source-address.ts'
 
 export interface RouterParts {
@@ -24,6 +25,7 @@ export interface RouterParts {
   readonly callers: CallerParts
   readonly admission: Admission
   readonly sourceOf: SourceOf
+  readonly certificatesOf: CertificatesOf
   readonly readiness: Pick<Readiness, 'look'>
   readonly report: FaultLog
 }

@@ -6,17 +6,22 @@ import { BlockList, isIP } from 'node:net'
 
 export type SourceOf = (peer: string, forwardedFor: string | undefined) => string
 
-export function sourceReader(trustedProxies: readonly string[]): SourceOf {
-  const trusted = new BlockList()
-  for (const network of trustedProxies) {
+/** Whether an address is in one of these networks; what is no address is in none. */
+export function networksOf(networks: readonly string[]): (address: string) => boolean {
+  const listed = new BlockList()
+  for (const network of networks) {
     const [address = '', prefix] = network.split('/')
     const family = isIP(address) === 6 ? 'ipv6' : 'ipv4'
-    trusted.addSubnet(address, prefix === undefined ? (family === 'ipv6' ? 128 : 32) : Number(prefix), family)
+    listed.addSubnet(address, prefix === undefined ? (family === 'ipv6' ? 128 : 32) : Number(prefix), family)
   }
-  const isTrusted = (text: string) => {
+  return (text) => {
     const address = plainAddress(text)
-    return isIP(address) !== 0 && trusted.check(address, isIP(address) === 6 ? 'ipv6' : 'ipv4')
+    return isIP(address) !== 0 && listed.check(address, isIP(address) === 6 ? 'ipv6' : 'ipv4')
   }
+}
+
+export function sourceReader(trustedProxies: readonly string[]): SourceOf {
+  const isTrusted = networksOf(trustedProxies)
   return (peer, forwardedFor) => {
     let source = peer
     for (const hop of (forwardedFor ?? '').split(',').reverse()) {

@@ -1,4 +1,10 @@
-/** TLS of the broker's own: version 1.2 or later, forward-secret ciphers with authentication only (RFC 9325 §4.2). */
+/**
+ * TLS of the broker's own: version 1.2 or later, forward-secret ciphers with authentication only (RFC 9325 §4.2).
+ *
+ * Where clients are asked for certificates, the handshake proves that they hold the key, and nobody vouches for them yet: no
+ * authority is listed, the runtime's public ones least of all, and whether one is needed is decided per request.
+ */
+import { constants } from 'node:crypto'
 import { createServer, type ServerOptions } from 'node:https'
 import type { ServerType } from '@hono/node-server'
 
@@ -6,6 +12,8 @@ export interface TlsMaterial {
   /** PEM: the broker's own certificate first, then intermediates. */
   readonly certificate: string
   readonly key: string
+  /** Whether clients are asked for theirs; none need have one. */
+  readonly asksForCertificates?: boolean
 }
 
 /** For version 1.2; all of version 1.3's are of this kind. */
@@ -18,8 +26,15 @@ const CIPHERS = [
   'ECDHE-RSA-CHACHA20-POLY1305',
 ].join(':')
 
-function secureContext({ certificate, key }: TlsMaterial) {
-  return { cert: certificate, key, minVersion: 'TLSv1.2', ciphers: CIPHERS, honorCipherOrder: true } as const
+/**
+ * A resumed session would bring the client's own certificate without those it came with, and a renegotiated one could bring
+ * another in the middle of a connection: neither is offered where certificates are asked for.
+ */
+const ASKING = { ca: [], secureOptions: constants.SSL_OP_NO_TICKET | constants.SSL_OP_NO_RENEGOTIATION }
+
+function secureContext({ certificate, key, asksForCertificates }: TlsMaterial) {
+  const plain = { cert: certificate, key, minVersion: 'TLSv1.2', ciphers: CIPHERS, honorCipherOrder: true } as const
+  return asksForCertificates === true ? { ...plain, ...ASKING } : plain
 }
 
 /** What `serve` of the HTTP adapter takes to speak TLS. */
@@ -27,7 +42,8 @@ export function tlsServer(
   material: TlsMaterial,
   options: ServerOptions,
 ): { readonly createServer: typeof createServer; readonly serverOptions: ServerOptions } {
-  return { createServer, serverOptions: { ...options, ...secureContext(material) } }
+  const asking = material.asksForCertificates === true ? { requestCert: true, rejectUnauthorized: false } : {}
+  return { createServer, serverOptions: { ...options, ...asking, ...secureContext(material) } }
 }
 
 /** From the next handshake on; connections that are open stay open. */

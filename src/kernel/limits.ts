@@ -95,6 +95,16 @@ export const DPOP_PROOF_CHARS_MAX = 4_096
 export const RSA_BITS_MIN = 2048
 export const RSA_BITS_MAX = 8192
 
+// --- Certificates ---------------------------------------------------------------------------------------------------
+/** One certificate: with an RSA key of 8192 bits it has about 3 KiB. */
+export const X509_CERTIFICATE_BYTES_MAX = 8 * 1024
+/** Certificates a client may present: its own and four intermediates, which with the authority is the longest path there is. */
+export const X509_PRESENTED_MAX = 5
+/** Signatures checked for one client before its certificate is refused: a path has one per step, and few steps have a choice. */
+export const X509_SIGNATURES_MAX = 12
+/** Signatures of certificates that need not be computed again: about 200 bytes each, of authorities configured here only. */
+export const X509_ISSUANCES_MAX = 10_000
+
 // --- Time -----------------------------------------------------------------------------------------------------------
 /** Tolerated difference of two honest clocks. */
 export const CLOCK_SKEW_S = 30

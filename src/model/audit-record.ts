@@ -26,6 +26,8 @@ export interface ClientAuthentication {
   readonly credential: string
   /** The assertion was for the endpoint, not for the issuer. */
   readonly legacy_audience?: true
+  /** SHA-256 of the certificate that was shown, as in `x5t#S256` (RFC 8705 §3.1). */
+  readonly certificate?: string
   /** Names an assertion that may be presented again (SHA-256 of its `jti`, or of an SVID): the same in each request it was used for. */
   readonly reusable_assertion?: string
 }

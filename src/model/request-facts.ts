@@ -12,6 +12,11 @@ export interface RequestFacts {
   readonly apiKey?: Secret | undefined
   /** The header `DPoP`, unread: several of them are one text with commas, which is no proof. */
   readonly dpopProof?: Secret | undefined
+  /**
+   * Certificates, DER, whose first's key the client has proven to hold in a TLS handshake, with us or with a configured proxy;
+   * `unreadable`: the proxy has passed on something else.
+   */
+  readonly certificates?: readonly Uint8Array[] | 'unreadable' | undefined
   /** The caller's correlation id, if it is well-formed. */
   readonly correlation: string | undefined
 }
@@ -23,6 +28,8 @@ export interface ClaimedClient {
   readonly basic: Secret | undefined
   readonly apiKey?: Secret | undefined
   readonly bearer?: Secret | undefined
+  /** DER of its own certificate. */
+  readonly certificate?: Uint8Array | undefined
 }
 
 /** Whoever a request turned out to come from. */

@@ -13,6 +13,8 @@ export interface BrokerSettings {
   readonly clientSecretBasic: boolean
   /** Whether agents that have API keys may authenticate with them. */
   readonly apiKeys: boolean
+  /** Set where clients can show certificates. `endpoints`: base of the URLs where they are asked for them, if others than everybody's. */
+  readonly mutualTls?: { readonly endpoints: string | undefined }
 }
 
 /** The broker's own API and its administration, as `aud` (DESIGN §2). */

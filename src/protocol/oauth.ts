@@ -31,8 +31,12 @@ export const CLIENT_AUTH_METHOD = {
   secret: 'client_secret_basic',
   apiKey: 'api_key',
   jwtSvid: 'spiffe_jwt', // draft-ietf-oauth-spiffe-client-auth-02 section 4
+  x509Svid: 'spiffe_x509', // the same
 } as const
 export type ClientAuthenticationMethod = (typeof CLIENT_AUTH_METHOD)[keyof typeof CLIENT_AUTH_METHOD]
+
+/** RFC 8705 §2.1.1. */
+export const TLS_CLIENT_AUTH = 'tls_client_auth'
 
 /** Every API key begins so: leaked ones are found by scanners, and none is taken for a token. */
 export const API_KEY_PREFIX = 'errand_ak_'

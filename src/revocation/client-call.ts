@@ -21,12 +21,14 @@ import type { LiveCutoffs } from '../sessions/live-cutoffs.ts'
 import { claimOnce } from '../sessions/replay-guard.ts'
 import type { SessionRepository } from '../sessions/session-repository.ts'
 import { type Store, StoreUnavailable } from '../store/ports.ts'
+import type { Issuances } from '../x509/issuances.ts'
 
 export interface RevocationParts {
   readonly settings: BrokerSettings
   readonly registry: Registry
   readonly clientKeys: Pick<ClientKeys, 'keysFor'>
-  readonly bundles: Pick<TrustBundles, 'jwtKeys'>
+  readonly bundles: Pick<TrustBundles, 'jwtKeys' | 'x509Authorities'>
+  readonly issuances: Issuances
   readonly ring: KeyRing
   readonly keeper: Pick<KeyKeeper, 'ensureSigner'>
   readonly store: Store
@@ -78,10 +80,9 @@ export async function callAsClient<T>(
     const form = request.form()
     request.facts.entry.claim(claimedBy(form, request.facts))
     const presented = presentedClient(form, request.facts)
-    const { registry, clientKeys, bundles, settings } = parts
-    const { issuer, clientSecretBasic, apiKeys } = settings
-    const known = { registry, clientKeys, bundles, issuer, clientSecretBasic, apiKeys, endpoint: request.endpoint, now }
-    const authenticate = await prepareAuthentication(presented, known)
+    const { registry, clientKeys, bundles, issuances, settings } = parts
+    const known = { ...settings, registry, clientKeys, bundles, issuances, now }
+    const authenticate = await prepareAuthentication(presented, { ...known, endpoint: request.endpoint })
     const { client, authentication, singleUse } = await request.facts.entry.admit(authenticate)
     if (singleUse === undefined || (await claim(singleUse, request, parts))) request.facts.entry.succeeded()
     draft.add({ client_auth: authentication })

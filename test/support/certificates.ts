@@ -2,7 +2,7 @@
 import { webcrypto } from 'node:crypto'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import './reflect-metadata.ts'
+import '../../src/x509/reflect-metadata.ts'
 
 const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const
 const DAY_MS = 24 * 3600 * 1000

@@ -14,6 +14,8 @@ export interface Refusal {
   readonly reason: RejectionReason
   /** Nobody was authenticated: the answer is coarse, and the refusal is counted instead of recorded. */
   readonly stranger?: boolean
+  /** Whom a stranger's refusal is counted under; requests in process come from nowhere. */
+  readonly source?: string
   /** A HEAD has no body to look at. */
   readonly bodiless?: boolean
 }
@@ -59,7 +61,7 @@ export async function expectRefused(world: World, request: () => Promise<Answer>
   const [record] = added
   if (refusal.stranger === true) {
     expect(record).toMatchObject({ event: 'strangers.refused', by: 'stranger', outcome: 'refused' })
-    expect(record.strangers).toEqual([[refusal.reason, 'unknown', 1]])
+    expect(record.strangers).toEqual([[refusal.reason, refusal.source ?? 'unknown', 1]])
   } else {
     expect(record).toMatchObject({ outcome: 'refused', reason: refusal.reason })
     expect(record.by_class).not.toBe('stranger')

@@ -48,6 +48,8 @@ export interface WorldOptions {
   /** Off unless given: a test of a hundred refusals means the refusals. */
   readonly limits?: Partial<Config['limits']>
   readonly ticks?: Ticks
+  /** Merged over the configuration. */
+  readonly config?: Partial<Config>
 }
 
 export interface Answer {
@@ -438,6 +440,7 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
   const config: Config = {
     ...base,
     ...metrics,
+    ...options.config,
     settings: { ...base.settings, ...options.settings },
     limits: { ...NO_LIMITS, ...options.limits },
   }

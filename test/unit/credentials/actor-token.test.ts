@@ -6,7 +6,7 @@ import type { Secret } from '../../../src/kernel/secret.ts'
 import type { VerifiedClient } from '../../../src/model/evidence.ts'
 import { CLIENT_ASSERTION_TYPE_JWT, TOKEN_TYPE } from '../../../src/protocol/oauth.ts'
 import { type Change, type Draft, sign, testKey, unsigned, vary } from '../../support/keys.ts'
-import { agent, BROKER, NO_BUNDLES, NO_KEY_SETS, NOW, refusal, registry } from './fixtures.ts'
+import { agent, BROKER, NO_KEY_SETS, NO_SVIDS, NOW, refusal, registry } from './fixtures.ts'
 
 const ASSERTION: Draft = {
   key: testKey('orchestrator-key'),
@@ -24,7 +24,7 @@ beforeAll(async () => {
     {
       registry: known,
       clientKeys: NO_KEY_SETS,
-      bundles: NO_BUNDLES,
+      ...NO_SVIDS,
       issuer: BROKER,
       apiKeys: false,
       clientSecretBasic: false,

@@ -17,7 +17,7 @@ import {
   unsigned,
   vary,
 } from '../../support/keys.ts'
-import { agent, BROKER, clientKey, NO_BUNDLES, NO_KEY_SETS, NOW, refusal, registry, service } from './fixtures.ts'
+import { agent, BROKER, clientKey, NO_KEY_SETS, NO_SVIDS, NOW, refusal, registry, service } from './fixtures.ts'
 
 const clients = [
   agent('orchestrator', {
@@ -51,7 +51,7 @@ async function present(assertion: Secret | undefined, over: Partial<PresentedCli
   const authenticate = await prepareAuthentication(presented, {
     registry: known,
     clientKeys: NO_KEY_SETS,
-    bundles: NO_BUNDLES,
+    ...NO_SVIDS,
     issuer: BROKER,
     apiKeys: false,
     clientSecretBasic: false,

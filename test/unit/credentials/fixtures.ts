@@ -7,6 +7,7 @@ import type { KeyClass, RingKey } from '../../../src/keys/ring-view.ts'
 import type { Agent, Client, ClientKey, Service } from '../../../src/model/client.ts'
 import type { Issuer, User } from '../../../src/model/issuer.ts'
 import type { Registry } from '../../../src/model/registry.ts'
+import { Issuances } from '../../../src/x509/issuances.ts'
 import { publicJwk, type TestAlg, type TestKey, testKey } from '../../support/keys.ts'
 
 export const NOW = 1_800_000_000
@@ -63,7 +64,8 @@ export function service(clientId: string, over: Partial<Service> = {}): Service 
 }
 
 /** For tests without trust domains. */
-export const NO_BUNDLES = { jwtKeys: () => Promise.reject(new Error('no trust domain is here')) }
+const nobody = () => Promise.reject(new Error('no trust domain is here'))
+export const NO_SVIDS = { bundles: { jwtKeys: nobody, x509Authorities: nobody }, issuances: new Issuances(1) }
 
 export interface RegistryContents {
   readonly clients?: readonly Client[]

@@ -16,6 +16,7 @@ import { TrustBundles } from '../../../src/net/trust-bundles.ts'
 import { TOKEN_TYPE } from '../../../src/protocol/oauth.ts'
 import { decodeRegistry } from '../../../src/registry/load-registry.ts'
 import { Minter } from '../../../src/tokens/minter.ts'
+import { Issuances } from '../../../src/x509/issuances.ts'
 import { startIssuer, type TestIssuer } from '../../support/issuer.ts'
 import { sign, testKey } from '../../support/keys.ts'
 import { registryDocument } from '../../support/world.ts'
@@ -72,7 +73,7 @@ describe('what is verified', () => {
     const network = { fetchJson: createGuardedFetch({ allowLoopback: true }), clock: systemClock }
     const [keys, clientKeys] = [new IssuerKeys(network), new ClientKeys(network)]
     const bundles = new TrustBundles(network)
-    sources = { registry, ring, keys, clientKeys, bundles, issuer: ISSUER }
+    sources = { registry, ring, keys, clientKeys, bundles, issuances: new Issuances(1), issuer: ISSUER }
   })
   afterAll(() => idp.close())
 

@@ -14,6 +14,7 @@ import type { RevocationParts } from '../../../src/revocation/client-call.ts'
 import { LiveCutoffs } from '../../../src/sessions/live-cutoffs.ts'
 import { acceptDelegation, issueLeaf, offerDelegation, openSession } from '../../../src/sessions/session-commits.ts'
 import { SessionRepository } from '../../../src/sessions/session-repository.ts'
+import { Issuances } from '../../../src/x509/issuances.ts'
 import { sign, testKey } from '../../support/keys.ts'
 import { registry as world } from '../flows/fixtures.ts'
 import {
@@ -72,8 +73,9 @@ export async function startBench(): Promise<Bench> {
   // As where the key directory cannot be written.
   const keeper = { ensureSigner: async () => undefined }
   const clientKeys = { keysFor: () => Promise.reject(new Error('no client here publishes keys')) }
-  const bundles = { jwtKeys: () => Promise.reject(new Error('no trust domain is here')) }
-  const known = { settings: SETTINGS, registry: world, clientKeys, bundles, ring, keeper }
+  const nobody = () => Promise.reject(new Error('no trust domain is here'))
+  const svids = { bundles: { jwtKeys: nobody, x509Authorities: nobody }, issuances: new Issuances(1) }
+  const known = { settings: SETTINGS, registry: world, clientKeys, ...svids, ring, keeper }
   const parts = { ...known, store, sessions, cutoffs, auditor, clock }
   return {
     parts,
