@@ -12,6 +12,7 @@ test('what is not written has the strict or the stated default', () => {
       strictlyNarrower: true,
       maxChainDepth: 5,
       clientSecretBasic: false,
+      apiKeys: false,
     },
     listen: { host: '127.0.0.1', port: 8080 },
     org: 'default',
@@ -103,6 +104,26 @@ describe('a member that is not what it must be is refused by its path', () => {
     ['a proxy by name', (d) => (d.trusted_proxies = ['proxy.example']), 'trusted_proxies[0]: '],
     ['a network that is none', (d) => (d.trusted_proxies = ['10.0.0.0/8', '10.0.0.0/33']), 'trusted_proxies[1]: '],
     ['a network with two lengths', (d) => (d.trusted_proxies = ['10.0.0.0/8/8']), 'trusted_proxies[0]: '],
+    [
+      'certificates from a listener without TLS',
+      (d) => (d.client_certificates = { from: 'tls' }),
+      'client_certificates.from: needs listen.tls',
+    ],
+    [
+      'certificates in a header that nobody is configured to write',
+      (d) => (d.client_certificates = { from: 'client-cert' }),
+      'client_certificates.from: needs trusted_proxies',
+    ],
+    [
+      'certificates in a header of any name',
+      (d) => Object.assign(d, { trusted_proxies: ['10.0.0.1'], client_certificates: { from: 'x-cert' } }),
+      'client_certificates.from: ',
+    ],
+    [
+      'certificates from nowhere',
+      (d) => Object.assign(d, { trusted_proxies: ['10.0.0.1'], client_certificates: {} }),
+      'client_certificates.from: ',
+    ],
     [
       'loopback issuers in production',
       (d) => (d.outbound = { allow_loopback: true }),
