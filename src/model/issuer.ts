@@ -1,9 +1,19 @@
 /** Who vouches for users, and the users. Decoded and checked by `registry/`; immutable. */
 
+/** Files on the broker's own machine that take part in reading keys; each is read anew when the keys are. */
+export interface KeyFiles {
+  /** The key set itself, instead of any URL. */
+  readonly jwks?: string | undefined
+  /** Authorities (PEM) that the key server's certificate is from, instead of the public ones. */
+  readonly ca?: string | undefined
+  /** A bearer token for the key server. */
+  readonly credential?: string | undefined
+}
+
 /** Who signs, and where the keys are. */
 export interface PublishingIssuer {
   readonly issuer: string
-  /** Names it in `user:<slug>:<sub>`. */
+  /** Names it in `user:<slug>:<sub>`, in rules and in records. */
   readonly slug: string
   /** `undefined`: as the issuer's discovery document says. */
   readonly jwksUri: string | undefined
@@ -11,6 +21,7 @@ export interface PublishingIssuer {
   readonly algorithms: readonly string[] | undefined
   /** Hosts beside the issuer's own that its discovery document may point to. */
   readonly otherHosts: readonly string[]
+  readonly files?: KeyFiles
 }
 
 /** An IdP whose tokens are evidence. Nothing about it is learned from a token. */

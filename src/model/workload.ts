@@ -1,14 +1,12 @@
 /** Platforms that vouch for workloads, and whom their tokens are for. Decoded and checked by `registry/`; immutable. */
+import type { PublishingIssuer } from './issuer.ts'
 
 export const PLATFORM_NAMES = ['kubernetes', 'github_actions', 'gitlab', 'aws', 'gcp', 'azure', 'oidc'] as const
 export type PlatformName = (typeof PLATFORM_NAMES)[number]
 
-export interface WorkloadIssuer {
-  /** `iss`, byte for byte. */
-  readonly issuer: string
-  readonly slug: string
+/** Its tokens carry `issuer` byte for byte. */
+export interface WorkloadIssuer extends PublishingIssuer {
   readonly platform: PlatformName
-  readonly jwksUri: string
   readonly algorithms: readonly string[]
   /** Audiences that are this broker's, beside its issuer identifier: a token names some of them and no other. */
   readonly audiences: readonly string[]

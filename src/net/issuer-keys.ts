@@ -3,11 +3,13 @@
  * `published.ts` guarantees, per issuer.
  */
 import type { JwsHeader } from '../jose/decode-jws.ts'
-import type { KeySet } from '../jose/key-set.ts'
+import { type KeySet, parseKeySet } from '../jose/key-set.ts'
+import { parseStrictJson } from '../jose/strict-json.ts'
 import { Rejection } from '../kernel/rejection.ts'
 import type { PublishingIssuer } from '../model/issuer.ts'
 import { Discovery, keyPlaceOf } from './discovery.ts'
 import { fetchKeySet, type KeyPlace, type KeySetCacheDependencies } from './key-set-cache.ts'
+import { readLocalText } from './local-files.ts'
 import { NothingPublished, Published } from './published.ts'
 
 export class IssuerKeys {
@@ -21,11 +23,11 @@ export class IssuerKeys {
     const discovery = new Discovery(dependencies)
     this.discovery = discovery
     this.#published = new Published({
-      read: async (issuer) => fetchKeySet(fetchJson, await place(issuer, discovery)),
+      read: async (issuer) => (await fromFile(issuer)) ?? fetchKeySet(fetchJson, await place(issuer, discovery)),
       // A slug has no space, and is one entry's alone.
       ownerOf: ({ slug, issuer }) => `${slug} ${issuer}`,
-      placeOf: ({ jwksUri, algorithms, otherHosts }) =>
-        JSON.stringify([jwksUri ?? null, algorithms ?? null, otherHosts]),
+      placeOf: ({ jwksUri, algorithms, otherHosts, files }) =>
+        JSON.stringify([jwksUri ?? null, algorithms ?? null, otherHosts, files ?? null]),
       clock,
       onFailure,
     })
@@ -53,10 +55,15 @@ export class IssuerKeys {
   }
 }
 
+async function fromFile({ files, algorithms }: PublishingIssuer): Promise<KeySet | undefined> {
+  if (files?.jwks === undefined || algorithms === undefined) return undefined
+  return parseKeySet(parseStrictJson(await readLocalText(files.jwks)), algorithms)
+}
+
 /** What the entry says goes before what the issuer says. */
 async function place(issuer: PublishingIssuer, discovery: Discovery<PublishingIssuer>): Promise<KeyPlace> {
-  const { jwksUri, algorithms } = issuer
-  if (jwksUri !== undefined && algorithms !== undefined) return { jwksUri, algorithms }
+  const { jwksUri, algorithms, files } = issuer
+  if (jwksUri !== undefined && algorithms !== undefined) return { jwksUri, algorithms, ...(files && { files }) }
   const found = keyPlaceOf(await discovery.metadataOf(issuer), issuer)
   return { jwksUri: jwksUri ?? found.jwksUri, algorithms: algorithms ?? found.algorithms }
 }

@@ -9,13 +9,16 @@ import type { JwsHeader } from '../jose/decode-jws.ts'
 import { type KeySet, parseKeySet } from '../jose/key-set.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { FETCH_TIMEOUT_MS, JWKS_BYTES_MAX } from '../kernel/limits.ts'
+import type { KeyFiles } from '../model/issuer.ts'
 import type { FetchJson } from './guarded-fetch.ts'
+import { readBearer, readLocalText } from './local-files.ts'
 import { Published } from './published.ts'
 
 /** Where keys are published, and what they may sign with. */
 export interface KeyPlace {
   readonly jwksUri: string
   readonly algorithms: readonly string[]
+  readonly files?: KeyFiles
 }
 
 /** Whose keys, and where they are published. */
@@ -59,7 +62,9 @@ export class KeySetCache<S extends KeySource> {
 }
 
 /** @throws OutboundError; JwtError `key` */
-export async function fetchKeySet(fetchJson: FetchJson, { jwksUri, algorithms }: KeyPlace): Promise<KeySet> {
+export async function fetchKeySet(fetchJson: FetchJson, { jwksUri, algorithms, files }: KeyPlace): Promise<KeySet> {
   const bounds = { bytesMax: JWKS_BYTES_MAX, timeoutMs: FETCH_TIMEOUT_MS, accept: MEDIA_TYPES }
-  return parseKeySet(await fetchJson(jwksUri, bounds), algorithms)
+  const ca = files?.ca === undefined ? {} : { ca: await readLocalText(files.ca) }
+  const authorization = files?.credential === undefined ? {} : { authorization: await readBearer(files.credential) }
+  return parseKeySet(await fetchJson(jwksUri, { ...bounds, ...ca, ...authorization }), algorithms)
 }

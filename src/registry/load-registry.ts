@@ -92,7 +92,7 @@ function gather(decoded: readonly Decoded[]): Entries {
 
 function build(entries: Entries, options: RegistryOptions, problems: string[]): Registry {
   const issuers = entries.issuers.map(({ entry }) => decodeIssuer(entry))
-  const workloadIssuers = entries.workloadIssuers.map(({ entry }) => decodeWorkloadIssuer(entry))
+  const workloadIssuers = entries.workloadIssuers.map(({ directory, entry }) => decodeWorkloadIssuer(entry, directory))
   const trustDomains = entries.trustDomains.map(({ directory, entry }) => decodeTrustDomain(entry, directory))
   const users = entries.users.map(({ entry }) => decodeUser(entry))
   const services = entries.services.map(({ at, entry }) => decodeService(entry, at, problems))

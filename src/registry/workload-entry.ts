@@ -3,18 +3,39 @@ import { z } from 'zod'
 import { WORKLOAD_AUDIENCES_MAX, WORKLOAD_RULE_CLAIMS_MAX, WORKLOAD_TOKEN_LIFETIME_S_MAX } from '../kernel/limits.ts'
 import { PLATFORM_NAMES } from '../model/workload.ts'
 import { parseClaimPath } from './claim-path.ts'
-import { algorithm, clientVersion, notEmpty, slug, text, url } from './entry-fields.ts'
+import { algorithm, clientVersion, host, notEmpty, slug, text, url } from './entry-fields.ts'
 import { strictObject } from './strict-document.ts'
 
 export const workloadIssuer = strictObject({
   issuer: url,
   slug,
   platform: z.enum(PLATFORM_NAMES),
-  jwks_uri: url,
+  /** With neither, keys are where the issuer's discovery document says. */
+  jwks_uri: url.optional(),
+  jwks_file: text.optional(),
+  other_hosts: z.array(host).default([]),
+  /** For a key server that is not public: whose certificate it has, and what it is shown. */
+  ca_file: text.optional(),
+  credential_file: text.optional(),
   audiences: z.array(text).max(WORKLOAD_AUDIENCES_MAX, `at most ${WORKLOAD_AUDIENCES_MAX}`).default([]),
   algorithms: z.array(algorithm).min(1).optional(),
   max_lifetime_seconds: z.int().min(1).max(WORKLOAD_TOKEN_LIFETIME_S_MAX).optional(),
 })
+  .refine(({ jwks_uri, jwks_file }) => jwks_uri === undefined || jwks_file === undefined, {
+    path: ['jwks_file'],
+    error: 'is one place too many: name it, or a jwks_uri',
+  })
+  .refine(
+    ({ jwks_uri, ca_file, credential_file }) => jwks_uri !== undefined || (ca_file ?? credential_file) === undefined,
+    {
+      path: ['jwks_uri'],
+      error: 'is needed with ca_file and credential_file: what is discovered is not trusted with them',
+    },
+  )
+  .refine(({ jwks_uri, credential_file }) => credential_file === undefined || jwks_uri?.startsWith('https:') === true, {
+    path: ['jwks_uri'],
+    error: 'must be https where a credential is sent',
+  })
 
 const claimPath = z
   .string()

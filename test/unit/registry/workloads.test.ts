@@ -1,4 +1,5 @@
 /** Platforms and rules for their tokens: exact, about who a workload is, and about one client only. */
+import { resolve } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { claimName, parseClaimPath } from '../../../src/registry/claim-path.ts'
 import { problemsAfter, type Raw, registryAfter } from './document.ts'
@@ -43,6 +44,15 @@ test('a platform and a rule become nouns: algorithms of the platform, audiences 
   expect(found.map(({ client, version }) => [client.clientId, version])).toEqual([['orchestrator', '7']])
   expect(registry.workloads(issuer, { sub: 'job/2' })).toEqual([])
   expect(registry.workloadIssuer('https://ci.example/')).toBeUndefined()
+})
+
+test('keys may be discovered, or in a file that is named from where the document lies', () => {
+  const registry = registryAfter(
+    withWorkloads((d) => Object.assign(d.workload_issuers[0], { jwks_uri: undefined, jwks_file: 'keys/ci.json' })),
+  )
+  expect(registry.workloadIssuers[0]).toMatchObject({ jwksUri: undefined, files: { jwks: resolve('keys/ci.json') } })
+  const discovered = registryAfter(withWorkloads((d) => (d.workload_issuers[0].jwks_uri = undefined)))
+  expect(discovered.workloadIssuers[0]).toMatchObject({ jwksUri: undefined, files: { jwks: undefined } })
 })
 
 test('services may have workloads too, and rules that ask for different values of one claim do not meet', () => {
@@ -124,6 +134,21 @@ test.each<[string, (document: Raw) => void, string]>([
       d.agents[0].upstream = { corp: 'errand' }
     },
     `${at}workload_issuers[0].audiences: errand is an audience of users' tokens (${at}issuers[0])`,
+  ],
+  [
+    'two places of keys',
+    (d) => (d.workload_issuers[0].jwks_file = 'jwks.json'),
+    `${at}workload_issuers[0].jwks_file: is one place too many: name it, or a jwks_uri`,
+  ],
+  [
+    'an authority for whatever is discovered',
+    (d) => Object.assign(d.workload_issuers[0], { jwks_uri: undefined, ca_file: 'ca.crt' }),
+    `${at}workload_issuers[0].jwks_uri: is needed with ca_file and credential_file: what is discovered is not trusted with them`,
+  ],
+  [
+    'a credential in plain',
+    (d) => Object.assign(d.workload_issuers[0], { jwks_uri: 'http://127.0.0.1/jwks', credential_file: 'token' }),
+    `${at}workload_issuers[0].jwks_uri: must be https where a credential is sent`,
   ],
 ])('%s is refused (#45, #46)', (_title, change, problem) => {
   expect(problemsAfter(withWorkloads(change))).toContain(problem)
