@@ -1,4 +1,5 @@
 /** Parsers of what strangers send: parameters, tokens, keys, headers, orders. */
+import { X509Certificate } from 'node:crypto'
 import type { Context } from 'hono'
 import { parseActorChain } from '../../src/authority/actor-chain.ts'
 import { admits, isNarrower, meetArgument, parseArgumentConstraint } from '../../src/authority/argument-constraint.ts'
@@ -15,6 +16,7 @@ import { derFromP1363, p1363FromDer } from '../../src/jose/ecdsa-form.ts'
 import { importPublicJwk, thumbprint } from '../../src/jose/jwk.ts'
 import { JwtError } from '../../src/jose/jwt-error.ts'
 import { parseKeySet } from '../../src/jose/key-set.ts'
+import { parseSpiffeBundle } from '../../src/jose/spiffe-bundle.ts'
 import { parseStrictJson } from '../../src/jose/strict-json.ts'
 import { JSON_DEPTH_MAX } from '../../src/kernel/limits.ts'
 import { Rejection } from '../../src/kernel/rejection.ts'
@@ -23,7 +25,9 @@ import { literalAddress } from '../../src/net/addresses.ts'
 import { Form } from '../../src/protocol/form.ts'
 import { canonicalResource } from '../../src/protocol/resource.ts'
 import { formatScope, parseScope } from '../../src/protocol/scope.ts'
+import { parseSpiffeId } from '../../src/protocol/spiffe-id.ts'
 import { killOrder, liftOrder } from '../../src/revocation/kill-order.ts'
+import { makeAuthority } from '../support/certificates.ts'
 import { publicJwk, sign, testKey } from '../support/keys.ts'
 import { DELEGATED, INTENT } from '../support/world.ts'
 import { OracleError, type Target } from './harness.ts'
@@ -58,6 +62,7 @@ function freeze(value: unknown): unknown {
 }
 
 const EC = testKey('fuzz')
+const AUTHORITY = new X509Certificate((await makeAuthority()).certificate).raw.toString('base64')
 const CLAIMS = { iss: 'https://idp.example', sub: 'alice', aud: ['a', 'b'], iat: 1, exp: 2, jti: 'x', amr: ['pwd'] }
 const TOKENS = [
   sign({ key: EC, header: { typ: 'at+jwt' }, claims: CLAIMS }).reveal(),
@@ -234,6 +239,30 @@ export const WIRE_TARGETS: readonly Target[] = [
     corpus: json({ keys: [publicJwk(EC), publicJwk(testKey('rsa', 'RS256'))] }, { keys: [] }),
     isRefusal: isJwtError,
     run: (input) => parseKeySet(frozenJson(input), ['ES256', 'RS256', 'EdDSA']),
+  },
+  {
+    name: 'spiffe-bundle',
+    corpus: json({
+      keys: [
+        { ...publicJwk(EC), use: 'jwt-svid' },
+        { use: 'x509-svid', x5c: [AUTHORITY] },
+      ],
+      spiffe_sequence: 1,
+      spiffe_refresh_hint: 300,
+    }),
+    isRefusal: isJwtError,
+    run: (input) => parseSpiffeBundle(frozenJson(input)),
+  },
+  {
+    name: 'spiffe-id',
+    corpus: ['spiffe://example.org/ns/agents/sa/report-agent', 'spiffe://example.org', 'spiffe://a_b.c-d/..x/%2e'],
+    isRefusal: never,
+    run: (input) => {
+      const parsed = parseSpiffeId(input)
+      if (parsed === undefined) return
+      const url = new URL(input)
+      same('SPIFFE ID', [url.href, url.host, url.pathname], [input, parsed.trustDomain, parsed.path])
+    },
   },
   {
     name: 'ecdsa-form',
