@@ -1,4 +1,5 @@
 /** The composition root: the only place that constructs the broker's parts and wires them by constructor arguments. */
+import { basename, dirname } from 'node:path'
 import type { Hono } from 'hono'
 import pino, { type Logger } from 'pino'
 import { Admission } from './admission/admission.ts'
@@ -13,12 +14,15 @@ import { SeenSignatures } from './jose/seen-signatures.ts'
 import { type Clock, systemClock, systemTicks, type Ticks } from './kernel/clock.ts'
 import { SEEN_SIGNATURES_MAX, X509_ISSUANCES_MAX } from './kernel/limits.ts'
 import type { RejectionReason } from './kernel/rejection.ts'
+import { Secret } from './kernel/secret.ts'
 import type { KeyRing } from './keys/key-ring.ts'
 import { type OpenKeys, openKeys } from './keys/open-keys.ts'
+import { readPrivate } from './keys/private-files.ts'
 import type { RingDocument } from './keys/shared-ring.ts'
 import type { Registry } from './model/registry.ts'
 import { ClientKeys } from './net/client-keys.ts'
 import { createGuardedFetch } from './net/guarded-fetch.ts'
+import { Introspections } from './net/introspections.ts'
 import { IssuerKeys } from './net/issuer-keys.ts'
 import { TrustBundles } from './net/trust-bundles.ts'
 import { BrokerMetrics } from './operate/metrics.ts'
@@ -150,7 +154,19 @@ function publishedKeys({ outbound }: Config, clock: Clock, operations: Operation
     ...network,
     onFailure: ({ name }, error) => operations.keysUnread({ trust_domain: name }, error),
   })
-  return { keys, clientKeys, bundles, issuances: new Issuances(X509_ISSUANCES_MAX) }
+  const introspections = new Introspections({
+    ...network,
+    discovery: keys.discovery,
+    readPrivateFile: readCredential,
+    onFailure: ({ slug }, error) => operations.introspectionFailed({ issuer: slug }, error),
+  })
+  return { keys, clientKeys, bundles, introspections, issuances: new Issuances(X509_ISSUANCES_MAX) }
+}
+
+async function readCredential(path: string): Promise<Secret> {
+  const text = await readPrivate(dirname(path), basename(path))
+  if (text === undefined) throw new Error('the file of the introspection credential is not there')
+  return new Secret(text)
 }
 
 /** The store is closed again where there are no keys to work with. */

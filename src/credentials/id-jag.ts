@@ -53,7 +53,7 @@ export async function verifyIdJag(token: Secret, agent: Agent, deps: UserEvidenc
     const evidence: IdJagEvidence = verified({
       kind: 'user',
       issuer,
-      ...activeUser(jwt, issuer, deps.registry),
+      ...activeUser(jwt.claims, issuer, deps.registry),
       ceiling: ceilingOf(jwt.claims, { targets, isBoundOtherwise: details !== undefined }, issuer),
       ...said,
       signedInAt: signedInAt(issuer, said.authTime, integerClaim(jwt.claims, 'iat')),

@@ -16,6 +16,7 @@ import type { Secret } from '../kernel/secret.ts'
 import type { Issuer } from '../model/issuer.ts'
 import type { Registry } from '../model/registry.ts'
 import type { IssuerKeys } from '../net/issuer-keys.ts'
+import { JWT_TYP } from '../protocol/oauth.ts'
 import { type Claims, claim } from './claim.ts'
 
 export interface IssuerTokenDependencies {
@@ -71,6 +72,35 @@ export function refuseOtherKinds(claims: Claims): void {
   const saysOtherwise = isOther(claim(claims, 'typ'), 'ID') || isOther(claim(claims, 'token_use'), 'id')
   if (saysOtherwise || ['scope', 'scp', 'events'].some((name) => Object.hasOwn(claims, name))) {
     throw new JwtError('typ', 'the token is not an ID token')
+  }
+}
+
+/**
+ * Without a `typ` of their own (RFC 9068), access tokens must say otherwise what they are: an ID or refresh token of the same
+ * issuer has the same signature.
+ */
+export function refuseOtherThanAccess(claims: Claims, typ: string | undefined): void {
+  const says = [
+    [claim(claims, 'typ'), 'Bearer'], // Keycloak
+    [claim(claims, 'token_use'), 'access'], // Cognito
+  ] as const
+  const hasScope = ['scope', 'scp'].some((name) => Object.hasOwn(claims, name))
+  const isAccess = typ === JWT_TYP.accessToken || hasScope || says.some(([value, access]) => value === access)
+  const isAnother = ['nonce', 'at_hash', 'c_hash', 'events'].some((name) => Object.hasOwn(claims, name))
+  if (!isAccess || isAnother || says.some(([value, access]) => isOther(value, access))) {
+    throw new JwtError('typ', 'the token is not an access token')
+  }
+}
+
+/**
+ * Client credentials tokens are about a client (RFC 9068 §2.2: `sub` is its id; Auth0 says `gty`, Entra `idtyp`), and a client
+ * is no user, whatever it is called.
+ */
+export function refuseClientTokens(claims: Claims): void {
+  const sub = claim(claims, 'sub')
+  const isClient = ['client_id', 'azp', 'cid', 'appid'].some((name) => claim(claims, name) === sub)
+  if (isClient || claim(claims, 'gty') === 'client-credentials' || claim(claims, 'idtyp') === 'app') {
+    throw new JwtError('claims', 'the token is about a client, not about a user')
   }
 }
 

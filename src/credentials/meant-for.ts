@@ -22,7 +22,7 @@ export interface Recipient {
 }
 
 /** @throws Rejection `subject_token_audience` | `subject_token_presenter` | `may_act_mismatch` */
-export function checkMeantFor(jwt: VerifiedJwt, recipient: Recipient): void {
+export function checkMeantFor(jwt: Pick<VerifiedJwt, 'claims' | 'audience'>, recipient: Recipient): void {
   const { agent, issuer, broker } = recipient
   const upstream = agent.upstreamClientIds.get(issuer.slug)
   // Before the rest: where the user's side has named who may act, nothing else may overrule it.

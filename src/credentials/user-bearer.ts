@@ -51,14 +51,15 @@ async function verifyBearer(token: Secret, deps: IssuerTokenDependencies): Promi
   const { issuer } = found
   const audience = issuer.userAudience
   if (audience === undefined) throw new JwtError('audience', 'tokens of this issuer are not accepted here')
-  const typ = issuer.acceptsIdTokens ? [undefined, 'jwt', JWT_TYP.accessToken] : [JWT_TYP.accessToken]
+  const isUntyped = issuer.acceptsIdTokens || issuer.accessTokenTyp === 'jwt'
+  const typ = isUntyped ? [undefined, 'jwt', JWT_TYP.accessToken] : [JWT_TYP.accessToken]
   const jwt = await verifyIssuerToken(token, found, typ, deps)
   if (jwt.audience.length !== 1 || jwt.audience[0] !== audience) {
     throw new JwtError('audience', 'aud must be the audience configured for users and no other')
   }
   refuseOtherHands(jwt.claims, issuer, deps.registry)
   return verified({
-    ...activeUser(jwt, issuer, deps.registry),
+    ...activeUser(jwt.claims, issuer, deps.registry),
     issuer,
     confirmation: confirmationOf(jwt.claims),
     signedInAt: signedInAt(issuer, authentication(jwt.claims, deps.now).authTime, integerClaim(jwt.claims, 'iat')),

@@ -1,6 +1,5 @@
 /** What a verified token of an identity provider says about its user and how they signed in. */
 import { JwtError } from '../jose/jwt-error.ts'
-import type { VerifiedJwt } from '../jose/verify-jwt.ts'
 import { type PrincipalId, userPrincipal } from '../kernel/ids.ts'
 import { AMR_MEMBERS_MAX, CLOCK_SKEW_S } from '../kernel/limits.ts'
 import { Rejection } from '../kernel/rejection.ts'
@@ -10,11 +9,11 @@ import { type Claims, claim, integerClaim, nameClaim, nameListClaim, optionalNam
 
 /** @throws Rejection `user_not_listed` | `user_inactive` */
 export function activeUser(
-  jwt: VerifiedJwt,
+  claims: Claims,
   issuer: Issuer,
   registry: Registry,
 ): { readonly user: User; readonly principal: PrincipalId } {
-  const sub = nameClaim(jwt.claims, 'sub')
+  const sub = nameClaim(claims, 'sub')
   const user = registry.user(issuer, sub)
   if (user === undefined) throw new Rejection('user_not_listed', `the user is not listed for issuer "${issuer.slug}"`)
   if (!user.active) throw new Rejection('user_inactive', 'the user is not active')

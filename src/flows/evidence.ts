@@ -4,8 +4,10 @@
  */
 import { verifyActorToken } from '../credentials/actor-token.ts'
 import { verifyIdJag } from '../credentials/id-jag.ts'
+import { type OpaqueTokenDependencies, verifyOpaqueToken } from '../credentials/opaque-token.ts'
 import { verifyHandle } from '../credentials/own-token.ts'
 import { selfEvidence } from '../credentials/self-evidence.ts'
+import { isCompactJws } from '../credentials/token-parameter.ts'
 import { verifyUserEvidence } from '../credentials/user-evidence.ts'
 import { peekIssuer } from '../jose/decode-jws.ts'
 import { JwtError } from '../jose/jwt-error.ts'
@@ -13,10 +15,11 @@ import type { SeenSignatures } from '../jose/seen-signatures.ts'
 import { Rejection } from '../kernel/rejection.ts'
 import type { Secret } from '../kernel/secret.ts'
 import type { KeyRing } from '../keys/key-ring.ts'
-import type { SingleUse, SubjectEvidence } from '../model/evidence.ts'
+import type { SingleUse, SubjectEvidence, UserEvidence } from '../model/evidence.ts'
 import type { FlowName } from '../model/exchange.ts'
 import type { Registry } from '../model/registry.ts'
 import type { ClientKeys } from '../net/client-keys.ts'
+import type { Introspections } from '../net/introspections.ts'
 import type { IssuerKeys } from '../net/issuer-keys.ts'
 import type { TrustBundles } from '../net/trust-bundles.ts'
 import { GRANT_TYPE, TOKEN_TYPE } from '../protocol/oauth.ts'
@@ -37,6 +40,7 @@ export interface EvidenceSources {
   readonly clientKeys: Pick<ClientKeys, 'keysFor'>
   readonly bundles: Pick<TrustBundles, 'jwtKeys' | 'x509Authorities'>
   readonly issuances: Issuances
+  readonly introspections: Pick<Introspections, 'ask'>
   readonly issuer: string
   readonly seen?: SeenSignatures
 }
@@ -93,18 +97,31 @@ function unsupported(why: string): Rejection {
 const OPEN = flow(
   'open',
   async (request: ExchangeRequest, party, sources, now) => {
-    if (claimsIssuer(request.subjectToken, sources.issuer)) {
+    if (claimedIssuer(request.subjectToken) === sources.issuer) {
       throw new Rejection(
         'subject_token_presenter',
         'a token of this broker is presented as session or delegation token; its access tokens are for MCP servers to receive',
       )
     }
-    const type = request.subjectTokenType === TOKEN_TYPE.idToken ? 'id_token' : 'access_token'
-    const evidence = await verifyUserEvidence(request.subjectToken, type, party.agent, { ...sources, now })
+    const evidence = await verifyUser(request, party, { ...sources, now })
     return { evidence, singleUse: await verifyActor(request, party, sources, now) }
   },
   frameOpen,
 )
+
+async function verifyUser(
+  { subjectToken, subjectTokenType, subjectIssuer }: ExchangeRequest,
+  { agent }: Party,
+  deps: OpaqueTokenDependencies,
+): Promise<UserEvidence> {
+  if (!isCompactJws(subjectToken)) return await verifyOpaqueToken(subjectToken, subjectIssuer, agent, deps)
+  const claimed = claimedIssuer(subjectToken)
+  if (subjectIssuer !== undefined && claimed !== undefined && claimed !== subjectIssuer) {
+    throw new Rejection('subject_issuer_mismatch', 'the subject token is of another issuer than subject_issuer')
+  }
+  const type = subjectTokenType === TOKEN_TYPE.idToken ? 'id_token' : 'access_token'
+  return await verifyUserEvidence(subjectToken, type, agent, deps)
+}
 
 const fromHandle =
   (kind: 'session' | 'delegation') =>
@@ -127,7 +144,7 @@ const AUTONOMOUS = flow(
 const ID_JAG = flow(
   'id_jag',
   async (request: JwtBearerRequest, party, sources, now) => {
-    if (claimsIssuer(request.assertion, sources.issuer)) {
+    if (claimedIssuer(request.assertion) === sources.issuer) {
       throw new Rejection(
         'subject_token_presenter',
         'an assertion of this broker is for another authorization server, which it names; here it is no grant',
@@ -157,11 +174,11 @@ async function verifyActor(
 }
 
 /** Decoded, not believed: only chooses the error that helps. What is no JWT is refused by its verification. */
-function claimsIssuer(token: Secret, issuer: string): boolean {
+function claimedIssuer(token: Secret): string | undefined {
   try {
-    return peekIssuer(token) === issuer
+    return peekIssuer(token)
   } catch (error) {
-    if (error instanceof JwtError) return false
+    if (error instanceof JwtError) return undefined
     throw error
   }
 }

@@ -1,6 +1,7 @@
 /** A token request, parsed once: nothing behind this file touches the form. Syntax only; what it asks for is not believed. */
 import { type ParsedDetails, parseDetails } from '../authority/details.ts'
-import { parseTokenParameter as parseToken } from '../credentials/token-parameter.ts'
+import { parseAccessToken, parseTokenParameter as parseToken } from '../credentials/token-parameter.ts'
+import { isName } from '../jose/name.ts'
 import { parseStrictJson } from '../jose/strict-json.ts'
 import { AUTHORIZATION_DETAILS_CHARS_MAX, NAME_CHARS_MAX, TARGETS_MAX } from '../kernel/limits.ts'
 import { Rejection } from '../kernel/rejection.ts'
@@ -8,6 +9,7 @@ import type { Secret } from '../kernel/secret.ts'
 import type { Form } from '../protocol/form.ts'
 import { GRANT_TYPE, TOKEN_TYPE, type TokenTypeUri } from '../protocol/oauth.ts'
 import { parseScope, type ScopeSet } from '../protocol/scope.ts'
+import { refuseSaml } from './saml.ts'
 
 interface Asked {
   /** RFC 8707, as written. */
@@ -23,6 +25,8 @@ export interface ExchangeRequest extends Asked {
   readonly grantType: typeof GRANT_TYPE.tokenExchange
   readonly subjectToken: Secret
   readonly subjectTokenType: TokenTypeUri
+  /** Identifier of the identity provider that the subject token is of: needed of opaque tokens where there is a choice. */
+  readonly subjectIssuer: string | undefined
   readonly actor: { readonly token: Secret; readonly type: string } | undefined
   readonly requested: TokenTypeUri
 }
@@ -41,6 +45,7 @@ export type TokenRequest = ExchangeRequest | ClientCredentialsRequest | JwtBeare
 
 /** @throws Rejection for anything missing, malformed, oversized or of a type this broker does not know */
 export function parseTokenRequest(form: Form): TokenRequest {
+  refuseSaml(form)
   const grantType = form.require('grant_type')
   const asked = parseAsked(form)
   if (grantType === GRANT_TYPE.clientCredentials) return { grantType, ...asked }
@@ -53,11 +58,14 @@ export function parseTokenRequest(form: Form): TokenRequest {
       'grant_type must be token-exchange or jwt-bearer (their full URNs), or client_credentials',
     )
   }
+  const subjectTokenType = parseSubjectType(form.require('subject_token_type'))
+  const parseSubject = subjectTokenType === TOKEN_TYPE.accessToken ? parseAccessToken : parseToken
   return {
     grantType,
     ...asked,
-    subjectToken: parseToken(form.require('subject_token'), 'subject_token'),
-    subjectTokenType: parseSubjectType(form.require('subject_token_type')),
+    subjectToken: parseSubject(form.require('subject_token'), 'subject_token'),
+    subjectTokenType,
+    subjectIssuer: parseIssuer(form.get('subject_issuer')),
     actor: parseActor(form),
     requested: parseRequestedType(form.get('requested_token_type')),
   }
@@ -131,6 +139,11 @@ function parseRequestedType(text: string | undefined): TokenTypeUri {
     'requested_token_type_unsupported',
     `requested_token_type must be one of ${REQUESTED_TYPES.join(', ')}`,
   )
+}
+
+function parseIssuer(text: string | undefined): string | undefined {
+  if (text === undefined || isName(text)) return text
+  throw new Rejection('parameter_malformed', 'subject_issuer must be the identifier of an identity provider')
 }
 
 const INSTANCE = /^[A-Za-z0-9._:-]+$/

@@ -115,7 +115,8 @@ function checkRules(rules: JwtRules): void {
     throw new TypeError('JwtRules must state an issuer')
 }
 
-function checkAudience(claims: Claims, rule: AudienceRule): readonly string[] {
+/** The audiences of `aud`. @throws JwtError `audience` */
+export function checkAudience(claims: Claims, rule: AudienceRule): readonly string[] {
   const aud = own(claims, 'aud')
   const audience: readonly unknown[] = Array.isArray(aud) ? aud : [aud]
   if (audience.length === 0 || audience.length > AUDIENCES_MAX || !audience.every(isNonEmptyString)) {
@@ -131,8 +132,13 @@ function checkAudience(claims: Claims, rule: AudienceRule): readonly string[] {
   return audience
 }
 
-/** Each comparison is written as what must hold: anything that cannot be compared fails it. */
-function checkTimes(claims: Claims, rules: JwtRules): { issuedAt: number | undefined; expiresAt: number } {
+export type TimeRules = Pick<JwtRules, 'now' | 'skewSeconds' | 'lifetimeSecondsMax'>
+
+/**
+ * Each comparison is written as what must hold: anything that cannot be compared fails it.
+ * @throws JwtError `claims` | `expired` | `not_yet_valid` | `lifetime`
+ */
+export function checkTimes(claims: Claims, rules: TimeRules): { issuedAt: number | undefined; expiresAt: number } {
   const { now, skewSeconds, lifetimeSecondsMax } = rules
   const expiresAt = numericDate(claims, 'exp')
   if (expiresAt === undefined) throw new JwtError('claims', 'exp is required')

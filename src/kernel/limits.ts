@@ -239,5 +239,11 @@ export const JWKS_STALE_MS_MAX = 3_600_000
 export const JWKS_COOLDOWN_MS = 10_000
 /** Least time between two fetches from an issuer that has no usable keys: its tokens are refused in between. */
 export const JWKS_RETRY_MS = 1_000
+/** An answer about one opaque token. */
+export const INTROSPECTION_BYTES_MAX = 64 * 1024
+/** Opaque tokens that one issuer is asked about at once: one that hangs must not come to hold every request. */
+export const INTROSPECTIONS_WAITING_MAX = 256
+/** Life of the broker's own assertion at an introspection endpoint. */
+export const INTROSPECTION_ASSERTION_S = 60
 /** Requests that wait for one owner's keys: a server that hangs must not come to hold every connection of the broker. */
 export const JWKS_WAITING_MAX = 1_024

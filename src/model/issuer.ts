@@ -34,6 +34,10 @@ export interface Issuer extends PublishingIssuer {
    * nothing bounds nothing. What one does say always bounds. `undefined`: not accepted at all.
    */
   readonly idJagScope: 'ceiling' | 'identity_only' | undefined
+  /** What `typ` its access tokens have in their header: RFC 9068's, or the `JWT` (or none) of those that came before it. */
+  readonly accessTokenTyp: 'at+jwt' | 'jwt'
+  /** How its opaque access tokens are asked about; `undefined`: they are not accepted. */
+  readonly introspection: Introspection | undefined
   /** Audiences a token may name beside the one that makes it ours. */
   readonly otherAudiences: readonly string[]
   /** Audience of tokens that users present to the broker itself (sessions API); `undefined`: they cannot. */
@@ -46,6 +50,16 @@ export interface Issuer extends PublishingIssuer {
    * revocation: an agent must not choose, among a user's tokens, the one that hides it.
    */
   readonly givesAuthTime: boolean
+}
+
+/** The broker as a client of an issuer's introspection endpoint (RFC 7662 §2.1). */
+export interface Introspection {
+  readonly clientId: string
+  /** `undefined`: where the issuer's discovery document says. */
+  readonly endpoint: string | undefined
+  readonly method: 'client_secret_basic' | 'client_secret_post' | 'private_key_jwt'
+  /** Absolute path of the file with the secret, or with the private key as a JWK. */
+  readonly credentialFile: string
 }
 
 export interface User {

@@ -31,6 +31,8 @@ export interface Operations {
   readonly report: FaultLog
   /** Published keys of an issuer, a client or a trust domain could not be read, or are not adopted. */
   readonly keysUnread: (whose: KeyOwner, error: unknown) => void
+  /** An issuer could not be asked about an opaque token. */
+  readonly introspectionFailed: (whose: KeyOwner, error: unknown) => void
   /** Ends the timers; writes what was counted. */
   stop(): void
 }
@@ -51,6 +53,10 @@ export function startOperations(parts: OperationsParts): Operations {
     keysUnread: (whose, error) =>
       repeats.say(`keys ${JSON.stringify(whose)}`, (count) =>
         log.warn({ ...whose, count, err: describeCause(error) }, 'published keys could not be read'),
+      ),
+    introspectionFailed: (whose, error) =>
+      repeats.say(`introspection ${JSON.stringify(whose)}`, (count) =>
+        log.warn({ ...whose, count, err: describeCause(error) }, 'an issuer could not be asked about a token'),
       ),
     stop() {
       watch.stop()

@@ -21,6 +21,13 @@ export type TokenTypeUri = (typeof TOKEN_TYPE)[keyof typeof TOKEN_TYPE]
 /** ID-JAG §7.2: which assertions a server takes as grant. */
 export const GRANT_PROFILE_ID_JAG = 'urn:ietf:params:oauth:grant-profile:id-jag'
 
+/** RFC 8693 §3, RFC 7522 §2: known, so that they can be refused by name. */
+export const SAML: ReadonlySet<string> = new Set([
+  'urn:ietf:params:oauth:token-type:saml1',
+  'urn:ietf:params:oauth:token-type:saml2',
+  'urn:ietf:params:oauth:grant-type:saml2-bearer',
+])
+
 /** RFC 7523 §2.2. */
 export const CLIENT_ASSERTION_TYPE_JWT = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer'
 /** draft-ietf-oauth-spiffe-client-auth-02 section 3.1. */

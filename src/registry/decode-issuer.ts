@@ -1,8 +1,10 @@
 /** An identity provider's entry, and a user's, as the nouns they describe. */
-import type { Issuer, User } from '../model/issuer.ts'
+import { resolve } from 'node:path'
+import type { Introspection, Issuer, User } from '../model/issuer.ts'
 import type { IssuerEntry, UserEntry } from './issuer-entry.ts'
 
-export function decodeIssuer(entry: IssuerEntry): Issuer {
+/** @param directory what relative paths in the entry are relative to */
+export function decodeIssuer(entry: IssuerEntry, directory: string): Issuer {
   return {
     issuer: entry.issuer,
     slug: entry.slug,
@@ -12,6 +14,8 @@ export function decodeIssuer(entry: IssuerEntry): Issuer {
     acceptsIdTokens: entry.accepts.id_token,
     accessTokenScope: entry.accepts.access_token,
     idJagScope: entry.accepts.id_jag,
+    accessTokenTyp: entry.access_token_typ,
+    introspection: introspectionOf(entry, directory),
     otherAudiences: entry.other_audiences,
     userAudience: entry.user_audience,
     users: entry.users,
@@ -26,6 +30,17 @@ const ALGORITHMS = ['RS256', 'ES256']
 function algorithmsOf({ jwks_uri, algorithms }: IssuerEntry): readonly string[] | undefined {
   if (algorithms !== undefined) return [...new Set(algorithms)]
   return jwks_uri === undefined ? undefined : ALGORITHMS
+}
+
+function introspectionOf({ introspection }: IssuerEntry, directory: string): Introspection | undefined {
+  if (introspection === undefined) return undefined
+  const { client_id, client_secret_file, client_secret_method, private_key_file, endpoint } = introspection
+  return {
+    clientId: client_id,
+    endpoint,
+    method: private_key_file === undefined ? client_secret_method : 'private_key_jwt',
+    credentialFile: resolve(directory, private_key_file ?? client_secret_file ?? ''),
+  }
 }
 
 export function decodeUser(entry: UserEntry): User {

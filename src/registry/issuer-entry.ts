@@ -3,6 +3,19 @@ import { z } from 'zod'
 import { algorithm, host, slug, text, url } from './entry-fields.ts'
 import { strictObject } from './strict-document.ts'
 
+const path = z.string().min(1)
+
+const introspection = strictObject({
+  client_id: text,
+  client_secret_file: path.optional(),
+  client_secret_method: z.enum(['client_secret_basic', 'client_secret_post']).default('client_secret_basic'),
+  private_key_file: path.optional(),
+  endpoint: url.optional(),
+}).refine(
+  (value) => (value.client_secret_file === undefined) !== (value.private_key_file === undefined),
+  'needs exactly one of client_secret_file and private_key_file',
+)
+
 export const issuer = strictObject({
   issuer: url,
   slug,
@@ -15,6 +28,8 @@ export const issuer = strictObject({
     access_token: z.enum(['ceiling', 'identity_only']).optional(),
     id_jag: z.enum(['ceiling', 'identity_only']).optional(),
   }).prefault({}),
+  access_token_typ: z.enum(['at+jwt', 'jwt']).default('at+jwt'),
+  introspection: introspection.optional(),
   other_audiences: z.array(text).default([]),
   user_audience: text.optional(),
   users: z.enum(['listed', 'from_issuer']).default('listed'),

@@ -93,6 +93,8 @@ export function issuerRecord(
     idJagScope: undefined,
     otherAudiences: [],
     otherHosts: [],
+    accessTokenTyp: 'at+jwt',
+    introspection: undefined,
     userAudience: undefined,
     users: 'listed',
     acceptsForeignActors: false,

@@ -357,7 +357,16 @@ describe('act and cnf in foreign evidence', () => {
     expect(await refusedId({ act: deep }, { issuer: { acceptsForeignActors: true } })).toBe('actor_chain_too_deep')
   })
 
-  it.each([{ jkt: 'x' }, {}, null])('refuses a sender-constrained token without proof: cnf %j', async (cnf) => {
+  it('says which key the token is bound to, for the request to prove', async () => {
+    const cnf = { jkt: 'A'.repeat(43) }
+    const tokens = [await verify(idToken({ cnf }), 'id_token'), await verify(accessToken({ cnf }), 'access_token')]
+    for (const evidence of tokens) {
+      expect(evidence.confirmation).toEqual({ kind: 'jkt', thumbprint: cnf.jkt })
+    }
+    expect((await verify(idToken(), 'id_token')).confirmation).toBeUndefined()
+  })
+
+  it.each([{ kid: 'x' }, {}, null])('refuses a key that nobody here can check: cnf %j', async (cnf) => {
     expect(await refusedAt({ cnf })).toBe('subject_token_claims')
     expect(await refusedId({ cnf })).toBe('subject_token_claims')
   })

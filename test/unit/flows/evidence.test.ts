@@ -73,7 +73,9 @@ describe('what is verified', () => {
     const network = { fetchJson: createGuardedFetch({ allowLoopback: true }), clock: systemClock }
     const [keys, clientKeys] = [new IssuerKeys(network), new ClientKeys(network)]
     const bundles = new TrustBundles(network)
-    sources = { registry, ring, keys, clientKeys, bundles, issuances: new Issuances(1), issuer: ISSUER }
+    const introspections = { ask: () => Promise.reject(new Error('no token here is opaque')) }
+    const issuances = new Issuances(1)
+    sources = { registry, ring, keys, clientKeys, bundles, issuances, introspections, issuer: ISSUER }
   })
   afterAll(() => idp.close())
 

@@ -66,6 +66,7 @@ export function exchange(over: Partial<ExchangeRequest> = {}): ExchangeRequest {
     instance: undefined,
     subjectToken: new Secret('subject'),
     subjectTokenType: TOKEN_TYPE.session,
+    subjectIssuer: undefined,
     actor: undefined,
     requested: TOKEN_TYPE.accessToken,
     ...over,
