@@ -172,7 +172,7 @@ async function readCredential(path: string): Promise<Secret> {
 /** The store is closed again where there are no keys to work with. */
 async function openRing(config: Config, registry: Registry, { store, clock, log }: Opened): Promise<OpenKeys> {
   const { keys, development, settings } = config
-  const algs = registry.resources.map((resource) => resource.signingAlg)
+  const algs = [...registry.resources, ...registry.authorizationServers].map(({ signingAlg }) => signingAlg)
   // All who use an embedded store use one key directory.
   const document = config.store.kind === 'embedded' ? undefined : sharedDocument(store.documents, RING_DOCUMENT)
   const options = { directory: keys.directory, development, algs, issuer: settings.issuer, clock, document }

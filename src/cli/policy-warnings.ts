@@ -41,7 +41,8 @@ function resourceWarnings(resource: Resource, registry: Registry): string[] {
   else if (!registry.agents.some((agent) => reach(agent, resource).length > 0)) {
     warnings.push(`${name}: no agent's manifest reaches a tool of it that may be delegated`)
   }
-  if (resource.enforces !== 'scope' && resource.serverClient === undefined) {
+  const isOurs = resource.authorizationServer === undefined
+  if (isOurs && resource.enforces !== 'scope' && resource.serverClient === undefined) {
     warnings.push(`${name}: has no server_client, so its verifier cannot ask whether a token still lives`)
   }
   return warnings

@@ -4,9 +4,9 @@
  *
  * Validates: what `issuer-token.ts` does; that the issuer's entry accepts ID-JAGs, and that it is not this broker; `typ`;
  * `aud` is our issuer and nothing else; `client_id` is the authenticated client; life; `jti`; `resource` names MCP servers of
- * ours only, `scope` and `authorization_details` only what is registered at them; no `cnf` without proof; `may_act`; `act`
+ * ours only, `scope` and `authorization_details` only what is registered at them; form of `cnf`; `may_act`; `act`
  * only from issuers trusted with it; that the user is known and active.
- * Does not validate: that it is presented once (claim `singleUse`), revocation and blocks, nor what the user may do.
+ * Does not validate: that it is presented once (claim `singleUse`), the proof that `cnf` asks for, revocation and blocks, nor what the user may do.
  */
 import { type ParsedDetails, parseDetails } from '../authority/details.ts'
 import { JwtError } from '../jose/jwt-error.ts'
@@ -102,7 +102,8 @@ function targetsOf(claims: Claims, registry: Registry): readonly Resource[] {
   if (named.length === 0 || named.length > TARGETS_MAX) throw wrongTarget(`resource must name 1 to ${TARGETS_MAX} URLs`)
   return named.map((name) => {
     const resource = typeof name === 'string' ? registered(name, registry) : undefined
-    if (resource === undefined) throw wrongTarget('resource must name an MCP server that is registered here')
+    if (resource === undefined || resource.authorizationServer !== undefined)
+      throw wrongTarget('resource must name an MCP server that is registered here')
     return resource
   })
 }

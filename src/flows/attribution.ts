@@ -36,7 +36,7 @@ export function describeIssue(issue: Issue, minted: MintedToken, authority: stri
     node: node.id,
     intent: node.intentHash,
     origin: node.origin.type,
-    resource: issue.order.audience,
+    ...whereTo(issue),
     scope: formatScope(minted.scopes),
     chain: chainSubjects(node.act),
     jti: minted.jti,
@@ -44,6 +44,11 @@ export function describeIssue(issue: Issue, minted: MintedToken, authority: stri
     authority,
     ...boundTo(minted.confirmation),
   }
+}
+
+function whereTo({ mint, order }: Issue): Partial<AuditRecord> {
+  if (mint.kind !== 'id_jag') return { resource: order.audience }
+  return { resource: mint.resource.url, authorization_server: order.audience }
 }
 
 export function boundTo(key: Confirmation | undefined): Partial<AuditRecord> {

@@ -51,7 +51,7 @@ export function frameAutonomous(input: FrameInput<ClientCredentialsRequest, Self
           act: undefined,
           evidence: undefined,
           instance: request.instance,
-          target,
+          target: { kind: 'access', resource: target },
           issuer: settings.issuer,
           confirmation: input.confirmation,
           now: question.now,

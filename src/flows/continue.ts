@@ -1,21 +1,28 @@
-/** Continue (DESIGN §3, flow 2). Subject: my session token; gives an access token for one resource of the session. */
+/**
+ * Continue (DESIGN §3, flow 2). Subject: my session token; gives an access token for one resource of the session, or an
+ * ID-JAG for one whose tokens another authorization server gives.
+ */
 import { restrictToResources } from '../authority/narrowing.ts'
+import { Rejection } from '../kernel/rejection.ts'
 import type { HandleEvidence } from '../model/evidence.ts'
 import { issueLeaf } from '../sessions/session-commits.ts'
+import type { LiveSession } from '../sessions/session-repository.ts'
 import { askedFrom, narrowTo } from './asked-authority.ts'
 import type { Framed, FrameInput } from './flow.ts'
 import { chainAgents, liveOf, onlyNarrows, userOf } from './handle.ts'
-import { accessTokenEnd } from './opening.ts'
-import { soleTarget } from './targets.ts'
+import { audienceOf, targetEnd } from './opening.ts'
+import { requestedTarget } from './targets.ts'
 import type { ExchangeRequest } from './token-request.ts'
 
 export function frameContinue(input: FrameInput<ExchangeRequest, HandleEvidence>): Framed {
   const { request, party, evidence, registry, settings, question, rv } = input
   const live = liveOf(input)
   onlyNarrows(request.details)
-  const target = soleTarget(request, registry)
+  const target = requestedTarget(request, party.agent, registry) ?? noTarget()
+  if (target.kind === 'id_jag') assertOfUser(live)
+  const { resource } = target
   const end = Math.min(
-    accessTokenEnd(target, question.now, settings.accessTokenSeconds),
+    targetEnd(target, question.now, settings.accessTokenSeconds),
     live.node.notAfter,
     live.facts.notAfter,
   )
@@ -32,20 +39,20 @@ export function frameContinue(input: FrameInput<ExchangeRequest, HandleEvidence>
       chain: chainAgents(live, party.agent, input),
       subject: live.facts.subject.principal,
       user: userOf(live.facts, registry),
-      asked: narrowTo(asked, { resources: [target], scopes: [request.scope] }, registry),
+      asked: narrowTo(asked, { resources: [resource], scopes: [request.scope] }, registry),
       askedExplicitly: explicit,
       parent: held,
       ceiling: live.facts.ceiling,
-      target: target.url,
+      target: resource.url,
     },
     issue: (permit) => {
-      const authority = restrictToResources(permit.effective, [target.url])
+      const authority = restrictToResources(permit.effective, [resource.url])
       return {
-        mint: { kind: 'access', resource: target },
+        mint: target,
         order: {
           holder: { session: live.facts, node: live.node, path: evidence.path },
           authority,
-          audience: target.url,
+          audience: audienceOf(target),
           rv,
           parentHash: evidence.signingInputHash,
           confirmation: input.confirmation,
@@ -59,4 +66,14 @@ export function frameContinue(input: FrameInput<ExchangeRequest, HandleEvidence>
       }
     },
   }
+}
+
+function noTarget(): never {
+  throw new Error('a session is continued for a target only')
+}
+
+/** An ID-JAG speaks of a user. Where there is none, nobody abroad could tell whose work it is. */
+function assertOfUser({ facts }: LiveSession): void {
+  if (facts.subject.user !== undefined) return
+  throw new Rejection('requested_token_type_unsupported', 'an ID-JAG is about a user, and this session is of none')
 }

@@ -20,10 +20,11 @@ import type { JwtBearerRequest } from './token-request.ts'
 export function frameEnterpriseManaged(input: FrameInput<JwtBearerRequest, IdJagEvidence>): Framed {
   const { request, party, evidence, registry, question } = input
   const target = soleAssertedTarget(request, evidence, registry)
+  const wanted = { kind: 'access', resource: target } as const
   const { intent, explicit } = openingIntent(request.details, standingIntent(party.agent, target), registry)
-  const notAfter = sessionEnd(input, intent, target)
+  const notAfter = sessionEnd(input, intent, wanted)
   const ceiling = evidence.ceiling.kind === 'scopes' ? evidence.ceiling.scopes : undefined
-  const opening = describeOpening(input, intent, target)
+  const opening = describeOpening(input, intent, wanted)
   return {
     event: 'session.open',
     question: {

@@ -77,15 +77,19 @@ export function selectFlow(request: TokenRequest): AnyFlow {
     case TOKEN_TYPE.idToken:
     case TOKEN_TYPE.accessToken:
       if (wanted === TOKEN_TYPE.delegation) throw unsupported('a delegation is made from a session token')
+      // What the draft calls an identity assertion; an access token speaks of what its client may do.
+      if (wanted === TOKEN_TYPE.idJag && request.subjectTokenType === TOKEN_TYPE.accessToken)
+        throw unsupported('an ID-JAG is made from an ID token or a session token')
       return OPEN
     case TOKEN_TYPE.session:
       if (wanted === TOKEN_TYPE.session) throw unsupported('a session token is not exchanged for another session token')
       return wanted === TOKEN_TYPE.delegation ? DELEGATE : CONTINUE
     case TOKEN_TYPE.delegation:
-      if (wanted === TOKEN_TYPE.delegation)
-        throw unsupported('accept the delegation first, then delegate from its session token')
+      if (wanted === TOKEN_TYPE.delegation || wanted === TOKEN_TYPE.idJag)
+        throw unsupported('accept the delegation first, then go on from its session token')
       return ACCEPT
     case TOKEN_TYPE.jwt:
+    case TOKEN_TYPE.idJag:
       throw new Rejection('subject_token_type_unsupported', 'a plain JWT is not accepted as subject')
   }
 }

@@ -5,6 +5,7 @@
 import type { Jti } from '../kernel/ids.ts'
 import { Rejection } from '../kernel/rejection.ts'
 import type { AuditEvent } from '../model/audit-record.ts'
+import type { AuthorizationServer } from '../model/authorization-server.ts'
 import type { Agent } from '../model/client.ts'
 import type { Confirmation, ProvenKeys } from '../model/confirmation.ts'
 import type { Decision, Permit, Question } from '../model/decision.ts'
@@ -39,12 +40,20 @@ export interface FrameInput<R extends TokenRequest, E extends SubjectEvidence> {
   readonly confirmation: Confirmation | undefined
 }
 
+/** What a request wants that is good at one MCP server: a token for it, or an assertion for the one who gives tokens for it. */
+export type Target =
+  | { readonly kind: 'access'; readonly resource: Resource }
+  | {
+      readonly kind: 'id_jag'
+      readonly resource: Resource
+      readonly server: AuthorizationServer
+      /** The agent's, there. */
+      readonly clientId: string
+    }
+
 /** What the pipeline mints and writes once the decision has permitted. */
 export interface Issue {
-  readonly mint:
-    | { readonly kind: 'access'; readonly resource: Resource }
-    | { readonly kind: 'session' }
-    | { readonly kind: 'delegation'; readonly jti: Jti }
+  readonly mint: Target | { readonly kind: 'session' } | { readonly kind: 'delegation'; readonly jti: Jti }
   readonly order: MintOrder
   readonly change: SessionChange
   /** The resource that the answer names; `undefined`: it is what the request has named. */

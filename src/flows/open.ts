@@ -8,20 +8,17 @@ import { DELEGATION_DEPTH_DEFAULT } from '../kernel/limits.ts'
 import { Rejection } from '../kernel/rejection.ts'
 import type { UserEvidence } from '../model/evidence.ts'
 import type { Intent, Origin } from '../model/intent.ts'
-import type { Resource } from '../model/resource.ts'
 import { askedAuthority } from '../policy/asked.ts'
-import { TOKEN_TYPE } from '../protocol/oauth.ts'
 import { narrowTo, openingIntent } from './asked-authority.ts'
-import type { Framed, FrameInput } from './flow.ts'
-import { accessTokenEnd, issueOpening, type Opening } from './opening.ts'
-import { namedResources, soleTarget } from './targets.ts'
+import type { Framed, FrameInput, Target } from './flow.ts'
+import { issueOpening, type Opening, targetEnd } from './opening.ts'
+import { namedResources, requestedTarget } from './targets.ts'
 import type { ExchangeRequest, TokenRequest } from './token-request.ts'
 
 export function frameOpen(input: FrameInput<ExchangeRequest, UserEvidence>): Framed {
   const { request, party, evidence, registry, settings, question } = input
-  const wantsAccess = request.requested === TOKEN_TYPE.accessToken
-  const target = wantsAccess ? soleTarget(request, registry) : undefined
-  const named = target === undefined ? namedResources(request, registry, true) : [target]
+  const target = requestedTarget(request, party.agent, registry)
+  const named = target === undefined ? namedResources(request, registry, true) : [target.resource]
   const { intent, explicit } = openingIntent(request.details, party.agent.standingIntent, registry)
   const notAfter = sessionEnd(input, intent, target)
   const maxDepth = Math.min(intent.maxDepth ?? DELEGATION_DEPTH_DEFAULT, settings.maxChainDepth - 1)
@@ -44,7 +41,7 @@ export function frameOpen(input: FrameInput<ExchangeRequest, UserEvidence>): Fra
       askedExplicitly: explicit,
       parent: undefined,
       ceiling: undefined,
-      target: target?.url,
+      target: target?.resource.url,
     },
     issue: (permit) => issueOpening(opening, permit),
   }
@@ -53,7 +50,7 @@ export function frameOpen(input: FrameInput<ExchangeRequest, UserEvidence>): Fra
 type OpenInput = FrameInput<TokenRequest, UserEvidence>
 
 /** A session opened for the user of the evidence. */
-export function describeOpening(input: OpenInput, intent: Intent, target: Resource | undefined): Opening {
+export function describeOpening(input: OpenInput, intent: Intent, target: Target | undefined): Opening {
   const { request, party, evidence, settings } = input
   const sub = agentPrincipal(party.agent.clientId)
   const actor = { iss: settings.issuer, sub, sub_profile: 'ai_agent' }
@@ -76,11 +73,11 @@ export function describeOpening(input: OpenInput, intent: Intent, target: Resour
 }
 
 /** A session ends with the least of what was asked, what is configured, and (unless its issuer says otherwise) the evidence. */
-export function sessionEnd(input: OpenInput, intent: Intent, target: Resource | undefined): number {
+export function sessionEnd(input: OpenInput, intent: Intent, target: Target | undefined): number {
   const { evidence, settings, question } = input
   const asked = question.now + Math.min(intent.expiresIn ?? settings.sessionSeconds, settings.sessionSeconds)
   const evidenceEnd = evidence.issuer.sessionMayOutliveSubject ? asked : evidence.expiresAt
-  const tokenEnd = target === undefined ? asked : accessTokenEnd(target, question.now, settings.accessTokenSeconds)
+  const tokenEnd = target === undefined ? asked : targetEnd(target, question.now, settings.accessTokenSeconds)
   const end = Math.min(asked, evidenceEnd, tokenEnd)
   // Verified within the tolerated skew, but over by our clock: there is no time left to give.
   if (end <= question.now) throw new Rejection('subject_token_expired', 'the subject token has expired')

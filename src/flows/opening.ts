@@ -9,7 +9,7 @@ import type { Resource } from '../model/resource.ts'
 import type { NodeFacts, OpeningEvidence, SessionFacts, Subject } from '../model/session.ts'
 import { openSession } from '../sessions/session-commits.ts'
 import { intentHash } from './asked-authority.ts'
-import { type Issue, type Party, sessionIndex } from './flow.ts'
+import { type Issue, type Party, sessionIndex, type Target } from './flow.ts'
 
 export interface Opening {
   readonly party: Party
@@ -19,8 +19,8 @@ export interface Opening {
   readonly act: Actor | undefined
   readonly evidence: OpeningEvidence | undefined
   readonly instance: string | undefined
-  /** `undefined`: a session token is wanted, not an access token. */
-  readonly target: Resource | undefined
+  /** `undefined`: a session token is wanted. */
+  readonly target: Target | undefined
   readonly issuer: string
   readonly confirmation: Confirmation | undefined
   readonly now: number
@@ -32,13 +32,24 @@ export function accessTokenEnd(resource: Resource, now: number, configuredSecond
   return now + Math.min(resource.accessTokenLifetimeSeconds, configuredSeconds)
 }
 
+/** How long what is wanted for a target may live. */
+export function targetEnd(target: Target, now: number, configuredSeconds: number): number {
+  if (target.kind === 'access') return accessTokenEnd(target.resource, now, configuredSeconds)
+  return now + target.server.idJagLifetimeSeconds
+}
+
+/** Whom what is wanted for a target is addressed to. */
+export function audienceOf(target: Target): string {
+  return target.kind === 'access' ? target.resource.url : target.server.issuer
+}
+
 export function issueOpening(opening: Opening, permit: Permit): Issue {
   const authority: Authority = permit.effective
   const { session, root } = facts(opening, authority)
   const order = {
     holder: { session, node: root, path: [root.id] },
     authority,
-    audience: opening.target?.url ?? opening.issuer,
+    audience: opening.target === undefined ? opening.issuer : audienceOf(opening.target),
     rv: opening.rv,
     parentHash: undefined,
     confirmation: opening.confirmation,
@@ -48,7 +59,7 @@ export function issueOpening(opening: Opening, permit: Permit): Issue {
     expiresAt: session.notAfter,
   }
   return {
-    mint: opening.target === undefined ? { kind: 'session' } : { kind: 'access', resource: opening.target },
+    mint: opening.target ?? { kind: 'session' },
     order,
     change: openSession(session, root, opening.target !== undefined),
     indexes: [

@@ -37,6 +37,7 @@ import { type Framed, type Issue, type Party, permitted, requireAgent } from './
 import { refusingAsGrant } from './grant-refusals.ts'
 import { issuedWithin } from './issuance.ts'
 import { issueForApi } from './issue-for-api.ts'
+import { mintIssue } from './mint-issue.ts'
 import { observed } from './observed.ts'
 import { assertResourceBound, bindTo, constraintOf } from './sender-constraint.ts'
 import { SingleUses } from './single-uses.ts'
@@ -122,8 +123,9 @@ class Run {
     const live = await this.#claimAndRead(evidence) // 5
     const { framed, permit } = this.#decide(flow.frame, { request, party, evidence, live }) // 6
     const issue = framed.issue(permit)
-    if (issue.mint.kind === 'access') assertResourceBound(issue.mint.resource, issue.order.confirmation)
-    const scopes = issue.mint.kind === 'access' ? authorityScopes(issue.order.authority) : []
+    const isForResource = 'resource' in issue.mint
+    if (isForResource) assertResourceBound(issue.mint.resource, issue.order.confirmation)
+    const scopes = isForResource ? authorityScopes(issue.order.authority) : []
     const minted = await issuedWithin(
       this.#parts.store.windows,
       { agent: party.agent, scopes, id: this.draft.id },
@@ -133,7 +135,7 @@ class Run {
   }
 
   async #mintAndCommit(framed: Framed, issue: Issue): Promise<MintedToken> {
-    const minted = await this.#mint(issue) // 7
+    const minted = await mintIssue(issue, this.#parts.minter) // 7
     await commitIssue(framed, issue, minted, { draft: this.draft, parts: this.#parts }) // 8
     return minted
   }
@@ -225,18 +227,6 @@ class Run {
     const decision = decide(registry, framed.question)
     this.draft.addDecision(decision)
     return { framed, permit: permitted(decision) }
-  }
-
-  #mint(issue: Issue): Promise<MintedToken> {
-    const { minter } = this.#parts
-    switch (issue.mint.kind) {
-      case 'access':
-        return minter.access(issue.order, issue.mint.resource.signingAlg)
-      case 'session':
-        return minter.session(issue.order)
-      case 'delegation':
-        return minter.delegation(issue.order, issue.mint.jti)
-    }
   }
 
   async #answerApi(request: TokenRequest, verified: VerifiedClient, proven: ProvenKeys): Promise<TokenResponse> {

@@ -123,7 +123,12 @@ const SUBJECT_TYPES: readonly TokenTypeUri[] = [
   TOKEN_TYPE.session,
   TOKEN_TYPE.delegation,
 ]
-const REQUESTED_TYPES: readonly TokenTypeUri[] = [TOKEN_TYPE.accessToken, TOKEN_TYPE.session, TOKEN_TYPE.delegation]
+const REQUESTED_TYPES: readonly TokenTypeUri[] = [
+  TOKEN_TYPE.accessToken,
+  TOKEN_TYPE.session,
+  TOKEN_TYPE.delegation,
+  TOKEN_TYPE.idJag,
+]
 
 function parseSubjectType(text: string): TokenTypeUri {
   const known = SUBJECT_TYPES.find((type) => type === text)

@@ -23,6 +23,7 @@ const ISSUED = {
   access: { type: TOKEN_TYPE.accessToken, name: 'Bearer' },
   session: { type: TOKEN_TYPE.session, name: 'N_A' },
   delegation: { type: TOKEN_TYPE.delegation, name: 'N_A' },
+  id_jag: { type: TOKEN_TYPE.idJag, name: 'N_A' },
 } as const
 
 export function tokenResponse(

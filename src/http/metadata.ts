@@ -12,6 +12,7 @@ import {
   GRANT_PROFILE_ID_JAG,
   GRANT_TYPE,
   TLS_CLIENT_AUTH,
+  TOKEN_TYPE,
 } from '../protocol/oauth.ts'
 import { scopeSet } from '../protocol/scope.ts'
 
@@ -39,6 +40,9 @@ export function serverMetadata(settings: Known, registry: Registry): Readonly<Re
     code_challenge_methods_supported: ['S256'],
     grant_types_supported: grantTypesOf(registry),
     ...(takesIdJags(registry) ? { authorization_grant_profiles_supported: [GRANT_PROFILE_ID_JAG] } : {}),
+    ...(registry.authorizationServers.length > 0
+      ? { identity_chaining_requested_token_types_supported: [TOKEN_TYPE.idJag] }
+      : {}),
     scopes_supported: scopesOf(registry),
     authorization_details_types_supported: Object.values(DETAILS_TYPE),
     // Whatever the key of a registered client may be used with: asymmetric, because there is nothing else (RFC 8725 §3.1).
@@ -88,6 +92,7 @@ function hasClientMetadata({ agents }: Registry): boolean {
 }
 
 function scopesOf(registry: Registry): readonly string[] {
-  const tools = registry.resources.flatMap((resource) => [...resource.tools.values()])
+  const ours = registry.resources.filter(({ authorizationServer }) => authorizationServer === undefined)
+  const tools = ours.flatMap((resource) => [...resource.tools.values()])
   return scopeSet(['sessions', ...tools.map((tool) => tool.scope)])
 }

@@ -129,8 +129,9 @@ export const FOREIGN_EVIDENCE_MARGIN_S = 60
 // --- Client credentials ----------------------------------------------------------------------------------------------
 /** A client assertion is made for one request (RFC 7523 §3): minutes are generous. */
 export const CLIENT_ASSERTION_LIFETIME_S_MAX = 300
-/** Life of an ID-JAG from outside: short-lived (MCP Enterprise-Managed Authorization §7.4.2), and remembered until it ends. */
+/** Life of an ID-JAG from outside, remembered until it ends (MCP EMA §7.4.2), and of one of ours: nobody can call it back. */
 export const ID_JAG_LIFETIME_S_MAX = 3_600
+export const ID_JAG_ISSUED_LIFETIME_S_MAX = 300
 /** A shared secret is for those who cannot sign; a forgotten one must not be good for ever. */
 export const CLIENT_SECRET_LIFETIME_S_MAX = 90 * 24 * 3600
 /** Secrets of one client at a time: the present one and its successor. */

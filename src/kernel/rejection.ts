@@ -112,6 +112,8 @@ export const REASONS = [
   'resource_malformed',
   'resource_unknown',
   'resource_inactive',
+  'resource_elsewhere',
+  'authorization_server_unknown',
   'resource_not_in_session',
   'resource_cannot_enforce',
   'sender_constraint_required',

@@ -57,6 +57,8 @@ export interface AuditRecord {
   readonly intent?: string
   readonly origin?: string
   readonly resource?: string
+  /** Whom an ID-JAG is for: what it gives for it, is in its own books. */
+  readonly authorization_server?: string
   readonly scope?: string
   /** Actors, newest first. */
   readonly chain?: readonly string[]

@@ -1,5 +1,6 @@
 /** The registry: every noun of it by name, and the grants. Decoded and checked by `registry/`; immutable and complete. */
 import type { ToolConstraints } from '../authority/authority.ts'
+import type { AuthorizationServer } from './authorization-server.ts'
 import type { Agent, Client, Service } from './client.ts'
 import type { Issuer, User } from './issuer.ts'
 import type { Resource, ToolSelector } from './resource.ts'
@@ -45,11 +46,13 @@ export interface Registry {
   readonly services: readonly Service[]
   readonly resources: readonly Resource[]
   readonly issuers: readonly Issuer[]
+  readonly authorizationServers: readonly AuthorizationServer[]
   readonly workloadIssuers: readonly WorkloadIssuer[]
   readonly trustDomains: readonly TrustDomain[]
   client(clientId: string): Client | undefined
   issuer(issuer: string): Issuer | undefined
   issuerBySlug(slug: string): Issuer | undefined
+  authorizationServer(issuer: string): AuthorizationServer | undefined
   workloadIssuer(issuer: string): WorkloadIssuer | undefined
   /** Every version of every client that a token of this platform with these claims is for; nobody may be more than one. */
   workloads(issuer: WorkloadIssuer, claims: Readonly<Record<string, unknown>>): readonly WorkloadMatch[]

@@ -28,6 +28,8 @@ export interface Resource {
   /** The service that this server authenticates as; it alone may introspect tokens for `url`. */
   readonly serverClient: ClientId | undefined
   readonly enforces: Enforcement
+  /** Slug of whose tokens it takes, where they are not this broker's: for it there are ID-JAGs only. */
+  readonly authorizationServer: string | undefined
   /** `personal` servers hold a person's data: they need a user subject. */
   readonly mode: 'shared' | 'personal'
   /** Whether its tokens must be bound to a key of their holder (RFC 9449, RFC 8705). */

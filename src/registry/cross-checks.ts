@@ -6,6 +6,8 @@ import { Rejection } from '../kernel/rejection.ts'
 import { adminAudience, apiAudience } from '../model/settings.ts'
 import { canonicalResource } from '../protocol/resource.ts'
 import type { AgentEntry } from './agent-entry.ts'
+import { checkAuthorizationServers } from './authorization-server-checks.ts'
+import type { AuthorizationServerEntry } from './authorization-server-entry.ts'
 import type { ServiceEntry } from './client-entry.ts'
 import { checkClientMetadata } from './client-metadata-checks.ts'
 import type { SelectorEntry } from './entry-fields.ts'
@@ -31,6 +33,7 @@ export interface Entries {
   readonly workloadIssuers: readonly Placed<WorkloadIssuerEntry>[]
   readonly trustDomains: readonly Placed<TrustDomainEntry>[]
   readonly users: readonly Placed<UserEntry>[]
+  readonly authorizationServers: readonly Placed<AuthorizationServerEntry>[]
   readonly services: readonly Placed<ServiceEntry>[]
   readonly resources: readonly Placed<ResourceEntry>[]
   readonly agents: readonly Placed<AgentEntry>[]
@@ -58,6 +61,7 @@ export function crossCheck(entries: Entries, issuer: string, problems: string[])
   checkUserAudiences(entries, problems)
   checkWorkloads(entries, issuer, problems)
   checkClientMetadata(entries, issuer, problems)
+  checkAuthorizationServers(entries, issuer, problems)
   const names = namesOf(entries)
   const refer: Refer = (known, name, at, noun) => {
     if (known.has(name)) return

@@ -21,6 +21,7 @@ export function decodeResource(
     state: entry.state,
     serverClient: entry.server_client as ClientId | undefined,
     enforces: entry.enforces,
+    authorizationServer: entry.authorization_server,
     mode: entry.mode,
     senderConstraint: entry.sender_constraint,
     signingAlg: entry.signing_alg,

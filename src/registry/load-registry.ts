@@ -15,6 +15,7 @@ import { canonicalJson } from './canonical-json.ts'
 import { ClaimIndex, readerOf } from './claim-index.ts'
 import { crossCheck, type Entries, type Placed } from './cross-checks.ts'
 import { decodeAgent } from './decode-agent.ts'
+import { decodeAuthorizationServer } from './decode-authorization-server.ts'
 import { decodeService } from './decode-client.ts'
 import { decodeGrant } from './decode-grant.ts'
 import { decodeIssuer, decodeUser } from './decode-issuer.ts'
@@ -83,6 +84,7 @@ function gather(decoded: readonly Decoded[]): Entries {
     workloadIssuers: section('workload_issuers'),
     trustDomains: section('trust_domains'),
     users: section('users'),
+    authorizationServers: section('authorization_servers'),
     services: section('services'),
     resources: section('resources'),
     agents: section('agents'),
@@ -95,6 +97,7 @@ function build(entries: Entries, options: RegistryOptions, problems: string[]): 
   const workloadIssuers = entries.workloadIssuers.map(({ directory, entry }) => decodeWorkloadIssuer(entry, directory))
   const trustDomains = entries.trustDomains.map(({ directory, entry }) => decodeTrustDomain(entry, directory))
   const users = entries.users.map(({ entry }) => decodeUser(entry))
+  const authorizationServers = entries.authorizationServers.map(({ entry }) => decodeAuthorizationServer(entry))
   const services = entries.services.map(({ at, entry }) => decodeService(entry, at, problems))
   const resources = entries.resources.map(({ at, entry }) =>
     decodeResource(entry, at, options.accessTokenSeconds, problems),
@@ -112,6 +115,8 @@ function build(entries: Entries, options: RegistryOptions, problems: string[]): 
     issuers,
     workloadIssuers,
     trustDomains,
+    authorizationServers,
+    authorizationServer: (issuer: string) => authorizationServers.find((server) => server.issuer === issuer),
     ...lookUps,
     ...workloadLookUps(workloadIssuers, [...services, ...agents]),
     ...spiffeLookUps(trustDomains, [...services, ...agents]),

@@ -4,6 +4,7 @@
  */
 import { z } from 'zod'
 import { agent } from './agent-entry.ts'
+import { authorizationServer } from './authorization-server-entry.ts'
 import { service } from './client-entry.ts'
 import { grant } from './grant-entry.ts'
 import { issuer, user } from './issuer-entry.ts'
@@ -17,6 +18,7 @@ export const registryDocument = strictObject({
   workload_issuers: z.array(workloadIssuer).default([]),
   trust_domains: z.array(trustDomain).default([]),
   users: z.array(user).default([]),
+  authorization_servers: z.array(authorizationServer).default([]),
   services: z.array(service).default([]),
   resources: z.array(resource).default([]),
   agents: z.array(agent).default([]),

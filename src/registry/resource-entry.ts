@@ -1,7 +1,7 @@
 /** The shape of a resource's entry, its tool manifest included. */
 import { z } from 'zod'
 import { ACCESS_TOKEN_LIFETIME_S_MAX, SESSION_LIFETIME_S_MAX, TOOLS_PER_RESOURCE_MAX } from '../kernel/limits.ts'
-import { clientId, constraints, id, notEmpty, scopeToken, state, text, toolName, url } from './entry-fields.ts'
+import { clientId, constraints, id, notEmpty, scopeToken, slug, state, text, toolName, url } from './entry-fields.ts'
 import { strictObject } from './strict-document.ts'
 
 const tool = strictObject({
@@ -23,6 +23,7 @@ export const resource = strictObject({
   project: id.default('default'),
   state,
   server_client: clientId.optional(),
+  authorization_server: slug.optional(),
   enforces: z.enum(['scope', 'tools', 'arguments']).default('scope'),
   mode: z.enum(['shared', 'personal']).default('shared'),
   sender_constraint: z.enum(['optional', 'required']).default('optional'),

@@ -81,8 +81,35 @@ export function sessionClaims(
   }
 }
 
+/** What only an ID-JAG says: who the holder is there, and for which MCP server it is. */
+export interface IdJagTarget {
+  readonly clientId: string
+  readonly resource: string
+  readonly carriesDetails: boolean
+}
+
+/** draft-ietf-oauth-identity-assertion-authz-grant §3.1: what the other side needs to decide, and nothing of ours beside it. */
+export function idJagClaims(fixed: Fixed, order: MintOrder, target: IdJagTarget): Claims {
+  const { session, node } = order.holder
+  const evidence = session.evidence
+  return {
+    ...base(fixed, order.now, order.expiresAt),
+    sub: session.subject.principal,
+    aud: order.audience,
+    client_id: target.clientId,
+    resource: target.resource,
+    scope: formatScope(authorityScopes(order.authority)),
+    ...(target.carriesDetails ? { authorization_details: detailsOf(order.authority) } : {}),
+    ...(node.act === undefined ? {} : { act: node.act }),
+    ...bound(order),
+    ...(evidence?.authTime === undefined ? {} : { auth_time: evidence.authTime }),
+    ...(evidence?.acr === undefined ? {} : { acr: evidence.acr }),
+    ...(evidence?.amr === undefined ? {} : { amr: evidence.amr }),
+  }
+}
+
 /** RFC 9396 §7: one `mcp_tools` object per resource. */
-function detailsOf(authority: Authority): readonly unknown[] {
+export function detailsOf(authority: Authority): readonly unknown[] {
   return [...authority.resources].map(([url, resource]) => encodeResourceDetails(url, resource))
 }
 

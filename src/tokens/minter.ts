@@ -15,7 +15,10 @@ import {
   type ApiOrder,
   apiClaims,
   type Claims,
+  detailsOf,
   type Fixed,
+  type IdJagTarget,
+  idJagClaims,
   type MintOrder,
   managementClaims,
   sessionClaims,
@@ -42,6 +45,25 @@ export class Minter {
   /** Its `jti` is the id of the node it becomes when accepted. */
   delegation(order: MintOrder, jti: Jti): Promise<MintedToken> {
     return this.#mintInSession(order, { cls: 'internal', alg: 'ES256', typ: JWT_TYP.delegation, jti })
+  }
+
+  /**
+   * For another authorization server, which finds the key in `/jwks`: the class of access tokens, told apart from them by
+   * `typ` (RFC 8725 §3.12).
+   */
+  async idJag(order: MintOrder, target: IdJagTarget, alg: SigningAlg): Promise<MintedToken> {
+    const jti = newJti()
+    const payload = { typ: JWT_TYP.idJag, claims: idJagClaims(this.#fixed(jti), order, target), now: order.now }
+    const token = await this.#sign('access', alg, payload, decidedIdJagClaims(order, target, this.#fixed(jti)))
+    return {
+      token,
+      jti,
+      issuedAt: order.now,
+      expiresAt: order.expiresAt,
+      scopes: authorityScopes(order.authority),
+      confirmation: order.confirmation,
+      details: detailsOf(order.authority),
+    }
   }
 
   async api(order: ApiOrder): Promise<MintedToken> {
@@ -136,6 +158,27 @@ function decidedClaims(order: MintOrder, fixed: Fixed): Expected['claims'] {
     agent: { version: order.agentVersion, instance: order.instance },
     origin: { type: node.origin.type, ref: node.origin.ref, asserted_by: node.origin.assertedBy },
     intent: node.intentHash,
+  }
+}
+
+function decidedIdJagClaims(order: MintOrder, target: IdJagTarget, fixed: Fixed): Expected['claims'] {
+  const { session, node } = order.holder
+  return {
+    iss: fixed.issuer,
+    sub: session.subject.principal,
+    aud: order.audience,
+    client_id: target.clientId,
+    resource: target.resource,
+    scope: formatScope(authorityScopes(order.authority)),
+    authorization_details: target.carriesDetails ? detailsOf(order.authority) : undefined,
+    iat: order.now,
+    exp: order.expiresAt,
+    jti: fixed.jti,
+    act: node.act,
+    cnf: decidedCnf(order.confirmation),
+    auth_time: session.evidence?.authTime,
+    acr: session.evidence?.acr,
+    amr: session.evidence?.amr,
   }
 }
 

@@ -1,5 +1,6 @@
 /** Checklist G #77-#86, L #111-#112: the `jwt-bearer` grant with an ID-JAG, as MCP Enterprise-Managed Authorization has it. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { holderKey, jktOf, proving } from '../support/dpop.ts'
 import { openAccess } from '../support/hops.ts'
 import { enterpriseRegistry, idJag, invalidGrant, JWT_BEARER, redeem } from '../support/id-jag.ts'
 import { startIssuer, type TestIssuer } from '../support/issuer.ts'
@@ -225,8 +226,43 @@ test('#81 no scope is no authority, unless the issuer’s assertions are about i
   await own.close()
 })
 
-test('#82 an ID-JAG that is bound to a key is no bearer grant', async () => {
-  await refused(() => jag({ cnf: { jkt: 'x'.repeat(43) } }), invalidGrant('subject_token_claims'))
+describe('#82 an ID-JAG and the key it is bound to (ID-JAG, Proof-of-Possession)', () => {
+  const key = holderKey()
+  const bound = () => jag({ cnf: { jkt: jktOf(key) } })
+  const sent = (assertion: string, headers: Record<string, string>) =>
+    redeem(world, assertion, {}, 'orchestrator', headers)
+
+  test('without the proof, or with that of another key, it is no grant', async () => {
+    const unproven = invalidGrant('subject_token_unproven')
+    await refused(bound, unproven)
+    await expectRefused(world, () => sent(bound(), proving(world, holderKey('other'))), unproven)
+  })
+
+  test('with it, the token carries the same key', async () => {
+    const { status, body } = await sent(bound(), proving(world, key))
+    expect(status, JSON.stringify(body)).toBe(200)
+    expect(body.token_type).toBe('DPoP')
+    expect(claimsOf(body.access_token)['cnf']).toEqual({ jkt: jktOf(key) })
+  })
+
+  test('one that is not bound gives a bound token to whoever proves a key', async () => {
+    const { body } = await sent(jag(), proving(world, key))
+    expect(claimsOf(body.access_token)['cnf']).toEqual({ jkt: jktOf(key) })
+  })
+
+  test('bound in a way that nobody here can check, it is no grant', async () => {
+    await refused(() => jag({ cnf: {} }), invalidGrant('subject_token_claims'))
+    await refused(() => jag({ cnf: { kid: 'k' } }), invalidGrant('subject_token_claims'))
+    await refused(() => jag({ cnf: { jkt: 'short' } }), invalidGrant('subject_token_claims'))
+  })
+
+  test('a resource that takes bound tokens only gives none without a proof', async () => {
+    const document = enterpriseRegistry(idp)
+    const resources = (document['resources'] as object[]).map((entry) => ({ ...entry, sender_constraint: 'required' }))
+    const own = await startWorld({ issuer: idp, registry: { ...document, resources } })
+    await expectRefused(own, () => redeem(own, jag()), invalidGrant('sender_constraint_required'))
+    await own.close()
+  })
 })
 
 test('#83 an ID-JAG of this broker’s own is for another authorization server', async () => {

@@ -59,6 +59,13 @@ export function idJag(
   return world.idp.sign({ ...base, ...claims }, { typ: 'oauth-id-jag+jwt', ...header }).reveal()
 }
 
-export function redeem(world: World, assertion: string, params: Params = {}, client = 'orchestrator'): Promise<Answer> {
-  return world.post('/token', { grant_type: JWT_BEARER, ...world.authentication(client), assertion, ...params })
+export function redeem(
+  world: World,
+  assertion: string,
+  params: Params = {},
+  client = 'orchestrator',
+  headers: Readonly<Record<string, string>> = {},
+): Promise<Answer> {
+  const usual = { grant_type: JWT_BEARER, ...world.authentication(client), assertion }
+  return world.post('/token', { ...usual, ...params }, headers)
 }

@@ -82,6 +82,8 @@ export function registry({ clients = [], issuers = [], users = [] }: RegistryCon
     resources: [],
     issuers,
     workloadIssuers: [],
+    authorizationServers: [],
+    authorizationServer: () => undefined,
     workloadIssuer: () => undefined,
     workloads: () => [],
     trustDomains: [],

@@ -1,0 +1,13 @@
+/** The entry of an authorization server of others as the noun it describes. */
+import type { AuthorizationServer } from '../model/authorization-server.ts'
+import type { AuthorizationServerEntry } from './authorization-server-entry.ts'
+
+export function decodeAuthorizationServer(entry: AuthorizationServerEntry): AuthorizationServer {
+  return {
+    issuer: entry.issuer,
+    slug: entry.slug,
+    clientIds: new Map(Object.entries(entry.clients)),
+    idJagLifetimeSeconds: entry.id_jag_seconds,
+    signingAlg: entry.signing_alg,
+  }
+}
