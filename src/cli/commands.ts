@@ -10,6 +10,7 @@ import { blocksCommand } from './blocks.ts'
 import { checkCommand } from './check.ts'
 import type { Command } from './command.ts'
 import { demoCommand } from './demo-command.ts'
+import { doctorCommand } from './doctor.ts'
 import { exchangeCommand } from './exchange.ts'
 import { healthCommand } from './health.ts'
 import { initCommand } from './init.ts'
@@ -37,6 +38,7 @@ export const GROUPS: readonly Group[] = [
       demoCommand,
       initCommand,
       checkCommand,
+      doctorCommand,
       serveCommand,
       agentAddCommand,
       serviceAddCommand,

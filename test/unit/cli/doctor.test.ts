@@ -1,0 +1,268 @@
+/** `errand doctor` and the broker give the same verdict, for the same reason: they run the same verification. */
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { type Diagnosis, diagnose } from '../../../src/cli/doctor/diagnosis.ts'
+import { drawDiagnosis } from '../../../src/cli/doctor/drawing.ts'
+import { admit } from '../../../src/cli/doctor/patient.ts'
+import { plainStyles } from '../../../src/cli/terminal.ts'
+import { newApiKey } from '../../../src/credentials/api-key.ts'
+import { newClientSecret } from '../../../src/credentials/client-secret.ts'
+import { Secret } from '../../../src/kernel/secret.ts'
+import { publicJwk, sign, testKey, unsigned } from '../../support/keys.ts'
+import { type Answer, registryDocument, startWorld, TYPE, WIKI, type World } from '../../support/world.ts'
+
+type Entry = Record<string, unknown>
+
+let world: World
+let directory: string
+const apiKey = newApiKey()
+const secret = newClientSecret()
+
+beforeAll(async () => {
+  directory = mkdtempSync(join(tmpdir(), 'errand-doctor-'))
+  mkdirSync(join(directory, 'keys'), { mode: 0o700 })
+  const first = await startWorld({ realClock: true })
+  const document = registryDocument(first.idp)
+  const at = (seconds: number) => new Date((first.now() + seconds) * 1000).toISOString()
+  const times = { issued_at: at(-60), expires_at: at(3600), version: '1' }
+  const agents = (document['agents'] as Entry[]).map((agent) =>
+    agent['client_id'] === 'orchestrator'
+      ? {
+          ...agent,
+          api_keys: [
+            { ...times, id: 'k-1', sha256: apiKey.fingerprint(), resources: ['wiki'], scopes: ['mcp:tools:read'] },
+          ],
+          client_secrets: [{ ...times, id: 's-1', sha256: secret.fingerprint() }],
+        }
+      : agent,
+  )
+  const registry = { ...document, agents }
+  writeFileSync(join(directory, 'registry.yaml'), JSON.stringify(registry))
+  world = await startWorld({
+    issuer: first.idp,
+    realClock: true,
+    settings: { apiKeys: true, clientSecretBasic: true },
+    registry,
+    keysDirectory: join(directory, 'keys'),
+  })
+  await first.broker.close()
+})
+afterAll(async () => {
+  await world.close()
+  await world.idp.close()
+  rmSync(directory, { recursive: true, force: true })
+})
+
+function examined(text: string, more: { as?: string; offline?: boolean; jwks?: string } = {}): Promise<Diagnosis> {
+  const config = { ...world.config, registryPaths: [join(directory, 'registry.yaml')] }
+  const options = { token: new Secret(text), clientId: more.as, offline: more.offline ?? false, jwks: more.jwks }
+  return diagnose(admit(config, { ...options, clock: world.clock }))
+}
+
+/** What the broker's record says of the request. */
+async function verdict(answer: Answer): Promise<string> {
+  await world.broker.flushAudit()
+  if (answer.status === 200) return 'accepted'
+  if (answer.body.error_reason !== undefined) return answer.body.error_reason
+  const [newest] = await world.audit(1)
+  return newest.strangers?.[0]?.[0] ?? newest.reason
+}
+
+const asUser = (token: string) => world.open({ subject_token: token })
+const asAccess = (token: string) => world.open({ subject_token: token, subject_token_type: TYPE.access })
+const asClient = (token: string) =>
+  world.post('/token', {
+    grant_type: 'client_credentials',
+    resource: WIKI,
+    client_assertion_type: 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer',
+    client_assertion: token,
+  })
+const asKey = (token: string) =>
+  world.post(
+    '/token',
+    { grant_type: 'client_credentials', client_id: 'orchestrator', resource: WIKI },
+    { Authorization: `Bearer ${token}` },
+  )
+
+describe('the doctor says what the broker says', () => {
+  const stranger = () => testKey('stranger-key')
+  const now = () => world.now()
+  const cases: readonly (readonly [string, () => string, (token: string) => Promise<Answer>, step: string])[] = [
+    ['a good ID token', () => world.idToken(), asUser, ''],
+    ['an ID token for somebody else', () => world.idToken({ aud: 'another-app' }), asUser, 'meant for'],
+    ['an ID token for two', () => world.idToken({ aud: ['orchestrator-at-idp', 'x'] }), asUser, 'meant for'],
+    [
+      'an ID token issued to another party',
+      () => world.idToken({ aud: 'http://127.0.0.1:4400', azp: 'x' }),
+      asUser,
+      'meant for',
+    ],
+    ['an expired ID token', () => world.idToken({ exp: now() - 60, iat: now() - 600 }), asUser, 'times'],
+    ['an ID token without an end', () => world.idToken({ exp: undefined }), asUser, 'times'],
+    ['an ID token of the future', () => world.idToken({ nbf: now() + 600 }), asUser, 'times'],
+    ['an ID token without sub', () => world.idToken({ sub: undefined }), asUser, 'claims'],
+    ['an ID token that is bound to a key', () => world.idToken({ cnf: { jkt: 'x' } }), asUser, 'claims'],
+    ['an ID token of a user nobody listed', () => world.idToken({ sub: 'eve' }), asUser, 'who it is'],
+    ['an ID token of an inactive user', () => world.idToken({ sub: 'mallory' }), asUser, 'who it is'],
+    ['an ID token of an unknown issuer', () => world.idToken({ iss: `${world.idp.url}/` }), asUser, 'issuer'],
+    [
+      'an ID token with another key’s signature',
+      () => sign({ ...world.idp.draft({ sub: 'alice' }), key: { ...stranger(), kid: world.idp.key.kid } }).reveal(),
+      asUser,
+      'signature',
+    ],
+    ['an ID token of a key that is not published', () => world.idToken({}, { kid: 'withdrawn' }), asUser, 'key'],
+    [
+      'an ID token by an algorithm that is not allowed',
+      () => sign({ ...world.idp.draft({ sub: 'alice' }), key: testKey('r', 'RS256') }).reveal(),
+      asUser,
+      'algorithm',
+    ],
+    ['an unsigned ID token', () => unsigned(world.idp.draft({ sub: 'alice' }), 'none').reveal() + 'AA', asUser, 'form'],
+    ['a good access token', () => world.idpAccessToken(), asAccess, ''],
+    ['an access token without scope', () => world.idpAccessToken({ scope: undefined }), asAccess, 'scope, act'],
+    [
+      'a delegated access token',
+      () => world.idpAccessToken({ act: { sub: 'x', iss: 'https://x.example' } }),
+      asAccess,
+      'scope, act',
+    ],
+    ['a good client assertion', () => world.assertion('orchestrator'), asClient, ''],
+    [
+      'an assertion for the token endpoint',
+      () => world.assertion('orchestrator', { aud: 'http://127.0.0.1:4400/token' }),
+      asClient,
+      'audience',
+    ],
+    [
+      'an assertion that lives too long',
+      () => world.assertion('orchestrator', { exp: now() + 3600 }),
+      asClient,
+      'times',
+    ],
+    ['an assertion without jti', () => world.assertion('orchestrator', { jti: undefined }), asClient, 'claims'],
+    ['an assertion about another', () => world.assertion('orchestrator', { sub: 'researcher' }), asClient, 'claims'],
+    ['an assertion of another kind', () => world.assertion('orchestrator', {}, { typ: 'at+jwt' }), asClient, 'typ'],
+    [
+      'an assertion with a key of another client',
+      () => world.assertion('orchestrator', {}, { kid: 'researcher-key' }),
+      asClient,
+      'key',
+    ],
+    [
+      'an assertion of nobody',
+      () => world.assertion('orchestratr', { iss: 'orchestratr', sub: 'orchestratr' }),
+      asClient,
+      'client',
+    ],
+    ['a good API key', () => apiKey.reveal(), asKey, ''],
+    ['another API key', () => newApiKey().reveal(), asKey, 'key'],
+    ['a mistyped API key', () => `${apiKey.reveal().slice(0, -1)}!`, asKey, 'form'],
+  ]
+  test.each(cases)('of %s', async (_what, make, request, step) => {
+    const [mine, theirs] = [make(), make()]
+    const diagnosis = await examined(mine, mine.startsWith('errand_ak_') ? { as: 'orchestrator' } : {})
+    const said = await verdict(await request(theirs))
+    expect([diagnosis.refused?.reason ?? 'accepted', diagnosis.refused?.step ?? '']).toEqual([said, step])
+    expect(diagnosis.accepted).toBe(said === 'accepted')
+  })
+
+  test('and who it would be', async () => {
+    expect(await examined(world.idToken())).toMatchObject({ accepted: true, principal: 'user:corp:alice' })
+    expect(await examined(world.assertion('orchestrator'))).toMatchObject({ principal: 'agent:orchestrator' })
+    expect(await examined(world.assertion('wiki-server'))).toMatchObject({ principal: 'service:wiki-server' })
+    expect(await examined(apiKey.reveal())).toMatchObject({ principal: 'agent:orchestrator', kind: 'API key' })
+    expect(await examined(secret.reveal())).toMatchObject({ principal: 'agent:orchestrator', kind: 'client secret' })
+    const bearer = await examined(world.userToken())
+    expect(bearer).toMatchObject({
+      accepted: true,
+      principal: 'user:corp:alice',
+      role: 'as a user at the broker’s own /sessions',
+    })
+  })
+})
+
+describe('tokens of this broker', () => {
+  test('are read with its own keys, each as what it is, for the one it was made for', async () => {
+    const held = await world.held()
+    const api = await world.apiToken()
+    expect(await examined(held.session)).toMatchObject({
+      accepted: true,
+      principal: 'user:corp:alice',
+      kind: expect.stringContaining('session token'),
+    })
+    expect(await examined(held.access)).toMatchObject({ accepted: true, kind: expect.stringContaining('access token') })
+    expect(await examined(held.delegation, { as: 'researcher' })).toMatchObject({ accepted: true })
+    expect(await examined(api)).toMatchObject({ accepted: true, principal: 'agent:orchestrator' })
+    const stolen = await examined(held.session, { as: 'researcher' })
+    expect(stolen.refused).toMatchObject({ reason: 'subject_token_presenter', step: 'meant for' })
+    const forged = await examined(
+      sign({
+        key: testKey('x'),
+        header: { typ: 'errand-session+jwt' },
+        claims: { iss: world.issuer, sub: 'user:corp:alice' },
+      }).reveal(),
+    )
+    expect(forged.refused).toMatchObject({ step: 'key' })
+  })
+})
+
+describe('advice', () => {
+  test('names what the agent expects and where it is set', async () => {
+    const { refused } = await examined(world.idToken({ aud: 'another-app' }), { as: 'orchestrator' })
+    expect(refused?.advice.join(' ')).toContain('takes tokens for orchestrator-at-idp')
+    const none = await examined(world.idToken(), { as: 'scribe' })
+    expect(none.refused?.advice.join(' ')).toContain('set upstream: { corp:')
+  })
+
+  test('names the nearest issuer, client and agent', async () => {
+    const slash = await examined(world.idToken({ iss: `${world.idp.url}/` }))
+    expect(slash.refused?.advice.join(' ')).toContain(`Nearest: ${world.idp.url};`)
+    const typo = await examined(world.assertion('orchestrator', { iss: 'orchestratr', sub: 'orchestratr' }))
+    expect(typo.refused?.advice.join(' ')).toContain('Did you mean orchestrator?')
+  })
+
+  test('of what is no token says what it seems to be', async () => {
+    const texts: readonly (readonly [string, string])[] = [
+      [`Bearer ${world.idToken()}`, 'an Authorization header'],
+      [`{"access_token":"x"}`, 'text in quotes or JSON'],
+      ['<saml:Assertion/>', 'a SAML assertion'],
+      ['aaaa.bbbb.cccc.dddd.eeee', 'an encrypted JWT (JWE)'],
+      ['aaaa.bbbb.cccc', 'a JWT that this broker does not read'],
+      ['2YotnFZFEjr1zCsicMWpAA', 'an opaque token'],
+    ]
+    for (const [text, kind] of texts) expect(await examined(text)).toMatchObject({ accepted: false, kind })
+  })
+})
+
+describe('offline', () => {
+  test('asks nobody, and says that it did not', async () => {
+    const before = world.idp.countRequests()
+    const offline = await examined(world.idToken(), { offline: true })
+    expect(offline.refused).toMatchObject({ step: 'key', reason: 'subject_issuer_unavailable' })
+    expect(offline.refused?.advice.join(' ')).toContain('was not asked: --offline')
+    expect(await examined(world.assertion('orchestrator'), { offline: true })).toMatchObject({ accepted: true })
+    const given = await examined(world.idToken(), { jwks: JSON.stringify({ keys: [publicJwk(world.idp.key)] }) })
+    expect(given).toMatchObject({ accepted: true })
+    expect(world.idp.countRequests()).toBe(before)
+  })
+})
+
+test('no drawing shows a part of the token, nor what it says about a person', async () => {
+  const about = { email: 'alice@corp.example', name: 'Alice Liddell', nonce: 'n-0S6_WzA2Mj' }
+  for (const token of [
+    world.idToken(about),
+    world.idToken({ ...about, aud: 'x' }),
+    apiKey.reveal(),
+    secret.reveal(),
+    world.assertion('orchestrator'),
+  ]) {
+    const diagnosis = await examined(token)
+    for (const text of [drawDiagnosis(diagnosis, plainStyles), JSON.stringify(diagnosis)]) {
+      for (const part of token.split('.').filter((one) => one.length > 20)) expect(text).not.toContain(part)
+      for (const value of Object.values(about)) expect(text).not.toContain(value)
+    }
+  }
+})
