@@ -22,6 +22,7 @@ export const STEPS = {
   target: 'resource',
   principal: 'who it is',
   authority: 'scope, act',
+  possession: 'its key',
 } as const
 export type StepName = keyof typeof STEPS
 
@@ -120,6 +121,7 @@ const BY_REASON: ReadonlyMap<RejectionReason, StepName> = new Map<RejectionReaso
 const ABOUT: readonly (readonly [RegExp, StepName])[] = [
   [/\b(?:exp|nbf|iat)\b/, 'times'],
   [/\bscope\b/, 'authority'],
+  [/\bcnf\b/, 'possession'],
 ]
 
 function stepOf(refusal: Rejection, steps: readonly StepName[]): StepName {

@@ -17,6 +17,7 @@ import { ClientKeys } from '../../net/client-keys.ts'
 import { createGuardedFetch, type FetchJson, OutboundError } from '../../net/guarded-fetch.ts'
 import { IssuerKeys } from '../../net/issuer-keys.ts'
 import { TrustBundles } from '../../net/trust-bundles.ts'
+import { Issuances } from '../../x509/issuances.ts'
 import { UsageError } from '../failures.ts'
 
 export interface Patient {
@@ -28,6 +29,7 @@ export interface Patient {
   readonly keys: Pick<IssuerKeys, 'keysFor'>
   readonly clientKeys: Pick<ClientKeys, 'keysFor'>
   readonly bundles: TrustBundles
+  readonly issuances: Issuances
   readonly seen: SeenSignatures
   readonly now: number
   /** The broker's own keys: read for its own tokens alone. @throws KeyFileError */
@@ -63,6 +65,7 @@ export function admit(config: Config, { token, clientId, offline, jwks, clock }:
     keys: given?.ofIssuers ?? new IssuerKeys(network),
     clientKeys: given?.ofClients ?? new ClientKeys(network),
     bundles: new TrustBundles(network),
+    issuances: new Issuances(1_000),
     seen: new SeenSignatures(1_000),
     now: epochSeconds(clock),
     ring: async () => new KeyRing(await loadKeys(config.keys.directory, { development: config.development })),

@@ -89,7 +89,17 @@ function shapeOf(text: string): Shape {
   return SHAPES.find(({ fits }) => fits(text)) ?? { kind: 'an opaque token', advice: adviseOpaque }
 }
 
-/** Which identity providers would be asked about it. */
-function adviseOpaque(_patient: Patient): string {
-  return 'It says nothing by itself, and no identity provider is configured here that could be asked about it: have the provider issue a signed JWT.'
+/** Which identity providers would be asked about it: never all of them, each could use it. */
+function adviseOpaque({ registry, as }: Patient): string {
+  const asked = registry.issuers.filter(
+    ({ introspection, slug }) =>
+      introspection !== undefined && (as?.kind !== 'agent' || as.upstreamClientIds.has(slug)),
+  )
+  if (asked.length === 0) {
+    return 'It says nothing by itself, and no identity provider is configured that could be asked about it (issuers[].introspection, and a client id of the agent there). Nobody was asked.'
+  }
+  const places = asked.map(({ issuer, slug, introspection }) => {
+    return `${slug} at ${shown(introspection?.endpoint ?? `the introspection endpoint that ${issuer} publishes`)}`
+  })
+  return `It says nothing by itself: as an access token it would be shown to ${places.join(', or to ')}, whichever subject_issuer names. Nobody was asked.`
 }

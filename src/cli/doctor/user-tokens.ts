@@ -13,6 +13,9 @@ import type { Patient } from './patient.ts'
 /** For each agent the signature is computed once and remembered; beyond so many, `--as` says for whom. */
 const AGENTS_MAX = 100
 
+const BOUND =
+  'it is bound to a key: whoever presents it must bring the proof (DPoP, or the certificate), which was not looked at'
+
 const USER_STEPS: readonly StepName[] = [
   'form',
   'issuer',
@@ -27,6 +30,7 @@ const USER_STEPS: readonly StepName[] = [
   'recipient',
   'principal',
   'authority',
+  'possession',
 ]
 
 /** Every way a token of this issuer could be taken; none where the issuer is not configured for users. */
@@ -76,6 +80,7 @@ function subjectToken(jwt: DecodedJwt, kind: UserTokenKind, { issuer, agent }: P
           ceiling.kind === 'scopes'
             ? `no more than ${ceiling.scopes.join(' ')}`
             : 'its scope says nothing of authority',
+          ...(evidence.confirmation === undefined ? [] : [BOUND]),
           ...(evidence.authTime === undefined && issuer.givesAuthTime
             ? ['it has no auth_time, which this issuer’s entry expects: it counts as older than any revocation']
             : []),
@@ -91,7 +96,7 @@ function idJag(jwt: DecodedJwt, issuer: Issuer, agent: Agent, patient: Patient):
   return {
     kind: `ID-JAG of issuer ${issuer.slug}`,
     role: `as the grant of agent ${agent.clientId} (jwt-bearer)`,
-    steps: [...USER_STEPS.slice(0, -2), 'target', 'principal', 'authority'],
+    steps: [...USER_STEPS.slice(0, -3), 'target', ...USER_STEPS.slice(-3)],
     found: {
       ...factsOf(jwt, issuer, patient),
       accepted: `accepts.id_jag: ${issuer.idJagScope ?? 'not set'}`,
@@ -140,6 +145,7 @@ function factsOf(jwt: DecodedJwt, issuer: Issuer, { now }: Patient) {
     accepted: `accepts ID tokens: ${acceptsIdTokens}, access tokens: ${accessTokenScope ?? 'false'}`,
     algorithm: `alg ${shown(jwt.header.alg)}, its entry allows ${issuer.algorithms?.join(' ') ?? 'what it publishes'}`,
     principal: `users: ${issuer.users}`,
+    possession: said(jwt.claims, 'cnf') === undefined ? 'a bearer token' : 'bound to a key (cnf)',
     authority: `scope ${shown(said(jwt.claims, 'scope'))}${said(jwt.claims, 'act') === undefined ? '' : ', and an act'}`,
   }
 }
