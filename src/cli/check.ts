@@ -14,6 +14,7 @@ import { CONFIG_OPTION, JSON_OPTION } from './options.ts'
 import { writeJson } from './output.ts'
 import { policyWarnings } from './policy-warnings.ts'
 import { plural, type Styles } from './terminal.ts'
+import { trustDomainWarnings } from './trust-domain-warnings.ts'
 import { workloadWarnings } from './workload-warnings.ts'
 
 interface Findings {
@@ -50,6 +51,7 @@ async function findAll(path: string): Promise<Findings> {
     findings.registry = registry
     findings.warnings.push(...policyWarnings(registry, config.settings))
     findings.warnings.push(...workloadWarnings(registry))
+    findings.warnings.push(...(await trustDomainWarnings(registry, config)))
     findings.warnings.push(...clientWarnings(registry, config.settings, epochSeconds(systemClock)))
   } catch (fault) {
     if (!(fault instanceof ConfigurationError)) throw fault

@@ -3,8 +3,10 @@
 /** Where a trust domain's bundle is read. Nothing of it is learned from an SVID. */
 export type BundleSource =
   | { readonly kind: 'file'; readonly path: string }
-  /** `caFile`: PEM certificates trusted instead of the system's; `undefined`: web PKI. */
+  /** Profile `https_web`. `caFile`: PEM certificates trusted instead of the system's; `undefined`: web PKI. */
   | { readonly kind: 'endpoint'; readonly url: string; readonly caFile: string | undefined }
+  /** Profile `https_spiffe`: the endpoint is this workload of the domain, by its last bundle; by `firstFile` where there is none. */
+  | { readonly kind: 'spiffe_endpoint'; readonly url: string; readonly spiffeId: string; readonly firstFile: string }
 
 export interface TrustDomain {
   /** `example.org`, without a scheme. */

@@ -57,6 +57,11 @@ export interface FetchRequest extends FetchBounds {
   readonly authorization?: Secret
   /** Authorities in PEM that are trusted instead of the system's. */
   readonly ca?: string
+  /**
+   * Whose the certificate must be, instead of the URL's host: throws unless this one, in DER, is theirs. Its path may then end
+   * in any authority of `ca`, which must be given.
+   */
+  readonly assertPeer?: (certificate: Buffer) => void
 }
 
 /** @throws OutboundError */
@@ -143,11 +148,26 @@ function connect({ url, addresses, request, deadline }: Exchange): Promise<Incom
       rejectUnauthorized: true, // said, or NODE_TLS_REJECT_UNAUTHORIZED=0 would decide
       minVersion: 'TLSv1.2',
       ...(request.ca === undefined ? {} : { ca: request.ca }),
+      ...(request.assertPeer === undefined ? {} : peerRules(request.assertPeer)),
     })
     outgoing.once('response', resolve)
     outgoing.on('error', reject)
     outgoing.end(request.body?.text.reveal())
   })
+}
+
+function peerRules(assertPeer: (certificate: Buffer) => void) {
+  return {
+    allowPartialTrustChain: true,
+    checkServerIdentity: (_hostname: string, { raw }: { readonly raw: Buffer }): Error | undefined => {
+      try {
+        assertPeer(raw)
+        return undefined
+      } catch (error) {
+        return error instanceof Error ? error : new Error('the certificate is not the expected one')
+      }
+    },
+  }
 }
 
 function headersOf({ accept, authorization, body }: FetchRequest): Record<string, string | number> {

@@ -13,7 +13,7 @@ import type { KeySet } from '../jose/key-set.ts'
 import { parseSpiffeBundle, type SpiffeBundle } from '../jose/spiffe-bundle.ts'
 import type { Clock } from '../kernel/clock.ts'
 import type { TrustDomain } from '../model/trust-domain.ts'
-import { readBundleDocument } from './bundle-source.ts'
+import { readBundleDocument, readFirstBundle } from './bundle-source.ts'
 import type { FetchJson } from './guarded-fetch.ts'
 import { Published } from './published.ts'
 
@@ -75,11 +75,12 @@ export class TrustBundles {
 
 /** @throws OutboundError, JwtError, and whatever reading a file throws; Error where the bundle is older than the last */
 async function readBundle(domain: TrustDomain, before: Adopted | undefined, fetchJson: FetchJson): Promise<Adopted> {
-  const document = await readBundleDocument(domain.bundle, fetchJson)
+  const known = before?.bundle ?? (await readFirstBundle(domain.bundle))
+  const document = await readBundleDocument(domain.bundle, known, fetchJson)
   const text = JSON.stringify(document)
   if (before?.text === text) return before
   const bundle = parseSpiffeBundle(document)
-  if (before !== undefined) refuseOlder(before.bundle, bundle)
+  if (known !== undefined) refuseOlder(known, bundle)
   return { bundle, text }
 }
 

@@ -29,6 +29,8 @@ export interface TestTrustDomain {
   svid(path: string, aud: string, claims?: Members, header?: Members): string
   /** Signs with a new key from now on, and publishes only that, under the next number. */
   rotate(): TestKey
+  /** Its endpoint shows this certificate from now on. */
+  identify(identity: { readonly certificate: string; readonly key: string }): void
   countRequests(): number
   /** Answers like this instead of with its bundle; `undefined`: behaves again. */
   misbehave(answer: Answer | undefined): void
@@ -91,6 +93,7 @@ export async function startTrustDomain(name: string, options: TrustDomainOptions
       domain.bundle = { ...domain.bundle, spiffe_sequence: generation, keys: [jwtAuthority(key, kid)] }
       return key
     },
+    identify: ({ certificate, key: ofIt }) => server.setSecureContext({ cert: certificate, key: ofIt }),
     countRequests: () => requests,
     misbehave(answer) {
       misbehaviour = answer
