@@ -52,6 +52,7 @@ export interface Registry {
   client(clientId: string): Client | undefined
   issuer(issuer: string): Issuer | undefined
   issuerBySlug(slug: string): Issuer | undefined
+  /** With or without one slash at the end. */
   authorizationServer(issuer: string): AuthorizationServer | undefined
   workloadIssuer(issuer: string): WorkloadIssuer | undefined
   /** Every version of every client that a token of this platform with these claims is for; nobody may be more than one. */

@@ -1,6 +1,7 @@
 /** What authorization servers of others, and the MCP servers that take their tokens, say about this broker's own. */
 import type { AgentEntry } from './agent-entry.ts'
 import type { AuthorizationServerEntry } from './authorization-server-entry.ts'
+import { isSameServer } from './decode-authorization-server.ts'
 import type { ResourceEntry } from './resource-entry.ts'
 
 interface Placed<T> {
@@ -24,10 +25,10 @@ export function checkAuthorizationServers(entries: Elsewhere, broker: string, pr
   const clientIds = new Set(agents.map(({ entry }) => entry.client_id))
   for (const [index, { at, entry }] of authorizationServers.entries()) {
     // An assertion for this broker by this broker would be authority out of nothing (ID-JAG, Cross-Domain Use).
-    if (entry.issuer === broker) problems.push(`${at}.issuer: is the broker itself`)
-    for (const member of ['issuer', 'slug'] as const) {
-      const first = authorizationServers.findIndex((other) => other.entry[member] === entry[member])
-      if (first < index) problems.push(`${at}.${member}: already used by ${authorizationServers[first]?.at}`)
+    if (isSameServer(entry.issuer, broker)) problems.push(`${at}.issuer: is the broker itself`)
+    for (const before of authorizationServers.slice(0, index)) {
+      if (isSameServer(before.entry.issuer, entry.issuer)) problems.push(`${at}.issuer: already used by ${before.at}`)
+      if (before.entry.slug === entry.slug) problems.push(`${at}.slug: already used by ${before.at}`)
     }
     for (const id of Object.keys(entry.clients)) {
       if (!clientIds.has(id)) problems.push(`${at}.clients.${id}: no agent is named ${id}`)

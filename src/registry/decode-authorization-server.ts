@@ -11,3 +11,11 @@ export function decodeAuthorizationServer(entry: AuthorizationServerEntry): Auth
     signingAlg: entry.signing_alg,
   }
 }
+
+/**
+ * Whether two spellings mean one server: SDKs make URLs of issuer identifiers, and an origin becomes one with a slash. What is
+ * emitted is as registered.
+ */
+export function isSameServer(one: string, other: string): boolean {
+  return one.replace(/\/$/, '') === other.replace(/\/$/, '')
+}

@@ -15,7 +15,7 @@ import { canonicalJson } from './canonical-json.ts'
 import { ClaimIndex, readerOf } from './claim-index.ts'
 import { crossCheck, type Entries, type Placed } from './cross-checks.ts'
 import { decodeAgent } from './decode-agent.ts'
-import { decodeAuthorizationServer } from './decode-authorization-server.ts'
+import { decodeAuthorizationServer, isSameServer } from './decode-authorization-server.ts'
 import { decodeService } from './decode-client.ts'
 import { decodeGrant } from './decode-grant.ts'
 import { decodeIssuer, decodeUser } from './decode-issuer.ts'
@@ -116,7 +116,7 @@ function build(entries: Entries, options: RegistryOptions, problems: string[]): 
     workloadIssuers,
     trustDomains,
     authorizationServers,
-    authorizationServer: (issuer: string) => authorizationServers.find((server) => server.issuer === issuer),
+    authorizationServer: (name: string) => authorizationServers.find(({ issuer }) => isSameServer(issuer, name)),
     ...lookUps,
     ...workloadLookUps(workloadIssuers, [...services, ...agents]),
     ...spiffeLookUps(trustDomains, [...services, ...agents]),

@@ -201,11 +201,15 @@ describe('#29 EMA §7.6.1: audience and resource are a pair', () => {
     ['a resource of ours', { resource: WAREHOUSE }, invalidTarget('resource_elsewhere')],
     ['a resource of nobody', { resource: 'https://x.example/mcp' }, invalidTarget('resource_unknown')],
     ['an unknown server', { audience: 'https://x.example' }, invalidTarget('authorization_server_unknown')],
-    ['the server with a slash', { audience: `${CHAT_AS}/` }, invalidTarget('authorization_server_unknown')],
+    ['the server with two slashes', { audience: `${CHAT_AS}//` }, invalidTarget('authorization_server_unknown')],
     ['its name here', { audience: 'chat' }, invalidTarget('authorization_server_unknown')],
     ['this broker', { audience: 'http://127.0.0.1:4400' }, invalidTarget('authorization_server_unknown')],
   ])('%s', async (_what, params, refusal) => {
     await expectRefused(world, () => mint(params), refusal)
+  })
+
+  test('SDKs send an issuer as a URL, with a slash: the assertion says it as registered', async () => {
+    expect((await granted(mint({ audience: `${CHAT_AS}/` }))).claims.aud).toBe(CHAT_AS)
   })
 
   test('an agent without a client id there gets none', async () => {

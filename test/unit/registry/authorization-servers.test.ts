@@ -17,7 +17,7 @@ function withChat(document: Raw): void {
   })
 }
 
-test('they are found by their issuer, exactly', () => {
+test('they are found by their issuer, with or without the slash that a URL has', () => {
   const registry = registryAfter(withChat)
   expect(registry.authorizationServer('https://auth.chat.example')).toEqual({
     issuer: 'https://auth.chat.example',
@@ -26,15 +26,27 @@ test('they are found by their issuer, exactly', () => {
     idJagLifetimeSeconds: 300,
     signingAlg: 'ES256',
   })
-  expect(registry.authorizationServer('https://auth.chat.example/')).toBeUndefined()
+  expect(registry.authorizationServer('https://auth.chat.example/')?.slug).toBe('chat')
+  for (const other of [
+    'https://auth.chat.example//',
+    'https://AUTH.chat.example',
+    'https://auth.chat.example/x',
+    'chat',
+  ]) {
+    expect(registry.authorizationServer(other)).toBeUndefined()
+  }
   expect(registry.resource('https://mcp.chat.example/mcp')?.authorizationServer).toBe('chat')
 })
 
 test.each<[string, (document: Raw) => void, string]>([
-  ['the broker itself', (d) => (d.authorization_servers[0].issuer = ISSUER), 'authorization_servers[0].issuer: is the'],
+  [
+    'the broker itself',
+    (d) => (d.authorization_servers[0].issuer = `${ISSUER}/`),
+    'authorization_servers[0].issuer: is the',
+  ],
   [
     'one issuer twice',
-    (d) => d.authorization_servers.push({ issuer: 'https://auth.chat.example', slug: 'again' }),
+    (d) => d.authorization_servers.push({ issuer: 'https://auth.chat.example/', slug: 'again' }),
     'authorization_servers[1].issuer: already used by',
   ],
   [
