@@ -6,6 +6,7 @@ import { Admission } from './admission/admission.ts'
 import { startAudit } from './audit/audit-service.ts'
 import type { Config } from './config/config.ts'
 import { programVersion } from './config/version.ts'
+import { DpopNonces } from './credentials/dpop-nonces.ts'
 import { TokenPipeline } from './flows/pipeline.ts'
 import { certificatesReader } from './http/client-certificate.ts'
 import { createRouter } from './http/router.ts'
@@ -99,8 +100,9 @@ export async function createBroker(config: Config, options: BrokerOptions): Prom
   const unknown = new UnknownCommits(store, sessions, () => log.warn(COMMIT_FORGOTTEN))
   const common = { settings, registry, ring, keeper, store, sessions, cutoffs, auditor: audit.auditor, clock }
   const sourceOf = sourceReader(config.trustedProxies)
+  const nonces = config.dpop.nonce === 'off' ? undefined : await DpopNonces.open(store.documents, clock)
   const seen = new SeenSignatures(SEEN_SIGNATURES_MAX)
-  const sources = { registry, ring, ...published, issuer: settings.issuer, seen }
+  const sources = { registry, ring, ...published, issuer: settings.issuer, seen, nonces }
   const issuing = { unknown, observer: metrics, evidence: sources, minter: new Minter(ring, settings) }
   const app = createRouter({
     issuer: settings.issuer,
@@ -111,6 +113,7 @@ export async function createBroker(config: Config, options: BrokerOptions): Prom
     revocation: { ...common, ...published },
     listing: common,
     callers: { ...sources, cutoffs, clock, claims: store.claims },
+    nonces,
     admission: new Admission(config.limits, ticks),
     sourceOf,
     certificatesOf: certificatesReader(config.certificateSource, config.trustedProxies),

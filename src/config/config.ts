@@ -39,6 +39,8 @@ export interface Config {
   readonly registryPaths: readonly string[]
   readonly limits: AdmissionLimits
   readonly log: { readonly level: LogLevel }
+  /** Whether DPoP proofs must carry a nonce of the broker's (RFC 9449 §8). */
+  readonly dpop: { readonly nonce: 'off' | 'required' }
   /** Addresses or networks (CIDR) whose `X-Forwarded-For` is believed. */
   readonly trustedProxies: readonly string[]
   /** Where clients' certificates are read; absent: nowhere. */

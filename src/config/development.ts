@@ -47,6 +47,7 @@ export function developmentConfig(choices: DevelopmentChoices): Config {
       refusalDelayMs: REFUSAL_DELAY_MS_DEFAULT,
     }),
     log: Object.freeze({ level: choices.logLevel ?? 'info' }),
+    dpop: Object.freeze({ nonce: 'off' as const }),
     trustedProxies: Object.freeze([]),
     outbound: Object.freeze({ allowLoopback: true, internalHosts: new Set<string>() }),
     development: true,

@@ -102,6 +102,7 @@ function configOf(document: ConfigDocument, absolute: (path: string) => string, 
       refusalDelayMs: document.limits.refusal_delay_ms,
     }),
     log: Object.freeze(document.log),
+    dpop: Object.freeze(document.dpop),
     trustedProxies: Object.freeze(document.trusted_proxies),
     ...(document.client_certificates === undefined ? {} : { certificateSource: document.client_certificates.from }),
     outbound: Object.freeze({

@@ -18,6 +18,7 @@ import type { Registry } from '../model/registry.ts'
 import { apiAudience } from '../model/settings.ts'
 import type { IssuerKeys } from '../net/issuer-keys.ts'
 import { parseScope } from '../protocol/scope.ts'
+import type { DpopNonces } from './dpop-nonces.ts'
 import { type VerifiedAccess, verifyAccessToken, verifyManagementToken } from './own-token.ts'
 import { type PresentedToken, provePossession } from './presented-token.ts'
 import { type UserBearer, verifyUserBearer } from './user-bearer.ts'
@@ -27,6 +28,7 @@ export interface CallerSources {
   readonly ring: KeyRing
   readonly keys: IssuerKeys
   readonly issuer: string
+  readonly nonces: DpopNonces | undefined
   readonly now: number
 }
 
@@ -53,7 +55,7 @@ export async function identifyCaller(
   }
   if (!isOurs(presented.token, sources.issuer)) {
     const user = await verifyUserBearer(presented.token, sources)
-    const singleUse = await provePossession(presented, user.confirmation, sources.now)
+    const singleUse = await provePossession(presented, user.confirmation, sources)
     return { caller: { kind: 'user', principal: user.principal }, token: undefined, user, singleUse }
   }
   const token = await verifyAccessToken(presented.token, sources)
@@ -61,7 +63,7 @@ export async function identifyCaller(
   if (token.audience !== apiAudience(sources.issuer) || client === undefined || client.state !== 'active') {
     throw new Rejection('bearer_invalid', 'this is not an API token of an active client')
   }
-  const singleUse = await provePossession(presented, token.confirmation, sources.now)
+  const singleUse = await provePossession(presented, token.confirmation, sources)
   const scopes = parseScope(token.scope)
   return { caller: { kind: 'client', principal: token.subject, client, scopes }, token, user: undefined, singleUse }
 }

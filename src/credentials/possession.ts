@@ -2,15 +2,18 @@
  * What the sender of a request proves to hold beside its client authentication: keys that tokens are bound to. Nothing is
  * computed where no proof is sent.
  *
- * Validates: a DPoP proof, for this request (`jose/dpop-proof.ts`).
+ * Validates: a DPoP proof, for this request (`jose/dpop-proof.ts`), and its nonce where one is required.
  * Does not validate: that it is seen for the first time (`singleUse`: the caller claims it); whether anything demands it.
  */
 import { verifyDpopProof } from '../jose/dpop-proof.ts'
 import { sha256 } from '../kernel/digest.ts'
-import { CLOCK_SKEW_S, DPOP_PROOF_AGE_S_MAX } from '../kernel/limits.ts'
+import { CLOCK_SKEW_S } from '../kernel/limits.ts'
+import { DPOP_PROOF_AGE_S_MAX } from '../kernel/proof-limits.ts'
+import { Rejection } from '../kernel/rejection.ts'
 import type { Secret } from '../kernel/secret.ts'
 import type { ProvenKeys } from '../model/confirmation.ts'
 import type { RequestFacts } from '../model/request-facts.ts'
+import type { DpopNonces } from './dpop-nonces.ts'
 import { inSlot } from './jwt-refusals.ts'
 import { verified } from './verified.ts'
 
@@ -20,17 +23,26 @@ export interface ProofContext {
   readonly url: string
   /** The token that is presented with the proof; `undefined`: none is. */
   readonly token: Secret | undefined
+  /** Where proofs must carry one of ours; `undefined`: they need none. */
+  readonly nonces: Pick<DpopNonces, 'isGood'> | undefined
   /** Epoch seconds. */
   readonly now: number
 }
 
 const NOTHING: ProvenKeys = verified({ keys: [], singleUse: undefined })
 
-/** @throws Rejection `dpop_proof_invalid` */
+/** @throws Rejection `dpop_proof_invalid`, `dpop_nonce_required`; StoreUnavailable */
 export async function provenKeys(facts: Pick<RequestFacts, 'dpopProof'>, context: ProofContext): Promise<ProvenKeys> {
   const { dpopProof } = facts
   if (dpopProof === undefined) return NOTHING
-  const { jkt, jti, issuedAt } = await inSlot('dpop_proof', () => verifyDpopProof(dpopProof, context))
+  const { jkt, jti, issuedAt, nonce } = await inSlot('dpop_proof', () => verifyDpopProof(dpopProof, context))
+  // Only of a proof that is one: a client is told once, and a stranger not at all (RFC 9449 §8).
+  if (context.nonces !== undefined && (nonce === undefined || !(await context.nonces.isGood(nonce)))) {
+    throw new Rejection(
+      'dpop_nonce_required',
+      'put the nonce of the header DPoP-Nonce into the proof, and send it again',
+    )
+  }
   return verified({
     keys: [{ kind: 'jkt', thumbprint: jkt }],
     singleUse: {

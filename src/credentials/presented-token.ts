@@ -10,7 +10,7 @@ import type { Secret } from '../kernel/secret.ts'
 import { type Confirmation, isSameKey } from '../model/confirmation.ts'
 import type { SingleUse } from '../model/evidence.ts'
 import type { RequestFacts } from '../model/request-facts.ts'
-import { provenKeys } from './possession.ts'
+import { type ProofContext, provenKeys } from './possession.ts'
 
 export interface PresentedToken {
   readonly token: Secret
@@ -26,7 +26,7 @@ export interface PresentedToken {
 export async function provePossession(
   presented: PresentedToken,
   bound: Confirmation | undefined,
-  now: number,
+  at: Pick<ProofContext, 'nonces' | 'now'>,
 ): Promise<SingleUse | undefined> {
   const { scheme, method, url, token, facts } = presented
   if (bound === undefined) {
@@ -34,7 +34,7 @@ export async function provePossession(
     throw new Rejection('bearer_invalid', 'a token that is bound to no key is not presented with the scheme DPoP')
   }
   if (scheme !== (bound.kind === 'jkt' ? 'dpop' : 'bearer')) throw unproven()
-  const { keys, singleUse } = await provenKeys(facts, { method, url, token, now })
+  const { keys, singleUse } = await provenKeys(facts, { ...at, method, url, token })
   if (!keys.some((key) => isSameKey(key, bound))) throw unproven()
   return singleUse
 }

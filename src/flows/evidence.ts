@@ -3,6 +3,7 @@
  * for select it; a missing parameter never changes what a request is.
  */
 import { verifyActorToken } from '../credentials/actor-token.ts'
+import type { DpopNonces } from '../credentials/dpop-nonces.ts'
 import { verifyIdJag } from '../credentials/id-jag.ts'
 import { type OpaqueTokenDependencies, verifyOpaqueToken } from '../credentials/opaque-token.ts'
 import { verifyHandle } from '../credentials/own-token.ts'
@@ -43,6 +44,8 @@ export interface EvidenceSources {
   readonly introspections: Pick<Introspections, 'ask'>
   readonly issuer: string
   readonly seen?: SeenSignatures
+  /** Of DPoP proofs; `undefined`: they need none. */
+  readonly nonces: Pick<DpopNonces, 'isGood'> | undefined
 }
 
 export interface VerifiedEvidence<E extends SubjectEvidence> {

@@ -149,8 +149,7 @@ class Run {
     this.#uses.add(verified.singleUse)
     this.draft.add({ client_auth: verified.authentication })
     const { client } = verified
-    const principal = client.kind === 'agent' ? agentPrincipal : servicePrincipal
-    this.draft.authenticatedAs(principal(client.clientId))
+    this.draft.authenticatedAs((client.kind === 'agent' ? agentPrincipal : servicePrincipal)(client.clientId))
     if (client.kind === 'agent') this.draft.add({ agent: { id: client.clientId, version: verified.version } })
     this.#facts.entry.spend(ENDPOINT.token)
     assertClientActive(client)
@@ -165,10 +164,11 @@ class Run {
 
   /** Still 3. What the sender proves to hold, beside who it is; after that, so that a stranger's proof costs nothing. */
   async #proveKeys(): Promise<ProvenKeys> {
-    const url = this.#parts.settings.issuer + ENDPOINT.token
-    const proven = await provenKeys(this.#facts, { method: 'POST', url, token: undefined, now: this.#now })
-    this.#uses.add(proven.singleUse)
+    const { issuer, nonces } = this.#parts.evidence
+    const at = { method: 'POST', url: issuer + ENDPOINT.token, token: undefined, nonces, now: this.#now }
+    const proven = await provenKeys(this.#facts, at)
     this.draft.add(boundTo(proven.keys[0]))
+    this.#uses.add(proven.singleUse)
     return proven
   }
 

@@ -3,6 +3,7 @@
  * lists no trusted issuers, tenants or policies.
  */
 import { ALGORITHM_NAMES } from '../jose/algorithms.ts'
+import { DPOP_ALGORITHMS } from '../jose/dpop-proof.ts'
 import type { Registry } from '../model/registry.ts'
 import type { BrokerSettings } from '../model/settings.ts'
 import {
@@ -43,6 +44,8 @@ export function serverMetadata(settings: Known, registry: Registry): Readonly<Re
     ...(registry.authorizationServers.length > 0
       ? { identity_chaining_requested_token_types_supported: [TOKEN_TYPE.idJag] }
       : {}),
+    // RFC 9449 §5.1.
+    dpop_signing_alg_values_supported: DPOP_ALGORITHMS,
     scopes_supported: scopesOf(registry),
     authorization_details_types_supported: Object.values(DETAILS_TYPE),
     // Whatever the key of a registered client may be used with: asymmetric, because there is nothing else (RFC 8725 §3.1).

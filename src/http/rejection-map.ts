@@ -80,6 +80,7 @@ export const WIRE: Readonly<Record<RejectionReason, WireError>> = {
   service_inactive: BAD_REQUEST,
   dpop_proof_invalid: BAD_PROOF,
   dpop_proof_replayed: BAD_PROOF,
+  dpop_nonce_required: { status: 400, error: 'use_dpop_nonce' },
   subject_token_type_unsupported: BAD_EVIDENCE,
   requested_token_type_unsupported: BAD_REQUEST,
   saml_unsupported: BAD_REQUEST,

@@ -3,6 +3,7 @@ import type { Context } from 'hono'
 import type { CallerParts } from '../admin/callers.ts'
 import type { ListingParts } from '../admin/session-listing.ts'
 import type { Admission } from '../admission/admission.ts'
+import type { DpopNonces } from '../credentials/dpop-nonces.ts'
 import type { TokenPipeline } from '../flows/pipeline.ts'
 import type { Clock } from '../kernel/clock.ts'
 import type { KeyRing } from '../keys/key-ring.ts'
@@ -24,6 +25,8 @@ export interface RouterParts {
   readonly listing: ListingParts
   readonly callers: CallerParts
   readonly admission: Admission
+  /** Where proofs must carry one; `undefined`: they need none. */
+  readonly nonces: Pick<DpopNonces, 'current'> | undefined
   readonly sourceOf: SourceOf
   readonly certificatesOf: CertificatesOf
   readonly readiness: Pick<Readiness, 'look'>

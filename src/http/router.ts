@@ -5,6 +5,7 @@ import { Rejection } from '../kernel/rejection.ts'
 import { discoveryRoutes, PUBLIC } from './discovery-routes.ts'
 import { errorResponse } from './error-response.ts'
 import { formRoutes } from './form-routes.ts'
+import { headerOf } from './incoming.ts'
 import { readFacts } from './request.ts'
 import { UNREADABLE_PATH } from './request-head.ts'
 import type { Method, Route, RouterParts } from './route.ts'
@@ -14,7 +15,7 @@ export function createRouter(parts: RouterParts): Hono {
   const app = new Hono()
   const base = new URL(parts.issuer).pathname.replace(/\/$/, '')
   for (const route of routes(parts, base)) {
-    app.all(route.path, (context) => answer(route, context, parts))
+    app.all(route.path, async (context) => withNonce(await answer(route, context, parts), context, parts))
   }
   app.notFound((context) => refuse(unrouted(context.req.path), context, parts, false))
   app.onError((error, context) => refuse(error, context, parts, false))
@@ -42,6 +43,13 @@ async function answer(route: Route, context: Context, parts: RouterParts): Promi
     // Caught here and not in `onError`, which hono skips for throws that are not Errors.
     return refuse(thrown, context, parts, route.bearer === true)
   }
+}
+
+/** RFC 9449 §8.2: whoever sends proofs is told the present nonce with every answer, before its own becomes too old. */
+function withNonce(response: Response, context: Context, { nonces }: RouterParts): Response {
+  if (nonces !== undefined && headerOf(context, 'dpop') !== undefined)
+    response.headers.set('DPoP-Nonce', nonces.current)
+  return response
 }
 
 function refuse(thrown: unknown, context: Context, parts: RouterParts, bearer: boolean): Response {

@@ -89,8 +89,6 @@ export const JWKS_BYTES_MAX = 256 * 1024
 export const METADATA_BYTES_MAX = 64 * 1024
 /** Users' and session tokens whose signature need not be computed again: about 200 bytes each. */
 export const SEEN_SIGNATURES_MAX = 50_000
-/** A DPoP proof: a header with an RSA key of 4096 bits, its signature, and a long URL. */
-export const DPOP_PROOF_CHARS_MAX = 4_096
 /** RSA modulus length accepted from outside (NIST SP 800-131A) and its upper bound (verification cost). */
 export const RSA_BITS_MIN = 2048
 export const RSA_BITS_MAX = 8192
@@ -108,8 +106,6 @@ export const X509_ISSUANCES_MAX = 10_000
 // --- Time -----------------------------------------------------------------------------------------------------------
 /** Tolerated difference of two honest clocks. */
 export const CLOCK_SKEW_S = 30
-/** How old a DPoP proof may be, beyond the difference of clocks: it is made for one request, and seen once in this time. */
-export const DPOP_PROOF_AGE_S_MAX = 60
 export const ACCESS_TOKEN_LIFETIME_S_DEFAULT = 300
 export const ACCESS_TOKEN_LIFETIME_S_MAX = 900
 export const API_TOKEN_LIFETIME_S = 300

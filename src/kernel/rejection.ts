@@ -62,6 +62,7 @@ export const REASONS = [
   'service_inactive',
   'dpop_proof_invalid',
   'dpop_proof_replayed',
+  'dpop_nonce_required',
   // the subject and the actor
   'subject_token_type_unsupported',
   'requested_token_type_unsupported',

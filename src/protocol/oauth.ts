@@ -63,7 +63,7 @@ export const JWT_TYP = {
   idJag: 'oauth-id-jag+jwt', // draft-ietf-oauth-identity-assertion-authz-grant
 } as const
 
-/** RFC 6749 §5.2, RFC 8707 §2, RFC 9396 §5, RFC 6750 §3.1, RFC 7009 §2.2.1, RFC 9449 §5. */
+/** RFC 6749 §5.2, RFC 8707 §2, RFC 9396 §5, RFC 6750 §3.1, RFC 7009 §2.2.1, RFC 9449 §5, §8. */
 export type OAuthError =
   | 'invalid_request'
   | 'invalid_client'
@@ -78,6 +78,7 @@ export type OAuthError =
   | 'invalid_token'
   | 'insufficient_scope'
   | 'invalid_dpop_proof'
+  | 'use_dpop_nonce'
   | 'not_found'
   | 'temporarily_unavailable'
   | 'server_error'

@@ -124,6 +124,7 @@ describe('110 and 111: what the document says', () => {
       authorization_endpoint: `${world.issuer}/authorize`,
       response_types_supported: [],
       code_challenge_methods_supported: ['S256'],
+      dpop_signing_alg_values_supported: ['ES256', 'ES384', 'Ed25519', 'EdDSA', 'PS256', 'RS256'],
       grant_types_supported: ['client_credentials', 'urn:ietf:params:oauth:grant-type:token-exchange'],
       authorization_details_types_supported: ['agent_intent', 'mcp_tools'],
       token_endpoint_auth_methods_supported: ['private_key_jwt'],
@@ -135,12 +136,12 @@ describe('110 and 111: what the document says', () => {
     })
     // Not the scopes that open nothing yet (evaluate, revocations).
     expect(scopes_supported).toEqual(['mcp:tools:destructive', 'mcp:tools:read', 'mcp:tools:write', 'sessions'])
-    // The list above is closed: no EMA profile, no CIMD, no DPoP, no identity chaining until they exist (ID-JAG §7).
+    // The list above is closed: no EMA profile, no CIMD, no identity chaining until they exist (ID-JAG §7).
   })
 
   test('RFC 8414 §2: no algorithm is symmetric or none', async () => {
     const lists = Object.entries(await metadata(world)).filter(([name]) => name.endsWith('_alg_values_supported'))
-    expect(lists).toHaveLength(3)
+    expect(lists).toHaveLength(4)
     for (const algorithm of lists.flatMap(([, list]) => list as string[])) {
       expect(algorithm).toMatch(/^(ES|RS|PS)(256|384|512)$|^Ed25519$|^EdDSA$/)
     }

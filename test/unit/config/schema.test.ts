@@ -27,6 +27,7 @@ test('what is not written has the strict or the stated default', () => {
       refusalDelayMs: 500,
     },
     log: { level: 'info' },
+    dpop: { nonce: 'off' },
     trustedProxies: [],
     outbound: { allowLoopback: false, internalHosts: new Set() },
     development: false,

@@ -75,7 +75,8 @@ describe('what is verified', () => {
     const bundles = new TrustBundles(network)
     const introspections = { ask: () => Promise.reject(new Error('no token here is opaque')) }
     const issuances = new Issuances(1)
-    sources = { registry, ring, keys, clientKeys, bundles, issuances, introspections, issuer: ISSUER }
+    const others = { introspections, bundles }
+    sources = { registry, ring, keys, clientKeys, ...others, issuances, issuer: ISSUER, nonces: undefined }
   })
   afterAll(() => idp.close())
 

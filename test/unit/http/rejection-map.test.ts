@@ -11,6 +11,7 @@ const STATUS: Readonly<Record<string, readonly number[]>> = {
   invalid_target: [400],
   invalid_authorization_details: [400],
   invalid_dpop_proof: [400],
+  use_dpop_nonce: [400],
   unauthorized_client: [400],
   unsupported_grant_type: [400],
   unsupported_response_type: [400],
