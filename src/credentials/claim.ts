@@ -11,6 +11,11 @@ export function claim(claims: Claims, name: string): unknown {
   return Object.hasOwn(claims, name) ? claims[name] : undefined
 }
 
+/** Whom a token was issued to, as issuers write it: OpenID Connect, RFC 9068, Okta, Entra v1. Those that are there. */
+export function issuedTo(claims: Claims): readonly unknown[] {
+  return ['azp', 'client_id', 'cid', 'appid'].map((name) => claim(claims, name)).filter((value) => value !== undefined)
+}
+
 /** @throws JwtError `claims` unless it is a short string without control characters. */
 export function nameClaim(claims: Claims, name: string): string {
   const value = claim(claims, name)

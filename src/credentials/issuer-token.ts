@@ -17,7 +17,7 @@ import type { Issuer } from '../model/issuer.ts'
 import type { Registry } from '../model/registry.ts'
 import type { IssuerKeys } from '../net/issuer-keys.ts'
 import { JWT_TYP } from '../protocol/oauth.ts'
-import { type Claims, claim } from './claim.ts'
+import { type Claims, claim, issuedTo } from './claim.ts'
 
 export interface IssuerTokenDependencies {
   readonly registry: Registry
@@ -98,7 +98,7 @@ export function refuseOtherThanAccess(claims: Claims, typ: string | undefined): 
  */
 export function refuseClientTokens(claims: Claims): void {
   const sub = claim(claims, 'sub')
-  const isClient = ['client_id', 'azp', 'cid', 'appid'].some((name) => claim(claims, name) === sub)
+  const isClient = issuedTo(claims).includes(sub)
   if (isClient || claim(claims, 'gty') === 'client-credentials' || claim(claims, 'idtyp') === 'app') {
     throw new JwtError('claims', 'the token is about a client, not about a user')
   }

@@ -12,7 +12,7 @@ import { agentPrincipal } from '../kernel/ids.ts'
 import { Rejection } from '../kernel/rejection.ts'
 import type { Agent } from '../model/client.ts'
 import type { Issuer } from '../model/issuer.ts'
-import { type Claims, claim } from './claim.ts'
+import { type Claims, claim, issuedTo } from './claim.ts'
 
 export interface Recipient {
   readonly agent: Agent
@@ -35,7 +35,8 @@ export function checkMeantFor(jwt: Pick<VerifiedJwt, 'claims' | 'audience'>, rec
     if (jwt.audience.length > 1 && azp !== undefined && azp !== upstream) throw issuedToAnother()
     return
   }
-  if (!jwt.audience.includes(broker)) {
+  const ours = issuer.brokerAudience ?? broker
+  if (!jwt.audience.includes(ours)) {
     throw new Rejection('subject_token_audience', 'the subject token was not issued for this agent', {
       missing: [
         upstream === undefined
@@ -44,7 +45,7 @@ export function checkMeantFor(jwt: Pick<VerifiedJwt, 'claims' | 'audience'>, rec
       ],
     })
   }
-  checkOtherAudiences(jwt.audience, broker, issuer)
+  checkOtherAudiences(jwt.audience, ours, issuer)
   if (!isNamed) checkIssuedTo(jwt.claims, upstream)
 }
 
@@ -58,9 +59,9 @@ function checkOtherAudiences(audience: readonly string[], ours: string, issuer: 
   }
 }
 
-/** `azp` (OpenID Connect) and `client_id` (RFC 9068 §2.2): at least one is there, and none contradicts. */
+/** At least one claim says so, and none contradicts. */
 function checkIssuedTo(claims: Claims, upstream: string | undefined): void {
-  const named = [claim(claims, 'azp'), claim(claims, 'client_id')].filter((value) => value !== undefined)
+  const named = issuedTo(claims)
   if (named.length === 0 || !named.every((value) => value === upstream)) throw issuedToAnother()
 }
 

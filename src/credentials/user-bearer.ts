@@ -15,7 +15,7 @@ import type { Verified } from '../model/evidence.ts'
 import type { Issuer, User } from '../model/issuer.ts'
 import type { Registry } from '../model/registry.ts'
 import { JWT_TYP } from '../protocol/oauth.ts'
-import { type Claims, claim, confirmationOf, integerClaim } from './claim.ts'
+import { type Claims, claim, confirmationOf, integerClaim, issuedTo } from './claim.ts'
 import { findIssuer, type IssuerTokenDependencies, verifyIssuerToken } from './issuer-token.ts'
 import { inSlot } from './jwt-refusals.ts'
 import { activeUser, authentication, signedInAt } from './user-claims.ts'
@@ -71,7 +71,7 @@ async function verifyBearer(token: Secret, deps: IssuerTokenDependencies): Promi
 /** An agent that holds a user's token works for the user at its own sessions; it must not pass as the user over all of them. */
 function refuseOtherHands(claims: Claims, issuer: Issuer, registry: Registry): void {
   if (claim(claims, 'act') !== undefined) throw new JwtError('claims', 'a delegated token (act) is not the user')
-  const holders = [claim(claims, 'azp'), claim(claims, 'client_id')]
+  const holders = issuedTo(claims)
   const isAgents = registry.agents.some((agent) => {
     const upstream = agent.upstreamClientIds.get(issuer.slug)
     return upstream !== undefined && holders.includes(upstream)

@@ -40,6 +40,8 @@ export interface Issuer extends PublishingIssuer {
   readonly introspection: Introspection | undefined
   /** Audiences a token may name beside the one that makes it ours. */
   readonly otherAudiences: readonly string[]
+  /** What this broker is called in `aud` of tokens that agents bring; `undefined`: by its issuer identifier. */
+  readonly brokerAudience: string | undefined
   /** Audience of tokens that users present to the broker itself (sessions API); `undefined`: they cannot. */
   readonly userAudience: string | undefined
   readonly users: 'listed' | 'from_issuer'

@@ -109,6 +109,9 @@ function namesOf({ issuers, users, services, resources, agents }: Entries): Name
 /** An agent holds tokens for its own client id: with that audience they must not also speak for the user over all sessions. */
 function checkUserAudiences({ issuers, agents }: Entries, problems: string[]): void {
   for (const { at, entry } of issuers) {
+    if (entry.broker_audience !== undefined && entry.broker_audience === entry.user_audience) {
+      problems.push(`${at}.broker_audience: is also user_audience; what agents hold must not pass for what users hold`)
+    }
     const holder = agents.find((agent) => agent.entry.upstream[entry.slug] === entry.user_audience)
     if (entry.user_audience === undefined || holder === undefined) continue
     problems.push(

@@ -17,6 +17,7 @@ export function decodeIssuer(entry: IssuerEntry, directory: string): Issuer {
     accessTokenTyp: entry.access_token_typ,
     introspection: introspectionOf(entry, directory),
     otherAudiences: entry.other_audiences,
+    brokerAudience: entry.broker_audience,
     userAudience: entry.user_audience,
     users: entry.users,
     acceptsForeignActors: entry.accepts_foreign_actors,

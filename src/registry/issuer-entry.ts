@@ -31,6 +31,7 @@ export const issuer = strictObject({
   access_token_typ: z.enum(['at+jwt', 'jwt']).default('at+jwt'),
   introspection: introspection.optional(),
   other_audiences: z.array(text).default([]),
+  broker_audience: text.optional(),
   user_audience: text.optional(),
   users: z.enum(['listed', 'from_issuer']).default('listed'),
   accepts_foreign_actors: z.boolean().default(false),

@@ -95,6 +95,7 @@ export function issuerRecord(
     otherHosts: [],
     accessTokenTyp: 'at+jwt',
     introspection: undefined,
+    brokerAudience: undefined,
     userAudience: undefined,
     users: 'listed',
     acceptsForeignActors: false,

@@ -1,3 +1,4 @@
+import { resolve } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { problemsAfter, registryAfter } from './document.ts'
 
@@ -7,6 +8,48 @@ type Draft = any
 const decoded = (edit: (issuer: Draft) => void) =>
   registryAfter((d) => edit(d.issuers[0])).issuer('https://idp.example')
 const problems = (edit: (issuer: Draft) => void) => problemsAfter((d) => edit(d.issuers[0]))
+
+describe('whom an issuer’s tokens are for', () => {
+  test('is never the same for agents and for users themselves', () => {
+    const both = (issuer: Draft) => Object.assign(issuer, { broker_audience: 'errand', user_audience: 'errand' })
+    expect(problems(both)).toEqual([
+      `${at}.broker_audience: is also user_audience; what agents hold must not pass for what users hold`,
+    ])
+    expect(decoded((issuer) => (issuer.broker_audience = 'api://errand'))?.brokerAudience).toBe('api://errand')
+  })
+})
+
+describe('how opaque tokens are asked about', () => {
+  const introspection = (entry: object) => (issuer: Draft) => (issuer.introspection = { client_id: 'errand', ...entry })
+
+  test('is by a secret or a private key in a file beside the document, at the endpoint written or discovered', () => {
+    expect(decoded(introspection({ client_secret_file: '/run/errand/idp' }))?.introspection).toEqual({
+      clientId: 'errand',
+      endpoint: undefined,
+      method: 'client_secret_basic',
+      credentialFile: '/run/errand/idp',
+    })
+    const key = { private_key_file: 'idp.jwk.json', endpoint: 'https://idp.example/introspect' }
+    expect(decoded(introspection(key))?.introspection).toEqual({
+      clientId: 'errand',
+      endpoint: 'https://idp.example/introspect',
+      method: 'private_key_jwt',
+      credentialFile: resolve('idp.jwk.json'),
+    })
+  })
+
+  test('needs exactly one credential, and never one that is written out', () => {
+    const one = `${at}.introspection: needs exactly one of client_secret_file and private_key_file`
+    expect(problems(introspection({}))).toEqual([one])
+    expect(problems(introspection({ client_secret_file: 'a', private_key_file: 'b' }))).toEqual([one])
+    expect(problems(introspection({ client_secret: 'hunter2' }))[0]).toMatch(
+      /introspection\.client_secret: unknown key/,
+    )
+    expect(problems(introspection({ client_secret_file: 'a', endpoint: 'http://idp.example/' }))[0]).toMatch(
+      /must be https/,
+    )
+  })
+})
 
 describe('where an issuer’s keys are', () => {
   test('is its jwks_uri, for RS256 and ES256 unless algorithms are written', () => {
