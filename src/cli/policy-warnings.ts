@@ -1,4 +1,5 @@
 /** What a policy says that is well-formed and probably not meant: rules that reach nothing, doors that nobody can use. */
+import type { AuthorizationServer } from '../model/authorization-server.ts'
 import type { Agent } from '../model/client.ts'
 import type { Grant, Registry } from '../model/registry.ts'
 import type { Resource, Tool } from '../model/resource.ts'
@@ -9,6 +10,7 @@ import { GRANT_TYPE } from '../protocol/oauth.ts'
 export function policyWarnings(registry: Registry, settings: BrokerSettings): readonly string[] {
   return [
     ...registry.issuers.flatMap((issuer) => issuerWarnings(issuer)),
+    ...registry.authorizationServers.flatMap((server) => serverWarnings(server, registry)),
     ...registry.resources.flatMap((resource) => resourceWarnings(resource, registry)),
     ...registry.agents.flatMap((agent) => agentWarnings(agent, registry, settings)),
     ...registry.grants.flatMap((grant) => grantWarnings(grant, registry)),
@@ -76,6 +78,14 @@ function agentWarnings(agent: Agent, registry: Registry, settings: BrokerSetting
     warnings.push(`${name}: has no client id at any issuer (upstream), and no agent may delegate to it`)
   }
   return warnings
+}
+
+function serverWarnings({ slug, clientIds }: AuthorizationServer, { resources }: Registry): string[] {
+  const name = `authorization server ${slug}`
+  if (clientIds.size === 0) return [`${name}: no agent has a client id there, so none gets an ID-JAG for it`]
+  return resources.some(({ authorizationServer }) => authorizationServer === slug)
+    ? []
+    : [`${name}: no resource takes its tokens, so there is nothing to get an ID-JAG for`]
 }
 
 function grantWarnings(grant: Grant, registry: Registry): string[] {

@@ -3,7 +3,7 @@
  * Authorization) as evidence that a user's identity provider lets this agent work for them at one of our MCP servers.
  *
  * Validates: what `issuer-token.ts` does; that the issuer's entry accepts ID-JAGs, and that it is not this broker; `typ`;
- * `aud` is our issuer and nothing else; `client_id` is the authenticated client; life; `jti`; `resource` names MCP servers of
+ * `aud` is our issuer and nothing else; `client_id` is the authenticated client; tenant; life; `jti`; `resource` names MCP servers of
  * ours only, `scope` and `authorization_details` only what is registered at them; form of `cnf`; `may_act`; `act`
  * only from issuers trusted with it; that the user is known and active.
  * Does not validate: that it is presented once (claim `singleUse`), the proof that `cnf` asks for, revocation and blocks, nor what the user may do.
@@ -43,8 +43,10 @@ export async function verifyIdJag(token: Secret, agent: Agent, deps: UserEvidenc
     if (issuer.idJagScope === undefined) {
       throw new Rejection('subject_token_type_unsupported', `ID-JAGs of issuer "${issuer.slug}" are not accepted`)
     }
-    const jwt = await verifyIssuerToken(token, found, [JWT_TYP.idJag], deps)
+    // Seen once: a signature remembered would be in the way of others'.
+    const jwt = await verifyIssuerToken(token, found, [JWT_TYP.idJag], { ...deps, seen: undefined })
     checkAddressees(jwt, agent, deps.issuer)
+    checkTenants(jwt.claims, issuer)
     const singleUse = useOf(jwt, issuer)
     checkNamedActor(jwt.claims, { agent, issuer, broker: deps.issuer })
     const said = authentication(jwt.claims, deps.now)
@@ -76,6 +78,12 @@ function checkAddressees(jwt: VerifiedJwt, agent: Agent, broker: string): void {
   if (claim(jwt.claims, 'client_id') !== agent.clientId) {
     throw new Rejection('assertion_client', 'the client_id of the assertion is not the client that has authenticated')
   }
+}
+
+/** One broker is one tenant: an assertion for a tenant of ours means another deployment, or one that nobody has told us of. */
+function checkTenants(claims: Claims, { idJagTenant }: Issuer): void {
+  if (claim(claims, 'tenant') !== idJagTenant) throw new JwtError('claims', 'tenant is not that of the issuer entry')
+  if (claim(claims, 'aud_tenant') !== undefined) throw new JwtError('claims', 'aud_tenant: there are no tenants here')
 }
 
 /** By its issuer and its id: whose it is, and for whom, the id must not be reused for anyone. */

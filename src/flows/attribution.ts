@@ -12,7 +12,10 @@ import type { Issue } from './flow.ts'
 /** Known as soon as the evidence is verified, so that refusals have it too. */
 export function describeEvidence(evidence: SubjectEvidence): Partial<AuditRecord> {
   if (evidence.kind === 'self') return {}
-  if (evidence.kind === 'user') return { on_behalf_of: evidence.principal, subject_token: evidence.digest }
+  if (evidence.kind === 'user') {
+    const grant = 'targets' in evidence ? ({ grant: 'id_jag' } as const) : {}
+    return { on_behalf_of: evidence.principal, subject_token: evidence.digest, ...grant }
+  }
   return {
     on_behalf_of: evidence.subject,
     session: evidence.session,

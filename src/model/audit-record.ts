@@ -68,8 +68,10 @@ export interface AuditRecord {
   readonly bound_to?: string
   /** SHA-256 of the granted `authorization_details`, whose text is kept beside the record: what exactly was allowed. */
   readonly authority?: string
-  /** Fingerprint (SHA-256) of the subject token. */
+  /** Fingerprint (SHA-256) of the subject token, or of the assertion that was the grant. */
   readonly subject_token?: string
+  /** The grant was an ID-JAG. */
+  readonly grant?: 'id_jag'
   readonly policy?: string
   readonly layers?: Readonly<Partial<Record<Layer, Verdict>>>
   readonly grants?: readonly string[]

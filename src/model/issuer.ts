@@ -34,6 +34,8 @@ export interface Issuer extends PublishingIssuer {
    * nothing bounds nothing. What one does say always bounds. `undefined`: not accepted at all.
    */
   readonly idJagScope: 'ceiling' | 'identity_only' | undefined
+  /** `tenant` of its ID-JAGs, where it serves many: one `sub` there may be two people (ID-JAG §6). `undefined`: they have none. */
+  readonly idJagTenant: string | undefined
   /** What `typ` its access tokens have in their header: RFC 9068's, or the `JWT` (or none) of those that came before it. */
   readonly accessTokenTyp: 'at+jwt' | 'jwt'
   /** How its opaque access tokens are asked about; `undefined`: they are not accepted. */

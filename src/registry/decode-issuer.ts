@@ -14,6 +14,7 @@ export function decodeIssuer(entry: IssuerEntry, directory: string): Issuer {
     acceptsIdTokens: entry.accepts.id_token,
     accessTokenScope: entry.accepts.access_token,
     idJagScope: entry.accepts.id_jag,
+    idJagTenant: entry.id_jag_tenant,
     accessTokenTyp: entry.access_token_typ,
     introspection: introspectionOf(entry, directory),
     otherAudiences: entry.other_audiences,

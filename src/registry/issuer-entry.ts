@@ -34,6 +34,7 @@ export const issuer = strictObject({
   broker_audience: text.optional(),
   user_audience: text.optional(),
   users: z.enum(['listed', 'from_issuer']).default('listed'),
+  id_jag_tenant: text.optional(),
   accepts_foreign_actors: z.boolean().default(false),
   session_may_outlive_subject: z.boolean().default(false),
   gives_auth_time: z.boolean().default(true),

@@ -215,6 +215,20 @@ test('#80 an ID-JAG names MCP servers and scopes that are registered here, and n
   await refused(() => jag({ authorization_details: [{ type: 'other' }] }), invalidGrant('subject_token_claims'))
 })
 
+test('ID-JAG §6: of an issuer that serves many tenants, only the one whose users these are', async () => {
+  const wrong = invalidGrant('subject_token_claims')
+  await refused(() => jag({ tenant: 'acme' }), wrong)
+  await refused(() => jag({ aud_tenant: 'ours' }), wrong)
+  const document = enterpriseRegistry(idp)
+  const issuers = (document['issuers'] as object[]).map((entry) => ({ ...entry, id_jag_tenant: 'acme' }))
+  const own = await startWorld({ issuer: idp, registry: { ...document, issuers } })
+  expect((await redeem(own, jag({ tenant: 'acme' }))).status).toBe(200)
+  for (const tenant of [undefined, 'umbrella', ['acme']]) {
+    await expectRefused(own, () => redeem(own, jag({ tenant })), wrong)
+  }
+  await own.close()
+})
+
 test('#81 no scope is no authority, unless the issuer’s assertions are about identity only', async () => {
   await refused(() => jag({ scope: undefined }), invalidGrant('subject_token_claims'))
   await refused(() => jag({ scope: '' }), invalidGrant('subject_token_claims'))

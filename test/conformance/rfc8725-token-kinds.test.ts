@@ -4,7 +4,9 @@
  */
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { RejectionReason } from '../../src/kernel/rejection.ts'
-import { granted, managementToken, openAccess, refused } from '../support/hops.ts'
+import { details, granted, intent, managementToken, openAccess, refused, tools } from '../support/hops.ts'
+import { enterpriseRegistry, idJag, invalidGrant, redeem } from '../support/id-jag.ts'
+import { startIssuer, type TestIssuer } from '../support/issuer.ts'
 import { invalidClient, invalidRequest, type Refusal } from '../support/refusal.ts'
 import { type Answer, INTENT, startWorld, TYPE, WAREHOUSE, type World } from '../support/world.ts'
 
@@ -19,14 +21,18 @@ const KINDS = [
   'management token',
   'client assertion',
   'actor token',
+  'ID-JAG',
+  'ID-JAG of ours',
 ] as const
 type Kind = (typeof KINDS)[number]
 
+let idp: TestIssuer
 let world: World
 /** Made once: what is presented in the wrong place must be good in its own. */
 const made = new Map<Kind, string>()
 beforeAll(async () => {
-  world = await startWorld()
+  idp = await startIssuer({ slug: 'corp' })
+  world = await startWorld({ issuer: idp, registry: document(idp) })
   const session = (await world.opened()).session
   made.set('session token', session)
   made.set('delegation token', (await granted(world.delegate(session))).token)
@@ -36,14 +42,41 @@ beforeAll(async () => {
   made.set('identity provider access token', world.idpAccessToken())
   made.set('user token for the broker', world.userToken())
   made.set('management token', await managementToken(world))
+  const asked = { requested_token_type: ID_JAG, audience: 'https://as.example', resource: THEIRS }
+  const authorization_details = details(intent(), tools(THEIRS, { read: {} }))
+  made.set('ID-JAG of ours', (await granted(world.open({ ...asked, authorization_details }))).token)
 })
-afterAll(() => world.close())
+afterAll(async () => {
+  await world.close()
+  await idp.close()
+})
 
 /** A client's own tokens are for one use: each case gets a new one. */
 function of(kind: Kind, client = 'orchestrator'): string {
   if (kind === 'client assertion') return world.assertion(client)
+  if (kind === 'ID-JAG') return idJag(world)
   if (kind === 'actor token') return world.assertion(client, {}, { typ: 'JWT' })
   return made.get(kind) ?? ''
+}
+
+const ID_JAG = 'urn:ietf:params:oauth:token-type:id-jag'
+const THEIRS = 'https://theirs.example/mcp'
+
+/** One that takes ID-JAGs, and mints them. */
+function document(idp: TestIssuer): Record<string, unknown> {
+  const known = enterpriseRegistry(idp)
+  const theirs = {
+    id: 'theirs',
+    url: THEIRS,
+    owner: 'them',
+    authorization_server: 'as',
+    tools: { read: { category: 'read' } },
+  }
+  return {
+    ...known,
+    authorization_servers: [{ issuer: 'https://as.example', slug: 'as', clients: { orchestrator: 'o' } }],
+    resources: [...(known['resources'] as object[]), theirs],
+  }
 }
 
 interface Place {
@@ -64,7 +97,14 @@ const exchange = (type: string, token: string, kind: Kind) =>
   })
 
 /** Ours are told where they belong; of foreign and self-made ones, what is wrong with them. */
-const OURS: readonly Kind[] = ['access token', 'API token', 'session token', 'delegation token', 'management token']
+const OURS: readonly Kind[] = [
+  'access token',
+  'API token',
+  'session token',
+  'delegation token',
+  'management token',
+  'ID-JAG of ours',
+]
 const ASSERTED: readonly Kind[] = ['client assertion', 'actor token']
 
 function asUserToken(kind: Kind): RejectionReason {
@@ -119,6 +159,15 @@ const PLACES: readonly Place[] = [
     takes: ['client assertion', 'actor token'],
     present: (token) => world.open({ client_assertion: token }),
     refusal: () => invalidClient('client_unknown'),
+  },
+  {
+    name: 'the assertion of jwt-bearer',
+    takes: ['ID-JAG'],
+    present: (token) => redeem(world, token),
+    refusal: (kind) => {
+      if (OURS.includes(kind)) return invalidGrant('subject_token_presenter')
+      return invalidGrant(ASSERTED.includes(kind) ? 'subject_issuer_unknown' : 'subject_token_wrong_type')
+    },
   },
   {
     name: 'the bearer of the sessions API',

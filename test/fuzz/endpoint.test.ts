@@ -5,7 +5,19 @@
  */
 import { randomInt } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { claimsOf, DELEGATED, INTENT, type Params, startWorld, TYPE, WAREHOUSE, type World } from '../support/world.ts'
+import { enterpriseRegistry, idJag, JWT_BEARER } from '../support/id-jag.ts'
+import { startIssuer, type TestIssuer } from '../support/issuer.ts'
+import {
+  claimsOf,
+  DELEGATED,
+  INTENT,
+  type Params,
+  startWorld,
+  TYPE,
+  WAREHOUSE,
+  WIKI,
+  type World,
+} from '../support/world.ts'
 import { seedOf } from './harness.ts'
 import { Chance, mutate } from './mutate.ts'
 
@@ -16,11 +28,16 @@ const BATCH = 20
 
 let world: World
 let session: string
+let idp: TestIssuer
 beforeAll(async () => {
-  world = await startWorld()
+  idp = await startIssuer({ slug: 'corp' })
+  world = await startWorld({ issuer: idp, registry: enterpriseRegistry(idp) })
   session = (await world.opened()).session
 })
-afterAll(() => world.close())
+afterAll(async () => {
+  await world.close()
+  await idp.close()
+})
 
 type Fields = readonly (readonly [name: string, value: string])[]
 
@@ -51,6 +68,7 @@ const BASES: Readonly<Record<string, () => Params>> = {
     audience: 'researcher',
     authorization_details: JSON.stringify(DELEGATED),
   }),
+  enterprise: () => ({ grant_type: JWT_BEARER, assertion: idJag(world), resource: WIKI, scope: 'mcp:tools:read' }),
   autonomous: () => ({ grant_type: 'client_credentials', resource: `${world.issuer}/api`, scope: 'sessions' }),
 }
 
@@ -82,6 +100,7 @@ async function send(body: string, type = 'application/x-www-form-urlencoded'): P
 
 /** Credentials, and what says what they are: changed, they are worth nothing. */
 const BOUND = [
+  'assertion',
   'client_assertion',
   'client_assertion_type',
   'grant_type',

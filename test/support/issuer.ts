@@ -91,6 +91,7 @@ export function issuerRecord(
     acceptsIdTokens: true,
     accessTokenScope: 'ceiling',
     idJagScope: undefined,
+    idJagTenant: undefined,
     otherAudiences: [],
     otherHosts: [],
     accessTokenTyp: 'at+jwt',

@@ -61,6 +61,18 @@ describe('warnings about a policy', () => {
       'agent writer: may use jwt-bearer, but no issuer',
       ({ agents: [agent] }) => Object.assign(agent ?? {}, { grant_types: ['token-exchange', 'jwt-bearer'] }),
     ],
+    [
+      'authorization server chat: no agent has a client id there',
+      (document) =>
+        Object.assign(document, { authorization_servers: [{ issuer: 'https://as.example', slug: 'chat' }] }),
+    ],
+    [
+      'authorization server chat: no resource takes its tokens',
+      (document) =>
+        Object.assign(document, {
+          authorization_servers: [{ issuer: 'https://as.example', slug: 'chat', clients: { writer: 'w' } }],
+        }),
+    ],
     ['agent writer: has no client id at any issuer', ({ agents: [agent] }) => delete agent?.['upstream']],
     [
       'grant readers: matches no tool',

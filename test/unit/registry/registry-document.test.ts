@@ -177,6 +177,7 @@ test('what is absent is nothing, or the strict choice', () => {
     acceptsIdTokens: false,
     accessTokenScope: undefined,
     idJagScope: undefined,
+    idJagTenant: undefined,
     algorithms: ['RS256', 'ES256'],
     otherAudiences: [],
     userAudience: undefined,
