@@ -34,14 +34,14 @@ export async function provePossession(
     throw new Rejection('bearer_invalid', 'a token that is bound to no key is not presented with the scheme DPoP')
   }
   if (scheme !== (bound.kind === 'jkt' ? 'dpop' : 'bearer')) throw unproven()
-  const { keys, singleUse } = await provenKeys(facts, { ...at, method, url, token })
-  if (!keys.some((key) => isSameKey(key, bound))) throw unproven()
+  const { keys, certificate, singleUse } = await provenKeys(facts, { ...at, method, url, token })
+  if (![...keys, certificate].some((key) => key !== undefined && isSameKey(key, bound))) throw unproven()
   return singleUse
 }
 
 function unproven(): Rejection {
   return new Rejection(
     'bearer_bound',
-    'this token is bound to a key: send it with the scheme DPoP and a DPoP proof by that key (RFC 9449 section 7.1)',
+    'this token is bound to a key: send it with the scheme DPoP and a proof by that key (RFC 9449 section 7.1), or over TLS with that certificate (RFC 8705 section 3)',
   )
 }

@@ -11,6 +11,7 @@ import { askedFrom, narrowTo } from './asked-authority.ts'
 import { type Framed, type FrameInput, sessionIndex } from './flow.ts'
 import { chainAgents, liveOf, onlyNarrows, userOf } from './handle.ts'
 import { accessTokenEnd } from './opening.ts'
+import { constraintFrom } from './sender-constraint.ts'
 import { namedResources, soleTarget } from './targets.ts'
 import type { ExchangeRequest } from './token-request.ts'
 
@@ -49,7 +50,7 @@ export function frameAccept(input: FrameInput<ExchangeRequest, HandleEvidence>):
         authority,
         createdAt: question.now,
         notAfter: Math.min(live.node.notAfter, authority.notAfter),
-        senderConstraint: input.confirmation,
+        senderConstraint: constraintFrom(input.confirmation),
       }
       return {
         mint: target === undefined ? { kind: 'session' } : { kind: 'access', resource: target },

@@ -63,7 +63,7 @@ export function mintApiToken(
     profile: client.kind === 'agent' ? 'ai_agent' : 'service',
     clientId: client.clientId,
     scopes,
-    confirmation: bindTo(undefined, proven),
+    confirmation: bindTo(undefined, proven, client),
     rv,
     now,
     expiresAt: now + API_TOKEN_LIFETIME_S,

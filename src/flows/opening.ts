@@ -10,6 +10,7 @@ import type { NodeFacts, OpeningEvidence, SessionFacts, Subject } from '../model
 import { openSession } from '../sessions/session-commits.ts'
 import { intentHash } from './asked-authority.ts'
 import { type Issue, type Party, sessionIndex, type Target } from './flow.ts'
+import { constraintFrom } from './sender-constraint.ts'
 
 export interface Opening {
   readonly party: Party
@@ -85,7 +86,7 @@ function facts(opening: Opening, authority: Authority): { session: SessionFacts;
     intentHash: intentHash(salt, opening.intent.purpose),
     createdAt: opening.now,
     notAfter: authority.notAfter,
-    senderConstraint: opening.confirmation,
+    senderConstraint: constraintFrom(opening.confirmation),
   }
   const session: SessionFacts = {
     id: newSessionId(),

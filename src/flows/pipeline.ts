@@ -39,7 +39,7 @@ import { issuedWithin } from './issuance.ts'
 import { issueForApi } from './issue-for-api.ts'
 import { mintIssue } from './mint-issue.ts'
 import { observed } from './observed.ts'
-import { assertResourceBound, bindTo, constraintOf } from './sender-constraint.ts'
+import { bindTo, constraintOf, withDemandedKey } from './sender-constraint.ts'
 import { SingleUses } from './single-uses.ts'
 import { assertEvidenceStands, assertHandleStands, assertNobodyBlocked } from './standing.ts'
 import { parseTokenRequest, type TokenRequest } from './token-request.ts'
@@ -122,10 +122,8 @@ class Run {
     if (evidence.kind === 'user') this.#facts.entry.spendIssuer(evidence.issuer.slug)
     const live = await this.#claimAndRead(evidence) // 5
     const { framed, permit } = this.#decide(flow.frame, { request, party, evidence, live }) // 6
-    const issue = framed.issue(permit)
-    const isForResource = 'resource' in issue.mint
-    if (isForResource) assertResourceBound(issue.mint.resource, issue.order.confirmation)
-    const scopes = isForResource ? authorityScopes(issue.order.authority) : []
+    const issue = withDemandedKey(framed.issue(permit), proven)
+    const scopes = 'resource' in issue.mint ? authorityScopes(issue.order.authority) : []
     const minted = await issuedWithin(
       this.#parts.store.windows,
       { agent: party.agent, scopes, id: this.draft.id },
@@ -220,7 +218,7 @@ class Run {
     if (evidence.kind === 'user') assertEvidenceStands(evidence, party.agent, standing)
     else if (evidence.kind !== 'self') assertHandleStands(evidence, party.agent, standing)
     const question = { id: this.draft.id, now: this.#now, environment: settings.environment }
-    const confirmation = bindTo(constraintOf(evidence, live), party.proven)
+    const confirmation = bindTo(constraintOf(evidence, live), party.proven, party.agent)
     const framed = frame({ ...input, registry, settings, question, rv, confirmation })
     const signedInAt = evidence.kind === 'user' ? evidence.signedInAt : live?.facts.evidence?.signedInAt
     assertNobodyBlocked(framed.question, signedInAt, standing)

@@ -17,8 +17,7 @@ export function formRoutes(parts: RouterParts, base: string): readonly Route[] {
         const entry = parts.admission.arrive(facts.source, path === ENDPOINT.revocation ? 'revoke' : 'token')
         try {
           const text = await readFormText(context)
-          const certificates = parts.certificatesOf(context)
-          return await work(() => Form.parse(text, queryNames(context)), { ...facts, certificates, entry })
+          return await work(() => Form.parse(text, queryNames(context)), { ...facts, entry })
         } finally {
           entry.end()
         }

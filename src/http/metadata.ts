@@ -57,6 +57,7 @@ export function serverMetadata(settings: Known, registry: Registry): Readonly<Re
     introspection_endpoint_auth_signing_alg_values_supported: ALGORITHM_NAMES,
     revocation_endpoint_auth_methods_supported: methods,
     revocation_endpoint_auth_signing_alg_values_supported: ALGORITHM_NAMES,
+    ...(settings.mutualTls === undefined ? {} : { tls_client_certificate_bound_access_tokens: true }),
     ...aliases(settings.mutualTls?.endpoints),
   }
 }

@@ -33,7 +33,10 @@ async function answer(route: Route, context: Context, parts: RouterParts): Promi
     const method = context.req.method === 'HEAD' ? 'GET' : context.req.method
     if (method === 'OPTIONS' && route.methods.GET !== undefined && route.bearer === undefined) return preflight()
     const handler = Object.hasOwn(route.methods, method) ? route.methods[method as Method] : undefined
-    if (handler !== undefined) return await handler(context, readFacts(context, parts.sourceOf))
+    if (handler !== undefined) {
+      const certificates = parts.certificatesOf(context)
+      return await handler(context, { ...readFacts(context, parts.sourceOf), certificates })
+    }
     const refusal = new Rejection('method_not_allowed', 'this endpoint does not serve that method')
     const response = refuse(refusal, context, parts, false)
     response.headers.set('Allow', Object.keys(route.methods).join(', '))

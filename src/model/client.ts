@@ -64,6 +64,8 @@ interface ClientRecord {
   readonly legacyAssertionAudience: boolean
   /** `until_exp`: one assertion may be presented again and again until it expires. */
   readonly assertionReuse: 'until_exp' | undefined
+  /** Whether its tokens must be bound to the certificate it shows, or to a key it proves (RFC 8705 §3.4). */
+  readonly certificateBound: boolean
   readonly grantTypes: readonly GrantType[]
   /** Scopes of the broker's own API this client may be given. */
   readonly apiScopes: ScopeSet

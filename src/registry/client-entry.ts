@@ -54,6 +54,7 @@ export const client = {
   spiffe_ids: z.array(spiffeId).max(CLIENT_SPIFFE_IDS_MAX, `at most ${CLIENT_SPIFFE_IDS_MAX}`).default([]),
   legacy_assertion_audience: z.boolean().default(false),
   assertion_reuse: z.enum(['until_exp']).optional(),
+  tls_client_certificate_bound_access_tokens: z.boolean().default(false),
   grant_types: z.array(z.enum(['token-exchange', 'client_credentials', 'jwt-bearer'])).default([]),
   api_scopes: z.array(z.enum(API_SCOPES)).default([]),
 }

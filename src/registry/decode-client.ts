@@ -31,6 +31,7 @@ export function decodeClient(entry: ServiceEntry, path: string, problems: string
     spiffeIds: entry.spiffe_ids,
     legacyAssertionAudience: entry.legacy_assertion_audience,
     assertionReuse: entry.assertion_reuse,
+    certificateBound: entry.tls_client_certificate_bound_access_tokens,
     grantTypes: entry.grant_types.map((name) => GRANT_TYPES[name]),
     apiScopes: scopeSet(entry.api_scopes),
   }

@@ -2,7 +2,7 @@
  * The verifier: what an MCP server asks before it believes a token of Errand's. Any fault refuses.
  *
  * Validates: form, signature by the broker's published keys, `typ`, issuer, audience (this resource and no other), times
- * (RFC 9068 §4); the actor chain, and that its newest actor is the client; details for this resource only; and, where
+ * (RFC 9068 §4); that a bound token comes with its certificate (RFC 8705 §3); the actor chain, and that its newest actor is the client; details for this resource only; and, where
  * introspection is configured, that the token lives now.
  * Does not validate: the call. See `tool-call.ts`.
  */
@@ -17,11 +17,13 @@ import { Rejection } from '../../kernel/rejection.ts'
 import { Secret } from '../../kernel/secret.ts'
 import { JWT_TYP } from '../../protocol/oauth.ts'
 import { parseScope } from '../../protocol/scope.ts'
+import { assertHeldBy, type Holder } from './holder.ts'
 import { type JsonDoor, jsonOverHttp } from './http.ts'
 import { confirmActive, type Introspection } from './introspection.ts'
 import { KeySource } from './key-source.ts'
 import { TokenRefused, type VerifiedToken } from './verified-token.ts'
 
+export type { Holder } from './holder.ts'
 export type { Introspection } from './introspection.ts'
 
 export interface VerifierOptions {
@@ -40,8 +42,8 @@ export interface VerifierOptions {
 }
 
 export interface Verifier {
-  /** @throws TokenRefused */
-  verify(token: string): Promise<VerifiedToken>
+  /** @param holder what the request that brought the token has proven. @throws TokenRefused */
+  verify(token: string, holder?: Holder): Promise<VerifiedToken>
 }
 
 const REQUIRED_CLAIMS = ['sub', 'client_id', 'iat', 'jti', 'scope', 'sid']
@@ -64,7 +66,7 @@ export function createVerifier(options: VerifierOptions): Verifier {
     throw new TypeError('issuer must be a URL without a trailing slash')
   const keySource = new KeySource({ jwksUri, algorithms, door, clock })
 
-  const verified = async (token: Secret): Promise<VerifiedToken> => {
+  const verified = async (token: Secret, holder: Holder): Promise<VerifiedToken> => {
     const { header } = decodeJwt(token)
     const jwt = await verifyJwt(token, {
       keys: await keySource.keysFor(header.kid, header.alg),
@@ -77,6 +79,7 @@ export function createVerifier(options: VerifierOptions): Verifier {
       skewSeconds: CLOCK_SKEW_S,
       lifetimeSecondsMax: ACCESS_TOKEN_LIFETIME_S_MAX,
     })
+    assertHeldBy(holder, jwt.claims)
     const result = readClaims(jwt, resource)
     if (introspection !== undefined) {
       await confirmActive({ token, jti: result.jti }, { issuer, introspection, door, clock })
@@ -85,9 +88,9 @@ export function createVerifier(options: VerifierOptions): Verifier {
   }
 
   return {
-    verify: async (text) => {
+    verify: async (text, holder = {}) => {
       try {
-        return await verified(new Secret(text))
+        return await verified(new Secret(text), holder)
       } catch (error) {
         throw asRefusal(error)
       }
@@ -97,9 +100,6 @@ export function createVerifier(options: VerifierOptions): Verifier {
 
 function readClaims({ claims, subject, expiresAt }: VerifiedJwt, resource: string): VerifiedToken {
   const clientId = text(claims, 'client_id')
-  // This server checks no proof of possession, and a bound token without its proof is a stolen one (RFC 9449 §7.2).
-  if (Object.hasOwn(claims, 'cnf'))
-    throw new TokenRefused('invalid', 'the token is bound to a key, which this server cannot check')
   const chain = actors(Object.hasOwn(claims, 'act') ? parseActorChain(claims['act']) : undefined)
   const newest = chain[0]?.sub ?? subject
   if (newest !== `agent:${clientId}` && newest !== `service:${clientId}`) {

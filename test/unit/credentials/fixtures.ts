@@ -33,6 +33,7 @@ export function agent(clientId: string, over: Partial<Agent> = {}): Agent {
     spiffeIds: [],
     legacyAssertionAudience: false,
     assertionReuse: undefined,
+    certificateBound: false,
     owner: 'team-data',
     environment: 'test',
     manifest: [],
@@ -59,6 +60,7 @@ export function service(clientId: string, over: Partial<Service> = {}): Service 
     spiffeIds: [],
     legacyAssertionAudience: false,
     assertionReuse: undefined,
+    certificateBound: false,
     ...over,
   }
 }

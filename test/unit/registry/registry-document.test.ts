@@ -169,6 +169,7 @@ test('what is absent is nothing, or the strict choice', () => {
     secrets: [],
     legacyAssertionAudience: false,
     assertionReuse: undefined,
+    certificateBound: false,
     manifest: [],
     delegates: [],
     standingIntent: undefined,
