@@ -29,8 +29,8 @@ export interface Refused {
 const MEMBERS = ['error', 'error_description', 'error_reason', 'missing', 'decision_id']
 /** RFC 6749 §5.2. */
 const DESCRIPTION = /^[\x20-\x21\x23-\x5b\x5d-\x7e]+$/
-/** The beginning of any JOSE header. */
-const TOKEN_TEXT = /eyJ[A-Za-z0-9_-]{8}/
+/** The beginning of any JOSE header; in the middle of a digest, which a record holds several of, it stands there by chance. */
+const TOKEN_TEXT = /(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]{8}/
 
 /**
  * Performs `request`, which must be one request, and checks its refusal. A function and not its promise: what was there
