@@ -73,6 +73,11 @@ const SHAPES: readonly (Shape & { readonly fits: (text: string) => boolean })[] 
     advice: () => 'Encrypted tokens are not read: have the provider sign it only.',
   },
   {
+    kind: 'a DPoP proof',
+    fits: (text) => /"typ" *: *"dpop\+jwt"/.test(Buffer.from(text.split('.', 1)[0] ?? '', 'base64url').toString()),
+    advice: () => 'It proves a key for one request, in the header DPoP, and is nobody’s token.',
+  },
+  {
     kind: 'a JWT that this broker does not read',
     fits: (text) => /^[\w-]+\.[\w-]+\.[\w-]*$/.test(text),
     advice: () =>

@@ -47,15 +47,17 @@ export function userTokens(jwt: DecodedJwt, patient: Patient): readonly Examinat
   ]
 }
 
-/** The agent of `--as`; else those with a client id at the issuer, whom the token names first. */
+/** The agent of `--as`; else whom the token names; else, to say what each would have needed, all with a client id at the issuer. */
 function candidates(issuer: Issuer, { claims }: DecodedJwt, { registry, as }: Patient): readonly Agent[] {
   if (as !== undefined) return as.kind === 'agent' ? [as] : []
   const isNamed = (agent: Agent) => {
     const upstream = agent.upstreamClientIds.get(issuer.slug)
-    return [said(claims, 'aud')].flat().includes(upstream) || said(claims, 'client_id') === agent.clientId
+    const names = [said(claims, 'aud'), said(claims, 'azp'), said(claims, 'client_id')].flat()
+    return names.includes(agent.clientId) || (upstream !== undefined && names.includes(upstream))
   }
-  const there = registry.agents.filter((agent) => agent.upstreamClientIds.has(issuer.slug) || isNamed(agent))
-  return there.toSorted((a, b) => Number(isNamed(b)) - Number(isNamed(a))).slice(0, AGENTS_MAX)
+  const named = registry.agents.filter(isNamed)
+  const there = named.length > 0 ? named : registry.agents.filter((agent) => agent.upstreamClientIds.has(issuer.slug))
+  return there.slice(0, AGENTS_MAX)
 }
 
 interface Parties {

@@ -1,74 +1,46 @@
 /** `errand doctor` and the broker give the same verdict, for the same reason: they run the same verification. */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { type Diagnosis, diagnose } from '../../../src/cli/doctor/diagnosis.ts'
 import { drawDiagnosis } from '../../../src/cli/doctor/drawing.ts'
-import { admit } from '../../../src/cli/doctor/patient.ts'
 import { plainStyles } from '../../../src/cli/terminal.ts'
 import { newApiKey } from '../../../src/credentials/api-key.ts'
 import { newClientSecret } from '../../../src/credentials/client-secret.ts'
-import { Secret } from '../../../src/kernel/secret.ts'
+import { openPractice, type Practice } from '../../support/doctor.ts'
 import { publicJwk, sign, testKey, unsigned } from '../../support/keys.ts'
-import { type Answer, registryDocument, startWorld, TYPE, WIKI, type World } from '../../support/world.ts'
+import { type Answer, registryDocument, TYPE, WIKI, type World } from '../../support/world.ts'
 
 type Entry = Record<string, unknown>
 
+let practice: Practice
 let world: World
-let directory: string
 const apiKey = newApiKey()
 const secret = newClientSecret()
 
 beforeAll(async () => {
-  directory = mkdtempSync(join(tmpdir(), 'errand-doctor-'))
-  mkdirSync(join(directory, 'keys'), { mode: 0o700 })
-  const first = await startWorld({ realClock: true })
-  const document = registryDocument(first.idp)
-  const at = (seconds: number) => new Date((first.now() + seconds) * 1000).toISOString()
+  const at = (seconds: number) => new Date(Date.now() + seconds * 1000).toISOString()
   const times = { issued_at: at(-60), expires_at: at(3600), version: '1' }
-  const agents = (document['agents'] as Entry[]).map((agent) =>
-    agent['client_id'] === 'orchestrator'
-      ? {
-          ...agent,
-          api_keys: [
-            { ...times, id: 'k-1', sha256: apiKey.fingerprint(), resources: ['wiki'], scopes: ['mcp:tools:read'] },
-          ],
-          client_secrets: [{ ...times, id: 's-1', sha256: secret.fingerprint() }],
-        }
-      : agent,
+  const own: Readonly<Record<string, Entry>> = {
+    orchestrator: {
+      api_keys: [
+        { ...times, id: 'k-1', sha256: apiKey.fingerprint(), resources: ['wiki'], scopes: ['mcp:tools:read'] },
+      ],
+      client_secrets: [{ ...times, id: 's-1', sha256: secret.fingerprint() }],
+    },
+  }
+  practice = await openPractice(
+    (idp) => ({
+      agents: (registryDocument(idp)['agents'] as Entry[]).map((agent) => ({
+        ...agent,
+        ...own[String(agent['client_id'])],
+      })),
+    }),
+    { apiKeys: true, clientSecretBasic: true },
   )
-  const registry = { ...document, agents }
-  writeFileSync(join(directory, 'registry.yaml'), JSON.stringify(registry))
-  world = await startWorld({
-    issuer: first.idp,
-    realClock: true,
-    settings: { apiKeys: true, clientSecretBasic: true },
-    registry,
-    keysDirectory: join(directory, 'keys'),
-  })
-  await first.broker.close()
+  world = practice.world
 })
-afterAll(async () => {
-  await world.close()
-  await world.idp.close()
-  rmSync(directory, { recursive: true, force: true })
-})
+afterAll(() => practice.close())
 
-function examined(text: string, more: { as?: string; offline?: boolean; jwks?: string } = {}): Promise<Diagnosis> {
-  const config = { ...world.config, registryPaths: [join(directory, 'registry.yaml')] }
-  const options = { token: new Secret(text), clientId: more.as, offline: more.offline ?? false, jwks: more.jwks }
-  return diagnose(admit(config, { ...options, clock: world.clock }))
-}
-
-/** What the broker's record says of the request. */
-async function verdict(answer: Answer): Promise<string> {
-  await world.broker.flushAudit()
-  if (answer.status === 200) return 'accepted'
-  if (answer.body.error_reason !== undefined) return answer.body.error_reason
-  const [newest] = await world.audit(1)
-  return newest.strangers?.[0]?.[0] ?? newest.reason
-}
+const examined: Practice['examined'] = (...of) => practice.examined(...of)
+const verdict: Practice['verdict'] = (answer) => practice.verdict(answer)
 
 const asUser = (token: string) => world.open({ subject_token: token })
 const asAccess = (token: string) => world.open({ subject_token: token, subject_token_type: TYPE.access })
@@ -101,6 +73,7 @@ describe('the doctor says what the broker says', () => {
     ],
     ['an expired ID token', () => world.idToken({ exp: now() - 60, iat: now() - 600 }), asUser, 'times'],
     ['an ID token without an end', () => world.idToken({ exp: undefined }), asUser, 'times'],
+    ['an ID token with a sign-in of the future', () => world.idToken({ auth_time: now() + 600 }), asUser, 'claims'],
     ['an ID token of the future', () => world.idToken({ nbf: now() + 600 }), asUser, 'times'],
     ['an ID token without sub', () => world.idToken({ sub: undefined }), asUser, 'claims'],
     ['an ID token bound to what is no key', () => world.idToken({ cnf: { jkt: 'x' } }), asUser, 'its key'],
@@ -120,7 +93,7 @@ describe('the doctor says what the broker says', () => {
       asUser,
       'algorithm',
     ],
-    ['an unsigned ID token', () => unsigned(world.idp.draft({ sub: 'alice' }), 'none').reveal() + 'AA', asUser, 'form'],
+    ['an unsigned ID token', () => `${unsigned(world.idp.draft({ sub: 'alice' }), 'none').reveal()}AA`, asUser, 'form'],
     ['a good access token', () => world.idpAccessToken(), asAccess, ''],
     ['an access token without scope', () => world.idpAccessToken({ scope: undefined }), asAccess, 'scope, act'],
     [
@@ -225,11 +198,13 @@ describe('advice', () => {
   })
 
   test('of what is no token says what it seems to be', async () => {
+    const proof = sign({ key: testKey('p'), header: { typ: 'dpop+jwt', jwk: {} }, claims: {} }).reveal()
     const texts: readonly (readonly [string, string])[] = [
       [`Bearer ${world.idToken()}`, 'an Authorization header'],
       [`{"access_token":"x"}`, 'text in quotes or JSON'],
       ['<saml:Assertion/>', 'a SAML assertion'],
       ['aaaa.bbbb.cccc.dddd.eeee', 'an encrypted JWT (JWE)'],
+      [proof, 'a DPoP proof'],
       ['aaaa.bbbb.cccc', 'a JWT that this broker does not read'],
       ['2YotnFZFEjr1zCsicMWpAA', 'an opaque token'],
     ]
