@@ -110,7 +110,7 @@ export async function createBroker(config: Config, options: BrokerOptions): Prom
     ring,
     clock,
     pipeline: new TokenPipeline({ ...common, ...issuing }),
-    revocation: { ...common, ...published },
+    revocation: { ...common, ...published, seen },
     listing: common,
     callers: { ...sources, cutoffs, clock, claims: store.claims },
     nonces,

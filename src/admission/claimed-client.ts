@@ -23,10 +23,11 @@ export function claimedName(claim: ClaimedClient): ClaimedName | undefined {
   if (assertion !== undefined) {
     const text = assertion.length > TOKEN_CHARS_MAX ? '' : assertion
     const [header, claims] = text.split('.', 2).map(readLoosely)
-    const workload = member(claims, 'sub')
+    const [iss, sub] = [member(claims, 'iss'), member(claims, 'sub')]
     // A JWT-SVID names its workload, and who made it as little as not at all; its key's id is every workload's.
-    if (workload.startsWith(SPIFFE)) return { client: workload, recognisedBy: `svid\n${sha256(text)}` }
-    const client = member(claims, 'iss')
+    if (sub.startsWith(SPIFFE)) return { client: sub, recognisedBy: `svid\n${sha256(text)}` }
+    // A platform, whose name is a URL, vouches for many: one of them is not to be held for another's failures.
+    const client = sub === iss || !iss.startsWith('http') ? iss : `${iss} ${sub}`
     return { client, recognisedBy: `jwt\n${client}\n${member(header, 'kid')}` }
   }
   if (bearer !== undefined) {

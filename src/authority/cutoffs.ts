@@ -78,7 +78,8 @@ export interface TokenFacts {
 /** A foreign credential: it has no `rv`, so its time is compared. */
 export interface EvidenceFacts {
   readonly digest: string
-  readonly subject: string
+  /** `undefined`: it says who a client is, whoever that works for. */
+  readonly subject: string | undefined
   /** Client id. */
   readonly agent: string
   /** User principal. */
@@ -186,7 +187,7 @@ export class CutoffSet {
   evidenceRefusal(evidence: EvidenceFacts): 'evidence_blocked' | 'principal_blocked' | undefined {
     const { digest, subject, agent, user, signedInAt } = evidence
     if (this.#blocks.get('evidence')?.has(digest)) return 'evidence_blocked'
-    const pairBlocks = this.#blocks.get('pair')?.get(pairKey(subject, agent)) ?? []
+    const pairBlocks = (subject === undefined ? [] : this.#blocks.get('pair')?.get(pairKey(subject, agent))) ?? []
     const passes = ({ newerThanS }: Block) => newerThanS !== undefined && signedInAt > newerThanS
     if (!pairBlocks.every(passes)) return 'principal_blocked'
     const cutoffs = [

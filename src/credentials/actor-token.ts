@@ -2,8 +2,9 @@
  * An explicit `actor_token` (RFC 8693 §2.1): optional, and only ever the authenticated client saying who it is once more. It
  * can neither add authority nor let one client act in another's name.
  *
- * Validates: type URI; a JWT of its own (not the client assertion again); signed by the client's registered key; `iss` = `sub`
- * = the client; `aud` is the issuer alone; short life, `jti`; no `act`.
+ * Validates: type URI; a JWT of its own (not the client assertion again); no `act`; and that it is the client's: signed by its
+ * registered key, `iss` = `sub` = the client, `aud` the issuer alone, short life, `jti`; or of its own workload, by its platform
+ * (`workload-token.ts`).
  * Does not validate: that it is presented once (claim `singleUse`).
  */
 import { peekIssuer } from '../jose/decode-jws.ts'
@@ -17,26 +18,32 @@ import { claim } from './claim.ts'
 import { assertionUse, clientTokenRules } from './client-assertion.ts'
 import { keysOf } from './client-keys-of.ts'
 import { inSlot } from './jwt-refusals.ts'
+import { heldBy } from './workload-binding.ts'
+import type { WorkloadCaller } from './workload-evidence.ts'
+import { platformOf, prepareWorkloadToken, type WorkloadTokenDependencies } from './workload-token.ts'
 
-export interface ActorTokenDependencies {
+export interface ActorTokenDependencies extends WorkloadTokenDependencies {
   /** Keys that clients publish themselves. */
   readonly clientKeys: Pick<ClientKeys, 'keysFor'>
-  /** Our own issuer identifier. */
-  readonly issuer: string
-  /** Epoch seconds. */
-  readonly now: number
 }
 
 /** @throws Rejection `actor_token_unacceptable` | `actor_mismatch` */
 export async function verifyActorToken(
   token: Secret,
   type: string,
-  caller: VerifiedClient,
+  { verified: caller, proven }: Pick<WorkloadCaller, 'verified' | 'proven'>,
   deps: ActorTokenDependencies,
 ): Promise<SingleUse> {
   if (type !== TOKEN_TYPE.jwt) throw unacceptable(`actor_token_type must be ${TOKEN_TYPE.jwt}`)
   return await inSlot('actor_token', async () => {
     const { client } = caller
+    const platform = platformOf(token, deps.registry)
+    if (platform !== undefined) {
+      const verify = await prepareWorkloadToken(token, 'actor_token', platform, deps)
+      const workload = await verify()
+      if (workload.client.clientId !== client.clientId) throw mismatch()
+      return notTheAssertion(heldBy(workload, 'actor_token', proven), caller)
+    }
     // Whatever else it proves, it would be about someone else.
     if (peekIssuer(token) !== client.clientId) throw mismatch()
     const keys = await keysOf(client, token, deps.clientKeys)
@@ -46,13 +53,14 @@ export async function verifyActorToken(
     })
     if (jwt.subject !== client.clientId) throw mismatch()
     if (claim(jwt.claims, 'act') !== undefined) throw unacceptable('an actor_token must not carry act')
-    const singleUse = assertionUse(client, jwt, 'actor_token')
-    // By id, not by bytes: the same claims under another signature (ECDSA signs differently each time) are the same JWT.
-    if (singleUse.key === caller.assertionKey) {
-      throw unacceptable('the actor_token must not be the client assertion: one JWT fills one slot')
-    }
-    return singleUse
+    return notTheAssertion(assertionUse(client, jwt, 'actor_token'), caller)
   })
+}
+
+/** By id, not by bytes: the same claims under another signature (ECDSA signs differently each time) are the same JWT. */
+function notTheAssertion(use: SingleUse, { assertionKey }: VerifiedClient): SingleUse {
+  if (use.key !== assertionKey) return use
+  throw unacceptable('the actor_token must not be the client assertion: one JWT fills one slot')
 }
 
 function unacceptable(description: string): Rejection {

@@ -16,6 +16,8 @@ export interface PresentedClient {
   readonly apiKey?: Secret | undefined
   /** Shown in a TLS handshake. */
   readonly certificates?: RequestFacts['certificates']
+  /** The `assertion` of a `jwt-bearer` request: where a platform has issued it, it is the client's authentication, too. */
+  readonly grant?: Secret | undefined
   /** Methods that are not supported, whatever they carried. */
   readonly otherMethods: readonly ('client_secret_post' | 'authorization')[]
 }
@@ -23,7 +25,10 @@ export interface PresentedClient {
 /** Whom the request names, as far as that can be read without work: for limits, which hold before anything is checked. */
 export function claimedBy(form: Form, { basicCredentials: basic, apiKey, certificates }: RequestFacts): ClaimedClient {
   const certificate = certificates === 'unreadable' ? undefined : certificates?.[0]
-  return { clientId: form.get('client_id'), assertion: form.get('client_assertion'), basic, apiKey, certificate }
+  const isAlone = basic === undefined && apiKey === undefined
+  // A grant may be its client's authentication, too, where there is no other.
+  const assertion = form.get('client_assertion') ?? (isAlone ? form.get('assertion') : undefined)
+  return { clientId: form.get('client_id'), assertion, basic, apiKey, certificate }
 }
 
 export function presentedClient(form: Form, facts: RequestFacts): PresentedClient {

@@ -1,4 +1,5 @@
 /** The five fields of attribution (DESIGN §8), from verified facts. */
+import { shownSubject } from '../credentials/workload-client.ts'
 import { sha256 } from '../kernel/digest.ts'
 import type { AuditRecord } from '../model/audit-record.ts'
 import type { Content } from '../model/commit.ts'
@@ -12,6 +13,10 @@ import type { Issue } from './flow.ts'
 /** Known as soon as the evidence is verified, so that refusals have it too. */
 export function describeEvidence(evidence: SubjectEvidence): Partial<AuditRecord> {
   if (evidence.kind === 'self') return {}
+  if (evidence.kind === 'workload') {
+    const { token } = evidence
+    return { workload: { issuer: token.platform.slug, sub: shownSubject(token) }, subject_token: token.digest }
+  }
   if (evidence.kind === 'user') {
     const grant = 'targets' in evidence ? ({ grant: 'id_jag' } as const) : {}
     return { on_behalf_of: evidence.principal, subject_token: evidence.digest, ...grant }

@@ -10,13 +10,14 @@ import { verifyHandle } from '../credentials/own-token.ts'
 import { selfEvidence } from '../credentials/self-evidence.ts'
 import { isCompactJws } from '../credentials/token-parameter.ts'
 import { verifyUserEvidence } from '../credentials/user-evidence.ts'
+import { verifyWorkloadEvidence, workloadEvidence } from '../credentials/workload-evidence.ts'
 import { peekIssuer } from '../jose/decode-jws.ts'
 import { JwtError } from '../jose/jwt-error.ts'
 import type { SeenSignatures } from '../jose/seen-signatures.ts'
 import { Rejection } from '../kernel/rejection.ts'
 import type { Secret } from '../kernel/secret.ts'
 import type { KeyRing } from '../keys/key-ring.ts'
-import type { SingleUse, SubjectEvidence, UserEvidence } from '../model/evidence.ts'
+import type { SingleUse, SubjectEvidence, UserEvidence, VerifiedClient } from '../model/evidence.ts'
 import type { FlowName } from '../model/exchange.ts'
 import type { Registry } from '../model/registry.ts'
 import type { ClientKeys } from '../net/client-keys.ts'
@@ -50,8 +51,8 @@ export interface EvidenceSources {
 
 export interface VerifiedEvidence<E extends SubjectEvidence> {
   readonly evidence: E
-  /** A single-use id beside the client assertion's: the actor token's, or that of an assertion that is the grant. */
-  readonly singleUse: SingleUse | undefined
+  /** Single-use ids beside the client assertion's: of the subject or actor token, or of an assertion that is the grant. */
+  readonly singleUses: readonly SingleUse[]
 }
 
 export interface Flow<R extends TokenRequest, E extends SubjectEvidence> {
@@ -72,9 +73,9 @@ function flow<R extends TokenRequest, E extends SubjectEvidence>(
 }
 
 /** @throws Rejection `requested_token_type_unsupported`, `subject_token_presenter` */
-export function selectFlow(request: TokenRequest): AnyFlow {
+export function selectFlow(request: TokenRequest, { workload }: Pick<VerifiedClient, 'workload'>): AnyFlow {
   if (request.grantType === GRANT_TYPE.clientCredentials) return AUTONOMOUS
-  if (request.grantType === GRANT_TYPE.jwtBearer) return ID_JAG
+  if (request.grantType === GRANT_TYPE.jwtBearer) return workload?.slot === 'assertion' ? WORKLOAD_GRANT : ID_JAG
   const wanted = request.requested
   switch (request.subjectTokenType) {
     case TOKEN_TYPE.idToken:
@@ -92,8 +93,11 @@ export function selectFlow(request: TokenRequest): AnyFlow {
         throw unsupported('accept the delegation first, then go on from its session token')
       return ACCEPT
     case TOKEN_TYPE.jwt:
+      if (wanted === TOKEN_TYPE.delegation) throw unsupported('a delegation is made from a session token')
+      if (wanted === TOKEN_TYPE.idJag) throw unsupported('an ID-JAG is about a user, and a workload is none')
+      return WORKLOAD
     case TOKEN_TYPE.idJag:
-      throw new Rejection('subject_token_type_unsupported', 'a plain JWT is not accepted as subject')
+      throw new Rejection('subject_token_type_unsupported', 'an ID-JAG is a grant (jwt-bearer), not a subject')
   }
 }
 
@@ -111,7 +115,7 @@ const OPEN = flow(
       )
     }
     const evidence = await verifyUser(request, party, { ...sources, now })
-    return { evidence, singleUse: await verifyActor(request, party, sources, now) }
+    return { evidence, singleUses: await verifyActor(request, party, sources, now) }
   },
   frameOpen,
 )
@@ -135,7 +139,7 @@ const fromHandle =
   async (request: ExchangeRequest, party: Party, sources: EvidenceSources, now: number) => {
     const client = party.agent
     const evidence = await verifyHandle(request.subjectToken, kind, { ...sources, now, client })
-    return { evidence, singleUse: await verifyActor(request, party, sources, now) }
+    return { evidence, singleUses: await verifyActor(request, party, sources, now) }
   }
 
 const CONTINUE = flow('continue', fromHandle('session'), frameContinue)
@@ -144,7 +148,26 @@ const ACCEPT = flow('accept', fromHandle('delegation'), frameAccept)
 
 const AUTONOMOUS = flow(
   'autonomous',
-  async (_request, party) => ({ evidence: selfEvidence(party.agent), singleUse: undefined }),
+  async (_request, party) => ({ evidence: selfEvidence(party.agent), singleUses: [] }),
+  frameAutonomous,
+)
+
+const WORKLOAD = flow(
+  'autonomous',
+  async (request: ExchangeRequest, party, sources, now) => {
+    const { evidence, singleUse } = await verifyWorkloadEvidence(request.subjectToken, party, { ...sources, now })
+    return { evidence, singleUses: [singleUse, ...(await verifyActor(request, party, sources, now))] }
+  },
+  frameAutonomous,
+)
+
+/** The assertion that has authenticated the client is the evidence, too. */
+const WORKLOAD_GRANT = flow(
+  'workload_grant',
+  async (_request: JwtBearerRequest, { agent, verified: { workload } }) => {
+    if (workload === undefined) throw new Error('a workload grant is of a client that has authenticated with it')
+    return { evidence: workloadEvidence(agent, workload.token), singleUses: [] }
+  },
   frameAutonomous,
 )
 
@@ -157,7 +180,8 @@ const ID_JAG = flow(
         'an assertion of this broker is for another authorization server, which it names; here it is no grant',
       )
     }
-    return verifyIdJag(request.assertion, party.agent, { ...sources, now })
+    const { evidence, singleUse } = await verifyIdJag(request.assertion, party.agent, { ...sources, now })
+    return { evidence, singleUses: [singleUse] }
   },
   frameEnterpriseManaged,
 )
@@ -168,16 +192,22 @@ async function verifyActor(
   party: Party,
   sources: EvidenceSources,
   now: number,
-): Promise<SingleUse | undefined> {
-  if (request.actor === undefined) return undefined
-  if (request.actor.token.fingerprint() === request.subjectToken.fingerprint()) {
+): Promise<readonly SingleUse[]> {
+  if (request.actor === undefined) return []
+  // What is signed: an ECDSA signature has a twin that verifies as well.
+  if (signedText(request.actor.token) === signedText(request.subjectToken)) {
     throw new Rejection(
       'actor_token_unacceptable',
       'one JWT fills one slot: subject_token and actor_token are the same',
     )
   }
   const { token, type } = request.actor
-  return verifyActorToken(token, type, party.verified, { ...sources, now })
+  return [await verifyActorToken(token, type, party, { ...sources, now })]
+}
+
+function signedText(token: Secret): string {
+  const text = token.reveal()
+  return text.slice(0, text.lastIndexOf('.'))
 }
 
 /** Decoded, not believed: only chooses the error that helps. What is no JWT is refused by its verification. */

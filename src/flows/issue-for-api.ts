@@ -10,6 +10,7 @@ import type { Store } from '../store/ports.ts'
 import type { Minter } from '../tokens/minter.ts'
 import { grantedApiScopes, mintApiToken } from './api-token.ts'
 import { issuedWithin } from './issuance.ts'
+import { assertWorkloadsStand } from './standing.ts'
 import type { TokenRequest } from './token-request.ts'
 
 export interface ApiIssueParts {
@@ -33,6 +34,7 @@ export async function issueForApi(
   const { cutoffs, draft, store, now } = parts
   const rv = cutoffs.rv
   cutoffs.assertFresh()
+  assertWorkloadsStand(verified, undefined, parts)
   const scopes = grantedApiScopes(request, verified, parts)
   const { client } = verified
   const agent = client.kind === 'agent' ? client : { clientId: client.clientId, issuance: [] }

@@ -8,9 +8,10 @@ import { authorityScopes } from '../authority/narrowing.ts'
 import { prepareAuthentication } from '../credentials/client-authentication.ts'
 import { provenKeys } from '../credentials/possession.ts'
 import { assertClientActive, claimedBy, presentedClient } from '../credentials/presented-client.ts'
+import { heldBy } from '../credentials/workload-binding.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { agentPrincipal, servicePrincipal } from '../kernel/ids.ts'
-import { isOverLimit, Rejection } from '../kernel/rejection.ts'
+import { isOverLimit, Rejection, type RejectionReason } from '../kernel/rejection.ts'
 import type { ProvenKeys } from '../model/confirmation.ts'
 import type { Permit } from '../model/decision.ts'
 import type { SubjectEvidence, VerifiedClient } from '../model/evidence.ts'
@@ -41,7 +42,7 @@ import { mintIssue } from './mint-issue.ts'
 import { observed } from './observed.ts'
 import { bindTo, constraintOf, withDemandedKey } from './sender-constraint.ts'
 import { SingleUses } from './single-uses.ts'
-import { assertEvidenceStands, assertHandleStands, assertNobodyBlocked } from './standing.ts'
+import { assertNobodyBlocked, assertStanding } from './standing.ts'
 import { parseTokenRequest, type TokenRequest } from './token-request.ts'
 import { type TokenResponse, tokenResponse } from './token-response.ts'
 
@@ -81,6 +82,13 @@ export class TokenPipeline {
   }
 }
 
+/** Whoever brings a client's authentication like this has not shown to be that client. */
+const SOMEBODY_ELSES: readonly RejectionReason[] = [
+  'client_assertion_replayed',
+  'client_assertion_bound',
+  'assertion_bound',
+]
+
 /** The state of one request on its way down the line. */
 class Run {
   readonly draft: AuditDraft
@@ -109,17 +117,18 @@ class Run {
 
   async #answer(form: Form, request: TokenRequest): Promise<TokenResponse> {
     const verified = await this.#authenticate(form, request) // 3
-    const proven = await this.#proveKeys()
+    const proven = await this.#proveKeys(verified)
     if (request.grantType === GRANT_TYPE.clientCredentials && isForApi(request, this.#parts.settings.issuer)) {
       return this.#answerApi(request, verified, proven)
     }
     const party = requireAgent(verified, proven)
-    const flow = selectFlow(request)
+    const flow = selectFlow(request, verified)
     this.flow = flow.name
-    const { evidence, singleUse } = await flow.verify(request, party, this.#parts.evidence, this.#now) // 4
-    this.#uses.add(singleUse)
+    const { evidence, singleUses } = await flow.verify(request, party, this.#parts.evidence, this.#now) // 4
+    for (const use of singleUses) this.#uses.add(use)
     this.draft.add(describeEvidence(evidence))
     if (evidence.kind === 'user') this.#facts.entry.spendIssuer(evidence.issuer.slug)
+    if (evidence.kind === 'workload') this.#facts.entry.spendIssuer(evidence.token.platform.slug)
     const live = await this.#claimAndRead(evidence) // 5
     const { framed, permit } = this.#decide(flow.frame, { request, party, evidence, live }) // 6
     const issue = withDemandedKey(framed.issue(permit), proven)
@@ -142,7 +151,8 @@ class Run {
   async #authenticate(form: Form, request: TokenRequest): Promise<VerifiedClient> {
     const { settings, evidence } = this.#parts
     const known = { ...evidence, ...settings, now: this.#now, endpoint: ENDPOINT.token }
-    const authenticate = await prepareAuthentication(presentedClient(form, this.#facts), known)
+    const grant = request.grantType === GRANT_TYPE.jwtBearer ? request.assertion : undefined
+    const authenticate = await prepareAuthentication({ ...presentedClient(form, this.#facts), grant }, known)
     const verified = await this.#facts.entry.admit(authenticate)
     this.#uses.add(verified.singleUse)
     this.draft.add({ client_auth: verified.authentication })
@@ -161,10 +171,11 @@ class Run {
   }
 
   /** Still 3. What the sender proves to hold, beside who it is; after that, so that a stranger's proof costs nothing. */
-  async #proveKeys(): Promise<ProvenKeys> {
+  async #proveKeys({ workload }: VerifiedClient): Promise<ProvenKeys> {
     const { issuer, nonces } = this.#parts.evidence
     const at = { method: 'POST', url: issuer + ENDPOINT.token, token: undefined, nonces, now: this.#now }
     const proven = await provenKeys(this.#facts, at)
+    if (workload !== undefined) this.#uses.add(heldBy(workload.token, workload.slot, proven))
     this.draft.add(boundTo(proven.keys[0]))
     this.#uses.add(proven.singleUse)
     return proven
@@ -186,7 +197,7 @@ class Run {
     } catch (claimError) {
       error = claimError
     }
-    if (error instanceof Rejection && error.reason === 'client_assertion_replayed') this.draft.disown()
+    if (error instanceof Rejection && SOMEBODY_ELSES.includes(error.reason)) this.draft.disown()
     else this.#facts.entry.excused(!this.#uses.isAnyUnclaimed)
     return error
   }
@@ -200,7 +211,7 @@ class Run {
   }
 
   async #readSession(evidence: SubjectEvidence): Promise<LiveSession | undefined> {
-    if (evidence.kind === 'user' || evidence.kind === 'self') return undefined
+    if (evidence.kind !== 'session' && evidence.kind !== 'delegation') return undefined
     const delegation = evidence.kind === 'delegation' ? { delegation: evidence.jti } : {}
     return this.#parts.sessions.readForExchange(evidence.session, evidence.path, { ...delegation, now: this.#now })
   }
@@ -215,8 +226,7 @@ class Run {
     cutoffs.assertFresh()
     const standing = { cutoffs, registry, issuer: settings.issuer, nowMs: this.#nowMs }
     const { evidence, party, live } = input
-    if (evidence.kind === 'user') assertEvidenceStands(evidence, party.agent, standing)
-    else if (evidence.kind !== 'self') assertHandleStands(evidence, party.agent, standing)
+    assertStanding(evidence, party, standing)
     const question = { id: this.draft.id, now: this.#now, environment: settings.environment }
     const confirmation = bindTo(constraintOf(evidence, live), party.proven, party.agent)
     const framed = frame({ ...input, registry, settings, question, rv, confirmation })

@@ -6,10 +6,11 @@ import type { BlockKind } from '../authority/cutoffs.ts'
 import { Rejection } from '../kernel/rejection.ts'
 import type { Agent } from '../model/client.ts'
 import type { Question } from '../model/decision.ts'
-import type { HandleEvidence, UserEvidence } from '../model/evidence.ts'
+import type { HandleEvidence, SubjectEvidence, UserEvidence, VerifiedClient } from '../model/evidence.ts'
 import type { Registry } from '../model/registry.ts'
 import type { LiveCutoffs } from '../sessions/live-cutoffs.ts'
 import { agentsOf, blockOn, cutoffKilling } from '../sessions/liveness.ts'
+import type { Party } from './flow.ts'
 
 export interface Standing {
   readonly cutoffs: LiveCutoffs
@@ -42,8 +43,15 @@ const BLOCKED: Readonly<Record<BlockKind, string>> = {
   resource: 'this resource is blocked',
 }
 
+/** Whatever a request is made with. @throws Rejection `*_blocked`, `subject_token_revoked`, `agent_inactive` */
+export function assertStanding(evidence: SubjectEvidence, { agent, verified }: Party, standing: Standing): void {
+  assertWorkloadsStand(verified, evidence, standing)
+  if (evidence.kind === 'user') assertEvidenceStands(evidence, agent, standing)
+  if (evidence.kind === 'session' || evidence.kind === 'delegation') assertHandleStands(evidence, agent, standing)
+}
+
 /** @throws Rejection `evidence_blocked`, `principal_blocked` */
-export function assertEvidenceStands(evidence: UserEvidence, agent: Agent, standing: Standing): void {
+function assertEvidenceStands(evidence: UserEvidence, agent: Agent, standing: Standing): void {
   const { set } = standing.cutoffs
   const refusal = set.evidenceRefusal({
     digest: evidence.digest,
@@ -61,11 +69,34 @@ export function assertEvidenceStands(evidence: UserEvidence, agent: Agent, stand
 }
 
 /**
+ * A platform's token that was issued before its client was cut off opens nothing afterwards, as a user's does not: whoever
+ * has got hold of it would otherwise come back with it until it expires.
+ * @throws Rejection `principal_blocked`
+ */
+export function assertWorkloadsStand(
+  { workload }: Pick<VerifiedClient, 'workload'>,
+  evidence: SubjectEvidence | undefined,
+  { cutoffs }: Pick<Standing, 'cutoffs'>,
+): void {
+  const tokens = [workload?.token, evidence?.kind === 'workload' ? evidence.token : undefined]
+  for (const token of tokens) {
+    if (token === undefined) continue
+    const { client, digest, issuedAt } = token
+    const facts = { digest, subject: undefined, agent: client.clientId, signedInAt: issuedAt }
+    const refusal = cutoffs.set.evidenceRefusal(facts)
+    if (refusal !== undefined) throw new Rejection(refusal, REVOKED_SINCE)
+  }
+}
+
+const REVOKED_SINCE =
+  'access of this client was revoked: bring a token that its platform has issued at least a minute after that'
+
+/**
  * The presenter counts beside the agents of the chain: a delegation names its delegate as audience only, and what was decided
  * for an agent before it was cut off must not let it in afterwards.
  * @throws Rejection `subject_token_revoked`, `agent_inactive`
  */
-export function assertHandleStands(evidence: HandleEvidence, presenter: Agent, standing: Standing): void {
+function assertHandleStands(evidence: HandleEvidence, presenter: Agent, standing: Standing): void {
   const agents = [...new Set([...agentsOf(evidence, standing.issuer), presenter.clientId])]
   const killing = cutoffKilling(evidence, standing.cutoffs, { issuer: standing.issuer, accessToken: false, agents })
   if (killing !== undefined) {

@@ -120,6 +120,7 @@ function parseActor(form: Form): ExchangeRequest['actor'] {
 const SUBJECT_TYPES: readonly TokenTypeUri[] = [
   TOKEN_TYPE.idToken,
   TOKEN_TYPE.accessToken,
+  TOKEN_TYPE.jwt,
   TOKEN_TYPE.session,
   TOKEN_TYPE.delegation,
 ]

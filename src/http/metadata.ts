@@ -84,7 +84,8 @@ export function openidMetadata(settings: Known, registry: Registry): Readonly<Re
 
 /** `jwt-bearer` only where somebody is trusted to issue assertions; who, is not said. */
 function grantTypesOf(registry: Registry): readonly string[] {
-  return Object.values(GRANT_TYPE).filter((name) => name !== GRANT_TYPE.jwtBearer || takesIdJags(registry))
+  const takesAssertions = takesIdJags(registry) || registry.workloadIssuers.length > 0
+  return Object.values(GRANT_TYPE).filter((name) => name !== GRANT_TYPE.jwtBearer || takesAssertions)
 }
 
 function takesIdJags({ issuers }: Registry): boolean {

@@ -145,6 +145,8 @@ export const CLIENT_KEY_SETS_MAX = 4
 export const CLIENT_WORKLOADS_MAX = 32
 export const WORKLOAD_RULE_CLAIMS_MAX = 16
 export const WORKLOAD_AUDIENCES_MAX = 8
+/** Of a workload's `sub`, which a record names in full up to here: namespace and name of a service account fit. */
+export const WORKLOAD_SUBJECT_SHOWN_CHARS_MAX = 160
 /** What an entry may allow a workload token to live: a managed identity's lives a day. */
 export const WORKLOAD_TOKEN_LIFETIME_S_MAX = 25 * 3600
 /** SPIFFE IDs of one client. */

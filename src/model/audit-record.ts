@@ -24,6 +24,8 @@ export interface ClientAuthentication {
   readonly method: ClientAuthenticationMethod
   /** The key's `kid` or the secret's id, in the registry or in the client's published set; the SPIFFE ID. */
   readonly credential: string
+  /** Slug of the platform whose token it is. */
+  readonly issuer?: string
   /** The assertion was for the endpoint, not for the issuer. */
   readonly legacy_audience?: true
   /** SHA-256 of the certificate that was shown, as in `x5t#S256` (RFC 8705 §3.1). */
@@ -68,6 +70,8 @@ export interface AuditRecord {
   readonly bound_to?: string
   /** SHA-256 of the granted `authorization_details`, whose text is kept beside the record: what exactly was allowed. */
   readonly authority?: string
+  /** The workload that the subject token is of: its platform's slug, and its subject there. */
+  readonly workload?: { readonly issuer: string; readonly sub: string }
   /** Fingerprint (SHA-256) of the subject token, or of the assertion that was the grant. */
   readonly subject_token?: string
   /** The grant was an ID-JAG. */

@@ -8,6 +8,7 @@ import type { ClientAuthentication } from './audit-record.ts'
 import type { Agent, Client, Confinement } from './client.ts'
 import type { Issuer, User } from './issuer.ts'
 import type { Resource } from './resource.ts'
+import type { WorkloadIssuer } from './workload.ts'
 
 declare const verified: unique symbol
 /** The mark of something `credentials/` has verified; nothing else may make one (`test/tidy.test.ts`). */
@@ -15,12 +16,27 @@ export type Verified<T> = T & { readonly [verified]: true }
 
 /** A single-use id to claim in round trip 1, after all cryptography has passed. */
 export interface SingleUse {
-  readonly slot: 'client_assertion' | 'actor_token' | 'assertion' | 'dpop_proof'
+  readonly slot: 'client_assertion' | 'actor_token' | 'assertion' | 'subject_token' | 'dpop_proof'
   readonly key: string
+  /** Who shows it, where the same one may do so again; `undefined`: nobody may. */
+  readonly holder?: string
   /** Where it does not say: the earliest it can have been. */
   readonly issuedAtMs: number
   readonly expiresAtMs: number
 }
+
+/** A platform's token about the workload of one of our clients. */
+export type WorkloadToken = Verified<{
+  readonly platform: WorkloadIssuer
+  readonly sub: string
+  readonly client: Client
+  readonly version: string
+  /** Epoch seconds; what revocations are compared with. */
+  readonly issuedAt: number
+  readonly expiresAt: number
+  /** Of what was signed. */
+  readonly digest: string
+}>
 
 export type VerifiedClient = Verified<{
   readonly client: Client
@@ -31,9 +47,12 @@ export type VerifiedClient = Verified<{
   readonly assertionKey: string | undefined
   /**
    * `undefined`: nothing of this authentication is used up, and whoever has seen it can present it again. So it is with a
-   * client secret, and with an assertion of a client registered for `assertion_reuse`; with no other assertion.
+   * client secret, with an assertion of a client registered for `assertion_reuse`, and with a platform's token, which stays
+   * with the key that it was first shown with instead; with no other assertion.
    */
   readonly singleUse: SingleUse | undefined
+  /** The token of a platform that it has authenticated with, and what it was presented as. */
+  readonly workload?: { readonly token: WorkloadToken; readonly slot: 'client_assertion' | 'assertion' }
   /** `undefined`: the credential is good for all that its client may do. */
   readonly confinement?: Confinement
 }>
@@ -92,4 +111,11 @@ export type HandleEvidence = Verified<{
 /** The agent working for itself: its client authentication is the evidence. */
 export type SelfEvidence = Verified<{ readonly kind: 'self'; readonly agent: Agent }>
 
-export type SubjectEvidence = UserEvidence | HandleEvidence | SelfEvidence
+/** The agent working for itself, by a token of the platform that it runs on. */
+export type WorkloadEvidence = Verified<{
+  readonly kind: 'workload'
+  readonly agent: Agent
+  readonly token: WorkloadToken
+}>
+
+export type SubjectEvidence = UserEvidence | HandleEvidence | SelfEvidence | WorkloadEvidence

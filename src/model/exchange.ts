@@ -2,7 +2,16 @@
 import type { RejectionReason } from '../kernel/rejection.ts'
 
 /** `api`: an API token; `unknown`: refused before it was clear. */
-export type FlowName = 'open' | 'continue' | 'delegate' | 'accept' | 'autonomous' | 'id_jag' | 'api' | 'unknown'
+export type FlowName =
+  | 'open'
+  | 'continue'
+  | 'delegate'
+  | 'accept'
+  | 'autonomous'
+  | 'id_jag'
+  | 'workload_grant'
+  | 'api'
+  | 'unknown'
 
 export type Outcome = 'issued' | 'server_error' | RejectionReason
 

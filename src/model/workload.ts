@@ -16,6 +16,7 @@ export interface WorkloadIssuer extends PublishingIssuer {
   readonly always: readonly ClaimRule[]
   /** From `iat` to `exp`; `undefined`: as long as the platform gives. */
   readonly lifetimeSecondsMax: number | undefined
+  readonly sessionMayOutliveSubject: boolean
 }
 
 export type ClaimValue = string | number | boolean

@@ -33,13 +33,17 @@ export const SAML: ReadonlySet<string> = new Set([
 export const CLIENT_ASSERTION_TYPE_JWT = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer'
 /** draft-ietf-oauth-spiffe-client-auth-02 section 3.1. */
 export const CLIENT_ASSERTION_TYPE_JWT_SVID = 'urn:ietf:params:oauth:client-assertion-type:jwt-spiffe'
-/** RFC 7523 §2.2, RFC 6749 §2.3.1, as registered in the OAuth token endpoint authentication methods registry; API keys are no standard's. */
+/**
+ * RFC 7523 §2.2, RFC 6749 §2.3.1, as registered in the OAuth token endpoint authentication methods registry; API keys and
+ * tokens of platforms have no standard's name.
+ */
 export const CLIENT_AUTH_METHOD = {
   assertion: 'private_key_jwt',
   secret: 'client_secret_basic',
   apiKey: 'api_key',
   jwtSvid: 'spiffe_jwt', // draft-ietf-oauth-spiffe-client-auth-02 section 4
   x509Svid: 'spiffe_x509', // the same
+  workload: 'workload_jwt',
 } as const
 export type ClientAuthenticationMethod = (typeof CLIENT_AUTH_METHOD)[keyof typeof CLIENT_AUTH_METHOD]
 

@@ -39,16 +39,3 @@ export class ClaimIndex<T> {
     return matches
   }
 }
-
-/** Reads the claims of a token: own members of objects only, never an element of a list. */
-export function readerOf(claims: Readonly<Record<string, unknown>>): ReadClaim {
-  return (path) => {
-    let value: unknown = claims
-    for (const name of path) {
-      if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined
-      if (!Object.hasOwn(value, name)) return undefined
-      value = (value as Readonly<Record<string, unknown>>)[name]
-    }
-    return value
-  }
-}

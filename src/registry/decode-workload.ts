@@ -24,6 +24,7 @@ export function decodeWorkloadIssuer(entry: WorkloadIssuerEntry, directory: stri
     requiredClaims,
     always: decodeRules(always),
     lifetimeSecondsMax: entry.max_lifetime_seconds,
+    sessionMayOutliveSubject: entry.session_may_outlive_subject,
   }
 }
 

@@ -2,6 +2,7 @@
  * The registry as one immutable version, from the documents that describe it. All or nothing: a document with a problem
  * anywhere yields no registry, and every problem is named by its path.
  */
+import { claimAt } from '../jose/claim-at.ts'
 import { sha256 } from '../kernel/digest.ts'
 import type { ResourceUrl } from '../kernel/ids.ts'
 import type { Client } from '../model/client.ts'
@@ -12,7 +13,7 @@ import type { SpiffeBinding, TrustDomain } from '../model/trust-domain.ts'
 import type { WorkloadIssuer } from '../model/workload.ts'
 import { canonicalResource } from '../protocol/resource.ts'
 import { canonicalJson } from './canonical-json.ts'
-import { ClaimIndex, readerOf } from './claim-index.ts'
+import { ClaimIndex } from './claim-index.ts'
 import { crossCheck, type Entries, type Placed } from './cross-checks.ts'
 import { decodeAgent } from './decode-agent.ts'
 import { decodeAuthorizationServer, isSameServer } from './decode-authorization-server.ts'
@@ -175,7 +176,7 @@ function workloadLookUps(
   }
   return {
     workloadIssuer: (issuer) => byIssuer.get(issuer),
-    workloads: ({ slug }, claims) => bySlug.get(slug)?.fulfilled(readerOf(claims)) ?? [],
+    workloads: ({ slug }, claims) => bySlug.get(slug)?.fulfilled((path) => claimAt(claims, path)) ?? [],
   }
 }
 

@@ -20,7 +20,12 @@ export const workloadIssuer = strictObject({
   audiences: z.array(text).max(WORKLOAD_AUDIENCES_MAX, `at most ${WORKLOAD_AUDIENCES_MAX}`).default([]),
   algorithms: z.array(algorithm).min(1).optional(),
   max_lifetime_seconds: z.int().min(1).max(WORKLOAD_TOKEN_LIFETIME_S_MAX).optional(),
+  session_may_outlive_subject: z.boolean().default(false),
 })
+  .refine(({ issuer, jwks_uri, jwks_file }) => (jwks_uri ?? jwks_file) !== undefined || !issuer.includes('?'), {
+    path: ['jwks_uri'],
+    error: 'is needed: an issuer with a query has no discovery document', // RFC 8414 §2
+  })
   .refine(({ jwks_uri, jwks_file }) => jwks_uri === undefined || jwks_file === undefined, {
     path: ['jwks_file'],
     error: 'is one place too many: name it, or a jwks_uri',

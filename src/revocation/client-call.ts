@@ -3,6 +3,7 @@ import type { AuditDraft } from '../audit/audit-draft.ts'
 import type { Auditor } from '../audit/auditor.ts'
 import { prepareAuthentication } from '../credentials/client-authentication.ts'
 import { assertClientActive, claimedBy, presentedClient } from '../credentials/presented-client.ts'
+import type { SeenSignatures } from '../jose/seen-signatures.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { agentPrincipal, newNonce, servicePrincipal } from '../kernel/ids.ts'
 import { Rejection } from '../kernel/rejection.ts'
@@ -14,6 +15,7 @@ import type { Registry } from '../model/registry.ts'
 import type { Arrival } from '../model/request-facts.ts'
 import type { BrokerSettings } from '../model/settings.ts'
 import type { ClientKeys } from '../net/client-keys.ts'
+import type { IssuerKeys } from '../net/issuer-keys.ts'
 import type { TrustBundles } from '../net/trust-bundles.ts'
 import type { Form } from '../protocol/form.ts'
 import type { Endpoint } from '../protocol/oauth.ts'
@@ -29,6 +31,9 @@ export interface RevocationParts {
   readonly clientKeys: Pick<ClientKeys, 'keysFor'>
   readonly bundles: Pick<TrustBundles, 'jwtKeys' | 'x509Authorities'>
   readonly issuances: Issuances
+  /** Keys of platforms. */
+  readonly keys: Pick<IssuerKeys, 'keysFor'>
+  readonly seen?: SeenSignatures
   readonly ring: KeyRing
   readonly keeper: Pick<KeyKeeper, 'ensureSigner'>
   readonly store: Store
@@ -80,8 +85,8 @@ export async function callAsClient<T>(
     const form = request.form()
     request.facts.entry.claim(claimedBy(form, request.facts))
     const presented = presentedClient(form, request.facts)
-    const { registry, clientKeys, bundles, issuances, settings } = parts
-    const known = { ...settings, registry, clientKeys, bundles, issuances, now }
+    const { registry, clientKeys, keys, seen, bundles, issuances, settings } = parts
+    const known = { ...settings, registry, clientKeys, keys, seen, bundles, issuances, now }
     const authenticate = await prepareAuthentication(presented, { ...known, endpoint: request.endpoint })
     const { client, authentication, singleUse } = await request.facts.entry.admit(authenticate)
     if (singleUse === undefined || (await claim(singleUse, request, parts))) request.facts.entry.succeeded()

@@ -1,6 +1,6 @@
 /** Single-use ids: one atomic write, after all cryptography, before the decision. */
 import { CLOCK_SKEW_S } from '../kernel/limits.ts'
-import { Rejection } from '../kernel/rejection.ts'
+import { Rejection, type RejectionReason } from '../kernel/rejection.ts'
 import type { SingleUse } from '../model/evidence.ts'
 import type { ClaimStore } from '../store/ports.ts'
 
@@ -15,11 +15,13 @@ export interface ClaimFacts {
 }
 
 /**
- * @throws Rejection `client_assertion_replayed`, `actor_token_unacceptable`, `assertion_replayed`, `dpop_proof_replayed`;
+ * Single use, or, of what says by whom it is held, use by that holder alone.
+ * @throws Rejection `*_bound`, `client_assertion_replayed`, `actor_token_unacceptable`, `assertion_replayed`, `dpop_proof_replayed`;
  * `cutoffs_stale` where the broker's clock may be wrong: what is in time by it may have ended by the store's, and is not
  * therefore a replay
  */
 export async function claimOnce(claims: ClaimStore, use: SingleUse, { nonce, cutoffs }: ClaimFacts): Promise<void> {
+  if (use.holder !== undefined) return claimAsHolder(claims, use, use.holder, cutoffs)
   const { everythingAtMs } = cutoffs.set
   const isSince = use.issuedAtMs > everythingAtMs + CLOCK_SKEW_S * 1000 || everythingAtMs === 0
   if (isSince && (await claims.claim(use.key, nonce, use.expiresAtMs))) return
@@ -34,4 +36,27 @@ export async function claimOnce(claims: ClaimStore, use: SingleUse, { nonce, cut
     throw new Rejection('dpop_proof_replayed', 'this DPoP proof was used before: sign a new one with a new jti')
   }
   throw new Rejection('client_assertion_replayed', 'this assertion was used before: sign a new one with a new jti')
+}
+
+/** Held by the first who shows it, in one atomic write; whether it is too old by now is asked of the cut-offs by its user. */
+async function claimAsHolder(
+  claims: ClaimStore,
+  use: SingleUse,
+  holder: string,
+  cutoffs: ClaimFacts['cutoffs'],
+): Promise<void> {
+  if (await claims.claim(use.key, holder, use.expiresAtMs)) return
+  cutoffs.assertFresh()
+  throw new Rejection(
+    BOUND[use.slot],
+    'this token was first shown with another key, or with none: show it with the same',
+  )
+}
+
+const BOUND: Readonly<Record<SingleUse['slot'], RejectionReason>> = {
+  client_assertion: 'client_assertion_bound',
+  assertion: 'assertion_bound',
+  subject_token: 'subject_token_bound',
+  actor_token: 'actor_token_unacceptable',
+  dpop_proof: 'dpop_proof_replayed',
 }

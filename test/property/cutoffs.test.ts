@@ -156,6 +156,7 @@ class NaiveSet {
     const isPairBlocked = blocks.some(
       (b) =>
         b.kind === 'pair' &&
+        offered.subject !== undefined &&
         b.id === pairKey(offered.subject, offered.agent) &&
         !(b.newerThanS !== undefined && offered.signedInAt > b.newerThanS),
     )

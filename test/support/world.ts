@@ -70,7 +70,7 @@ export const TYPE = {
 
 export type Params = Readonly<Record<string, string | readonly string[] | undefined>>
 
-type Sent = Readonly<Record<string, string>>
+export type Sent = Readonly<Record<string, string>>
 
 export interface Held {
   readonly session: string

@@ -99,7 +99,7 @@ async function authenticate(
   patient: Patient,
   clientId: string | undefined = patient.as?.clientId,
 ): Promise<Accepted> {
-  const { settings, registry, clientKeys, bundles, issuances, seen, now } = patient
+  const { settings, registry, clientKeys, keys, bundles, issuances, seen, now } = patient
   const presented = {
     clientId,
     assertion: undefined,
@@ -108,7 +108,7 @@ async function authenticate(
     otherMethods: [],
     ...given,
   }
-  const deps = { ...settings, registry, clientKeys, bundles, issuances, seen, now, endpoint: ENDPOINT.token }
+  const deps = { ...settings, registry, clientKeys, keys, bundles, issuances, seen, now, endpoint: ENDPOINT.token }
   const { client, version, authentication, confinement } = await (await prepareAuthentication(presented, deps))()
   assertClientActive(client)
   const principal = client.kind === 'agent' ? agentPrincipal(client.clientId) : servicePrincipal(client.clientId)

@@ -3,10 +3,12 @@ import { verifyActorToken } from '../../../src/credentials/actor-token.ts'
 import { prepareAuthentication } from '../../../src/credentials/client-authentication.ts'
 import { sha256 } from '../../../src/kernel/digest.ts'
 import type { Secret } from '../../../src/kernel/secret.ts'
+import type { ProvenKeys } from '../../../src/model/confirmation.ts'
 import type { VerifiedClient } from '../../../src/model/evidence.ts'
+import type { Registry } from '../../../src/model/registry.ts'
 import { CLIENT_ASSERTION_TYPE_JWT, TOKEN_TYPE } from '../../../src/protocol/oauth.ts'
 import { type Change, type Draft, sign, testKey, unsigned, vary } from '../../support/keys.ts'
-import { agent, BROKER, NO_KEY_SETS, NO_SVIDS, NOW, refusal, registry } from './fixtures.ts'
+import { agent, BROKER, NO_KEY_SETS, NO_PLATFORM_KEYS, NO_SVIDS, NOW, refusal, registry } from './fixtures.ts'
 
 const ASSERTION: Draft = {
   key: testKey('orchestrator-key'),
@@ -15,16 +17,19 @@ const ASSERTION: Draft = {
 }
 const VALID = vary(ASSERTION, { claims: { jti: 'actor-1' } })
 const assertion = sign(ASSERTION)
+const NO_PROOF = { keys: [], singleUse: undefined } as unknown as ProvenKeys
 let caller: VerifiedClient
+let known: Registry
 
 beforeAll(async () => {
-  const known = registry({ clients: [agent('orchestrator'), agent('other')] })
+  known = registry({ clients: [agent('orchestrator'), agent('other')] })
   const authenticate = await prepareAuthentication(
     { clientId: undefined, assertion, assertionType: CLIENT_ASSERTION_TYPE_JWT, basic: undefined, otherMethods: [] },
     {
       registry: known,
       clientKeys: NO_KEY_SETS,
       ...NO_SVIDS,
+      keys: NO_PLATFORM_KEYS,
       issuer: BROKER,
       apiKeys: false,
       clientSecretBasic: false,
@@ -36,7 +41,12 @@ beforeAll(async () => {
 })
 
 const verify = (token: Secret, type: string = TOKEN_TYPE.jwt) =>
-  verifyActorToken(token, type, caller, { clientKeys: NO_KEY_SETS, issuer: BROKER, now: NOW })
+  verifyActorToken(
+    token,
+    type,
+    { verified: caller, proven: NO_PROOF },
+    { registry: known, keys: NO_PLATFORM_KEYS, clientKeys: NO_KEY_SETS, issuer: BROKER, now: NOW },
+  )
 const broken = (change: Change) => refusal(verify(sign(vary(VALID, change))))
 
 describe('actor_token (RFC 8693 section 2.1)', () => {

@@ -17,7 +17,18 @@ import {
   unsigned,
   vary,
 } from '../../support/keys.ts'
-import { agent, BROKER, clientKey, NO_KEY_SETS, NO_SVIDS, NOW, refusal, registry, service } from './fixtures.ts'
+import {
+  agent,
+  BROKER,
+  clientKey,
+  NO_KEY_SETS,
+  NO_PLATFORM_KEYS,
+  NO_SVIDS,
+  NOW,
+  refusal,
+  registry,
+  service,
+} from './fixtures.ts'
 
 const clients = [
   agent('orchestrator', {
@@ -52,6 +63,7 @@ async function present(assertion: Secret | undefined, over: Partial<PresentedCli
     registry: known,
     clientKeys: NO_KEY_SETS,
     ...NO_SVIDS,
+    keys: NO_PLATFORM_KEYS,
     issuer: BROKER,
     apiKeys: false,
     clientSecretBasic: false,

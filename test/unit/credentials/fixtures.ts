@@ -15,6 +15,9 @@ export const BROKER = 'https://broker.example'
 /** For clients that publish no keys: asking the network would fail the test. */
 export const NO_KEY_SETS = { keysFor: () => Promise.reject(new Error('no client here publishes keys')) }
 
+/** Likewise for platforms, of which there is none here. */
+export const NO_PLATFORM_KEYS = { keysFor: () => Promise.reject(new Error('no platform here publishes keys')) }
+
 export function clientKey(kid: string, version = '1', alg: TestAlg = 'ES256'): ClientKey {
   return { kid, alg, key: testKey(kid, alg).publicKey, version }
 }

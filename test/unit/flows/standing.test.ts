@@ -1,14 +1,20 @@
 import { describe, expect, test } from 'vitest'
 import type { BlockKind, ControlEntry, Dimension } from '../../../src/authority/cutoffs.ts'
 import { pairKey } from '../../../src/authority/cutoffs.ts'
-import { assertEvidenceStands, assertHandleStands, assertNobodyBlocked } from '../../../src/flows/standing.ts'
+import type { Party } from '../../../src/flows/flow.ts'
+import { assertNobodyBlocked, assertStanding } from '../../../src/flows/standing.ts'
 import type { NodeId } from '../../../src/kernel/ids.ts'
 import { FOREIGN_EVIDENCE_MARGIN_S } from '../../../src/kernel/limits.ts'
+import type { Agent } from '../../../src/model/client.ts'
 import type { Question } from '../../../src/model/decision.ts'
+import type { SubjectEvidence } from '../../../src/model/evidence.ts'
 import { LiveCutoffs } from '../../../src/sessions/live-cutoffs.ts'
 import { refusalOf } from '../authority/refusal.ts'
 import { ALICE, actor, CHILD, HandClock, ISSUER, NOW, ROOT, reasonOf, SESSION } from '../sessions/fixtures.ts'
 import { agentOf, handleEvidence, type Raw, registry, registryWith, userEvidence } from './fixtures.ts'
+
+const assertStands = (evidence: SubjectEvidence, agent: Agent, standing: Parameters<typeof assertStanding>[2]) =>
+  assertStanding(evidence, { agent, verified: {} } as Party, standing)
 
 const RV = 40
 
@@ -77,10 +83,10 @@ describe('a user’s token as evidence', () => {
   const offering =
     (entry: ControlEntry, over: object = {}) =>
     () =>
-      assertEvidenceStands(userEvidence({ ...over }), agentOf('orchestrator'), standing([entry]))
+      assertStands(userEvidence({ ...over }), agentOf('orchestrator'), standing([entry]))
 
   test('stands where nothing concerns it', () => {
-    expect(() => assertEvidenceStands(userEvidence(), agentOf('orchestrator'), standing())).not.toThrow()
+    expect(() => assertStands(userEvidence(), agentOf('orchestrator'), standing())).not.toThrow()
     for (const entry of [
       block('evidence', 'another-digest'),
       block('pair', pairKey(ALICE, 'researcher')),
@@ -130,7 +136,7 @@ describe('a handle of ours', () => {
   const presenting =
     (entries: readonly ControlEntry[], from = registry, by = 'researcher') =>
     () =>
-      assertHandleStands(evidence, agentOf(by), standing(entries, from))
+      assertStands(evidence, agentOf(by), standing(entries, from))
 
   test('stands where nothing concerns it', () => {
     expect(presenting([])).not.toThrow()
@@ -158,8 +164,7 @@ describe('a handle of ours', () => {
 
   test('is dead by a cut-off of its presenter too, whom a delegation names as audience only', async () => {
     const offered = handleEvidence({ kind: 'delegation', rv: RV, jti: CHILD as never, path: [ROOT as NodeId] })
-    const accepting = (entry: ControlEntry) => () =>
-      assertHandleStands(offered, agentOf('researcher'), standing([entry]))
+    const accepting = (entry: ControlEntry) => () => assertStands(offered, agentOf('researcher'), standing([entry]))
     expect(await reasonOf(accepting(cutoff('agent', 'researcher')))).toBe('subject_token_revoked')
     expect(await reasonOf(accepting(cutoff('user_agent', pairKey(ALICE, 'researcher'))))).toBe('subject_token_revoked')
     expect(accepting(cutoff('agent', 'scribe'))).not.toThrow()
@@ -176,8 +181,8 @@ describe('a handle of ours', () => {
 
   test('passes nothing on once an agent of its chain is no longer registered, or is no agent any more', async () => {
     const stranger = handleEvidence({ act: actor('researcher', 'nobody') })
-    expect(await reasonOf(() => assertHandleStands(stranger, agentOf('researcher'), standing()))).toBe('agent_inactive')
+    expect(await reasonOf(() => assertStands(stranger, agentOf('researcher'), standing()))).toBe('agent_inactive')
     const service = handleEvidence({ act: actor('researcher', 'warehouse-server') })
-    expect(await reasonOf(() => assertHandleStands(service, agentOf('researcher'), standing()))).toBe('agent_inactive')
+    expect(await reasonOf(() => assertStands(service, agentOf('researcher'), standing()))).toBe('agent_inactive')
   })
 })

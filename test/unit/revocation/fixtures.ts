@@ -73,9 +73,10 @@ export async function startBench(): Promise<Bench> {
   // As where the key directory cannot be written.
   const keeper = { ensureSigner: async () => undefined }
   const clientKeys = { keysFor: () => Promise.reject(new Error('no client here publishes keys')) }
+  const keys = { keysFor: () => Promise.reject(new Error('no platform here publishes keys')) }
   const nobody = () => Promise.reject(new Error('no trust domain is here'))
   const svids = { bundles: { jwtKeys: nobody, x509Authorities: nobody }, issuances: new Issuances(1) }
-  const known = { settings: SETTINGS, registry: world, clientKeys, ...svids, ring, keeper }
+  const known = { settings: SETTINGS, registry: world, clientKeys, keys, ...svids, ring, keeper }
   const parts = { ...known, store, sessions, cutoffs, auditor, clock }
   return {
     parts,
