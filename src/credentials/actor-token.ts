@@ -3,8 +3,7 @@
  * can neither add authority nor let one client act in another's name.
  *
  * Validates: type URI; a JWT of its own (not the client assertion again); no `act`; and that it is the client's: signed by its
- * registered key, `iss` = `sub` = the client, `aud` the issuer alone, short life, `jti`; or of its own workload, by its platform
- * (`workload-token.ts`).
+ * registered key, `iss` = `sub` = the client, `aud` the issuer alone, short life, `jti`; or of its own workload (`own-workload.ts`).
  * Does not validate: that it is presented once (claim `singleUse`).
  */
 import { peekIssuer } from '../jose/decode-jws.ts'
@@ -18,11 +17,11 @@ import { claim } from './claim.ts'
 import { assertionUse, clientTokenRules } from './client-assertion.ts'
 import { keysOf } from './client-keys-of.ts'
 import { inSlot } from './jwt-refusals.ts'
+import { type OwnWorkloadDependencies, verifyOwnWorkload } from './own-workload.ts'
 import { heldBy } from './workload-binding.ts'
 import type { WorkloadCaller } from './workload-evidence.ts'
-import { platformOf, prepareWorkloadToken, type WorkloadTokenDependencies } from './workload-token.ts'
 
-export interface ActorTokenDependencies extends WorkloadTokenDependencies {
+export interface ActorTokenDependencies extends OwnWorkloadDependencies {
   /** Keys that clients publish themselves. */
   readonly clientKeys: Pick<ClientKeys, 'keysFor'>
 }
@@ -37,13 +36,8 @@ export async function verifyActorToken(
   if (type !== TOKEN_TYPE.jwt) throw unacceptable(`actor_token_type must be ${TOKEN_TYPE.jwt}`)
   return await inSlot('actor_token', async () => {
     const { client } = caller
-    const platform = platformOf(token, deps.registry)
-    if (platform !== undefined) {
-      const verify = await prepareWorkloadToken(token, 'actor_token', platform, deps)
-      const workload = await verify()
-      if (workload.client.clientId !== client.clientId) throw mismatch()
-      return notTheAssertion(heldBy(workload, 'actor_token', proven), caller)
-    }
+    const workload = await verifyOwnWorkload(token, 'actor_token', client, deps)
+    if (workload !== undefined) return notTheAssertion(heldBy(workload, 'actor_token', proven), caller)
     // Whatever else it proves, it would be about someone else.
     if (peekIssuer(token) !== client.clientId) throw mismatch()
     const keys = await keysOf(client, token, deps.clientKeys)

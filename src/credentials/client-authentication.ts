@@ -3,7 +3,7 @@
  * client runs on, a JWT-SVID, an X.509-SVID by mutual TLS, or `client_secret_basic` or an API key where the configuration
  * switches that on.
  *
- * Validates: that one method is used, and the method itself (`client-assertion.ts`, `workload-client.ts`, `jwt-svid.ts`, `x509-svid.ts`,
+ * Validates: that one method is used, and the method itself (`client-assertion.ts`, `workload-client.ts`, `svid-client.ts`, `x509-svid.ts`,
  * `client-secret.ts`, `api-key.ts`).
  * Does not validate: that an assertion is presented once (claim `singleUse`, after everything else of the request has been
  * verified); that the client is active: a suspended agent is still told apart from an impostor, and the pipeline refuses it
@@ -18,8 +18,9 @@ import { authenticateByApiKey } from './api-key.ts'
 import { type AssertionDependencies, prepareAssertion } from './client-assertion.ts'
 import { authenticateBySecret } from './client-secret.ts'
 import { inSlot } from './jwt-refusals.ts'
-import { prepareJwtSvid, type SvidDependencies } from './jwt-svid.ts'
+import type { SvidDependencies } from './jwt-svid.ts'
 import type { PresentedClient } from './presented-client.ts'
+import { prepareSvidClient } from './svid-client.ts'
 import { prepareWorkloadClient } from './workload-client.ts'
 import { platformOf, type WorkloadTokenDependencies } from './workload-token.ts'
 import { prepareX509Svid, type X509Dependencies } from './x509-svid.ts'
@@ -76,7 +77,7 @@ function prepareByType(presented: PresentedClient, assertion: Secret, deps: Clie
     case CLIENT_ASSERTION_TYPE_JWT:
       return prepareByIssuer(presented, assertion, deps)
     case CLIENT_ASSERTION_TYPE_JWT_SVID:
-      return prepareJwtSvid(assertion, presented, deps)
+      return prepareSvidClient(assertion, presented, deps)
     default: {
       const known = `${CLIENT_ASSERTION_TYPE_JWT} or ${CLIENT_ASSERTION_TYPE_JWT_SVID}`
       throw new Rejection('client_assertion_type_unsupported', `client_assertion_type must be ${known}`)

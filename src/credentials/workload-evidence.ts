@@ -1,21 +1,17 @@
 /**
  * An agent's own workload token as the subject of its request: it works for itself (DESIGN §3, flow 5).
  *
- * Validates: what `workload-token.ts` does; that the token is for the agent that has authenticated; that it is not the JWT it
- * has authenticated with.
+ * Validates: what `own-workload.ts` does; that it is not the JWT that the agent has authenticated with.
  * Does not validate: by which key it was first shown (`singleUse`: claim it); revocation.
  */
-import { JwtError } from '../jose/jwt-error.ts'
 import { Rejection } from '../kernel/rejection.ts'
 import type { Secret } from '../kernel/secret.ts'
 import type { Agent } from '../model/client.ts'
 import type { ProvenKeys } from '../model/confirmation.ts'
 import type { SingleUse, VerifiedClient, WorkloadEvidence, WorkloadToken } from '../model/evidence.ts'
-import type { WorkloadIssuer } from '../model/workload.ts'
-import { inSlot } from './jwt-refusals.ts'
+import { type OwnWorkloadDependencies, verifyOwnWorkload } from './own-workload.ts'
 import { verified } from './verified.ts'
 import { heldBy, workloadTokenKey } from './workload-binding.ts'
-import { platformOf, prepareWorkloadToken, type WorkloadTokenDependencies } from './workload-token.ts'
 
 export interface WorkloadCaller {
   readonly agent: Agent
@@ -27,13 +23,12 @@ export interface WorkloadCaller {
 export async function verifyWorkloadEvidence(
   token: Secret,
   caller: WorkloadCaller,
-  deps: WorkloadTokenDependencies,
+  deps: OwnWorkloadDependencies,
 ): Promise<{ readonly evidence: WorkloadEvidence; readonly singleUse: SingleUse }> {
-  const platform = await inSlot('subject_token', () => configured(token, deps))
-  const verify = await prepareWorkloadToken(token, 'subject_token', platform, deps)
-  const workload = await verify()
-  if (workload.client.clientId !== caller.agent.clientId) {
-    throw new Rejection('subject_token_presenter', 'the subject token is of a workload of another client')
+  const workload = await verifyOwnWorkload(token, 'subject_token', caller.agent, deps)
+  if (workload === undefined) {
+    const who = 'a platform or a trust domain vouches for it'
+    throw new Rejection('subject_issuer_unknown', `subject_token: a plain JWT is a subject only where ${who}`)
   }
   if (workloadTokenKey(workload) === caller.verified.assertionKey) {
     throw new Rejection('subject_token_presenter', 'one JWT fills one slot: authenticate with another than the subject')
@@ -47,11 +42,4 @@ export async function verifyWorkloadEvidence(
 /** Of a token that is verified as this agent's own. */
 export function workloadEvidence(agent: Agent, token: WorkloadToken): WorkloadEvidence {
   return verified({ kind: 'workload', agent, token })
-}
-
-function configured(token: Secret, { registry }: WorkloadTokenDependencies): WorkloadIssuer {
-  const platform = platformOf(token, registry)
-  if (platform === undefined)
-    throw new JwtError('issuer', 'a plain JWT is a subject only where a platform vouches for it')
-  return platform
 }

@@ -22,7 +22,7 @@ import type { Registry, WorkloadMatch } from '../model/registry.ts'
 import type { WorkloadIssuer } from '../model/workload.ts'
 import type { IssuerKeys } from '../net/issuer-keys.ts'
 import { ENDPOINT, JWT_TYP } from '../protocol/oauth.ts'
-import { claim, integerClaim, nameClaim } from './claim.ts'
+import { type Claims, claim, integerClaim, nameClaim } from './claim.ts'
 import { verifyDecoy } from './decoy.ts'
 import { inSlot } from './jwt-refusals.ts'
 import { verified } from './verified.ts'
@@ -100,10 +100,7 @@ async function verifyWorkloadToken(token: Secret, slot: WorkloadSlot, deps: Prep
   const { platform, registry } = deps
   const jwt = await verifyBytes(token, slot, deps)
   checkAudience(jwt, slot, deps)
-  for (const name of ['act', 'may_act', 'cnf']) {
-    // Delegated, or bound to a key whose proof nobody asks for here: a workload's own token is neither.
-    if (claim(jwt.claims, name) !== undefined) throw new JwtError('claims', `a workload token must not carry ${name}`)
-  }
+  refuseForeignClaims(jwt.claims)
   if (!platform.always.every(({ path, value }) => claimAt(jwt.claims, path) === value)) {
     throw new JwtError('claims', 'the token is not what this platform gives to workloads')
   }
@@ -117,6 +114,13 @@ async function verifyWorkloadToken(token: Secret, slot: WorkloadSlot, deps: Prep
     expiresAt: jwt.expiresAt,
     digest: jwt.signingInputHash,
   })
+}
+
+/** Delegated, or bound to a key whose proof nobody asks for here: a workload's own token is neither. @throws JwtError */
+export function refuseForeignClaims(claims: Claims): void {
+  for (const name of ['act', 'may_act', 'cnf']) {
+    if (claim(claims, name) !== undefined) throw new JwtError('claims', `a workload token must not carry ${name}`)
+  }
 }
 
 const REQUIRED = ['iss', 'sub', 'aud', 'exp', 'iat']

@@ -8,7 +8,7 @@ import type { ClientAuthentication } from './audit-record.ts'
 import type { Agent, Client, Confinement } from './client.ts'
 import type { Issuer, User } from './issuer.ts'
 import type { Resource } from './resource.ts'
-import type { WorkloadIssuer } from './workload.ts'
+import type { Voucher } from './workload.ts'
 
 declare const verified: unique symbol
 /** The mark of something `credentials/` has verified; nothing else may make one (`test/tidy.test.ts`). */
@@ -25,9 +25,9 @@ export interface SingleUse {
   readonly expiresAtMs: number
 }
 
-/** A platform's token about the workload of one of our clients. */
+/** A platform's or a trust domain's token about the workload of one of our clients. */
 export type WorkloadToken = Verified<{
-  readonly platform: WorkloadIssuer
+  readonly platform: Voucher
   readonly sub: string
   readonly client: Client
   readonly version: string

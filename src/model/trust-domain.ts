@@ -1,5 +1,7 @@
 /** SPIFFE trust domains: who vouches for workloads' SVIDs. Decoded and checked by `registry/`; immutable. */
 
+import type { Voucher } from './workload.ts'
+
 /** Where a trust domain's bundle is read. Nothing of it is learned from an SVID. */
 export type BundleSource =
   | { readonly kind: 'file'; readonly path: string }
@@ -8,7 +10,8 @@ export type BundleSource =
   /** Profile `https_spiffe`: the endpoint is this workload of the domain, by its last bundle; by `firstFile` where there is none. */
   | { readonly kind: 'spiffe_endpoint'; readonly url: string; readonly spiffeId: string; readonly firstFile: string }
 
-export interface TrustDomain {
+/** Its slug is its own SPIFFE ID, which no platform and no identity provider can be called. */
+export interface TrustDomain extends Voucher {
   /** `example.org`, without a scheme. */
   readonly name: string
   readonly bundle: BundleSource

@@ -4,8 +4,15 @@ import type { PublishingIssuer } from './issuer.ts'
 export const PLATFORM_NAMES = ['kubernetes', 'github_actions', 'gitlab', 'aws', 'gcp', 'azure', 'oidc'] as const
 export type PlatformName = (typeof PLATFORM_NAMES)[number]
 
+/** Whoever vouches for workloads: a platform, or a SPIFFE trust domain. */
+export interface Voucher {
+  /** Names it in records and in limits. */
+  readonly slug: string
+  readonly sessionMayOutliveSubject: boolean
+}
+
 /** Its tokens carry `issuer` byte for byte. */
-export interface WorkloadIssuer extends PublishingIssuer {
+export interface WorkloadIssuer extends PublishingIssuer, Voucher {
   readonly platform: PlatformName
   readonly algorithms: readonly string[]
   /** Audiences that are this broker's, beside its issuer identifier: a token names some of them and no other. */
@@ -16,7 +23,6 @@ export interface WorkloadIssuer extends PublishingIssuer {
   readonly always: readonly ClaimRule[]
   /** From `iat` to `exp`; `undefined`: as long as the platform gives. */
   readonly lifetimeSecondsMax: number | undefined
-  readonly sessionMayOutliveSubject: boolean
 }
 
 export type ClaimValue = string | number | boolean

@@ -17,6 +17,7 @@ export const trustDomain = strictObject({
   name: z.string().refine(isTrustDomainName, 'must be a trust domain such as example.org, without spiffe://'),
   bundle_file: text.optional(),
   bundle_endpoint: z.discriminatedUnion('profile', [webEndpoint, spiffeEndpoint]).optional(),
+  session_may_outlive_subject: z.boolean().default(false),
 }).superRefine((entry, context) => {
   for (const message of contradictions(entry)) context.addIssue({ code: 'custom', message })
 })
@@ -47,7 +48,12 @@ function contradictions({ name, bundle_file: file, bundle_endpoint: endpoint }: 
 
 /** @param directory what relative paths are relative to: where the document lies */
 export function decodeTrustDomain(entry: TrustDomainEntry, directory: string): TrustDomain {
-  return { name: entry.name, bundle: sourceOf(entry, directory) }
+  return {
+    name: entry.name,
+    slug: `spiffe://${entry.name}`,
+    bundle: sourceOf(entry, directory),
+    sessionMayOutliveSubject: entry.session_may_outlive_subject,
+  }
 }
 
 function sourceOf({ bundle_file = '', bundle_endpoint }: TrustDomainEntry, directory: string): BundleSource {

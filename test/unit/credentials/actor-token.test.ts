@@ -45,7 +45,7 @@ const verify = (token: Secret, type: string = TOKEN_TYPE.jwt) =>
     token,
     type,
     { verified: caller, proven: NO_PROOF },
-    { registry: known, keys: NO_PLATFORM_KEYS, clientKeys: NO_KEY_SETS, issuer: BROKER, now: NOW },
+    { registry: known, keys: NO_PLATFORM_KEYS, clientKeys: NO_KEY_SETS, ...NO_SVIDS, issuer: BROKER, now: NOW },
   )
 const broken = (change: Change) => refusal(verify(sign(vary(VALID, change))))
 
