@@ -100,7 +100,17 @@ export class AuditDraft {
 /** What a record sheds, first to last, until it fits: what the same question to the same policy would yield again. */
 const SHEDDABLE: readonly (keyof AuditRecord)[] = ['missing', 'grants', 'layers', 'detail']
 /** Attribution and outcome are never shed: what is too long of it is named by its digest (DESIGN §8). */
-const ADDRESSABLE = ['scope', 'chain', 'resource', 'node', 'session', 'correlation', 'on_behalf_of', 'by'] as const
+const ADDRESSABLE = [
+  'scope',
+  'chain',
+  'resource',
+  'authorization_server',
+  'node',
+  'session',
+  'correlation',
+  'on_behalf_of',
+  'by',
+] as const
 
 function serialiseWithinBounds(record: AuditRecord): string {
   let kept: AuditRecord = record

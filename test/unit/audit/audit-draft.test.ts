@@ -202,6 +202,7 @@ describe('the size of a record', () => {
     const text = (() => {
       const draft = begun('user:corp:alice')
       draft.add({ event: 'session.revoke', session: 's'.repeat(60_000), node: 'n'.repeat(60_000) })
+      draft.add({ authorization_server: `https://${'a'.repeat(60_000)}` })
       return draft.refused('not_found')
     })()
     expect(bytes(text)).toBeLessThanOrEqual(AUDIT_RECORD_BYTES_MAX)

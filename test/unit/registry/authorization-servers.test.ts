@@ -92,6 +92,16 @@ test.each<[string, (document: Raw) => void, string]>([
   expect(problems).toEqual([expect.stringContaining(at + start)])
 })
 
+test('an agent that is known by its metadata document is named by that URL here too', () => {
+  const url = 'https://agents.example/report'
+  const registry = registryAfter((document) => {
+    withChat(document)
+    document.agents.push({ client_id: url, owner: 'x', environment: 'test', client_metadata: { version: '1' } })
+    document.authorization_servers[0].clients[url] = 'at-chat'
+  })
+  expect(registry.authorizationServers[0]?.clientIds.get(url)).toBe('at-chat')
+})
+
 test('a standing intent of a resource names tools of its own', () => {
   const problems = problemsAfter((d) => {
     d.resources[0].standing_intent = { purpose: 'x', tools: { querry: {}, query: { limit: { maximun: 1 } } } }
