@@ -229,6 +229,22 @@ test('ID-JAG §6: of an issuer that serves many tenants, only the one whose user
   await own.close()
 })
 
+test('#80 a server that takes tokens of another authorization server is none of ours', async () => {
+  const document = enterpriseRegistry(idp)
+  const url = 'https://theirs.example/mcp'
+  const theirs = { id: 'theirs', url, owner: 'them', authorization_server: 'as', tools: { read: { category: 'read' } } }
+  const own = await startWorld({
+    issuer: idp,
+    registry: {
+      ...document,
+      authorization_servers: [{ issuer: 'https://as.example', slug: 'as' }],
+      resources: [...(document['resources'] as object[]), theirs],
+    },
+  })
+  await expectRefused(own, () => redeem(own, jag({ resource: url })), invalidGrant('assertion_target'))
+  await own.close()
+})
+
 test('#81 no scope is no authority, unless the issuer’s assertions are about identity only', async () => {
   await refused(() => jag({ scope: undefined }), invalidGrant('subject_token_claims'))
   await refused(() => jag({ scope: '' }), invalidGrant('subject_token_claims'))

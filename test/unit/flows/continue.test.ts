@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { frameContinue } from '../../../src/flows/continue.ts'
 import type { ExchangeRequest } from '../../../src/flows/token-request.ts'
+import { TOKEN_TYPE } from '../../../src/protocol/oauth.ts'
 import { issueLeaf } from '../../../src/sessions/session-commits.ts'
 import { WIKI } from '../../support/world.ts'
 import { ALICE, actor, CHILD, child, END, NOW, ROOT, reasonOf, SLACK, WAREHOUSE } from '../sessions/fixtures.ts'
@@ -17,6 +18,7 @@ import {
   liveRoot,
   party,
   permitFor,
+  registryWith,
   toolsIn,
 } from './fixtures.ts'
 
@@ -125,4 +127,21 @@ describe('what is issued', () => {
     const late = { ...permit, effective: { ...permit.effective, notAfter: END } }
     expect(framed.issue(late).order.expiresAt).toBe(NOW + 300)
   })
+})
+
+test('an ID-JAG is about a user: a session of none makes none', async () => {
+  const from = registryWith((document) => {
+    document.authorization_servers = [{ issuer: 'https://as.example', slug: 'as', clients: { orchestrator: 'o' } }]
+    document.resources.push({ id: 'theirs', url: 'https://theirs.example/mcp', owner: 'x', authorization_server: 'as' })
+  })
+  const asked = {
+    requested: TOKEN_TYPE.idJag,
+    audiences: ['https://as.example'],
+    resources: ['https://theirs.example/mcp'],
+  }
+  const facts = { subject: { principal: 'agent:orchestrator', profile: 'ai_agent', user: undefined } }
+  expect(await reasonOf(() => frame(asked, liveRoot({ facts }), { registry: from }))).toBe(
+    'requested_token_type_unsupported',
+  )
+  expect(await reasonOf(() => frame(asked, liveRoot(), { registry: from }))).toBe('resource_not_in_session')
 })
