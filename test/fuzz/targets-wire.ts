@@ -11,7 +11,8 @@ import { readBearer, readFacts } from '../../src/http/request.ts'
 import { normaliseHead, UNREADABLE_PATH } from '../../src/http/request-head.ts'
 import { sourceReader } from '../../src/http/source-address.ts'
 import { decodeBase64url, encodeBase64url } from '../../src/jose/base64url.ts'
-import { decodeJws, decodeJwt, peekIssuer } from '../../src/jose/decode-jws.ts'
+import { parseCnf } from '../../src/jose/cnf.ts'
+import { decodeJws, decodeJwt, decodeProof, peekIssuer } from '../../src/jose/decode-jws.ts'
 import { derFromP1363, p1363FromDer } from '../../src/jose/ecdsa-form.ts'
 import { importPublicJwk, thumbprint } from '../../src/jose/jwk.ts'
 import { JwtError } from '../../src/jose/jwt-error.ts'
@@ -28,6 +29,7 @@ import { formatScope, parseScope } from '../../src/protocol/scope.ts'
 import { parseSpiffeId } from '../../src/protocol/spiffe-id.ts'
 import { killOrder, liftOrder } from '../../src/revocation/kill-order.ts'
 import { makeAuthority } from '../support/certificates.ts'
+import { proof } from '../support/dpop.ts'
 import { publicJwk, sign, testKey } from '../support/keys.ts'
 import { DELEGATED, INTENT } from '../support/world.ts'
 import { OracleError, type Target } from './harness.ts'
@@ -68,6 +70,9 @@ const TOKENS = [
   sign({ key: EC, header: { typ: 'at+jwt' }, claims: CLAIMS }).reveal(),
   sign({ key: EC, header: { typ: 'JWT', kid: 'é' }, claims: { ...CLAIMS, act: { iss: 'x', sub: 'y' } } }).reveal(),
 ]
+const PROOFS = [EC, testKey('fuzz', 'RS256'), testKey('fuzz', 'Ed25519')].map((key) =>
+  proof({ issuer: 'https://errand.example', now: () => 1 }, key, { claims: { nonce: 'x', ath: 'y' } }),
+)
 const CHAIN = {
   iss: 'https://errand.example',
   sub: 'agent:b',
@@ -262,6 +267,33 @@ export const WIRE_TARGETS: readonly Target[] = [
       if (parsed === undefined) return
       const url = new URL(input)
       same('SPIFFE ID', [url.href, url.host, url.pathname], [input, parsed.trustDomain, parsed.path])
+    },
+  },
+  {
+    name: 'dpop-proof',
+    corpus: PROOFS,
+    isRefusal: isJwtError,
+    run: (input) => {
+      const { header, jwk, claims, signingInput } = decodeProof(new Secret(input))
+      const [head = '', payload = ''] = input.split('.')
+      const said = JSON.parse(Buffer.from(head, 'base64url').toString())
+      same('jwk', jwk, said.jwk)
+      same('alg', header.alg, said.alg)
+      same('claims', claims, JSON.parse(Buffer.from(payload, 'base64url').toString()))
+      same('signing input', signingInput, `${head}.${payload}`)
+      // A key that is taken has one thumbprint, whatever else its JWK says.
+      importPublicJwk(jwk, header.alg)
+      same('thumbprint', thumbprint(jwk), thumbprint({ ...(jwk as object), kid: 'another', use: 'sig' }))
+    },
+  },
+  {
+    name: 'cnf',
+    corpus: json({ jkt: 'A'.repeat(43) }, { 'x5t#S256': 'A'.repeat(43) }, { jkt: 'A'.repeat(43), kid: 'x' }, {}),
+    isRefusal: isJwtError,
+    run: (input) => {
+      const { kind, thumbprint } = parseCnf(frozenJson(input))
+      same('cnf', { [kind]: thumbprint }, JSON.parse(input))
+      if (Buffer.from(thumbprint, 'base64url').length !== 32) throw new OracleError('no SHA-256')
     },
   },
   {

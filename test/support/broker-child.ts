@@ -5,6 +5,7 @@
 import { flushCompileCache } from 'node:module'
 import { createInterface } from 'node:readline'
 import { type Broker, createBroker } from '../../src/app.ts'
+import type { Config } from '../../src/config/config.ts'
 import { developmentConfig } from '../../src/config/development.ts'
 import { listen } from '../../src/http/listener.ts'
 import { systemClock } from '../../src/kernel/clock.ts'
@@ -22,6 +23,8 @@ export interface ChildOrder {
     | { readonly kind: 'embedded'; readonly directory: string }
     | { readonly kind: 'redis'; readonly url: string }
   readonly keysDirectory: string
+  /** Whether DPoP proofs must carry a nonce. */
+  readonly dpop?: Config['dpop']
   /** The registry document, not decoded. */
   readonly registry: unknown
   /** Added to the system clock: a broker whose clock is wrong. */
@@ -41,7 +44,12 @@ async function start(order: ChildOrder): Promise<void> {
     keysDirectory: order.keysDirectory,
     logLevel: 'silent',
   })
-  const config = { ...base, settings: { ...base.settings, ...order.settings }, limits: NO_LIMITS }
+  const config = {
+    ...base,
+    settings: { ...base.settings, ...order.settings },
+    limits: NO_LIMITS,
+    dpop: order.dpop ?? base.dpop,
+  }
   const registry = decodeRegistry(order.registry, 'child.yaml', { issuer: config.settings.issuer })
   const clock = { nowMs: () => systemClock.nowMs() + offsetMs }
   const broker: Broker = await createBroker(config, { registry, clock })

@@ -46,6 +46,7 @@ export interface BrokerProcess extends World {
 export interface FleetOptions {
   readonly store: ChildOrder['store']
   readonly settings?: Partial<BrokerSettings>
+  readonly dpop?: ChildOrder['dpop']
   /** Changes the world's registry document. */
   readonly registry?: (document: Readonly<Record<string, unknown>>) => Readonly<Record<string, unknown>>
 }
@@ -84,7 +85,7 @@ export class Fleet {
     keysDirectory = this.keysDirectory,
     kill,
   }: MemberOptions = {}): Promise<BrokerProcess> {
-    const { store, settings, registry } = this.#options
+    const { store, settings, registry, dpop } = this.#options
     const child = this.#spare ?? runChild(CHILD, [])
     this.#spare = undefined
     const listening = new Promise<string>((resolve, reject) => {
@@ -99,6 +100,7 @@ export class Fleet {
       keysDirectory,
       registry: registry === undefined ? document : registry(document),
       clockOffsetMs,
+      ...(dpop === undefined ? {} : { dpop }),
       ...(kill === undefined ? {} : { kill }),
     }
     child.send(JSON.stringify(order))
