@@ -34,6 +34,8 @@ export interface DpopProof {
   readonly jti: string
   readonly issuedAt: number
   readonly nonce: string | undefined
+  /** Unread: of MCP's DPoP extension, not of RFC 9449. */
+  readonly contentDigest: unknown
 }
 
 type Claims = Readonly<Record<string, unknown>>
@@ -69,7 +71,7 @@ function checkClaims(claims: Claims, { method, url, token, now }: DpopRules): Om
   if (token !== undefined && own('ath') !== sha256(token.reveal())) {
     throw new JwtError('claims', 'ath must be the hash of the token that the proof comes with')
   }
-  return { jti, issuedAt, nonce }
+  return { jti, issuedAt, nonce, contentDigest: own('content_digest') }
 }
 
 /** Visible ASCII without what URL parsers rewrite: two readers must not see two URLs. */

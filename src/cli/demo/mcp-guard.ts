@@ -3,11 +3,13 @@
  * tool is called that the token's intent does not contain. Tools and arguments are read from the body that is then passed on,
  * so that guard and server cannot read two different calls out of one request.
  */
+import { DPOP_ALGORITHMS } from '../../jose/dpop-proof.ts'
 import { parseStrictJson } from '../../jose/strict-json.ts'
 import { BODY_BYTES_MAX } from '../../kernel/limits.ts'
-import { challengeHeader, resourceMetadataUrl } from '../../sdk/verify/challenge.ts'
+import { type Challenge, challengeHeader, resourceMetadataUrl } from '../../sdk/verify/challenge.ts'
 import { type ToolCall, type ToolManifest, toolCallRefusal } from '../../sdk/verify/tool-call.ts'
 import { TokenRefused, type VerifiedToken } from '../../sdk/verify/verified-token.ts'
+import type { DpopRequest, Holder } from '../../sdk/verify/verifier.ts'
 
 export interface GuardOptions {
   readonly issuer: string
@@ -15,7 +17,7 @@ export interface GuardOptions {
   readonly manifest: ToolManifest
   /** The least a client needs to be useful here: what the metadata advertise (trap: SDKs ask for all that is advertised). */
   readonly baseScope: string
-  verify(token: string): Promise<VerifiedToken>
+  verify(token: string, holder?: Holder): Promise<VerifiedToken>
 }
 
 export interface Admitted {
@@ -30,14 +32,15 @@ export async function guard(request: Request, options: GuardOptions): Promise<Re
   const metadataUrl = resourceMetadataUrl(options.resource)
   if (url.pathname === new URL(metadataUrl).pathname) return resourceMetadata(options)
   if (url.pathname !== new URL(options.resource).pathname) return new Response(null, { status: 404 })
-  const bearer = /^Bearer ([\x21-\x7e]+)$/i.exec(request.headers.get('authorization') ?? '')?.[1]
+  const [, name = '', bearer] = /^(Bearer|DPoP) ([\x21-\x7e]+)$/i.exec(request.headers.get('authorization') ?? '') ?? []
   if (bearer === undefined) return unauthorized(options, metadataUrl)
+  const scheme = name.toLowerCase() === 'dpop' ? 'DPoP' : 'Bearer'
   let token: VerifiedToken
   try {
-    token = await options.verify(bearer)
+    token = await options.verify(bearer, scheme === 'DPoP' ? { dpop: dpopOf(request) } : {})
   } catch (error) {
     if (error instanceof TokenRefused && error.kind === 'invalid') {
-      return unauthorized(options, metadataUrl, error.message)
+      return unauthorized(options, metadataUrl, { error: error.error, description: error.message, scheme })
     }
     const description = 'whether the token is good cannot be said at present'
     return json(503, { error: 'temporarily_unavailable', error_description: description }, { 'retry-after': '1' })
@@ -86,13 +89,18 @@ function resourceMetadata(options: GuardOptions): Response {
     authorization_servers: [options.issuer],
     scopes_supported: [options.baseScope],
     bearer_methods_supported: ['header'],
+    dpop_signing_alg_values_supported: DPOP_ALGORITHMS,
   })
 }
 
 /** RFC 6750 §3.1: an error is named only where a token was presented. */
-function unauthorized(options: GuardOptions, resourceMetadata: string, description?: string): Response {
+function unauthorized(
+  options: GuardOptions,
+  resourceMetadata: string,
+  failure?: Required<Pick<Challenge, 'error' | 'description' | 'scheme'>>,
+): Response {
   const scopes = [options.baseScope]
-  if (description === undefined) {
+  if (failure === undefined) {
     const header = challengeHeader({ scopes, resourceMetadata })
     return json(
       401,
@@ -100,8 +108,15 @@ function unauthorized(options: GuardOptions, resourceMetadata: string, descripti
       { 'www-authenticate': header },
     )
   }
-  const header = challengeHeader({ error: 'invalid_token', description, scopes, resourceMetadata })
-  return json(401, { error: 'invalid_token', error_description: description }, { 'www-authenticate': header })
+  const header = challengeHeader({ ...failure, scopes, resourceMetadata })
+  const { error, description } = failure
+  return json(401, { error, error_description: description }, { 'www-authenticate': header })
+}
+
+/** Headers of one name come joined by commas, which no proof holds. */
+function dpopOf(request: Request): DpopRequest {
+  const proofs = request.headers.get('dpop')?.split(',') ?? []
+  return { proofs: proofs.map((proof) => proof.trim()), method: request.method }
 }
 
 function json(status: number, body: unknown, headers: Readonly<Record<string, string>> = {}): Response {

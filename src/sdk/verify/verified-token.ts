@@ -27,11 +27,19 @@ export interface VerifiedToken {
  */
 export class TokenRefused extends Error {
   readonly kind: 'invalid' | 'unavailable'
+  /** Of an `invalid` one: what `WWW-Authenticate` says (RFC 6750 §3.1, RFC 9449 §7.1, §9). */
+  readonly error: 'invalid_token' | 'invalid_dpop_proof' | 'use_dpop_nonce'
 
   /** @param description a fixed phrase without quotes: it travels in `WWW-Authenticate`. */
-  constructor(kind: 'invalid' | 'unavailable', description: string, cause?: unknown) {
+  constructor(
+    kind: 'invalid' | 'unavailable',
+    description: string,
+    cause?: unknown,
+    error: TokenRefused['error'] = 'invalid_token',
+  ) {
     super(description, cause === undefined ? undefined : { cause })
     this.name = 'TokenRefused'
     this.kind = kind
+    this.error = error
   }
 }

@@ -2,7 +2,8 @@
  * The verifier: what an MCP server asks before it believes a token of Errand's. Any fault refuses.
  *
  * Validates: form, signature by the broker's published keys, `typ`, issuer, audience (this resource and no other), times
- * (RFC 9068 §4); that a bound token comes with its certificate (RFC 8705 §3); the actor chain, and that its newest actor is the client; details for this resource only; and, where
+ * (RFC 9068 §4); that a bound token comes with its certificate
+ * (RFC 8705 §3) or the proof of its key (RFC 9449 §7); the actor chain, and that its newest actor is the client; details for this resource only; and, where
  * introspection is configured, that the token lives now.
  * Does not validate: the call. See `tool-call.ts`.
  */
@@ -17,12 +18,14 @@ import { Rejection } from '../../kernel/rejection.ts'
 import { Secret } from '../../kernel/secret.ts'
 import { JWT_TYP } from '../../protocol/oauth.ts'
 import { parseScope } from '../../protocol/scope.ts'
+import { assertProven, type ProofRules, rememberedProofs } from './dpop.ts'
 import { assertHeldBy, type Holder } from './holder.ts'
 import { type JsonDoor, jsonOverHttp } from './http.ts'
 import { confirmActive, type Introspection } from './introspection.ts'
 import { KeySource } from './key-source.ts'
 import { TokenRefused, type VerifiedToken } from './verified-token.ts'
 
+export type { DpopRequest, ProofRules } from './dpop.ts'
 export type { Holder } from './holder.ts'
 export type { Introspection } from './introspection.ts'
 
@@ -37,6 +40,10 @@ export interface VerifierOptions {
   readonly algorithms?: readonly string[]
   /** Without it, a revoked token is believed until it expires. */
   readonly introspection?: Introspection
+  /** What is asked of DPoP proofs beyond RFC 9449 §4.3. Default: that this process has not seen them. */
+  readonly proofs?: ProofRules
+  /** `required`: tokens that are bound to no key are refused. Default: `optional`. */
+  readonly senderConstraint?: 'optional' | 'required'
   readonly door?: JsonDoor
   readonly clock?: Clock
 }
@@ -64,6 +71,7 @@ export function createVerifier(options: VerifierOptions): Verifier {
   // broker were away.
   if (!URL.canParse(issuer) || issuer.endsWith('/'))
     throw new TypeError('issuer must be a URL without a trailing slash')
+  const proofs = { isFirstUse: rememberedProofs(() => clock.nowMs()), ...options.proofs }
   const keySource = new KeySource({ jwksUri, algorithms, door, clock })
 
   const verified = async (token: Secret, holder: Holder): Promise<VerifiedToken> => {
@@ -79,7 +87,13 @@ export function createVerifier(options: VerifierOptions): Verifier {
       skewSeconds: CLOCK_SKEW_S,
       lifetimeSecondsMax: ACCESS_TOKEN_LIFETIME_S_MAX,
     })
-    assertHeldBy(holder, jwt.claims)
+    if (options.senderConstraint === 'required' && !Object.hasOwn(jwt.claims, 'cnf')) {
+      throw new TokenRefused('invalid', 'this server takes only tokens that are bound to a key')
+    }
+    const at = { token, resource, nowMs: clock.nowMs() }
+    await assertHeldBy(holder, jwt.claims, (request, thumbprint) =>
+      assertProven(request, proofs, { ...at, thumbprint }),
+    )
     const result = readClaims(jwt, resource)
     if (introspection !== undefined) {
       await confirmActive({ token, jti: result.jti }, { issuer, introspection, door, clock })

@@ -58,6 +58,7 @@ describe('a guarded MCP server', () => {
       authorization_servers: [ISSUER],
       scopes_supported: ['mcp:tools:read'],
       bearer_methods_supported: ['header'],
+      dpop_signing_alg_values_supported: ['ES256', 'ES384', 'Ed25519', 'EdDSA', 'PS256', 'RS256'],
     })
   })
 
