@@ -35,6 +35,7 @@ const ASSERTION_STEPS: readonly StepName[] = [
 /** A JWT that a client has made of itself: `iss` is a client, or it says so by `typ`, or `iss` and `sub` are one. */
 export function clientAssertion(jwt: DecodedJwt, patient: Patient): Examination | undefined {
   const [iss, sub] = [textClaim(jwt.claims, 'iss'), textClaim(jwt.claims, 'sub')]
+  if (patient.registry.workloadIssuer(iss ?? '') !== undefined) return undefined
   const client = patient.registry.client(iss ?? '')
   const isOne =
     client !== undefined || jwt.header.typ === JWT_TYP.clientAuthentication || (iss !== undefined && iss === sub)
@@ -94,7 +95,8 @@ export function sharedSecret(patient: Patient): Examination | undefined {
   }
 }
 
-async function authenticate(
+/** By the one method that is given, at the token endpoint. */
+export async function authenticate(
   given: Partial<PresentedClient>,
   patient: Patient,
   clientId: string | undefined = patient.as?.clientId,

@@ -10,6 +10,7 @@ import { ownToken } from './own-tokens.ts'
 import type { Patient } from './patient.ts'
 import { unknownIssuer, unreadable } from './strangers.ts'
 import { userTokens } from './user-tokens.ts'
+import { workloadTokens } from './workload-tokens.ts'
 
 export interface StepReport {
   readonly step: string
@@ -61,7 +62,8 @@ function waysOf(patient: Patient): readonly Examination[] {
   if (jwt === undefined) return [unreadable(patient)]
   const own = ownToken(jwt, patient)
   if (own !== undefined) return [own]
-  const ways = [clientAssertion(jwt, patient), jwtSvid(jwt, patient), ...userTokens(jwt, patient)]
+  const ofClients = [clientAssertion(jwt, patient), jwtSvid(jwt, patient), ...workloadTokens(jwt, patient)]
+  const ways = [...ofClients, ...userTokens(jwt, patient)]
   const found = ways.filter((way) => way !== undefined)
   return found.length === 0 ? [unknownIssuer(jwt, patient)] : found
 }

@@ -2,8 +2,10 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { openPractice, type Practice } from '../../support/doctor.ts'
 import { enterpriseRegistry, idJag, redeem } from '../../support/id-jag.ts'
+import { startIssuer, type TestIssuer } from '../../support/issuer.ts'
 import { sign, testKey } from '../../support/keys.ts'
 import { startTrustDomain, type TestTrustDomain } from '../../support/trust-domain.ts'
+import { REPORTER, requestsOf, tokensOf, withWorkloads } from '../../support/workloads.ts'
 import { type Answer, WAREHOUSE, WIKI, type World } from '../../support/world.ts'
 
 type Entry = Record<string, unknown>
@@ -11,11 +13,15 @@ type Entry = Record<string, unknown>
 let practice: Practice
 let world: World
 let domain: TestTrustDomain
+let cluster: TestIssuer
+let ci: TestIssuer
 
 beforeAll(async () => {
   domain = await startTrustDomain('example.org')
+  cluster = await startIssuer({ slug: 'cluster', alg: 'RS256' })
+  ci = await startIssuer({ slug: 'ci' })
   practice = await openPractice((idp) => {
-    const document = enterpriseRegistry(idp)
+    const document = withWorkloads(enterpriseRegistry(idp), cluster, ci)
     const ids = [{ id: 'spiffe://example.org/orchestrator', version: '3' }]
     const agents = (document['agents'] as Entry[]).map((agent) =>
       agent['client_id'] === 'orchestrator' ? { ...agent, spiffe_ids: ids } : agent,
@@ -26,7 +32,7 @@ beforeAll(async () => {
 })
 afterAll(async () => {
   await practice.close()
-  await domain.close()
+  await Promise.all([domain, cluster, ci].map((server) => server.close()))
 })
 
 type Case = readonly [what: string, make: () => string, request: (token: string) => Promise<Answer>, step: string]
@@ -77,6 +83,28 @@ describe('the doctor says what the broker says', () => {
     ['an expired JWT-SVID', () => svid({ exp: world.now() - 60, iat: world.now() - 600 }), asSvid, 'times'],
     ['a forged JWT-SVID', forged, asSvid, 'signature'],
   ])
+
+  const pod = (claims: Entry = {}, header: Entry = {}) => tokensOf(world, cluster, ci).podToken(claims, header)
+  const job = (claims: Entry = {}) => tokensOf(world, cluster, ci).jobToken(claims)
+  const asWorkload = (token: string) => requestsOf(world).ask(token)
+  agree([
+    ['a good pod token', () => pod(), asWorkload, ''],
+    ['a pod token for the API server', () => pod({ aud: ['https://kubernetes.default.svc'] }), asWorkload, 'audience'],
+    ['a pod token for two', () => pod({ aud: ['errand', 'vault'] }), asWorkload, 'audience'],
+    ['a pod token of a key that is not the cluster’s', () => pod({}, { kid: 'x' }), asWorkload, 'key'],
+    [
+      'a pod token that has ended',
+      () => pod({ exp: world.now() - 60, iat: world.now() - 3600, nbf: 1 }),
+      asWorkload,
+      'times',
+    ],
+    ['a pod token that lives too long', () => pod({ exp: world.now() + 90_000 }), asWorkload, 'times'],
+    ['a delegated pod token', () => pod({ act: { sub: 'x' } }), asWorkload, 'claims'],
+    ['another pod’s token', () => pod({ sub: 'system:serviceaccount:agents:other' }), asWorkload, 'client'],
+    ['a good job token', () => job(), asWorkload, ''],
+    ['a job token of nobody', () => job({ sub: 'job/nobody' }), asWorkload, 'client'],
+    ['a job token without end', () => job({ exp: undefined }), asWorkload, 'times'],
+  ])
 })
 
 test('an ID-JAG is examined as the agent it names, a JWT-SVID as the client that has its SPIFFE ID', async () => {
@@ -92,4 +120,24 @@ test('an ID-JAG is examined as the agent it names, a JWT-SVID as the client that
   expect(workload.notes.join(' ')).toContain('version 3')
   const near = await practice.examined(domain.svid('/orchestratr', world.issuer))
   expect(near.refused?.advice.join(' ')).toContain('The nearest registered is spiffe://example.org/orchestrator')
+})
+
+test('a platform’s token is told with the rule that it fulfils, or the one it comes nearest to, claim by claim', async () => {
+  const { podToken, jobToken } = tokensOf(world, cluster, ci)
+  const good = await practice.examined(podToken())
+  expect(good).toMatchObject({ principal: 'agent:reporter', kind: 'workload token of platform cluster (kubernetes)' })
+  expect(good.steps.find(({ step }) => step === 'client')?.found).toBe(
+    'rule of agent reporter, version 3: all 2 claims fulfilled',
+  )
+  const near = await practice.examined(podToken({ sub: 'system:serviceaccount:agents:report-agnt' }))
+  expect(near.steps.find(({ step }) => step === 'client')?.found).toContain('1 of 2 claims fulfilled')
+  expect(near.refused?.advice.join(' ')).toContain(
+    `sub is system:serviceaccount:agents:report-agnt, the rule says ${REPORTER}`,
+  )
+  // MCP Workload Identity Federation wants a jti of a grant.
+  const grant = await practice.examined(jobToken({ jti: undefined }))
+  expect(grant).toMatchObject({
+    accepted: true,
+    others: [{ role: 'as assertion of jwt-bearer', ended: expect.stringContaining('jti is required') }],
+  })
 })
