@@ -11,6 +11,8 @@ import type { ExchangeObserver, FlowName, Outcome } from '../model/exchange.ts'
 const EXCHANGE_BUCKETS_S = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1]
 const STORE_BUCKETS_S = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.1, 0.5]
 
+export type KeyOwnerKind = 'issuer' | 'client' | 'trust_domain'
+
 export class BrokerMetrics implements ExchangeObserver {
   readonly registry = new Registry()
   readonly #exchanges: Counter<'flow' | 'outcome'>
@@ -19,6 +21,7 @@ export class BrokerMetrics implements ExchangeObserver {
   readonly #storeSeconds: Histogram<'operation'>
   readonly #storeFailures: Counter<'operation'>
   readonly #strangers: Counter<'reason'>
+  readonly #keysUnread: Counter<'of'>
 
   constructor() {
     const registers = [this.registry]
@@ -55,6 +58,12 @@ export class BrokerMetrics implements ExchangeObserver {
       labelNames: ['reason'],
       registers,
     })
+    this.#keysUnread = new Counter({
+      name: 'errand_published_keys_failures_total',
+      help: 'Reads of published keys that failed or were not adopted, by whose they are.',
+      labelNames: ['of'],
+      registers,
+    })
     collectDefaultMetrics({ register: this.registry })
   }
 
@@ -72,6 +81,8 @@ export class BrokerMetrics implements ExchangeObserver {
   }
 
   readonly stranger = (reason: RejectionReason): void => this.#strangers.inc({ reason })
+
+  readonly keysUnread = (of: KeyOwnerKind): void => this.#keysUnread.inc({ of })
 
   /** The text that Prometheus reads. */
   text(): Promise<string> {

@@ -8,7 +8,7 @@ import type { LiveCutoffs } from '../sessions/live-cutoffs.ts'
 import type { Store } from '../store/ports.ts'
 import { describeCause, type FaultLog, faultLog } from './fault-log.ts'
 import { registerGauges } from './gauges.ts'
-import type { BrokerMetrics } from './metrics.ts'
+import type { BrokerMetrics, KeyOwnerKind } from './metrics.ts'
 import { Readiness } from './readiness.ts'
 import { watchReadiness } from './readiness-watch.ts'
 import { Repeats } from './repeats.ts'
@@ -50,10 +50,12 @@ export function startOperations(parts: OperationsParts): Operations {
   return {
     readiness,
     report: faultLog(log, repeats),
-    keysUnread: (whose, error) =>
+    keysUnread: (whose, error) => {
+      metrics?.keysUnread(kindOf(whose))
       repeats.say(`keys ${JSON.stringify(whose)}`, (count) =>
         log.warn({ ...whose, count, err: describeCause(error) }, 'published keys could not be read'),
-      ),
+      )
+    },
     introspectionFailed: (whose, error) =>
       repeats.say(`introspection ${JSON.stringify(whose)}`, (count) =>
         log.warn({ ...whose, count, err: describeCause(error) }, 'an issuer could not be asked about a token'),
@@ -63,4 +65,9 @@ export function startOperations(parts: OperationsParts): Operations {
       repeats.flush()
     },
   }
+}
+
+function kindOf(whose: KeyOwner): KeyOwnerKind {
+  if ('issuer' in whose) return 'issuer'
+  return 'client' in whose ? 'client' : 'trust_domain'
 }

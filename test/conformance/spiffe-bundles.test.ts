@@ -58,9 +58,15 @@ function worldOf(trust_domains: readonly unknown[]): Promise<World> {
     const isBound = domain !== undefined && names.includes(domain)
     return isBound ? { ...agent, spiffe_ids: [{ id: `spiffe://${domain}/agent`, version: '1' }] } : agent
   })
-  return startWorld({ issuer: idp, registry: { trust_domains, agents } })
+  const metrics = { host: '127.0.0.1', port: 0, token: undefined }
+  return startWorld({ issuer: idp, registry: { trust_domains, agents }, metrics })
 }
 
+/** Reads of bundles that were reported. */
+const failures = async (): Promise<number> => {
+  const found = /^errand_published_keys_failures_total\{of="trust_domain"\} (\d+)$/m
+  return Number(found.exec((await world.broker.metrics?.text()) ?? '')?.[1] ?? 0)
+}
 const ask = (client_assertion: string): Promise<Answer> =>
   world.post('/token', {
     grant_type: 'client_credentials',
@@ -209,6 +215,7 @@ describe('a bundle', () => {
       one.bundle = { ...full, spiffe_sequence: spiffe_sequence + 1, keys }
       await world.advance(2 * HINT_S)
       await expectRefused(world, () => ask(by(one)), WRONG_KEY)
+      expect(await failures()).toBe(index + 1)
     }
     await accepted(by(two))
   })
@@ -230,6 +237,7 @@ describe('a bundle', () => {
       const revived = sign({ key: withdrawn, header: { kid: 'authority' }, claims }).reveal()
       await expectRefused(world, () => ask(revived), WRONG_KEY)
     }
+    expect(await failures()).toBe(3)
     // Not even when nothing else is left: it serves an hour, and then nobody.
     await world.advance(JWKS_STALE_MS_MAX / 1000)
     await expectRefused(world, () => ask(by(one)), LATER)
