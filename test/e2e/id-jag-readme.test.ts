@@ -1,0 +1,108 @@
+/** The README's ID-JAG blocks, both sides, as somebody would paste them: into a registry, and into a shell with curl. */
+import { execFile } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { promisify } from 'node:util'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { parse } from 'yaml'
+import { type BrokerProcess, type Fleet, startFleet } from '../support/broker-process.ts'
+import { details, granted, intent, tools } from '../support/hops.ts'
+import { idJag } from '../support/id-jag.ts'
+import { publicJwk, testKey } from '../support/keys.ts'
+import { claimsOf, TYPE } from '../support/world.ts'
+
+const README = readFileSync(join(resolve(import.meta.dirname, '../..'), 'README.md'), 'utf8')
+const REDEEM = '**Enterprise-managed authorization**'
+const MINT = '**The other side**'
+
+/** The first fenced block of this language after the paragraph that begins with `mark`. */
+function block(mark: string, language: string): string {
+  const after = README.slice(README.indexOf(mark))
+  const begin = after.indexOf(`\`\`\`${language}\n`)
+  const end = after.indexOf('\n```', begin)
+  expect([mark, begin > 0 && end > begin]).toEqual([mark, true])
+  return after.slice(begin + language.length + 4, end)
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: whatever the README says
+type Document = any
+
+let fleet: Fleet
+let broker: BrokerProcess
+let directory: string
+
+const keysOf = (client: string) => [{ ...publicJwk(testKey(`${client}-key`)), version: '1' }]
+
+/** Both blocks in one registry, which somebody who has the keys and the identity provider completes. */
+function registry(idp: { readonly url: string }): Document {
+  const [here, there]: Document[] = [parse(block(REDEEM, 'yaml')), parse(block(MINT, 'yaml'))]
+  const [issuer] = here.issuers
+  const [assistant] = here.agents
+  const orchestrator = {
+    client_id: 'report-orchestrator',
+    owner: 'alice@corp.example',
+    environment: 'development',
+    keys: keysOf('report-orchestrator'),
+    grant_types: ['token-exchange'],
+    upstream: { corp: 'report-orchestrator' },
+    manifest: [{ server: 'chat' }],
+  }
+  return {
+    issuers: [
+      { ...issuer, issuer: idp.url, jwks_uri: `${idp.url}/jwks`, accepts: { ...issuer.accepts, id_token: true } },
+    ],
+    resources: [...here.resources, ...there.resources],
+    authorization_servers: there.authorization_servers,
+    agents: [{ ...assistant, environment: 'development', keys: keysOf('assistant') }, orchestrator],
+    grants: [{ id: 'all', effect: 'allow', principals: [{ user: 'corp:alice' }], resources: [{ server: '*' }] }],
+  }
+}
+
+beforeAll(async () => {
+  directory = mkdtempSync(join(tmpdir(), 'errand-readme-'))
+  fleet = await startFleet((store) => ({
+    store: { kind: 'embedded', directory: `${store}/store` },
+    registry: () => registry(fleet.idp),
+  }))
+  broker = await fleet.start()
+})
+afterAll(async () => {
+  await fleet?.close()
+  rmSync(directory, { recursive: true, force: true })
+})
+
+/** The block of the README in a shell that has these files, at this broker. */
+async function pasted(mark: string, files: Readonly<Record<string, string>>): Promise<Document> {
+  for (const [name, text] of Object.entries(files)) writeFileSync(join(directory, name), text)
+  const command = block(mark, 'sh').replace('https://errand.example/token', `-s ${broker.url}/token`)
+  const { stdout } = await promisify(execFile)('sh', ['-c', command], { cwd: directory })
+  return JSON.parse(stdout)
+}
+
+test('an ID-JAG is redeemed for a token of the calendar', async () => {
+  const assertion = idJag(broker, { client_id: 'assistant', resource: 'https://calendar.example/mcp' })
+  const files = { 'id-jag.jwt': assertion, 'assertion.jwt': broker.assertion('assistant') }
+  const body = await pasted(REDEEM, files)
+  expect(body).toMatchObject({ resource: 'https://calendar.example/mcp', scope: 'mcp:tools:read' })
+  expect(claimsOf(body.access_token)).toMatchObject({ sub: 'user:corp:alice', client_id: 'assistant' })
+})
+
+test('an ID-JAG is minted for the chat', async () => {
+  const session = await granted(
+    broker.exchange('report-orchestrator', {
+      subject_token: broker.idToken({ aud: 'report-orchestrator' }),
+      subject_token_type: TYPE.id,
+      requested_token_type: TYPE.session,
+      authorization_details: details(intent(), tools('https://mcp.chat.example/mcp', { search: {} })),
+    }),
+  )
+  const files = { 'session.jwt': session.token, 'assertion.jwt': broker.assertion('report-orchestrator') }
+  const body = await pasted(MINT, files)
+  expect(body, JSON.stringify(body)).toMatchObject({ token_type: 'N_A', expires_in: 120, scope: 'chat.read' })
+  expect(claimsOf(body.access_token)).toMatchObject({
+    aud: 'https://auth.chat.example',
+    client_id: 'f53f191f9311af35',
+    resource: 'https://mcp.chat.example/mcp',
+  })
+})
