@@ -25,6 +25,7 @@ import { ClientKeys } from './net/client-keys.ts'
 import { createGuardedFetch } from './net/guarded-fetch.ts'
 import { Introspections } from './net/introspections.ts'
 import { IssuerKeys } from './net/issuer-keys.ts'
+import { TokenReviews } from './net/token-reviews.ts'
 import { TrustBundles } from './net/trust-bundles.ts'
 import { BrokerMetrics } from './operate/metrics.ts'
 import { type Operations, startOperations } from './operate/operations.ts'
@@ -163,7 +164,11 @@ function publishedKeys({ outbound }: Config, clock: Clock, operations: Operation
     readPrivateFile: readCredential,
     onFailure: ({ slug }, error) => operations.introspectionFailed({ issuer: slug }, error),
   })
-  return { keys, clientKeys, bundles, introspections, issuances: new Issuances(X509_ISSUANCES_MAX) }
+  const reviews = new TokenReviews({
+    ...network,
+    onFailure: ({ url }, error) => operations.reviewFailed(url, error),
+  })
+  return { keys, clientKeys, bundles, reviews, introspections, issuances: new Issuances(X509_ISSUANCES_MAX) }
 }
 
 async function readCredential(path: string): Promise<Secret> {

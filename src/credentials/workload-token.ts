@@ -26,6 +26,7 @@ import { type Claims, claim, integerClaim, nameClaim } from './claim.ts'
 import { verifyDecoy } from './decoy.ts'
 import { inSlot } from './jwt-refusals.ts'
 import { verified } from './verified.ts'
+import { pendingReview } from './workload-review.ts'
 
 export interface WorkloadTokenDependencies {
   readonly registry: Pick<Registry, 'workloadIssuer' | 'workloads'>
@@ -101,6 +102,9 @@ async function verifyWorkloadToken(token: Secret, slot: WorkloadSlot, deps: Prep
   const jwt = await verifyBytes(token, slot, deps)
   checkAudience(jwt, slot, deps)
   refuseForeignClaims(jwt.claims)
+  if (platform.never.some((name) => claim(jwt.claims, name) !== undefined)) {
+    throw new JwtError('claims', 'the token is one that this platform gives to users')
+  }
   if (!platform.always.every(({ path, value }) => claimAt(jwt.claims, path) === value)) {
     throw new JwtError('claims', 'the token is not what this platform gives to workloads')
   }
@@ -113,6 +117,7 @@ async function verifyWorkloadToken(token: Secret, slot: WorkloadSlot, deps: Prep
     issuedAt: integerClaim(jwt.claims, 'iat'),
     expiresAt: jwt.expiresAt,
     digest: jwt.signingInputHash,
+    ...pendingReview(token, jwt.claims, platform),
   })
 }
 

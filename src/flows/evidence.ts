@@ -23,6 +23,7 @@ import type { Registry } from '../model/registry.ts'
 import type { ClientKeys } from '../net/client-keys.ts'
 import type { Introspections } from '../net/introspections.ts'
 import type { IssuerKeys } from '../net/issuer-keys.ts'
+import type { TokenReviews } from '../net/token-reviews.ts'
 import type { TrustBundles } from '../net/trust-bundles.ts'
 import { GRANT_TYPE, TOKEN_TYPE } from '../protocol/oauth.ts'
 import type { Issuances } from '../x509/issuances.ts'
@@ -43,6 +44,7 @@ export interface EvidenceSources {
   readonly bundles: Pick<TrustBundles, 'jwtKeys' | 'x509Authorities'>
   readonly issuances: Issuances
   readonly introspections: Pick<Introspections, 'ask'>
+  readonly reviews: Pick<TokenReviews, 'review'>
   readonly issuer: string
   readonly seen?: SeenSignatures
   /** Of DPoP proofs; `undefined`: they need none. */

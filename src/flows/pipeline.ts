@@ -9,9 +9,10 @@ import { prepareAuthentication } from '../credentials/client-authentication.ts'
 import { provenKeys } from '../credentials/possession.ts'
 import { assertClientActive, claimedBy, presentedClient } from '../credentials/presented-client.ts'
 import { heldBy } from '../credentials/workload-binding.ts'
+import { assertClientVouchedFor } from '../credentials/workload-review.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { agentPrincipal, servicePrincipal } from '../kernel/ids.ts'
-import { isOverLimit, Rejection, type RejectionReason } from '../kernel/rejection.ts'
+import { isOverLimit, isSomebodyElses, Rejection } from '../kernel/rejection.ts'
 import type { ProvenKeys } from '../model/confirmation.ts'
 import type { Permit } from '../model/decision.ts'
 import type { SubjectEvidence, VerifiedClient } from '../model/evidence.ts'
@@ -81,13 +82,6 @@ export class TokenPipeline {
     }
   }
 }
-
-/** Whoever brings a client's authentication like this has not shown to be that client. */
-const SOMEBODY_ELSES: readonly RejectionReason[] = [
-  'client_assertion_replayed',
-  'client_assertion_bound',
-  'assertion_bound',
-]
 
 /** The state of one request on its way down the line. */
 class Run {
@@ -161,6 +155,7 @@ class Run {
     if (client.kind === 'agent') this.draft.add({ agent: { id: client.clientId, version: verified.version } })
     this.#facts.entry.spend(ENDPOINT.token)
     assertClientActive(client)
+    await assertClientVouchedFor(verified, evidence)
     if (!client.grantTypes.includes(request.grantType)) {
       throw new Rejection('grant_type_not_allowed', 'this client is not registered for this grant_type', {
         missing: [`${request.grantType} in the grant_types of ${client.clientId}`],
@@ -197,7 +192,7 @@ class Run {
     } catch (claimError) {
       error = claimError
     }
-    if (error instanceof Rejection && SOMEBODY_ELSES.includes(error.reason)) this.draft.disown()
+    if (isSomebodyElses(error)) this.draft.disown()
     else this.#facts.entry.excused(!this.#uses.isAnyUnclaimed)
     return error
   }

@@ -44,6 +44,7 @@ export const REASONS = [
   'client_assertion_claims',
   'client_assertion_replayed',
   'client_assertion_bound',
+  'client_assertion_revoked',
   'client_keys_unavailable',
   'client_metadata_refused',
   'client_authentication_unsupported',
@@ -85,6 +86,7 @@ export const REASONS = [
   'subject_token_bound',
   'workload_unmatched',
   'workload_ambiguous',
+  'workload_review_unavailable',
   'subject_scope_undeclared',
   'may_act_mismatch',
   'foreign_actor_not_accepted',
@@ -96,6 +98,7 @@ export const REASONS = [
   'assertion_malformed',
   'assertion_replayed',
   'assertion_bound',
+  'assertion_revoked',
   'assertion_client',
   'assertion_target',
   'user_not_listed',
@@ -184,6 +187,19 @@ export function isOverLimit(error: unknown): error is Rejection {
   if (!(error instanceof Rejection)) return false
   return error.reason === 'client_limited' || error.reason === 'issuer_limited' || error.reason === 'issuance_limited'
 }
+
+/** Whether whoever brings a client's authentication so has not shown to be that client. */
+export function isSomebodyElses(error: unknown): boolean {
+  return error instanceof Rejection && SOMEBODY_ELSES.includes(error.reason)
+}
+
+const SOMEBODY_ELSES: readonly RejectionReason[] = [
+  'client_assertion_replayed',
+  'client_assertion_bound',
+  'client_assertion_revoked',
+  'assertion_bound',
+  'assertion_revoked',
+]
 
 /** The arm a `switch` over a closed union falls to when the union was widened by a cast: always a fault, never a grant. */
 export function unreachable(value: never): never {

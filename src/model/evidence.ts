@@ -8,6 +8,7 @@ import type { ClientAuthentication } from './audit-record.ts'
 import type { Agent, Client, Confinement } from './client.ts'
 import type { Issuer, User } from './issuer.ts'
 import type { Resource } from './resource.ts'
+import type { PendingReview } from './token-review.ts'
 import type { Voucher } from './workload.ts'
 
 declare const verified: unique symbol
@@ -36,6 +37,8 @@ export type WorkloadToken = Verified<{
   readonly expiresAt: number
   /** Of what was signed. */
   readonly digest: string
+  /** What its cluster has still to be asked; absent: nothing. */
+  readonly review?: PendingReview
 }>
 
 export type VerifiedClient = Verified<{

@@ -1,5 +1,6 @@
 /** Platforms that vouch for workloads, and whom their tokens are for. Decoded and checked by `registry/`; immutable. */
 import type { PublishingIssuer } from './issuer.ts'
+import type { TokenReview } from './token-review.ts'
 
 export const PLATFORM_NAMES = ['kubernetes', 'github_actions', 'gitlab', 'aws', 'gcp', 'azure', 'oidc'] as const
 export type PlatformName = (typeof PLATFORM_NAMES)[number]
@@ -21,8 +22,12 @@ export interface WorkloadIssuer extends PublishingIssuer, Voucher {
   readonly requiredClaims: readonly string[]
   /** What every token of a workload says, whoever it is. */
   readonly always: readonly ClaimRule[]
+  /** What no token of a workload has, and a user's of the same issuer has. */
+  readonly never: readonly string[]
   /** From `iat` to `exp`; `undefined`: as long as the platform gives. */
   readonly lifetimeSecondsMax: number | undefined
+  /** Whom to ask whether a token still stands; `undefined`: nobody, it does until it expires. */
+  readonly tokenReview: TokenReview | undefined
 }
 
 export type ClaimValue = string | number | boolean

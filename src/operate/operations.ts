@@ -33,6 +33,8 @@ export interface Operations {
   readonly keysUnread: (whose: KeyOwner, error: unknown) => void
   /** An issuer could not be asked about an opaque token. */
   readonly introspectionFailed: (whose: KeyOwner, error: unknown) => void
+  /** A cluster could not be asked about a token. */
+  readonly reviewFailed: (url: string, error: unknown) => void
   /** Ends the timers; writes what was counted. */
   stop(): void
 }
@@ -59,6 +61,10 @@ export function startOperations(parts: OperationsParts): Operations {
     introspectionFailed: (whose, error) =>
       repeats.say(`introspection ${JSON.stringify(whose)}`, (count) =>
         log.warn({ ...whose, count, err: describeCause(error) }, 'an issuer could not be asked about a token'),
+      ),
+    reviewFailed: (url, error) =>
+      repeats.say(`review ${url}`, (count) =>
+        log.warn({ url, count, err: describeCause(error) }, 'a cluster could not be asked about tokens'),
       ),
     stop() {
       watch.stop()

@@ -1,13 +1,14 @@
 /** A platform's entry, and a client's rules for its tokens, as the nouns they describe. */
 import { resolve } from 'node:path'
+import type { TokenReview } from '../model/token-review.ts'
 import type { ClaimRule, ClaimValue, WorkloadBinding, WorkloadIssuer } from '../model/workload.ts'
 import { parseClaimPath } from './claim-path.ts'
 import { PLATFORMS } from './platforms.ts'
 import type { WorkloadEntry, WorkloadIssuerEntry } from './workload-entry.ts'
 
-/** @param directory what relative paths are relative to: where the document lies */
-export function decodeWorkloadIssuer(entry: WorkloadIssuerEntry, directory: string): WorkloadIssuer {
-  const { algorithms, requiredClaims, always } = PLATFORMS[entry.platform]
+/** @param directory what relative paths are relative to: where the document lies; @param broker its own issuer identifier */
+export function decodeWorkloadIssuer(entry: WorkloadIssuerEntry, directory: string, broker: string): WorkloadIssuer {
+  const { algorithms, requiredClaims, always, never } = PLATFORMS[entry.platform]
   return {
     issuer: entry.issuer,
     slug: entry.slug,
@@ -23,8 +24,24 @@ export function decodeWorkloadIssuer(entry: WorkloadIssuerEntry, directory: stri
     audiences: [...new Set(entry.audiences)],
     requiredClaims,
     always: decodeRules(always),
+    never,
+    tokenReview: decodeTokenReview(entry, directory, broker),
     lifetimeSecondsMax: entry.max_lifetime_seconds,
     sessionMayOutliveSubject: entry.session_may_outlive_subject,
+  }
+}
+
+function decodeTokenReview(
+  { token_review, audiences }: WorkloadIssuerEntry,
+  directory: string,
+  broker: string,
+): TokenReview | undefined {
+  if (token_review === undefined) return undefined
+  return {
+    url: token_review.url,
+    credentialFile: resolve(directory, token_review.credential_file),
+    caFile: resolve(directory, token_review.ca_file),
+    audiences: token_review.audiences ?? [...new Set([broker, ...audiences])],
   }
 }
 

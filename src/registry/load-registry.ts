@@ -95,7 +95,9 @@ function gather(decoded: readonly Decoded[]): Entries {
 
 function build(entries: Entries, options: RegistryOptions, problems: string[]): Registry {
   const issuers = entries.issuers.map(({ directory, entry }) => decodeIssuer(entry, directory))
-  const workloadIssuers = entries.workloadIssuers.map(({ directory, entry }) => decodeWorkloadIssuer(entry, directory))
+  const workloadIssuers = entries.workloadIssuers.map(({ directory, entry }) =>
+    decodeWorkloadIssuer(entry, directory, options.issuer),
+  )
   const trustDomains = entries.trustDomains.map(({ directory, entry }) => decodeTrustDomain(entry, directory))
   const users = entries.users.map(({ entry }) => decodeUser(entry))
   const authorizationServers = entries.authorizationServers.map(({ entry }) => decodeAuthorizationServer(entry))

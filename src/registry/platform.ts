@@ -39,6 +39,8 @@ export interface Platform {
   readonly requiredClaims: readonly string[]
   /** What every token of a workload says, by which a user's token of the same issuer is told apart. */
   readonly always: Readonly<Record<string, ClaimValue>>
+  /** Claims that no token of a workload has, and a user's of the same issuer has. */
+  readonly never: readonly string[]
   /** A rule without any of these claims holds for more than is usually meant: what `errand check` then says. */
   readonly wide?: { readonly without: readonly string[]; readonly says: string }
 }

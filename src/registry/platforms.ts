@@ -51,6 +51,7 @@ const kubernetes: Platform = {
   otherClaims: 'refused',
   requiredClaims: ['kubernetes.io'],
   always: {},
+  never: [],
   wide: {
     without: [`${SERVICE_ACCOUNT}/uid`],
     says: `whoever may make that service account again is this client: name ${SERVICE_ACCOUNT}/uid as well`,
@@ -88,6 +89,7 @@ const githubActions: Platform = {
   otherClaims: 'may_narrow',
   requiredClaims: ['jti', 'repository_id', 'repository_owner_id'],
   always: {},
+  never: [],
   wide: {
     without: ['sub', 'ref', 'environment', 'workflow_ref', 'job_workflow_ref'],
     says: 'every workflow on every branch of the repository is this client: name environment, ref or job_workflow_ref as well',
@@ -121,6 +123,7 @@ const gitlab: Platform = {
   otherClaims: 'refused',
   requiredClaims: ['jti', 'project_id', 'namespace_id'],
   always: {},
+  never: [],
   wide: {
     without: ['sub', 'ref', 'ref_path', 'ref_protected', 'environment', 'environment_protected', 'ci_config_ref_uri'],
     says: 'every job on every branch of the project is this client: name ref_protected, environment or ref_path as well',
@@ -159,6 +162,7 @@ const aws: Platform = {
   otherClaims: 'may_narrow',
   requiredClaims: ['jti', 'https://sts.amazonaws.com/'],
   always: {},
+  never: [],
 }
 
 const GCE = '/google/compute_engine'
@@ -187,6 +191,7 @@ const gcp: Platform = {
   otherClaims: 'refused',
   requiredClaims: ['azp'],
   always: {},
+  never: [],
 }
 
 /** Microsoft Entra (learn.microsoft.com, "Access token claims reference"): a tenant's issuer, and the object id of what stands in it. */
@@ -208,6 +213,8 @@ const azure: Platform = {
   otherClaims: 'may_narrow',
   requiredClaims: ['oid', 'tid', 'uti'],
   always: {},
+  // A user's token for the same API.
+  never: ['scp'],
 }
 
 /** Any OpenID Connect issuer: nothing is known but that `sub` is never given to another (OpenID Connect Core §2). */
@@ -219,6 +226,7 @@ const oidc: Platform = {
   otherClaims: 'may_narrow',
   requiredClaims: [],
   always: {},
+  never: [],
 }
 
 export const PLATFORMS: Readonly<Record<PlatformName, Platform>> = {

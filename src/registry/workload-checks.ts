@@ -53,6 +53,9 @@ function checkIssuer(
   if (form !== undefined) problems.push(`${at}.issuer: ${form}`)
   if (entry.issuer === broker) problems.push(`${at}.issuer: is the broker itself`)
   // What a workload holds for the platform's own API server would open this broker too.
+  if (entry.token_review !== undefined && entry.platform !== 'kubernetes') {
+    problems.push(`${at}.token_review: only a Kubernetes API server answers that`)
+  }
   const own = [entry.issuer, ...platform.ownAudiences].find((audience) => entry.audiences.includes(audience))
   if (own !== undefined) problems.push(`${at}.audiences: ${own} is the platform itself, not this broker`)
   for (const issuer of issuers.filter((other) => other.entry.issuer === entry.issuer)) {

@@ -6,6 +6,13 @@ import { parseClaimPath } from './claim-path.ts'
 import { algorithm, clientVersion, host, notEmpty, slug, text, url } from './entry-fields.ts'
 import { strictObject } from './strict-document.ts'
 
+const tokenReview = strictObject({
+  url: url.refine((text) => text.startsWith('https:'), 'must be https: a credential is sent there'),
+  credential_file: text,
+  ca_file: text,
+  audiences: z.array(text).min(1).max(WORKLOAD_AUDIENCES_MAX).optional(),
+})
+
 export const workloadIssuer = strictObject({
   issuer: url,
   slug,
@@ -17,6 +24,7 @@ export const workloadIssuer = strictObject({
   /** For a key server that is not public: whose certificate it has, and what it is shown. */
   ca_file: text.optional(),
   credential_file: text.optional(),
+  token_review: tokenReview.optional(),
   audiences: z.array(text).max(WORKLOAD_AUDIENCES_MAX, `at most ${WORKLOAD_AUDIENCES_MAX}`).default([]),
   algorithms: z.array(algorithm).min(1).optional(),
   max_lifetime_seconds: z.int().min(1).max(WORKLOAD_TOKEN_LIFETIME_S_MAX).optional(),

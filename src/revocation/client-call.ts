@@ -3,6 +3,7 @@ import type { AuditDraft } from '../audit/audit-draft.ts'
 import type { Auditor } from '../audit/auditor.ts'
 import { prepareAuthentication } from '../credentials/client-authentication.ts'
 import { assertClientActive, claimedBy, presentedClient } from '../credentials/presented-client.ts'
+import { assertClientVouchedFor } from '../credentials/workload-review.ts'
 import type { SeenSignatures } from '../jose/seen-signatures.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { agentPrincipal, newNonce, servicePrincipal } from '../kernel/ids.ts'
@@ -10,12 +11,13 @@ import { Rejection } from '../kernel/rejection.ts'
 import type { KeyKeeper } from '../keys/key-keeper.ts'
 import type { KeyRing } from '../keys/key-ring.ts'
 import type { Client } from '../model/client.ts'
-import type { SingleUse } from '../model/evidence.ts'
+import type { SingleUse, VerifiedClient } from '../model/evidence.ts'
 import type { Registry } from '../model/registry.ts'
 import type { Arrival } from '../model/request-facts.ts'
 import type { BrokerSettings } from '../model/settings.ts'
 import type { ClientKeys } from '../net/client-keys.ts'
 import type { IssuerKeys } from '../net/issuer-keys.ts'
+import type { TokenReviews } from '../net/token-reviews.ts'
 import type { TrustBundles } from '../net/trust-bundles.ts'
 import type { Form } from '../protocol/form.ts'
 import type { Endpoint } from '../protocol/oauth.ts'
@@ -33,6 +35,7 @@ export interface RevocationParts {
   readonly issuances: Issuances
   /** Keys of platforms. */
   readonly keys: Pick<IssuerKeys, 'keysFor'>
+  readonly reviews: Pick<TokenReviews, 'review'>
   readonly seen?: SeenSignatures
   readonly ring: KeyRing
   readonly keeper: Pick<KeyKeeper, 'ensureSigner'>
@@ -72,6 +75,16 @@ async function claim(use: SingleUse, request: ClientRequest, parts: RevocationPa
   }
 }
 
+/** Whoever cannot be judged has done nothing wrong. */
+async function vouchedFor(verified: VerifiedClient, { facts }: ClientRequest, parts: RevocationParts): Promise<void> {
+  try {
+    await assertClientVouchedFor(verified, parts)
+  } catch (error) {
+    if (error instanceof Rejection && error.reason === 'workload_review_unavailable') facts.entry.excused(true)
+    throw error
+  }
+}
+
 /** @throws RefusedRequest, with its record written */
 export async function callAsClient<T>(
   request: ClientRequest,
@@ -88,7 +101,9 @@ export async function callAsClient<T>(
     const { registry, clientKeys, keys, seen, bundles, issuances, settings } = parts
     const known = { ...settings, registry, clientKeys, keys, seen, bundles, issuances, now }
     const authenticate = await prepareAuthentication(presented, { ...known, endpoint: request.endpoint })
-    const { client, authentication, singleUse } = await request.facts.entry.admit(authenticate)
+    const verified = await request.facts.entry.admit(authenticate)
+    await vouchedFor(verified, request, parts)
+    const { client, authentication, singleUse } = verified
     if (singleUse === undefined || (await claim(singleUse, request, parts))) request.facts.entry.succeeded()
     draft.add({ client_auth: authentication })
     draft.authenticatedAs(client.kind === 'agent' ? agentPrincipal(client.clientId) : servicePrincipal(client.clientId))

@@ -8,7 +8,17 @@ import type { VerifiedClient } from '../../../src/model/evidence.ts'
 import type { Registry } from '../../../src/model/registry.ts'
 import { CLIENT_ASSERTION_TYPE_JWT, TOKEN_TYPE } from '../../../src/protocol/oauth.ts'
 import { type Change, type Draft, sign, testKey, unsigned, vary } from '../../support/keys.ts'
-import { agent, BROKER, NO_KEY_SETS, NO_PLATFORM_KEYS, NO_SVIDS, NOW, refusal, registry } from './fixtures.ts'
+import {
+  agent,
+  BROKER,
+  NO_KEY_SETS,
+  NO_PLATFORM_KEYS,
+  NO_REVIEWS,
+  NO_SVIDS,
+  NOW,
+  refusal,
+  registry,
+} from './fixtures.ts'
 
 const ASSERTION: Draft = {
   key: testKey('orchestrator-key'),
@@ -45,7 +55,15 @@ const verify = (token: Secret, type: string = TOKEN_TYPE.jwt) =>
     token,
     type,
     { verified: caller, proven: NO_PROOF },
-    { registry: known, keys: NO_PLATFORM_KEYS, clientKeys: NO_KEY_SETS, ...NO_SVIDS, issuer: BROKER, now: NOW },
+    {
+      registry: known,
+      keys: NO_PLATFORM_KEYS,
+      reviews: NO_REVIEWS,
+      clientKeys: NO_KEY_SETS,
+      ...NO_SVIDS,
+      issuer: BROKER,
+      now: NOW,
+    },
   )
 const broken = (change: Change) => refusal(verify(sign(vary(VALID, change))))
 

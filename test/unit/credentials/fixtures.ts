@@ -16,6 +16,7 @@ export const BROKER = 'https://broker.example'
 export const NO_KEY_SETS = { keysFor: () => Promise.reject(new Error('no client here publishes keys')) }
 
 /** Likewise for platforms, of which there is none here. */
+export const NO_REVIEWS = { review: () => Promise.reject(new Error('no cluster here is asked')) }
 export const NO_PLATFORM_KEYS = { keysFor: () => Promise.reject(new Error('no platform here publishes keys')) }
 
 export function clientKey(kid: string, version = '1', alg: TestAlg = 'ES256'): ClientKey {

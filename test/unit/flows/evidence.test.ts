@@ -12,6 +12,7 @@ import type { KeyRing } from '../../../src/keys/key-ring.ts'
 import { ClientKeys } from '../../../src/net/client-keys.ts'
 import { createGuardedFetch } from '../../../src/net/guarded-fetch.ts'
 import { IssuerKeys } from '../../../src/net/issuer-keys.ts'
+import { TokenReviews } from '../../../src/net/token-reviews.ts'
 import { TrustBundles } from '../../../src/net/trust-bundles.ts'
 import { TOKEN_TYPE } from '../../../src/protocol/oauth.ts'
 import { decodeRegistry } from '../../../src/registry/load-registry.ts'
@@ -75,7 +76,7 @@ describe('what is verified', () => {
     const bundles = new TrustBundles(network)
     const introspections = { ask: () => Promise.reject(new Error('no token here is opaque')) }
     const issuances = new Issuances(1)
-    const others = { introspections, bundles }
+    const others = { introspections, bundles, reviews: new TokenReviews(network) }
     sources = { registry, ring, keys, clientKeys, ...others, issuances, issuer: ISSUER, nonces: undefined }
   })
   afterAll(() => idp.close())

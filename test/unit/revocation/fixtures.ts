@@ -76,7 +76,8 @@ export async function startBench(): Promise<Bench> {
   const keys = { keysFor: () => Promise.reject(new Error('no platform here publishes keys')) }
   const nobody = () => Promise.reject(new Error('no trust domain is here'))
   const svids = { bundles: { jwtKeys: nobody, x509Authorities: nobody }, issuances: new Issuances(1) }
-  const known = { settings: SETTINGS, registry: world, clientKeys, keys, ...svids, ring, keeper }
+  const reviews = { review: () => Promise.reject(new Error('no cluster here is asked')) }
+  const known = { settings: SETTINGS, reviews, registry: world, clientKeys, keys, ...svids, ring, keeper }
   const parts = { ...known, store, sessions, cutoffs, auditor, clock }
   return {
     parts,
