@@ -59,7 +59,8 @@ function agentWarnings(agent: Agent, registry: Registry, settings: BrokerSetting
       `${name}: belongs to environment ${agent.environment}; this broker is ${settings.environment} and refuses it`,
     )
   }
-  if (agent.keys.length + agent.keySets.length + agent.secrets.length === 0)
+  const { keys, keySets, secrets, spiffeIds, workloads } = agent
+  if ([keys, keySets, secrets, spiffeIds, workloads].every((credentials) => credentials.length === 0))
     warnings.push(`${name}: has no key to authenticate with`)
   if (agent.grantTypes.length === 0) warnings.push(`${name}: has no grant_types, so it can ask for nothing`)
   const reached = registry.resources.flatMap((resource) => reach(agent, resource).map((tool) => ({ resource, tool })))

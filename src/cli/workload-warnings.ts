@@ -7,11 +7,29 @@ import { PLATFORMS } from '../registry/platforms.ts'
 
 export function workloadWarnings(registry: Registry): readonly string[] {
   const bySlug = new Map(registry.workloadIssuers.map((issuer) => [issuer.slug, issuer]))
-  return [...registry.agents, ...registry.services]
-    .filter(({ state }) => state !== 'retired')
-    .flatMap((client) =>
+  const clients = [...registry.agents, ...registry.services].filter(({ state }) => state !== 'retired')
+  const named = new Set(clients.flatMap(({ workloads }) => workloads.map(({ issuer }) => issuer)))
+  return [
+    ...registry.workloadIssuers.flatMap((platform) => platformWarnings(platform, named.has(platform.slug))),
+    ...clients.flatMap((client) =>
       client.workloads.flatMap((binding) => bindingWarnings(client, binding, bySlug.get(binding.issuer))),
-    )
+    ),
+  ]
+}
+
+/** Its tokens are not used up: how long one lives is how long whoever has read it can use it. */
+function platformWarnings(
+  { slug, lifetimeSecondsMax, sessionMayOutliveSubject }: WorkloadIssuer,
+  isNamed: boolean,
+): readonly string[] {
+  const name = `workload issuer ${slug}`
+  return [
+    ...(isNamed ? [] : [`${name}: no client's workloads name it, so its tokens are for nobody`]),
+    ...(lifetimeSecondsMax === undefined
+      ? [`${name}: a stolen token is good for as long as the platform lets it live; set max_lifetime_seconds`]
+      : []),
+    ...(sessionMayOutliveSubject ? [`${name}: sessions outlive the token that opened them`] : []),
+  ]
 }
 
 function bindingWarnings(

@@ -97,7 +97,7 @@ const facts: fc.Arbitrary<TokenFacts> = fc.record(
 const evidence: fc.Arbitrary<EvidenceFacts> = fc.record(
   {
     digest: fc.constantFrom('d1', 'd2'),
-    subject: fc.constantFrom(...USERS),
+    subject: fc.constantFrom(...USERS, undefined),
     agent: fc.constantFrom(...AGENTS),
     user: fc.constantFrom(...USERS),
     signedInAt: fc.constantFrom(58, 59, 60, 61, 62, 119, 120, 121),

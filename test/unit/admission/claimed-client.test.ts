@@ -31,6 +31,15 @@ test('whatever a stranger varies beside the id, it is one client; and it is not 
   expect(JSON.stringify(byBasic('agent:secret'))).not.toMatch(/secret|c2VjcmV0/)
 })
 
+test('of a platform each workload is one client, recognised by itself: one is not held for the failures of another', () => {
+  const [one, other] = ['job/1', 'job/2'].map((sub) => byJwt({ kid: 'k' }, { iss: 'https://ci.example', sub }))
+  expect(one?.client).not.toBe(other?.client)
+  expect(one?.recognisedBy).not.toBe(other?.recognisedBy)
+  expect(byJwt({ kid: 'k' }, { iss: 'https://ci.example', sub: 'job/1', jti: 'next' })).toEqual(one)
+  const byItsUrl = { iss: 'https://agent.example/metadata', sub: 'https://agent.example/metadata' }
+  expect(byJwt({ kid: 'k' }, byItsUrl)?.client).toBe(encodeURIComponent(byItsUrl.iss))
+})
+
 test('no value spells another: line breaks, inherited members and other types', () => {
   expect(byJwt({ kid: 'c' }, { iss: 'a\nb' })?.recognisedBy).not.toBe(
     byJwt({ kid: 'b\nc' }, { iss: 'a' })?.recognisedBy,

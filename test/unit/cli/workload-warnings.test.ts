@@ -6,10 +6,12 @@ import { testSettings, validDocument } from './policy-document.ts'
 const UID = '/kubernetes.io/serviceaccount/uid'
 const IDS = { repository_id: '456789', repository_owner_id: '123456' }
 
-function warningsOf(platform: string, issuer: string, match: Record<string, string>, state = 'active') {
+const PLATFORM = { slug: 'ci', jwks_uri: 'https://keys.example/jwks', max_lifetime_seconds: 3600 }
+
+function warningsOf(platform: string, issuer: string, match: Record<string, string>, state = 'active', more = {}) {
   const document = validDocument()
   Object.assign(document, {
-    workload_issuers: [{ issuer, slug: 'ci', platform, jwks_uri: 'https://keys.example/jwks' }],
+    workload_issuers: [{ ...PLATFORM, issuer, platform, ...more }],
   })
   Object.assign(document.agents[0] ?? {}, { state, workloads: [{ issuer: 'ci', match, version: '3' }] })
   return workloadWarnings(decodeRegistry(document, 'registry.yaml', { issuer: testSettings.issuer }))
@@ -39,7 +41,18 @@ describe('warnings about rules for workloads', () => {
     ])
   })
 
-  test('nothing is said of a client that is retired', () => {
-    expect(github(IDS, 'retired')).toEqual([])
+  test('nothing is said of a client that is retired; a platform that is nobody else’s vouches for nobody', () => {
+    expect(github(IDS, 'retired')).toEqual([expect.stringMatching(/^workload issuer ci: .*its tokens are for nobody/)])
+  })
+
+  test('a platform whose tokens may live without end, and one whose sessions outlive them', () => {
+    const warnings = warningsOf('oidc', 'https://ci.example', { sub: 'job' }, 'active', {
+      max_lifetime_seconds: undefined,
+      session_may_outlive_subject: true,
+    })
+    expect(warnings).toEqual([
+      expect.stringMatching(/^workload issuer ci: a stolen token is good for as long/),
+      expect.stringMatching(/^workload issuer ci: sessions outlive the token/),
+    ])
   })
 })
