@@ -16,6 +16,7 @@ export function clientWarnings(registry: Registry, settings: BrokerSettings, now
       ...secretWarnings(client, settings, now),
       ...apiKeyWarnings(client, registry, settings, now),
       ...assertionWarnings(client),
+      ...certificateWarnings(client, settings),
     ])
 }
 
@@ -52,6 +53,16 @@ function apiKeyWarnings(client: Client, registry: Registry, settings: BrokerSett
         key.expiresAt <= now + AHEAD_S ? `expires at ${time(key.expiresAt)}` : 'is good for whoever has seen it'
       return [`${name} ${ends}`, ...beyondManifest(client, key.confinement, registry).map((line) => `${name}: ${line}`)]
     }),
+  ]
+}
+
+function certificateWarnings(
+  { kind, clientId, certificateBound }: Client,
+  { mutualTls }: BrokerSettings,
+): readonly string[] {
+  if (!certificateBound || mutualTls !== undefined) return []
+  return [
+    `${kind} ${clientId}: has tls_client_certificate_bound_access_tokens, and client_certificates is not configured: it is given tokens with a DPoP proof only`,
   ]
 }
 

@@ -5,4 +5,9 @@ import { CLIENT_TARGETS } from './targets-clients.ts'
 import { DOCUMENT_TARGETS } from './targets-documents.ts'
 import { WIRE_TARGETS } from './targets-wire.ts'
 
-export const TARGETS: readonly Target[] = [...WIRE_TARGETS, ...DOCUMENT_TARGETS, ...CLIENT_TARGETS, ...CERTIFICATE_TARGETS]
+export const TARGETS: readonly Target[] = [
+  ...WIRE_TARGETS,
+  ...DOCUMENT_TARGETS,
+  ...CLIENT_TARGETS,
+  ...CERTIFICATE_TARGETS,
+]

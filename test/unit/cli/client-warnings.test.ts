@@ -34,6 +34,7 @@ describe('warnings about how clients authenticate', () => {
     ['client_secret_basic is off', { client_secrets: [secret('a', 0, 80)] }, false],
     ['legacy_assertion_audience accepts', { legacy_assertion_audience: true }, true],
     ['assertion_reuse lets', { assertion_reuse: 'until_exp' }, true],
+    ['client_certificates is not configured', { tls_client_certificate_bound_access_tokens: true }, true],
   ])('%s', (warning, change, on) => {
     expect(warningsOf(change, on).join('\n')).toContain(warning)
   })
