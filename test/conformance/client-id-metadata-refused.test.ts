@@ -52,6 +52,13 @@ function form(): Record<string, string> {
   }
 }
 const ask = (): Promise<Answer> => world.post('/token', form())
+const SECRET = {
+  id: 'x',
+  version: '1',
+  sha256: 'A'.repeat(43),
+  issued_at: '2026-11-21T12:00:00Z',
+  expires_at: '2026-12-21T12:00:00Z',
+}
 const REFUSED = invalidClient('client_metadata_refused')
 const LATER: Refusal = toStranger({ status: 503, error: 'temporarily_unavailable', reason: 'client_keys_unavailable' })
 
@@ -107,6 +114,21 @@ describe('#22 a document is refused', () => {
     host.serve('/agents/report', (_request: unknown, response: ServerResponse) => serve(response))
     await expectRefused(world, ask, REFUSED)
     expect(host.asked()).toEqual(['/agents/report'])
+  })
+})
+
+describe('the keys that a document points to', () => {
+  const pointing = () =>
+    host.serve('/agents/report', host.document({ jwks: undefined, jwks_uri: `${host.origin}/keys.json` }))
+  test.each<[string, Serve]>([
+    ['that redirect', (to) => to.writeHead(302, { location: `${host.origin}/elsewhere.json` }).end()],
+    ['that are no key set', (to) => to.writeHead(200, { 'content-type': 'application/json' }).end('{"keys":1}')],
+    ['that are not there', (to) => to.writeHead(404).end()],
+  ])('%s are refused like the document itself', async (_what, serve) => {
+    pointing()
+    host.serve('/keys.json', (_request: unknown, response: ServerResponse) => serve(response))
+    await expectRefused(world, ask, REFUSED)
+    expect(host.asked()).toEqual(['/agents/report', '/keys.json'])
   })
 })
 
@@ -183,6 +205,12 @@ describe('an entry is refused', () => {
       { keys: [{ ...publicJwk(testKey('document-key')), version: '1' }] },
       'nothing beside it does',
     ],
+    [
+      'with an API key beside the document',
+      { api_keys: [{ ...SECRET, resources: ['wiki'], scopes: ['mcp:tools:read'] }] },
+      'nothing beside it does',
+    ],
+    ['with a secret beside the document', { client_secrets: [SECRET] }, 'nothing beside it does'],
     [
       'without saying which version the keys are of',
       { client_metadata: undefined },
