@@ -21,13 +21,16 @@ export class BrokerRefusal extends Error {
   readonly status: number
   readonly body: JsonObject
   readonly advice: string | undefined
+  /** What it wants in a DPoP proof (RFC 9449 §8). */
+  readonly nonce: string | undefined
 
-  constructor(status: number, body: JsonObject, advice?: string) {
+  constructor(status: number, body: JsonObject, advice?: string, nonce?: string) {
     super('the broker refused')
     this.name = 'BrokerRefusal'
     this.status = status
     this.body = body
     this.advice = advice
+    this.nonce = nonce
   }
 }
 
@@ -35,6 +38,7 @@ interface Asked {
   readonly method: 'GET' | 'POST' | 'DELETE'
   readonly bearer?: Secret
   readonly anyStatus?: true
+  readonly dpop?: Secret | undefined
   readonly body?: { readonly type: string; readonly text: string }
 }
 
@@ -56,9 +60,11 @@ export class BrokerClient {
     this.#base = url
   }
 
-  postForm(path: string, form: URLSearchParams): Promise<JsonObject> {
+  /** @param dpop a DPoP proof for this request */
+  postForm(path: string, form: URLSearchParams, dpop?: Secret): Promise<JsonObject> {
     return this.#ask(path, {
       method: 'POST',
+      dpop,
       body: { type: 'application/x-www-form-urlencoded', text: form.toString() },
     })
   }
@@ -82,9 +88,11 @@ export class BrokerClient {
     const url = new URL(`${origin}${pathname.replace(/\/$/, '')}${path}`)
     let status: number
     let text: string
+    let nonce: unknown
     try {
       const answer = await send(url, asked, this.#certificate)
       status = answer.statusCode ?? 0
+      nonce = answer.headers['dpop-nonce']
       text = await readText(answer)
     } catch (fault) {
       if (fault instanceof CommandFailure) throw fault
@@ -92,12 +100,18 @@ export class BrokerClient {
     }
     const body = decodeObject(text)
     if (((status >= 200 && status < 300) || asked.anyStatus === true) && body !== undefined) return body
-    if (status >= 400 && typeof body?.['error'] === 'string') throw new BrokerRefusal(status, body)
+    if (status >= 400 && typeof body?.['error'] === 'string') {
+      throw new BrokerRefusal(status, body, undefined, typeof nonce === 'string' ? nonce : undefined)
+    }
     throw new CommandFailure(`${origin} answered with status ${status} and not as a broker does`)
   }
 }
 
-function send(url: URL, { method, bearer, body }: Asked, certificate: string | undefined): Promise<IncomingMessage> {
+function send(
+  url: URL,
+  { method, bearer, dpop, body }: Asked,
+  certificate: string | undefined,
+): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
     const request = url.protocol === 'https:' ? requestTls : requestPlain
     const outgoing = request(url, {
@@ -108,6 +122,7 @@ function send(url: URL, { method, bearer, body }: Asked, certificate: string | u
       headers: {
         accept: 'application/json',
         ...(bearer === undefined ? {} : { authorization: `Bearer ${bearer.reveal()}` }),
+        ...(dpop === undefined ? {} : { dpop: dpop.reveal() }),
         ...(body === undefined
           ? {}
           : { 'content-type': body.type, 'content-length': String(Buffer.byteLength(body.text)) }),

@@ -24,6 +24,7 @@ export const CLIENT_OPTIONS: OptionSpecs = {
 
 export interface ClientIdentity {
   readonly clientId: string
+  readonly issuer: string
   readonly broker: BrokerClient
   /** Fresh each time: an assertion is for one request. */
   assertion(): Promise<Secret>
@@ -46,6 +47,7 @@ export async function identify(args: Args): Promise<ClientIdentity> {
   const key = await readClientKey(keyFile)
   return {
     clientId,
+    issuer,
     broker: new BrokerClient(base, certificate),
     assertion: () => mintAssertion(key, clientId, issuer, epochSeconds(systemClock)),
   }

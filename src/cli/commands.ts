@@ -19,6 +19,7 @@ import { keysCommand } from './keys.ts'
 import { keysKillCommand } from './keys-kill.ts'
 import { keysRotateCommand } from './keys-rotate.ts'
 import { liftCommand } from './lift.ts'
+import { proofCommand } from './proof.ts'
 import { restoreCommand } from './restore.ts'
 import { revokeCommand } from './revoke.ts'
 import { secretAddCommand, secretRotateCommand } from './secret.ts'
@@ -49,7 +50,7 @@ export const GROUPS: readonly Group[] = [
       apikeyListCommand,
     ],
   },
-  { title: 'As an agent', commands: [exchangeCommand, assertionCommand, inspectCommand] },
+  { title: 'As an agent', commands: [exchangeCommand, assertionCommand, proofCommand, inspectCommand] },
   {
     title: 'As an operator, on the broker’s own machine',
     commands: [

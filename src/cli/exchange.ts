@@ -2,10 +2,12 @@
 import { epochSeconds, systemClock } from '../kernel/clock.ts'
 import { AUTHORIZATION_DETAILS_CHARS_MAX, TOKEN_CHARS_MAX } from '../kernel/limits.ts'
 import { Secret } from '../kernel/secret.ts'
-import { CLIENT_ASSERTION_TYPE_JWT, GRANT_TYPE, TOKEN_TYPE } from '../protocol/oauth.ts'
+import { CLIENT_ASSERTION_TYPE_JWT, ENDPOINT, GRANT_TYPE, TOKEN_TYPE } from '../protocol/oauth.ts'
 import type { Args } from './args.ts'
-import { CLIENT_OPTIONS, identify } from './client-identity.ts'
+import { BrokerRefusal } from './broker-client.ts'
+import { CLIENT_OPTIONS, type ClientIdentity, identify } from './client-identity.ts'
 import type { Command } from './command.ts'
+import { DPOP_KEY_OPTION, type MakeProof, proofMaker } from './dpop-key.ts'
 import { CommandFailure, UsageError } from './failures.ts'
 import { drawToken } from './inspect-token.ts'
 import type { Io } from './io.ts'
@@ -34,6 +36,7 @@ export const exchangeCommand: Command = {
   arguments: [],
   options: {
     ...CLIENT_OPTIONS,
+    ...DPOP_KEY_OPTION,
     'subject-token-file': {
       value: 'FILE',
       help: 'the token to trade in; - reads it from a pipe. Without one the agent works by itself',
@@ -65,11 +68,32 @@ export const exchangeCommand: Command = {
     if (args.flag('token-only') && args.flag('json')) throw new UsageError('--token-only and --json exclude each other')
     const form = await formOf(args, io)
     const identity = await identify(args)
-    form.set('client_assertion_type', CLIENT_ASSERTION_TYPE_JWT)
-    form.set('client_assertion', (await identity.assertion()).reveal())
-    await deliver(await identity.broker.postForm('/token', form), args, io)
+    const path = args.text('dpop-key')
+    const make = path === undefined ? undefined : await proofMaker(path)
+    await deliver(await ask(identity, form, make), args, io)
     return 0
   },
+}
+
+/** Once more where the broker wants its nonce in the proof, with everything signed anew (RFC 9449 §8). */
+async function ask(
+  { issuer, broker, assertion }: ClientIdentity,
+  form: URLSearchParams,
+  make: MakeProof | undefined,
+): Promise<JsonObject> {
+  const once = async (nonce: string | undefined): Promise<JsonObject> => {
+    form.set('client_assertion_type', CLIENT_ASSERTION_TYPE_JWT)
+    form.set('client_assertion', (await assertion()).reveal())
+    const url = `${issuer}${ENDPOINT.token}`
+    return broker.postForm(ENDPOINT.token, form, await make?.({ method: 'POST', url, token: undefined, nonce }))
+  }
+  try {
+    return await once(undefined)
+  } catch (refusal) {
+    const isAsked = make !== undefined && refusal instanceof BrokerRefusal && refusal.body['error'] === 'use_dpop_nonce'
+    if (!isAsked || refusal.nonce === undefined) throw refusal
+    return once(refusal.nonce)
+  }
 }
 
 /** @throws UsageError */
