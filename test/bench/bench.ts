@@ -4,6 +4,7 @@
  */
 import { parseArgs } from 'node:util'
 import { ensureRedisServer } from '../support/install-redis.ts'
+import { credentials } from './credentials.ts'
 import { exchange } from './exchange.ts'
 import { flood } from './flood.ts'
 import { growth } from './growth.ts'
@@ -15,6 +16,8 @@ const HELP = `npm run bench -- <bench> [options]
 exchange   what one token exchange costs: Errand on Redis, Errand on the embedded store, a token exchange
            on oidc-provider (peer), and the bare signatures behind a bare HTTP server (floor)
 flood      whether strangers slow known agents, and what they leave in the audit log
+credentials
+           what a credential costs whose issuer's keys are known, against the bare check of its signature
 policy     what a decision costs among 10 and 100 000 grants that have nothing to do with it
 growth     whether that stays so with a million live sessions, ten thousand agents, long chains, large intents
 
@@ -54,7 +57,7 @@ const NUMBERS = {
 type Numbers = Record<keyof typeof NUMBERS, number>
 
 type Measure = (options: Numbers & { readonly profile: boolean }, output: Output) => Promise<unknown>
-const BENCHES: Readonly<Record<string, Measure>> = { exchange, growth, flood, policy }
+const BENCHES: Readonly<Record<string, Measure>> = { exchange, growth, flood, policy, credentials }
 
 function wholeNumber(text: string, name: string): number {
   if (!/^[1-9][0-9]{0,8}$/.test(text)) throw new Error(`--${name} must be a whole number above 0`)
