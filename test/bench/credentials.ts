@@ -36,6 +36,7 @@ export interface CredentialsOptions {
 const TOOL_SERVER = 'https://server.example/mcp'
 /** Verified at once, as requests that arrive together are. */
 const TOGETHER = 16
+const CHUNK = 128
 const now = (): number => Math.floor(Date.now() / 1000)
 
 interface Kind {
@@ -110,25 +111,32 @@ async function turn({ make, verify: check, key }: Kind, count: number): Promise<
     const end = text.lastIndexOf('.')
     return { input: Buffer.from(text.slice(0, end)), signature: Buffer.from(text.slice(end + 1), 'base64url') }
   })
-  const signatureUs = await cpuOf(count, async () => {
-    for (const { input, signature } of parts) {
-      if (!verify('sha256', input, { key: key(), dsaEncoding: 'ieee-p1363' }, signature))
-        throw new Error('a signature does not verify')
-    }
-  })
-  const verificationUs = await cpuOf(count, async () => {
-    for (let start = 0; start < count; start += TOGETHER) {
-      await Promise.all(texts.slice(start, start + TOGETHER).map((text) => check(new Secret(text))))
-    }
-  })
-  return { verificationUs, signatureUs }
+  const spent = { verificationUs: 0, signatureUs: 0 }
+  // In turns shorter than whatever else the machine does: that then concerns both alike.
+  for (let start = 0; start < count; start += CHUNK) {
+    const end = Math.min(count, start + CHUNK)
+    spent.signatureUs += await cpuOf(async () => {
+      for (const { input, signature } of parts.slice(start, end)) {
+        const isGood = verify('sha256', input, { key: key(), dsaEncoding: 'ieee-p1363' }, signature)
+        if (!isGood) throw new Error('a signature does not verify')
+      }
+    })
+    spent.verificationUs += await cpuOf(async () => {
+      for (let next = start; next < end; next += TOGETHER) {
+        const group = texts.slice(next, Math.min(end, next + TOGETHER))
+        await Promise.all(group.map((text) => check(new Secret(text))))
+      }
+    })
+  }
+  return { verificationUs: spent.verificationUs / count, signatureUs: spent.signatureUs / count }
 }
 
-async function cpuOf(count: number, work: () => Promise<void>): Promise<number> {
+/** CPU µs of this process, all its threads. */
+async function cpuOf(work: () => Promise<void>): Promise<number> {
   const before = process.cpuUsage()
   await work()
   const { user, system } = process.cpuUsage(before)
-  return (user + system) / count
+  return user + system
 }
 
 interface Parties {

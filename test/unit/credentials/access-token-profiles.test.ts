@@ -1,58 +1,56 @@
 /** Access tokens of identity providers whose profile is older than RFC 9068, as their documentation shows them. */
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { readFileSync } from 'node:fs'
+import { afterAll, beforeAll, describe, expect, it, test } from 'vitest'
 import { verifyUserEvidence } from '../../../src/credentials/user-evidence.ts'
 import type { Issuer } from '../../../src/model/issuer.ts'
 import { createGuardedFetch } from '../../../src/net/guarded-fetch.ts'
 import { IssuerKeys } from '../../../src/net/issuer-keys.ts'
+import { decodeRegistryDocuments } from '../../../src/registry/load-registry.ts'
+import { parseYamlText } from '../../../src/registry/strict-document.ts'
 import { startIssuer, type TestIssuer } from '../../support/issuer.ts'
 import { agent, BROKER, NOW, refusal, registry, user } from './fixtures.ts'
 
 const MINE = 'idp-orchestrator'
 const TIMES = { iat: NOW - 10, exp: NOW + 600 }
-/** What Entra calls the broker: a v2 token's `aud` is the API's application id, never a URL. */
+/** The entries that the README says to paste, as they are decoded. */
+const README = readFileSync(new URL('../../../README.md', import.meta.url), 'utf8')
+const PASTED = pasted()
 const API = '6e74172b-be56-4843-9ff4-e66a39bb12e3'
+const USERINFO = 'https://corp.eu.auth0.com/userinfo'
 
-/** Each with its header's `typ`, its claims, and what its issuer's entry needs to say. */
-const PROFILES: Readonly<
-  Record<string, { typ: string | undefined; claims: Record<string, unknown>; entry?: Partial<Issuer> }>
-> = {
+function pasted(): ReadonlyMap<string, Issuer> {
+  const [, section = ''] = README.split('### Users: any OpenID provider')
+  const [, yaml = ''] = /```yaml\n([\s\S]*?)```/.exec(section) ?? []
+  const { issuers } = decodeRegistryDocuments([{ document: parseYamlText(yaml, 'README'), sourceName: 'README' }], {
+    issuer: BROKER,
+  })
+  return new Map(issuers.map((issuer) => [issuer.slug, issuer]))
+}
+
+/** By the slug of its entry in the README: its header's `typ`, and its claims. */
+const PROFILES: Readonly<Record<string, { typ: string | undefined; claims: Record<string, unknown> }>> = {
   // https://www.keycloak.org/docs/latest/server_admin/ (with an audience mapper for the broker)
-  Keycloak: {
+  keycloak: {
     typ: 'JWT',
     claims: { typ: 'Bearer', azp: MINE, aud: [BROKER, 'account'], scope: 'openid read', sid: 's', acr: '1' },
-    entry: { otherAudiences: ['account'] },
   },
   // https://learn.microsoft.com/entra/identity-platform/access-token-claims-reference
-  Entra: {
+  entra: {
     typ: 'JWT',
     claims: { aud: API, azp: MINE, azpacr: '1', scp: 'read', oid: 'o', tid: 't', ver: '2.0', nbf: NOW - 10 },
-    entry: { brokerAudience: API },
   },
   // https://developer.okta.com/docs/api/openapi/okta-oauth/guides/overview/
-  Okta: {
+  okta: {
     typ: undefined,
-    claims: {
-      ver: 1,
-      jti: 'AT.x',
-      aud: 'api://errand',
-      cid: MINE,
-      uid: 'u',
-      scp: ['openid', 'read'],
-      auth_time: NOW - 20,
-    },
-    entry: { brokerAudience: 'api://errand' },
+    claims: { ver: 1, jti: 'AT.x', aud: 'api://errand', cid: MINE, scp: ['openid', 'read'], auth_time: NOW - 20 },
   },
   // https://auth0.com/docs/secure/tokens/access-tokens/access-token-profiles
-  Auth0: {
-    typ: 'JWT',
-    claims: { aud: [BROKER, 'https://tenant.auth0.example/userinfo'], azp: MINE, scope: 'openid read' },
-    entry: { otherAudiences: ['https://tenant.auth0.example/userinfo'] },
-  },
-  // https://docs.aws.amazon.com/cognito/latest/developerguide/amazon-cognito-user-pools-using-the-access-token.html
-  Cognito: {
-    typ: undefined,
-    claims: { token_use: 'access', client_id: MINE, aud: BROKER, scope: 'read', auth_time: NOW - 20, version: 2 },
-  },
+  auth0: { typ: 'JWT', claims: { aud: [BROKER, USERINFO], azp: MINE, scope: 'openid read' } },
+}
+/** https://docs.aws.amazon.com/cognito/latest/developerguide/amazon-cognito-user-pools-using-the-access-token.html */
+const COGNITO = {
+  typ: undefined,
+  claims: { token_use: 'access', client_id: MINE, aud: BROKER, scope: 'read', auth_time: NOW - 20, version: 2 },
 }
 
 let idp: TestIssuer
@@ -72,7 +70,17 @@ function verify(claims: Record<string, unknown>, typ: string | undefined, entry:
 const refused = (claims: Record<string, unknown>, typ: string | undefined, entry: Partial<Issuer> = {}) =>
   refusal(verify(claims, typ, entry))
 
-describe.each(Object.entries(PROFILES))('an access token of %s', (_name, { typ, claims, entry }) => {
+test('the README has an entry for each, and all of its entries are found by discovery', () => {
+  expect([...PASTED.keys()]).toEqual([...Object.keys(PROFILES), 'google', 'opaque'])
+  for (const { jwksUri, algorithms } of PASTED.values()) expect([jwksUri, algorithms]).toEqual([undefined, undefined])
+  expect(PASTED.get('google')?.otherHosts).toEqual(['www.googleapis.com'])
+  expect(PASTED.get('opaque')?.introspection).toMatchObject({ clientId: 'errand', method: 'client_secret_basic' })
+})
+
+describe.each(Object.entries(PROFILES))('an access token of %s', (slug, { typ, claims }) => {
+  const { accessTokenTyp, brokerAudience, otherAudiences, accessTokenScope } = PASTED.get(slug) ?? idp.record
+  const entry = { accessTokenTyp, brokerAudience, otherAudiences, accessTokenScope }
+
   it('is evidence where its issuer’s entry says access_token_typ: jwt, with its scope as a ceiling', async () => {
     const { ceiling, principal } = await verify(claims, typ, entry)
     expect(principal).toBe('user:idp:alice')
@@ -100,7 +108,11 @@ describe.each(Object.entries(PROFILES))('an access token of %s', (_name, { typ, 
 })
 
 describe('without a typ of its own', () => {
-  const { claims, typ } = PROFILES['Cognito'] ?? { claims: {}, typ: undefined }
+  const { claims, typ } = COGNITO
+
+  it('a token that says what it is in a claim is an access token', async () => {
+    expect((await verify(claims, typ)).ceiling).toEqual({ kind: 'scopes', scopes: ['read'] })
+  })
 
   it.each([
     ['nothing that makes it an access token', { token_use: undefined, scope: undefined }],
