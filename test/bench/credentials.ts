@@ -10,8 +10,10 @@ import { verifyIdJag } from '../../src/credentials/id-jag.ts'
 import { prepareJwtSvid } from '../../src/credentials/jwt-svid.ts'
 import { provenKeys } from '../../src/credentials/possession.ts'
 import { verifyUserEvidence } from '../../src/credentials/user-evidence.ts'
+import { prepareWorkloadToken } from '../../src/credentials/workload-token.ts'
 import { Secret } from '../../src/kernel/secret.ts'
 import type { Agent } from '../../src/model/client.ts'
+import type { WorkloadIssuer } from '../../src/model/workload.ts'
 import { ClientKeys } from '../../src/net/client-keys.ts'
 import { createGuardedFetch, type FetchJson } from '../../src/net/guarded-fetch.ts'
 import { IssuerKeys } from '../../src/net/issuer-keys.ts'
@@ -52,6 +54,7 @@ export async function credentials(options: CredentialsOptions, output: Output): 
   const idp = await startIssuer({ slug: 'corp' })
   const rsa = await startIssuer({ slug: 'rsa', alg: 'RS256' })
   const published = await startIssuer({ slug: 'agent-keys' })
+  const platform = await startIssuer({ slug: 'platform' })
   const domain = await startTrustDomain('example.org')
   let requests = 0
   const guarded = createGuardedFetch({ allowLoopback: true })
@@ -60,7 +63,7 @@ export async function credentials(options: CredentialsOptions, output: Output): 
     return guarded(url, request)
   }
   try {
-    const kinds = kindsOf({ idp, rsa, published, domain }, fetchJson)
+    const kinds = kindsOf({ idp, rsa, published, platform, domain }, fetchJson)
     for (const kind of kinds) await turn(kind, options.warmup)
     const warm = requests
     const turns = new Map(kinds.map((kind) => [kind, [] as Turn[]]))
@@ -83,7 +86,7 @@ export async function credentials(options: CredentialsOptions, output: Output): 
     output.say(`${table([['credential', 'CPU µs', 'bare signature', 'ratio'], ...rows])}\n\n${goalTable(goals)}`)
     return { bench: 'credentials', environment: environment(), requests_before: warm, figures, goals }
   } finally {
-    await Promise.all([idp.close(), rsa.close(), published.close(), domain.close()])
+    await Promise.all([idp.close(), rsa.close(), published.close(), platform.close(), domain.close()])
   }
 }
 
@@ -144,11 +147,13 @@ interface Parties {
   readonly rsa: TestIssuer
   /** Publishes an agent's own keys. */
   readonly published: TestIssuer
+  /** Vouches for a workload. */
+  readonly platform: TestIssuer
   readonly domain: TestTrustDomain
 }
 
 function kindsOf(parties: Parties, fetchJson: FetchJson): readonly Kind[] {
-  const { idp, rsa, published, domain } = parties
+  const { idp, rsa, published, platform, domain } = parties
   const registry = decodeRegistry(registryDocument(parties), 'bench', { issuer: ISSUER })
   // It stands still: keys that grow old are read again in the background, and that is not what is measured.
   const begunMs = Date.now()
@@ -157,6 +162,7 @@ function kindsOf(parties: Parties, fetchJson: FetchJson): readonly Kind[] {
   const clientKeys = new ClientKeys(network)
   const bundles = new TrustBundles(network)
   const agent = registry.client('agent') as Agent
+  const vouching = registry.workloadIssuer(platform.url) as WorkloadIssuer
   const atEndpoint = { endpoint: ENDPOINT.token, issuer: ISSUER, registry, clientKeys, bundles }
   const times = () => ({ iat: now(), exp: now() + 300 })
   const user = () => ({ ...times(), sub: 'alice', aud: 'agent-at-idp', auth_time: now(), email: 'alice@example.com' })
@@ -199,8 +205,14 @@ function kindsOf(parties: Parties, fetchJson: FetchJson): readonly Kind[] {
     {
       name: 'jwt_svid',
       make: (n) => new Secret(domain.svid('/agent', ISSUER, { jti: `${n}` })),
-      verify: async (svid) => (await prepareJwtSvid(svid, { clientId: undefined }, { ...atEndpoint, now: now() }))(),
+      verify: async (svid) => (await prepareJwtSvid(svid, 'client_assertion', { ...atEndpoint, now: now() }))(),
       key: () => domain.key.publicKey,
+    },
+    {
+      name: 'workload_jwt',
+      make: (n) => platform.sign({ ...times(), sub: 'workload', aud: ISSUER, jti: `${n}` }),
+      verify: async (token) => (await prepareWorkloadToken(token, 'client_assertion', vouching, evidence()))(),
+      key: () => platform.key.publicKey,
     },
     {
       name: 'dpop_proof',
@@ -219,7 +231,7 @@ function kindsOf(parties: Parties, fetchJson: FetchJson): readonly Kind[] {
   ]
 }
 
-function registryDocument({ idp, rsa, published, domain }: Parties): unknown {
+function registryDocument({ idp, rsa, published, platform, domain }: Parties): unknown {
   const accepts = { id_token: true, access_token: 'ceiling', id_jag: 'ceiling' }
   return {
     issuers: [
@@ -230,6 +242,15 @@ function registryDocument({ idp, rsa, published, domain }: Parties): unknown {
       { issuer: 'corp', sub: 'alice' },
       { issuer: 'rsa', sub: 'alice' },
     ],
+    workload_issuers: [
+      {
+        issuer: platform.url,
+        slug: 'platform',
+        platform: 'oidc',
+        jwks_uri: `${platform.url}/jwks`,
+        algorithms: ['ES256'],
+      },
+    ],
     trust_domains: [domain.entry],
     resources: [{ id: 'server', url: TOOL_SERVER, owner: 'o', project: 'p', tools: { query: { category: 'read' } } }],
     agents: [
@@ -239,6 +260,7 @@ function registryDocument({ idp, rsa, published, domain }: Parties): unknown {
         environment: 'development',
         key_sets: [{ jwks_uri: `${published.url}/jwks`, version: '1' }],
         spiffe_ids: [{ id: 'spiffe://example.org/agent', version: '1' }],
+        workloads: [{ issuer: 'platform', match: { sub: 'workload' }, version: '1' }],
         grant_types: ['token-exchange', 'jwt-bearer', 'client_credentials'],
         manifest: [{ server: '*' }],
         upstream: { corp: 'agent-at-idp', rsa: 'agent-at-idp' },
