@@ -25,7 +25,7 @@ export interface PresentedClient {
 /** Whom the request names, as far as that can be read without work: for limits, which hold before anything is checked. */
 export function claimedBy(form: Form, { basicCredentials: basic, apiKey, certificates }: RequestFacts): ClaimedClient {
   const certificate = certificates === 'unreadable' ? undefined : certificates?.[0]
-  const isAlone = basic === undefined && apiKey === undefined
+  const isAlone = [basic, apiKey, certificate].every((other) => other === undefined)
   // A grant may be its client's authentication, too, where there is no other.
   const assertion = form.get('client_assertion') ?? (isAlone ? form.get('assertion') : undefined)
   return { clientId: form.get('client_id'), assertion, basic, apiKey, certificate }
