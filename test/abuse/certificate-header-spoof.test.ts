@@ -18,7 +18,7 @@ import {
   startProxy,
   startSvidWorld,
 } from '../support/svid-world.ts'
-import { type Answer, WIKI } from '../support/world.ts'
+import { type Answer, claimsOf, WIKI } from '../support/world.ts'
 
 const FORM = { 'content-type': 'application/x-www-form-urlencoded' }
 const bodyOf = (clientId: string) =>
@@ -50,6 +50,14 @@ const WRITES: Readonly<Record<CertificateHeader, PassOn>> = {
 const HEADERS = Object.keys(WRITES) as CertificateHeader[]
 const OWN_HEADERS = [...HEADERS, 'client-cert-chain']
 
+/** The wiki takes bound tokens only. */
+function bindingWiki(document: Record<string, unknown>): Record<string, unknown> {
+  const resources = (document['resources'] as Record<string, unknown>[]).map((entry) =>
+    entry['id'] === 'wiki' ? { ...entry, sender_constraint: 'required' } : entry,
+  )
+  return { ...document, resources }
+}
+
 async function through(
   header: CertificateHeader,
   strips: readonly string[],
@@ -58,7 +66,7 @@ async function through(
     ask: (identity: Identity | undefined, headers?: Record<string, string>, clientId?: string) => Promise<Answer>,
   ) => Promise<void>,
 ): Promise<void> {
-  const svids = await startSvidWorld({ source: header })
+  const svids = await startSvidWorld({ source: header, registry: bindingWiki })
   const proxy = await startProxy(svids.port, strips, WRITES[header])
   try {
     svids.world.request = (path, init) =>
@@ -107,6 +115,14 @@ test('#23 a proxy passes on what it has not verified: the broker judges it as if
     const stranger = await TestAuthority.root()
     const forged = shown(await stranger.issue({ uris: [ORCHESTRATOR] }), stranger)
     await refusedBehind(svids, () => ask(forged), 'client_certificate_untrusted')
+  }))
+
+test('a token is bound to the certificate that the proxy has seen, never to one that its client wrote', () =>
+  through('client-cert', OWN_HEADERS, async (svids, ask) => {
+    const uris = [ORCHESTRATOR]
+    const [own, other] = [await svids.root.issue({ uris }), await svids.root.issue({ uris })]
+    const { body } = await ask(shown(own), WRITES['client-cert']([other.der]))
+    expect(claimsOf(body.access_token)['cnf']).toEqual({ 'x5t#S256': own.thumbprint })
   }))
 
 test.each(HEADERS)('%s: a careless proxy that adds its header beside the client’s own authenticates nobody', (header) =>

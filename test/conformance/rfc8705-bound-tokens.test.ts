@@ -5,6 +5,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { createVerifier } from '../../src/sdk/verify/verifier.ts'
 import { type IssuedCertificate, selfSigned } from '../support/authorities.ts'
+import { holderKey, jktOf, proving } from '../support/dpop.ts'
 import { expectRefused, invalidRequest } from '../support/refusal.ts'
 import {
   ORCHESTRATOR,
@@ -148,6 +149,49 @@ describe('a session that was opened with a certificate', () => {
     const own = await selfSigned({ subject: 'CN=scribe' })
     svids.identity = shown(own)
     expect(cnfOf(await granted(accept()))).toEqual(x5t(own))
+  })
+})
+
+describe('a DPoP proof beside a certificate', () => {
+  const key = holderKey()
+  const withProof = (params: Params) => {
+    svids.identity = shown(researcher)
+    const proof = proving(svids.world, key)
+    return svids.world.post('/token', { client_id: 'researcher', ...params }, proof)
+  }
+
+  test('goes first, and what it has bound no certificate opens again', async () => {
+    const opened = await granted(
+      withProof({
+        grant_type: EXCHANGE,
+        subject_token: svids.world.idToken({ aud: 'researcher-at-idp' }),
+        subject_token_type: TYPE.id,
+        requested_token_type: TYPE.session,
+        authorization_details: JSON.stringify(INTENT.slice(0, 2)),
+      }),
+    )
+    expect(cnfOf(opened)).toEqual({ jkt: jktOf(key) })
+    const session = opened.body.access_token
+    const byCertificate = () => goOn('researcher', researcher, session)
+    await expectRefused(svids.world, byCertificate, invalidRequest('subject_token_unproven'))
+    const onward = {
+      grant_type: EXCHANGE,
+      subject_token: session,
+      subject_token_type: TYPE.session,
+      resource: WAREHOUSE,
+    }
+    expect(cnfOf(await granted(withProof(onward)))).toEqual({ jkt: jktOf(key) })
+  })
+
+  test('serves a session that was opened with a certificate: bound is bound', async () => {
+    const session = (await granted(open('researcher', researcher))).body.access_token
+    const onward = {
+      grant_type: EXCHANGE,
+      subject_token: session,
+      subject_token_type: TYPE.session,
+      resource: WAREHOUSE,
+    }
+    expect(cnfOf(await granted(withProof(onward)))).toEqual({ jkt: jktOf(key) })
   })
 })
 
