@@ -17,11 +17,13 @@ import { type Branch, drawChain, drawTree, durationWords, plainStyles, type Styl
 
 const ACCESS = 'access token'
 const DELEGATION = 'delegation token'
+const ID_JAG = 'ID-JAG'
 const KINDS: ReadonlyMap<string, string> = new Map([
   [JWT_TYP.accessToken, ACCESS],
   [JWT_TYP.session, 'session token'],
   [JWT_TYP.delegation, DELEGATION],
   [JWT_TYP.management, 'management token'],
+  [JWT_TYP.idJag, ID_JAG],
 ])
 
 export interface DiesWith {
@@ -131,6 +133,8 @@ function diesWith(kind: string, kid: string | undefined, claims: JsonObject): Di
   const chain = chainOf(claims)
   const agents = chain.filter((member) => member.startsWith('agent:')).map((member) => member.slice('agent:'.length))
   const user = chain[0]?.startsWith('user:') ? chain[0] : undefined
+  // It is good elsewhere, where nobody hears of our cut-offs: only the key that it is verified with can be taken away.
+  if (kind === ID_JAG) return kid === undefined ? [] : [{ what: 'key', id: kid }]
   return [
     ...(session === undefined ? [] : [{ what: 'session', id: session } as const]),
     ...(session === undefined || kind !== ACCESS ? [] : [{ what: 'session_access', id: session } as const]),

@@ -50,6 +50,20 @@ const draw = async (typ: string, claims: Claims, verified = false): Promise<stri
   drawToken(await sign(typ, claims), NOW_S, verified)
 
 describe('a drawing', () => {
+  test('of an ID-JAG says whom it is for, and that nothing here ends it but its key', async () => {
+    const { sid: _sid, anc: _anc, rv: _rv, not_after: _end, ...claims } = base
+    const jag = { ...claims, aud: 'https://auth.chat.example', client_id: 'at-chat', scope: 'chat.read' }
+    const token = await sign('oauth-id-jag+jwt', jag)
+    expect(inspectToken(token, NOW_S)).toMatchObject({
+      kind: 'ID-JAG',
+      audience: 'https://auth.chat.example',
+      chain: ['user:corp:alice', 'agent:orchestrator'],
+      authority: { scopes: ['chat.read'] },
+      dies_with: [{ what: 'key', id: 'access-1' }],
+    })
+    expect(drawToken(token, NOW_S)).toContain('killing key access-1')
+  })
+
   test('of an access token shows the chain, the authority, the time left and what would kill it', async () => {
     const claims = {
       ...base,
