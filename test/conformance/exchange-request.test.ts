@@ -62,7 +62,6 @@ describe('24 to 26: token parameters', () => {
 
   test.each([
     uri('refresh_token'),
-    uri('jwt'),
     uri('id-jag'),
     'id_token',
     `${TYPE.id} `,
@@ -87,12 +86,21 @@ describe('24 to 26: token parameters', () => {
     uri('refresh_token'),
     uri('id_token'),
     uri('jwt'),
-    uri('id-jag'),
     'access_token',
     'x',
   ])('RFC 8693 §2.2.2: requested_token_type %s is refused (H57)', async (requested_token_type) => {
     const refusal = toStranger(invalidRequest('requested_token_type_unsupported'))
     await expectRefused(world, () => world.open({ requested_token_type }), refusal)
+  })
+
+  test('RFC 8693 §2.2.2: a plain JWT is the subject only where a platform vouches for it', async () => {
+    const request = () => world.open({ subject_token_type: TYPE.jwt })
+    await expectRefused(world, request, invalidRequest('subject_issuer_unknown'))
+  })
+
+  test('an ID-JAG is for somebody: asked for without saying whom, it is refused', async () => {
+    const request = () => world.open({ requested_token_type: uri('id-jag') })
+    await expectRefused(world, request, invalidRequest('target_missing'))
   })
 
   test('RFC 8693 §2.2.2: a requested type that this subject cannot give is refused, not replaced', async () => {
