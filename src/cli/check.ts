@@ -15,7 +15,7 @@ import { writeJson } from './output.ts'
 import { policyWarnings } from './policy-warnings.ts'
 import { plural, type Styles } from './terminal.ts'
 import { trustDomainWarnings } from './trust-domain-warnings.ts'
-import { workloadWarnings } from './workload-warnings.ts'
+import { keyFileWarnings, workloadWarnings } from './workload-warnings.ts'
 
 interface Findings {
   readonly problems: string[]
@@ -50,7 +50,7 @@ async function findAll(path: string): Promise<Findings> {
     const registry = loadRegistryFiles(config)
     findings.registry = registry
     findings.warnings.push(...policyWarnings(registry, config.settings))
-    findings.warnings.push(...workloadWarnings(registry))
+    findings.warnings.push(...workloadWarnings(registry), ...(await keyFileWarnings(registry)))
     findings.warnings.push(...(await trustDomainWarnings(registry, config)))
     findings.warnings.push(...clientWarnings(registry, config.settings, epochSeconds(systemClock)))
   } catch (fault) {

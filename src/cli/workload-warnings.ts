@@ -1,7 +1,9 @@
-/** Rules for workloads that are allowed and worth a look: names that a rename takes away, and rules wider than usually meant. */
+/** Platforms and rules for their workloads that are allowed and worth a look: key files that cannot be used, names, wide rules. */
+import { systemClock } from '../kernel/clock.ts'
 import type { Client } from '../model/client.ts'
 import type { Registry } from '../model/registry.ts'
 import type { WorkloadBinding, WorkloadIssuer } from '../model/workload.ts'
+import { IssuerKeys } from '../net/issuer-keys.ts'
 import { claimName } from '../registry/claim-path.ts'
 import { PLATFORMS } from '../registry/platforms.ts'
 
@@ -46,4 +48,24 @@ function bindingWarnings(
     ...movable.map((name) => `${whose}: ${name} is a name; after a rename the rule matches nobody, without a word`),
     ...(wide === undefined || wide.without.some((name) => asked.includes(name)) ? [] : [`${whose}: ${wide.says}`]),
   ]
+}
+
+/** Reads every `jwks_file` once; asks nobody else. A broker starts without, and refuses that platform's tokens. */
+export async function keyFileWarnings({
+  workloadIssuers,
+}: Pick<Registry, 'workloadIssuers'>): Promise<readonly string[]> {
+  const warnings: string[] = []
+  const keys = new IssuerKeys({
+    fetchJson: () => Promise.reject(new Error('not asked')),
+    clock: systemClock,
+    onFailure: ({ slug }, error) => {
+      const why = error instanceof Error ? error.message : 'it cannot be read'
+      warnings.push(`workload issuer ${slug}: jwks_file: ${why}`)
+    },
+  })
+  const inFiles = workloadIssuers.filter(({ files }) => files?.jwks !== undefined)
+  // What fails has been told to onFailure.
+  const read = inFiles.map((issuer) => keys.keysFor(issuer, { kid: undefined, alg: 'none' }).catch(() => undefined))
+  await Promise.all(read)
+  return warnings.sort()
 }

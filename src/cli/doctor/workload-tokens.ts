@@ -26,6 +26,8 @@ const STEPS: readonly StepName[] = [
   'principal',
 ]
 
+const ASKED_BESIDES = ', whose API server a broker asks about it besides (token_review); this command does not'
+
 /** As what an agent authenticates with (or works for itself with), and as a grant that is both. */
 export function workloadTokens(jwt: DecodedJwt, patient: Patient): readonly Examination[] {
   const platform = patient.registry.workloadIssuer(textClaim(jwt.claims, 'iss') ?? '')
@@ -37,7 +39,7 @@ export function workloadTokens(jwt: DecodedJwt, patient: Patient): readonly Exam
     steps: STEPS,
     found: {
       ...commonFacts(jwt, patient.now),
-      issuer: `iss is platform ${platform.slug}`,
+      issuer: `iss is platform ${platform.slug}${platform.tokenReview === undefined ? '' : ASKED_BESIDES}`,
       algorithm: `alg ${shown(jwt.header.alg)}, its entry allows ${platform.algorithms.join(' ')}`,
       client: nearest === undefined ? `no client has a rule for ${platform.slug}` : ruleWords(nearest),
     },

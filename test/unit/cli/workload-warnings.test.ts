@@ -1,8 +1,17 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { workloadWarnings } from '../../../src/cli/workload-warnings.ts'
+import { keyFileWarnings, workloadWarnings } from '../../../src/cli/workload-warnings.ts'
 import { decodeRegistry } from '../../../src/registry/load-registry.ts'
 import { testSettings, validDocument } from './policy-document.ts'
 
+const CLUSTER = (jwks_file: string) => ({
+  issuer: 'https://cluster.example',
+  slug: 'ci',
+  platform: 'kubernetes',
+  jwks_file,
+})
 const UID = '/kubernetes.io/serviceaccount/uid'
 const IDS = { repository_id: '456789', repository_owner_id: '123456' }
 
@@ -39,6 +48,19 @@ describe('warnings about rules for workloads', () => {
     expect(cluster({ sub: 'system:serviceaccount:a:b' })).toEqual([
       expect.stringMatching(/whoever may make that service account again/),
     ])
+  })
+
+  test('a key file that is not there, or holds a secret key', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'errand-check-'))
+    const path = join(directory, 'jwks.json')
+    const document = { ...validDocument(), workload_issuers: [CLUSTER(path)] }
+    const warned = () => keyFileWarnings(decodeRegistry(document, 'registry.yaml', { issuer: testSettings.issuer }))
+    expect(await warned()).toEqual([expect.stringMatching(/^workload issuer ci: jwks_file: ENOENT/)])
+    writeFileSync(path, '{"keys":[{"kty":"oct","k":"AAAA"}]}')
+    expect(await warned()).toEqual([expect.stringMatching(/private or symmetric/)])
+    writeFileSync(path, '{"keys":[]}')
+    expect(await warned()).toEqual([])
+    rmSync(directory, { recursive: true })
   })
 
   test('nothing is said of a client that is retired; a platform that is nobody else’s vouches for nobody', () => {
