@@ -214,6 +214,70 @@ test('signatures are made and checked in one file', () => {
   expect(wrong.map(({ name }) => name)).toEqual([])
 })
 
+/** Who may import a name of the parser, the verifier and what they are made of: everybody else goes through them. */
+const FRONT_DOOR: readonly { name: string; from: string; importers: readonly string[] }[] = [
+  // Bytes against a key. A DPoP proof brings its key, a key file is checked against itself.
+  {
+    name: 'verifyBytes',
+    from: 'src/jose/signature.ts',
+    importers: ['src/jose/verify-jws.ts', 'src/jose/dpop-proof.ts', 'src/keys/key-file.ts'],
+  },
+  // A signature without the rules of a JWT: of the time it takes, of the ring that is no token, and for people to look at.
+  {
+    name: 'verifyJws',
+    from: 'src/jose/verify-jws.ts',
+    importers: [
+      'src/jose/verify-jwt.ts',
+      'src/credentials/decoy.ts',
+      'src/keys/shared-ring.ts',
+      'src/cli/inspect-token.ts',
+    ],
+  },
+  // A header with a key of its own in it.
+  { name: 'decodeProof', from: 'src/jose/decode-jws.ts', importers: ['src/jose/dpop-proof.ts'] },
+]
+
+/** Reads loosely whom a request claims to come from, to count it, before it is worth a parser; nothing there is believed. */
+const NAMES_BUCKETS = 'src/admission/claimed-client.ts'
+
+test('every JWT passes one strict parser and one verifier', () => {
+  const wrong: string[] = []
+  for (const { name, from, importers } of FRONT_DOOR) {
+    const users = sources.filter((source) => {
+      const files = imports(source).flatMap(({ target }) => (target === undefined ? [] : [relative(ROOT, target)]))
+      return files.includes(from) && new RegExp(`\\b${name}\\b`).test(withoutComments(source))
+    })
+    const found = users.map((user) => user.name).sort()
+    if (found.join() !== [...importers].sort().join()) wrong.push(`${name} is imported by ${found}`)
+  }
+  // Nobody takes a token apart by hand, and no package brings a verifier of its own with it.
+  for (const source of sources) {
+    if (source.name.startsWith('src/cli/')) continue
+    const packages = imports(source).map(({ specifier }) => specifier)
+    const splits = /\.split\('\.'/.test(withoutComments(source)) && source.name !== NAMES_BUCKETS
+    if (splits) wrong.push(`${source.name} splits a text at dots`)
+    if (packages.some((one) => /^(jose|oauth4webapi|jsonwebtoken)(\/|$)/.test(one)))
+      wrong.push(`${source.name}: a verifier`)
+    const isClient = packages.includes('openid-client')
+    if (isClient && !OPENID_CLIENT.includes(source.name)) wrong.push(`${source.name} imports openid-client`)
+  }
+  expect(wrong).toEqual([])
+})
+
+/** Discovery and introspection only, both through the guarded fetch: no token is verified by the package. */
+const OPENID_CLIENT = ['src/net/discovery.ts', 'src/net/introspections.ts']
+
+test('what openid-client is used for asks for no token and verifies none', () => {
+  const used = sources
+    .filter(({ name }) => OPENID_CLIENT.includes(name))
+    .flatMap(({ text }) => /import \{([^}]*)\} from 'openid-client'/s.exec(text)?.[1]?.split(',') ?? [])
+    .map((name) => name.replace('type ', '').trim())
+    .filter((name) => name !== '')
+  const known = ['allowInsecureRequests', 'ClientAuth', 'ClientSecretBasic', 'ClientSecretPost', 'Configuration']
+  const more = ['CustomFetch', 'customFetch', 'discovery', 'ServerMetadata', 'tokenIntrospection']
+  expect([...new Set(used)].sort()).toEqual([...known, ...more].sort())
+})
+
 function withoutComments(source: Source): string {
   return source.text.replaceAll(/\/\*[\s\S]*?\*\//g, '').replaceAll(/(^|\s)\/\/.*$/gm, '')
 }
