@@ -65,11 +65,13 @@ function agentWarnings(agent: Agent, registry: Registry, settings: BrokerSetting
   if (agent.grantTypes.length === 0) warnings.push(`${name}: has no grant_types, so it can ask for nothing`)
   const reached = registry.resources.flatMap((resource) => reach(agent, resource).map((tool) => ({ resource, tool })))
   if (reached.length === 0) return [...warnings, `${name}: its manifest reaches no tool that may be delegated`]
-  const bringsAssertions = agent.grantTypes.includes(GRANT_TYPE.jwtBearer)
+  // With the token of its workload an agent asks for itself, by either grant type.
+  const asksForItself = workloads.length > 0
+  const bringsAssertions = agent.grantTypes.includes(GRANT_TYPE.jwtBearer) && !asksForItself
   if (bringsAssertions && !registry.issuers.some(({ idJagScope }) => idJagScope !== undefined)) {
     warnings.push(`${name}: may use jwt-bearer, but no issuer accepts id_jag`)
   }
-  const worksForUsers = agent.grantTypes.includes(GRANT_TYPE.tokenExchange)
+  const worksForUsers = agent.grantTypes.includes(GRANT_TYPE.tokenExchange) && !asksForItself
   if (worksForUsers && !reached.some(({ resource, tool }) => allowedToSomeUser(registry, resource, tool))) {
     warnings.push(`${name}: no grant allows any user a tool of its manifest, so it can work for nobody`)
   }

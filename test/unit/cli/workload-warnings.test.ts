@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
+import { policyWarnings } from '../../../src/cli/policy-warnings.ts'
 import { keyFileWarnings, workloadWarnings } from '../../../src/cli/workload-warnings.ts'
 import { decodeRegistry } from '../../../src/registry/load-registry.ts'
 import { testSettings, validDocument } from './policy-document.ts'
@@ -76,5 +77,22 @@ describe('warnings about rules for workloads', () => {
       expect.stringMatching(/^workload issuer ci: a stolen token is good for as long/),
       expect.stringMatching(/^workload issuer ci: sessions outlive the token/),
     ])
+  })
+
+  test('an agent whose credential is its workload’s lacks nothing: no key, no user, no ID-JAG', () => {
+    const document = validDocument()
+    Object.assign(document, {
+      workload_issuers: [{ ...PLATFORM, issuer: 'https://ci.example', platform: 'oidc' }],
+      grants: [],
+    })
+    Object.assign(document.agents[0] ?? {}, {
+      keys: [],
+      upstream: {},
+      grant_types: ['token-exchange', 'jwt-bearer'],
+      workloads: [{ issuer: 'ci', match: { sub: 'job' }, version: '3' }],
+    })
+    const registry = decodeRegistry(document, 'registry.yaml', { issuer: testSettings.issuer })
+    const name = `agent ${registry.agents[0]?.clientId}:`
+    expect(policyWarnings(registry, testSettings).filter((warning) => warning.startsWith(name))).toEqual([])
   })
 })
