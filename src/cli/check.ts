@@ -10,6 +10,7 @@ import type { Registry } from '../model/registry.ts'
 import { ConfigurationError } from '../registry/strict-document.ts'
 import { clientWarnings } from './client-warnings.ts'
 import type { Command } from './command.ts'
+import { issuerWarnings } from './issuer-warnings.ts'
 import { CONFIG_OPTION, JSON_OPTION } from './options.ts'
 import { writeJson } from './output.ts'
 import { policyWarnings } from './policy-warnings.ts'
@@ -51,7 +52,7 @@ async function findAll(path: string): Promise<Findings> {
     findings.registry = registry
     findings.warnings.push(...policyWarnings(registry, config.settings))
     findings.warnings.push(...workloadWarnings(registry), ...(await keyFileWarnings(registry)))
-    findings.warnings.push(...(await trustDomainWarnings(registry, config)))
+    findings.warnings.push(...(await trustDomainWarnings(registry, config)), ...(await issuerWarnings(registry)))
     findings.warnings.push(...clientWarnings(registry, config.settings, epochSeconds(systemClock)))
   } catch (fault) {
     if (!(fault instanceof ConfigurationError)) throw fault
