@@ -111,9 +111,7 @@ export async function authenticate(
     ...given,
   }
   const deps = { ...settings, registry, clientKeys, keys, bundles, issuances, seen, now, endpoint: ENDPOINT.token }
-  const { client, version, authentication, confinement, workload } = await (
-    await prepareAuthentication(presented, deps)
-  )()
+  const { client, version, authentication, confinement } = await (await prepareAuthentication(presented, deps))()
   assertClientActive(client)
   const principal = client.kind === 'agent' ? agentPrincipal(client.clientId) : servicePrincipal(client.clientId)
   return {
@@ -122,9 +120,6 @@ export async function authenticate(
       `version ${version}, by ${authentication.method} with ${shown(authentication.credential)}`,
       ...(authentication.legacy_audience ? ['its audience is forgiven by legacy_assertion_audience'] : []),
       ...(authentication.reusable_assertion === undefined ? [] : ['it may be presented again until it ends']),
-      ...(workload?.token.review === undefined
-        ? []
-        : ['the broker asks its cluster about it, too (TokenReview): nobody was asked here']),
       ...(confinement === undefined
         ? []
         : [
