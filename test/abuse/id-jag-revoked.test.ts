@@ -81,14 +81,14 @@ test('the user ends the session of an assertion, and its agent revokes the token
   })
 })
 
-test('H59: one assertion at two brokers, fifty times each at once: one token', async () => {
+test('H59: one assertion at two brokers, twenty times each at once: one token', async () => {
   const brokers: BrokerProcess[] = await Promise.all([fleet.start(), fleet.start()])
   for (let round = 0; round < 4; round += 1) {
     const assertion = idJag({ idp: fleet.idp, issuer: fleet.issuer, now: () => brokers[0]?.now() ?? 0 })
     const answers = await Promise.all(
-      Array.from({ length: 50 }).flatMap(() => brokers.map((broker) => redeem(broker, assertion))),
+      Array.from({ length: 20 }).flatMap(() => brokers.map((broker) => redeem(broker, assertion))),
     )
     const reasons = answers.filter(({ status }) => status !== 200).map(({ body }) => body.error_reason)
-    expect([reasons.length, new Set(reasons)]).toEqual([99, new Set(['assertion_replayed'])])
+    expect([reasons.length, new Set(reasons)]).toEqual([39, new Set(['assertion_replayed'])])
   }
 })

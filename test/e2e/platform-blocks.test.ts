@@ -23,6 +23,7 @@ import { gitlab } from '../support/platforms/gitlab.ts'
 import { kubernetes } from '../support/platforms/kubernetes.ts'
 import { oidc } from '../support/platforms/oidc.ts'
 import { type PlatformFixture, platformKeys, platformToken } from '../support/platforms/platform.ts'
+import { haveTools } from '../support/tools.ts'
 import { claimsOf, registryDocument, startWorld, WAREHOUSE, type World } from '../support/world.ts'
 
 const WHOLE = readFileSync(resolve(import.meta.dirname, '../../README.md'), 'utf8')
@@ -136,7 +137,7 @@ async function expectOurs(answer: Raw): Promise<void> {
   expect(claimsOf(answer.access_token)).toMatchObject({ sub: 'agent:report-agent', aud: WAREHOUSE, iss: ISSUER })
 }
 
-describe('what the README says to paste', () => {
+describe.runIf(haveTools('curl', 'jq'))('what the README says to paste', () => {
   test('Kubernetes: registry, pod, and the request with the file that the pod gets', async () => {
     const [registry, pod, request] = blocks('Kubernetes')
     const url = await serve(kubernetes, yaml(registry))

@@ -7,6 +7,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { parse } from 'yaml'
 import { errand, freePort, type Serving, serveErrand } from '../support/errand-command.ts'
 import { writeOwnBroker } from '../support/own-broker.ts'
+import { haveTools } from '../support/tools.ts'
 import { startTrustDomain, type TestTrustDomain } from '../support/trust-domain.ts'
 import { claimsOf } from '../support/world.ts'
 
@@ -56,7 +57,7 @@ afterAll(async () => {
   if (directory !== undefined) rmSync(directory, { recursive: true, force: true })
 })
 
-test('a workload gets its access token with nothing but its SVID', async () => {
+test.runIf(haveTools('curl'))('a workload gets its access token with nothing but its SVID', async () => {
   const workload = mkdtempSync(join(tmpdir(), 'errand-workload-'))
   try {
     // As SPIRE's agent writes it.
