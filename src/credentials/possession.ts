@@ -22,6 +22,8 @@ export interface ProofContext {
   readonly method: string
   /** The endpoint asked, as clients know it. */
   readonly url: string
+  /** Where certificates are asked for at a URL of their own, that URL of the same endpoint. */
+  readonly alias?: string | undefined
   /** The token that is presented with the proof; `undefined`: none is. */
   readonly token: Secret | undefined
   /** Where proofs must carry one of ours; `undefined`: they need none. */

@@ -168,8 +168,9 @@ class Run {
   /** Still 3. What the sender proves to hold, beside who it is; after that, so that a stranger's proof costs nothing. */
   async #proveKeys({ workload }: VerifiedClient): Promise<ProvenKeys> {
     const { issuer, nonces } = this.#parts.evidence
-    const at = { method: 'POST', url: issuer + ENDPOINT.token, token: undefined, nonces, now: this.#now }
-    const proven = await provenKeys(this.#facts, at)
+    const aliases = this.#parts.settings.mutualTls?.endpoints
+    const place = { url: issuer + ENDPOINT.token, alias: aliases && aliases + ENDPOINT.token }
+    const proven = await provenKeys(this.#facts, { method: 'POST', ...place, token: undefined, nonces, now: this.#now })
     if (workload !== undefined) this.#uses.add(heldBy(workload.token, workload.slot, proven))
     this.draft.add(boundTo(proven.keys[0]))
     this.#uses.add(proven.singleUse)

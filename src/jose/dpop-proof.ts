@@ -22,6 +22,8 @@ export interface DpopRules {
   readonly method: string
   /** As clients know it, from configuration: never from `Host`. */
   readonly url: string
+  /** Another URL of the same endpoint, by which clients may know it (RFC 8705 §5). */
+  readonly alias?: string | undefined
   /** The token that the proof comes with; `undefined`: none does, as at a token endpoint. */
   readonly token: Secret | undefined
   /** Epoch seconds. */
@@ -57,12 +59,15 @@ export async function verifyDpopProof(proof: Secret, rules: DpopRules): Promise<
   return { jkt: thumbprint(jwk), ...checked }
 }
 
-function checkClaims(claims: Claims, { method, url, token, now }: DpopRules): Omit<DpopProof, 'jkt'> {
+function checkClaims(claims: Claims, { method, url, alias, token, now }: DpopRules): Omit<DpopProof, 'jkt'> {
   const own = (name: string): unknown => (Object.hasOwn(claims, name) ? claims[name] : undefined)
   const [jti, nonce, iat] = [own('jti'), own('nonce'), own('iat')]
   if (!isName(jti)) throw new JwtError('claims', 'jti must be a short string')
   if (own('htm') !== method) throw new JwtError('claims', 'htm must be the method of the request')
-  if (target(own('htu')) !== target(url)) throw new JwtError('claims', 'htu must be the URL of this endpoint')
+  const meant = target(own('htu'))
+  if (meant !== target(url) && (alias === undefined || meant !== target(alias))) {
+    throw new JwtError('claims', 'htu must be the URL of this endpoint')
+  }
   if (!Number.isSafeInteger(iat)) throw new JwtError('claims', 'iat must be a whole number of seconds')
   const issuedAt = iat as number
   if (!(issuedAt <= now + CLOCK_SKEW_S)) throw new JwtError('not_yet_valid', 'iat is in the future')

@@ -267,3 +267,20 @@ test('metadata says that tokens can be bound (§3.3), with which methods (§2.1.
     await elsewhere.close()
   }
 })
+
+test('§5: a DPoP proof may name the URL where certificates are asked for, which is the same endpoint, and is still good once', async () => {
+  const settings = { mutualTls: { endpoints: 'https://mtls.errand.example' } }
+  const { world, close } = await startSvidWorld({ world: { settings } })
+  const at = (path: string, jti?: string) =>
+    proving(world, holderKey(), { claims: { htu: `https://mtls.errand.example${path}`, ...(jti && { jti }) } })
+  try {
+    await granted(world.open({}, at('/token', 'first')))
+    const again = proving(world, holderKey(), { claims: { jti: 'first' } })
+    const replayed = { status: 400, error: 'invalid_dpop_proof', reason: 'dpop_proof_replayed' } as const
+    await expectRefused(world, () => world.open({}, again), replayed)
+    const elsewhere = { status: 400, error: 'invalid_dpop_proof', reason: 'dpop_proof_invalid' } as const
+    await expectRefused(world, () => world.open({}, at('/introspect')), elsewhere)
+  } finally {
+    await close()
+  }
+})
