@@ -1,7 +1,7 @@
 /** Callers of the broker's own endpoints, checked against the revocations of the moment. */
 import { type CallerSources, identifyCaller, identifyOperator } from '../credentials/caller.ts'
-import type { PresentedToken } from '../credentials/presented-token.ts'
-import type { UserBearer } from '../credentials/user-bearer.ts'
+import type { PresentedToken } from '../credentials/proof/presented-token.ts'
+import type { UserBearer } from '../credentials/user/user-bearer.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { newNonce } from '../kernel/ids.ts'
 import { Rejection } from '../kernel/rejection.ts'

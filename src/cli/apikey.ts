@@ -5,7 +5,7 @@
 import { basename, resolve } from 'node:path'
 import type { Config } from '../config/config.ts'
 import { configPath, loadConfig, loadRegistryFiles } from '../config/load-config.ts'
-import { newApiKey } from '../credentials/api-key.ts'
+import { newApiKey } from '../credentials/client/api-key.ts'
 import { epochSeconds, systemClock } from '../kernel/clock.ts'
 import { API_KEY_LIFETIME_S_MAX, API_KEYS_MAX } from '../kernel/limits.ts'
 import { Secret } from '../kernel/secret.ts'

@@ -5,7 +5,7 @@
 import { basename, resolve } from 'node:path'
 import type { Config } from '../config/config.ts'
 import { configPath, loadConfig } from '../config/load-config.ts'
-import { newClientSecret } from '../credentials/client-secret.ts'
+import { newClientSecret } from '../credentials/client/client-secret.ts'
 import { epochSeconds, systemClock } from '../kernel/clock.ts'
 import { CLIENT_SECRET_LIFETIME_S_MAX } from '../kernel/limits.ts'
 import { Secret } from '../kernel/secret.ts'

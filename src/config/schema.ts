@@ -22,7 +22,7 @@ import {
   SESSION_LIFETIME_S_DEFAULT,
   SESSION_LIFETIME_S_MAX,
 } from '../kernel/limits.ts'
-import { environmentName, host } from '../registry/entry-fields.ts'
+import { environmentName, host } from '../registry/entries/entry-fields.ts'
 import { strictObject } from '../registry/strict-document.ts'
 import { isLoopbackHost, urlProblem } from '../registry/url-rules.ts'
 import { DEVELOPMENT_ENVIRONMENT, LOG_LEVELS } from './config.ts'

@@ -18,10 +18,10 @@ import type { Registry } from '../model/registry.ts'
 import { apiAudience } from '../model/settings.ts'
 import type { IssuerKeys } from '../net/issuer-keys.ts'
 import { parseScope } from '../protocol/scope.ts'
-import type { DpopNonces } from './dpop-nonces.ts'
 import { type VerifiedAccess, verifyAccessToken, verifyManagementToken } from './own-token.ts'
-import { type PresentedToken, provePossession } from './presented-token.ts'
-import { type UserBearer, verifyUserBearer } from './user-bearer.ts'
+import type { DpopNonces } from './proof/dpop-nonces.ts'
+import { type PresentedToken, provePossession } from './proof/presented-token.ts'
+import { type UserBearer, verifyUserBearer } from './user/user-bearer.ts'
 
 export interface CallerSources {
   readonly registry: Registry

@@ -1,5 +1,5 @@
 /** The five fields of attribution (DESIGN §8), from verified facts. */
-import { shownSubject } from '../credentials/workload-client.ts'
+import { shownSubject } from '../credentials/client/workload-client.ts'
 import { sha256 } from '../kernel/digest.ts'
 import type { AuditRecord } from '../model/audit-record.ts'
 import type { Content } from '../model/commit.ts'

@@ -1,6 +1,6 @@
 /** Requests as they arrive: facts read once, bodies read once with a counted cap. */
 import type { Context } from 'hono'
-import type { PresentedToken } from '../credentials/presented-token.ts'
+import type { PresentedToken } from '../credentials/proof/presented-token.ts'
 import { parseTokenParameter } from '../credentials/token-parameter.ts'
 import { BODY_BYTES_MAX, NAME_CHARS_MAX } from '../kernel/limits.ts'
 import { Rejection } from '../kernel/rejection.ts'

@@ -1,9 +1,9 @@
 /** A form endpoint other than /token: the record, the client, its single-use assertion; then the endpoint's own work. */
 import type { AuditDraft } from '../audit/audit-draft.ts'
 import type { Auditor } from '../audit/auditor.ts'
-import { prepareAuthentication } from '../credentials/client-authentication.ts'
-import { assertClientActive, claimedBy, presentedClient } from '../credentials/presented-client.ts'
-import { assertClientVouchedFor } from '../credentials/workload-review.ts'
+import { prepareAuthentication } from '../credentials/client/client-authentication.ts'
+import { assertClientActive, claimedBy, presentedClient } from '../credentials/client/presented-client.ts'
+import { assertClientVouchedFor } from '../credentials/workload/workload-review.ts'
 import type { SeenSignatures } from '../jose/seen-signatures.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { agentPrincipal, newNonce, servicePrincipal } from '../kernel/ids.ts'

@@ -1,6 +1,6 @@
 /** Somebody has found an API key: what it is worth, how it is stopped, and that nothing we write helps to find one. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { newApiKey } from '../../src/credentials/api-key.ts'
+import { newApiKey } from '../../src/credentials/client/api-key.ts'
 import { kill } from '../support/hops.ts'
 import { expectRefused, invalidClient, invalidRequest, toStranger } from '../support/refusal.ts'
 import { type Answer, claimsOf, registryDocument, startWorld, WAREHOUSE, type World } from '../support/world.ts'

@@ -5,12 +5,12 @@
  * a DPoP proof comes with it, so that its bare check reads that key, too.
  */
 import { createPublicKey, type KeyObject, verify } from 'node:crypto'
-import { prepareAssertion } from '../../src/credentials/client-assertion.ts'
-import { verifyIdJag } from '../../src/credentials/id-jag.ts'
-import { prepareJwtSvid } from '../../src/credentials/jwt-svid.ts'
-import { provenKeys } from '../../src/credentials/possession.ts'
-import { verifyUserEvidence } from '../../src/credentials/user-evidence.ts'
-import { prepareWorkloadToken } from '../../src/credentials/workload-token.ts'
+import { prepareAssertion } from '../../src/credentials/client/client-assertion.ts'
+import { provenKeys } from '../../src/credentials/proof/possession.ts'
+import { verifyIdJag } from '../../src/credentials/user/id-jag.ts'
+import { verifyUserEvidence } from '../../src/credentials/user/user-evidence.ts'
+import { prepareJwtSvid } from '../../src/credentials/workload/jwt-svid.ts'
+import { prepareWorkloadToken } from '../../src/credentials/workload/workload-token.ts'
 import { Secret } from '../../src/kernel/secret.ts'
 import type { Agent } from '../../src/model/client.ts'
 import type { WorkloadIssuer } from '../../src/model/workload.ts'

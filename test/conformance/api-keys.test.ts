@@ -1,6 +1,6 @@
 /** API keys as client authentication: off by default, at the token endpoint alone, for less than their agent may, for a while. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { newApiKey } from '../../src/credentials/api-key.ts'
+import { newApiKey } from '../../src/credentials/client/api-key.ts'
 import { expectRefused, invalidClient, invalidRequest, invalidTarget, toStranger } from '../support/refusal.ts'
 import {
   type Answer,

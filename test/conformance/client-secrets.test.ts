@@ -1,6 +1,6 @@
 /** `client_secret_basic` at every endpoint that authenticates clients (RFC 6749 §2.3.1): off unless switched on, never more. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { newClientSecret } from '../../src/credentials/client-secret.ts'
+import { newClientSecret } from '../../src/credentials/client/client-secret.ts'
 import type { RejectionReason } from '../../src/kernel/rejection.ts'
 import { expectRefused, invalidClient, invalidRequest, toStranger } from '../support/refusal.ts'
 import { type Answer, registryDocument, startWorld, WIKI, type World } from '../support/world.ts'

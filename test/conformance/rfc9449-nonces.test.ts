@@ -3,7 +3,7 @@
  * of a store, and by nobody else.
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { DpopNonces } from '../../src/credentials/dpop-nonces.ts'
+import { DpopNonces } from '../../src/credentials/proof/dpop-nonces.ts'
 import { DPOP_NONCE_REREAD_MS, DPOP_NONCE_WINDOW_S } from '../../src/kernel/proof-limits.ts'
 import { athOf, holderKey, jktOf, type ProofChange, proof, proving } from '../support/dpop.ts'
 import { granted } from '../support/hops.ts'

@@ -3,8 +3,8 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { claimAt } from '../../src/jose/claim-at.ts'
 import type { ClaimRule, ClaimValue } from '../../src/model/workload.ts'
-import { ClaimIndex } from '../../src/registry/claim-index.ts'
-import { parseClaimPath } from '../../src/registry/claim-path.ts'
+import { ClaimIndex } from '../../src/registry/workloads/claim-index.ts'
+import { parseClaimPath } from '../../src/registry/workloads/claim-path.ts'
 
 const NAMES = ['sub', 'a', 'b', 'kubernetes.io', '/', 'toString', '__proto__']
 const name = fc.constantFrom(...NAMES)

@@ -1,6 +1,6 @@
 /** What clients authenticate with, examined by the broker's own client authentication: assertions, JWT-SVIDs, API keys, secrets. */
-import { prepareAuthentication } from '../../credentials/client-authentication.ts'
-import { assertClientActive, type PresentedClient } from '../../credentials/presented-client.ts'
+import { prepareAuthentication } from '../../credentials/client/client-authentication.ts'
+import { assertClientActive, type PresentedClient } from '../../credentials/client/presented-client.ts'
 import type { DecodedJwt } from '../../jose/decode-jws.ts'
 import { agentPrincipal, servicePrincipal } from '../../kernel/ids.ts'
 import { CLIENT_ASSERTION_LIFETIME_S_MAX } from '../../kernel/limits.ts'

@@ -1,7 +1,7 @@
 /** What identity providers issue, examined by the broker's own verification of users: for an agent, for the broker, as an ID-JAG. */
-import { verifyIdJag } from '../../credentials/id-jag.ts'
-import { verifyUserBearer } from '../../credentials/user-bearer.ts'
-import { type UserTokenKind, verifyUserEvidence } from '../../credentials/user-evidence.ts'
+import { verifyIdJag } from '../../credentials/user/id-jag.ts'
+import { verifyUserBearer } from '../../credentials/user/user-bearer.ts'
+import { type UserTokenKind, verifyUserEvidence } from '../../credentials/user/user-evidence.ts'
 import type { DecodedJwt } from '../../jose/decode-jws.ts'
 import type { Agent } from '../../model/client.ts'
 import type { Issuer } from '../../model/issuer.ts'

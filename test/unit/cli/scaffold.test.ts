@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { policyWarnings } from '../../../src/cli/check/policy-warnings.ts'
 import { newClientKey } from '../../../src/cli/client-key.ts'
-import { policyWarnings } from '../../../src/cli/policy-warnings.ts'
 import { type Choices, configText, registryText } from '../../../src/cli/scaffold.ts'
 import { decodeConfig } from '../../../src/config/load-config.ts'
 import { parseRegistryText } from '../../../src/registry/load-registry.ts'

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { describeEvidence, describeIssue, grantedAuthority } from '../../../src/flows/attribution.ts'
-import { frameContinue } from '../../../src/flows/continue.ts'
+import { frameContinue } from '../../../src/flows/frame/continue.ts'
 import { sha256 } from '../../../src/kernel/digest.ts'
 import type { Jti } from '../../../src/kernel/ids.ts'
 import { Secret } from '../../../src/kernel/secret.ts'

@@ -1,8 +1,8 @@
 /** What a flow's frame is given, by hand: requests as parsed, evidence as verified, a session as read. */
 import type { Authority } from '../../../src/authority/authority.ts'
 import { parseDetails } from '../../../src/authority/details.ts'
-import { toolsByResource } from '../../../src/flows/asked-authority.ts'
 import type { Framed, FrameInput, Party } from '../../../src/flows/flow.ts'
+import { toolsByResource } from '../../../src/flows/frame/asked-authority.ts'
 import type { ClientCredentialsRequest, ExchangeRequest } from '../../../src/flows/token-request.ts'
 import type { ClientId, DecisionId, Jti, NodeId } from '../../../src/kernel/ids.ts'
 import { Secret } from '../../../src/kernel/secret.ts'

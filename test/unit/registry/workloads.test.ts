@@ -1,7 +1,7 @@
 /** Platforms and rules for their tokens: exact, about who a workload is, and about one client only. */
 import { resolve } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { claimName, parseClaimPath } from '../../../src/registry/claim-path.ts'
+import { claimName, parseClaimPath } from '../../../src/registry/workloads/claim-path.ts'
 import { problemsAfter, type Raw, registryAfter } from './document.ts'
 
 const at = 'registry.yaml: '

@@ -1,0 +1,116 @@
+/** What a policy says that is well-formed and probably not meant: rules that reach nothing, doors that nobody can use. */
+import type { AuthorizationServer } from '../../model/authorization-server.ts'
+import type { Agent } from '../../model/client.ts'
+import type { Grant, Registry } from '../../model/registry.ts'
+import type { Resource, Tool } from '../../model/resource.ts'
+import type { BrokerSettings } from '../../model/settings.ts'
+import { selects } from '../../policy/selector.ts'
+import { GRANT_TYPE } from '../../protocol/oauth.ts'
+
+export function policyWarnings(registry: Registry, settings: BrokerSettings): readonly string[] {
+  return [
+    ...registry.issuers.flatMap((issuer) => issuerWarnings(issuer)),
+    ...registry.authorizationServers.flatMap((server) => serverWarnings(server, registry)),
+    ...registry.resources.flatMap((resource) => resourceWarnings(resource, registry)),
+    ...registry.agents.flatMap((agent) => agentWarnings(agent, registry, settings)),
+    ...registry.grants.flatMap((grant) => grantWarnings(grant, registry)),
+  ]
+}
+
+function issuerWarnings({
+  slug,
+  acceptsIdTokens,
+  accessTokenScope,
+  idJagScope,
+  userAudience,
+}: Registry['issuers'][number]): string[] {
+  const warnings: string[] = []
+  if (!acceptsIdTokens && accessTokenScope === undefined && idJagScope === undefined) {
+    warnings.push(`issuer ${slug}: none of its tokens is accepted as evidence; say which under accepts`)
+  }
+  if (userAudience === undefined) {
+    warnings.push(`issuer ${slug}: its users cannot see or revoke their sessions here; set user_audience`)
+  }
+  return warnings
+}
+
+function resourceWarnings(resource: Resource, registry: Registry): string[] {
+  const name = `resource ${resource.id}`
+  const tools = [...resource.tools.values()]
+  if (tools.length === 0) return [`${name}: has no tools, so no token can be for it`]
+  const warnings: string[] = []
+  if (!tools.some((tool) => tool.delegable)) warnings.push(`${name}: none of its tools may be delegated to agents`)
+  else if (!registry.agents.some((agent) => reach(agent, resource).length > 0)) {
+    warnings.push(`${name}: no agent's manifest reaches a tool of it that may be delegated`)
+  }
+  const isOurs = resource.authorizationServer === undefined
+  if (isOurs && resource.enforces !== 'scope' && resource.serverClient === undefined) {
+    warnings.push(`${name}: has no server_client, so its verifier cannot ask whether a token still lives`)
+  }
+  return warnings
+}
+
+function agentWarnings(agent: Agent, registry: Registry, settings: BrokerSettings): string[] {
+  const name = `agent ${agent.clientId}`
+  if (agent.state !== 'active') return []
+  const warnings: string[] = []
+  if (agent.environment !== settings.environment) {
+    warnings.push(
+      `${name}: belongs to environment ${agent.environment}; this broker is ${settings.environment} and refuses it`,
+    )
+  }
+  const { keys, keySets, secrets, spiffeIds, workloads } = agent
+  if ([keys, keySets, secrets, spiffeIds, workloads].every((credentials) => credentials.length === 0))
+    warnings.push(`${name}: has no key to authenticate with`)
+  if (agent.grantTypes.length === 0) warnings.push(`${name}: has no grant_types, so it can ask for nothing`)
+  const reached = registry.resources.flatMap((resource) => reach(agent, resource).map((tool) => ({ resource, tool })))
+  if (reached.length === 0) return [...warnings, `${name}: its manifest reaches no tool that may be delegated`]
+  // With the token of its workload an agent asks for itself, by either grant type.
+  const asksForItself = workloads.length > 0
+  const bringsAssertions = agent.grantTypes.includes(GRANT_TYPE.jwtBearer) && !asksForItself
+  if (bringsAssertions && !registry.issuers.some(({ idJagScope }) => idJagScope !== undefined)) {
+    warnings.push(`${name}: may use jwt-bearer, but no issuer accepts id_jag`)
+  }
+  const worksForUsers = agent.grantTypes.includes(GRANT_TYPE.tokenExchange) && !asksForItself
+  if (worksForUsers && !reached.some(({ resource, tool }) => allowedToSomeUser(registry, resource, tool))) {
+    warnings.push(`${name}: no grant allows any user a tool of its manifest, so it can work for nobody`)
+  }
+  const comesFrom =
+    agent.upstreamClientIds.size > 0 || registry.agents.some((other) => other.delegates.includes(agent.clientId))
+  if (worksForUsers && !comesFrom && !agent.grantTypes.includes(GRANT_TYPE.clientCredentials)) {
+    warnings.push(`${name}: has no client id at any issuer (upstream), and no agent may delegate to it`)
+  }
+  return warnings
+}
+
+function serverWarnings({ slug, clientIds }: AuthorizationServer, { resources }: Registry): string[] {
+  const name = `authorization server ${slug}`
+  if (clientIds.size === 0) return [`${name}: no agent has a client id there, so none gets an ID-JAG for it`]
+  return resources.some(({ authorizationServer }) => authorizationServer === slug)
+    ? []
+    : [`${name}: no resource takes its tokens, so there is nothing to get an ID-JAG for`]
+}
+
+function grantWarnings(grant: Grant, registry: Registry): string[] {
+  const matches = registry.resources.some((resource) =>
+    [...resource.tools.values()].some((tool) => grant.resources.some((selector) => selects(selector, resource, tool))),
+  )
+  return matches ? [] : [`grant ${grant.id}: matches no tool of any resource`]
+}
+
+/** Tools of the resource that the agent's manifest contains and that may be delegated at all. */
+function reach(agent: Agent, resource: Resource): readonly Tool[] {
+  return [...resource.tools.values()].filter(
+    (tool) => tool.delegable && agent.manifest.some(({ selector }) => selects(selector, resource, tool)),
+  )
+}
+
+/** An allow on an agent or owner only narrows: it lets no user in. */
+function allowedToSomeUser({ grants }: Registry, resource: Resource, tool: Tool): boolean {
+  return grants.some(
+    ({ effect, principals, resources }) =>
+      effect === 'allow' &&
+      principals.some((principal) => 'user' in principal || 'group' in principal || 'role' in principal) &&
+      resources.some((selector) => selects(selector, resource, tool)),
+  )
+}

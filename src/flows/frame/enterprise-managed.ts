@@ -1,0 +1,75 @@
+/**
+ * Enterprise-managed authorization (DESIGN §3, flow 6): `jwt-bearer` with an ID-JAG. Gives one access token for one of the
+ * MCP servers that the assertion names: what is requested ∩ what the assertion says ∩ policy.
+ */
+import type { Authority } from '../../authority/authority.ts'
+import { Rejection } from '../../kernel/rejection.ts'
+import type { Agent } from '../../model/client.ts'
+import type { IdJagEvidence } from '../../model/evidence.ts'
+import type { Intent } from '../../model/intent.ts'
+import type { Registry } from '../../model/registry.ts'
+import type { Resource } from '../../model/resource.ts'
+import { askedAuthority } from '../../policy/asked.ts'
+import type { Framed, FrameInput } from '../flow.ts'
+import type { JwtBearerRequest } from '../token-request.ts'
+import { narrowTo, openingIntent, toolsByResource } from './asked-authority.ts'
+import { describeOpening, sessionEnd } from './open.ts'
+import { issueOpening } from './opening.ts'
+import { namedResources } from './targets.ts'
+
+export function frameEnterpriseManaged(input: FrameInput<JwtBearerRequest, IdJagEvidence>): Framed {
+  const { request, party, evidence, registry, question } = input
+  const target = soleAssertedTarget(request, evidence, registry)
+  const wanted = { kind: 'access', resource: target } as const
+  const { intent, explicit } = openingIntent(request.details, standingIntent(party.agent, target), registry)
+  const notAfter = sessionEnd(input, intent, wanted)
+  const ceiling = evidence.ceiling.kind === 'scopes' ? evidence.ceiling.scopes : undefined
+  const opening = describeOpening(input, intent, wanted)
+  return {
+    event: 'session.open',
+    question: {
+      ...question,
+      agent: party.agent,
+      chain: [],
+      subject: evidence.principal,
+      user: evidence.user,
+      // Nothing can be delegated from it: the session has no handle, only this one access token.
+      asked: narrowTo(
+        askedAuthority(registry, intent.tools, notAfter, 0),
+        { resources: [target], scopes: [request.scope, ceiling] },
+        registry,
+      ),
+      askedExplicitly: explicit,
+      parent: assertedAuthority(evidence, notAfter, registry),
+      ceiling: undefined,
+      target: target.url,
+    },
+    issue: (permit) => ({ ...issueOpening(opening, permit), shows: target.url }),
+  }
+}
+
+/** Of the agent's entry where it speaks about the target, else of the target's: never both together. */
+function standingIntent({ standingIntent: ofAgent }: Agent, target: Resource): Intent | undefined {
+  return ofAgent?.tools.has(target.url) === true ? ofAgent : target.standingIntent
+}
+
+/** The one MCP server, of those the assertion names, that the request asks for; it need not say so where there is one only. */
+function soleAssertedTarget(request: JwtBearerRequest, { targets }: IdJagEvidence, registry: Registry): Resource {
+  const named = namedResources(request, registry, true)
+  const urls = named.map(({ url }) => url)
+  if (!urls.every((url) => targets.some((target) => target.url === url))) {
+    throw new Rejection('resource_not_in_session', 'the assertion was not issued for the resource that is asked for')
+  }
+  const [target, ...others] = named.length === 0 ? targets : named
+  if (target === undefined || others.length > 0) {
+    throw new Rejection('target_ambiguous', 'an access token is for exactly one MCP server: name it with resource')
+  }
+  if (target.state !== 'active') throw new Rejection('resource_inactive', 'this resource is not active')
+  return target
+}
+
+/** What the assertion's own details bound, as the authority above: they may be tighter than any scope. */
+function assertedAuthority({ details }: IdJagEvidence, notAfter: number, registry: Registry): Authority | undefined {
+  if (details === undefined) return undefined
+  return askedAuthority(registry, toolsByResource(details, registry), notAfter, 0)
+}

@@ -1,0 +1,55 @@
+/** What Continue, Delegate and Accept share: all start from a handle of a node of a live session. */
+import type { ParsedDetails } from '../../authority/details.ts'
+import { Rejection } from '../../kernel/rejection.ts'
+import type { Agent } from '../../model/client.ts'
+import type { HandleEvidence } from '../../model/evidence.ts'
+import type { User } from '../../model/issuer.ts'
+import type { Registry } from '../../model/registry.ts'
+import type { SessionFacts } from '../../model/session.ts'
+import { agentsOf } from '../../sessions/liveness.ts'
+import type { LiveSession } from '../../sessions/session-repository.ts'
+import type { FrameInput } from '../flow.ts'
+import type { ExchangeRequest } from '../token-request.ts'
+
+export function liveOf(input: FrameInput<ExchangeRequest, HandleEvidence>): LiveSession {
+  if (input.live === undefined) throw new Error('a handle is framed with its live session')
+  return input.live
+}
+
+/** Continue and Accept carry no intent of their own. @throws Rejection `intent_unexpected` */
+export function onlyNarrows(details: ParsedDetails | undefined): void {
+  if (details?.intent === undefined) return
+  throw new Rejection(
+    'intent_unexpected',
+    'agent_intent is declared when opening or delegating; here details can only narrow',
+  )
+}
+
+/**
+ * The registered agents of a node's chain other than `holder`, the subject included where it is one: all are asked about.
+ * @throws Rejection `agent_inactive` where one is no longer registered
+ */
+export function chainAgents(live: LiveSession, holder: Agent, input: ChainInput): readonly Agent[] {
+  const { act } = live.node
+  const actors = { subject: live.facts.subject.principal, clientId: live.node.holder, act }
+  return agentsOf(actors, input.settings.issuer)
+    .filter((id) => id !== holder.clientId)
+    .map((id) => {
+      const client = input.registry.client(id)
+      if (client?.kind === 'agent') return client
+      throw new Rejection('agent_inactive', 'an agent of this chain is no longer registered')
+    })
+}
+
+type ChainInput = Pick<FrameInput<ExchangeRequest, HandleEvidence>, 'settings' | 'registry'>
+
+/** The user behind the session as the registry knows them now: "active" is re-read at every exchange (DESIGN §6). */
+export function userOf(facts: SessionFacts, registry: Registry): User | undefined {
+  const subject = facts.subject.user
+  if (subject === undefined) return undefined
+  const issuer = registry.issuerBySlug(subject.issuerSlug)
+  const user = issuer === undefined ? undefined : registry.user(issuer, subject.sub)
+  if (user === undefined) throw new Rejection('user_not_listed', 'the user of this session is no longer listed')
+  if (!user.active) throw new Rejection('user_inactive', 'the user of this session is no longer active')
+  return user
+}

@@ -1,0 +1,219 @@
+/**
+ * What entries of the registry say about each other: names are unique, and every reference leads somewhere. A rule that
+ * names nothing is refused rather than ignored: a misspelt deny would silently deny nothing.
+ */
+import { Rejection } from '../../kernel/rejection.ts'
+import { adminAudience, apiAudience } from '../../model/settings.ts'
+import { canonicalResource } from '../../protocol/resource.ts'
+import type { AgentEntry } from '../entries/agent-entry.ts'
+import type { AuthorizationServerEntry } from '../entries/authorization-server-entry.ts'
+import type { ServiceEntry } from '../entries/client-entry.ts'
+import type { SelectorEntry } from '../entries/entry-fields.ts'
+import type { GrantEntry } from '../entries/grant-entry.ts'
+import type { IssuerEntry, UserEntry } from '../entries/issuer-entry.ts'
+import type { ResourceEntry } from '../entries/resource-entry.ts'
+import type { TrustDomainEntry } from '../entries/trust-domain-entry.ts'
+import type { WorkloadIssuerEntry } from '../entries/workload-entry.ts'
+import { nearestName } from '../strict-document.ts'
+import { checkAuthorizationServers } from './authorization-server-checks.ts'
+import { checkClientMetadata } from './client-metadata-checks.ts'
+import { checkSpiffeIds } from './spiffe-checks.ts'
+import { checkWorkloads } from './workload-checks.ts'
+
+/** An entry and where it was written: `registry.yaml: agents[2]`. */
+export interface Placed<T> {
+  readonly at: string
+  /** What relative paths in it are relative to. */
+  readonly directory: string
+  readonly entry: T
+}
+
+export interface Entries {
+  readonly issuers: readonly Placed<IssuerEntry>[]
+  readonly workloadIssuers: readonly Placed<WorkloadIssuerEntry>[]
+  readonly trustDomains: readonly Placed<TrustDomainEntry>[]
+  readonly users: readonly Placed<UserEntry>[]
+  readonly authorizationServers: readonly Placed<AuthorizationServerEntry>[]
+  readonly services: readonly Placed<ServiceEntry>[]
+  readonly resources: readonly Placed<ResourceEntry>[]
+  readonly agents: readonly Placed<AgentEntry>[]
+  readonly grants: readonly Placed<GrantEntry>[]
+}
+
+/** Every name an entry may refer to. */
+interface Names {
+  readonly slugs: ReadonlySet<string>
+  readonly listedSlugs: ReadonlySet<string>
+  readonly users: ReadonlySet<string>
+  readonly services: ReadonlySet<string>
+  readonly agents: ReadonlySet<string>
+  readonly owners: ReadonlySet<string>
+  readonly projects: ReadonlySet<string>
+  readonly toolsByServer: ReadonlyMap<string, ReadonlySet<string>>
+  readonly toolsByProject: ReadonlyMap<string, ReadonlySet<string>>
+  readonly tools: ReadonlySet<string>
+}
+
+/** Adds a line to `problems` for each contradiction. */
+export function crossCheck(entries: Entries, issuer: string, problems: string[]): void {
+  checkUnique(entries, problems)
+  checkBuiltIns(entries, issuer, problems)
+  checkUserAudiences(entries, problems)
+  checkWorkloads(entries, issuer, problems)
+  checkClientMetadata(entries, issuer, problems)
+  checkAuthorizationServers(entries, issuer, problems)
+  const names = namesOf(entries)
+  const refer: Refer = (known, name, at, noun) => {
+    if (known.has(name)) return
+    const nearest = nearestName(name, known.keys())
+    problems.push(`${at}: no ${noun} is named ${name}${nearest === undefined ? '' : `; did you mean ${nearest}?`}`)
+  }
+  checkSpiffeIds(entries, problems, refer)
+  for (const { at, entry } of entries.users) refer(names.slugs, entry.issuer, `${at}.issuer`, 'issuer')
+  for (const { at, entry } of entries.resources) {
+    if (entry.server_client !== undefined) refer(names.services, entry.server_client, `${at}.server_client`, 'service')
+    for (const tool of Object.keys(entry.standing_intent?.tools ?? {})) {
+      refer(new Set(Object.keys(entry.tools)), tool, `${at}.standing_intent.tools.${tool}`, `tool of ${entry.id}`)
+    }
+  }
+  for (const { at, entry } of entries.agents) {
+    checkAgent(entry, at, names, refer)
+    if (entry.delegates.includes(entry.client_id)) problems.push(`${at}.delegates: an agent cannot delegate to itself`)
+  }
+  for (const { at, entry } of entries.grants) checkGrant(entry, at, names, refer)
+}
+
+type Refer = (known: Pick<ReadonlySet<string>, 'has' | 'keys'>, name: string, at: string, noun: string) => void
+
+function namesOf({ issuers, users, services, resources, agents }: Entries): Names {
+  const toolsByProject = new Map<string, Set<string>>()
+  for (const { entry } of resources) {
+    const tools = toolsByProject.get(entry.project) ?? new Set()
+    toolsByProject.set(entry.project, tools)
+    for (const tool of Object.keys(entry.tools)) tools.add(tool)
+  }
+  return {
+    slugs: new Set(issuers.map(({ entry }) => entry.slug)),
+    listedSlugs: new Set(issuers.filter(({ entry }) => entry.users === 'listed').map(({ entry }) => entry.slug)),
+    users: new Set(users.map(({ entry }) => `${entry.issuer}:${entry.sub}`)),
+    services: new Set(services.map(({ entry }) => entry.client_id)),
+    agents: new Set(agents.map(({ entry }) => entry.client_id)),
+    owners: new Set(agents.map(({ entry }) => entry.owner)),
+    projects: new Set(toolsByProject.keys()),
+    toolsByServer: new Map(resources.map(({ entry }) => [entry.id, new Set(Object.keys(entry.tools))])),
+    toolsByProject,
+    tools: new Set(resources.flatMap(({ entry }) => Object.keys(entry.tools))),
+  }
+}
+
+/** An agent holds tokens for its own client id: with that audience they must not also speak for the user over all sessions. */
+function checkUserAudiences({ issuers, agents }: Entries, problems: string[]): void {
+  for (const { at, entry } of issuers) {
+    if (entry.broker_audience !== undefined && entry.broker_audience === entry.user_audience) {
+      problems.push(`${at}.broker_audience: is also user_audience; what agents hold must not pass for what users hold`)
+    }
+    const holder = agents.find((agent) => agent.entry.upstream[entry.slug] === entry.user_audience)
+    if (entry.user_audience === undefined || holder === undefined) continue
+    problems.push(
+      `${at}.user_audience: is also the client id of ${holder.at} there; register a client of its own for users`,
+    )
+  }
+}
+
+function checkUnique(entries: Entries, problems: string[]): void {
+  const unique = <T>(placed: readonly Placed<T>[], nameOf: (entry: T) => string, member: string): void => {
+    const first = new Map<string, string>()
+    for (const { at, entry } of placed) {
+      const name = nameOf(entry)
+      const before = first.get(name)
+      if (before === undefined) first.set(name, at)
+      else problems.push(`${at}.${member}: already used by ${before}`)
+    }
+  }
+  unique(entries.issuers, (entry) => entry.issuer, 'issuer')
+  unique<{ slug: string }>([...entries.issuers, ...entries.workloadIssuers], (entry) => entry.slug, 'slug')
+  unique(entries.workloadIssuers, (entry) => entry.issuer, 'issuer')
+  unique(entries.users, (entry) => `${entry.issuer}:${entry.sub}`, 'sub')
+  unique(entries.resources, (entry) => entry.id, 'id')
+  unique(entries.resources, (entry) => canonicalOrRaw(entry.url), 'url')
+  // One namespace: `client_id` alone says who a client is.
+  unique<ServiceEntry>([...entries.services, ...entries.agents], (entry) => entry.client_id, 'client_id')
+  unique(entries.grants, (entry) => entry.id, 'id')
+}
+
+/** A resource at the broker's own URLs would make its API tokens ordinary ones; itself as an IdP would launder tokens. */
+function checkBuiltIns(entries: Entries, issuer: string, problems: string[]): void {
+  const own = [issuer, apiAudience(issuer), adminAudience(issuer)].map(canonicalOrRaw)
+  for (const { at, entry } of entries.resources) {
+    try {
+      if (own.includes(canonicalResource(entry.url))) problems.push(`${at}.url: belongs to the broker itself`)
+    } catch (fault) {
+      if (!(fault instanceof Rejection)) throw fault
+      problems.push(`${at}.url: ${fault.message}`)
+    }
+  }
+  for (const { at, entry } of entries.issuers) {
+    if (canonicalOrRaw(entry.issuer) === canonicalOrRaw(issuer)) problems.push(`${at}.issuer: is the broker itself`)
+  }
+}
+
+function canonicalOrRaw(url: string): string {
+  try {
+    return canonicalResource(url)
+  } catch {
+    return url
+  }
+}
+
+function checkAgent(entry: AgentEntry, at: string, names: Names, refer: Refer): void {
+  entry.manifest.forEach((selector, index) => {
+    checkSelector(selector, `${at}.manifest[${index}]`, names, refer)
+  })
+  entry.delegates.forEach((delegate, index) => {
+    refer(names.agents, delegate, `${at}.delegates[${index}]`, 'agent')
+  })
+  for (const slug of Object.keys(entry.upstream)) refer(names.slugs, slug, `${at}.upstream.${slug}`, 'issuer')
+  entry.api_keys.forEach(({ resources }, index) => {
+    for (const one of resources) refer(names.toolsByServer, one, `${at}.api_keys[${index}].resources`, 'resource')
+  })
+  for (const [resource, named] of Object.entries(entry.standing_intent?.tools ?? {})) {
+    const path = `${at}.standing_intent.tools.${resource}`
+    refer(names.toolsByServer, resource, path, 'resource')
+    const known = names.toolsByServer.get(resource)
+    if (known === undefined) continue
+    for (const tool of Object.keys(named)) refer(known, tool, `${path}.${tool}`, `tool of ${resource}`)
+  }
+}
+
+function checkGrant(entry: GrantEntry, at: string, names: Names, refer: Refer): void {
+  entry.principals.forEach(({ user, agent, owner }, index) => {
+    const path = `${at}.principals[${index}]`
+    if (agent !== undefined) refer(names.agents, agent, `${path}.agent`, 'agent')
+    if (owner !== undefined) refer(names.owners, owner, `${path}.owner`, "agent's owner")
+    if (user === undefined) return
+    const slug = user.slice(0, user.indexOf(':'))
+    refer(names.slugs, slug, `${path}.user`, 'issuer')
+    if (names.listedSlugs.has(slug)) refer(names.users, user, `${path}.user`, 'listed user')
+  })
+  entry.resources.forEach((selector, index) => {
+    checkSelector(selector, `${at}.resources[${index}]`, names, refer)
+  })
+}
+
+function checkSelector({ project, server, tool }: SelectorEntry, at: string, names: Names, refer: Refer): void {
+  const namesProject = project !== undefined && project !== '*'
+  const namesServer = server !== undefined && server !== '*'
+  if (namesProject) refer(names.projects, project, `${at}.project`, 'project')
+  if (namesServer) refer(names.toolsByServer, server, `${at}.server`, 'resource')
+  if (tool === undefined || tool === '*') return
+  // Of an unknown server or project nothing more is said: that it has no such tool would only repeat it.
+  if (namesServer) {
+    const known = names.toolsByServer.get(server)
+    if (known !== undefined) refer(known, tool, `${at}.tool`, `tool of ${server}`)
+  } else if (namesProject) {
+    const known = names.toolsByProject.get(project)
+    if (known !== undefined) refer(known, tool, `${at}.tool`, `tool of project ${project}`)
+  } else {
+    refer(names.tools, tool, `${at}.tool`, 'tool')
+  }
+}

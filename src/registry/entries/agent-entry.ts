@@ -1,0 +1,51 @@
+/** The shape of an agent's entry. */
+import { z } from 'zod'
+import { ACTOR_DEPTH_MAX, API_KEYS_MAX, ISSUANCE_PER_MINUTE_MAX, SESSION_LIFETIME_S_MAX } from '../../kernel/limits.ts'
+import { strictObject } from '../strict-document.ts'
+import { apiKey } from './api-key-entry.ts'
+import { client, keyAlgorithms } from './client-entry.ts'
+import {
+  clientName,
+  clientVersion,
+  constraints,
+  environmentName,
+  id,
+  manifestEntry,
+  notEmpty,
+  scopeToken,
+  slug,
+  text,
+  toolName,
+} from './entry-fields.ts'
+
+const standingIntent = strictObject({
+  purpose: z.string(),
+  expires_in: z.int().min(1).max(SESSION_LIFETIME_S_MAX).optional(),
+  max_depth: z.int().min(0).max(ACTOR_DEPTH_MAX).optional(),
+  tools: z
+    .record(id, z.record(toolName, constraints).refine(notEmpty, 'must name at least one tool'))
+    .refine(notEmpty, 'must name at least one resource'),
+})
+
+/** Whose client id is the URL of its metadata: which version its keys authenticate, and by which algorithms. */
+const clientMetadata = strictObject({ version: clientVersion, algorithms: keyAlgorithms })
+
+export const agent = strictObject({
+  ...client,
+  client_id: clientName,
+  client_metadata: clientMetadata.optional(),
+  owner: text,
+  environment: environmentName,
+  manifest: z.array(manifestEntry).default([]),
+  delegates: z.array(clientName).default([]),
+  upstream: z.record(slug, text).default({}),
+  standing_intent: standingIntent.optional(),
+  issuance: z
+    .array(strictObject({ scope: scopeToken, per_minute: z.int().min(1).max(ISSUANCE_PER_MINUTE_MAX) }))
+    .refine((rules) => new Set(rules.map(({ scope }) => scope)).size === rules.length, 'names a scope twice')
+    .default([]),
+  api_keys: z.array(apiKey).max(API_KEYS_MAX, `at most ${API_KEYS_MAX}`).default([]),
+})
+
+export type AgentEntry = z.output<typeof agent>
+export type StandingIntentEntry = z.output<typeof standingIntent>

@@ -1,0 +1,34 @@
+/** The shape of a grant: whom it concerns, which tools, when. */
+import { z } from 'zod'
+import { strictObject } from '../strict-document.ts'
+import { clientName, constraints, environmentName, id, selector, text, time } from './entry-fields.ts'
+
+const principal = strictObject({
+  user: z
+    .string()
+    .regex(/^[a-z0-9-]{1,32}:./, 'must be <issuer slug>:<sub>')
+    .optional(),
+  group: text.optional(),
+  role: text.optional(),
+  agent: clientName.optional(),
+  owner: text.optional(),
+}).refine(
+  (value) => Object.values(value).filter((member) => member !== undefined).length === 1,
+  'must have exactly one of user, group, role, agent, owner',
+)
+
+export const grant = strictObject({
+  id,
+  effect: z.enum(['allow', 'deny']),
+  principals: z.array(principal).min(1),
+  resources: z.array(selector).min(1),
+  when: strictObject({
+    not_before: time.optional(),
+    not_after: time.optional(),
+    environment: environmentName.optional(),
+  }).default({}),
+  constraints: constraints.optional(),
+  reason: z.string().max(512).default(''),
+})
+
+export type GrantEntry = z.output<typeof grant>

@@ -1,0 +1,39 @@
+/** The shape of a resource's entry, its tool manifest included. */
+import { z } from 'zod'
+import { ACCESS_TOKEN_LIFETIME_S_MAX, SESSION_LIFETIME_S_MAX, TOOLS_PER_RESOURCE_MAX } from '../../kernel/limits.ts'
+import { strictObject } from '../strict-document.ts'
+import { clientId, constraints, id, notEmpty, scopeToken, slug, state, text, toolName, url } from './entry-fields.ts'
+
+const tool = strictObject({
+  category: z.enum(['read', 'write', 'destructive', 'admin']).optional(),
+  scope: scopeToken.optional(),
+  delegable: z.boolean().optional(),
+})
+
+const standingIntent = strictObject({
+  purpose: z.string(),
+  expires_in: z.int().min(1).max(SESSION_LIFETIME_S_MAX).optional(),
+  tools: z.record(toolName, constraints).refine(notEmpty, 'must name at least one tool'),
+})
+
+export const resource = strictObject({
+  id,
+  url,
+  owner: text,
+  project: id.default('default'),
+  state,
+  server_client: clientId.optional(),
+  authorization_server: slug.optional(),
+  enforces: z.enum(['scope', 'tools', 'arguments']).default('scope'),
+  mode: z.enum(['shared', 'personal']).default('shared'),
+  sender_constraint: z.enum(['optional', 'required']).default('optional'),
+  signing_alg: z.enum(['ES256', 'RS256', 'Ed25519']).default('ES256'),
+  access_token_seconds: z.int().min(1).max(ACCESS_TOKEN_LIFETIME_S_MAX).optional(),
+  tools: z
+    .record(toolName, tool)
+    .refine((value) => Object.keys(value).length <= TOOLS_PER_RESOURCE_MAX, `at most ${TOOLS_PER_RESOURCE_MAX} tools`)
+    .default({}),
+  standing_intent: standingIntent.optional(),
+})
+
+export type ResourceEntry = z.output<typeof resource>

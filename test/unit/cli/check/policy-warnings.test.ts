@@ -1,0 +1,90 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { policyWarnings } from '../../../../src/cli/check/policy-warnings.ts'
+import { decodeRegistry, parseRegistryText } from '../../../../src/registry/load-registry.ts'
+import { testSettings, validDocument } from '../policy-document.ts'
+
+const warningsOf = (change: (document: ReturnType<typeof validDocument>) => void): readonly string[] => {
+  const document = validDocument()
+  change(document)
+  return policyWarnings(decodeRegistry(document, 'registry.yaml', { issuer: testSettings.issuer }), testSettings)
+}
+
+describe('warnings about a policy', () => {
+  test('there are none about one that makes sense', () => {
+    expect(warningsOf(() => undefined)).toEqual([])
+    const text = readFileSync(join(import.meta.dirname, '../../../../deploy/example/registry.yaml'), 'utf8')
+    const example = parseRegistryText(text, 'registry.yaml', { issuer: 'https://errand.example' })
+    expect(policyWarnings(example, { ...testSettings, environment: 'production' })).toEqual([])
+  })
+
+  test.each<[string, (document: ReturnType<typeof validDocument>) => void]>([
+    ['issuer corp: none of its tokens is accepted', ({ issuers: [issuer] }) => delete issuer?.['accepts']],
+    ['issuer corp: its users cannot see or revoke', ({ issuers: [issuer] }) => delete issuer?.['user_audience']],
+    [
+      'resource notes: has no tools',
+      ({ resources: [resource], ...rest }) => {
+        Object.assign(resource ?? {}, { tools: {} })
+        Object.assign(rest.agents[0] ?? {}, { manifest: [{ server: 'notes' }] })
+      },
+    ],
+    [
+      'resource notes: none of its tools may be delegated',
+      ({ resources: [resource] }) => Object.assign(resource ?? {}, { tools: { search: {} } }),
+    ],
+    [
+      "resource notes: no agent's manifest reaches",
+      ({ agents: [agent] }) => Object.assign(agent ?? {}, { manifest: [] }),
+    ],
+    [
+      'resource notes: has no server_client',
+      ({ resources: [resource] }) => Object.assign(resource ?? {}, { enforces: 'arguments' }),
+    ],
+    [
+      'agent writer: belongs to environment production',
+      ({ agents: [agent] }) => Object.assign(agent ?? {}, { environment: 'production' }),
+    ],
+    ['agent writer: has no key', ({ agents: [agent] }) => Object.assign(agent ?? {}, { keys: [] })],
+    ['agent writer: has no grant_types', ({ agents: [agent] }) => Object.assign(agent ?? {}, { grant_types: [] })],
+    [
+      'agent writer: its manifest reaches no tool',
+      ({ agents: [agent] }) => Object.assign(agent ?? {}, { manifest: [] }),
+    ],
+    ['agent writer: no grant allows any user', (document) => Object.assign(document, { grants: [] })],
+    [
+      'agent writer: no grant allows any user',
+      ({ grants: [grant] }) => Object.assign(grant ?? {}, { principals: [{ agent: 'writer' }] }),
+    ],
+    ['agent writer: no grant allows any user', ({ grants: [grant] }) => Object.assign(grant ?? {}, { effect: 'deny' })],
+    [
+      'agent writer: may use jwt-bearer, but no issuer',
+      ({ agents: [agent] }) => Object.assign(agent ?? {}, { grant_types: ['token-exchange', 'jwt-bearer'] }),
+    ],
+    [
+      'authorization server chat: no agent has a client id there',
+      (document) =>
+        Object.assign(document, { authorization_servers: [{ issuer: 'https://as.example', slug: 'chat' }] }),
+    ],
+    [
+      'authorization server chat: no resource takes its tokens',
+      (document) =>
+        Object.assign(document, {
+          authorization_servers: [{ issuer: 'https://as.example', slug: 'chat', clients: { writer: 'w' } }],
+        }),
+    ],
+    ['agent writer: has no client id at any issuer', ({ agents: [agent] }) => delete agent?.['upstream']],
+    [
+      'grant readers: matches no tool',
+      ({ grants: [grant] }) => Object.assign(grant ?? {}, { resources: [{ category: 'destructive' }] }),
+    ],
+  ])('%s', (warning, change) => {
+    expect(warningsOf(change)).toEqual(expect.arrayContaining([expect.stringContaining(warning)]))
+  })
+
+  test('an agent that is suspended on purpose needs no advice', () => {
+    expect(warningsOf(({ agents: [agent] }) => Object.assign(agent ?? {}, { state: 'suspended', keys: [] }))).toEqual(
+      [],
+    )
+  })
+})
