@@ -93,15 +93,25 @@ export function refuseOtherThanAccess(claims: Claims, typ: string | undefined): 
 }
 
 /**
- * Client credentials tokens are about a client (RFC 9068 §2.2: `sub` is its id; Auth0 says `gty`, Entra `idtyp`), and a client
- * is no user, whatever it is called.
+ * An agent can get tokens about itself where it gets its users', and machines choose the audience of theirs: neither speaks for
+ * a user, whatever it is called. Client credentials tokens are about a client (RFC 9068 §2.2: `sub` is its id; Auth0 says `gty`,
+ * Entra `idtyp`, Keycloak names its service account); jobs of GitLab and pods have claims that no person has.
  */
 export function refuseClientTokens(claims: Claims): void {
-  const sub = claim(claims, 'sub')
-  const isClient = issuedTo(claims).includes(sub)
-  if (isClient || claim(claims, 'gty') === 'client-credentials' || claim(claims, 'idtyp') === 'app') {
-    throw new JwtError('claims', 'the token is about a client, not about a user')
+  const names = issuedTo(claims)
+  const isClient = names.includes(claim(claims, 'sub')) || names.some((name) => isServiceAccount(claims, name))
+  const saysSo = claim(claims, 'gty') === 'client-credentials' || claim(claims, 'idtyp') === 'app'
+  const isMachine = MACHINES.some((marks) => marks.every((name) => Object.hasOwn(claims, name)))
+  if (isClient || saysSo || isMachine) {
+    throw new JwtError('claims', 'the token is about a client or a machine, not about a user')
   }
+}
+
+const MACHINES = [['clientHost', 'clientAddress'], ['job_id', 'pipeline_id'], ['kubernetes.io']]
+
+/** Keycloak keeps user names in lower case. */
+function isServiceAccount(claims: Claims, client: unknown): boolean {
+  return claim(claims, 'preferred_username') === `service-account-${String(client).toLowerCase()}`
 }
 
 function isOther(value: unknown, expected: string): boolean {

@@ -2,7 +2,7 @@
  * A user at the broker's own sessions API, with a token that their identity provider issued for the broker.
  *
  * Validates: what `issuer-token.ts` does; `aud` is the issuer's configured user audience and nothing else; the token is in
- * the user's own hands: not issued to a registered agent, carrying no `act`; form of `cnf`; the user is active.
+ * the user's own hands: about a user, not issued to a registered agent, carrying no `act`; form of `cnf`; the user is active.
  * Does not validate: scope (none is needed to see and end what runs on one's own behalf), possession of the key in `cnf`, nor cut-offs
  * and blocks.
  */
@@ -18,7 +18,7 @@ import { JWT_TYP } from '../../protocol/oauth.ts'
 import { type Claims, claim, confirmationOf, integerClaim, issuedTo } from '../claim.ts'
 import { inSlot } from '../jwt-refusals.ts'
 import { verified } from '../verified.ts'
-import { findIssuer, type IssuerTokenDependencies, verifyIssuerToken } from './issuer-token.ts'
+import { findIssuer, type IssuerTokenDependencies, refuseClientTokens, verifyIssuerToken } from './issuer-token.ts'
 import { activeUser, authentication, signedInAt } from './user-claims.ts'
 
 export type UserBearer = Verified<{
@@ -57,6 +57,7 @@ async function verifyBearer(token: Secret, deps: IssuerTokenDependencies): Promi
   if (jwt.audience.length !== 1 || jwt.audience[0] !== audience) {
     throw new JwtError('audience', 'aud must be the audience configured for users and no other')
   }
+  refuseClientTokens(jwt.claims)
   refuseOtherHands(jwt.claims, issuer, deps.registry)
   return verified({
     ...activeUser(jwt.claims, issuer, deps.registry),

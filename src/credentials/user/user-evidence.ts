@@ -80,7 +80,7 @@ export function userEvidence(
   deps: UserEvidenceDependencies,
 ): UserEvidence {
   const { claims, kind } = token
-  if (kind === 'access_token') refuseClientTokens(claims)
+  refuseClientTokens(claims)
   checkMeantFor(token, { agent, issuer, broker: deps.issuer })
   const said = authentication(claims, deps.now)
   return verified({
