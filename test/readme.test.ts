@@ -1,12 +1,11 @@
 /** The README's tables against the code: a setting, endpoint, reason, limit or command that is not true fails here. */
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { COMMANDS } from '../src/cli/commands.ts'
 import { configDocument } from '../src/config/schema.ts'
 import { WIRE } from '../src/http/rejection-map.ts'
-import * as limits from '../src/kernel/limits.ts'
-import * as processLimits from '../src/kernel/process-limits.ts'
 import { startWorld, type World } from './support/world.ts'
 
 const ROOT = resolve(import.meta.dirname, '..')
@@ -38,9 +37,16 @@ test('the error table is the rejection map', () => {
   expect(documented).toEqual(Object.entries(WIRE).map(([reason, wire]) => [reason, wire.status, wire.error]))
 })
 
-test('every limit named has the value that is enforced', () => {
+test('every limit named has the value that is enforced', async () => {
   const rows = table('### Limits')
-  const enforced = new Map<string, unknown>(Object.entries({ ...limits, ...processLimits }))
+  const kernel = join(ROOT, 'src/kernel')
+  const files = readdirSync(kernel).filter((name) => /^([a-z]+-)?limits\.ts$/.test(name))
+  expect(files.length).toBeGreaterThan(3)
+  const enforced = new Map<string, unknown>()
+  for (const file of files) {
+    const bounds: Record<string, unknown> = await import(pathToFileURL(join(kernel, file)).href)
+    for (const [name, value] of Object.entries(bounds)) enforced.set(name, value)
+  }
   expect(rows.length).toBeGreaterThan(10)
   for (const [name, value] of rows) {
     expect([code(name), Number(value)]).toEqual([code(name), enforced.get(code(name))])
@@ -125,4 +131,19 @@ test('every npm script the README names is there', () => {
   }
   const named = [...README.matchAll(/npm run (?:-s )?([a-z]+)/g)].map(([, name = '']) => name)
   expect(named.filter((name) => scripts[name] === undefined)).toEqual([])
+})
+
+/** As GitHub makes anchors of headings: letters, digits and hyphens of the lower case, blanks become hyphens. */
+const anchor = (heading: string) =>
+  heading
+    .toLowerCase()
+    .replace(/[^\p{L}\p{N} _-]/gu, '')
+    .replaceAll(' ', '-')
+
+test('every part that is linked to is there', () => {
+  const prose = README.replaceAll(/^```[\s\S]*?^```$/gm, '')
+  const parts = new Set([...prose.matchAll(/^#+ (.+)$/gm)].map(([, heading = '']) => anchor(heading)))
+  const linked = [...prose.matchAll(/\]\(#([^)]+)\)/g)].map(([, part = '']) => part)
+  expect(linked.length).toBeGreaterThan(5)
+  expect(linked.filter((part) => !parts.has(part))).toEqual([])
 })

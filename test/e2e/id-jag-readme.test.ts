@@ -14,10 +14,10 @@ import { haveTools } from '../support/tools.ts'
 import { claimsOf, TYPE } from '../support/world.ts'
 
 const README = readFileSync(join(resolve(import.meta.dirname, '../..'), 'README.md'), 'utf8')
-const REDEEM = '**Enterprise-managed authorization**'
-const MINT = '**The other side**'
+const REDEEM = '### Enterprise-managed authorization'
+const MINT = '### ID-JAGs for other authorization servers'
 
-/** The first fenced block of this language after the paragraph that begins with `mark`. */
+/** The first fenced block of this language after the heading `mark`. */
 function block(mark: string, language: string): string {
   const after = README.slice(README.indexOf(mark))
   const begin = after.indexOf(`\`\`\`${language}\n`)
