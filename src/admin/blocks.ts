@@ -1,5 +1,5 @@
 /** What stands blocked, for operators: what a revoke has left behind for somebody to lift. */
-import { LIST_ENTRIES_MAX } from '../kernel/limits.ts'
+import { LIST_ENTRIES_MAX } from '../kernel/store-limits.ts'
 import { type ListingParts, type ReadRequest, readAs } from './session-listing.ts'
 
 export interface BlockSummary {

@@ -5,8 +5,8 @@
 import { sha256 } from '../kernel/digest.ts'
 import type { PrincipalId } from '../kernel/ids.ts'
 import { type DecisionId, newDecisionId } from '../kernel/ids.ts'
-import { AUDIT_RECORD_BYTES_MAX } from '../kernel/limits.ts'
 import type { RejectionReason } from '../kernel/rejection.ts'
+import { AUDIT_RECORD_BYTES_MAX } from '../kernel/store-limits.ts'
 import type { AuditEvent, AuditRecord } from '../model/audit-record.ts'
 import type { Decision, Layer, Verdict } from '../model/decision.ts'
 

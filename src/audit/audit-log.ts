@@ -2,8 +2,9 @@
  * Where records go that no session's commit carries. Fail-closed for everything that issues or reads; a revoke is never in
  * its way: what could not be written then is kept here and written as soon as the store answers again.
  */
-import { DEFERRED_RECORDS_MAX } from '../kernel/limits.ts'
+
 import { Rejection } from '../kernel/rejection.ts'
+import { DEFERRED_RECORDS_MAX } from '../kernel/store-limits.ts'
 import type { AuditStore } from '../store/ports.ts'
 
 /** `deferred`: the record waits in memory; `lost`: too many already do. */

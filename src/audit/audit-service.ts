@@ -1,7 +1,7 @@
 /** Everything that writes records, and the timer that writes what waits and watches how full the outbox is. */
 import type { Clock } from '../kernel/clock.ts'
-import { STRANGER_FLUSH_MS } from '../kernel/limits.ts'
 import type { RejectionReason } from '../kernel/rejection.ts'
+import { STRANGER_FLUSH_MS } from '../kernel/store-limits.ts'
 import type { AuditStore, OutboxUsage } from '../store/ports.ts'
 import { AuditLog } from './audit-log.ts'
 import { Auditor } from './auditor.ts'

@@ -4,8 +4,8 @@
  */
 import type { Clock } from '../kernel/clock.ts'
 import { type DecisionId, newDecisionId } from '../kernel/ids.ts'
-import { STRANGER_FLUSH_MS } from '../kernel/limits.ts'
 import { isOverLimit, Rejection, type RejectionReason } from '../kernel/rejection.ts'
+import { STRANGER_FLUSH_MS } from '../kernel/store-limits.ts'
 import { StoreUnavailable } from '../store/ports.ts'
 import { AuditDraft } from './audit-draft.ts'
 import type { AuditLog } from './audit-log.ts'

@@ -2,7 +2,7 @@
  * Tells the operator that records are about to be forgotten: a full outbox makes room by dropping its oldest, and nobody
  * should learn of that from a record that is missing. Said once per start and again at each further tenth.
  */
-import { OUTBOX_WARNING_TENTHS } from '../kernel/limits.ts'
+import { OUTBOX_WARNING_TENTHS } from '../kernel/store-limits.ts'
 import type { AuditStore, OutboxUsage } from '../store/ports.ts'
 
 export class OutboxWatch {

@@ -4,8 +4,9 @@
  */
 import type { Clock } from '../kernel/clock.ts'
 import { newDecisionId } from '../kernel/ids.ts'
-import { AUDIT_RECORD_BYTES_MAX, NAME_CHARS_MAX, STRANGER_COUNTS_MAX } from '../kernel/limits.ts'
+import { NAME_CHARS_MAX } from '../kernel/limits.ts'
 import type { RejectionReason } from '../kernel/rejection.ts'
+import { AUDIT_RECORD_BYTES_MAX, STRANGER_COUNTS_MAX } from '../kernel/store-limits.ts'
 import type { AuditRecord } from '../model/audit-record.ts'
 import type { AuditStore } from '../store/ports.ts'
 

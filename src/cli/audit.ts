@@ -1,5 +1,5 @@
 /** `errand audit`: the newest records, for people or as JSON. */
-import { LIST_ENTRIES_MAX } from '../kernel/limits.ts'
+import { LIST_ENTRIES_MAX } from '../kernel/store-limits.ts'
 import { drawRecord } from './audit-drawing.ts'
 import type { Command } from './command.ts'
 import { arrayOf, jsonObject } from './json-fields.ts'

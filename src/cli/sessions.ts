@@ -1,6 +1,6 @@
 /** `errand sessions`: what runs on whose behalf, and one session as its tree. */
 import { epochSeconds, systemClock } from '../kernel/clock.ts'
-import { LIST_ENTRIES_MAX } from '../kernel/limits.ts'
+import { LIST_ENTRIES_MAX } from '../kernel/store-limits.ts'
 import type { Args } from './args.ts'
 import type { Command } from './command.ts'
 import { UsageError } from './failures.ts'

@@ -5,9 +5,10 @@
  * it; the signature; `htm`; `htu` without query and fragment; `iat` in its window; `jti`; `ath` where a token is presented.
  * Does not validate: replay of `jti`, and whether `nonce` is a current one: the caller does, with what it gets back.
  */
+
+import { DPOP_PROOF_AGE_S_MAX, DPOP_PROOF_CHARS_MAX } from '../kernel/credential-limits.ts'
 import { sha256 } from '../kernel/digest.ts'
 import { CLOCK_SKEW_S } from '../kernel/limits.ts'
-import { DPOP_PROOF_AGE_S_MAX, DPOP_PROOF_CHARS_MAX } from '../kernel/proof-limits.ts'
 import type { Secret } from '../kernel/secret.ts'
 import { decodeProof } from './decode-jws.ts'
 import { importPublicJwk, thumbprint } from './jwk.ts'

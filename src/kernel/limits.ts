@@ -1,4 +1,4 @@
-/** Every bound of what the broker answers, in one place: the unit is in the name, the reason beside it. */
+/** Every bound of what is asked of the broker and what it answers: the unit is in the name, the reason beside it. Of other matters: the files beside. */
 
 // --- Requests -------------------------------------------------------------------------------------------------------
 /** A request body. A token exchange with two 16 KiB tokens and details fits; a flood of parameters does not. */
@@ -14,8 +14,6 @@ export const SCOPE_CHARS_MAX = 4096
 export const SCOPE_MEMBERS_MAX = 128
 /** `client_id`, `kid`, `jti` and other names offered by strangers. */
 export const NAME_CHARS_MAX = 256
-/** A JWT-SVID is a bearer credential that is presented again and again: one that lives longer is refused. */
-export const JWT_SVID_LIFETIME_S_MAX = 3_600
 /** A name of the caller's that an error text repeats: longer ones could be a token in the wrong place. */
 export const SHOWN_CHARS_MAX = 48
 /** Lines of `missing` and ids of grants that a record and a response have room for. */
@@ -122,36 +120,6 @@ export const CUTOFF_LIFETIME_S = 400 * 24 * 3600
 /** Foreign evidence has no sequence: its `iat` is compared with a cut-off's time plus this (DESIGN §7). */
 export const FOREIGN_EVIDENCE_MARGIN_S = 60
 
-// --- Client credentials ----------------------------------------------------------------------------------------------
-/** A client assertion is made for one request (RFC 7523 §3): minutes are generous. */
-export const CLIENT_ASSERTION_LIFETIME_S_MAX = 300
-/** Life of an ID-JAG from outside, remembered until it ends (MCP EMA §7.4.2), and of one of ours: nobody can call it back. */
-export const ID_JAG_LIFETIME_S_MAX = 3_600
-export const ID_JAG_ISSUED_LIFETIME_S_MAX = 300
-/** A shared secret is for those who cannot sign; a forgotten one must not be good for ever. */
-export const CLIENT_SECRET_LIFETIME_S_MAX = 90 * 24 * 3600
-/** Secrets of one client at a time: the present one and its successor. */
-export const CLIENT_SECRETS_MAX = 2
-/** An API key, the last resort, lives no longer than a secret. Keys of one agent: one per job, and the successors of some. */
-export const API_KEY_LIFETIME_S_MAX = 90 * 24 * 3600
-export const API_KEYS_MAX = 8
-/** Entropy of a secret that the broker makes: beyond guessing, so that a fast hash of it is enough. */
-export const CLIENT_SECRET_BYTES = 32
-/** What follows `Basic`: a client id and a secret, every character of which may be percent-encoded. */
-export const BASIC_CREDENTIALS_CHARS_MAX = 1024
-/** URLs at which one client publishes keys: one per version, and a roll-out has two at a time. */
-export const CLIENT_KEY_SETS_MAX = 4
-/** Rules of one client for workload tokens, claims that one of them names, and audiences of one platform's entry. */
-export const CLIENT_WORKLOADS_MAX = 32
-export const WORKLOAD_RULE_CLAIMS_MAX = 16
-export const WORKLOAD_AUDIENCES_MAX = 8
-/** Of a workload's `sub`, which a record names in full up to here: namespace and name of a service account fit. */
-export const WORKLOAD_SUBJECT_SHOWN_CHARS_MAX = 160
-/** What an entry may allow a workload token to live: a managed identity's lives a day. */
-export const WORKLOAD_TOKEN_LIFETIME_S_MAX = 25 * 3600
-/** SPIFFE IDs of one client. */
-export const CLIENT_SPIFFE_IDS_MAX = 32
-
 // --- Authority ------------------------------------------------------------------------------------------------------
 /** `act` objects in one chain (RFC 8693 §4.1 sets no bound; a chain a person cannot read is not accountability). */
 export const ACTOR_DEPTH_MAX = 5
@@ -167,82 +135,3 @@ export const PURPOSE_CHARS_MAX = 512
 export const ORIGIN_REF_CHARS_MAX = 128
 /** A token must pass through proxies with 8 KiB header limits. */
 export const MINTED_TOKEN_BYTES_MAX = 6 * 1024
-
-// --- State ----------------------------------------------------------------------------------------------------------
-/** Shards of the key space; a session, its nodes and its outbox share one. */
-export const SHARDS = 64
-/** Deadline of one call to the store. */
-export const STORE_DEADLINE_MS = 400
-/** Calls that wait for an answer of the store at once: further ones are refused, so that a slow store piles nothing up. */
-export const STORE_WAITING_MAX = 2_000
-/** Commits that nobody knows the outcome of and that wait to be settled: as many as can be under way twice over. */
-export const UNKNOWN_COMMITS_MAX = 4_000
-export const UNKNOWN_COMMIT_RETRY_MS = 500
-/** How often a broker asks its store whether it would take a write: what readiness tells is at most so old. */
-export const STORE_HEARTBEAT_MS = 500
-/** A broker whose cut-offs are unconfirmed for this long issues nothing (DESIGN §7). */
-export const CUTOFF_STALENESS_MS_MAX = 2_000
-/** How long a writer of a revocation waits to hear its own write come back on the feed before answering anyway. */
-export const ECHO_WAIT_MS = 1_000
-/** Difference between a broker's clock and the store's beyond which it issues nothing. */
-export const STORE_CLOCK_DIFFERENCE_MS_MAX = 1_000
-/** How far the embedded store's clock follows the machine's at once: a machine that slept for a night, not a wrong date. */
-export const STORE_CLOCK_STEP_MS_MAX = 24 * 3600 * 1000
-/** What that clock may be behind after a crash of a broker that had nothing to write: no more than clocks differ anyway. */
-export const STORE_CLOCK_KEPT_MS = 10_000
-/** How long an entry of a list for people waits for others to be written with it, and how many may wait. */
-export const INDEX_WAIT_MS = 20
-export const INDEX_ENTRIES_WAITING_MAX = 10_000
-/** Entries a listing returns at most. */
-export const LIST_ENTRIES_MAX = 200
-/** Nodes of one session: bounds its record, which one machine's store reads whole, and the work of reporting what died. */
-export const NODES_PER_SESSION_MAX = 128
-/** Single tokens revoked one by one in one session: more are cut off all the same, without a mark in its record. */
-export const TOKEN_REVOCATIONS_PER_SESSION_MAX = 128
-/** One audit record, serialised (DESIGN §8). */
-export const AUDIT_RECORD_BYTES_MAX = 1_536
-/** Records kept per outbox until a sequencer has consumed them: Redis has an outbox per shard, the embedded store one in all. */
-export const OUTBOX_RECORDS_MAX = 100_000
-/**
- * Records of strangers' refusals kept in all, in a list of their own: whoever floods the broker pushes out such records only,
- * never one of a known caller (DESIGN §5).
- */
-export const STRANGER_RECORDS_MAX = 10_000
-/** Large parts that one commit stores beside its record, named by digest (DESIGN §8), and the bytes of one. */
-export const CONTENTS_PER_COMMIT_MAX = 4
-export const CONTENT_BYTES_MAX = 16 * 1024
-/**
- * Such parts kept per outbox, the oldest forgotten first: as many as records, each of which names one, so that whoever asks for
- * ever new authority cannot fill the store's memory with what nobody's record names any more.
- */
-export const CONTENTS_MAX = OUTBOX_RECORDS_MAX
-/** From this share of an outbox on, its operator is told, and again at each further tenth. */
-export const OUTBOX_WARNING_TENTHS = 8
-/** Records of revokes that wait in memory for a log that cannot be written. */
-export const DEFERRED_RECORDS_MAX = 1_000
-/** Distinct (reason, source) pairs of strangers' refusals counted between two records; the rest is counted as `other`. */
-export const STRANGER_COUNTS_MAX = 1_000
-export const STRANGER_FLUSH_MS = 10_000
-
-/** Announcements of signing keys kept for all brokers of a store: a ring has a dozen keys. */
-export const RING_ANNOUNCEMENTS_MAX = 64
-
-// --- Outbound -------------------------------------------------------------------------------------------------------
-export const FETCH_TIMEOUT_MS = 3_000
-/** A client's metadata document, as its draft recommends; the keys it points to have the bound of other key sets. */
-export const CLIENT_METADATA_BYTES_MAX = 5 * 1024
-/** A key set is refreshed after this, and a failing issuer's keys serve no longer than the hard bound. */
-export const JWKS_FRESH_MS = 300_000
-export const JWKS_STALE_MS_MAX = 3_600_000
-/** Least time between two fetches provoked by an unknown `kid`: a flood of random kids costs one fetch. */
-export const JWKS_COOLDOWN_MS = 10_000
-/** Least time between two fetches from an issuer that has no usable keys: its tokens are refused in between. */
-export const JWKS_RETRY_MS = 1_000
-/** An answer about one opaque token. */
-export const INTROSPECTION_BYTES_MAX = 64 * 1024
-/** Opaque tokens that one issuer is asked about at once: one that hangs must not come to hold every request. */
-export const INTROSPECTIONS_WAITING_MAX = 256
-/** Life of the broker's own assertion at an introspection endpoint. */
-export const INTROSPECTION_ASSERTION_S = 60
-/** Requests that wait for one owner's keys: a server that hangs must not come to hold every connection of the broker. */
-export const JWKS_WAITING_MAX = 1_024

@@ -8,7 +8,8 @@
  */
 import { parseSpiffeBundle, type SpiffeBundle } from '../jose/spiffe-bundle.ts'
 import { parseStrictJson } from '../jose/strict-json.ts'
-import { FETCH_TIMEOUT_MS, JWKS_BYTES_MAX } from '../kernel/limits.ts'
+import { JWKS_BYTES_MAX } from '../kernel/limits.ts'
+import { FETCH_TIMEOUT_MS } from '../kernel/outbound-limits.ts'
 import type { BundleSource } from '../model/trust-domain.ts'
 import { readSvid } from '../x509/svid.ts'
 import type { FetchJson } from './guarded-fetch.ts'

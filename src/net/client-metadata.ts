@@ -9,7 +9,8 @@
  */
 import { type KeySet, parseKeySet } from '../jose/key-set.ts'
 import { isJsonObject } from '../jose/strict-json.ts'
-import { CLIENT_METADATA_BYTES_MAX, FETCH_TIMEOUT_MS, JWKS_BYTES_MAX } from '../kernel/limits.ts'
+import { JWKS_BYTES_MAX } from '../kernel/limits.ts'
+import { CLIENT_METADATA_BYTES_MAX, FETCH_TIMEOUT_MS } from '../kernel/outbound-limits.ts'
 import { CLIENT_AUTH_METHOD } from '../protocol/oauth.ts'
 import type { FetchJson } from './guarded-fetch.ts'
 

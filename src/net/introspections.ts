@@ -26,7 +26,7 @@ import {
   INTROSPECTION_BYTES_MAX,
   INTROSPECTIONS_WAITING_MAX,
   JWKS_RETRY_MS,
-} from '../kernel/limits.ts'
+} from '../kernel/outbound-limits.ts'
 import { Rejection } from '../kernel/rejection.ts'
 import type { Secret } from '../kernel/secret.ts'
 import type { Introspection, Issuer, PublishingIssuer } from '../model/issuer.ts'

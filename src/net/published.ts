@@ -13,7 +13,7 @@ import {
   JWKS_RETRY_MS,
   JWKS_STALE_MS_MAX,
   JWKS_WAITING_MAX,
-} from '../kernel/limits.ts'
+} from '../kernel/outbound-limits.ts'
 
 export interface PublishedDependencies<S, T> {
   /** Reads and parses; anything thrown is a failed read. `before`: what was last read. */

@@ -9,13 +9,13 @@
  */
 import { isJsonObject } from '../jose/strict-json.ts'
 import type { Clock } from '../kernel/clock.ts'
-import { FETCH_TIMEOUT_MS } from '../kernel/limits.ts'
 import {
+  FETCH_TIMEOUT_MS,
   TOKEN_REVIEW_BYTES_MAX,
   TOKEN_REVIEW_KEPT_MS,
   TOKEN_REVIEWS_AT_ONCE_MAX,
   TOKEN_REVIEWS_KEPT_MAX,
-} from '../kernel/review-limits.ts'
+} from '../kernel/outbound-limits.ts'
 import { Secret } from '../kernel/secret.ts'
 import type { ReviewedAccount, TokenReview } from '../model/token-review.ts'
 import type { FetchJson } from './guarded-fetch.ts'

@@ -2,7 +2,7 @@
 import type { Logger } from 'pino'
 import type { AuditService } from '../audit/audit-service.ts'
 import type { Clock } from '../kernel/clock.ts'
-import { DEFERRED_RECORDS_MAX } from '../kernel/limits.ts'
+import { DEFERRED_RECORDS_MAX } from '../kernel/store-limits.ts'
 import type { KeyRing } from '../keys/key-ring.ts'
 import type { LiveCutoffs } from '../sessions/live-cutoffs.ts'
 import type { Store } from '../store/ports.ts'

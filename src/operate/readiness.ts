@@ -3,7 +3,7 @@
  * answer up.
  */
 import { type Clock, epochSeconds } from '../kernel/clock.ts'
-import { CUTOFF_STALENESS_MS_MAX, STORE_CLOCK_DIFFERENCE_MS_MAX } from '../kernel/limits.ts'
+import { CUTOFF_STALENESS_MS_MAX, STORE_CLOCK_DIFFERENCE_MS_MAX } from '../kernel/store-limits.ts'
 import type { KeyRing } from '../keys/key-ring.ts'
 import type { LiveCutoffs } from '../sessions/live-cutoffs.ts'
 import type { Store } from '../store/ports.ts'

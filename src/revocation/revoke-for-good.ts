@@ -4,7 +4,7 @@
  * before anything here begins; what follows marks and reports the sessions that lists know of, and can no longer fail.
  */
 import type { SessionId } from '../kernel/ids.ts'
-import { LIST_ENTRIES_MAX } from '../kernel/limits.ts'
+import { LIST_ENTRIES_MAX } from '../kernel/store-limits.ts'
 import { TERMINAL_STATES } from '../model/session.ts'
 import { enterState, revokeNodes } from '../sessions/session-commits.ts'
 import { type SessionView, subtree } from '../sessions/session-record.ts'

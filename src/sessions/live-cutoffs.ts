@@ -7,8 +7,8 @@
  */
 import { type ControlEntry, CutoffSet } from '../authority/cutoffs.ts'
 import type { Clock } from '../kernel/clock.ts'
-import { CUTOFF_STALENESS_MS_MAX, ECHO_WAIT_MS, STORE_CLOCK_DIFFERENCE_MS_MAX } from '../kernel/limits.ts'
 import { Rejection } from '../kernel/rejection.ts'
+import { CUTOFF_STALENESS_MS_MAX, ECHO_WAIT_MS, STORE_CLOCK_DIFFERENCE_MS_MAX } from '../kernel/store-limits.ts'
 import type { ControlListener, ControlSnapshot, ControlStore, ControlWrite, ControlWritten } from '../store/ports.ts'
 
 export class LiveCutoffs implements ControlListener {

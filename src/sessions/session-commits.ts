@@ -3,8 +3,8 @@
  * stay ignorant of sessions and a refusal still says why.
  */
 import type { NodeId, SessionId } from '../kernel/ids.ts'
-import { NODES_PER_SESSION_MAX, TOKEN_REVOCATIONS_PER_SESSION_MAX } from '../kernel/limits.ts'
 import { Rejection } from '../kernel/rejection.ts'
+import { NODES_PER_SESSION_MAX, TOKEN_REVOCATIONS_PER_SESSION_MAX } from '../kernel/store-limits.ts'
 import type { Check, Content, Operation } from '../model/commit.ts'
 import type { NodeFacts, SessionFacts, SessionState } from '../model/session.ts'
 import { ISSUING_STATES, statesBefore } from '../model/session.ts'

@@ -11,8 +11,9 @@
  * never left the process, so nobody can present it. A session or node may remain that nobody holds, in no list, until its end.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
-import { CLOCK_SKEW_S, UNKNOWN_COMMIT_RETRY_MS, UNKNOWN_COMMITS_MAX } from '../kernel/limits.ts'
+import { CLOCK_SKEW_S } from '../kernel/limits.ts'
 import { Rejection } from '../kernel/rejection.ts'
+import { UNKNOWN_COMMIT_RETRY_MS, UNKNOWN_COMMITS_MAX } from '../kernel/store-limits.ts'
 import type { Commit } from '../model/commit.ts'
 import type { Store } from '../store/ports.ts'
 import { outsideBudget } from '../store/time-budget.ts'

@@ -5,7 +5,7 @@
  * A member that waits is lost if the process dies: its session is missing from the list, and lives, dies and is found by its id
  * like any other (DESIGN §9).
  */
-import { INDEX_ENTRIES_WAITING_MAX, INDEX_WAIT_MS } from '../kernel/limits.ts'
+import { INDEX_ENTRIES_WAITING_MAX, INDEX_WAIT_MS } from '../kernel/store-limits.ts'
 import { checkedExpiry } from './bounds.ts'
 import { type IndexStore, StoreUnavailable } from './ports.ts'
 

@@ -6,8 +6,8 @@
  * operation was possible.
  */
 import { sha256 } from '../kernel/digest.ts'
-import { CONTENT_BYTES_MAX, CONTENTS_PER_COMMIT_MAX } from '../kernel/limits.ts'
 import { unreachable } from '../kernel/rejection.ts'
+import { CONTENT_BYTES_MAX, CONTENTS_PER_COMMIT_MAX } from '../kernel/store-limits.ts'
 import type { Check, Content, Operation } from '../model/commit.ts'
 import { checkedInteger, integerIn } from './bounds.ts'
 

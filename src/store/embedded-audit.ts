@@ -3,7 +3,7 @@
  * Appending happens inside the transaction of what is recorded: there is no state in which one is on disk without the other.
  */
 import type { SessionId } from '../kernel/ids.ts'
-import { CONTENTS_MAX, OUTBOX_RECORDS_MAX, STRANGER_RECORDS_MAX } from '../kernel/limits.ts'
+import { CONTENTS_MAX, OUTBOX_RECORDS_MAX, STRANGER_RECORDS_MAX } from '../kernel/store-limits.ts'
 import type { Content } from '../model/commit.ts'
 import type { EmbeddedDatabase } from './embedded-database.ts'
 import { EmbeddedList, type Listed } from './embedded-list.ts'

@@ -2,7 +2,7 @@
  * Writes that wait for a transaction of the embedded store, and what becomes of them. Each ends: performed, refused, or, after
  * a deadline, unknown. One that a request for a token waits for ends sooner, as soon as the disk is seen to stall.
  */
-import { STORE_DEADLINE_MS } from '../kernel/limits.ts'
+import { STORE_DEADLINE_MS } from '../kernel/store-limits.ts'
 import { startDeadline } from './deadline.ts'
 import { StoreUnavailable } from './ports.ts'
 import { isWithinBudget } from './time-budget.ts'

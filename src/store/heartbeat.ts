@@ -3,7 +3,7 @@
  * of waiting for a store that may not answer at all.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
-import { STORE_HEARTBEAT_MS } from '../kernel/limits.ts'
+import { STORE_HEARTBEAT_MS } from '../kernel/store-limits.ts'
 
 /** While it is down it is asked more often, so that the broker is back as soon as its store is. */
 const DOWN_MS = 100

@@ -3,7 +3,7 @@
  * own for strangers' refusals.
  */
 import type { SessionId } from '../kernel/ids.ts'
-import { OUTBOX_RECORDS_MAX, STRANGER_RECORDS_MAX } from '../kernel/limits.ts'
+import { OUTBOX_RECORDS_MAX, STRANGER_RECORDS_MAX } from '../kernel/store-limits.ts'
 import type { AuditStore, OutboxEntry, OutboxUsage } from './ports.ts'
 import type { RedisConnection } from './redis-connection.ts'
 import type { RedisKeys } from './redis-keys.ts'

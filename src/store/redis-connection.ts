@@ -10,8 +10,8 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Redis, type RedisOptions } from 'ioredis'
-import { STORE_DEADLINE_MS, STORE_WAITING_MAX } from '../kernel/limits.ts'
 import type { Secret } from '../kernel/secret.ts'
+import { STORE_DEADLINE_MS, STORE_WAITING_MAX } from '../kernel/store-limits.ts'
 import { startDeadline } from './deadline.ts'
 import { StoreUnavailable } from './ports.ts'
 import { SCRIPTS, type ScriptName } from './redis-scripts.ts'

@@ -2,7 +2,7 @@
  * Keys of the Redis store: `{<slot>}:<org>:<kind>:<id>`. The braces make a session, its repeat markers, its outbox and what that
  * names share a cluster slot, which is what lets one script change them together.
  */
-import { SHARDS } from '../kernel/limits.ts'
+import { SHARDS } from '../kernel/store-limits.ts'
 import { segment } from './segment.ts'
 import { shardOf } from './shard.ts'
 

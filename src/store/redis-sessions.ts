@@ -1,7 +1,7 @@
 /** Sessions, their commits and single-use ids in Redis: a session is one hash, a commit one script in its slot. */
 import type { SessionId } from '../kernel/ids.ts'
-import { CONTENTS_MAX, OUTBOX_RECORDS_MAX } from '../kernel/limits.ts'
 import { unreachable } from '../kernel/rejection.ts'
+import { CONTENTS_MAX, OUTBOX_RECORDS_MAX } from '../kernel/store-limits.ts'
 import type { Check, Commit, CommitOutcome, Operation } from '../model/commit.ts'
 import { COMMIT_REPEAT_MS, checkedExpiry } from './bounds.ts'
 import { checkBounds, checkedContents, notAnInteger } from './commit-rules.ts'

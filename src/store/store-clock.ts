@@ -10,7 +10,7 @@
  * restarted: at a start the machine's clock is believed, for nobody can tell how long the store was closed.
  */
 import type { Clock } from '../kernel/clock.ts'
-import { STORE_CLOCK_STEP_MS_MAX } from '../kernel/limits.ts'
+import { STORE_CLOCK_STEP_MS_MAX } from '../kernel/store-limits.ts'
 
 export class StoreClock implements Clock {
   readonly #machine: Clock

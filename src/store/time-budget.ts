@@ -7,7 +7,7 @@
  * other requests, and not the store.
  */
 import { AsyncLocalStorage } from 'node:async_hooks'
-import { STORE_DEADLINE_MS } from '../kernel/limits.ts'
+import { STORE_DEADLINE_MS } from '../kernel/store-limits.ts'
 
 /** All calls of a request together; with the least time of a last one still well below half a second. */
 const REQUEST_MS = 330

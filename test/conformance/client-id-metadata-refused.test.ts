@@ -2,7 +2,7 @@
 import type { ServerResponse } from 'node:http'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { createBroker } from '../../src/app.ts'
-import { CLIENT_METADATA_BYTES_MAX, JWKS_RETRY_MS } from '../../src/kernel/limits.ts'
+import { CLIENT_METADATA_BYTES_MAX, JWKS_RETRY_MS } from '../../src/kernel/outbound-limits.ts'
 import { decodeRegistry } from '../../src/registry/load-registry.ts'
 import { type ClientDocuments, startClientDocuments } from '../support/client-documents.ts'
 import { privateJwk, publicJwk, sign, testKey } from '../support/keys.ts'

@@ -3,7 +3,7 @@
  * that has their keys, over real HTTP. A registry entry owns each of them; a URL that no entry names costs nothing.
  */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { JWKS_COOLDOWN_MS, JWKS_FRESH_MS, JWKS_STALE_MS_MAX } from '../../src/kernel/limits.ts'
+import { JWKS_COOLDOWN_MS, JWKS_FRESH_MS, JWKS_STALE_MS_MAX } from '../../src/kernel/outbound-limits.ts'
 import { type ClientDocuments, startClientDocuments } from '../support/client-documents.ts'
 import { kill } from '../support/hops.ts'
 import { publicJwk, sign, type TestKey, testKey } from '../support/keys.ts'

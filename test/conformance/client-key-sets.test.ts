@@ -3,13 +3,8 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { createBroker } from '../../src/app.ts'
-import {
-  JWKS_COOLDOWN_MS,
-  JWKS_FRESH_MS,
-  JWKS_RETRY_MS,
-  JWKS_STALE_MS_MAX,
-  STRANGERS_AT_ONCE_MAX,
-} from '../../src/kernel/limits.ts'
+import { STRANGERS_AT_ONCE_MAX } from '../../src/kernel/limits.ts'
+import { JWKS_COOLDOWN_MS, JWKS_FRESH_MS, JWKS_RETRY_MS, JWKS_STALE_MS_MAX } from '../../src/kernel/outbound-limits.ts'
 import { decodeRegistry } from '../../src/registry/load-registry.ts'
 import { answerJson, startIssuer, type TestIssuer } from '../support/issuer.ts'
 import { publicJwk, sign, type TestKey, testKey } from '../support/keys.ts'

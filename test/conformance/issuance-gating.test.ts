@@ -1,6 +1,6 @@
 /** Checklist 64: what may be derived is counted atomically, and a refusal uses nothing up (Mission, "Issuance Gating"). */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { NODES_PER_SESSION_MAX } from '../../src/kernel/limits.ts'
+import { NODES_PER_SESSION_MAX } from '../../src/kernel/store-limits.ts'
 import { granted } from '../support/hops.ts'
 import { INTENT, startWorld, TYPE, WAREHOUSE, type World } from '../support/world.ts'
 

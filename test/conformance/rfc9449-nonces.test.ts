@@ -4,7 +4,7 @@
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { DpopNonces } from '../../src/credentials/proof/dpop-nonces.ts'
-import { DPOP_NONCE_REREAD_MS, DPOP_NONCE_WINDOW_S } from '../../src/kernel/proof-limits.ts'
+import { DPOP_NONCE_REREAD_MS, DPOP_NONCE_WINDOW_S } from '../../src/kernel/credential-limits.ts'
 import { athOf, holderKey, jktOf, type ProofChange, proof, proving } from '../support/dpop.ts'
 import { granted } from '../support/hops.ts'
 import { expectRefused, invalidRequest, type Refusal } from '../support/refusal.ts'

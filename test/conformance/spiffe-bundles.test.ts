@@ -7,13 +7,8 @@ import type { ServerResponse } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import {
-  FETCH_TIMEOUT_MS,
-  JWKS_BYTES_MAX,
-  JWKS_COOLDOWN_MS,
-  JWKS_KEYS_MAX,
-  JWKS_STALE_MS_MAX,
-} from '../../src/kernel/limits.ts'
+import { JWKS_BYTES_MAX, JWKS_KEYS_MAX } from '../../src/kernel/limits.ts'
+import { FETCH_TIMEOUT_MS, JWKS_COOLDOWN_MS, JWKS_STALE_MS_MAX } from '../../src/kernel/outbound-limits.ts'
 import { answerJson, startIssuer, type TestIssuer } from '../support/issuer.ts'
 import { privateJwk, sign, testKey } from '../support/keys.ts'
 import { expectRefused, invalidClient, toStranger } from '../support/refusal.ts'

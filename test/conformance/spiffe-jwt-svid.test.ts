@@ -1,6 +1,6 @@
 /** JWT-SVIDs as client authentication (SPIFFE JWT-SVID, draft-ietf-oauth-spiffe-client-auth): what is accepted, and what is not. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { JWT_SVID_LIFETIME_S_MAX } from '../../src/kernel/limits.ts'
+import { JWT_SVID_LIFETIME_S_MAX } from '../../src/kernel/credential-limits.ts'
 import type { RejectionReason } from '../../src/kernel/rejection.ts'
 import { startIssuer } from '../support/issuer.ts'
 import { sign, type TestAlg, testKey, unsigned } from '../support/keys.ts'

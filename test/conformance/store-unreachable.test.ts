@@ -1,7 +1,7 @@
 /** A store that does not answer: standards.md §8, 9, and threats.md H61, H62. On a real Redis, killed and paused. */
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { STORE_DEADLINE_MS } from '../../src/kernel/limits.ts'
 import { Secret } from '../../src/kernel/secret.ts'
+import { STORE_DEADLINE_MS } from '../../src/kernel/store-limits.ts'
 import { startIssuer, type TestIssuer } from '../support/issuer.ts'
 import { type RunningRedis, startRedis } from '../support/redis.ts'
 import { expectRefused } from '../support/refusal.ts'

@@ -8,7 +8,7 @@ import {
   CONTENTS_PER_COMMIT_MAX,
   OUTBOX_RECORDS_MAX,
   STRANGER_RECORDS_MAX,
-} from '../../src/kernel/limits.ts'
+} from '../../src/kernel/store-limits.ts'
 import type { Check, Content } from '../../src/model/commit.ts'
 import type { Store } from '../../src/store/ports.ts'
 import { add, commitOf, ODD_TEXTS, type OpenedStore, type OpenFresh, set } from './store-contract.ts'

@@ -8,7 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { SessionId } from '../../src/kernel/ids.ts'
 import { newNonce, newSessionId } from '../../src/kernel/ids.ts'
-import { NODES_PER_SESSION_MAX } from '../../src/kernel/limits.ts'
+import { NODES_PER_SESSION_MAX } from '../../src/kernel/store-limits.ts'
 import type { Check, Commit, Operation } from '../../src/model/commit.ts'
 import type { Store } from '../../src/store/ports.ts'
 

@@ -4,7 +4,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { CUTOFF_STALENESS_MS_MAX } from '../../src/kernel/limits.ts'
+import { CUTOFF_STALENESS_MS_MAX } from '../../src/kernel/store-limits.ts'
 import { type BrokerProcess, type Fleet, startFleet, until } from '../support/broker-process.ts'
 import { publicJwk, testKey } from '../support/keys.ts'
 import { type RunningRedis, startRedis } from '../support/redis.ts'

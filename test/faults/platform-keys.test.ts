@@ -3,13 +3,8 @@
  * keys that are known keep working until their hard limit, and the broker stays ready.
  */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import {
-  JWKS_BYTES_MAX,
-  JWKS_COOLDOWN_MS,
-  JWKS_FRESH_MS,
-  JWKS_RETRY_MS,
-  JWKS_STALE_MS_MAX,
-} from '../../src/kernel/limits.ts'
+import { JWKS_BYTES_MAX } from '../../src/kernel/limits.ts'
+import { JWKS_COOLDOWN_MS, JWKS_FRESH_MS, JWKS_RETRY_MS, JWKS_STALE_MS_MAX } from '../../src/kernel/outbound-limits.ts'
 import { granted } from '../support/hops.ts'
 import { type Answer, answerJson, startIssuer, type TestIssuer } from '../support/issuer.ts'
 import { privateJwk, publicJwk, testKey } from '../support/keys.ts'

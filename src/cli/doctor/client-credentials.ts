@@ -2,8 +2,8 @@
 import { prepareAuthentication } from '../../credentials/client/client-authentication.ts'
 import { assertClientActive, type PresentedClient } from '../../credentials/client/presented-client.ts'
 import type { DecodedJwt } from '../../jose/decode-jws.ts'
+import { CLIENT_ASSERTION_LIFETIME_S_MAX } from '../../kernel/credential-limits.ts'
 import { agentPrincipal, servicePrincipal } from '../../kernel/ids.ts'
-import { CLIENT_ASSERTION_LIFETIME_S_MAX } from '../../kernel/limits.ts'
 import { Secret } from '../../kernel/secret.ts'
 import type { Client } from '../../model/client.ts'
 import {

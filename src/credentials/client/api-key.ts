@@ -12,7 +12,8 @@
  */
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
 import { crc32 } from 'node:zlib'
-import { API_KEYS_MAX, CLIENT_SECRET_BYTES, CLOCK_SKEW_S } from '../../kernel/limits.ts'
+import { API_KEYS_MAX, CLIENT_SECRET_BYTES } from '../../kernel/credential-limits.ts'
+import { CLOCK_SKEW_S } from '../../kernel/limits.ts'
 import { Rejection } from '../../kernel/rejection.ts'
 import { Secret } from '../../kernel/secret.ts'
 import type { ApiKey, Client } from '../../model/client.ts'

@@ -11,12 +11,8 @@
  * Does not validate: replay. Whoever has seen the secret can use it until it expires.
  */
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
-import {
-  BASIC_CREDENTIALS_CHARS_MAX,
-  CLIENT_SECRET_BYTES,
-  CLIENT_SECRETS_MAX,
-  CLOCK_SKEW_S,
-} from '../../kernel/limits.ts'
+import { BASIC_CREDENTIALS_CHARS_MAX, CLIENT_SECRET_BYTES, CLIENT_SECRETS_MAX } from '../../kernel/credential-limits.ts'
+import { CLOCK_SKEW_S } from '../../kernel/limits.ts'
 import { Rejection } from '../../kernel/rejection.ts'
 import { Secret } from '../../kernel/secret.ts'
 import type { Client, ClientSecret } from '../../model/client.ts'

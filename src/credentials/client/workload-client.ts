@@ -6,8 +6,9 @@
  * Validates: what `workload-token.ts` does.
  * Does not validate: replay, which has another form here (`workload-binding.ts`).
  */
+
+import { WORKLOAD_SUBJECT_SHOWN_CHARS_MAX } from '../../kernel/credential-limits.ts'
 import { sha256 } from '../../kernel/digest.ts'
-import { WORKLOAD_SUBJECT_SHOWN_CHARS_MAX } from '../../kernel/limits.ts'
 import { Rejection } from '../../kernel/rejection.ts'
 import type { Secret } from '../../kernel/secret.ts'
 import type { VerifiedClient, WorkloadToken } from '../../model/evidence.ts'

@@ -7,7 +7,7 @@
  */
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
 import type { Clock } from '../../kernel/clock.ts'
-import { DPOP_NONCE_REREAD_MS, DPOP_NONCE_WINDOW_S } from '../../kernel/proof-limits.ts'
+import { DPOP_NONCE_REREAD_MS, DPOP_NONCE_WINDOW_S } from '../../kernel/credential-limits.ts'
 import { Secret } from '../../kernel/secret.ts'
 import type { DocumentStore } from '../../store/ports.ts'
 

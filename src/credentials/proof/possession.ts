@@ -7,9 +7,9 @@
  * (RFC 8705 §3); that a DPoP proof is seen for the first time (`singleUse`: the caller claims it); whether anything demands it.
  */
 import { verifyDpopProof } from '../../jose/dpop-proof.ts'
+import { DPOP_PROOF_AGE_S_MAX } from '../../kernel/credential-limits.ts'
 import { sha256 } from '../../kernel/digest.ts'
 import { CLOCK_SKEW_S } from '../../kernel/limits.ts'
-import { DPOP_PROOF_AGE_S_MAX } from '../../kernel/proof-limits.ts'
 import { Rejection } from '../../kernel/rejection.ts'
 import type { Secret } from '../../kernel/secret.ts'
 import type { Confirmation, ProvenKeys } from '../../model/confirmation.ts'

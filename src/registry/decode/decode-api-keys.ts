@@ -1,6 +1,7 @@
 /** The API keys of an agent's entry; that their resources exist is for `cross-checks.ts`. */
+
+import { API_KEY_LIFETIME_S_MAX } from '../../kernel/credential-limits.ts'
 import type { ResourceUrl } from '../../kernel/ids.ts'
-import { API_KEY_LIFETIME_S_MAX } from '../../kernel/limits.ts'
 import type { ApiKey } from '../../model/client.ts'
 import { scopeSet } from '../../protocol/scope.ts'
 import type { ApiKeyEntry } from '../entries/api-key-entry.ts'

@@ -1,8 +1,8 @@
 /** What a client authenticates with, as its registry entry has it: its own public keys, where it publishes others, its secrets. */
 import { importPublicJwk } from '../../jose/jwk.ts'
 import { JwtError } from '../../jose/jwt-error.ts'
+import { CLIENT_SECRET_LIFETIME_S_MAX } from '../../kernel/credential-limits.ts'
 import type { ClientId } from '../../kernel/ids.ts'
-import { CLIENT_SECRET_LIFETIME_S_MAX } from '../../kernel/limits.ts'
 import type { ClientKey, ClientKeySet, ClientSecret, Service } from '../../model/client.ts'
 import { GRANT_TYPE } from '../../protocol/oauth.ts'
 import { scopeSet } from '../../protocol/scope.ts'

@@ -1,6 +1,7 @@
 /** The shape of an agent's entry. */
 import { z } from 'zod'
-import { ACTOR_DEPTH_MAX, API_KEYS_MAX, ISSUANCE_PER_MINUTE_MAX, SESSION_LIFETIME_S_MAX } from '../../kernel/limits.ts'
+import { API_KEYS_MAX } from '../../kernel/credential-limits.ts'
+import { ACTOR_DEPTH_MAX, ISSUANCE_PER_MINUTE_MAX, SESSION_LIFETIME_S_MAX } from '../../kernel/limits.ts'
 import { strictObject } from '../strict-document.ts'
 import { apiKey } from './api-key-entry.ts'
 import { client, keyAlgorithms } from './client-entry.ts'

@@ -1,6 +1,6 @@
 /** The shape of the entry of an authorization server of others, for which ID-JAGs are minted. */
 import { z } from 'zod'
-import { ID_JAG_ISSUED_LIFETIME_S_MAX } from '../../kernel/limits.ts'
+import { ID_JAG_ISSUED_LIFETIME_S_MAX } from '../../kernel/credential-limits.ts'
 import { strictObject } from '../strict-document.ts'
 import { clientName, slug, text, url } from './entry-fields.ts'
 

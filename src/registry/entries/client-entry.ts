@@ -5,7 +5,7 @@ import {
   CLIENT_SECRETS_MAX,
   CLIENT_SPIFFE_IDS_MAX,
   CLIENT_WORKLOADS_MAX,
-} from '../../kernel/limits.ts'
+} from '../../kernel/credential-limits.ts'
 import { API_SCOPES } from '../../model/settings.ts'
 import { parseSpiffeId } from '../../protocol/spiffe-id.ts'
 import { strictObject } from '../strict-document.ts'

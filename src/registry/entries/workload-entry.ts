@@ -1,6 +1,10 @@
 /** The shape of the entry of a platform that vouches for workloads, and of a client's rules for its tokens. */
 import { z } from 'zod'
-import { WORKLOAD_AUDIENCES_MAX, WORKLOAD_RULE_CLAIMS_MAX, WORKLOAD_TOKEN_LIFETIME_S_MAX } from '../../kernel/limits.ts'
+import {
+  WORKLOAD_AUDIENCES_MAX,
+  WORKLOAD_RULE_CLAIMS_MAX,
+  WORKLOAD_TOKEN_LIFETIME_S_MAX,
+} from '../../kernel/credential-limits.ts'
 import { PLATFORM_NAMES } from '../../model/workload.ts'
 import { strictObject } from '../strict-document.ts'
 import { parseClaimPath } from '../workloads/claim-path.ts'

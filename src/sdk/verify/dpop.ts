@@ -7,9 +7,9 @@
 import { createHash } from 'node:crypto'
 import { verifyDpopProof } from '../../jose/dpop-proof.ts'
 import { JwtError } from '../../jose/jwt-error.ts'
+import { DPOP_PROOF_AGE_S_MAX, DPOP_PROOFS_REMEMBERED_MAX } from '../../kernel/credential-limits.ts'
 import { sha256 } from '../../kernel/digest.ts'
 import { CLOCK_SKEW_S } from '../../kernel/limits.ts'
-import { DPOP_PROOF_AGE_S_MAX, DPOP_PROOFS_REMEMBERED_MAX } from '../../kernel/proof-limits.ts'
 import { Secret } from '../../kernel/secret.ts'
 import { TokenRefused } from './verified-token.ts'
 

@@ -2,7 +2,8 @@
  * The verifier's one door to the network: it speaks to the broker alone, at addresses its operator configured; bounded in time
  * and size, follows no redirect, and takes JSON objects only.
  */
-import { FETCH_TIMEOUT_MS, JWKS_BYTES_MAX } from '../../kernel/limits.ts'
+import { JWKS_BYTES_MAX } from '../../kernel/limits.ts'
+import { FETCH_TIMEOUT_MS } from '../../kernel/outbound-limits.ts'
 
 export interface JsonRequest {
   readonly url: string

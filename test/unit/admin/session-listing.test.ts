@@ -2,8 +2,9 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { inspectSession, listSessions, readAudit, readContent } from '../../../src/admin/session-listing.ts'
 import { sha256 } from '../../../src/kernel/digest.ts'
 import type { PrincipalId, SessionId } from '../../../src/kernel/ids.ts'
-import { LIST_ENTRIES_MAX, NAME_CHARS_MAX } from '../../../src/kernel/limits.ts'
+import { NAME_CHARS_MAX } from '../../../src/kernel/limits.ts'
 import { Rejection } from '../../../src/kernel/rejection.ts'
+import { LIST_ENTRIES_MAX } from '../../../src/kernel/store-limits.ts'
 import { enterState, revokeNodes } from '../../../src/sessions/session-commits.ts'
 import {
   as,

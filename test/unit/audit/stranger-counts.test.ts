@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { StrangerCounts } from '../../../src/audit/stranger-counts.ts'
-import { AUDIT_RECORD_BYTES_MAX, NAME_CHARS_MAX, STRANGER_COUNTS_MAX } from '../../../src/kernel/limits.ts'
+import { NAME_CHARS_MAX } from '../../../src/kernel/limits.ts'
+import { AUDIT_RECORD_BYTES_MAX, STRANGER_COUNTS_MAX } from '../../../src/kernel/store-limits.ts'
 import type { AuditRecord } from '../../../src/model/audit-record.ts'
 import { failing } from '../sessions/faults.ts'
 import { HandClock, NOW, type TestStore, testStore } from '../sessions/fixtures.ts'

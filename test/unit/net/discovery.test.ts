@@ -1,6 +1,7 @@
 import { inspect } from 'node:util'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { JWKS_COOLDOWN_MS, JWKS_FRESH_MS, JWKS_STALE_MS_MAX, METADATA_BYTES_MAX } from '../../../src/kernel/limits.ts'
+import { METADATA_BYTES_MAX } from '../../../src/kernel/limits.ts'
+import { JWKS_COOLDOWN_MS, JWKS_FRESH_MS, JWKS_STALE_MS_MAX } from '../../../src/kernel/outbound-limits.ts'
 import { Rejection } from '../../../src/kernel/rejection.ts'
 import type { PublishingIssuer } from '../../../src/model/issuer.ts'
 import { Discovery, endpointOf, keyPlaceOf } from '../../../src/net/discovery.ts'

@@ -1,6 +1,6 @@
 import { inspect } from 'node:util'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { INTROSPECTIONS_WAITING_MAX } from '../../../src/kernel/limits.ts'
+import { INTROSPECTIONS_WAITING_MAX } from '../../../src/kernel/outbound-limits.ts'
 import { Rejection } from '../../../src/kernel/rejection.ts'
 import { Secret } from '../../../src/kernel/secret.ts'
 import type { Introspection, Issuer } from '../../../src/model/issuer.ts'

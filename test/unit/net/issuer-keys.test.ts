@@ -1,15 +1,14 @@
 import { randomUUID } from 'node:crypto'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { KeySet } from '../../../src/jose/key-set.ts'
+import { JWKS_BYTES_MAX, JWKS_KEYS_MAX } from '../../../src/kernel/limits.ts'
 import {
-  JWKS_BYTES_MAX,
   JWKS_COOLDOWN_MS,
   JWKS_FRESH_MS,
-  JWKS_KEYS_MAX,
   JWKS_RETRY_MS,
   JWKS_STALE_MS_MAX,
   JWKS_WAITING_MAX,
-} from '../../../src/kernel/limits.ts'
+} from '../../../src/kernel/outbound-limits.ts'
 import { Rejection } from '../../../src/kernel/rejection.ts'
 import { createGuardedFetch } from '../../../src/net/guarded-fetch.ts'
 import { IssuerKeys } from '../../../src/net/issuer-keys.ts'

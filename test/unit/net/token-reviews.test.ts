@@ -3,12 +3,12 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { FETCH_TIMEOUT_MS } from '../../../src/kernel/limits.ts'
 import {
+  FETCH_TIMEOUT_MS,
   TOKEN_REVIEW_BYTES_MAX,
   TOKEN_REVIEW_KEPT_MS,
   TOKEN_REVIEWS_AT_ONCE_MAX,
-} from '../../../src/kernel/review-limits.ts'
+} from '../../../src/kernel/outbound-limits.ts'
 import type { Secret } from '../../../src/kernel/secret.ts'
 import type { TokenReview } from '../../../src/model/token-review.ts'
 import { createGuardedFetch } from '../../../src/net/guarded-fetch.ts'

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { pairKey } from '../../../src/authority/cutoffs.ts'
 import type { PrincipalId, SessionId } from '../../../src/kernel/ids.ts'
-import { LIST_ENTRIES_MAX } from '../../../src/kernel/limits.ts'
+import { LIST_ENTRIES_MAX } from '../../../src/kernel/store-limits.ts'
 import { killOrder, liftOrder } from '../../../src/revocation/kill-order.ts'
 import { killByOrder, liftByOrder } from '../../../src/revocation/kill-switch.ts'
 import { failing } from '../sessions/faults.ts'

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { ControlEntry } from '../../../src/authority/cutoffs.ts'
-import { CUTOFF_STALENESS_MS_MAX, STORE_CLOCK_DIFFERENCE_MS_MAX } from '../../../src/kernel/limits.ts'
+import { CUTOFF_STALENESS_MS_MAX, STORE_CLOCK_DIFFERENCE_MS_MAX } from '../../../src/kernel/store-limits.ts'
 import { LiveCutoffs } from '../../../src/sessions/live-cutoffs.ts'
 import type { ControlWrite } from '../../../src/store/ports.ts'
 import { refusalOf } from '../authority/refusal.ts'

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { NodeId } from '../../../src/kernel/ids.ts'
-import { NODES_PER_SESSION_MAX, TOKEN_REVOCATIONS_PER_SESSION_MAX } from '../../../src/kernel/limits.ts'
+import { NODES_PER_SESSION_MAX, TOKEN_REVOCATIONS_PER_SESSION_MAX } from '../../../src/kernel/store-limits.ts'
 import { SESSION_STATES } from '../../../src/model/session.ts'
 import {
   acceptDelegation,

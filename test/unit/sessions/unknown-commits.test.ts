@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { UNKNOWN_COMMITS_MAX } from '../../../src/kernel/limits.ts'
+import { UNKNOWN_COMMITS_MAX } from '../../../src/kernel/store-limits.ts'
 import { issueLeaf, openSession } from '../../../src/sessions/session-commits.ts'
 import { SessionRepository } from '../../../src/sessions/session-repository.ts'
 import { type Doomed, UnknownCommits } from '../../../src/sessions/unknown-commits.ts'

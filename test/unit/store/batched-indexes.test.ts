@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { INDEX_ENTRIES_WAITING_MAX } from '../../../src/kernel/limits.ts'
+import { INDEX_ENTRIES_WAITING_MAX } from '../../../src/kernel/store-limits.ts'
 import { BatchedIndexes } from '../../../src/store/batched-indexes.ts'
 import { StoreUnavailable } from '../../../src/store/ports.ts'
 

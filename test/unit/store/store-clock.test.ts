@@ -1,6 +1,6 @@
 /** The embedded store's clock alone. */
 import { expect, test } from 'vitest'
-import { STORE_CLOCK_STEP_MS_MAX } from '../../../src/kernel/limits.ts'
+import { STORE_CLOCK_STEP_MS_MAX } from '../../../src/kernel/store-limits.ts'
 import { StoreClock } from '../../../src/store/store-clock.ts'
 
 const HOUR_MS = 3_600_000

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from 'vitest'
-import { STORE_DEADLINE_MS } from '../../../src/kernel/limits.ts'
+import { STORE_DEADLINE_MS } from '../../../src/kernel/store-limits.ts'
 import { callDeadlineMs, outsideBudget, withinBudget } from '../../../src/store/time-budget.ts'
 
 test('a call of no request has the whole deadline', () => {

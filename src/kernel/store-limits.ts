@@ -1,0 +1,59 @@
+/** Every bound of what is stored, and of waiting for the store: the unit is in the name, the reason beside it. */
+
+/** Shards of the key space; a session, its nodes and its outbox share one. */
+export const SHARDS = 64
+/** Deadline of one call to the store. */
+export const STORE_DEADLINE_MS = 400
+/** Calls that wait for an answer of the store at once: further ones are refused, so that a slow store piles nothing up. */
+export const STORE_WAITING_MAX = 2_000
+/** Commits that nobody knows the outcome of and that wait to be settled: as many as can be under way twice over. */
+export const UNKNOWN_COMMITS_MAX = 4_000
+export const UNKNOWN_COMMIT_RETRY_MS = 500
+/** How often a broker asks its store whether it would take a write: what readiness tells is at most so old. */
+export const STORE_HEARTBEAT_MS = 500
+/** A broker whose cut-offs are unconfirmed for this long issues nothing (DESIGN §7). */
+export const CUTOFF_STALENESS_MS_MAX = 2_000
+/** How long a writer of a revocation waits to hear its own write come back on the feed before answering anyway. */
+export const ECHO_WAIT_MS = 1_000
+/** Difference between a broker's clock and the store's beyond which it issues nothing. */
+export const STORE_CLOCK_DIFFERENCE_MS_MAX = 1_000
+/** How far the embedded store's clock follows the machine's at once: a machine that slept for a night, not a wrong date. */
+export const STORE_CLOCK_STEP_MS_MAX = 24 * 3600 * 1000
+/** What that clock may be behind after a crash of a broker that had nothing to write: no more than clocks differ anyway. */
+export const STORE_CLOCK_KEPT_MS = 10_000
+/** How long an entry of a list for people waits for others to be written with it, and how many may wait. */
+export const INDEX_WAIT_MS = 20
+export const INDEX_ENTRIES_WAITING_MAX = 10_000
+/** Entries a listing returns at most. */
+export const LIST_ENTRIES_MAX = 200
+/** Nodes of one session: bounds its record, which one machine's store reads whole, and the work of reporting what died. */
+export const NODES_PER_SESSION_MAX = 128
+/** Single tokens revoked one by one in one session: more are cut off all the same, without a mark in its record. */
+export const TOKEN_REVOCATIONS_PER_SESSION_MAX = 128
+/** One audit record, serialised (DESIGN §8). */
+export const AUDIT_RECORD_BYTES_MAX = 1_536
+/** Records kept per outbox until a sequencer has consumed them: Redis has an outbox per shard, the embedded store one in all. */
+export const OUTBOX_RECORDS_MAX = 100_000
+/**
+ * Records of strangers' refusals kept in all, in a list of their own: whoever floods the broker pushes out such records only,
+ * never one of a known caller (DESIGN §5).
+ */
+export const STRANGER_RECORDS_MAX = 10_000
+/** Large parts that one commit stores beside its record, named by digest (DESIGN §8), and the bytes of one. */
+export const CONTENTS_PER_COMMIT_MAX = 4
+export const CONTENT_BYTES_MAX = 16 * 1024
+/**
+ * Such parts kept per outbox, the oldest forgotten first: as many as records, each of which names one, so that whoever asks for
+ * ever new authority cannot fill the store's memory with what nobody's record names any more.
+ */
+export const CONTENTS_MAX = OUTBOX_RECORDS_MAX
+/** From this share of an outbox on, its operator is told, and again at each further tenth. */
+export const OUTBOX_WARNING_TENTHS = 8
+/** Records of revokes that wait in memory for a log that cannot be written. */
+export const DEFERRED_RECORDS_MAX = 1_000
+/** Distinct (reason, source) pairs of strangers' refusals counted between two records; the rest is counted as `other`. */
+export const STRANGER_COUNTS_MAX = 1_000
+export const STRANGER_FLUSH_MS = 10_000
+
+/** Announcements of signing keys kept for all brokers of a store: a ring has a dozen keys. */
+export const RING_ANNOUNCEMENTS_MAX = 64
