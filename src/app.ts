@@ -111,7 +111,7 @@ export async function createBroker(config: Config, options: BrokerOptions): Prom
     ring,
     clock,
     pipeline: new TokenPipeline({ ...common, ...issuing }),
-    revocation: { ...common, ...published, seen },
+    revocation: { ...common, ...published, seen, nonces },
     listing: common,
     callers: { ...sources, cutoffs, clock, claims: store.claims },
     nonces,

@@ -6,11 +6,11 @@ import type { VerifiedClient } from '../model/evidence.ts'
 import type { MintedToken } from '../model/minted.ts'
 import { apiAudience, type BrokerSettings } from '../model/settings.ts'
 import type { LiveCutoffs } from '../sessions/live-cutoffs.ts'
+import { assertWorkloadStands } from '../sessions/liveness.ts'
 import type { Store } from '../store/ports.ts'
 import type { Minter } from '../tokens/minter.ts'
 import { grantedApiScopes, mintApiToken } from './api-token.ts'
 import { issuedWithin } from './issuance.ts'
-import { assertWorkloadsStand } from './standing.ts'
 import type { TokenRequest } from './token-request.ts'
 
 export interface ApiIssueParts {
@@ -34,7 +34,7 @@ export async function issueForApi(
   const { cutoffs, draft, store, now } = parts
   const rv = cutoffs.rv
   cutoffs.assertFresh()
-  assertWorkloadsStand(verified, undefined, parts)
+  if (verified.workload !== undefined) assertWorkloadStands(verified.workload.token, cutoffs)
   const scopes = grantedApiScopes(request, verified, parts)
   const { client } = verified
   const agent = client.kind === 'agent' ? client : { clientId: client.clientId, issuance: [] }

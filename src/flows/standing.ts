@@ -6,10 +6,10 @@ import type { BlockKind } from '../authority/cutoffs.ts'
 import { Rejection } from '../kernel/rejection.ts'
 import type { Agent } from '../model/client.ts'
 import type { Question } from '../model/decision.ts'
-import type { HandleEvidence, SubjectEvidence, UserEvidence, VerifiedClient } from '../model/evidence.ts'
+import type { HandleEvidence, SubjectEvidence, UserEvidence } from '../model/evidence.ts'
 import type { Registry } from '../model/registry.ts'
 import type { LiveCutoffs } from '../sessions/live-cutoffs.ts'
-import { agentsOf, blockOn, cutoffKilling } from '../sessions/liveness.ts'
+import { agentsOf, assertWorkloadStands, blockOn, cutoffKilling } from '../sessions/liveness.ts'
 import type { Party } from './flow.ts'
 
 export interface Standing {
@@ -45,7 +45,8 @@ const BLOCKED: Readonly<Record<BlockKind, string>> = {
 
 /** Whatever a request is made with. @throws Rejection `*_blocked`, `subject_token_revoked`, `agent_inactive` */
 export function assertStanding(evidence: SubjectEvidence, { agent, verified }: Party, standing: Standing): void {
-  assertWorkloadsStand(verified, evidence, standing)
+  if (verified.workload !== undefined) assertWorkloadStands(verified.workload.token, standing.cutoffs)
+  if (evidence.kind === 'workload') assertWorkloadStands(evidence.token, standing.cutoffs)
   if (evidence.kind === 'user') assertEvidenceStands(evidence, agent, standing)
   if (evidence.kind === 'session' || evidence.kind === 'delegation') assertHandleStands(evidence, agent, standing)
 }
@@ -67,29 +68,6 @@ function assertEvidenceStands(evidence: UserEvidence, agent: Agent, standing: St
       : 'access of this agent for this user was revoked: the user must sign in again, at least a minute after that'
   throw new Rejection(refusal, description)
 }
-
-/**
- * A platform's token that was issued before its client was cut off opens nothing afterwards, as a user's does not: whoever
- * has got hold of it would otherwise come back with it until it expires.
- * @throws Rejection `principal_blocked`
- */
-export function assertWorkloadsStand(
-  { workload }: Pick<VerifiedClient, 'workload'>,
-  evidence: SubjectEvidence | undefined,
-  { cutoffs }: Pick<Standing, 'cutoffs'>,
-): void {
-  const tokens = [workload?.token, evidence?.kind === 'workload' ? evidence.token : undefined]
-  for (const token of tokens) {
-    if (token === undefined) continue
-    const { client, digest, issuedAt } = token
-    const facts = { digest, subject: undefined, agent: client.clientId, signedInAt: issuedAt }
-    const refusal = cutoffs.set.evidenceRefusal(facts)
-    if (refusal !== undefined) throw new Rejection(refusal, REVOKED_SINCE)
-  }
-}
-
-const REVOKED_SINCE =
-  'access of this client was revoked: bring a token that its platform has issued at least a minute after that'
 
 /**
  * The presenter counts beside the agents of the chain: a delegation names its delegate as audience only, and what was decided

@@ -3,6 +3,9 @@ import type { AuditDraft } from '../audit/audit-draft.ts'
 import type { Auditor } from '../audit/auditor.ts'
 import { prepareAuthentication } from '../credentials/client/client-authentication.ts'
 import { assertClientActive, claimedBy, presentedClient } from '../credentials/client/presented-client.ts'
+import type { DpopNonces } from '../credentials/proof/dpop-nonces.ts'
+import { provenKeys } from '../credentials/proof/possession.ts'
+import { heldBy } from '../credentials/workload/workload-binding.ts'
 import { assertClientVouchedFor } from '../credentials/workload/workload-review.ts'
 import type { SeenSignatures } from '../jose/seen-signatures.ts'
 import type { Clock } from '../kernel/clock.ts'
@@ -22,6 +25,7 @@ import type { TrustBundles } from '../net/trust-bundles.ts'
 import type { Form } from '../protocol/form.ts'
 import type { Endpoint } from '../protocol/oauth.ts'
 import type { LiveCutoffs } from '../sessions/live-cutoffs.ts'
+import { assertWorkloadStands } from '../sessions/liveness.ts'
 import { claimOnce } from '../sessions/replay-guard.ts'
 import type { SessionRepository } from '../sessions/session-repository.ts'
 import { type Store, StoreUnavailable } from '../store/ports.ts'
@@ -37,6 +41,8 @@ export interface RevocationParts {
   readonly keys: Pick<IssuerKeys, 'keysFor'>
   readonly reviews: Pick<TokenReviews, 'review'>
   readonly seen?: SeenSignatures
+  /** Of DPoP proofs; `undefined`: they need none. */
+  readonly nonces?: Pick<DpopNonces, 'isGood'> | undefined
   readonly ring: KeyRing
   readonly keeper: Pick<KeyKeeper, 'ensureSigner'>
   readonly store: Store
@@ -85,6 +91,23 @@ async function vouchedFor(verified: VerifiedClient, { facts }: ClientRequest, pa
   }
 }
 
+/**
+ * A workload's token stays with the key that it was first shown with here, too. Not where something is ended: that takes more
+ * than this token, and must not wait for whoever has lost a key.
+ */
+async function usesOfWorkload(
+  { workload }: VerifiedClient,
+  { facts, endpoint, mayRepeat }: ClientRequest,
+  { settings, nonces }: RevocationParts,
+  now: number,
+): Promise<readonly (SingleUse | undefined)[]> {
+  if (workload === undefined || mayRepeat === true) return []
+  const aliases = settings.mutualTls?.endpoints
+  const place = { url: settings.issuer + endpoint, alias: aliases && aliases + endpoint }
+  const proven = await provenKeys(facts, { method: 'POST', ...place, token: undefined, nonces, now })
+  return [heldBy(workload.token, workload.slot, proven), proven.singleUse]
+}
+
 /** @throws RefusedRequest, with its record written */
 export async function callAsClient<T>(
   request: ClientRequest,
@@ -103,13 +126,16 @@ export async function callAsClient<T>(
     const authenticate = await prepareAuthentication(presented, { ...known, endpoint: request.endpoint })
     const verified = await request.facts.entry.admit(authenticate)
     await vouchedFor(verified, request, parts)
-    const { client, authentication, singleUse } = verified
-    if (singleUse === undefined || (await claim(singleUse, request, parts))) request.facts.entry.succeeded()
+    const { client, authentication, workload } = verified
+    const uses = [verified.singleUse, ...(await usesOfWorkload(verified, request, parts, now))]
+    const claimed = uses.map((use) => use === undefined || claim(use, request, parts))
+    if ((await Promise.all(claimed)).every(Boolean)) request.facts.entry.succeeded()
     draft.add({ client_auth: authentication })
     draft.authenticatedAs(client.kind === 'agent' ? agentPrincipal(client.clientId) : servicePrincipal(client.clientId))
     request.facts.entry.spend(request.endpoint)
     if (request.facts.correlation !== undefined) draft.add({ correlation: request.facts.correlation })
     assertClientActive(client)
+    if (workload !== undefined && request.mayRepeat !== true) assertWorkloadStands(workload.token, parts.cutoffs)
     return await work({ form, client, draft, nowMs, now })
   } catch (error) {
     throw await parts.auditor.refuse(draft, error, request.facts.source)

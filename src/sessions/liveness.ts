@@ -2,6 +2,8 @@
 import { type Actor, actors } from '../authority/actor-chain.ts'
 import { type Block, type Cutoff, pairKey } from '../authority/cutoffs.ts'
 import { agentPrincipal, type ClientId, type PrincipalId, type SessionId } from '../kernel/ids.ts'
+import { Rejection } from '../kernel/rejection.ts'
+import type { WorkloadToken } from '../model/evidence.ts'
 import type { LiveCutoffs } from './live-cutoffs.ts'
 
 export interface OwnToken {
@@ -72,3 +74,17 @@ export function blockOn(named: Named, cutoffs: LiveCutoffs, nowMs: number): Bloc
   }
   return undefined
 }
+
+/**
+ * A workload's token that was issued before its client was cut off is good for nothing afterwards, as a user's is not: whoever
+ * has got hold of it would otherwise come back with it until it expires.
+ * @throws Rejection `principal_blocked`, `evidence_blocked`
+ */
+export function assertWorkloadStands({ client, digest, issuedAt }: WorkloadToken, { set }: LiveCutoffs): void {
+  const facts = { digest, subject: undefined, agent: client.clientId, signedInAt: issuedAt }
+  const refusal = set.evidenceRefusal(facts)
+  if (refusal !== undefined) throw new Rejection(refusal, REVOKED_SINCE)
+}
+
+const REVOKED_SINCE =
+  'access of this client was revoked: bring a token that its platform has issued at least a minute after that'
