@@ -37,10 +37,27 @@ export function checkAuthorizationServers(entries: Elsewhere, broker: string, pr
   }
   for (const { at, entry } of resources) {
     const { authorization_server: slug } = entry
-    if (slug === undefined) continue
+    if (slug === undefined) {
+      checkOwnServer({ at, entry }, authorizationServers, problems)
+      continue
+    }
     if (!slugs.has(slug)) problems.push(`${at}.authorization_server: no authorization server is named ${slug}`)
     for (const member of OURS_ONLY) {
       if (entry[member] !== undefined) problems.push(`${at}.${member}: no token of this broker is for this server`)
     }
   }
+}
+
+/**
+ * An unmodified MCP server tells tokens of this broker apart by `aud` alone, and not by `typ`: an assertion that names its URL
+ * would open it like an access token, with scopes that mean something else there.
+ */
+function checkOwnServer(
+  { at, entry }: Placed<ResourceEntry>,
+  authorizationServers: Elsewhere['authorizationServers'],
+  problems: string[],
+): void {
+  const other = authorizationServers.find((server) => isSameServer(server.entry.issuer, entry.url))
+  if (other !== undefined)
+    problems.push(`${at}.url: is the issuer of ${other.at}; what is made for one opens the other`)
 }

@@ -45,6 +45,11 @@ test.each<[string, (document: Raw) => void, string]>([
     'authorization_servers[0].issuer: is the',
   ],
   [
+    'the URL of an MCP server whose tokens are ours: it would take an assertion for one',
+    (d) => (d.resources[0].url = 'https://auth.chat.example/'),
+    'resources[0].url: is the issuer of registry.yaml: authorization_servers[0]',
+  ],
+  [
     'one issuer twice',
     (d) => d.authorization_servers.push({ issuer: 'https://auth.chat.example/', slug: 'again' }),
     'authorization_servers[1].issuer: already used by',
