@@ -16,9 +16,12 @@ export function parseTokenParameter(text: string, name: string, reason: Rejectio
   return new Secret(text)
 }
 
-/** An access token may be opaque. @throws Rejection `token_malformed` */
+/** A signed JWT to whoever reads it less strictly: with padding, in the other alphabet, or without its signature. */
+const LIKE_JWS = /^eyJ[^.]*\.[^.]*\.[^.]*$/
+
+/** An access token may be opaque; one that is nearly a JWT is not, or its provider would be asked instead. @throws Rejection `token_malformed` */
 export function parseAccessToken(text: string, name: string): Secret {
-  if (BEARER.test(text) && text.length <= TOKEN_CHARS_MAX) return new Secret(text)
+  if (BEARER.test(text) && !LIKE_JWS.test(text) && text.length <= TOKEN_CHARS_MAX) return new Secret(text)
   return parseTokenParameter(text, name)
 }
 

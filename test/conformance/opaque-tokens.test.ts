@@ -10,7 +10,7 @@ import type { RejectionReason } from '../../src/kernel/rejection.ts'
 import { Secret } from '../../src/kernel/secret.ts'
 import { type Answer, answerJson, startIssuer, type TestIssuer } from '../support/issuer.ts'
 import { privateJwk, publicJwk, testKey } from '../support/keys.ts'
-import { expectRefused, invalidRequest } from '../support/refusal.ts'
+import { expectRefused, invalidRequest, toStranger } from '../support/refusal.ts'
 import { type Params, registryDocument, startWorld, TYPE, WAREHOUSE, type World } from '../support/world.ts'
 
 const OPAQUE = 'opaque~token/of+alice=='
@@ -220,6 +220,21 @@ describe('an opaque access token', () => {
     for (const token of ['two words', 'é', '{"a":1}', '<saml>', 'a=b', `${'a'.repeat(20_000)}`]) {
       const stranger = { ...invalidRequest('token_malformed'), stranger: true }
       await expectRefused(world, () => present({ subject_token: token }), stranger)
+    }
+    expect(asked).toEqual([])
+  })
+
+  test('that only a lenient reader takes for a JWT is none: nobody is asked about ours or anybody’s, written otherwise', async () => {
+    const { session, access } = await world.held()
+    const [header = '', claims = ''] = world.idpAccessToken().split('.')
+    const written = [session, access, world.idpAccessToken()].flatMap((jwt) => [`${jwt}=`, `${jwt}==`])
+    for (const subject_token of [
+      ...written,
+      `${header}.${claims}.`,
+      `${header}=.${claims}.AAAA`,
+      `${header}.a+b.c/d`,
+    ]) {
+      await expectRefused(world, () => present({ subject_token }), toStranger(invalidRequest('token_malformed')))
     }
     expect(asked).toEqual([])
   })
