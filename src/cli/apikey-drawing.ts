@@ -9,6 +9,7 @@ import { time } from './session-drawing.ts'
 interface MadeKey {
   readonly clientId: string
   readonly configFile: string
+  readonly issuer: string
   /** `undefined`: the terminal. */
   readonly out: string | undefined
   readonly made: ApiKey
@@ -34,7 +35,10 @@ export function opens({ confinement }: ApiKey): string {
   return `${confinement.scopes.join(' ')} at ${[...confinement.resources].join(' ')}`
 }
 
-export function tellApiKey({ clientId, configFile, out, made, kept, isOn, key, isJson }: MadeKey, io: Io): void {
+export function tellApiKey(
+  { clientId, configFile, issuer, out, made, kept, isOn, key, isJson }: MadeKey,
+  io: Io,
+): void {
   const alsoGood = kept.map((other) => ({ id: other.id, expires_at: time(other.expiresAt) }))
   if (isJson) {
     writeJson({ client: clientId, ...keyWords(made), file: out, also_good: alsoGood }, io)
@@ -56,7 +60,8 @@ export function tellApiKey({ clientId, configFile, out, made, kept, isOn, key, i
       'Next: check, start the broker again, and ask for a token with it:',
       `  ${programName()} check --config ${typedPath(configFile)}`,
       `  printf 'Authorization: Bearer %s' "$(cat ${out === undefined ? 'FILE' : typedPath(out)})" | curl -H @- \\`,
-      `    -d grant_type=client_credentials -d client_id=${clientId} -d resource=${[...made.confinement.resources][0]} …/token`,
+      `    -d grant_type=client_credentials -d client_id=${clientId} \\`,
+      `    -d resource=${[...made.confinement.resources][0]} ${issuer}/token`,
       '',
     ].join('\n'),
   )

@@ -135,7 +135,17 @@ async function make(args: Args, io: Io, plan: (before: Before) => Plan): Promise
     withSecrets(text, basename(registryFile), { clientId, member: 'api_keys' }, written),
   )
   tellApiKey(
-    { clientId, configFile, out, made, kept, isOn: config.settings.apiKeys, key, isJson: args.flag('json') },
+    {
+      clientId,
+      configFile,
+      issuer: config.settings.issuer,
+      out,
+      made,
+      kept,
+      isOn: config.settings.apiKeys,
+      key,
+      isJson: args.flag('json'),
+    },
     io,
   )
   return 0

@@ -17,9 +17,14 @@ export const DPOP_KEY_OPTION: OptionSpecs = {
 
 export type MakeProof = (request: Omit<ProofRequest, 'now'>) => Promise<Secret>
 
+/** With a new key where there is none yet. @throws UsageError */
+export async function newOrOldKey(path: string): Promise<MakeProof> {
+  if (!existsSync(path)) await createFile(path, newClientKey('dpop').privateText.reveal(), PRIVATE)
+  return proofMaker(path)
+}
+
 /** @throws UsageError */
 export async function proofMaker(path: string): Promise<MakeProof> {
-  if (!existsSync(path)) await createFile(path, newClientKey('dpop').privateText.reveal(), PRIVATE)
   const { alg, key } = await readClientKey(path)
   if (alg !== 'ES256') throw new UsageError(`${path} is not a key for ES256, which DPoP proofs are signed with here`)
   return (request) => signDpopProof(key, { ...request, now: epochSeconds(systemClock) })

@@ -1,15 +1,18 @@
 /** `errand exchange`: one request to the token endpoint, as an agent makes it. Tokens come from files or pipes only. */
+import { decodeJwt } from '../jose/decode-jws.ts'
+import { JwtError } from '../jose/jwt-error.ts'
 import { epochSeconds, systemClock } from '../kernel/clock.ts'
 import { AUTHORIZATION_DETAILS_CHARS_MAX, TOKEN_CHARS_MAX } from '../kernel/limits.ts'
 import { Secret } from '../kernel/secret.ts'
-import { CLIENT_ASSERTION_TYPE_JWT, ENDPOINT, GRANT_TYPE, TOKEN_TYPE } from '../protocol/oauth.ts'
+import { CLIENT_ASSERTION_TYPE_JWT, ENDPOINT, GRANT_TYPE, JWT_TYP, TOKEN_TYPE } from '../protocol/oauth.ts'
 import type { Args } from './args.ts'
 import { BrokerRefusal } from './broker-client.ts'
 import { CLIENT_OPTIONS, type ClientIdentity, identify } from './client-identity.ts'
 import type { Command } from './command.ts'
-import { DPOP_KEY_OPTION, type MakeProof, proofMaker } from './dpop-key.ts'
+import { DPOP_KEY_OPTION, type MakeProof, newOrOldKey } from './dpop-key.ts'
 import { CommandFailure, UsageError } from './failures.ts'
 import { drawToken } from './inspect-token.ts'
+import { programName, typedPath } from './invocation.ts'
 import type { Io } from './io.ts'
 import { type JsonObject, textOf } from './json-fields.ts'
 import { JSON_OPTION } from './options.ts'
@@ -21,11 +24,13 @@ const SUBJECTS = {
   access: TOKEN_TYPE.accessToken,
   session: TOKEN_TYPE.session,
   delegation: TOKEN_TYPE.delegation,
+  jwt: TOKEN_TYPE.jwt,
 } as const
 const WANTED = {
   access: TOKEN_TYPE.accessToken,
   session: TOKEN_TYPE.session,
   delegation: TOKEN_TYPE.delegation,
+  'id-jag': TOKEN_TYPE.idJag,
 } as const
 type Subject = keyof typeof SUBJECTS
 type Wanted = keyof typeof WANTED
@@ -43,7 +48,7 @@ export const exchangeCommand: Command = {
     },
     'subject-type': {
       value: 'TYPE',
-      help: `what it is: ${Object.keys(SUBJECTS).join(', ')} (default id)`,
+      help: `what it is: ${Object.keys(SUBJECTS).join(', ')} (default: what it says itself, else id)`,
       oneOf: Object.keys(SUBJECTS),
     },
     want: {
@@ -52,7 +57,7 @@ export const exchangeCommand: Command = {
       oneOf: Object.keys(WANTED),
     },
     resource: { value: 'URL', help: 'the MCP server the token is for', repeats: true },
-    audience: { value: 'ID', help: 'the sub-agent a delegation is for', repeats: true },
+    audience: { value: 'ID', help: 'the sub-agent a delegation, or the server an ID-JAG is for', repeats: true },
     scope: { value: 'SCOPES', help: 'separated by spaces' },
     'details-file': { value: 'FILE', help: 'authorization_details, as JSON: the intent and its tools' },
     out: { value: 'FILE', help: 'write the token to this file (mode 600)' },
@@ -62,17 +67,29 @@ export const exchangeCommand: Command = {
   examples: [
     'errand exchange --client report-agent --resource https://mcp.example/mcp',
     'errand exchange --client report-agent --subject-token-file id.jwt --want session --details-file intent.json --out session.jwt',
-    'errand exchange --client report-agent --subject-token-file session.jwt --subject-type session --resource https://mcp.example/mcp',
+    'errand exchange --client report-agent --subject-token-file session.jwt --resource https://mcp.example/mcp',
   ],
   run: async (args, io) => {
     if (args.flag('token-only') && args.flag('json')) throw new UsageError('--token-only and --json exclude each other')
     const form = await formOf(args, io)
     const identity = await identify(args)
     const path = args.text('dpop-key')
-    const make = path === undefined ? undefined : await proofMaker(path)
-    await deliver(await ask(identity, form, make), args, io)
+    const make = path === undefined ? undefined : await newOrOldKey(path)
+    const answer = await ask(identity, form, make).catch((fault) => Promise.reject(withNextStep(fault, args)))
+    await deliver(answer, args, io)
     return 0
   },
+}
+
+/** Where the broker's configuration is at hand, so is who can say more of a token that it refuses. */
+function withNextStep(fault: unknown, args: Args): unknown {
+  const [file, client] = [args.text('subject-token-file'), args.text('client')]
+  const isRefused = fault instanceof BrokerRefusal && textOf(fault.body['error_reason'])?.startsWith('subject_token_')
+  if (!isRefused || file === undefined || file === '-' || args.text('issuer') !== undefined) return fault
+  const config = args.text('config')
+  const more = config === undefined ? '' : ` --config ${typedPath(config)}`
+  const advice = `which check it fails: ${programName()} doctor ${typedPath(file)} --as ${client}${more}`
+  return new BrokerRefusal(fault.status, fault.body, advice)
 }
 
 /** Once more where the broker wants its nonce in the proof, with everything signed anew (RFC 9449 §8). */
@@ -107,8 +124,9 @@ async function formOf(args: Args, io: Io): Promise<URLSearchParams> {
     form.set('grant_type', GRANT_TYPE.clientCredentials)
   } else {
     form.set('grant_type', GRANT_TYPE.tokenExchange)
-    form.set('subject_token', (await readToken(subjectFile, io)).reveal())
-    form.set('subject_token_type', SUBJECTS[(args.text('subject-type') ?? 'id') as Subject])
+    const subject = await readToken(subjectFile, io)
+    form.set('subject_token', subject.reveal())
+    form.set('subject_token_type', SUBJECTS[(args.text('subject-type') ?? kindOf(subject)) as Subject])
     form.set('requested_token_type', WANTED[(args.text('want') ?? 'access') as Wanted])
   }
   for (const resource of args.all('resource')) form.append('resource', resource)
@@ -117,6 +135,18 @@ async function formOf(args: Args, io: Io): Promise<URLSearchParams> {
   if (scope !== undefined) form.set('scope', scope)
   if (details !== undefined) form.set('authorization_details', await readDetails(details))
   return form
+}
+
+/** The broker's own tokens say what they are in `typ`; a user's may be an ID token or not, and ID tokens are the usual. */
+function kindOf(token: Secret): Subject {
+  try {
+    const { typ } = decodeJwt(token).header
+    return typ === JWT_TYP.session ? 'session' : typ === JWT_TYP.delegation ? 'delegation' : 'id'
+  } catch (error) {
+    // What it is, and whether it is any, the broker says.
+    if (error instanceof JwtError) return 'id'
+    throw error
+  }
 }
 
 async function readToken(path: string, io: Io): Promise<Secret> {

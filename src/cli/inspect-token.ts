@@ -4,6 +4,7 @@
  * Does not validate: nothing here is checked but what `verified` says its caller has checked. A drawing is not a decision.
  */
 import { ALGORITHM_NAMES } from '../jose/algorithms.ts'
+import { type Confirmation, parseCnf } from '../jose/cnf.ts'
 import { decodeJwt } from '../jose/decode-jws.ts'
 import { JwtError } from '../jose/jwt-error.ts'
 import type { KeySet } from '../jose/key-set.ts'
@@ -44,6 +45,8 @@ export interface TokenReport {
   readonly offered_to: string | undefined
   readonly authority: AuthorityWords
   readonly session: string | undefined
+  /** The key without which it is worth nothing (`cnf`). */
+  readonly bound_to: Confirmation | undefined
   readonly issued_at: number | undefined
   readonly expires_at: number | undefined
   readonly seconds_left: number | undefined
@@ -71,6 +74,7 @@ export function inspectToken(text: string, now: number, verified = false): Token
     offered_to: kind === DELEGATION ? textOf(claims['aud']) : undefined,
     authority: authorityWords(claims),
     session: textOf(claims['sid']),
+    bound_to: boundTo(claims['cnf']),
     issued_at: numberOf(claims['iat']),
     expires_at: expiresAt,
     seconds_left: expiresAt === undefined ? undefined : expiresAt - now,
@@ -103,6 +107,16 @@ function kindOf(typ: string | undefined, claims: JsonObject): string | undefined
   const kind = KINDS.get(typ ?? '')
   const issuer = textOf(claims['iss'])
   return kind === ACCESS && issuer !== undefined && claims['aud'] === apiAudience(issuer) ? 'API token' : kind
+}
+
+/** @throws Error in plain words: bound in a way that nobody here can check is no token to call unbound. */
+function boundTo(cnf: unknown): Confirmation | undefined {
+  try {
+    return cnf === undefined ? undefined : parseCnf(cnf)
+  } catch (error) {
+    if (error instanceof JwtError) throw new Error(`this is not a token: ${error.message}`)
+    throw error
+  }
 }
 
 /** Whether one of the keys signed it: all that may be said of a token whose times and audience are not asked about. */
@@ -156,12 +170,15 @@ const DEATHS: Readonly<Record<DiesWith['what'], (id: string) => string>> = {
   key: (id) => `killing key ${id}`,
 }
 
+const KEYS: Readonly<Record<Confirmation['kind'], string>> = { jkt: 'the DPoP key', 'x5t#S256': 'the certificate' }
+
 function drawReport(report: TokenReport, styles: Styles): string {
   const trust = report.verified ? styles.good('signature verified') : styles.bad('not verified')
   const facts: [string, string | undefined][] = [
     ['from', report.issuer],
     ['for', report.audience],
     ['session', report.session],
+    ['bound to', report.bound_to && `${KEYS[report.bound_to.kind]} ${report.bound_to.thumbprint}`],
     ['time left', timeWords(report, styles)],
   ]
   const sections: [string, string[]][] = [

@@ -2,7 +2,7 @@
 import { TOKEN_CHARS_MAX } from '../kernel/limits.ts'
 import { Secret } from '../kernel/secret.ts'
 import type { Command } from './command.ts'
-import { DPOP_KEY_OPTION, proofMaker } from './dpop-key.ts'
+import { proofMaker } from './dpop-key.ts'
 import { UsageError } from './failures.ts'
 import { writeToken } from './output.ts'
 import { readNamedFile } from './private-file.ts'
@@ -12,14 +12,14 @@ export const proofCommand: Command = {
   summary: 'sign a DPoP proof for one request with a bound token',
   arguments: [],
   options: {
-    ...DPOP_KEY_OPTION,
+    'dpop-key': { value: 'FILE', help: 'the key that the token is bound to, as errand exchange has made it' },
     url: { value: 'URL', help: 'where the request goes, as its server knows itself' },
     method: { value: 'METHOD', help: 'of the request (default GET)' },
     'token-file': { value: 'FILE', help: 'the token it goes with; - reads it from a pipe' },
     nonce: { value: 'TEXT', help: 'the DPoP-Nonce that the server has answered with' },
   },
   examples: [
-    'curl -H "Authorization: DPoP $(cat api.jwt)" -H "DPoP: $(errand proof --dpop-key dpop.jwk.json --url https://errand.example/sessions --token-file api.jwt)" https://errand.example/sessions',
+    `{ printf 'Authorization: DPoP %s\\nDPoP: ' "$(cat api.jwt)"; errand proof --dpop-key dpop.jwk.json --url https://errand.example/sessions --token-file api.jwt; } | curl -H @- https://errand.example/sessions`,
   ],
   notes: [
     'Good for one request within a minute: the key stays in its file, and whoever sees the proof has nothing of it.',

@@ -1,5 +1,5 @@
 /** Tokens bound to a key, tried by hand: `errand exchange --dpop-key` and `errand proof`, at a broker that asks for nonces. */
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
@@ -36,6 +36,7 @@ test('a key is made once, the nonce is asked for unseen, and the token opens not
   const api = ['--resource', `${fleet.issuer}/api`, '--scope', 'sessions', '--dpop-key', 'dpop.jwk.json']
   const first = await exchange(...api, '--out', 'api.jwt')
   expect(first, first.err).toMatchObject({ code: 0, err: '' })
+  expect(first.out).toMatch(/bound to +the DPoP key [\w-]{43}/)
   expect(statSync(path('dpop.jwk.json')).mode & 0o777).toBe(0o600)
   const key = readFileSync(path('dpop.jwk.json'), 'utf8')
   const again = await exchange(...api, '--token-only')
@@ -61,5 +62,8 @@ test('what is missing or no key is said in a line, and nothing private is', asyn
   expect([wrong.code, wrong.err]).toEqual([2, expect.stringContaining('ES256')])
   const missing = await run('proof', '--dpop-key', 'dpop.jwk.json', '--url', fleet.issuer)
   expect([missing.code, missing.err]).toEqual([2, expect.stringContaining('--token-file')])
-  for (const { out, err } of [wrong, missing]) expect(out + err).not.toMatch(TOKEN_TEXT)
+  writeFileSync(path('any.jwt'), 'a.b.c')
+  const keyless = await run('proof', '--dpop-key', 'typo.jwk.json', '--url', fleet.issuer, '--token-file', 'any.jwt')
+  expect([keyless.code, existsSync(path('typo.jwk.json'))]).toEqual([2, false])
+  for (const { out, err } of [wrong, missing, keyless]) expect(out + err).not.toMatch(TOKEN_TEXT)
 }, 60_000)

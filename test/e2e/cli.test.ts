@@ -131,7 +131,19 @@ describe('the whole story by commands', () => {
     expect(opened.out).not.toMatch(TOKEN_TEXT)
     expect(mode('session.jwt')).toBe(0o600)
 
-    const held = ['--subject-token-file', 'session.jwt', '--subject-type', 'session']
+    // What it is, it says itself.
+    const held = ['--subject-token-file', 'session.jwt']
+    const wrong = await run(
+      'exchange',
+      '--client',
+      ORCHESTRATOR,
+      ...held,
+      '--subject-type',
+      'id',
+      '--resource',
+      WAREHOUSE,
+    )
+    expect(wrong.err).toMatch(/which check it fails: .*doctor \S*session\.jwt --as report-agent/)
     const access = await run('exchange', '--client', ORCHESTRATOR, ...held, '--resource', WAREHOUSE, '--token-only')
     expect(claimsOf(access.out)).toMatchObject({ aud: WAREHOUSE, sub: 'user:corp:alice', client_id: ORCHESTRATOR })
     expect(access.out).not.toContain('\n')
@@ -144,15 +156,7 @@ describe('the whole story by commands', () => {
     expect(delegated.code, delegated.err).toBe(0)
     expect(JSON.parse(delegated.out)).toMatchObject({ issued_token_type: 'urn:errand:token-type:delegation' })
     const accepted = await run(
-      ...[
-        'exchange',
-        '--client',
-        'chart-maker',
-        '--subject-token-file',
-        'delegation.jwt',
-        '--subject-type',
-        'delegation',
-      ],
+      ...['exchange', '--client', 'chart-maker', '--subject-token-file', 'delegation.jwt'],
       ...['--want', 'session', '--out', 'sub.jwt'],
     )
     expect(accepted.code, accepted.err).toBe(0)

@@ -184,7 +184,9 @@ function adviseSvid(step: StepName, sub: string, { registry, settings }: Patient
     const ids = [...registry.agents, ...registry.services].flatMap(({ spiffeIds }) => spiffeIds.map(({ id }) => id))
     const near = nearestName(sub, ids)
     const hint = near === undefined ? '' : ` The nearest registered is ${near}.`
-    return `No client has it among its spiffe_ids, where it is written letter for letter.${hint}`
+    const domain = registry.trustDomains.find(({ name }) => sub.startsWith(`spiffe://${name}/`))
+    const lacks = domain === undefined ? ' Its trust domain is not under trust_domains, either.' : ''
+    return `No client has it among its spiffe_ids, where it is written letter for letter.${hint}${lacks}`
   }
   if (step === 'audience') return `Ask the Workload API for an SVID with the sole audience ${settings.issuer}.`
   if (step === 'times') return 'Fetch a new SVID: it may live an hour at most.'

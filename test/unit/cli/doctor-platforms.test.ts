@@ -120,6 +120,11 @@ test('an ID-JAG is examined as the agent it names, a JWT-SVID as the client that
   expect(workload.notes.join(' ')).toContain('version 3')
   const near = await practice.examined(domain.svid('/orchestratr', world.issuer))
   expect(near.refused?.advice.join(' ')).toContain('The nearest registered is spiffe://example.org/orchestrator')
+  expect(near.refused?.advice.join(' ')).not.toContain('trust_domains')
+  const foreign = await startTrustDomain('foreign.example')
+  const stranger = await practice.examined(foreign.svid('/orchestrator', world.issuer))
+  await foreign.close()
+  expect(stranger.refused?.advice.join(' ')).toContain('Its trust domain is not under trust_domains')
 })
 
 test('a platform’s token is told with the rule that it fulfils, or the one it comes nearest to, claim by claim', async () => {

@@ -49,6 +49,16 @@ const sign = (typ: string, claims: Claims): Promise<string> => signJwt(KEY, typ,
 const draw = async (typ: string, claims: Claims, verified = false): Promise<string> =>
   drawToken(await sign(typ, claims), NOW_S, verified)
 
+test('what a token is bound to is said, and what nobody can check is no token', async () => {
+  const thumbprint = 'NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs'
+  const bound = { ...base, aud: 'https://warehouse.example/mcp', cnf: { jkt: thumbprint } }
+  expect(inspectToken(await sign('at+jwt', bound), NOW_S).bound_to).toEqual({ kind: 'jkt', thumbprint })
+  expect(await draw('at+jwt', bound)).toContain(`\n  bound to   the DPoP key ${thumbprint}\n`)
+  expect(await draw('at+jwt', { ...bound, cnf: { 'x5t#S256': thumbprint } })).toContain('the certificate')
+  const unknown = await sign('at+jwt', { ...bound, cnf: { kid: '1' } })
+  expect(() => inspectToken(unknown, NOW_S)).toThrow('this is not a token: cnf')
+})
+
 describe('a drawing', () => {
   test('of an ID-JAG says whom it is for, and that nothing here ends it but its key', async () => {
     const { sid: _sid, anc: _anc, rv: _rv, not_after: _end, ...claims } = base
