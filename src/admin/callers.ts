@@ -7,10 +7,11 @@ import { newNonce } from '../kernel/ids.ts'
 import { Rejection } from '../kernel/rejection.ts'
 import type { Secret } from '../kernel/secret.ts'
 import type { Caller } from '../model/caller.ts'
+import type { SingleUse } from '../model/evidence.ts'
 import type { LiveCutoffs } from '../sessions/live-cutoffs.ts'
 import { cutoffKilling } from '../sessions/liveness.ts'
 import { claimOnce } from '../sessions/replay-guard.ts'
-import type { ClaimStore } from '../store/ports.ts'
+import { type ClaimStore, StoreUnavailable } from '../store/ports.ts'
 
 export interface CallerParts extends Omit<CallerSources, 'now'> {
   readonly cutoffs: LiveCutoffs
@@ -24,15 +25,23 @@ export interface CallerParts extends Omit<CallerSources, 'now'> {
  */
 export function readingCaller(presented: PresentedToken | undefined, parts: CallerParts): Promise<Caller> {
   parts.cutoffs.assertFresh()
-  return sessionsCaller(presented, parts)
+  return callerFor('reading', presented, parts)
 }
 
 /** The same who wants to end something: never held up, ending is the safe direction. @throws Rejection `bearer_*`, `dpop_*` */
-export async function sessionsCaller(presented: PresentedToken | undefined, parts: CallerParts): Promise<Caller> {
+export function sessionsCaller(presented: PresentedToken | undefined, parts: CallerParts): Promise<Caller> {
+  return callerFor('ending', presented, parts)
+}
+
+async function callerFor(
+  purpose: 'reading' | 'ending',
+  presented: PresentedToken | undefined,
+  parts: CallerParts,
+): Promise<Caller> {
   const nowMs = parts.clock.nowMs()
   const now = Math.floor(nowMs / 1000)
   const { caller, token, user, singleUse } = await identifyCaller(presented, { ...parts, now })
-  if (singleUse !== undefined) await claimOnce(parts.claims, singleUse, { nonce: newNonce(), cutoffs: parts.cutoffs })
+  if (singleUse !== undefined) await claimProof(singleUse, purpose, parts)
   if (token !== undefined) {
     const dead = cutoffKilling(token, parts.cutoffs, { issuer: parts.issuer, accessToken: true }) !== undefined
     // Not the block of the agent's autonomous work: it may still see and end what it holds.
@@ -45,6 +54,16 @@ export async function sessionsCaller(presented: PresentedToken | undefined, part
     throw new Rejection('bearer_scope', 'this endpoint needs the scope sessions')
   }
   return caller
+}
+
+/** Ending the same twice does no harm: a full store, or an uncertain clock, must not keep anybody who proves their key from it. */
+async function claimProof(use: SingleUse, purpose: 'reading' | 'ending', { claims, cutoffs }: CallerParts) {
+  try {
+    await claimOnce(claims, use, { nonce: newNonce(), cutoffs })
+  } catch (error) {
+    const isOurs = error instanceof StoreUnavailable || (error instanceof Rejection && error.reason === 'cutoffs_stale')
+    if (purpose === 'reading' || !isOurs) throw error
+  }
 }
 
 /** A user who was cut off has nothing left to end, and whoever holds the older token should not look on. */

@@ -9,6 +9,7 @@ import { granted } from '../support/hops.ts'
 import type { TestKey } from '../support/keys.ts'
 import { expectRefused, invalidRequest, type Refusal } from '../support/refusal.ts'
 import { type Answer, startWorld, WAREHOUSE, type World } from '../support/world.ts'
+import { failing } from '../unit/sessions/faults.ts'
 
 let world: World
 beforeAll(async () => {
@@ -90,6 +91,20 @@ describe('#91 a bound token at an endpoint of the broker', () => {
     const claims = { htm: 'DELETE', htu: `${world.issuer}/sessions/${sid}` }
     const ended = await send(`DPoP ${token}`, proofFor(token, { claims }), `/sessions/${sid}`, 'DELETE')
     expect(ended.status, JSON.stringify(ended.body)).toBe(200)
+  })
+
+  test('a store that takes no claims keeps nobody from ending what they hold, nor shows them anything', async () => {
+    const { sid } = await world.opened()
+    const fault = failing(world.broker.store.claims, 'claim')
+    try {
+      const claims = { htm: 'DELETE', htu: `${world.issuer}/sessions/${sid}` }
+      expect((await send(`DPoP ${token}`, proofFor(token))).status).toBe(503)
+      expect((await send(`DPoP ${token}`, undefined, `/sessions/${sid}`, 'DELETE')).status).toBe(401)
+      const ended = await send(`DPoP ${token}`, proofFor(token, { claims }), `/sessions/${sid}`, 'DELETE')
+      expect([ended.status, ended.body.revoked.hops.length]).toEqual([200, 1])
+    } finally {
+      fault.heal()
+    }
   })
 
   test('RFC 9449 §7.2 as a bearer token it is refused, even with a good proof, and told how it is sent', async () => {
