@@ -177,12 +177,18 @@ test('H80: a document on this machine is not read unless the operator has allowe
   }
 })
 
+const OTHERS = {
+  workload_issuers: [{ issuer: 'https://ci.example/jobs', slug: 'ci', platform: 'oidc' }],
+  authorization_servers: [{ issuer: 'https://as.example/tenant', slug: 'as' }],
+}
+
 describe('an entry is refused', () => {
   const problemsOf = (change: Entry): string => {
     const agents = registry['agents'] as Entry[]
     const own = { ...agents.at(-1), ...change }
     try {
-      decodeRegistry({ ...registry, agents: [...agents.slice(0, -1), own] }, 'r.yaml', { issuer: world.issuer })
+      const document = { ...registry, ...OTHERS, agents: [...agents.slice(0, -1), own] }
+      decodeRegistry(document, 'r.yaml', { issuer: world.issuer })
       return ''
     } catch (error) {
       return String(error)
@@ -199,6 +205,8 @@ describe('an entry is refused', () => {
     ['whose URL has a default port', { client_id: 'https://agents.example:443/b' }, 'written as URLs parse'],
     ['whose URL has escapes', { client_id: 'https://agents.example/%61' }, 'needs a path of letters'],
     ['whose URL is a resource’s', { client_id: WIKI }, 'is the URL of'],
+    ['whose URL is a platform’s', { client_id: 'https://ci.example/jobs' }, 'is the URL of'],
+    ['whose URL is another authorization server’s', { client_id: 'https://as.example/tenant' }, 'is the URL of'],
     ['whose URL is the broker’s', { client_id: 'http://127.0.0.1:4400/agent' }, 'belongs to the broker itself'],
     [
       'with keys beside the document',

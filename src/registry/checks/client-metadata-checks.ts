@@ -3,8 +3,10 @@
  * the name of nothing else, because names of clients stand beside names of servers and issuers in `aud` and `iss`.
  */
 import type { AgentEntry } from '../entries/agent-entry.ts'
+import type { AuthorizationServerEntry } from '../entries/authorization-server-entry.ts'
 import type { IssuerEntry } from '../entries/issuer-entry.ts'
 import type { ResourceEntry } from '../entries/resource-entry.ts'
+import type { WorkloadIssuerEntry } from '../entries/workload-entry.ts'
 
 interface Written<T> {
   readonly at: string
@@ -14,13 +16,19 @@ interface Written<T> {
 interface Named {
   readonly agents: readonly Written<AgentEntry>[]
   readonly issuers: readonly Written<IssuerEntry>[]
+  readonly workloadIssuers: readonly Written<WorkloadIssuerEntry>[]
+  readonly authorizationServers: readonly Written<AuthorizationServerEntry>[]
   readonly resources: readonly Written<ResourceEntry>[]
 }
 
 /** Adds a line to `problems` for each contradiction. */
-export function checkClientMetadata({ agents, issuers, resources }: Named, issuer: string, problems: string[]): void {
+export function checkClientMetadata(
+  { agents, resources, issuers, workloadIssuers, authorizationServers }: Named,
+  issuer: string,
+  problems: string[],
+): void {
   const taken = new Map([
-    ...issuers.map(({ entry, at }) => [entry.issuer, at] as const),
+    ...[...issuers, ...workloadIssuers, ...authorizationServers].map(({ entry, at }) => [entry.issuer, at] as const),
     ...resources.map(({ entry, at }) => [entry.url, at] as const),
   ])
   for (const { at, entry } of agents) {
