@@ -15,9 +15,12 @@ declare const verified: unique symbol
 /** The mark of something `credentials/` has verified; nothing else may make one (`test/tidy.test.ts`). */
 export type Verified<T> = T & { readonly [verified]: true }
 
+/** What a token about a workload may be presented as; as one of them in a request, never as two. */
+export type WorkloadSlot = 'client_assertion' | 'assertion' | 'subject_token' | 'actor_token'
+
 /** A single-use id to claim in round trip 1, after all cryptography has passed. */
 export interface SingleUse {
-  readonly slot: 'client_assertion' | 'actor_token' | 'assertion' | 'subject_token' | 'dpop_proof'
+  readonly slot: WorkloadSlot | 'dpop_proof'
   readonly key: string
   /** Who shows it, where the same one may do so again; `undefined`: nobody may. */
   readonly holder?: string

@@ -52,12 +52,18 @@ export class ClientKeys {
           cause: error.cause,
         })
       }
-      throw new Rejection('client_keys_unavailable', 'client authentication cannot be checked at present: try again', {
-        retryAfterSeconds: error.retryAfterSeconds,
-        cause: error.cause,
-      })
+      throw clientKeysUnavailable(error)
     }
   }
+}
+
+/** That keys cannot be read at present, as whoever keeps them says it. */
+type Unavailable = { readonly retryAfterSeconds: number | undefined; readonly cause?: unknown }
+
+/** Of whatever a client is authenticated by. Names nobody: no client is authenticated yet. */
+export function clientKeysUnavailable({ retryAfterSeconds = 1, cause }: Unavailable): Rejection {
+  const description = 'client authentication cannot be checked at present: try again'
+  return new Rejection('client_keys_unavailable', description, { retryAfterSeconds, cause })
 }
 
 /** Nothing was read, and it may be there in a moment. What was read and refused is the client's own fault. */

@@ -10,23 +10,20 @@
  * Takes the same steps for unknown agents and wrong keys (H66), and the wire has one answer for both.
  * Does not validate: replay. Whoever has seen the key can use it until it expires.
  */
-import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import { crc32 } from 'node:zlib'
 import { API_KEYS_MAX, CLIENT_SECRET_BYTES } from '../../kernel/credential-limits.ts'
-import { CLOCK_SKEW_S } from '../../kernel/limits.ts'
 import { Rejection } from '../../kernel/rejection.ts'
 import { Secret } from '../../kernel/secret.ts'
-import type { ApiKey, Client } from '../../model/client.ts'
 import type { VerifiedClient } from '../../model/evidence.ts'
 import type { Registry } from '../../model/registry.ts'
 import { API_KEY_PREFIX, CLIENT_AUTH_METHOD } from '../../protocol/oauth.ts'
 import { verified } from '../verified.ts'
+import { isInForce, knownByDigest } from './known-by-digest.ts'
 
 const CHECKSUM_CHARS = 6
 /** 256 random bits, then the CRC-32 of all before it: a scanner tells a key from an example without asking anybody. */
 const FORM = /^errand_ak_[A-Za-z0-9_-]{43}[A-Za-z0-9_-]{6}$/
-/** No text has this digest. */
-const NOBODYS = randomBytes(32)
 
 export function newApiKey(): Secret {
   const text = API_KEY_PREFIX + randomBytes(CLIENT_SECRET_BYTES).toString('base64url')
@@ -48,11 +45,11 @@ export function authenticateByApiKey(
   if (clientId === undefined) throw malformed('an API key is sent beside the client_id of its agent')
   if (!isWellFormed(key)) throw malformed('this is not an API key of Errand: its form or its checksum is wrong')
   const client = registry.client(clientId)
-  const found = matching(client, key)
+  const keys = client?.kind === 'agent' ? client.apiKeys : []
+  const found = knownByDigest(key, keys, API_KEYS_MAX)
   if (client === undefined) throw new Rejection('client_unknown', 'the client is not registered')
   if (found === undefined) throw new Rejection('api_key_wrong', 'this is not an API key of the client')
-  const hasBegun = found.issuedAt <= now + CLOCK_SKEW_S
-  if (!hasBegun || !(now < found.expiresAt)) throw new Rejection('api_key_expired', 'this API key has expired')
+  if (!isInForce(found, now)) throw new Rejection('api_key_expired', 'this API key has expired')
   return verified({
     client,
     version: found.version,
@@ -61,19 +58,6 @@ export function authenticateByApiKey(
     singleUse: undefined,
     confinement: found.confinement,
   })
-}
-
-/** As many comparisons for an agent with no key, for one with all it may have, and for none at all. */
-function matching(client: Client | undefined, key: Secret): ApiKey | undefined {
-  const digest = createHash('sha256').update(key.reveal()).digest()
-  const keys = client?.kind === 'agent' ? client.apiKeys : []
-  let found: ApiKey | undefined
-  for (let slot = 0; slot < API_KEYS_MAX; slot += 1) {
-    const candidate = keys[slot]
-    const isEqual = timingSafeEqual(digest, candidate?.digest ?? NOBODYS)
-    if (isEqual && candidate !== undefined) found = candidate
-  }
-  return found
 }
 
 /** What a slip of the keyboard has changed is refused before anything is looked up. */

@@ -14,7 +14,7 @@ import { JwtError } from '../../jose/jwt-error.ts'
 import { KeySet } from '../../jose/key-set.ts'
 import { type VerifiedJwt, verifyJwt } from '../../jose/verify-jwt.ts'
 import { CLIENT_ASSERTION_LIFETIME_S_MAX } from '../../kernel/credential-limits.ts'
-import { sha256 } from '../../kernel/digest.ts'
+import { recordedName, sha256 } from '../../kernel/digest.ts'
 import { CLOCK_SKEW_S, SHOWN_CHARS_MAX } from '../../kernel/limits.ts'
 import { Rejection } from '../../kernel/rejection.ts'
 import type { Secret } from '../../kernel/secret.ts'
@@ -23,7 +23,7 @@ import type { SingleUse, VerifiedClient } from '../../model/evidence.ts'
 import type { Registry } from '../../model/registry.ts'
 import type { ClientKeys } from '../../net/client-keys.ts'
 import { CLIENT_AUTH_METHOD, ENDPOINT, type Endpoint, JWT_TYP } from '../../protocol/oauth.ts'
-import { verifyDecoy } from '../decoy.ts'
+import { makeUpFor } from '../decoy.ts'
 import { asRejection, inSlot } from '../jwt-refusals.ts'
 import { verified } from '../verified.ts'
 import { keysOf } from './client-keys-of.ts'
@@ -105,8 +105,7 @@ async function verifyAssertion(assertion: Secret, deps: Prepared): Promise<Verif
     if (isLegacy) assertLegacyAudience(jwt.audience, deps)
     return jwt
   } catch (error) {
-    // No signature was checked: make up for the time, so that a stranger cannot list our clients and their key ids.
-    if (error instanceof JwtError && (error.code === 'key' || error.code === 'algorithm')) await verifyDecoy()
+    await makeUpFor(error)
     if (client === undefined) throw unknownClient()
     throw asRejection('client_assertion', error)
   }
@@ -161,10 +160,9 @@ function signingKey(keys: readonly ClientKey[], jwt: VerifiedJwt): ClientKey {
   return key
 }
 
-/** A published set chooses its own names: a long one must not fill the record. */
 function nameOf({ kid }: ClientKey): string {
   if (kid === undefined) return 'the sole key'
-  return kid.length > SHOWN_CHARS_MAX ? `sha256:${sha256(kid)}` : kid
+  return recordedName(kid, SHOWN_CHARS_MAX)
 }
 
 function unknownClient(): Rejection {

@@ -10,23 +10,20 @@
  * Takes the same steps for unknown clients and wrong secrets (H66), and the wire has one answer for both.
  * Does not validate: replay. Whoever has seen the secret can use it until it expires.
  */
-import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import { BASIC_CREDENTIALS_CHARS_MAX, CLIENT_SECRET_BYTES, CLIENT_SECRETS_MAX } from '../../kernel/credential-limits.ts'
-import { CLOCK_SKEW_S } from '../../kernel/limits.ts'
 import { Rejection } from '../../kernel/rejection.ts'
 import { Secret } from '../../kernel/secret.ts'
-import type { Client, ClientSecret } from '../../model/client.ts'
 import type { VerifiedClient } from '../../model/evidence.ts'
 import type { Registry } from '../../model/registry.ts'
 import { decodeFormText } from '../../protocol/form.ts'
 import { CLIENT_AUTH_METHOD } from '../../protocol/oauth.ts'
 import { verified } from '../verified.ts'
+import { isInForce, knownByDigest } from './known-by-digest.ts'
 
 /** Makes a leaked secret findable by scanners. No character of it is changed by any encoding. */
 const PREFIX = 'errand_secret_'
 const FORM = /^errand_secret_[A-Za-z0-9_-]{43}$/
-/** No text has this digest. */
-const NOBODYS = randomBytes(32)
 
 export function newClientSecret(): Secret {
   return new Secret(PREFIX + randomBytes(CLIENT_SECRET_BYTES).toString('base64url'))
@@ -55,11 +52,11 @@ export function authenticateBySecret(
     )
   }
   const client = registry.client(id)
-  const found = matching(client, secret)
+  const known = knownByDigest(secret, client?.secrets ?? [], CLIENT_SECRETS_MAX)
+  const found = FORM.test(secret.reveal()) ? known : undefined
   if (client === undefined) throw new Rejection('client_unknown', 'the client is not registered')
   if (found === undefined) throw new Rejection('client_secret_wrong', 'this is not a secret of the client')
-  const hasBegun = found.issuedAt <= now + CLOCK_SKEW_S
-  if (!hasBegun || !(now < found.expiresAt)) throw new Rejection('client_secret_expired', 'this secret has expired')
+  if (!isInForce(found, now)) throw new Rejection('client_secret_expired', 'this secret has expired')
   return verified({
     client,
     version: found.version,
@@ -67,19 +64,6 @@ export function authenticateBySecret(
     assertionKey: undefined,
     singleUse: undefined,
   })
-}
-
-/** As many comparisons for a client with no secret, for one with two, and for none at all. */
-function matching(client: Client | undefined, secret: Secret): ClientSecret | undefined {
-  const text = secret.reveal()
-  const digest = createHash('sha256').update(text).digest()
-  let found: ClientSecret | undefined
-  for (let slot = 0; slot < CLIENT_SECRETS_MAX; slot += 1) {
-    const candidate = client?.secrets[slot]
-    const isEqual = timingSafeEqual(digest, candidate?.digest ?? NOBODYS)
-    if (isEqual && candidate !== undefined) found = candidate
-  }
-  return FORM.test(text) ? found : undefined
 }
 
 /**

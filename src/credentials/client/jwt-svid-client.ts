@@ -5,7 +5,7 @@
  * Validates: what `jwt-svid.ts` does.
  * Does not validate: replay, which has another form here (`workload-binding.ts`).
  */
-import { sha256 } from '../../kernel/digest.ts'
+import { recordedName } from '../../kernel/digest.ts'
 import { SHOWN_CHARS_MAX } from '../../kernel/limits.ts'
 import { Rejection } from '../../kernel/rejection.ts'
 import type { Secret } from '../../kernel/secret.ts'
@@ -34,7 +34,7 @@ export async function prepareSvidClient(
       version,
       authentication: {
         method: CLIENT_AUTH_METHOD.jwtSvid,
-        credential: sub.length > SHOWN_CHARS_MAX ? `sha256:${sha256(sub)}` : sub,
+        credential: recordedName(sub, SHOWN_CHARS_MAX),
         reusable_assertion: digest,
       },
       assertionKey: workloadTokenKey(workload),

@@ -8,7 +8,7 @@
  */
 
 import { WORKLOAD_SUBJECT_SHOWN_CHARS_MAX } from '../../kernel/credential-limits.ts'
-import { sha256 } from '../../kernel/digest.ts'
+import { recordedName } from '../../kernel/digest.ts'
 import { Rejection } from '../../kernel/rejection.ts'
 import type { Secret } from '../../kernel/secret.ts'
 import type { VerifiedClient, WorkloadToken } from '../../model/evidence.ts'
@@ -54,7 +54,7 @@ export async function prepareWorkloadClient(
   }
 }
 
-/** A platform chooses it: a long one must not fill the record. */
+/** As records name the workload of a platform. */
 export function shownSubject({ sub }: WorkloadToken): string {
-  return sub.length > WORKLOAD_SUBJECT_SHOWN_CHARS_MAX ? `sha256:${sha256(sub)}` : sub
+  return recordedName(sub, WORKLOAD_SUBJECT_SHOWN_CHARS_MAX)
 }

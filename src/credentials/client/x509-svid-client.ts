@@ -6,12 +6,13 @@
  * registered, letter for letter, for one client; `client_id`, which must be sent (RFC 8705 §2), is that client or that SPIFFE ID.
  * Does not validate: revocation by lists or OCSP, which SPIFFE has not: SVIDs live an hour, kill switches and blocks are at once.
  */
-import { sha256 } from '../../kernel/digest.ts'
+import { recordedName } from '../../kernel/digest.ts'
 import { SHOWN_CHARS_MAX } from '../../kernel/limits.ts'
 import { Rejection, type RejectionReason } from '../../kernel/rejection.ts'
 import type { VerifiedClient } from '../../model/evidence.ts'
 import type { Registry } from '../../model/registry.ts'
 import type { RequestFacts } from '../../model/request-facts.ts'
+import { clientKeysUnavailable } from '../../net/client-keys.ts'
 import { NothingPublished } from '../../net/published.ts'
 import type { TrustBundles } from '../../net/trust-bundles.ts'
 import { CLIENT_AUTH_METHOD } from '../../protocol/oauth.ts'
@@ -72,7 +73,7 @@ async function authenticate(
     version: binding.version,
     authentication: {
       method: CLIENT_AUTH_METHOD.x509Svid,
-      credential: id.length > SHOWN_CHARS_MAX ? `sha256:${sha256(id)}` : id,
+      credential: recordedName(id, SHOWN_CHARS_MAX),
       certificate: svid.leaf.thumbprint,
     },
     assertionKey: undefined,
@@ -91,10 +92,7 @@ async function authoritiesOf(
     return decodeAuthorities(await bundles.x509Authorities(domain))
   } catch (error) {
     if (!(error instanceof NothingPublished)) throw error
-    throw new Rejection('client_keys_unavailable', 'client authentication cannot be checked at present: try again', {
-      retryAfterSeconds: error.retryAfterSeconds,
-      cause: error.cause,
-    })
+    throw clientKeysUnavailable(error)
   }
 }
 

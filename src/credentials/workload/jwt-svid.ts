@@ -18,17 +18,18 @@ import { JWT_SVID_LIFETIME_S_MAX } from '../../kernel/credential-limits.ts'
 import { CLOCK_SKEW_S } from '../../kernel/limits.ts'
 import { Rejection, type RejectionReason } from '../../kernel/rejection.ts'
 import type { Secret } from '../../kernel/secret.ts'
-import type { WorkloadToken } from '../../model/evidence.ts'
+import type { WorkloadSlot, WorkloadToken } from '../../model/evidence.ts'
 import type { Registry } from '../../model/registry.ts'
 import type { TrustDomain } from '../../model/trust-domain.ts'
+import { clientKeysUnavailable } from '../../net/client-keys.ts'
 import { NothingPublished } from '../../net/published.ts'
 import type { TrustBundles } from '../../net/trust-bundles.ts'
 import { parseSpiffeId, SPIFFE_ID_CHARS_MAX, type SpiffeId } from '../../protocol/spiffe-id.ts'
 import { claim } from '../claim.ts'
-import { verifyDecoy } from '../decoy.ts'
+import { makeUpFor } from '../decoy.ts'
 import { asRejection, inSlot } from '../jwt-refusals.ts'
 import { verified } from '../verified.ts'
-import { refuseForeignClaims, type WorkloadSlot } from './workload-token.ts'
+import { refuseForeignClaims } from './workload-token.ts'
 
 export interface SvidDependencies {
   readonly registry: Pick<Registry, 'trustDomain' | 'clientBySpiffeId'>
@@ -107,17 +108,10 @@ async function keysOf(
     return await bundles.jwtKeys(domain, header)
   } catch (error) {
     if (!(error instanceof NothingPublished)) throw error
-    const extras = { retryAfterSeconds: error.retryAfterSeconds, cause: error.cause }
-    if (slot !== 'client_assertion') {
-      throw new Rejection(
-        'subject_issuer_unavailable',
-        `the bundle of ${domain.slug} cannot be read at present`,
-        extras,
-      )
-    }
-    // Names nobody: no client is authenticated yet.
-    const description = 'client authentication cannot be checked at present: try again'
-    throw new Rejection('client_keys_unavailable', description, extras)
+    if (slot === 'client_assertion') throw clientKeysUnavailable(error)
+    const { retryAfterSeconds, cause } = error
+    const description = `the bundle of ${domain.slug} cannot be read at present`
+    throw new Rejection('subject_issuer_unavailable', description, { retryAfterSeconds, cause })
   }
 }
 
@@ -144,8 +138,7 @@ async function verifyOrDecoy(
     refuseForeignClaims(jwt.claims)
     return jwt
   } catch (error) {
-    // No signature was checked: make up for the time, so that a stranger cannot list our workloads and their keys.
-    if (error instanceof JwtError && error.code === 'key') await verifyDecoy()
+    await makeUpFor(error)
     if (!isKnown) throw unknownWorkload(slot)
     throw asRejection(slot, error)
   }

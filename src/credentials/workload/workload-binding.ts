@@ -7,8 +7,7 @@
  */
 import { CLOCK_SKEW_S } from '../../kernel/limits.ts'
 import type { ProvenKeys } from '../../model/confirmation.ts'
-import type { SingleUse, WorkloadToken } from '../../model/evidence.ts'
-import type { WorkloadSlot } from './workload-token.ts'
+import type { SingleUse, WorkloadSlot, WorkloadToken } from '../../model/evidence.ts'
 
 /** One name for a token, however it is presented. */
 export function workloadTokenKey({ digest }: Pick<WorkloadToken, 'digest'>): string {

@@ -11,7 +11,7 @@ import { claimAt } from '../../jose/claim-at.ts'
 import { JwtError } from '../../jose/jwt-error.ts'
 import { Rejection, type RejectionReason } from '../../kernel/rejection.ts'
 import type { Secret } from '../../kernel/secret.ts'
-import type { VerifiedClient, WorkloadToken } from '../../model/evidence.ts'
+import type { VerifiedClient, WorkloadSlot, WorkloadToken } from '../../model/evidence.ts'
 import type { PendingReview, ReviewedAccount } from '../../model/token-review.ts'
 import type { WorkloadIssuer } from '../../model/workload.ts'
 import { ReviewUnavailable, type TokenReviews } from '../../net/token-reviews.ts'
@@ -21,9 +21,7 @@ export interface ReviewDependencies {
   readonly reviews: Pick<TokenReviews, 'review'>
 }
 
-type Slot = 'client_assertion' | 'assertion' | 'subject_token' | 'actor_token'
-
-const REVOKED: Readonly<Record<Slot, RejectionReason>> = {
+const REVOKED: Readonly<Record<WorkloadSlot, RejectionReason>> = {
   client_assertion: 'client_assertion_revoked',
   assertion: 'assertion_revoked',
   subject_token: 'subject_token_revoked',
@@ -53,7 +51,7 @@ export async function assertClientVouchedFor({ workload }: VerifiedClient, deps:
 /** @throws Rejection `subject_token_revoked`, `actor_token_unacceptable`, and those of `assertClientVouchedFor` */
 export async function assertVouchedFor(
   { review, platform: { slug } }: WorkloadToken,
-  slot: Slot,
+  slot: WorkloadSlot,
   deps: ReviewDependencies,
 ): Promise<void> {
   if (review === undefined) return

@@ -17,13 +17,14 @@ import { type VerifiedJwt, verifyJwt } from '../../jose/verify-jwt.ts'
 import { CLOCK_SKEW_S } from '../../kernel/limits.ts'
 import { Rejection, type RejectionReason } from '../../kernel/rejection.ts'
 import type { Secret } from '../../kernel/secret.ts'
-import type { WorkloadToken } from '../../model/evidence.ts'
+import type { WorkloadSlot, WorkloadToken } from '../../model/evidence.ts'
 import type { Registry, WorkloadMatch } from '../../model/registry.ts'
 import type { WorkloadIssuer } from '../../model/workload.ts'
+import { clientKeysUnavailable } from '../../net/client-keys.ts'
 import type { IssuerKeys } from '../../net/issuer-keys.ts'
 import { ENDPOINT, JWT_TYP } from '../../protocol/oauth.ts'
 import { type Claims, claim, integerClaim, nameClaim } from '../claim.ts'
-import { verifyDecoy } from '../decoy.ts'
+import { makeUpFor } from '../decoy.ts'
 import { inSlot } from '../jwt-refusals.ts'
 import { verified } from '../verified.ts'
 import { pendingReview } from './workload-review.ts'
@@ -37,9 +38,6 @@ export interface WorkloadTokenDependencies {
   /** Epoch seconds. */
   readonly now: number
 }
-
-/** What a workload token may be presented as; as one of them in a request, never as two. */
-export type WorkloadSlot = 'client_assertion' | 'assertion' | 'subject_token' | 'actor_token'
 
 /**
  * The platform that the token names; `undefined`: none of ours. Nothing is verified yet. An issuer may sign assertions about
@@ -81,14 +79,7 @@ async function keysOf(
   } catch (error) {
     const isStrangers = slot === 'client_assertion' && error instanceof Rejection
     if (!isStrangers || error.reason !== 'subject_issuer_unavailable') throw error
-    // Names nobody: no client is authenticated yet.
-    const { retryAfterSeconds = 1, cause } = error
-    const extras = { retryAfterSeconds, cause }
-    throw new Rejection(
-      'client_keys_unavailable',
-      'client authentication cannot be checked at present: try again',
-      extras,
-    )
+    throw clientKeysUnavailable(error)
   }
 }
 
@@ -147,8 +138,7 @@ async function verifyBytes(token: Secret, slot: WorkloadSlot, deps: Prepared): P
       seen,
     })
   } catch (error) {
-    // No signature was checked: make up for the time, so that a stranger cannot list the platforms and their key ids.
-    if (error instanceof JwtError && (error.code === 'key' || error.code === 'algorithm')) await verifyDecoy()
+    await makeUpFor(error)
     throw error
   }
 }
