@@ -72,6 +72,18 @@ describe.each(Object.entries(NOT_USERS))('%s', (_who, claims) => {
   })
 })
 
+test.each([
+  ['2.0', { azp: MINE, azpacr: '1' }],
+  ['1.0', { appid: MINE, appidacr: '1' }],
+])('an application of Entra’s that its token %s does not call one is no user either', async (ver, who) => {
+  // https://learn.microsoft.com/entra/identity-platform/access-token-claims-reference: client credentials for itself, no idtyp
+  const claims = { sub: SERVICE_ACCOUNT, oid: SERVICE_ACCOUNT, roles: ['reader'], auth_time: undefined, ver, ...who }
+  const subject_token = world.idToken(claims, { typ: 'JWT' })
+  const wrong = invalidRequest('subject_token_wrong_type')
+  await expectRefused(world, () => world.open({ subject_token }), wrong)
+  await expectRefused(world, () => world.open({ subject_token, subject_token_type: TYPE.access }), wrong)
+})
+
 test('a person whose name begins like one of a service account is still a person', async () => {
   const claims = { azp: MINE, preferred_username: 'service-account-holder' }
   await granted(world.open({ subject_token: world.idToken(claims) }))

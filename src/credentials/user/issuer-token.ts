@@ -66,14 +66,17 @@ export async function verifyIssuerToken(
 
 /**
  * Access, refresh and logout tokens that only say what they are inside (Keycloak's `typ`, Cognito's `token_use`, the scope of
- * Auth0's and Entra's untyped access tokens, `events` of OpenID back-channel logout) must not pass for ID tokens.
+ * Auth0's and Entra's untyped access tokens, how the application of those of Entra's without one has authenticated, `events` of
+ * OpenID back-channel logout) must not pass for ID tokens.
  */
 export function refuseOtherKinds(claims: Claims): void {
   const saysOtherwise = isOther(claim(claims, 'typ'), 'ID') || isOther(claim(claims, 'token_use'), 'id')
-  if (saysOtherwise || ['scope', 'scp', 'events'].some((name) => Object.hasOwn(claims, name))) {
+  if (saysOtherwise || NEVER_IN_ID_TOKENS.some((name) => Object.hasOwn(claims, name))) {
     throw new JwtError('typ', 'the token is not an ID token')
   }
 }
+
+const NEVER_IN_ID_TOKENS = ['scope', 'scp', 'events', 'azpacr', 'appidacr', 'appid', 'cid']
 
 /**
  * Without a `typ` of their own (RFC 9068), access tokens must say otherwise what they are: an ID or refresh token of the same
