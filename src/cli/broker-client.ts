@@ -11,6 +11,7 @@ import { codeOf } from '../kernel/fault.ts'
 import type { Secret } from '../kernel/secret.ts'
 import { isLoopbackHost } from '../registry/url-rules.ts'
 import { CommandFailure, UsageError } from './failures.ts'
+import { programName } from './invocation.ts'
 import { decodeObject, type JsonObject } from './json-fields.ts'
 
 const ANSWER_BYTES_MAX = 8 * 1024 * 1024
@@ -159,7 +160,7 @@ async function readText(answer: IncomingMessage): Promise<string> {
 function unreachable(origin: string, fault: unknown): CommandFailure {
   const code = codeOf(fault)
   if (code === 'ECONNREFUSED')
-    return new CommandFailure(`nothing answers at ${origin}: start it with errand serve`, fault)
+    return new CommandFailure(`nothing answers at ${origin}: start it with ${programName()} serve`, fault)
   const timedOut = fault instanceof Error && (fault.name === 'AbortError' || fault.name === 'TimeoutError')
   const why = timedOut ? `no answer in ${TIMEOUT_MS / 1000} s` : code
   return new CommandFailure(`${origin} could not be reached (${why})`, fault)

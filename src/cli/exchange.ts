@@ -3,6 +3,7 @@ import { decodeJwt } from '../jose/decode-jws.ts'
 import { JwtError } from '../jose/jwt-error.ts'
 import { epochSeconds, systemClock } from '../kernel/clock.ts'
 import { AUTHORIZATION_DETAILS_CHARS_MAX, TOKEN_CHARS_MAX } from '../kernel/limits.ts'
+import type { RejectionReason } from '../kernel/rejection.ts'
 import { Secret } from '../kernel/secret.ts'
 import { CLIENT_ASSERTION_TYPE_JWT, ENDPOINT, GRANT_TYPE, JWT_TYP, TOKEN_TYPE } from '../protocol/oauth.ts'
 import type { Args } from './args.ts'
@@ -32,6 +33,17 @@ const WANTED = {
   delegation: TOKEN_TYPE.delegation,
   'id-jag': TOKEN_TYPE.idJag,
 } as const
+/** What is wrong with the token itself; what was done with it before, or to whom it belongs, only a running broker knows. */
+const SEEN_BY_DOCTOR: ReadonlySet<string> = new Set<RejectionReason>([
+  'subject_token_audience',
+  'subject_token_claims',
+  'subject_token_expired',
+  'subject_token_not_yet_valid',
+  'subject_token_presenter',
+  'subject_token_signature',
+  'subject_token_wrong_type',
+  'subject_issuer_unknown',
+])
 type Subject = keyof typeof SUBJECTS
 type Wanted = keyof typeof WANTED
 
@@ -84,8 +96,13 @@ export const exchangeCommand: Command = {
 /** Where the broker's configuration is at hand, so is who can say more of a token that it refuses. */
 function withNextStep(fault: unknown, args: Args): unknown {
   const [file, client] = [args.text('subject-token-file'), args.text('client')]
-  const isRefused = fault instanceof BrokerRefusal && textOf(fault.body['error_reason'])?.startsWith('subject_token_')
-  if (!isRefused || file === undefined || file === '-' || args.text('issuer') !== undefined) return fault
+  if (!(fault instanceof BrokerRefusal)) return fault
+  const reason = textOf(fault.body['error_reason'])
+  if (reason === 'subject_token_unproven' && !args.flag('dpop-key')) {
+    return new BrokerRefusal(fault.status, fault.body, 'prove its key: --dpop-key FILE, the file it was bound with')
+  }
+  const isItsOwnFault = reason !== undefined && SEEN_BY_DOCTOR.has(reason)
+  if (!isItsOwnFault || file === undefined || file === '-' || args.text('issuer') !== undefined) return fault
   const config = args.text('config')
   const more = config === undefined ? '' : ` --config ${typedPath(config)}`
   const advice = `which check it fails: ${programName()} doctor ${typedPath(file)} --as ${client}${more}`

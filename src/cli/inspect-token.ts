@@ -38,6 +38,8 @@ export interface TokenReport {
   readonly verified: boolean
   readonly issuer: string | undefined
   readonly audience: string | undefined
+  /** Of an ID-JAG: the server that its audience is to give a token for. */
+  readonly resource: string | undefined
   /** From the one it is about to the one who acts now. */
   readonly chain: readonly string[]
   readonly client_id: string | undefined
@@ -69,6 +71,7 @@ export function inspectToken(text: string, now: number, verified = false): Token
     verified,
     issuer: textOf(claims['iss']),
     audience: textOf(claims['aud']),
+    resource: kind === ID_JAG ? textOf(claims['resource']) : undefined,
     chain: chainOf(claims),
     client_id: textOf(claims['client_id']),
     offered_to: kind === DELEGATION ? textOf(claims['aud']) : undefined,
@@ -177,6 +180,7 @@ function drawReport(report: TokenReport, styles: Styles): string {
   const facts: [string, string | undefined][] = [
     ['from', report.issuer],
     ['for', report.audience],
+    ['to reach', report.resource],
     ['session', report.session],
     ['bound to', report.bound_to && `${KEYS[report.bound_to.kind]} ${report.bound_to.thumbprint}`],
     ['time left', timeWords(report, styles)],

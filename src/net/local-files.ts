@@ -4,15 +4,18 @@
  */
 import { constants } from 'node:fs'
 import { open } from 'node:fs/promises'
+import { codeOf } from '../kernel/fault.ts'
 import { JWKS_BYTES_MAX } from '../kernel/limits.ts'
 import { Secret } from '../kernel/secret.ts'
 
 const UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
-/** @throws Error that says neither path nor content */
+/** @throws Error in plain words, never with what is in the file */
 export async function readLocalText(path: string): Promise<string> {
   // Non-blocking: a named pipe must not hold whoever opens it.
-  const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK)
+  const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK).catch((fault: unknown) => {
+    throw new Error(`${path} cannot be read (${codeOf(fault)})`, { cause: fault })
+  })
   try {
     const about = await file.stat()
     if (!about.isFile()) throw new Error('not a regular file')

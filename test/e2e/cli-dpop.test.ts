@@ -5,8 +5,9 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type BrokerProcess, type Fleet, startFleet } from '../support/broker-process.ts'
 import { errand, freePort, TOKEN_TEXT } from '../support/errand-command.ts'
+import { details, intent, tools } from '../support/hops.ts'
 import { privateJwk, testKey } from '../support/keys.ts'
-import { claimsOf } from '../support/world.ts'
+import { claimsOf, WAREHOUSE } from '../support/world.ts'
 
 let directory: string
 let fleet: Fleet
@@ -54,6 +55,21 @@ test('a key is made once, the nonce is asked for unseen, and the token opens not
   expect([asked.status, asked.body.error]).toEqual([401, 'use_dpop_nonce'])
   const nonce = asked.headers.get('dpop-nonce') ?? ''
   expect((await send('DPoP', (await prove('--nonce', nonce)).out)).status).toBe(200)
+}, 60_000)
+
+test('whoever forgets the key is told so, and that it is no question for the doctor', async () => {
+  const idToken = broker.idToken()
+  writeFileSync(path('id.jwt'), idToken)
+  writeFileSync(path('intent.json'), details(intent(), tools(WAREHOUSE, { query: {} })))
+  const opened = await exchange(
+    ...['--subject-token-file', 'id.jwt', '--want', 'session', '--details-file', 'intent.json'],
+    ...['--dpop-key', 'dpop.jwk.json', '--out', 'session.jwt'],
+  )
+  expect(opened, opened.err).toMatchObject({ code: 0, err: '' })
+  const bare = await exchange('--subject-token-file', 'session.jwt', '--resource', WAREHOUSE)
+  expect([bare.code, bare.err]).toEqual([1, expect.stringContaining('subject_token_unproven')])
+  expect(bare.err).toContain('prove its key: --dpop-key FILE')
+  expect(bare.err).not.toContain('doctor')
 }, 60_000)
 
 test('what is missing or no key is said in a line, and nothing private is', async () => {

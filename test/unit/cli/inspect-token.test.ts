@@ -62,10 +62,17 @@ test('what a token is bound to is said, and what nobody can check is no token', 
 describe('a drawing', () => {
   test('of an ID-JAG says whom it is for, and that nothing here ends it but its key', async () => {
     const { sid: _sid, anc: _anc, rv: _rv, not_after: _end, ...claims } = base
-    const jag = { ...claims, aud: 'https://auth.chat.example', client_id: 'at-chat', scope: 'chat.read' }
+    const jag = {
+      ...claims,
+      aud: 'https://auth.chat.example',
+      client_id: 'at-chat',
+      scope: 'chat.read',
+      resource: 'https://mcp.chat.example/mcp',
+    }
     const token = await sign('oauth-id-jag+jwt', jag)
     expect(inspectToken(token, NOW_S)).toMatchObject({
       kind: 'ID-JAG',
+      resource: 'https://mcp.chat.example/mcp',
       audience: 'https://auth.chat.example',
       chain: ['user:corp:alice', 'agent:orchestrator'],
       authority: { scopes: ['chat.read'] },

@@ -21,7 +21,7 @@ test('a trust domain is named whose bundle cannot be read, or trusts nobody; the
     expect(warnings).toHaveLength(3)
     expect(warnings[0]).toBe('trust domain b.example: the bundle has no usable key')
     expect(warnings[1]).toMatch(/^trust domain c\.example: .* answered with status 500$/)
-    expect(warnings[2]).toMatch(/^trust domain d\.example: .*ENOENT/)
+    expect(warnings[2]).toMatch(/^trust domain d\.example: \S+ cannot be read \(ENOENT\)$/)
     expect(await warningsOf([good.entry])).toEqual([])
   } finally {
     await Promise.all([good, empty, down].map((domain) => domain?.close()))
