@@ -1,8 +1,8 @@
 /** The README's ID-JAG blocks, both sides, as somebody would paste them: into a registry, and into a shell with curl. */
 import { execFile } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { parse } from 'yaml'
@@ -10,21 +10,12 @@ import { type BrokerProcess, type Fleet, startFleet } from '../support/broker-pr
 import { details, granted, intent, tools } from '../support/hops.ts'
 import { idJag } from '../support/id-jag.ts'
 import { publicJwk, testKey } from '../support/keys.ts'
+import { readmeBlock } from '../support/readme.ts'
 import { haveTools } from '../support/tools.ts'
 import { claimsOf, TYPE } from '../support/world.ts'
 
-const README = readFileSync(join(resolve(import.meta.dirname, '../..'), 'README.md'), 'utf8')
 const REDEEM = '### Enterprise-managed authorization'
 const MINT = '### ID-JAGs for other authorization servers'
-
-/** The first fenced block of this language after the heading `mark`. */
-function block(mark: string, language: string): string {
-  const after = README.slice(README.indexOf(mark))
-  const begin = after.indexOf(`\`\`\`${language}\n`)
-  const end = after.indexOf('\n```', begin)
-  expect([mark, begin > 0 && end > begin]).toEqual([mark, true])
-  return after.slice(begin + language.length + 4, end)
-}
 
 // biome-ignore lint/suspicious/noExplicitAny: whatever the README says
 type Document = any
@@ -37,7 +28,7 @@ const keysOf = (client: string) => [{ ...publicJwk(testKey(`${client}-key`)), ve
 
 /** Both blocks in one registry, which somebody who has the keys and the identity provider completes. */
 function registry(idp: { readonly url: string }): Document {
-  const [here, there]: Document[] = [parse(block(REDEEM, 'yaml')), parse(block(MINT, 'yaml'))]
+  const [here, there]: Document[] = [parse(readmeBlock(REDEEM, 'yaml')), parse(readmeBlock(MINT, 'yaml'))]
   const [issuer] = here.issuers
   const [assistant] = here.agents
   const orchestrator = {
@@ -76,7 +67,7 @@ afterAll(async () => {
 /** The block of the README in a shell that has these files, at this broker. */
 async function pasted(mark: string, files: Readonly<Record<string, string>>): Promise<Document> {
   for (const [name, text] of Object.entries(files)) writeFileSync(join(directory, name), text)
-  const command = block(mark, 'sh').replace('https://errand.example/token', `-s ${broker.url}/token`)
+  const command = readmeBlock(mark, 'sh').replace('https://errand.example/token', `-s ${broker.url}/token`)
   const { stdout } = await promisify(execFile)('sh', ['-c', command], { cwd: directory })
   return JSON.parse(stdout)
 }

@@ -7,7 +7,7 @@ import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync 
 import { createServer, type IncomingMessage, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { getRequestListener } from '@hono/node-server'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -23,32 +23,20 @@ import { gitlab } from '../support/platforms/gitlab.ts'
 import { kubernetes } from '../support/platforms/kubernetes.ts'
 import { oidc } from '../support/platforms/oidc.ts'
 import { type PlatformFixture, platformKeys, platformToken } from '../support/platforms/platform.ts'
+import { type ReadmeBlock, readmeBlocks, readmeHeadings } from '../support/readme.ts'
 import { haveTools } from '../support/tools.ts'
 import { claimsOf, registryDocument, startWorld, WAREHOUSE, type World } from '../support/world.ts'
 
-const WHOLE = readFileSync(resolve(import.meta.dirname, '../../README.md'), 'utf8')
-/** From the heading of the part about platforms to the next of its rank. */
-const README = /\n## Platforms\n[\s\S]*?(?=\n## )/.exec(WHOLE)?.[0] ?? ''
 const ISSUER = 'https://errand.example'
 /** Client id of the app registration that stands for the broker, of which IMDS is asked by its URI. */
 const ENTRA_AUDIENCE = '11112222-bbbb-3333-cccc-4444dddd5555'
 
-interface Block {
-  readonly language: string
-  readonly text: string
-}
-
-function blocks(heading: string): readonly Block[] {
-  const start = README.indexOf(`\n### ${heading}\n`)
-  expect(start, `the README has a part ${heading}`).toBeGreaterThan(0)
-  const [part = ''] = README.slice(start + 5).split('\n### ')
-  return [...part.matchAll(/^```(\w+)\n([\s\S]*?)^```$/gm)].map(([, language = '', text = '']) => ({ language, text }))
-}
+const blocks = (platform: string) => readmeBlocks(`### ${platform}`)
 
 // biome-ignore lint/suspicious/noExplicitAny: an operator's document, before it is decoded
 type Raw = any
 
-const yaml = (block: Block | undefined): Raw => parseYamlText(block?.text ?? '', 'README.md')
+const yaml = (block: ReadmeBlock | undefined): Raw => parseYamlText(block?.text ?? '', 'README.md')
 
 let directory: string
 let world: World | undefined
@@ -207,9 +195,9 @@ describe.runIf(haveTools('curl', 'jq'))('what the README says to paste', () => {
   })
 
   test('every registry block is one that a broker loads, as it stands', async () => {
-    const headings = [...README.matchAll(/^### (.+)$/gm)].map(([, heading = '']) => heading)
+    const headings = readmeHeadings('## Platforms')
     const documents = headings
-      .flatMap((heading) => blocks(heading).map((block) => ({ heading, block })))
+      .flatMap((heading) => readmeBlocks(heading).map((block) => ({ heading, block })))
       .filter(({ block }) => block.language === 'yaml' && block.text.startsWith('workload_issuers:'))
     expect(documents.length).toBe(8)
     const idp = await import('../support/issuer.ts').then(({ startIssuer }) => startIssuer({ slug: 'corp' }))

@@ -1,26 +1,18 @@
 /** The README's SPIFFE blocks, as somebody would paste them: a broker of the real command, a workload with a shell and curl. */
 import { spawn } from 'node:child_process'
-import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { parse } from 'yaml'
 import { errand, freePort, type Serving, serveErrand } from '../support/errand-command.ts'
 import { writeOwnBroker } from '../support/own-broker.ts'
+import { readmeBlock } from '../support/readme.ts'
 import { haveTools } from '../support/tools.ts'
 import { startTrustDomain, type TestTrustDomain } from '../support/trust-domain.ts'
 import { claimsOf } from '../support/world.ts'
 
-const README = readFileSync(join(resolve(import.meta.dirname, '../..'), 'README.md'), 'utf8')
 const ISSUER = 'https://errand.example'
-
-/** The first fenced block of this language after the heading `mark`. */
-function block(mark: string, language: string): string {
-  const after = README.slice(README.indexOf(mark))
-  const found = new RegExp(`\`\`\`${language}\n(.*?)\`\`\``, 's').exec(after)?.[1]
-  if (found === undefined) throw new Error(`no ${language} block after ${mark}`)
-  return found
-}
 
 let domain: TestTrustDomain
 let directory: string
@@ -30,7 +22,7 @@ let configFile: string
 
 beforeAll(async () => {
   domain = await startTrustDomain('example.org')
-  const registry = parse(block('### SPIFFE', 'yaml'))
+  const registry = parse(readmeBlock('### SPIFFE', 'yaml'))
   // What a test has to have otherwise: the endpoint is on this machine, and its authority is not a public one.
   registry.agents[0].environment = 'development'
   registry.trust_domains[0].bundle_endpoint = { url: domain.url, ca_file: domain.caFile }
@@ -66,7 +58,7 @@ test.runIf(haveTools('curl'))('a workload gets its access token with nothing but
     const agent = `#!/bin/sh\n[ "$1 $2 $3 $4 $5" = "api fetch jwt -audience ${ISSUER}" ] || exit 1\ncat <<'END'\n${printed}END\n`
     writeFileSync(join(workload, 'spire-agent'), agent)
     chmodSync(join(workload, 'spire-agent'), 0o755)
-    const script = block('### SPIFFE', 'sh').replace(`${ISSUER}/token`, `-s http://127.0.0.1:${port}/token`)
+    const script = readmeBlock('### SPIFFE', 'sh').replace(`${ISSUER}/token`, `-s http://127.0.0.1:${port}/token`)
     const { code, out, err } = await shell(script, workload)
     expect([code, err]).toEqual([0, ''])
     const answer = JSON.parse(out)

@@ -1,5 +1,4 @@
 /** Access tokens of identity providers whose profile is older than RFC 9068, as their documentation shows them. */
-import { readFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, it, test } from 'vitest'
 import { verifyUserEvidence } from '../../../../src/credentials/user/user-evidence.ts'
 import type { Issuer } from '../../../../src/model/issuer.ts'
@@ -8,19 +7,18 @@ import { IssuerKeys } from '../../../../src/net/issuer-keys.ts'
 import { decodeRegistryDocuments } from '../../../../src/registry/load-registry.ts'
 import { parseYamlText } from '../../../../src/registry/strict-document.ts'
 import { startIssuer, type TestIssuer } from '../../../support/issuer.ts'
+import { readmeBlock } from '../../../support/readme.ts'
 import { agent, BROKER, NOW, refusal, registry, user } from '../fixtures.ts'
 
 const MINE = 'idp-orchestrator'
 const TIMES = { iat: NOW - 10, exp: NOW + 600 }
 /** The entries that the README says to paste, as they are decoded. */
-const README = readFileSync(new URL('../../../../README.md', import.meta.url), 'utf8')
 const PASTED = pasted()
 const API = '6e74172b-be56-4843-9ff4-e66a39bb12e3'
 const USERINFO = 'https://corp.eu.auth0.com/userinfo'
 
 function pasted(): ReadonlyMap<string, Issuer> {
-  const [, section = ''] = README.split('### Users: any OpenID provider')
-  const [, yaml = ''] = /```yaml\n([\s\S]*?)```/.exec(section) ?? []
+  const yaml = readmeBlock('### Users: any OpenID provider', 'yaml')
   const { issuers } = decodeRegistryDocuments([{ document: parseYamlText(yaml, 'README'), sourceName: 'README' }], {
     issuer: BROKER,
   })
