@@ -15,7 +15,7 @@ export function describeEvidence(evidence: SubjectEvidence): Partial<AuditRecord
   if (evidence.kind === 'self') return {}
   if (evidence.kind === 'workload') {
     const { token } = evidence
-    return { workload: { issuer: token.platform.slug, sub: shownSubject(token) }, subject_token: token.digest }
+    return { workload: { issuer: token.voucher.slug, sub: shownSubject(token) }, subject_token: token.digest }
   }
   if (evidence.kind === 'user') {
     const grant = 'targets' in evidence ? ({ grant: 'id_jag' } as const) : {}

@@ -123,7 +123,7 @@ class Run {
     for (const use of singleUses) this.#uses.add(use)
     this.draft.add(describeEvidence(evidence))
     if (evidence.kind === 'user') this.#facts.entry.spendIssuer(evidence.issuer.slug)
-    if (evidence.kind === 'workload') this.#facts.entry.spendIssuer(evidence.token.platform.slug)
+    if (evidence.kind === 'workload') this.#facts.entry.spendIssuer(evidence.token.voucher.slug)
     const live = await this.#claimAndRead(evidence) // 5
     const { framed, permit } = this.#decide(flow.frame, { request, party, evidence, live }) // 6
     const issue = withDemandedKey(framed.issue(permit), proven)

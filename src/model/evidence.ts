@@ -31,7 +31,7 @@ export interface SingleUse {
 
 /** A platform's or a trust domain's token about the workload of one of our clients. */
 export type WorkloadToken = Verified<{
-  readonly platform: Voucher
+  readonly voucher: Voucher
   readonly sub: string
   readonly client: Client
   readonly version: string
@@ -53,11 +53,11 @@ export type VerifiedClient = Verified<{
   readonly assertionKey: string | undefined
   /**
    * `undefined`: nothing of this authentication is used up, and whoever has seen it can present it again. So it is with a
-   * client secret, with an assertion of a client registered for `assertion_reuse`, and with a platform's token, which stays
+   * client secret, with an assertion of a client registered for `assertion_reuse`, and with a workload's token, which stays
    * with the key that it was first shown with instead; with no other assertion.
    */
   readonly singleUse: SingleUse | undefined
-  /** The token of a platform that it has authenticated with, and what it was presented as. */
+  /** The token about its workload that it has authenticated with, and what it was presented as. */
   readonly workload?: { readonly token: WorkloadToken; readonly slot: 'client_assertion' | 'assertion' }
   /** `undefined`: the credential is good for all that its client may do. */
   readonly confinement?: Confinement

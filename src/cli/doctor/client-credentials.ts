@@ -15,22 +15,11 @@ import {
 } from '../../protocol/oauth.ts'
 import { nearestName } from '../../registry/strict-document.ts'
 import { programName } from '../invocation.ts'
-import type { Accepted, Examination, StepName } from './examination.ts'
+import { type Accepted, type Examination, JWT_STEPS, type StepName } from './examination.ts'
 import { commonFacts, shown, textClaim } from './facts.ts'
 import type { Patient } from './patient.ts'
 
-const ASSERTION_STEPS: readonly StepName[] = [
-  'form',
-  'client',
-  'algorithm',
-  'key',
-  'signature',
-  'kind',
-  'audience',
-  'times',
-  'claims',
-  'principal',
-]
+const ASSERTION_STEPS: readonly StepName[] = ['form', 'client', ...JWT_STEPS, 'principal']
 
 /** A JWT that a client has made of itself: `iss` is a client, or it says so by `typ`, or `iss` and `sub` are one. */
 export function clientAssertion(jwt: DecodedJwt, patient: Patient): Examination | undefined {

@@ -26,6 +26,9 @@ export const STEPS = {
 } as const
 export type StepName = keyof typeof STEPS
 
+/** What the verifier of any JWT looks at, in its order. */
+export const JWT_STEPS: readonly StepName[] = ['algorithm', 'key', 'signature', 'kind', 'audience', 'times', 'claims']
+
 export interface Accepted {
   readonly principal: string
   readonly notes: readonly string[]

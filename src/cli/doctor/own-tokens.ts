@@ -3,23 +3,11 @@ import { verifyAccessToken, verifyHandle, verifyManagementToken, verifyOwnHandle
 import type { DecodedJwt } from '../../jose/decode-jws.ts'
 import { apiAudience } from '../../model/settings.ts'
 import { JWT_TYP } from '../../protocol/oauth.ts'
-import type { Accepted, Examination, StepName } from './examination.ts'
+import { type Accepted, type Examination, JWT_STEPS, type StepName } from './examination.ts'
 import { commonFacts, said, shown, textClaim } from './facts.ts'
 import type { Patient } from './patient.ts'
 
-const STEPS: readonly StepName[] = [
-  'form',
-  'issuer',
-  'algorithm',
-  'key',
-  'signature',
-  'kind',
-  'audience',
-  'times',
-  'claims',
-  'recipient',
-  'principal',
-]
+const STEPS: readonly StepName[] = ['form', 'issuer', ...JWT_STEPS, 'recipient', 'principal']
 
 interface OwnKind {
   readonly kind: string

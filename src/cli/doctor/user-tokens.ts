@@ -6,7 +6,7 @@ import type { DecodedJwt } from '../../jose/decode-jws.ts'
 import type { Agent } from '../../model/client.ts'
 import type { Issuer } from '../../model/issuer.ts'
 import { JWT_TYP } from '../../protocol/oauth.ts'
-import type { Examination, StepName } from './examination.ts'
+import { type Examination, JWT_STEPS, type StepName } from './examination.ts'
 import { commonFacts, said, shown, textClaim } from './facts.ts'
 import type { Patient } from './patient.ts'
 
@@ -20,13 +20,7 @@ const USER_STEPS: readonly StepName[] = [
   'form',
   'issuer',
   'accepted',
-  'algorithm',
-  'key',
-  'signature',
-  'kind',
-  'audience',
-  'times',
-  'claims',
+  ...JWT_STEPS,
   'recipient',
   'principal',
   'authority',

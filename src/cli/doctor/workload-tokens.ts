@@ -8,23 +8,11 @@ import type { Client } from '../../model/client.ts'
 import type { ClaimRule, WorkloadBinding, WorkloadIssuer } from '../../model/workload.ts'
 import { CLIENT_ASSERTION_TYPE_JWT } from '../../protocol/oauth.ts'
 import { authenticate } from './client-credentials.ts'
-import type { Examination, StepName } from './examination.ts'
+import { type Examination, JWT_STEPS, type StepName } from './examination.ts'
 import { type Claims, commonFacts, said, shown, textClaim } from './facts.ts'
 import type { Patient } from './patient.ts'
 
-const STEPS: readonly StepName[] = [
-  'form',
-  'issuer',
-  'algorithm',
-  'key',
-  'signature',
-  'kind',
-  'audience',
-  'times',
-  'claims',
-  'client',
-  'principal',
-]
+const STEPS: readonly StepName[] = ['form', 'issuer', ...JWT_STEPS, 'client', 'principal']
 
 const ASKED_BESIDES = ', whose API server a broker asks about it besides (token_review); this command does not'
 

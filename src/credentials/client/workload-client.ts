@@ -54,7 +54,7 @@ export async function prepareWorkloadClient(
   }
 }
 
-/** As records name the workload of a platform. */
+/** As records name a workload. */
 export function shownSubject({ sub }: WorkloadToken): string {
   return recordedName(sub, WORKLOAD_SUBJECT_SHOWN_CHARS_MAX)
 }

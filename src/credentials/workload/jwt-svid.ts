@@ -75,7 +75,7 @@ export async function prepareJwtSvid(
     const jwt = await verifyOrDecoy(svid, slot, keys, { ...deps, isKnown })
     if (!isKnown) throw unknownWorkload(slot)
     return verified({
-      platform: domain,
+      voucher: domain,
       sub: id.id,
       client: bound.client,
       version: bound.binding.version,

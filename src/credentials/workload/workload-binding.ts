@@ -1,5 +1,5 @@
 /**
- * What stands in for single use where a platform's token is presented again and again: it stays with the first key that was
+ * What stands in for single use where a workload's token is presented again and again: it stays with the first key that was
  * proven beside it, or with none where none was. Whoever takes the token alone can use it only where its workload proves no
  * key, and whoever comes first with a key of their own is noticed by the workload, which is then refused.
  *

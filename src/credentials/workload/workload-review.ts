@@ -50,7 +50,7 @@ export async function assertClientVouchedFor({ workload }: VerifiedClient, deps:
 
 /** @throws Rejection `subject_token_revoked`, `actor_token_unacceptable`, and those of `assertClientVouchedFor` */
 export async function assertVouchedFor(
-  { review, platform: { slug } }: WorkloadToken,
+  { review, voucher: { slug } }: WorkloadToken,
   slot: WorkloadSlot,
   deps: ReviewDependencies,
 ): Promise<void> {

@@ -101,7 +101,7 @@ async function verifyWorkloadToken(token: Secret, slot: WorkloadSlot, deps: Prep
   }
   const { client, version } = soleMatch(registry.workloads(platform, jwt.claims), slot)
   return verified({
-    platform,
+    voucher: platform,
     sub: nameClaim(jwt.claims, 'sub'),
     client,
     version,

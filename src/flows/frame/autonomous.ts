@@ -79,7 +79,7 @@ function endOf(
 ): number {
   const asked = question.now + Math.min(intent.expiresIn ?? settings.sessionSeconds, settings.sessionSeconds)
   const tokenEnd = target === undefined ? asked : accessTokenEnd(target, question.now, settings.accessTokenSeconds)
-  const bounded = evidence.kind === 'workload' && !evidence.token.platform.sessionMayOutliveSubject
+  const bounded = evidence.kind === 'workload' && !evidence.token.voucher.sessionMayOutliveSubject
   const end = Math.min(asked, tokenEnd, bounded ? evidence.token.expiresAt : asked)
   // Verified within the tolerated skew, but over by our clock: there is no time left to give.
   if (end <= question.now) throw new Rejection('subject_token_expired', 'the token of the workload has expired')
