@@ -93,6 +93,8 @@ class Run {
   readonly #uses: SingleUses
   readonly #nowMs: number
   readonly #now: number
+  /** It has authenticated with a workload's token, and not shown yet by which key. */
+  #isHolderUnknown = false
 
   constructor(parts: PipelineParts, facts: Arrival) {
     this.#parts = parts
@@ -150,6 +152,7 @@ class Run {
     const authenticate = await prepareAuthentication({ ...presentedClient(form, this.#facts), grant }, known)
     const verified = await this.#facts.entry.admit(authenticate)
     this.#uses.add(verified.singleUse)
+    this.#isHolderUnknown = verified.workload !== undefined
     this.draft.add({ client_auth: verified.authentication })
     const { client } = verified
     this.draft.authenticatedAs((client.kind === 'agent' ? agentPrincipal : servicePrincipal)(client.clientId))
@@ -173,6 +176,7 @@ class Run {
     const place = { url: issuer + ENDPOINT.token, alias: aliases && aliases + ENDPOINT.token }
     const proven = await provenKeys(this.#facts, { method: 'POST', ...place, token: undefined, nonces, now: this.#now })
     if (workload !== undefined) this.#uses.add(heldBy(workload.token, workload.slot, proven))
+    this.#isHolderUnknown = false
     this.draft.add(boundTo(proven.keys[0]))
     this.#uses.add(proven.singleUse)
     return proven
@@ -195,7 +199,7 @@ class Run {
       error = claimError
     }
     if (isSomebodyElses(error)) this.draft.disown()
-    else this.#facts.entry.excused(!this.#uses.isAnyUnclaimed)
+    else this.#facts.entry.excused(!this.#uses.isAnyUnclaimed && !this.#isHolderUnknown)
     return error
   }
 

@@ -96,6 +96,21 @@ describe('in one broker', () => {
   })
 })
 
+test('whoever has only the token, and proves no key, spends nothing of what its client may ask', async () => {
+  const at = await startWorkloadWorld({ limits: { perClient: { perSecond: 0.01, burst: 3 } } })
+  try {
+    const token = at.podToken()
+    const stale = { DPoP: proof(at.world, thief, { claims: { iat: 1 } }) }
+    for (let tries = 0; tries < 5; tries += 1) {
+      expect((await at.ask(token, {}, stale)).body.error_reason).toBe('dpop_proof_invalid')
+    }
+    for (let requests = 0; requests < 3; requests += 1) await granted(at.ask(token, {}, proving(at.world, key)))
+    expect((await at.ask(token, {}, proving(at.world, key))).body.error_reason).toBe('client_limited')
+  } finally {
+    await at.close()
+  }
+})
+
 const HOLDERS = 12
 
 test('#47 of many who show one token at once at two brokers, each with a key, one key wins, and at both', async () => {
