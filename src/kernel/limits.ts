@@ -1,4 +1,7 @@
-/** Every bound of what is asked of the broker and what it answers: the unit is in the name, the reason beside it. Of other matters: the files beside. */
+/**
+ * Every bound of what is asked of the broker and what it answers: the unit is in the name, the reason beside it. Bounds of other
+ * matters are in the files beside this one.
+ */
 
 // --- Requests -------------------------------------------------------------------------------------------------------
 /** A request body. A token exchange with two 16 KiB tokens and details fits; a flood of parameters does not. */

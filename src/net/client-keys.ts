@@ -1,7 +1,7 @@
 /**
- * Verification keys that clients publish at a `jwks_uri` of their registry entry, or at the URL that is their client id: what `key-set-cache.ts` guarantees, per
- * client and URL. Only registered clients are looked up, so a stranger's name provokes no network; a stranger who knows
- * a client's name provokes one fetch per cool-down.
+ * Verification keys that clients publish at a `jwks_uri` of their registry entry, or at the URL that is their client id: what
+ * `key-set-cache.ts` guarantees, per client and URL. Only registered clients are looked up, so a stranger's name provokes no
+ * network; a stranger who knows a client's name provokes one fetch per cool-down.
  */
 import type { JwsHeader } from '../jose/decode-jws.ts'
 import { JwtError } from '../jose/jwt-error.ts'
