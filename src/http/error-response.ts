@@ -53,7 +53,7 @@ function describe(rejection: Rejection, facts: RequestFacts): string {
     if (facts.basicCredentials !== undefined) {
       return 'client authentication failed: send the client id and a current secret of its own with the scheme Basic (RFC 6749 section 2.3.1)'
     }
-    return 'client authentication failed: send a fresh private_key_jwt client_assertion with the issuer as its only audience'
+    return 'client authentication failed: the credential must be one of this client and still good; a JWT fresh, with the issuer as its only audience'
   }
   if (rejection.reason === 'bearer_invalid') {
     return 'the bearer token is not accepted here: send an API token, a management token, or a user token meant for this broker'

@@ -54,7 +54,7 @@ async function expectImpostor(make: () => Params, reason: RejectionReason): Prom
     expect(answer.body).toEqual({
       error: 'invalid_client',
       error_description:
-        'client authentication failed: send a fresh private_key_jwt client_assertion with the issuer as its only audience',
+        'client authentication failed: the credential must be one of this client and still good; a JWT fresh, with the issuer as its only audience',
     })
     expect(answer.headers.get('www-authenticate')).toBeNull()
   }

@@ -84,6 +84,12 @@ const SHAPES: readonly (Shape & { readonly fits: (text: string) => boolean })[] 
       'Its header or claims are not strict JSON, its alg is none, symmetric or unknown, or its header brings its own key (jwk, jku, x5c, x5u) or extensions (crit).',
   },
   {
+    kind: 'a certificate or key in PEM',
+    fits: (text) => text.startsWith('-----BEGIN '),
+    advice: () =>
+      'Certificates are shown in the TLS handshake, which alone proves their key; errand audit counts why a broker has refused one.',
+  },
+  {
     kind: 'text in quotes or JSON',
     fits: (text) => /^["'{[]/.test(text),
     advice: () => 'Only the token itself is wanted: take it out of the JSON (jq -r .access_token).',

@@ -203,6 +203,7 @@ describe('advice', () => {
       [`Bearer ${world.idToken()}`, 'an Authorization header'],
       [`{"access_token":"x"}`, 'text in quotes or JSON'],
       ['<saml:Assertion/>', 'a SAML assertion'],
+      ['-----BEGIN CERTIFICATE-----\nMIIB', 'a certificate or key in PEM'],
       ['aaaa.bbbb.cccc.dddd.eeee', 'an encrypted JWT (JWE)'],
       [proof, 'a DPoP proof'],
       ['aaaa.bbbb.cccc', 'a JWT that this broker does not read'],
