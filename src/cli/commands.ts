@@ -19,6 +19,7 @@ import { keysCommand } from './keys.ts'
 import { keysKillCommand } from './keys-kill.ts'
 import { keysRotateCommand } from './keys-rotate.ts'
 import { liftCommand } from './lift.ts'
+import { policyCheckCommand } from './policy-check.ts'
 import { proofCommand } from './proof.ts'
 import { restoreCommand } from './restore.ts'
 import { revokeCommand } from './revoke.ts'
@@ -39,6 +40,7 @@ export const GROUPS: readonly Group[] = [
       demoCommand,
       initCommand,
       checkCommand,
+      policyCheckCommand,
       doctorCommand,
       serveCommand,
       agentAddCommand,

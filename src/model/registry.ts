@@ -23,6 +23,8 @@ export interface GrantConditions {
 /** A policy rule. Deny wins; order never matters. */
 export interface Grant {
   readonly id: string
+  /** Where it was written: `registry.yaml: grants[2]`. */
+  readonly at: string
   readonly effect: 'allow' | 'deny'
   readonly principals: readonly PrincipalSelector[]
   readonly resources: readonly ToolSelector[]
@@ -46,6 +48,8 @@ export interface Registry {
   readonly services: readonly Service[]
   readonly resources: readonly Resource[]
   readonly issuers: readonly Issuer[]
+  /** Those listed. Nobody else is in a group or has a role. */
+  readonly users: readonly User[]
   readonly authorizationServers: readonly AuthorizationServer[]
   readonly workloadIssuers: readonly WorkloadIssuer[]
   readonly trustDomains: readonly TrustDomain[]

@@ -103,7 +103,7 @@ function entry<K, V>(map: Map<K, V>, key: K, make: () => V): V {
 }
 
 /** Keys of different kinds differ before the first colon: a group called `x` is never the role `x`. */
-function principalKey(principal: PrincipalSelector): string {
+export function principalKey(principal: PrincipalSelector): string {
   if ('user' in principal) return `user:${principal.user}`
   if ('group' in principal) return `group:${principal.group}`
   if ('role' in principal) return `role:${principal.role}`
@@ -137,7 +137,10 @@ export function principalsOf({ user, agent, chain, subject }: Question): Princip
 const CONDITIONS: readonly string[] = ['notBefore', 'notAfter', 'environment'] satisfies (keyof GrantConditions)[]
 
 /** Whether the conditions hold; `undefined`: cannot be told, which a deny takes as yes and an allow as no. */
-export function isInForce(when: GrantConditions, { now, environment }: Question): boolean | undefined {
+export function isInForce(
+  when: GrantConditions,
+  { now, environment }: Pick<Question, 'now' | 'environment'>,
+): boolean | undefined {
   // A condition this version does not know may be the one that does not hold.
   if (!Object.keys(when).every((name) => CONDITIONS.includes(name))) return undefined
   const { notBefore, notAfter, environment: wanted } = when

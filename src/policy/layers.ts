@@ -141,10 +141,13 @@ function deniesNaming({ registry, principals }: Context, resource: Resource, too
 
 /** When deny grants that name the tool and anybody of the question will begin. Epoch seconds. */
 export function denialsAhead(context: Context, resource: Resource, tool: Tool): readonly number[] {
-  const { now } = context.question
-  return deniesNaming(context, resource, tool).flatMap(({ when }) =>
-    when.notBefore !== undefined && when.notBefore > now ? [when.notBefore] : [],
-  )
+  const { now, environment } = context.question
+  return deniesNaming(context, resource, tool).flatMap(({ when }) => {
+    const { notBefore } = when
+    const begins =
+      notBefore !== undefined && notBefore > now && isInForce(when, { now: notBefore, environment }) !== false
+    return begins ? [notBefore] : []
+  })
 }
 
 /** Allow grants of these principals that are certainly in force. */

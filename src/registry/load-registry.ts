@@ -116,6 +116,7 @@ function build(entries: Entries, options: RegistryOptions, problems: string[]): 
     services,
     resources,
     issuers,
+    users,
     workloadIssuers,
     trustDomains,
     authorizationServers,

@@ -87,6 +87,43 @@ const grant: fc.Arbitrary<Raw> = fc
   })
   .map(({ constraints: limits, ...rest }) => (rest.effect === 'deny' ? rest : { ...rest, constraints: limits }))
 
+/** Many rules about few people, half of them denies: they meet, repeat and leave nothing of each other. */
+export const crowdedGrants: fc.Arbitrary<Raw[]> = fc
+  .array(
+    fc.record({
+      effect: fc.constantFrom('allow', 'allow', 'deny'),
+      principals: fc.array(principal, { minLength: 1, maxLength: 2 }),
+      resources: fc.array(
+        fc.oneof(selector, fc.constantFrom({ category: 'admin', server: 'slack' }, { tool: 'query' })),
+        {
+          minLength: 1,
+          maxLength: 2,
+        },
+      ),
+      when: mostly<Raw>(
+        {},
+        { not_before: iso(NOW - 5) },
+        { not_before: iso(NOW + 1) },
+        { not_before: iso(NOW + 1), environment: 'nowhere' },
+        { not_after: iso(NOW) },
+        { not_after: iso(NOW + 100) },
+        { not_before: iso(NOW + 1), not_after: iso(NOW + 100) },
+        { environment: 'production' },
+        { environment: 'staging' },
+        { environment: 'nowhere' },
+      ),
+      constraints,
+    }),
+    { minLength: 2, maxLength: 12 },
+  )
+  .map((drawn) =>
+    drawn.map(({ constraints: limits, ...rest }, index) => ({
+      ...rest,
+      ...(rest.effect === 'deny' ? {} : { constraints: limits }),
+      id: `g${index}`,
+    })),
+  )
+
 export const denyGrant: fc.Arbitrary<Raw> = grant.map(({ constraints: _, ...rest }) => ({
   ...rest,
   id: 'added-deny',

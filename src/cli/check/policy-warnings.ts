@@ -4,16 +4,23 @@ import type { Agent } from '../../model/client.ts'
 import type { Grant, Registry } from '../../model/registry.ts'
 import type { Resource, Tool } from '../../model/resource.ts'
 import type { BrokerSettings } from '../../model/settings.ts'
+import { GrantedTools } from '../../policy/dead-grants.ts'
 import { selects } from '../../policy/selector.ts'
+import { ToolReach } from '../../policy/tool-reach.ts'
 import { GRANT_TYPE } from '../../protocol/oauth.ts'
 
 export function policyWarnings(registry: Registry, settings: BrokerSettings): readonly string[] {
+  const reached = new ToolReach(registry.resources)
+  const granted = new GrantedTools(
+    registry.grants.filter(({ effect }) => effect === 'allow'),
+    reached,
+  )
   return [
     ...registry.issuers.flatMap((issuer) => issuerWarnings(issuer)),
     ...registry.authorizationServers.flatMap((server) => serverWarnings(server, registry)),
     ...registry.resources.flatMap((resource) => resourceWarnings(resource, registry)),
-    ...registry.agents.flatMap((agent) => agentWarnings(agent, registry, settings)),
-    ...registry.grants.flatMap((grant) => grantWarnings(grant, registry)),
+    ...registry.agents.flatMap((agent) => agentWarnings(agent, registry, settings, granted)),
+    ...registry.grants.flatMap((grant) => grantWarnings(grant, reached)),
   ]
 }
 
@@ -50,7 +57,7 @@ function resourceWarnings(resource: Resource, registry: Registry): string[] {
   return warnings
 }
 
-function agentWarnings(agent: Agent, registry: Registry, settings: BrokerSettings): string[] {
+function agentWarnings(agent: Agent, registry: Registry, settings: BrokerSettings, granted: GrantedTools): string[] {
   const name = `agent ${agent.clientId}`
   if (agent.state !== 'active') return []
   const warnings: string[] = []
@@ -63,21 +70,21 @@ function agentWarnings(agent: Agent, registry: Registry, settings: BrokerSetting
   if ([keys, keySets, secrets, spiffeIds, workloads].every((credentials) => credentials.length === 0))
     warnings.push(`${name}: has no key to authenticate with`)
   if (agent.grantTypes.length === 0) warnings.push(`${name}: has no grant_types, so it can ask for nothing`)
-  const reached = registry.resources.flatMap((resource) => reach(agent, resource).map((tool) => ({ resource, tool })))
-  if (reached.length === 0) return [...warnings, `${name}: its manifest reaches no tool that may be delegated`]
+  if (!registry.resources.some((resource) => reach(agent, resource).length > 0))
+    return [...warnings, `${name}: its manifest reaches no tool that may be delegated`]
   // With the token of its workload an agent asks for itself, by either grant type.
   const asksForItself = workloads.length > 0
   const bringsAssertions = agent.grantTypes.includes(GRANT_TYPE.jwtBearer) && !asksForItself
   if (bringsAssertions && !registry.issuers.some(({ idJagScope }) => idJagScope !== undefined)) {
     warnings.push(`${name}: may use jwt-bearer, but no issuer accepts id_jag`)
   }
-  const worksForUsers = agent.grantTypes.includes(GRANT_TYPE.tokenExchange) && !asksForItself
-  if (worksForUsers && !reached.some(({ resource, tool }) => allowedToSomeUser(registry, resource, tool))) {
+  const isForUsers = worksForUsers(agent)
+  if (isForUsers && !granted.meets(agent)) {
     warnings.push(`${name}: no grant allows any user a tool of its manifest, so it can work for nobody`)
   }
   const comesFrom =
     agent.upstreamClientIds.size > 0 || registry.agents.some((other) => other.delegates.includes(agent.clientId))
-  if (worksForUsers && !comesFrom && !agent.grantTypes.includes(GRANT_TYPE.clientCredentials)) {
+  if (isForUsers && !comesFrom && !agent.grantTypes.includes(GRANT_TYPE.clientCredentials)) {
     warnings.push(`${name}: has no client id at any issuer (upstream), and no agent may delegate to it`)
   }
   return warnings
@@ -91,11 +98,10 @@ function serverWarnings({ slug, clientIds }: AuthorizationServer, { resources }:
     : [`${name}: no resource takes its tokens, so there is nothing to get an ID-JAG for`]
 }
 
-function grantWarnings(grant: Grant, registry: Registry): string[] {
-  const matches = registry.resources.some((resource) =>
-    [...resource.tools.values()].some((tool) => grant.resources.some((selector) => selects(selector, resource, tool))),
-  )
-  return matches ? [] : [`grant ${grant.id}: matches no tool of any resource`]
+function grantWarnings({ id, resources }: Grant, reached: ToolReach): string[] {
+  return resources.some((selector) => reached.of(selector).length > 0)
+    ? []
+    : [`grant ${id}: matches no tool of any resource`]
 }
 
 /** Tools of the resource that the agent's manifest contains and that may be delegated at all. */
@@ -105,12 +111,7 @@ function reach(agent: Agent, resource: Resource): readonly Tool[] {
   )
 }
 
-/** An allow on an agent or owner only narrows: it lets no user in. */
-function allowedToSomeUser({ grants }: Registry, resource: Resource, tool: Tool): boolean {
-  return grants.some(
-    ({ effect, principals, resources }) =>
-      effect === 'allow' &&
-      principals.some((principal) => 'user' in principal || 'group' in principal || 'role' in principal) &&
-      resources.some((selector) => selects(selector, resource, tool)),
-  )
+/** With the token of its workload an agent asks for itself, by either grant type. */
+export function worksForUsers({ grantTypes, workloads }: Agent): boolean {
+  return grantTypes.includes(GRANT_TYPE.tokenExchange) && workloads.length === 0
 }

@@ -14,6 +14,7 @@ export function decodeGrant(entry: GrantEntry, path: string, problems: string[])
   }
   return {
     id: entry.id,
+    at: path,
     effect: entry.effect,
     principals: entry.principals.map((principal) => principal as PrincipalSelector),
     resources: entry.resources.map(decodeSelector),

@@ -87,6 +87,7 @@ export function registry({ clients = [], issuers = [], users = [] }: RegistryCon
     services: clients.filter((client) => client.kind === 'service'),
     resources: [],
     issuers,
+    users,
     workloadIssuers: [],
     authorizationServers: [],
     authorizationServer: () => undefined,
