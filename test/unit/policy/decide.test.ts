@@ -135,6 +135,19 @@ describe('what is left', () => {
     })
   })
 
+  test('an access token ends where a deny against its tool begins, unless that is for another environment', () => {
+    const endWith = (when: object) => {
+      const deny = { id: 'd', effect: 'deny', principals: [{ group: 'finance' }], resources: [{ tool: 'query' }] }
+      const begins = { not_before: new Date((NOW + 9) * 1000).toISOString() }
+      const registry = world((d) => d.grants.push({ ...deny, when: { ...begins, ...when } }))
+      const decision = ask(registry, query, { target: WAREHOUSE })
+      return decision.outcome === 'allow' ? decision.effective.notAfter : undefined
+    }
+    expect(endWith({})).toBe(NOW + 9)
+    expect(endWith({ environment: 'production' })).toBe(NOW + 9)
+    expect(endWith({ environment: 'staging' })).toBe(LATER)
+  })
+
   test('is nothing when its end has come, or is not a number', () => {
     const registry = world()
     for (const notAfter of [NOW, NOW - 1, Number.NaN]) {
