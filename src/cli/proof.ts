@@ -19,6 +19,7 @@ export const proofCommand: Command = {
     nonce: { value: 'TEXT', help: 'the DPoP-Nonce that the server has answered with' },
   },
   examples: [
+    'errand proof --dpop-key dpop.jwk.json --url https://errand.example/sessions --token-file api.jwt',
     `{ printf 'Authorization: DPoP %s\\nDPoP: ' "$(cat api.jwt)"; errand proof --dpop-key dpop.jwk.json --url https://errand.example/sessions --token-file api.jwt; } | curl -H @- https://errand.example/sessions`,
   ],
   notes: [

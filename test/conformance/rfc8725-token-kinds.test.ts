@@ -38,7 +38,7 @@ beforeAll(async () => {
   made.set('delegation token', (await granted(world.delegate(session))).token)
   made.set('access token', (await granted(openAccess(world))).token)
   made.set('API token', await world.apiToken())
-  made.set('id token', world.idToken())
+  made.set('id token', world.idToken({ jti: 'a token of its own' }))
   made.set('identity provider access token', world.idpAccessToken())
   made.set('user token for the broker', world.userToken())
   made.set('management token', await managementToken(world))

@@ -34,6 +34,8 @@ export function specAnswer(document: Raw, asking: Asking): SpecAnswer {
       for (const grant of allows(document, resource, name, userNames(document, asking))) {
         if (grant.when.not_after !== undefined) ends.push(Date.parse(grant.when.not_after) / 1000)
       }
+      // A token for this server must be gone when a deny against it begins.
+      if (resource.url === asking.target) ends.push(...denialsAhead(document, asking, resource, name))
     }
   }
   const notAfter = Math.min(...ends)
@@ -106,6 +108,16 @@ function scopeOf(resource: Raw, name: string): string {
 
 function allows(document: Raw, resource: Raw, name: string, names: readonly string[]): Raw[] {
   return document.grants.filter((grant: Raw) => grant.effect === 'allow' && concerns(grant, resource, name, names))
+}
+
+function denialsAhead(document: Raw, asking: Asking, resource: Raw, name: string): number[] {
+  const names = [...userNames(document, asking), ...agentNames(document)]
+  return document.grants.flatMap((grant: Raw) => {
+    const { not_before: notBefore, ...when } = grant.when
+    const begins = notBefore === undefined ? 0 : Date.parse(notBefore) / 1000
+    const isAhead = grant.effect === 'deny' && begins > NOW && concerns({ ...grant, when }, resource, name, names)
+    return isAhead ? [begins] : []
+  })
 }
 
 function concerns(grant: Raw, resource: Raw, name: string, names: readonly string[]): boolean {
