@@ -7,8 +7,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 
-/** Tests start the same programs hundreds of times. */
 const COMPILE_CACHE = join(tmpdir(), 'errand-test-compile-cache')
+
+/** The environment of a program of ours: tests start the same ones hundreds of times, and most of a start is reading code. */
+export const childEnvironment = (): NodeJS.ProcessEnv => ({ ...process.env, NODE_COMPILE_CACHE: COMPILE_CACHE })
 
 export interface RunningChild {
   readonly process: ChildProcess
@@ -26,7 +28,7 @@ export interface RunningChild {
 export function runChild(file: URL, args: readonly string[]): RunningChild {
   const child = spawn(process.execPath, [file.pathname, ...args], {
     stdio: ['pipe', 'pipe', 'inherit'],
-    env: { ...process.env, NODE_COMPILE_CACHE: COMPILE_CACHE },
+    env: childEnvironment(),
   })
   const reap = (): void => void child.kill('SIGKILL')
   process.once('exit', reap)

@@ -3,6 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import type { AddressInfo } from 'node:net'
 import { createServer } from 'node:net'
 import { join, resolve } from 'node:path'
+import { childEnvironment } from './child.ts'
 
 const MAIN = join(resolve(import.meta.dirname, '../..'), 'src', 'main.ts')
 
@@ -19,7 +20,11 @@ export interface RunOptions {
 }
 
 export function errand(args: readonly string[], { cwd, input = '' }: RunOptions): Promise<Ran> {
-  const child = spawn(process.execPath, [MAIN, ...args], { cwd, stdio: ['pipe', 'pipe', 'pipe'] })
+  const child = spawn(process.execPath, [MAIN, ...args], {
+    cwd,
+    env: childEnvironment(),
+    stdio: ['pipe', 'pipe', 'pipe'],
+  })
   child.stdin.on('error', () => undefined) // it may end without reading
   child.stdin.end(input)
   return finished(child)
@@ -51,7 +56,11 @@ export interface Serving {
 
 /** Starts `errand serve …` and waits until it says that it is ready. */
 export async function serveErrand(args: readonly string[], cwd: string): Promise<Serving> {
-  const child = spawn(process.execPath, [MAIN, 'serve', ...args], { cwd, stdio: ['ignore', 'pipe', 'pipe'] })
+  const child = spawn(process.execPath, [MAIN, 'serve', ...args], {
+    cwd,
+    env: childEnvironment(),
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
   let written = ''
   const ended = new Promise<number | null>((done) => child.once('close', done))
   await new Promise<void>((ready, fail) => {
