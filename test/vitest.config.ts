@@ -3,8 +3,8 @@ import { defineConfig } from 'vitest/config'
 /** Suites that wait for deadlines of the broker, or count what one machine can do: beside them nothing else may run. */
 const UNDISTURBED = [
   'test/bench/**/*.test.ts',
-  'test/faults/**/*.test.ts',
-  'test/e2e/{race-broker,race-revoke-mint,two-brokers,workers}.test.ts',
+  'test/faults/{clock-steps,disk-stalled,event-loop,redis-faults}.test.ts',
+  'test/e2e/{race-broker,two-brokers,workers}.test.ts',
 ]
 
 export default defineConfig({
