@@ -20,7 +20,7 @@ import type { ExchangeObserver, FlowName } from '../model/exchange.ts'
 import type { MintedToken } from '../model/minted.ts'
 import type { Registry } from '../model/registry.ts'
 import type { Arrival } from '../model/request-facts.ts'
-import type { BrokerSettings } from '../model/settings.ts'
+import { type BrokerSettings, endpointUrls } from '../model/settings.ts'
 import { decide } from '../policy/decide.ts'
 import type { Form } from '../protocol/form.ts'
 import { ENDPOINT, GRANT_TYPE } from '../protocol/oauth.ts'
@@ -171,9 +171,8 @@ class Run {
 
   /** Still 3. What the sender proves to hold, beside who it is; after that, so that a stranger's proof costs nothing. */
   async #proveKeys({ workload }: VerifiedClient): Promise<ProvenKeys> {
-    const { issuer, nonces } = this.#parts.evidence
-    const aliases = this.#parts.settings.mutualTls?.endpoints
-    const place = { url: issuer + ENDPOINT.token, alias: aliases && aliases + ENDPOINT.token }
+    const { nonces } = this.#parts.evidence
+    const place = endpointUrls(this.#parts.settings, ENDPOINT.token)
     const proven = await provenKeys(this.#facts, { method: 'POST', ...place, token: undefined, nonces, now: this.#now })
     if (workload !== undefined) this.#uses.add(heldBy(workload.token, workload.slot, proven))
     this.#isHolderUnknown = false

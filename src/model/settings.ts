@@ -17,6 +17,15 @@ export interface BrokerSettings {
   readonly mutualTls?: { readonly endpoints: string | undefined }
 }
 
+/** The URL of an endpoint, and the one by which clients with certificates may know it (RFC 8705 §5). */
+export function endpointUrls(
+  { issuer, mutualTls }: Pick<BrokerSettings, 'issuer' | 'mutualTls'>,
+  endpoint: string,
+): { readonly url: string; readonly alias: string | undefined } {
+  const base = mutualTls?.endpoints
+  return { url: issuer + endpoint, alias: base === undefined ? undefined : base + endpoint }
+}
+
 /** The broker's own API and its administration, as `aud` (DESIGN §2). */
 export const apiAudience = (issuer: string): string => `${issuer}/api`
 export const adminAudience = (issuer: string): string => `${issuer}/admin`

@@ -2,6 +2,7 @@
  * Finds a rule that holds wherever and whenever another does, without looking at all of them: rules by principal, by form
  * (what else must be equal), by selector, and of those the one that is in force from early enough until longest.
  */
+import { getOrInsertComputed } from '../kernel/maps.ts'
 import type { Grant } from '../model/registry.ts'
 import type { Tool, ToolSelector } from '../model/resource.ts'
 import type { ReachedTool } from './tool-reach.ts'
@@ -66,9 +67,9 @@ export class Coverage<V> {
   }
 
   at(principal: string, form: string, selector: number): V {
-    const forms = entry(this.#places, principal, () => new Map<string, Map<number, V>>())
-    const selectors = entry(forms, form, () => new Map<number, V>())
-    return entry(selectors, selector, this.#make)
+    const forms = getOrInsertComputed(this.#places, principal, () => new Map<string, Map<number, V>>())
+    const selectors = getOrInsertComputed(forms, form, () => new Map<number, V>())
+    return getOrInsertComputed(selectors, selector, this.#make)
   }
 
   *among(
@@ -89,14 +90,6 @@ export class Coverage<V> {
       }
     }
   }
-}
-
-function entry<K, V>(map: Map<K, V>, key: K, make: () => V): V {
-  const present = map.get(key)
-  if (present !== undefined) return present
-  const made = make()
-  map.set(key, made)
-  return made
 }
 
 /** The selectors that rules use, numbered, so that those as wide as another or wider are looked up by what they leave out. */
@@ -126,12 +119,12 @@ export class Selectors {
   /** Those that select everything it selects: it without some of its members. */
   asWide(selector: ToolSelector): readonly number[] {
     const members = membersOf(selector)
-    return entry(this.#wider, JSON.stringify(members), () => this.#without(members))
+    return getOrInsertComputed(this.#wider, JSON.stringify(members), () => this.#without(members))
   }
 
   /** Those that select the tool. */
   selecting({ resource, tool }: ReachedTool): readonly number[] {
-    return entry(this.#ofTool, tool, () => {
+    return getOrInsertComputed(this.#ofTool, tool, () => {
       const { id: server, project } = resource
       return this.#without(membersOf({ project, server, tool: tool.name, category: tool.category }))
     })

@@ -3,6 +3,7 @@
  * the narrowest thing each of their selectors names. What was found for a tool and a principal is kept as long as its registry
  * version, for most questions are about tools and people that were asked about before.
  */
+import { getOrInsertComputed } from '../kernel/maps.ts'
 import type { Question } from '../model/decision.ts'
 import type { Grant, GrantConditions, PrincipalSelector, Registry } from '../model/registry.ts'
 import type { Resource, Tool, ToolSelector } from '../model/resource.ts'
@@ -46,9 +47,9 @@ class GrantIndex {
   constructor(grants: readonly Grant[]) {
     for (const grant of grants) {
       for (const principal of grant.principals) {
-        const named = entry(this.#byPrincipal, principalKey(principal), () => new Map<string, Grant[]>())
+        const named = getOrInsertComputed(this.#byPrincipal, principalKey(principal), () => new Map<string, Grant[]>())
         for (const selector of grant.resources) {
-          const there = entry(named, narrowest(selector), () => [])
+          const there = getOrInsertComputed(named, narrowest(selector), () => [])
           if (there.at(-1) !== grant) there.push(grant)
         }
       }
@@ -58,7 +59,7 @@ class GrantIndex {
   find(principal: string, resource: Resource, tool: Tool): readonly Grant[] {
     const named = this.#byPrincipal.get(principal)
     if (named === undefined) return NONE
-    const ofResource = entry(this.#kept, resource, () => new Map<string, readonly Grant[]>())
+    const ofResource = getOrInsertComputed(this.#kept, resource, () => new Map<string, readonly Grant[]>())
     const key = `${tool.name} ${principal}`
     const kept = ofResource.get(key)
     if (kept !== undefined) return kept
@@ -92,14 +93,6 @@ function narrowest({ server, tool, project, category }: ToolSelector): string {
 
 function placesOf(resource: Resource, { name, category }: Tool): readonly string[] {
   return [`server ${resource.id}`, `tool ${name}`, `project ${resource.project}`, `category ${category}`, '*']
-}
-
-function entry<K, V>(map: Map<K, V>, key: K, make: () => V): V {
-  const present = map.get(key)
-  if (present !== undefined) return present
-  const made = make()
-  map.set(key, made)
-  return made
 }
 
 /** Keys of different kinds differ before the first colon: a group called `x` is never the role `x`. */

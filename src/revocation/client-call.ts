@@ -17,7 +17,7 @@ import type { Client } from '../model/client.ts'
 import type { SingleUse, VerifiedClient } from '../model/evidence.ts'
 import type { Registry } from '../model/registry.ts'
 import type { Arrival } from '../model/request-facts.ts'
-import type { BrokerSettings } from '../model/settings.ts'
+import { type BrokerSettings, endpointUrls } from '../model/settings.ts'
 import type { ClientKeys } from '../net/client-keys.ts'
 import type { IssuerKeys } from '../net/issuer-keys.ts'
 import type { TokenReviews } from '../net/token-reviews.ts'
@@ -81,13 +81,18 @@ async function claim(use: SingleUse, request: ClientRequest, parts: RevocationPa
   }
 }
 
-/** Whoever cannot be judged has done nothing wrong. */
-async function vouchedFor(verified: VerifiedClient, { facts }: ClientRequest, parts: RevocationParts): Promise<void> {
+/** Whoever cannot be judged has done nothing wrong, and ends what they hold: a cluster that is down must not stop a revoke. */
+async function vouchedFor(
+  verified: VerifiedClient,
+  { facts, mayRepeat }: ClientRequest,
+  parts: RevocationParts,
+): Promise<void> {
   try {
     await assertClientVouchedFor(verified, parts)
   } catch (error) {
-    if (error instanceof Rejection && error.reason === 'workload_review_unavailable') facts.entry.excused(true)
-    throw error
+    if (!(error instanceof Rejection && error.reason === 'workload_review_unavailable')) throw error
+    facts.entry.excused(true)
+    if (mayRepeat !== true) throw error
   }
 }
 
@@ -102,8 +107,7 @@ async function usesOfWorkload(
   now: number,
 ): Promise<readonly (SingleUse | undefined)[]> {
   if (workload === undefined || mayRepeat === true) return []
-  const aliases = settings.mutualTls?.endpoints
-  const place = { url: settings.issuer + endpoint, alias: aliases && aliases + endpoint }
+  const place = endpointUrls(settings, endpoint)
   const proven = await provenKeys(facts, { method: 'POST', ...place, token: undefined, nonces, now })
   return [heldBy(workload.token, workload.slot, proven), proven.singleUse]
 }

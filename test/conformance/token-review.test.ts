@@ -215,3 +215,38 @@ test('a slow cluster keeps nobody else waiting', async () => {
   expect(performance.now() - startedMs).toBeLessThan(2_000)
   expect((await Promise.all(waiting)).every(({ status }) => status === 503)).toBe(true)
 })
+
+describe('a workload that ends what it holds', () => {
+  async function revokeOwn() {
+    const { body } = await world.exchange(AGENT, {
+      subject_token: projected(),
+      subject_token_type: TYPE.jwt,
+      requested_token_type: TYPE.session,
+    })
+    const continued = () =>
+      world.exchange(AGENT, { subject_token: body.access_token, subject_token_type: TYPE.session, resource: WIKI })
+    const revoke = () =>
+      world.post('/revoke', {
+        client_assertion_type: ASSERTION_TYPE,
+        client_assertion: projected(),
+        token: body.access_token,
+      })
+    return { continued, revoke }
+  }
+
+  test('is not stopped by a cluster that is down', async () => {
+    const { continued, revoke } = await revokeOwn()
+    expect((await continued()).status).toBe(200)
+    cluster.misbehave((_request, response) => response.writeHead(500).end())
+    expect((await revoke()).status).toBe(200)
+    expect((await continued()).body).toMatchObject({ error: 'invalid_request' })
+  })
+
+  test('is stopped by a cluster that no longer knows it', async () => {
+    const { continued, revoke } = await revokeOwn()
+    cluster.pods.delete(KUBERNETES_POD.uid)
+    await world.advance(TOKEN_REVIEW_KEPT_MS / 1000)
+    expect((await revoke()).body).toMatchObject({ error: 'invalid_client' })
+    expect((await continued()).status).toBe(200)
+  })
+})

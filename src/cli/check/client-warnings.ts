@@ -42,18 +42,16 @@ function expiryWarning({ kind, clientId, secrets }: Client, secret: ClientSecret
 function apiKeyWarnings(client: Client, registry: Registry, settings: BrokerSettings, now: number): readonly string[] {
   if (client.kind !== 'agent' || client.apiKeys.length === 0) return []
   const { clientId, apiKeys } = client
-  const off = `agent ${clientId}: has api_keys, and client_authentication.api_keys is off: they open nothing`
-  return [
-    ...(settings.apiKeys ? [] : [off]),
-    ...apiKeys.flatMap((key) => {
-      const name = `agent ${clientId}: API key ${key.id}`
-      if (!(now < key.expiresAt))
-        return [`${name} has expired: remove it, or errand apikey rotate ${clientId} ${key.id}`]
-      const ends =
-        key.expiresAt <= now + AHEAD_S ? `expires at ${time(key.expiresAt)}` : 'is good for whoever has seen it'
-      return [`${name} ${ends}`, ...beyondManifest(client, key.confinement, registry).map((line) => `${name}: ${line}`)]
-    }),
-  ]
+  if (!settings.apiKeys) {
+    return [`agent ${clientId}: has api_keys, and client_authentication.api_keys is off: they open nothing`]
+  }
+  return apiKeys.flatMap((key) => {
+    const name = `agent ${clientId}: API key ${key.id}`
+    if (!(now < key.expiresAt)) return [`${name} has expired: remove it, or errand apikey rotate ${clientId} ${key.id}`]
+    const ends =
+      key.expiresAt <= now + AHEAD_S ? `expires at ${time(key.expiresAt)}` : 'is good for whoever has seen it'
+    return [`${name} ${ends}`, ...beyondManifest(client, key.confinement, registry).map((line) => `${name}: ${line}`)]
+  })
 }
 
 function certificateWarnings(

@@ -8,14 +8,13 @@ import { DELEGATION_DEPTH_DEFAULT } from '../../kernel/limits.ts'
 import { Rejection } from '../../kernel/rejection.ts'
 import type { SelfEvidence, WorkloadEvidence } from '../../model/evidence.ts'
 import type { Intent, Origin } from '../../model/intent.ts'
-import type { Resource } from '../../model/resource.ts'
 import { askedAuthority } from '../../policy/asked.ts'
 import { GRANT_TYPE, TOKEN_TYPE } from '../../protocol/oauth.ts'
 import { confinedScopes } from '../confinement.ts'
 import type { Framed, FrameInput } from '../flow.ts'
 import type { ClientCredentialsRequest, ExchangeRequest, JwtBearerRequest } from '../token-request.ts'
 import { narrowTo, openingIntent } from './asked-authority.ts'
-import { accessTokenEnd, issueOpening, type Opening } from './opening.ts'
+import { issueOpening, type Opening, openingEnd } from './opening.ts'
 import { namedResources, soleTarget } from './targets.ts'
 
 type AutonomousRequest = ClientCredentialsRequest | ExchangeRequest | JwtBearerRequest
@@ -25,7 +24,8 @@ export function frameAutonomous(input: FrameInput<AutonomousRequest, SelfEvidenc
   const target = wantsSession(request) ? undefined : soleTarget(request, registry)
   const named = target === undefined ? namedResources(request, registry, true) : [target]
   const { intent, explicit } = openingIntent(request.details, party.agent.standingIntent, registry)
-  const notAfter = endOf(input, intent, target)
+  const wanted = target === undefined ? undefined : ({ kind: 'access', resource: target } as const)
+  const notAfter = openingEnd(input, intent, wanted, evidenceEnd(evidence))
   // Nothing can be delegated from an access token: its session has no handle.
   const depth = Math.min(intent.maxDepth ?? DELEGATION_DEPTH_DEFAULT, settings.maxChainDepth - 1)
   const confined = target === undefined ? undefined : confinedScopes(party.verified, target)
@@ -39,7 +39,7 @@ export function frameAutonomous(input: FrameInput<AutonomousRequest, SelfEvidenc
     // Nobody has signed in: what opened it is in the record of it (`workload`, `subject_token`).
     evidence: undefined,
     instance: request.instance,
-    target: target === undefined ? undefined : { kind: 'access', resource: target },
+    target: wanted,
     issuer: settings.issuer,
     confirmation: input.confirmation,
     now: question.now,
@@ -71,19 +71,10 @@ function wantsSession(request: AutonomousRequest): boolean {
   return request.grantType === GRANT_TYPE.tokenExchange && request.requested === TOKEN_TYPE.session
 }
 
-/** A session ends with the least of what was asked, what is configured, and (unless its platform says otherwise) the evidence. */
-function endOf(
-  { evidence, settings, question }: FrameInput<AutonomousRequest, SelfEvidence | WorkloadEvidence>,
-  intent: Intent,
-  target: Resource | undefined,
-): number {
-  const asked = question.now + Math.min(intent.expiresIn ?? settings.sessionSeconds, settings.sessionSeconds)
-  const tokenEnd = target === undefined ? asked : accessTokenEnd(target, question.now, settings.accessTokenSeconds)
-  const bounded = evidence.kind === 'workload' && !evidence.token.voucher.sessionMayOutliveSubject
-  const end = Math.min(asked, tokenEnd, bounded ? evidence.token.expiresAt : asked)
-  // Verified within the tolerated skew, but over by our clock: there is no time left to give.
-  if (end <= question.now) throw new Rejection('subject_token_expired', 'the token of the workload has expired')
-  return end
+/** `undefined`: no token bounds it. */
+function evidenceEnd(evidence: SelfEvidence | WorkloadEvidence): number | undefined {
+  if (evidence.kind === 'self' || evidence.token.voucher.sessionMayOutliveSubject) return undefined
+  return evidence.token.expiresAt
 }
 
 /** No user stands behind this request, so nothing of a user's may be claimed as its origin. */

@@ -13,8 +13,7 @@ import { askedAuthority } from '../../policy/asked.ts'
 import type { Framed, FrameInput } from '../flow.ts'
 import type { JwtBearerRequest } from '../token-request.ts'
 import { narrowTo, openingIntent, toolsByResource } from './asked-authority.ts'
-import { describeOpening, sessionEnd } from './open.ts'
-import { issueOpening } from './opening.ts'
+import { issueOpening, userOpening } from './opening.ts'
 import { namedResources } from './targets.ts'
 
 export function frameEnterpriseManaged(input: FrameInput<JwtBearerRequest, IdJagEvidence>): Framed {
@@ -22,9 +21,8 @@ export function frameEnterpriseManaged(input: FrameInput<JwtBearerRequest, IdJag
   const target = soleAssertedTarget(request, evidence, registry)
   const wanted = { kind: 'access', resource: target } as const
   const { intent, explicit } = openingIntent(request.details, standingIntent(party.agent, target), registry)
-  const notAfter = sessionEnd(input, intent, wanted)
+  const { opening, notAfter } = userOpening(input, intent, wanted)
   const ceiling = evidence.ceiling.kind === 'scopes' ? evidence.ceiling.scopes : undefined
-  const opening = describeOpening(input, intent, wanted)
   return {
     event: 'session.open',
     question: {

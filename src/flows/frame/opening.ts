@@ -1,15 +1,18 @@
-/** What Open and Autonomous share: both write a session with its root node. */
-import type { Actor } from '../../authority/actor-chain.ts'
+/** What flows share that write a session with its root node: Open, Autonomous, Enterprise-managed. */
+import { type Actor, extendChain } from '../../authority/actor-chain.ts'
 import type { Authority } from '../../authority/authority.ts'
 import { agentPrincipal, newNodeId, newSalt, newSessionId } from '../../kernel/ids.ts'
+import { Rejection } from '../../kernel/rejection.ts'
 import type { Confirmation } from '../../model/confirmation.ts'
 import type { Permit } from '../../model/decision.ts'
+import type { SubjectEvidence, UserEvidence } from '../../model/evidence.ts'
 import type { Intent, Origin } from '../../model/intent.ts'
 import type { Resource } from '../../model/resource.ts'
 import type { NodeFacts, OpeningEvidence, SessionFacts, Subject } from '../../model/session.ts'
 import { openSession } from '../../sessions/session-commits.ts'
-import { type Issue, type Party, sessionIndex, type Target } from '../flow.ts'
+import { type FrameInput, type Issue, type Party, sessionIndex, type Target } from '../flow.ts'
 import { constraintFrom } from '../sender-constraint.ts'
+import type { TokenRequest } from '../token-request.ts'
 import { intentHash } from './asked-authority.ts'
 
 export interface Opening {
@@ -42,6 +45,66 @@ export function targetEnd(target: Target, now: number, configuredSeconds: number
 /** Whom what is wanted for a target is addressed to. */
 export function audienceOf(target: Target): string {
   return target.kind === 'access' ? target.resource.url : target.server.issuer
+}
+
+/**
+ * A session ends with the least of what was asked, what is configured, what its target may live and what it was opened with.
+ * @param evidenceEnd epoch seconds; `undefined`: the session may outlive it, or there was none.
+ * @throws Rejection `subject_token_expired`
+ */
+export function openingEnd(
+  { settings, question }: Pick<FrameInput<TokenRequest, SubjectEvidence>, 'settings' | 'question'>,
+  { expiresIn }: Intent,
+  target: Target | undefined,
+  evidenceEnd: number | undefined,
+): number {
+  const { now } = question
+  const asked = now + Math.min(expiresIn ?? settings.sessionSeconds, settings.sessionSeconds)
+  const tokenEnd = target === undefined ? asked : targetEnd(target, now, settings.accessTokenSeconds)
+  const end = Math.min(asked, tokenEnd, evidenceEnd ?? asked)
+  // Verified within the tolerated skew, but over by our clock: there is no time left to give.
+  if (end <= now) throw new Rejection('subject_token_expired', 'the subject token has expired')
+  return end
+}
+
+/** A session opened for the user of the evidence. */
+export function userOpening(
+  input: FrameInput<TokenRequest, UserEvidence>,
+  intent: Intent,
+  target: Target | undefined,
+): { readonly opening: Opening; readonly notAfter: number } {
+  const { request, party, evidence, settings } = input
+  const sub = agentPrincipal(party.agent.clientId)
+  const actor = { iss: settings.issuer, sub, sub_profile: 'ai_agent' }
+  const user = { issuerSlug: evidence.issuer.slug, sub: evidence.user.sub }
+  const { digest, signedInAt, expiresAt, authTime, acr, amr } = evidence
+  const notAfter = openingEnd(input, intent, target, evidence.issuer.sessionMayOutliveSubject ? undefined : expiresAt)
+  const opening = {
+    party,
+    subject: { principal: evidence.principal, profile: 'user', user },
+    intent,
+    origin: userOrigin(intent, sub),
+    act: extendChain(evidence.foreignActor, actor, settings.maxChainDepth),
+    evidence: { digest, issuer: evidence.issuer.issuer, signedInAt, expiresAt, authTime, acr, amr },
+    instance: request.instance,
+    target,
+    issuer: settings.issuer,
+    confirmation: input.confirmation,
+    now: input.question.now,
+    rv: input.rv,
+  } as const
+  return { opening, notAfter }
+}
+
+function userOrigin(intent: Intent, assertedBy: string): Origin {
+  const declared = intent.origin ?? { type: 'user_request' as const }
+  if (declared.type === 'upstream_agent') {
+    throw new Rejection(
+      'details_malformed',
+      'origin upstream_agent is written by the broker when a delegation is accepted',
+    )
+  }
+  return { ...declared, assertedBy }
 }
 
 export function issueOpening(opening: Opening, permit: Permit): Issue {
