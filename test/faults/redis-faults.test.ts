@@ -25,6 +25,8 @@
  * | a clock that is set | `clock-steps` |
  * | killed brokers | `kill-steps-*`; under load: `e2e/durability` |
  */
+import { once } from 'node:events'
+import { connect, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Redis } from 'ioredis'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
@@ -38,12 +40,15 @@ const RECOVERY_MS_MAX = 2_000
 /** How soon readiness tells. */
 const NOTICE_MS_MAX = 1_500
 const READINESS_MS_MAX = 100
+/** A fault lasts until its test ends it, and not until a clock does. */
+const LONGER_THAN_ANY_TEST_MS = 60_000
 
 let redis: RunningRedis
 let proxy: StoreProxy
 let control: Redis
 let fleet: Fleet
 let broker: BrokerProcess
+let monitor: Socket | undefined
 
 beforeAll(async () => {
   redis = await startRedis()
@@ -91,6 +96,14 @@ function expectLater(name: string, { answer, ms }: { readonly answer: Answer; re
   expect(ms, name).toBeLessThan(ANSWER_MS_MAX)
 }
 
+/** During a pause Redis hears its monitors only: who is to end it must have been one before. */
+async function startMonitor(): Promise<Socket> {
+  const socket = connect(redis.port, '127.0.0.1')
+  socket.write('MONITOR\r\n')
+  await once(socket, 'data')
+  return socket.resume()
+}
+
 interface Fault {
   readonly begin: () => Promise<unknown> | unknown
   readonly end: () => Promise<unknown> | unknown
@@ -101,9 +114,14 @@ const FAULTS: Readonly<Record<string, Fault>> = {
   slow: { begin: () => proxy.delay(2_000), end: () => proxy.heal() },
   'paused by SIGSTOP': { begin: () => redis.pause(), end: () => redis.resume() },
   'paused by CLIENT PAUSE': {
-    begin: () => control.call('CLIENT', 'PAUSE', '900', 'ALL'),
-    // Nobody is heard before it is over, who would end it included.
-    end: () => control.ping(),
+    begin: async () => {
+      monitor = await startMonitor()
+      await control.call('CLIENT', 'PAUSE', String(LONGER_THAN_ANY_TEST_MS), 'ALL')
+    },
+    end: async () => {
+      monitor?.end('CLIENT UNPAUSE\r\n')
+      await control.ping()
+    },
   },
   'half-open': { begin: () => proxy.swallow(), end: () => proxy.heal() },
   'read-only': {
