@@ -2,6 +2,7 @@
 import { type Context, Hono } from 'hono'
 import { RefusedRequest } from '../audit/auditor.ts'
 import { Rejection } from '../kernel/rejection.ts'
+import { adminRoutes } from './admin-routes.ts'
 import { discoveryRoutes, PUBLIC } from './discovery-routes.ts'
 import { errorResponse } from './error-response.ts'
 import { formRoutes } from './form-routes.ts'
@@ -9,7 +10,7 @@ import { headerOf } from './incoming.ts'
 import { readFacts } from './request.ts'
 import { UNREADABLE_PATH } from './request-head.ts'
 import type { Method, Route, RouterParts } from './route.ts'
-import { adminRoutes, sessionRoutes } from './session-routes.ts'
+import { sessionRoutes } from './session-routes.ts'
 
 export function createRouter(parts: RouterParts): Hono {
   const app = new Hono()
