@@ -20,6 +20,7 @@ import type { KeyRing } from './keys/key-ring.ts'
 import { type OpenKeys, openKeys } from './keys/open-keys.ts'
 import { readPrivate } from './keys/private-files.ts'
 import type { RingDocument } from './keys/shared-ring.ts'
+import type { RegistrySource } from './model/published-registry.ts'
 import type { Registry } from './model/registry.ts'
 import { ClientKeys } from './net/client-keys.ts'
 import { createGuardedFetch } from './net/guarded-fetch.ts'
@@ -86,6 +87,7 @@ export async function createBroker(config: Config, options: BrokerOptions): Prom
   const { registry, clock = systemClock, ticks = systemTicks, worker } = options
   const { settings } = config
   const log = pino({ level: config.log.level, base: { service: 'errand', ...(worker && { worker: worker.id }) } })
+  const registries: RegistrySource = { current: registry }
   const { store, metrics } = await openState(config, clock, worker?.peers)
   const { ring, keeper, shared } = await openRing(config, registry, { store, clock, log })
   const cutoffs = new LiveCutoffs(clock, (kid) => keeper.killed(kid))
@@ -95,25 +97,25 @@ export async function createBroker(config: Config, options: BrokerOptions): Prom
   const sessions = new SessionRepository(store)
   const filling = (usage: OutboxUsage) => log.warn({ ...usage }, OUTBOX_FILLS)
   const audit = startAudit(store.audit, clock, { filling, stranger: metrics?.stranger })
-  const build = { version: programVersion(), policy: () => registry.version.slice(0, 12) }
+  const build = { version: programVersion(), policy: () => registries.current.version.slice(0, 12) }
   const operations = startOperations({ store, cutoffs, ring, clock, audit, log, metrics, build })
   const published = publishedKeys(config, clock, operations)
   const unknown = new UnknownCommits(store, sessions, () => log.warn(COMMIT_FORGOTTEN))
-  const common = { settings, registry, ring, keeper, store, sessions, cutoffs, auditor: audit.auditor, clock }
+  const common = { settings, registries, ring, keeper, store, sessions, cutoffs, auditor: audit.auditor, clock }
   const sourceOf = sourceReader(config.trustedProxies)
   const nonces = config.dpop.nonce === 'off' ? undefined : await DpopNonces.open(store.documents, clock)
   const seen = new SeenSignatures(SEEN_SIGNATURES_MAX)
-  const sources = { registry, ring, ...published, issuer: settings.issuer, seen, nonces }
+  const sources = { ring, ...published, issuer: settings.issuer, seen, nonces }
   const issuing = { unknown, observer: metrics, evidence: sources, minter: new Minter(ring, settings) }
   const app = createRouter({
     issuer: settings.issuer,
-    registry,
+    registries,
     ring,
     clock,
     pipeline: new TokenPipeline({ ...common, ...issuing }),
     revocation: { ...common, ...published, seen, nonces },
     listing: common,
-    callers: { ...sources, cutoffs, clock, claims: store.claims },
+    callers: { ...sources, registries, cutoffs, clock, claims: store.claims },
     nonces,
     admission: new Admission(config.limits, ticks),
     sourceOf,
@@ -134,10 +136,7 @@ export async function createBroker(config: Config, options: BrokerOptions): Prom
     metrics,
     close: async () => {
       operations.stop()
-      await keeper.stop()
-      await unknown.stop()
-      await audit.stop()
-      await feed.stop()
+      for (const part of [keeper, unknown, audit, feed]) await part.stop()
       await store.close()
     },
   }

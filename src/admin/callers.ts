@@ -8,12 +8,14 @@ import { Rejection } from '../kernel/rejection.ts'
 import type { Secret } from '../kernel/secret.ts'
 import type { Caller } from '../model/caller.ts'
 import type { SingleUse } from '../model/evidence.ts'
+import type { RegistrySource } from '../model/published-registry.ts'
 import type { LiveCutoffs } from '../sessions/live-cutoffs.ts'
 import { cutoffKilling } from '../sessions/liveness.ts'
 import { claimOnce } from '../sessions/replay-guard.ts'
 import { type ClaimStore, StoreUnavailable } from '../store/ports.ts'
 
-export interface CallerParts extends Omit<CallerSources, 'now'> {
+export interface CallerParts extends Omit<CallerSources, 'registry' | 'now'> {
+  readonly registries: RegistrySource
   readonly cutoffs: LiveCutoffs
   readonly clock: Clock
   readonly claims: ClaimStore
@@ -40,7 +42,11 @@ async function callerFor(
 ): Promise<Caller> {
   const nowMs = parts.clock.nowMs()
   const now = Math.floor(nowMs / 1000)
-  const { caller, token, user, singleUse } = await identifyCaller(presented, { ...parts, now })
+  const { caller, token, user, singleUse } = await identifyCaller(presented, {
+    ...parts,
+    registry: parts.registries.current,
+    now,
+  })
   if (singleUse !== undefined) await claimProof(singleUse, purpose, parts)
   if (token !== undefined) {
     const dead = cutoffKilling(token, parts.cutoffs, { issuer: parts.issuer, accessToken: true }) !== undefined
@@ -83,5 +89,9 @@ function assertUserStands(user: UserBearer, { cutoffs }: CallerParts, nowMs: num
 
 /** @throws Rejection `bearer_*` */
 export function operatorCaller(bearer: Secret | undefined, parts: CallerParts): Promise<Caller> {
-  return identifyOperator(bearer, { ...parts, now: Math.floor(parts.clock.nowMs() / 1000) })
+  return identifyOperator(bearer, {
+    ...parts,
+    registry: parts.registries.current,
+    now: Math.floor(parts.clock.nowMs() / 1000),
+  })
 }

@@ -21,6 +21,7 @@ export interface ApiIssueParts {
   readonly store: Store
   readonly draft: AuditDraft
   readonly proven: ProvenKeys
+  readonly rv: number
   readonly now: number
   readonly nowMs: number
 }
@@ -31,8 +32,7 @@ export async function issueForApi(
   verified: VerifiedClient,
   parts: ApiIssueParts,
 ): Promise<MintedToken> {
-  const { cutoffs, draft, store, now } = parts
-  const rv = cutoffs.rv
+  const { cutoffs, draft, store, rv, now } = parts
   cutoffs.assertFresh()
   if (verified.workload !== undefined) assertWorkloadStands(verified.workload.token, cutoffs)
   const scopes = grantedApiScopes(request, verified, parts)

@@ -3,33 +3,27 @@
  * claim and read, decide, mint, commit, respond. No token exists outside the process before the commit has answered.
  */
 import type { AuditDraft } from '../audit/audit-draft.ts'
-import type { Auditor } from '../audit/auditor.ts'
 import { authorityScopes } from '../authority/narrowing.ts'
 import { prepareAuthentication } from '../credentials/client/client-authentication.ts'
 import { assertClientActive, claimedBy, presentedClient } from '../credentials/client/presented-client.ts'
 import { provenKeys } from '../credentials/proof/possession.ts'
 import { heldBy } from '../credentials/workload/workload-binding.ts'
 import { assertClientVouchedFor } from '../credentials/workload/workload-review.ts'
-import type { Clock } from '../kernel/clock.ts'
 import { agentPrincipal, servicePrincipal } from '../kernel/ids.ts'
 import { isOverLimit, isSomebodyElses, Rejection } from '../kernel/rejection.ts'
 import type { ProvenKeys } from '../model/confirmation.ts'
 import type { Permit } from '../model/decision.ts'
 import type { SubjectEvidence, VerifiedClient } from '../model/evidence.ts'
-import type { ExchangeObserver, FlowName } from '../model/exchange.ts'
+import type { FlowName } from '../model/exchange.ts'
 import type { MintedToken } from '../model/minted.ts'
 import type { Registry } from '../model/registry.ts'
 import type { Arrival } from '../model/request-facts.ts'
-import { type BrokerSettings, endpointUrls } from '../model/settings.ts'
+import { endpointUrls } from '../model/settings.ts'
 import { decide } from '../policy/decide.ts'
 import type { Form } from '../protocol/form.ts'
 import { ENDPOINT, GRANT_TYPE } from '../protocol/oauth.ts'
-import type { LiveCutoffs } from '../sessions/live-cutoffs.ts'
-import type { LiveSession, SessionRepository } from '../sessions/session-repository.ts'
-import type { UnknownCommits } from '../sessions/unknown-commits.ts'
-import type { Store } from '../store/ports.ts'
+import type { LiveSession } from '../sessions/session-repository.ts'
 import { withinBudget } from '../store/time-budget.ts'
-import type { Minter } from '../tokens/minter.ts'
 import { isForApi } from './api-token.ts'
 import { boundTo, describeEvidence } from './attribution.ts'
 import { commitIssue } from './commit-issue.ts'
@@ -41,26 +35,13 @@ import { issuedWithin } from './issuance.ts'
 import { issueForApi } from './issue-for-api.ts'
 import { mintIssue } from './mint-issue.ts'
 import { observed } from './observed.ts'
+import type { PipelineParts } from './pipeline-parts.ts'
 import { selectFlow } from './select-flow.ts'
 import { bindTo, constraintOf, withDemandedKey } from './sender-constraint.ts'
 import { SingleUses } from './single-uses.ts'
 import { assertNobodyBlocked, assertStanding } from './standing.ts'
 import { parseTokenRequest, type TokenRequest } from './token-request.ts'
 import { type TokenResponse, tokenResponse } from './token-response.ts'
-
-export interface PipelineParts {
-  readonly settings: BrokerSettings
-  readonly registry: Registry
-  readonly evidence: EvidenceSources
-  readonly minter: Minter
-  readonly store: Store
-  readonly sessions: SessionRepository
-  readonly unknown: UnknownCommits
-  readonly cutoffs: LiveCutoffs
-  readonly auditor: Auditor
-  readonly clock: Clock
-  readonly observer?: ExchangeObserver | undefined
-}
 
 export class TokenPipeline {
   readonly #parts: PipelineParts
@@ -93,6 +74,10 @@ class Run {
   readonly #uses: SingleUses
   readonly #nowMs: number
   readonly #now: number
+  readonly #registry: Registry
+  /** Read with the registry, before anything is checked: what is cut off from here on has a higher number. */
+  readonly #rv: number
+  readonly #sources: EvidenceSources
   /** It has authenticated with a workload's token, and not shown yet by which key. */
   #isHolderUnknown = false
 
@@ -100,6 +85,9 @@ class Run {
     this.#parts = parts
     this.#facts = facts
     this.#uses = new SingleUses(parts.store, parts.cutoffs)
+    this.#registry = parts.registries.current
+    this.#rv = parts.cutoffs.rv
+    this.#sources = { ...parts.evidence, registry: this.#registry }
     this.#nowMs = parts.clock.nowMs()
     this.#now = Math.floor(this.#nowMs / 1000)
     this.draft = parts.auditor.begin() // 1
@@ -121,7 +109,7 @@ class Run {
     const party = requireAgent(verified, proven)
     const flow = selectFlow(request, verified)
     this.flow = flow.name
-    const { evidence, singleUses } = await flow.verify(request, party, this.#parts.evidence, this.#now) // 4
+    const { evidence, singleUses } = await flow.verify(request, party, this.#sources, this.#now) // 4
     for (const use of singleUses) this.#uses.add(use)
     this.draft.add(describeEvidence(evidence))
     if (evidence.kind === 'user') this.#facts.entry.spendIssuer(evidence.issuer.slug)
@@ -146,8 +134,8 @@ class Run {
 
   /** 3. The client, whether it may ask this way, and whether it is still welcome. */
   async #authenticate(form: Form, request: TokenRequest): Promise<VerifiedClient> {
-    const { settings, evidence } = this.#parts
-    const known = { ...evidence, ...settings, now: this.#now, endpoint: ENDPOINT.token }
+    const { settings } = this.#parts
+    const known = { ...this.#sources, ...settings, now: this.#now, endpoint: ENDPOINT.token }
     const grant = request.grantType === GRANT_TYPE.jwtBearer ? request.assertion : undefined
     const authenticate = await prepareAuthentication({ ...presentedClient(form, this.#facts), grant }, known)
     const verified = await this.#facts.entry.admit(authenticate)
@@ -159,7 +147,7 @@ class Run {
     if (client.kind === 'agent') this.draft.add({ agent: { id: client.clientId, version: verified.version } })
     this.#facts.entry.spend(ENDPOINT.token)
     assertClientActive(client)
-    await assertClientVouchedFor(verified, evidence)
+    await assertClientVouchedFor(verified, this.#sources)
     if (!client.grantTypes.includes(request.grantType)) {
       throw new Rejection('grant_type_not_allowed', 'this client is not registered for this grant_type', {
         missing: [`${request.grantType} in the grant_types of ${client.clientId}`],
@@ -216,13 +204,13 @@ class Run {
     return this.#parts.sessions.readForExchange(evidence.session, evidence.path, { ...delegation, now: this.#now })
   }
 
-  /** 6. `rv` first: what is cut off from here on has a higher number than the token will carry. */
+  /** 6. */
   #decide(
     frame: ReturnType<typeof selectFlow>['frame'],
     input: { request: TokenRequest; party: Party; evidence: SubjectEvidence; live: LiveSession | undefined },
   ): { framed: Framed; permit: Permit } {
-    const { cutoffs, registry, settings } = this.#parts
-    const rv = cutoffs.rv
+    const { cutoffs, settings } = this.#parts
+    const [registry, rv] = [this.#registry, this.#rv]
     cutoffs.assertFresh()
     const standing = { cutoffs, registry, issuer: settings.issuer, nowMs: this.#nowMs }
     const { evidence, party, live } = input
@@ -240,7 +228,7 @@ class Run {
   async #answerApi(request: TokenRequest, verified: VerifiedClient, proven: ProvenKeys): Promise<TokenResponse> {
     this.flow = 'api'
     await this.#claim()
-    const at = { proven, now: this.#now, nowMs: this.#nowMs }
+    const at = { proven, rv: this.#rv, now: this.#now, nowMs: this.#nowMs }
     const minted = await issueForApi(request, verified, { ...this.#parts, ...at, draft: this.draft })
     return tokenResponse(minted, 'access', this.draft.id)
   }

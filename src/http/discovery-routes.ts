@@ -9,16 +9,16 @@ import type { Route, RouterParts } from './route.ts'
 export const PUBLIC = { 'Cache-Control': 'public, max-age=300', 'Access-Control-Allow-Origin': '*' }
 
 export function discoveryRoutes(parts: RouterParts, base: string): readonly Route[] {
-  const { registry, ring, clock } = parts
+  const { registries, ring, clock } = parts
   const { settings } = parts.revocation
   const open = (path: string, document: () => unknown): Route => ({
     path,
     methods: { GET: () => json(200, document(), {}, PUBLIC) },
   })
-  const openid = () => openidMetadata(settings, registry)
+  const openid = () => openidMetadata(settings, registries.current)
   return [
     // RFC 8414 §3.1 inserts the issuer's path after the well-known segment; OpenID Connect appends.
-    open(`/.well-known/oauth-authorization-server${base}`, () => serverMetadata(settings, registry)),
+    open(`/.well-known/oauth-authorization-server${base}`, () => serverMetadata(settings, registries.current)),
     open(`/.well-known/openid-configuration${base}`, openid),
     ...(base === '' ? [] : [open(`${base}/.well-known/openid-configuration`, openid)]),
     open(`${base}/jwks`, () => ring.jwks(epochSeconds(clock))),

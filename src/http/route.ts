@@ -7,7 +7,7 @@ import type { DpopNonces } from '../credentials/proof/dpop-nonces.ts'
 import type { TokenPipeline } from '../flows/pipeline.ts'
 import type { Clock } from '../kernel/clock.ts'
 import type { KeyRing } from '../keys/key-ring.ts'
-import type { Registry } from '../model/registry.ts'
+import type { RegistrySource } from '../model/published-registry.ts'
 import type { RequestFacts } from '../model/request-facts.ts'
 import type { FaultLog } from '../operate/fault-log.ts'
 import type { Readiness } from '../operate/readiness.ts'
@@ -17,7 +17,7 @@ import type { SourceOf } from './source-address.ts'
 
 export interface RouterParts {
   readonly issuer: string
-  readonly registry: Registry
+  readonly registries: RegistrySource
   readonly ring: KeyRing
   readonly clock: Clock
   readonly pipeline: TokenPipeline

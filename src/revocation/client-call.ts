@@ -15,6 +15,7 @@ import type { KeyKeeper } from '../keys/key-keeper.ts'
 import type { KeyRing } from '../keys/key-ring.ts'
 import type { Client } from '../model/client.ts'
 import type { SingleUse, VerifiedClient } from '../model/evidence.ts'
+import type { RegistrySource } from '../model/published-registry.ts'
 import type { Registry } from '../model/registry.ts'
 import type { Arrival } from '../model/request-facts.ts'
 import { type BrokerSettings, endpointUrls } from '../model/settings.ts'
@@ -33,7 +34,7 @@ import type { Issuances } from '../x509/issuances.ts'
 
 export interface RevocationParts {
   readonly settings: BrokerSettings
-  readonly registry: Registry
+  readonly registries: RegistrySource
   readonly clientKeys: Pick<ClientKeys, 'keysFor'>
   readonly bundles: Pick<TrustBundles, 'jwtKeys' | 'x509Authorities'>
   readonly issuances: Issuances
@@ -54,6 +55,8 @@ export interface RevocationParts {
 
 export interface ClientCall {
   readonly form: Form
+  /** The version this request is judged by. */
+  readonly registry: Registry
   readonly client: Client
   readonly draft: AuditDraft
   readonly nowMs: number
@@ -125,7 +128,8 @@ export async function callAsClient<T>(
     const form = request.form()
     request.facts.entry.claim(claimedBy(form, request.facts))
     const presented = presentedClient(form, request.facts)
-    const { registry, clientKeys, keys, seen, bundles, issuances, settings } = parts
+    const { clientKeys, keys, seen, bundles, issuances, settings } = parts
+    const registry = parts.registries.current
     const known = { ...settings, registry, clientKeys, keys, seen, bundles, issuances, now }
     const authenticate = await prepareAuthentication(presented, { ...known, endpoint: request.endpoint })
     const verified = await request.facts.entry.admit(authenticate)
@@ -140,7 +144,7 @@ export async function callAsClient<T>(
     if (request.facts.correlation !== undefined) draft.add({ correlation: request.facts.correlation })
     assertClientActive(client)
     if (workload !== undefined && request.mayRepeat !== true) assertWorkloadStands(workload.token, parts.cutoffs)
-    return await work({ form, client, draft, nowMs, now })
+    return await work({ form, registry, client, draft, nowMs, now })
   } catch (error) {
     throw await parts.auditor.refuse(draft, error, request.facts.source)
   }

@@ -5,7 +5,7 @@
 import { type VerifiedAccess, verifyAccessToken } from '../credentials/own-token.ts'
 import { parseTokenParameter } from '../credentials/token-parameter.ts'
 import { Rejection } from '../kernel/rejection.ts'
-import type { Client } from '../model/client.ts'
+import type { Registry } from '../model/registry.ts'
 import type { Arrival } from '../model/request-facts.ts'
 import type { Form } from '../protocol/form.ts'
 import { ENDPOINT } from '../protocol/oauth.ts'
@@ -27,7 +27,7 @@ export function introspect(form: () => Form, facts: Arrival, parts: RevocationPa
     }
     const token = await readToken(text, call, parts)
     const active = token !== undefined && (await isActive(token, call, parts))
-    if (token !== undefined && isFor(token, call.client, parts)) describe(token, call)
+    if (token !== undefined && isFor(token, call)) describe(token, call)
     call.draft.add({ detail: active ? 'active' : 'inactive' })
     await parts.auditor.log.append(call.draft.id, call.draft.granted('token.introspect'))
     return active ? answer(token) : INACTIVE
@@ -46,18 +46,19 @@ async function readToken(text: string, call: ClientCall, parts: RevocationParts)
   }
 }
 
-function isFor(token: VerifiedAccess, client: Client, parts: RevocationParts): boolean {
-  const resource = parts.registry.resourceByName(token.audience)
+function isFor(token: VerifiedAccess, { client, registry }: ClientCall): boolean {
+  const resource = registry.resourceByName(token.audience)
   return resource !== undefined && resource.url === token.audience && resource.serverClient === client.clientId
 }
 
 async function isActive(token: VerifiedAccess, call: ClientCall, parts: RevocationParts): Promise<boolean> {
-  const { cutoffs, registry, sessions, settings } = parts
-  if (!isFor(token, call.client, parts)) return false
+  const { cutoffs, sessions, settings } = parts
+  const { registry } = call
+  if (!isFor(token, call)) return false
   const resource = registry.resource(token.audience)
   if (resource?.state !== 'active') return false
   if (cutoffKilling(token, cutoffs, { issuer: settings.issuer, accessToken: true }) !== undefined) return false
-  if (!everyoneActive(token, parts) || token.session === undefined) return false
+  if (!everyoneActive(token, registry, settings.issuer) || token.session === undefined) return false
   const live = await sessions.readLive(token.session, [...token.path, token.jti], call.now)
   if (live === undefined) return false
   const named = { subject: token.subject, agents: agentsOf(token, settings.issuer), signedInAt: live.signedInAt }
@@ -65,9 +66,8 @@ async function isActive(token: VerifiedAccess, call: ClientCall, parts: Revocati
 }
 
 /** The registry's word on everyone named: a suspended agent or a user who left makes the token inactive at once. */
-function everyoneActive(token: VerifiedAccess, parts: RevocationParts): boolean {
-  const { registry, settings } = parts
-  if (agentsOf(token, settings.issuer).some((agent) => registry.client(agent)?.state !== 'active')) return false
+function everyoneActive(token: VerifiedAccess, registry: Registry, ours: string): boolean {
+  if (agentsOf(token, ours).some((agent) => registry.client(agent)?.state !== 'active')) return false
   const user = userIn(token)
   if (user === undefined) return true
   const [, slug = '', ...sub] = user.split(':')

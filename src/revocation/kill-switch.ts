@@ -82,7 +82,7 @@ async function perform(order: KillOrder, parts: RevocationParts): Promise<KillRe
     case 'agent':
     case 'user':
     case 'user_agent':
-      assertKnown(order, parts.registry)
+      assertKnown(order, parts.registries.current)
       return killEverywhere(order, nowMs, parts)
   }
 }

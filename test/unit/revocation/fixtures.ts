@@ -77,13 +77,22 @@ export async function startBench(): Promise<Bench> {
   const nobody = () => Promise.reject(new Error('no trust domain is here'))
   const svids = { bundles: { jwtKeys: nobody, x509Authorities: nobody }, issuances: new Issuances(1) }
   const reviews = { review: () => Promise.reject(new Error('no cluster here is asked')) }
-  const known = { settings: SETTINGS, reviews, registry: world, clientKeys, keys, ...svids, ring, keeper }
+  const known = {
+    settings: SETTINGS,
+    reviews,
+    registries: { current: world },
+    clientKeys,
+    keys,
+    ...svids,
+    ring,
+    keeper,
+  }
   const parts = { ...known, store, sessions, cutoffs, auditor, clock }
   return {
     parts,
     clock,
     ring,
-    withRegistry: (registry) => ({ ...parts, registry }),
+    withRegistry: (registry) => ({ ...parts, registries: { current: registry } }),
     records: async () => (await store.audit.latest(100)).map((entry) => JSON.parse(entry.record)),
     close: async () => {
       await feed.stop()
