@@ -8,6 +8,7 @@ import { type DecisionId, newDecisionId } from '../kernel/ids.ts'
 import type { RejectionReason } from '../kernel/rejection.ts'
 import { AUDIT_RECORD_BYTES_MAX } from '../kernel/store-limits.ts'
 import type { AuditEvent, AuditRecord } from '../model/audit-record.ts'
+import type { Content } from '../model/commit.ts'
 import type { Decision, Layer, Verdict } from '../model/decision.ts'
 
 type Fields = Omit<AuditRecord, 'id' | 'at' | 'outcome' | 'reason' | 'by' | 'by_class'>
@@ -19,6 +20,7 @@ export class AuditDraft {
   readonly #at: string
   readonly #fields: Fields = { event: 'request.refused' }
   #by: PrincipalId | undefined
+  #contents: readonly Content[] = []
   #uncertain = false
 
   constructor(nowMs: number) {
@@ -58,12 +60,21 @@ export class AuditDraft {
     Object.assign(this.#fields, fields)
   }
 
-  addDecision(decision: Decision): void {
+  /** What the record names by digest: kept beside it wherever it is written. */
+  get contents(): readonly Content[] {
+    return this.#contents
+  }
+
+  /** @param kept the question, as it is kept */
+  addDecision(decision: Decision, kept: { readonly digest: string; readonly contents: readonly Content[] }): void {
+    this.#contents = kept.contents
     const layers: Partial<Record<Layer, Verdict>> = {}
     for (const { layer, verdict } of decision.layers) layers[layer] = verdict
     this.add({
       policy: decision.policyVersion,
+      question: kept.digest,
       layers,
+      grants_evaluated: decision.grantsEvaluated,
       ...(decision.grantsMatched.length > 0 ? { grants: decision.grantsMatched } : {}),
       ...(decision.missing.length > 0 ? { missing: decision.missing } : {}),
     })
@@ -98,7 +109,7 @@ export class AuditDraft {
 }
 
 /** What a record sheds, first to last, until it fits: what the same question to the same policy would yield again. */
-const SHEDDABLE: readonly (keyof AuditRecord)[] = ['missing', 'grants', 'layers', 'detail']
+const SHEDDABLE: readonly (keyof AuditRecord)[] = ['missing', 'grants', 'layers', 'grants_evaluated', 'detail']
 /** Attribution and outcome are never shed: what is too long of it is named by its digest (DESIGN §8). */
 const ADDRESSABLE = [
   'scope',

@@ -5,6 +5,7 @@
 
 import { Rejection } from '../kernel/rejection.ts'
 import { DEFERRED_RECORDS_MAX } from '../kernel/store-limits.ts'
+import type { Content } from '../model/commit.ts'
 import type { AuditStore } from '../store/ports.ts'
 
 /** `deferred`: the record waits in memory; `lost`: too many already do. */
@@ -19,10 +20,13 @@ export class AuditLog {
     this.#store = store
   }
 
-  /** @throws Rejection `audit_unavailable` */
-  async append(key: string, record: string): Promise<void> {
+  /**
+   * @param contents what the record names by digest: kept beside it, or neither is
+   * @throws Rejection `audit_unavailable`
+   */
+  async append(key: string, record: string, contents: readonly Content[] = []): Promise<void> {
     try {
-      await this.#store.append(key, record)
+      await this.#store.append(key, record, contents)
     } catch (cause) {
       throw new Rejection('audit_unavailable', 'the audit log could not be written: try again', {
         retryAfterSeconds: 1,

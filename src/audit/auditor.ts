@@ -50,7 +50,6 @@ export class Auditor {
   /** Records the refusal and gives what to throw to the transport. */
   async refuse(draft: AuditDraft, thrown: unknown, source: string): Promise<RefusedRequest> {
     const error = thrown instanceof StoreUnavailable ? storeUnavailable(thrown) : thrown
-    if (error instanceof Rejection && error.by !== undefined) draft.authenticatedAs(error.by)
     if (!draft.authenticated) {
       if (error instanceof Rejection) this.strangers.count(error.reason, source)
       return new RefusedRequest(error, undefined, false)
@@ -60,7 +59,7 @@ export class Auditor {
     if (error instanceof Rejection && error.missing.length > 0) draft.add({ missing: error.missing })
     const record = draft.refused(error instanceof Rejection ? error.reason : 'server_error')
     try {
-      await this.log.append(draft.id, record)
+      await this.log.append(draft.id, record, draft.contents)
     } catch (auditFailure) {
       // The log may say "granted" of a token that nobody was given: it will say so.
       if (draft.staysUnfinished) this.log.defer(draft.id, record)

@@ -34,7 +34,7 @@ export async function commitIssue(
     draft.leaveUnfinished()
   }
   try {
-    const withContents = { ...change, contents: [authority] }
+    const withContents = { ...change, contents: [authority, ...draft.contents] }
     await parts.sessions.commitSurely(withContents, minted.jti, record, unsure)
   } catch (error) {
     if (error instanceof StoreUnavailable) {

@@ -20,6 +20,7 @@ import type { Registry } from '../model/registry.ts'
 import type { Arrival } from '../model/request-facts.ts'
 import { endpointUrls } from '../model/settings.ts'
 import { decide } from '../policy/decide.ts'
+import { keepDecision } from '../policy/recorded-decision.ts'
 import type { Form } from '../protocol/form.ts'
 import { ENDPOINT, GRANT_TYPE } from '../protocol/oauth.ts'
 import type { LiveSession } from '../sessions/session-repository.ts'
@@ -221,7 +222,7 @@ class Run {
     const signedInAt = evidence.kind === 'user' ? evidence.signedInAt : live?.facts.evidence?.signedInAt
     assertNobodyBlocked(framed.question, signedInAt, standing)
     const decision = decide(registry, framed.question)
-    this.draft.addDecision(decision)
+    this.draft.addDecision(decision, keepDecision(framed.question, decision))
     return { framed, permit: permitted(decision) }
   }
 

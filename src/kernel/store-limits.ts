@@ -40,13 +40,14 @@ export const OUTBOX_RECORDS_MAX = 100_000
  */
 export const STRANGER_RECORDS_MAX = 10_000
 /** Large parts that one commit stores beside its record, named by digest (DESIGN §8), and the bytes of one. */
-export const CONTENTS_PER_COMMIT_MAX = 4
-export const CONTENT_BYTES_MAX = 16 * 1024
+export const CONTENTS_PER_COMMIT_MAX = 8
+export const CONTENT_BYTES_MAX = 64 * 1024
 /**
- * Such parts kept per outbox, the oldest forgotten first: as many as records, each of which names one, so that whoever asks for
- * ever new authority cannot fill the store's memory with what nobody's record names any more.
+ * Such parts kept per outbox, those that no record has named for longest forgotten first, so that whoever asks for ever new
+ * authority cannot fill the store's memory with what nobody's record names any more. A record has a question of its own, and
+ * shares with others what it was about and what was granted.
  */
-export const CONTENTS_MAX = OUTBOX_RECORDS_MAX
+export const CONTENTS_MAX = 4 * OUTBOX_RECORDS_MAX
 /** From this share of an outbox on, its operator is told, and again at each further tenth. */
 export const OUTBOX_WARNING_TENTHS = 8
 /** Records of revokes that wait in memory for a log that cannot be written. */

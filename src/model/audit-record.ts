@@ -79,6 +79,10 @@ export interface AuditRecord {
   readonly policy?: string
   readonly layers?: Readonly<Partial<Record<Layer, Verdict>>>
   readonly grants?: readonly string[]
+  /** How many grants were looked at. */
+  readonly grants_evaluated?: number
+  /** SHA-256 of the question that was decided, whose text is kept beside the record: what a replay asks again. */
+  readonly question?: string
   readonly missing?: readonly string[]
   readonly correlation?: string
   /** What an administrative or revoking request did. */

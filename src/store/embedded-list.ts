@@ -11,16 +11,18 @@ export interface Listed {
   readonly value: string
 }
 
+type Forgotten = (value: string, position: string) => void
+
 export class EmbeddedList {
   readonly #database: EmbeddedDatabase
   readonly #prefix: string
   readonly #max: number
-  readonly #forgotten: ((value: string) => void) | undefined
+  readonly #forgotten: Forgotten | undefined
   #next = 1
   #oldest = 1
 
-  /** @param forgotten told inside the job of each value that makes room for another. */
-  constructor(database: EmbeddedDatabase, prefix: string, max: number, forgotten?: (value: string) => void) {
+  /** @param forgotten told inside the job of each value that makes room for another, and of the position it had. */
+  constructor(database: EmbeddedDatabase, prefix: string, max: number, forgotten?: Forgotten) {
     this.#database = database
     this.#prefix = prefix
     this.#max = max
@@ -61,19 +63,33 @@ export class EmbeddedList {
     this.#next++
     // At most two at once: a smaller bound than before is reached in steps, not in one long transaction.
     for (let removed = 0; removed < 2 && this.length > this.#max; removed++) {
-      const key = this.#prefix + ordered(this.#oldest)
+      const position = ordered(this.#oldest)
+      const key = this.#prefix + position
       const value = this.#forgotten === undefined ? undefined : this.#database.get(key)
       this.#database.remove(key)
-      if (value !== undefined) this.#forgotten?.(value)
+      if (value !== undefined) this.#forgotten?.(value, position)
       this.#oldest++
     }
   }
 
-  /** Newest first. */
-  latest(limit: number): readonly Listed[] {
-    return Array.from(this.#database.range(this.#prefix, { reverse: true, limit }), ({ key, value }) => ({
-      position: key.slice(this.#prefix.length),
-      value,
-    }))
+  /** Inside a job only. Whether as many values as half of the bound have come behind the one at this position. */
+  isInOlderHalf(position: string): boolean {
+    return this.#next - Number(position) > this.#max / 2
+  }
+
+  at(position: string): string | undefined {
+    return this.#database.get(this.#prefix + position)
+  }
+
+  /** Newest first. @param before the position to go on from; absent: the end */
+  latest(limit: number, before?: string): readonly Listed[] {
+    const end = before === undefined ? {} : { end: this.#prefix + before }
+    // A range read backwards begins with its end.
+    const extra = before === undefined ? 0 : 1
+    const found = Array.from(
+      this.#database.range(this.#prefix, { reverse: true, limit: limit + extra, ...end }),
+      ({ key, value }) => ({ position: key.slice(this.#prefix.length), value }),
+    )
+    return found.filter(({ position }) => position !== before).slice(0, limit)
   }
 }

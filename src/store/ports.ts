@@ -11,7 +11,7 @@
  */
 import type { ControlEntry } from '../authority/cutoffs.ts'
 import type { SessionId } from '../kernel/ids.ts'
-import type { Commit, CommitOutcome } from '../model/commit.ts'
+import type { Commit, CommitOutcome, Content } from '../model/commit.ts'
 
 export class StoreUnavailable extends Error {
   constructor(message: string, cause?: unknown) {
@@ -90,14 +90,21 @@ export interface OutboxUsage {
 
 /** Audit records that no session's commit carries, and the reading side of all of them. */
 export interface AuditStore {
-  /** `key` picks the shard (a session id where there is one, else the record's own id). */
-  append(key: string, record: string): Promise<void>
+  /**
+   * `key` picks the shard (a session id where there is one, else the record's own id). What the record names by digest is kept
+   * in the same write.
+   */
+  append(key: string, record: string, contents?: readonly Content[]): Promise<void>
   /** A record of strangers' refusals: in a list of their own, so that they can push out nothing but each other. */
   appendStrangers(record: string): Promise<void>
   /** Newest first, over all shards and both kinds. `limit` records at most. */
   latest(limit: number): Promise<readonly OutboxEntry[]>
-  /** What a commit of `session` stored under this digest. */
-  content(digest: string, session: SessionId): Promise<string | undefined>
+  /** Records of known callers only, newest first, from behind one that an earlier page ended with. */
+  page(limit: number, after?: string): Promise<readonly OutboxEntry[]>
+  /** Every record of this id, oldest first; without reading through the others. */
+  find(id: string): Promise<readonly string[]>
+  /** What a commit of this session, or a record appended under this key, has stored under this digest. */
+  content(digest: string, key: string): Promise<string | undefined>
   /** Of the fullest outbox; strangers' records are not counted. Beyond the limit the oldest records are forgotten. */
   usage(): Promise<OutboxUsage>
 }

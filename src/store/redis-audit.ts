@@ -2,8 +2,9 @@
  * The audit outboxes in Redis: one stream per shard, so that a commit can append to it in its own script, and one of their
  * own for strangers' refusals.
  */
-import type { SessionId } from '../kernel/ids.ts'
-import { OUTBOX_RECORDS_MAX, STRANGER_RECORDS_MAX } from '../kernel/store-limits.ts'
+import { CONTENTS_MAX, OUTBOX_RECORDS_MAX, STRANGER_RECORDS_MAX } from '../kernel/store-limits.ts'
+import type { Content } from '../model/commit.ts'
+import { checkedContents } from './commit-rules.ts'
 import type { AuditStore, OutboxEntry, OutboxUsage } from './ports.ts'
 import type { RedisConnection } from './redis-connection.ts'
 import type { RedisKeys } from './redis-keys.ts'
@@ -12,6 +13,8 @@ const PAGE_MIN = 4
 
 interface Reading {
   readonly outbox: string
+  readonly shard: number
+  from: string
   readonly entries: OutboxEntry[]
   ended: boolean
 }
@@ -19,31 +22,51 @@ interface Reading {
 export class RedisAudit implements AuditStore {
   readonly #connection: RedisConnection
   readonly #keys: RedisKeys
+  readonly #contentsMax: number
 
-  constructor(connection: RedisConnection, keys: RedisKeys) {
+  constructor(connection: RedisConnection, keys: RedisKeys, contentsMax: number = CONTENTS_MAX) {
     this.#connection = connection
     this.#keys = keys
+    this.#contentsMax = contentsMax
   }
 
   /**
    * A full outbox forgets its oldest records (about: `~` trims whole nodes): nothing consumes them yet, and a broker that
    * stopped here would stop for good. The sequencer that will (DESIGN §8) must make this a refusal for what it has not read.
    */
-  append(key: string, record: string): Promise<void> {
-    return this.#append(this.#keys.outbox(key), record, OUTBOX_RECORDS_MAX)
+  async append(key: string, record: string, contents?: readonly Content[]): Promise<void> {
+    const checked = checkedContents(contents)
+    await this.#connection.script(
+      'errandRecord',
+      [this.#keys.outbox(key), this.#keys.contents(key), this.#keys.contentsAge(key)],
+      [OUTBOX_RECORDS_MAX, record, this.#contentsMax, ...checked.flatMap(({ digest, text }) => [digest, text])],
+    )
   }
 
-  appendStrangers(record: string): Promise<void> {
-    return this.#append(this.#keys.strangers(), record, STRANGER_RECORDS_MAX)
+  async appendStrangers(record: string): Promise<void> {
+    const bound = ['MAXLEN', '~', STRANGER_RECORDS_MAX] as const
+    await this.#connection.command(['XADD', this.#keys.strangers(), ...bound, '*', 'record', record])
   }
 
-  async #append(outbox: string, record: string, recordsMax: number): Promise<void> {
-    await this.#connection.command(['XADD', outbox, 'MAXLEN', '~', recordsMax, '*', 'record', record])
-  }
-
-  async content(digest: string, session: SessionId): Promise<string | undefined> {
-    const text = await this.#connection.command(['HGET', this.#keys.contents(session), digest])
+  async content(digest: string, key: string): Promise<string | undefined> {
+    const text = await this.#connection.command(['HGET', this.#keys.contents(key), digest])
     return typeof text === 'string' ? text : undefined
+  }
+
+  /** One look into each shard: an id does not say which is its own. */
+  async find(id: string): Promise<readonly string[]> {
+    const outboxes = this.#keys.outboxes()
+    const shards = this.#keys.allContents().map(async (contents, shard) => {
+      const positions = await this.#connection.command(['HGET', contents, `at:${id}`])
+      if (typeof positions !== 'string') return []
+      return Promise.all(positions.split(' ').map((position) => this.#at(outboxes[shard] ?? '', position)))
+    })
+    const found = (await Promise.all(shards)).flat(2)
+    return found.sort((a, b) => newestFirst(b, a)).map(({ record }) => record)
+  }
+
+  async #at(outbox: string, position: string): Promise<readonly OutboxEntry[]> {
+    return entriesIn(await this.#connection.command(['XRANGE', outbox, position, position]))
   }
 
   async usage(): Promise<OutboxUsage> {
@@ -51,12 +74,21 @@ export class RedisAudit implements AuditStore {
     return { records: Math.max(...((await Promise.all(lengths)) as number[])), limit: OUTBOX_RECORDS_MAX }
   }
 
-  /** Pages through every stream, going on only in those that may still hold something newer than what is already known. */
   async latest(limit: number): Promise<readonly OutboxEntry[]> {
+    return this.#merged([...this.#keys.outboxes(), this.#keys.strangers()], limit, undefined)
+  }
+
+  async page(limit: number, after?: string): Promise<readonly OutboxEntry[]> {
+    return this.#merged(this.#keys.outboxes(), limit, after)
+  }
+
+  /** Pages through every stream, going on only in those that may still hold something newer than what is already known. */
+  async #merged(outboxes: readonly string[], limit: number, after: string | undefined) {
     if (limit <= 0) return []
     const page = Math.max(PAGE_MIN, Math.ceil(limit / 16))
-    const outboxes = [...this.#keys.outboxes(), this.#keys.strangers()]
-    const readings = outboxes.map((outbox): Reading => ({ outbox, entries: [], ended: false }))
+    const readings = outboxes.map((outbox, shard): Reading => {
+      return { outbox, shard, from: startOf(after, shard), entries: [], ended: false }
+    })
     let open: readonly Reading[] = readings
     while (open.length > 0) {
       await Promise.all(open.map((reading) => this.#readOn(reading, page)))
@@ -73,18 +105,30 @@ export class RedisAudit implements AuditStore {
   }
 
   async #readOn(reading: Reading, page: number): Promise<void> {
-    const last = reading.entries.at(-1)
-    const from = last === undefined ? '+' : `(${last.position}`
-    const answer = await this.#connection.command(['XREVRANGE', reading.outbox, from, '-', 'COUNT', page])
-    const entries = answer as [string, string[]][]
-    for (const [position, fields] of entries) reading.entries.push({ position, record: fields[1] ?? '' })
+    const { outbox, from, shard } = reading
+    const entries = entriesIn(await this.#connection.command(['XREVRANGE', outbox, from, '-', 'COUNT', page]))
+    const last = entries.at(-1)
+    if (last !== undefined) reading.from = `(${last.position}`
+    // Of two shards, two may be of one millisecond and number: with its shard each has a place of its own.
+    for (const { position, record } of entries) reading.entries.push({ position: `${position}-${shard}`, record })
     reading.ended = entries.length < page
   }
 }
 
-/** Positions are `<ms>-<n>`, from the server's clock. */
+function entriesIn(answer: unknown): readonly OutboxEntry[] {
+  return (answer as [string, string[]][]).map(([position, fields]) => ({ position, record: fields[1] ?? '' }))
+}
+
+/** Where a shard's reading goes on behind an entry of any shard. */
+function startOf(after: string | undefined, shard: number): string {
+  if (after === undefined) return '+'
+  const [ms = '', n = '', of = ''] = after.split('-')
+  return shard < Number(of) ? `${ms}-${n}` : `(${ms}-${n}`
+}
+
+/** Positions are `<ms>-<n>-<shard>`, from the server's clock. */
 function newestFirst(a: OutboxEntry, b: OutboxEntry): number {
-  const [aMs = '', aN = ''] = a.position.split('-')
-  const [bMs = '', bN = ''] = b.position.split('-')
-  return Number(bMs) - Number(aMs) || Number(bN) - Number(aN)
+  const [aMs = '', aN = '', aShard = '0'] = a.position.split('-')
+  const [bMs = '', bN = '', bShard = '0'] = b.position.split('-')
+  return Number(bMs) - Number(aMs) || Number(bN) - Number(aN) || Number(bShard) - Number(aShard)
 }

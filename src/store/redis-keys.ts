@@ -28,7 +28,16 @@ export class RedisKeys {
   }
 
   outboxes(): readonly string[] {
-    return Array.from({ length: SHARDS }, (_, shard) => `{s${shard}}:${this.#org}:outbox`)
+    return this.#ofShards('outbox')
+  }
+
+  /** Of every shard, in the order of `outboxes`. */
+  allContents(): readonly string[] {
+    return this.#ofShards('contents')
+  }
+
+  #ofShards(kind: string): readonly string[] {
+    return Array.from({ length: SHARDS }, (_, shard) => `{s${shard}}:${this.#org}:${kind}`)
   }
 
   /** One list in all: records of strangers belong to no session. */
@@ -36,14 +45,14 @@ export class RedisKeys {
     return `{strangers}:${this.#org}:outbox`
   }
 
-  /** What the records of this shard name, by digest. */
+  /** What the records of this shard name, by digest; and where in the outbox a record is, by its id (`at:<id>`). */
   contents(session: string): string {
     return `${this.#shard(session)}:contents`
   }
 
-  /** The digests of `contents`, oldest first. */
-  contentsOrder(session: string): string {
-    return `${this.#shard(session)}:contents-order`
+  /** The fields of `contents`, scored by when they last came, in microseconds. */
+  contentsAge(session: string): string {
+    return `${this.#shard(session)}:contents-age`
   }
 
   claim(key: string): string {

@@ -6,83 +6,11 @@
  * at the start, before the first write, when it is out of memory; only revoking is allowed then.
  * Redis keeps a key through the millisecond of its expiry; ours is exclusive, hence the `- 1`.
  */
+import { APPEND, COMMIT } from './redis-record-scripts.ts'
 
 const NOW = `
 local t = redis.call('TIME')
 local now = tonumber(t[1]) * 1000 + math.floor(tonumber(t[2]) / 1000)
-`
-
-/** The decimal integer in a text, or nil. `commit-rules.ts` holds the same in TypeScript. */
-const INTEGER = `
-local function integer(text)
-  local digits = text and string.match(text, '^%-?(%d+)$')
-  if not digits or #digits > 16 then return nil end
-  local value = tonumber(text)
-  if value > 9007199254740991 or value < -9007199254740991 then return nil end
-  return value
-end
-`
-
-/**
- * KEYS session, repeat marker, outbox, contents, their order. ARGV repeat ms, expiry, outbox bound, '1' + audit or '0' + '',
- * number of checks, contents bound, number of contents, then per content: digest, text; per check: kind, field, count, values;
- * per operation: kind, field, value. A digest keeps the place of its first arrival; at most two contents are forgotten for one
- * that is new: a smaller bound than before is reached in steps, not in one long script.
- * Answers {'committed'|'repeated'|'failed'|'integer', index}.
- */
-const COMMIT = `#!lua
-${INTEGER}
-if redis.call('EXISTS', KEYS[2]) == 1 then return {'repeated', 0} end
-local contents = tonumber(ARGV[8])
-local at = 8 + 2 * contents
-local checks = tonumber(ARGV[6])
-for i = 1, checks do
-  local kind, field, count = ARGV[at + 1], ARGV[at + 2], tonumber(ARGV[at + 3])
-  local text = redis.call('HGET', KEYS[1], field)
-  local holds = false
-  if kind == 'absent' then holds = not text
-  elseif kind == 'present' then holds = not not text
-  elseif kind == 'oneOf' then
-    for j = 1, count do if text == ARGV[at + 3 + j] then holds = true end end
-  elseif kind == 'above' then
-    local value = integer(text)
-    holds = value ~= nil and value > tonumber(ARGV[at + 4])
-  elseif kind == 'below' then
-    local value = integer(text)
-    holds = not text or (value ~= nil and value < tonumber(ARGV[at + 4]))
-  end
-  if not holds then return {'failed', i - 1} end
-  at = at + 3 + count
-end
-local order, changes = {}, {}
-local operation = 0
-while ARGV[at + 1] do
-  local kind, field, value = ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
-  if changes[field] == nil then order[#order + 1] = field end
-  if kind == 'increment' then
-    local old = integer(changes[field] or redis.call('HGET', KEYS[1], field) or '0')
-    local sum = old and old + tonumber(value)
-    if not sum or sum > 9007199254740991 or sum < -9007199254740991 then return {'integer', operation} end
-    value = string.format('%.0f', sum)
-  end
-  changes[field] = value
-  operation = operation + 1
-  at = at + 3
-end
-local expires = tonumber(ARGV[2])
-local known = redis.call('PEXPIRETIME', KEYS[1])
-for _, field in ipairs(order) do redis.call('HSET', KEYS[1], field, changes[field]) end
-if known < expires - 1 then redis.call('PEXPIREAT', KEYS[1], string.format('%.0f', expires - 1)) end
-redis.call('SET', KEYS[2], '1', 'PX', ARGV[1])
-for i = 1, contents do
-  local digest = ARGV[7 + 2 * i]
-  if redis.call('HSETNX', KEYS[4], digest, ARGV[8 + 2 * i]) == 1 then
-    local over = redis.call('RPUSH', KEYS[5], digest) - tonumber(ARGV[7])
-    for _ = 1, math.min(over, 2) do redis.call('HDEL', KEYS[4], redis.call('LPOP', KEYS[5])) end
-  end
-end
-if ARGV[4] == '1' then redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[3], '*', 'record', ARGV[5]) end
-return {'committed', 0}
 `
 
 /** KEYS claim. ARGV nonce, expiry. Past its expiry a claim cannot be kept, so single use could not be promised. */
@@ -220,6 +148,7 @@ return {0, 0}
 
 export const SCRIPTS = {
   errandCommit: { lua: COMMIT },
+  errandRecord: { lua: APPEND },
   errandClaim: { lua: CLAIM },
   errandControlWrite: { lua: CONTROL_WRITE },
   errandControlSnapshot: { lua: CONTROL_SNAPSHOT },

@@ -55,7 +55,7 @@ export class RedisSessions implements SessionStore {
       this.#keys.repeat(session, commit.id),
       this.#keys.outbox(session),
       this.#keys.contents(session),
-      this.#keys.contentsOrder(session),
+      this.#keys.contentsAge(session),
     ]
     const [status, index] = (await this.#connection.script('errandCommit', keys, [
       COMMIT_REPEAT_MS,

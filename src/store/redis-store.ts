@@ -54,7 +54,7 @@ export async function openRedisStore(options: RedisStoreOptions): Promise<Store>
     sessions: new RedisSessions(connection, keys, options.contentsMax),
     claims: new RedisClaims(connection, keys),
     control,
-    audit: new RedisAudit(connection, keys),
+    audit: new RedisAudit(connection, keys, options.contentsMax),
     indexes,
     documents: new RedisDocuments(connection, keys),
     windows: new RedisWindows(connection, keys),

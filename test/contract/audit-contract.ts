@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { sha256 } from '../../src/kernel/digest.ts'
-import { newSessionId, type SessionId } from '../../src/kernel/ids.ts'
+import { newDecisionId, newSessionId, type SessionId } from '../../src/kernel/ids.ts'
 import {
   CONTENT_BYTES_MAX,
   CONTENTS_PER_COMMIT_MAX,
@@ -23,6 +23,7 @@ export function describeAudit(name: string, openFresh: OpenFresh): void {
     const current = (): Store => opened.store
 
     describe('records', () => auditContract(current))
+    describe('records by id and by page', () => lookUpContract(openFresh))
     describe('records of strangers', () => strangersContract(openFresh))
     describe('contents', () => {
       contentsContract(current)
@@ -60,6 +61,77 @@ function auditContract(store: () => Store): void {
       await new Promise((resolve) => setTimeout(resolve, 2))
       expect((await store().audit.latest(1))[0]?.record).toBe(text)
     }
+  })
+}
+
+/** Records as brokers write them: found by their id, and page by page. */
+function lookUpContract(openFresh: OpenFresh): void {
+  let opened: OpenedStore
+  const audit = (): Store['audit'] => opened.store.audit
+  const record = (id: string, more = '') => JSON.stringify({ id, more })
+  beforeEach(async () => {
+    opened = await openFresh()
+  })
+  afterEach(() => opened?.close())
+
+  it('are found by their id, whoever wrote them, and all that have it, oldest first', async () => {
+    const [refused, granted, settled] = [newDecisionId(), newDecisionId(), newDecisionId()]
+    await audit().append(refused, record(refused))
+    await opened.store.sessions.commit(commitOf(newSessionId(), [set('a', '1')], { audit: record(granted) }))
+    await audit().append(settled, record(settled, 'unfinished'))
+    await audit().append(settled, record(settled, 'undone'))
+    expect(await audit().find(refused)).toEqual([record(refused)])
+    expect(await audit().find(granted)).toEqual([record(granted)])
+    expect(await audit().find(settled)).toEqual([record(settled, 'unfinished'), record(settled, 'undone')])
+    for (const unknown of [newDecisionId(), '', '*', '__proto__']) expect(await audit().find(unknown)).toEqual([])
+  })
+
+  it('are read page by page: each once, newest first, without those of strangers', async () => {
+    const ids = Array.from({ length: 25 }, () => newDecisionId())
+    for (const [n, id] of ids.entries()) {
+      await audit().append(id, record(id))
+      if (n % 5 === 0) await audit().appendStrangers(`strangers ${n}`)
+      await new Promise((resolve) => setTimeout(resolve, 2))
+    }
+    for (const limit of [1, 4, 25, 40]) {
+      const seen: string[] = []
+      let after: string | undefined
+      for (;;) {
+        const page = await audit().page(limit, after)
+        if (page.length === 0) break
+        expect(page.length).toBeLessThanOrEqual(limit)
+        seen.push(...page.map((entry) => JSON.parse(entry.record).id))
+        after = page.at(-1)?.position
+      }
+      expect(seen).toEqual(ids.toReversed())
+    }
+    expect(await audit().page(0)).toEqual([])
+  })
+
+  it('that come at the same moment are each on one page', async () => {
+    const ids = Array.from({ length: 60 }, () => newDecisionId())
+    await Promise.all(ids.map((id) => audit().append(id, record(id))))
+    const seen: string[] = []
+    for (
+      let after: string | undefined, page = await audit().page(7);
+      page.length > 0;
+      page = await audit().page(7, after)
+    ) {
+      seen.push(...page.map((entry) => JSON.parse(entry.record).id))
+      after = page.at(-1)?.position
+    }
+    expect(seen.toSorted()).toEqual(ids.toSorted())
+  })
+
+  it('bring what they name with them, or nothing is written', async () => {
+    const id = newDecisionId()
+    const contents = ['what was asked', randomUUID()].map((text) => ({ digest: sha256(text), text }))
+    await audit().append(id, record(id), contents)
+    for (const { digest, text } of contents) expect(await audit().content(digest, id)).toBe(text)
+    const other = newDecisionId()
+    const lie = [{ digest: sha256('true'), text: 'false' }]
+    await expect(audit().append(other, record(other), lie)).rejects.toThrow(TypeError)
+    expect(await audit().find(other)).toEqual([])
   })
 }
 
@@ -216,25 +288,23 @@ function contentsBoundContract(openFresh: OpenFresh): void {
     expect(await kept(session, [...texts, 'a', 'b', 'c'])).toEqual(['text 8', 'a', 'b', 'c'])
   })
 
-  it('that come again count once and keep their place: no one holds a text in by naming it', async () => {
+  it('that come again count once, and are not forgotten before half of the bound has come behind them', async () => {
     const session = newSessionId()
     await keep(session, 'first', 'second', 'third')
     for (let n = 0; n < 6; n++) await keep(session, 'first', 'first')
     expect(await kept(session, ['first', 'second', 'third'])).toEqual(['first', 'second', 'third'])
     await keep(session, 'fourth', 'fifth')
     expect(await kept(session, ['first', 'second', 'third', 'fourth', 'fifth'])).toEqual([
-      'second',
-      'third',
-      'fourth',
-      'fifth',
-    ])
-    // Forgotten, it is new: it comes back as the youngest, whole.
-    await keep(session, 'first')
-    expect(await kept(session, ['first', 'second', 'third', 'fourth', 'fifth'])).toEqual([
       'first',
       'third',
       'fourth',
       'fifth',
     ])
+    // Whatever is named with every record stays, however many others come.
+    for (let n = 0; n < 20; n++) await keep(session, 'first', `other ${n}`)
+    expect(await kept(session, ['first', 'third', 'fourth', 'fifth', 'other 19'])).toEqual(['first', 'other 19'])
+    // Forgotten, it is new: it comes back as the youngest, whole.
+    await keep(session, 'third')
+    expect(await kept(session, ['first', 'third', 'other 19'])).toEqual(['first', 'third', 'other 19'])
   })
 }

@@ -29,6 +29,7 @@ const ATTRIBUTION = {
   chain: ['agent:researcher', 'agent:orchestrator'],
 } as const
 
+const KEPT = { digest: sha256('question'), contents: [{ digest: sha256('question'), text: 'question' }] }
 const DECISION = {
   id: 'dec_1',
   outcome: 'deny',
@@ -94,11 +95,13 @@ describe('a record', () => {
 
   test('has every layer’s verdict, the policy version, the grants that matched, and what was missing', () => {
     const draft = begun()
-    draft.addDecision(DECISION)
+    draft.addDecision(DECISION, KEPT)
     const record = read(draft.refused('nothing_granted'))
     expect(record.layers).toEqual(Object.fromEntries(LAYERS.map((layer) => [layer, 'implicit_deny'])))
     expect(record).toMatchObject({
       policy: sha256('policy'),
+      question: KEPT.digest,
+      grants_evaluated: DECISION.grantsEvaluated,
       grants: ['finance-works', 'no-drops'],
       missing: ['tool drop_table is not delegable to agents'],
     })
@@ -106,7 +109,7 @@ describe('a record', () => {
 
   test('has no empty lists of grants or of what was missing', () => {
     const draft = begun()
-    draft.addDecision({ ...DECISION, grantsMatched: [], missing: [] })
+    draft.addDecision({ ...DECISION, grantsMatched: [], missing: [] }, KEPT)
     const record = read(draft.granted('session.open'))
     expect(record).not.toHaveProperty('grants')
     expect(record).not.toHaveProperty('missing')
@@ -138,7 +141,7 @@ describe('the size of a record', () => {
 
   function shortened(fields: Parameters<AuditDraft['add']>[0], by?: string): { text: string; record: AuditRecord } {
     const draft = begun(by)
-    draft.addDecision(DECISION)
+    draft.addDecision(DECISION, KEPT)
     draft.add({ ...ATTRIBUTION, ...fields })
     const text = draft.granted('session.open')
     return { text, record: read(text) }

@@ -1,0 +1,70 @@
+/** A decision as it is kept beside its record: the question, and what of the answer the record itself has no room for. */
+import type { Authority } from '../authority/authority.ts'
+import { type JsonObject, own } from '../authority/strict-object.ts'
+import { sha256 } from '../kernel/digest.ts'
+import type { DecisionId } from '../kernel/ids.ts'
+import type { Content } from '../model/commit.ts'
+import type { Decision, Question } from '../model/decision.ts'
+import {
+  decodeFromParts,
+  decodeQuestion,
+  encodeInParts,
+  encodeQuestion,
+  Parts,
+  partsNamed,
+  type QuestionSources,
+} from './encode-question.ts'
+
+export interface KeptDecision {
+  /** Of the text of the question: what the record names. */
+  readonly digest: string
+  /** That text and its parts: at most six. */
+  readonly contents: readonly Content[]
+}
+
+export function keepDecision(question: Question, decision: Decision): KeptDecision {
+  const parts = new Parts()
+  const text = JSON.stringify({
+    question: encodeQuestion(question, parts),
+    answer:
+      decision.outcome === 'allow'
+        ? { outcome: decision.outcome, effective: encodeInParts(decision.effective, parts) }
+        : { outcome: decision.outcome, reason: decision.reason },
+  })
+  const digest = sha256(text)
+  return { digest, contents: [{ digest, text }, ...parts.contents] }
+}
+
+/** What was answered then. */
+export type KeptAnswer =
+  | { readonly outcome: 'allow'; readonly effective: Authority }
+  | { readonly outcome: 'deny'; readonly reason: string }
+
+interface KeptText {
+  readonly question: JsonObject
+  readonly answer: JsonObject
+}
+
+function parseKept(text: string): KeptText {
+  return JSON.parse(text) as KeptText
+}
+
+/** Digests of the parts that the text names. */
+export function partsOfKept(text: string): readonly string[] {
+  const { question, answer } = parseKept(text)
+  return partsNamed(question, own(answer, 'effective'))
+}
+
+/** @throws QuestionUnreadable */
+export function questionOfKept(text: string, id: DecisionId, sources: QuestionSources): Question {
+  return decodeQuestion(parseKept(text).question, id, sources)
+}
+
+/** @throws QuestionUnreadable */
+export function answerOfKept(text: string, sources: Pick<QuestionSources, 'part'>): KeptAnswer {
+  const { answer } = parseKept(text)
+  if (own(answer, 'outcome') === 'allow') {
+    return { outcome: 'allow', effective: decodeFromParts(own(answer, 'effective'), sources) }
+  }
+  return { outcome: 'deny', reason: String(own(answer, 'reason')) }
+}

@@ -1,0 +1,105 @@
+/** The scripts of `redis-scripts.ts` that write records: a session's commits, and records that no commit carries. */
+
+/** The decimal integer in a text, or nil. `commit-rules.ts` holds the same in TypeScript. */
+const INTEGER = `
+local function integer(text)
+  local digits = text and string.match(text, '^%-?(%d+)$')
+  if not digits or #digits > 16 then return nil end
+  local value = tonumber(text)
+  if value > 9007199254740991 or value < -9007199254740991 then return nil end
+  return value
+end
+`
+
+/**
+ * What a record brings with it, kept as `commit-rules.ts` has checked it; the record, found again by its id; and what no record
+ * has named for longest forgotten: at most two for each that came, so that a smaller bound than before is reached in steps, not
+ * in one long script. `from`: where in ARGV digests and texts begin.
+ */
+const RECORD = `
+local function record(outbox, contents, age, bound, text, contentsBound, from, count)
+  local t = redis.call('TIME')
+  local at = tonumber(t[1]) * 1000000 + tonumber(t[2])
+  local came = count
+  for i = 0, count - 1 do
+    redis.call('HSETNX', contents, ARGV[from + 2 * i], ARGV[from + 2 * i + 1])
+    redis.call('ZADD', age, string.format('%.0f', at + i), ARGV[from + 2 * i])
+  end
+  if text then
+    local position = redis.call('XADD', outbox, 'MAXLEN', '~', bound, '*', 'record', text)
+    local id = string.match(text, '^{"id":"(dec_[%w_%-]+)"')
+    if id then
+      local known = redis.call('HGET', contents, 'at:' .. id)
+      redis.call('HSET', contents, 'at:' .. id, known and known .. ' ' .. position or position)
+      redis.call('ZADD', age, string.format('%.0f', at + count), 'at:' .. id)
+      came = came + 1
+    end
+  end
+  local over = math.min(redis.call('ZCARD', age) - tonumber(contentsBound), 2 * came)
+  if over > 0 then
+    local gone = redis.call('ZPOPMIN', age, over)
+    for i = 1, #gone, 2 do redis.call('HDEL', contents, gone[i]) end
+  end
+end
+`
+
+/**
+ * KEYS session, repeat marker, outbox, contents, their age. ARGV repeat ms, expiry, outbox bound, '1' + audit or '0' + '',
+ * number of checks, contents bound, number of contents, then per content: digest, text; per check: kind, field, count, values;
+ * per operation: kind, field, value.
+ * Answers {'committed'|'repeated'|'failed'|'integer', index}.
+ */
+export const COMMIT = `#!lua
+${INTEGER}${RECORD}
+if redis.call('EXISTS', KEYS[2]) == 1 then return {'repeated', 0} end
+local contents = tonumber(ARGV[8])
+local at = 8 + 2 * contents
+local checks = tonumber(ARGV[6])
+for i = 1, checks do
+  local kind, field, count = ARGV[at + 1], ARGV[at + 2], tonumber(ARGV[at + 3])
+  local text = redis.call('HGET', KEYS[1], field)
+  local holds = false
+  if kind == 'absent' then holds = not text
+  elseif kind == 'present' then holds = not not text
+  elseif kind == 'oneOf' then
+    for j = 1, count do if text == ARGV[at + 3 + j] then holds = true end end
+  elseif kind == 'above' then
+    local value = integer(text)
+    holds = value ~= nil and value > tonumber(ARGV[at + 4])
+  elseif kind == 'below' then
+    local value = integer(text)
+    holds = not text or (value ~= nil and value < tonumber(ARGV[at + 4]))
+  end
+  if not holds then return {'failed', i - 1} end
+  at = at + 3 + count
+end
+local order, changes = {}, {}
+local operation = 0
+while ARGV[at + 1] do
+  local kind, field, value = ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
+  if changes[field] == nil then order[#order + 1] = field end
+  if kind == 'increment' then
+    local old = integer(changes[field] or redis.call('HGET', KEYS[1], field) or '0')
+    local sum = old and old + tonumber(value)
+    if not sum or sum > 9007199254740991 or sum < -9007199254740991 then return {'integer', operation} end
+    value = string.format('%.0f', sum)
+  end
+  changes[field] = value
+  operation = operation + 1
+  at = at + 3
+end
+local expires = tonumber(ARGV[2])
+local known = redis.call('PEXPIRETIME', KEYS[1])
+for _, field in ipairs(order) do redis.call('HSET', KEYS[1], field, changes[field]) end
+if known < expires - 1 then redis.call('PEXPIREAT', KEYS[1], string.format('%.0f', expires - 1)) end
+redis.call('SET', KEYS[2], '1', 'PX', ARGV[1])
+record(KEYS[3], KEYS[4], KEYS[5], ARGV[3], ARGV[4] == '1' and ARGV[5], ARGV[7], 9, contents)
+return {'committed', 0}
+`
+
+/** KEYS outbox, contents, their age. ARGV outbox bound, record, contents bound, then per content: digest, text. */
+export const APPEND = `#!lua
+${RECORD}
+record(KEYS[1], KEYS[2], KEYS[3], ARGV[1], ARGV[2], ARGV[3], 4, (#ARGV - 3) / 2)
+return 1
+`
