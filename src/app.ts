@@ -28,7 +28,7 @@ import { Introspections } from './net/introspections.ts'
 import { IssuerKeys } from './net/issuer-keys.ts'
 import { TokenReviews } from './net/token-reviews.ts'
 import { TrustBundles } from './net/trust-bundles.ts'
-import { BrokerMetrics } from './operate/metrics.ts'
+import type { BrokerMetrics } from './operate/metrics.ts'
 import { type Operations, startOperations } from './operate/operations.ts'
 import type { Readiness } from './operate/readiness.ts'
 import { LiveCutoffs } from './sessions/live-cutoffs.ts'
@@ -99,7 +99,7 @@ export async function createBroker(config: Config, options: BrokerOptions): Prom
   const audit = startAudit(store.audit, clock, { filling, stranger: metrics?.stranger })
   const build = { version: programVersion(), policy: () => registries.current.version.slice(0, 12) }
   const operations = startOperations({ store, cutoffs, ring, clock, audit, log, metrics, build })
-  const published = publishedKeys(config, clock, operations)
+  const published = await publishedKeys(config, registry, { clock, operations })
   const unknown = new UnknownCommits(store, sessions, () => log.warn(COMMIT_FORGOTTEN))
   const common = { settings, registries, ring, keeper, store, sessions, cutoffs, auditor: audit.auditor, clock }
   const sourceOf = sourceReader(config.trustedProxies)
@@ -143,7 +143,7 @@ export async function createBroker(config: Config, options: BrokerOptions): Prom
 }
 
 /** Verification keys of others: of issuers, of clients that publish theirs, of trust domains. */
-function publishedKeys({ outbound }: Config, clock: Clock, operations: Operations) {
+async function publishedKeys({ outbound }: Config, { trustDomains }: Registry, { clock, operations }: Operated) {
   const network = { fetchJson: createGuardedFetch(outbound), clock }
   const keys = new IssuerKeys({
     ...network,
@@ -167,7 +167,14 @@ function publishedKeys({ outbound }: Config, clock: Clock, operations: Operation
     ...network,
     onFailure: ({ url }, error) => operations.reviewFailed(url, error),
   })
-  return { keys, clientKeys, bundles, reviews, introspections, issuances: new Issuances(X509_ISSUANCES_MAX) }
+  const issuances = new Issuances(X509_ISSUANCES_MAX)
+  if (trustDomains.length > 0) await issuances.prepare()
+  return { keys, clientKeys, bundles, reviews, introspections, issuances }
+}
+
+interface Operated {
+  readonly clock: Clock
+  readonly operations: Operations
 }
 
 async function readCredential(path: string): Promise<Secret> {
@@ -210,6 +217,7 @@ function sharedDocument(documents: DocumentStore, name: string): RingDocument {
 async function openState(config: Config, clock: Clock, peers: StorePeers | undefined) {
   const store = await openStore(storeOptions(config, clock, peers))
   if (config.metrics === undefined) return { store, metrics: undefined }
+  const { BrokerMetrics } = await import('./operate/metrics.ts')
   const metrics = new BrokerMetrics()
   return { store: meteredStore(store, metrics.storeCall), metrics }
 }

@@ -1,14 +1,12 @@
 /** `errand admin token`: a short-lived management token, for whoever may read the broker's keys. To stdout, nowhere else. */
 import { configPath, loadConfig } from '../config/load-config.ts'
 import { MANAGEMENT_TOKEN_LIFETIME_S } from '../kernel/limits.ts'
-import type { Command } from './command.ts'
+import type { CommandBody } from './command.ts'
 import { mintManagement, NAME_OPTION, operatorName } from './operator.ts'
 import { CONFIG_OPTION, JSON_OPTION } from './options.ts'
 import { writeJson, writeToken } from './output.ts'
 
-export const adminTokenCommand: Command = {
-  name: 'admin token',
-  summary: 'mint a short-lived management token on the broker’s own machine',
+export const adminTokenCommand: CommandBody = {
   arguments: [],
   options: { ...CONFIG_OPTION, ...NAME_OPTION, ...JSON_OPTION },
   examples: [

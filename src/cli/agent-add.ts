@@ -2,10 +2,10 @@
 import { basename, dirname, resolve } from 'node:path'
 import type { Config } from '../config/config.ts'
 import { configPath, loadConfig } from '../config/load-config.ts'
-import { nearestName } from '../registry/strict-document.ts'
+import { nearestName } from '../kernel/nearest-name.ts'
 import type { Args } from './args.ts'
 import { clientKeyPath, newClientKey } from './client-key.ts'
-import type { Command } from './command.ts'
+import type { CommandBody } from './command.ts'
 import { UsageError } from './failures.ts'
 import { programName, typedPath } from './invocation.ts'
 import type { Io } from './io.ts'
@@ -16,9 +16,7 @@ import { chosenRegistry, REGISTRY_OPTION, registerClient } from './registry-file
 
 const GRANT_TYPES = ['token-exchange', 'client_credentials', 'jwt-bearer'] as const
 
-export const agentAddCommand: Command = {
-  name: 'agent add',
-  summary: 'register an agent and make its key pair',
+export const agentAddCommand: CommandBody = {
   arguments: ['CLIENT'],
   options: {
     owner: { value: 'WHO', help: 'the person or team that answers for it' },

@@ -3,15 +3,13 @@ import { configPath, loadConfig, loadRegistryFiles } from '../config/load-config
 import { epochSeconds, systemClock } from '../kernel/clock.ts'
 import type { ApiKey } from '../model/client.ts'
 import { keyWords, opens } from './apikey-drawing.ts'
-import type { Command } from './command.ts'
+import type { CommandBody } from './command.ts'
 import { UsageError } from './failures.ts'
 import { CONFIG_OPTION, JSON_OPTION } from './options.ts'
 import { writeJson } from './output.ts'
 import { time } from './session-drawing.ts'
 
-export const apikeyListCommand: Command = {
-  name: 'apikey list',
-  summary: 'list API keys: whose, what they open, until when',
+export const apikeyListCommand: CommandBody = {
   arguments: ['[AGENT]'],
   options: { ...CONFIG_OPTION, ...JSON_OPTION },
   examples: ['errand apikey list'],

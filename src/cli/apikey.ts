@@ -16,7 +16,7 @@ import { scopeSet } from '../protocol/scope.ts'
 import { beyondManifest } from './api-key-reach.ts'
 import { tellApiKey } from './apikey-drawing.ts'
 import type { Args } from './args.ts'
-import type { Command } from './command.ts'
+import type { CommandBody } from './command.ts'
 import { CommandFailure, UsageError } from './failures.ts'
 import { programName } from './invocation.ts'
 import type { Io } from './io.ts'
@@ -41,9 +41,7 @@ const NOTES = [
   'Prefer keys, workload tokens or client metadata documents: whoever has seen an API key is its agent until it ends. The registry gets the digest alone. Brokers know of it once they are started again.',
 ]
 
-export const apikeyAddCommand: Command = {
-  name: 'apikey add',
-  summary: 'make an API key, the last resort: for some servers and scopes of one agent’s own work',
+export const apikeyAddCommand: CommandBody = {
   arguments: ['AGENT'],
   options: {
     resource: { value: 'ID,…', help: 'the MCP servers it is for, by id or URL' },
@@ -68,9 +66,7 @@ export const apikeyAddCommand: Command = {
     }),
 }
 
-export const apikeyRotateCommand: Command = {
-  name: 'apikey rotate',
-  summary: 'make the successor of an API key, for the same; both are good for a while',
+export const apikeyRotateCommand: CommandBody = {
   arguments: ['AGENT', '[KEY]'],
   options: {
     'overlap-hours': {

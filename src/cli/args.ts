@@ -4,7 +4,7 @@
  * the shell's history.
  */
 import { parseArgs } from 'node:util'
-import { nearestName } from '../registry/strict-document.ts'
+import { nearestName } from '../kernel/nearest-name.ts'
 import { UsageError } from './failures.ts'
 import type { CommandLineSpec, OptionSpec } from './options.ts'
 

@@ -1,11 +1,9 @@
 /** `errand assertion`: a client assertion (private_key_jwt) for one request, for use with curl. */
 import { CLIENT_OPTIONS, identify } from './client-identity.ts'
-import type { Command } from './command.ts'
+import type { CommandBody } from './command.ts'
 import { writeToken } from './output.ts'
 
-export const assertionCommand: Command = {
-  name: 'assertion',
-  summary: 'sign a client assertion for one request, as an agent does',
+export const assertionCommand: CommandBody = {
   arguments: [],
   options: CLIENT_OPTIONS,
   examples: [

@@ -1,7 +1,7 @@
 /** `errand audit`: the newest records, for people or as JSON. */
 import { LIST_ENTRIES_MAX } from '../kernel/store-limits.ts'
 import { drawRecord } from './audit-drawing.ts'
-import type { Command } from './command.ts'
+import type { CommandBody } from './command.ts'
 import { arrayOf, jsonObject } from './json-fields.ts'
 import { BROKER_OPTION, connectOperator, NAME_OPTION } from './operator.ts'
 import { CONFIG_OPTION, JSON_OPTION } from './options.ts'
@@ -9,9 +9,7 @@ import { writeJson } from './output.ts'
 
 const LINES_DEFAULT = 50
 
-export const auditCommand: Command = {
-  name: 'audit',
-  summary: 'show the newest audit records',
+export const auditCommand: CommandBody = {
   arguments: [],
   options: {
     limit: { value: 'N', help: `how many (default ${LINES_DEFAULT}, at most ${LIST_ENTRIES_MAX})` },

@@ -3,13 +3,11 @@ import { resolve } from 'node:path'
 import { configPath, loadConfig } from '../config/load-config.ts'
 import { backupEmbedded } from '../store/embedded-backup.ts'
 import { StoreUnavailable } from '../store/ports.ts'
-import type { Command } from './command.ts'
+import type { CommandBody } from './command.ts'
 import { CommandFailure, UsageError } from './failures.ts'
 import { CONFIG_OPTION } from './options.ts'
 
-export const backupCommand: Command = {
-  name: 'backup',
-  summary: 'copy the embedded store to a file, while the broker runs',
+export const backupCommand: CommandBody = {
   arguments: [],
   options: { out: { value: 'FILE', help: 'the file to write, which must not exist' }, ...CONFIG_OPTION },
   examples: ['errand backup --out /backup/errand-2026-11-21.mdb'],

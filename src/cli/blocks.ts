@@ -1,14 +1,12 @@
 /** `errand blocks`: who may begin nothing until somebody lifts it, with the line that does. */
-import type { Command } from './command.ts'
+import type { CommandBody } from './command.ts'
 import { shellWord } from './invocation.ts'
 import { arrayOf, jsonObject, textOf } from './json-fields.ts'
 import { BROKER_OPTION, connectOperator, NAME_OPTION } from './operator.ts'
 import { CONFIG_OPTION, JSON_OPTION } from './options.ts'
 import { writeJson } from './output.ts'
 
-export const blocksCommand: Command = {
-  name: 'blocks',
-  summary: 'list what stands blocked: agents, users, agents for a user',
+export const blocksCommand: CommandBody = {
   arguments: [],
   options: { ...CONFIG_OPTION, ...BROKER_OPTION, ...NAME_OPTION, ...JSON_OPTION },
   examples: ['errand blocks', 'errand blocks --json'],

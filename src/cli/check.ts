@@ -13,7 +13,7 @@ import { issuerWarnings } from './check/issuer-warnings.ts'
 import { policyWarnings } from './check/policy-warnings.ts'
 import { trustDomainWarnings } from './check/trust-domain-warnings.ts'
 import { keyFileWarnings, workloadWarnings } from './check/workload-warnings.ts'
-import type { Command } from './command.ts'
+import type { CommandBody } from './command.ts'
 import { CONFIG_OPTION, JSON_OPTION } from './options.ts'
 import { writeJson } from './output.ts'
 import { plural, type Styles } from './terminal.ts'
@@ -25,9 +25,7 @@ interface Findings {
   registry: Registry | undefined
 }
 
-export const checkCommand: Command = {
-  name: 'check',
-  summary: 'check configuration, policy and keys without starting anything',
+export const checkCommand: CommandBody = {
   arguments: [],
   options: { ...CONFIG_OPTION, ...JSON_OPTION },
   examples: ['errand check --config deploy/example/errand.yaml'],

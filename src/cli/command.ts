@@ -3,14 +3,26 @@ import type { Args } from './args.ts'
 import type { Io } from './io.ts'
 import type { CommandLineSpec } from './options.ts'
 
-export interface Command extends CommandLineSpec {
-  /** One word or two: `serve`, `agent add`. */
-  readonly name: string
-  readonly summary: string
+/** What its own file says. */
+export interface CommandBody extends CommandLineSpec {
   /** Whole command lines. */
   readonly examples: readonly string[]
   /** A few sentences for its own help. */
   readonly notes?: readonly string[]
   /** @returns the exit code: 0 done, 1 refused or failed, 2 not understood */
   run(args: Args, io: Io): Promise<number>
+}
+
+/** What help lists, and finds it by. */
+interface CommandTitle {
+  /** One word or two: `serve`, `agent add`. */
+  readonly name: string
+  readonly summary: string
+}
+
+export interface Command extends CommandTitle, CommandBody {}
+
+/** A command whose code has not been read. */
+export interface CommandEntry extends CommandTitle {
+  load(): Promise<Command>
 }

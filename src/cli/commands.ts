@@ -1,75 +1,164 @@
-/** Every command there is, in the order help lists them. */
-import { adminTokenCommand } from './admin-token.ts'
-import { agentAddCommand } from './agent-add.ts'
-import { apikeyAddCommand, apikeyRotateCommand } from './apikey.ts'
-import { apikeyListCommand } from './apikey-list.ts'
-import { assertionCommand } from './assertion.ts'
-import { auditCommand } from './audit.ts'
-import { backupCommand } from './backup.ts'
-import { blocksCommand } from './blocks.ts'
-import { checkCommand } from './check.ts'
-import type { Command } from './command.ts'
-import { demoCommand } from './demo-command.ts'
-import { doctorCommand } from './doctor.ts'
-import { exchangeCommand } from './exchange.ts'
-import { healthCommand } from './health.ts'
-import { initCommand } from './init.ts'
-import { inspectCommand } from './inspect.ts'
-import { keysCommand } from './keys.ts'
-import { keysKillCommand } from './keys-kill.ts'
-import { keysRotateCommand } from './keys-rotate.ts'
-import { liftCommand } from './lift.ts'
-import { policyCheckCommand } from './policy-check.ts'
-import { proofCommand } from './proof.ts'
-import { restoreCommand } from './restore.ts'
-import { revokeCommand } from './revoke.ts'
-import { secretAddCommand, secretRotateCommand } from './secret.ts'
-import { serveCommand } from './serve.ts'
-import { serviceAddCommand } from './service-add.ts'
-import { sessionsCommand } from './sessions.ts'
+/** Every command there is, in the order help lists them; the code of each is read when it is run. */
+import type { CommandBody, CommandEntry } from './command.ts'
 
 export interface Group {
   readonly title: string
-  readonly commands: readonly Command[]
+  readonly commands: readonly CommandEntry[]
+}
+
+function command(name: string, summary: string, body: () => Promise<CommandBody>): CommandEntry {
+  return { name, summary, load: async () => ({ name, summary, ...(await body()) }) }
 }
 
 export const GROUPS: readonly Group[] = [
   {
     title: 'Set up',
     commands: [
-      demoCommand,
-      initCommand,
-      checkCommand,
-      policyCheckCommand,
-      doctorCommand,
-      serveCommand,
-      agentAddCommand,
-      serviceAddCommand,
-      secretAddCommand,
-      secretRotateCommand,
-      apikeyAddCommand,
-      apikeyRotateCommand,
-      apikeyListCommand,
+      command(
+        'demo',
+        'play the whole story on this machine: open, call, delegate, refuse, revoke',
+        async () => (await import('./demo-command.ts')).demoCommand,
+      ),
+      command(
+        'init',
+        'ask a few questions and write a broker’s files',
+        async () => (await import('./init.ts')).initCommand,
+      ),
+      command(
+        'check',
+        'check configuration, policy and keys without starting anything',
+        async () => (await import('./check.ts')).checkCommand,
+      ),
+      command(
+        'policy check',
+        'find grants that contradict each other, say nothing new, or can never match',
+        async () => (await import('./policy-check.ts')).policyCheckCommand,
+      ),
+      command(
+        'doctor',
+        'say who a token would be here, or which check refuses it, and what to do',
+        async () => (await import('./doctor.ts')).doctorCommand,
+      ),
+      command('serve', 'run the broker', async () => (await import('./serve.ts')).serveCommand),
+      command(
+        'agent add',
+        'register an agent and make its key pair',
+        async () => (await import('./agent-add.ts')).agentAddCommand,
+      ),
+      command(
+        'service add',
+        'register an MCP server’s own client and make its key pair',
+        async () => (await import('./service-add.ts')).serviceAddCommand,
+      ),
+      command(
+        'secret add',
+        'make a client secret, for SDKs that cannot sign assertions',
+        async () => (await import('./secret.ts')).secretAddCommand,
+      ),
+      command(
+        'secret rotate',
+        'make the successor of a client secret; both are good for a while',
+        async () => (await import('./secret.ts')).secretRotateCommand,
+      ),
+      command(
+        'apikey add',
+        'make an API key, the last resort: for some servers and scopes of one agent’s own work',
+        async () => (await import('./apikey.ts')).apikeyAddCommand,
+      ),
+      command(
+        'apikey rotate',
+        'make the successor of an API key, for the same; both are good for a while',
+        async () => (await import('./apikey.ts')).apikeyRotateCommand,
+      ),
+      command(
+        'apikey list',
+        'list API keys: whose, what they open, until when',
+        async () => (await import('./apikey-list.ts')).apikeyListCommand,
+      ),
     ],
   },
-  { title: 'As an agent', commands: [exchangeCommand, assertionCommand, proofCommand, inspectCommand] },
+  {
+    title: 'As an agent',
+    commands: [
+      command('exchange', 'get a token, as an agent does', async () => (await import('./exchange.ts')).exchangeCommand),
+      command(
+        'assertion',
+        'sign a client assertion for one request, as an agent does',
+        async () => (await import('./assertion.ts')).assertionCommand,
+      ),
+      command(
+        'proof',
+        'sign a DPoP proof for one request with a bound token',
+        async () => (await import('./proof.ts')).proofCommand,
+      ),
+      command(
+        'inspect',
+        'draw a token: chain, authority, time left, what would kill it',
+        async () => (await import('./inspect.ts')).inspectCommand,
+      ),
+    ],
+  },
   {
     title: 'As an operator, on the broker’s own machine',
     commands: [
-      healthCommand,
-      sessionsCommand,
-      revokeCommand,
-      liftCommand,
-      blocksCommand,
-      auditCommand,
-      adminTokenCommand,
-      keysCommand,
-      keysRotateCommand,
-      keysKillCommand,
-      backupCommand,
-      restoreCommand,
+      command(
+        'health',
+        'whether the broker would issue a token now, check by check',
+        async () => (await import('./health.ts')).healthCommand,
+      ),
+      command(
+        'sessions',
+        'list the newest sessions, or draw one as its tree',
+        async () => (await import('./sessions.ts')).sessionsCommand,
+      ),
+      command(
+        'revoke',
+        'kill a session, a hop, everything of an agent or a user, or everything',
+        async () => (await import('./revoke.ts')).revokeCommand,
+      ),
+      command(
+        'lift',
+        'lift a block, so that new sessions become possible',
+        async () => (await import('./lift.ts')).liftCommand,
+      ),
+      command(
+        'blocks',
+        'list what stands blocked: agents, users, agents for a user',
+        async () => (await import('./blocks.ts')).blocksCommand,
+      ),
+      command('audit', 'show the newest audit records', async () => (await import('./audit.ts')).auditCommand),
+      command(
+        'admin token',
+        'mint a short-lived management token on the broker’s own machine',
+        async () => (await import('./admin-token.ts')).adminTokenCommand,
+      ),
+      command(
+        'keys',
+        'list the broker’s signing keys and their states',
+        async () => (await import('./keys.ts')).keysCommand,
+      ),
+      command(
+        'keys rotate',
+        'announce the successor of a signing key',
+        async () => (await import('./keys-rotate.ts')).keysRotateCommand,
+      ),
+      command(
+        'keys kill',
+        'kill a signing key: everything it signed is dead at once',
+        async () => (await import('./keys-kill.ts')).keysKillCommand,
+      ),
+      command(
+        'backup',
+        'copy the embedded store to a file, while the broker runs',
+        async () => (await import('./backup.ts')).backupCommand,
+      ),
+      command(
+        'restore',
+        'make the embedded store of a backup; everything issued before is dead',
+        async () => (await import('./restore.ts')).restoreCommand,
+      ),
     ],
   },
 ]
 
-export const COMMANDS: readonly Command[] = GROUPS.flatMap(({ commands }) => commands)
+export const COMMANDS: readonly CommandEntry[] = GROUPS.flatMap(({ commands }) => commands)

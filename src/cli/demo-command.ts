@@ -1,11 +1,9 @@
 /** `errand demo`: the whole story on this machine, in a checkout of the project. */
 import { codeOf } from '../kernel/fault.ts'
-import type { Command } from './command.ts'
+import type { CommandBody } from './command.ts'
 import { CommandFailure } from './failures.ts'
 
-export const demoCommand: Command = {
-  name: 'demo',
-  summary: 'play the whole story on this machine: open, call, delegate, refuse, revoke',
+export const demoCommand: CommandBody = {
   arguments: [],
   options: {},
   examples: ['errand demo'],

@@ -6,7 +6,7 @@ import { configPath, loadConfig } from '../config/load-config.ts'
 import { systemClock } from '../kernel/clock.ts'
 import { TOKEN_CHARS_MAX } from '../kernel/limits.ts'
 import { Secret } from '../kernel/secret.ts'
-import type { Command } from './command.ts'
+import type { CommandBody } from './command.ts'
 import { diagnose } from './doctor/diagnosis.ts'
 import { drawDiagnosis } from './doctor/drawing.ts'
 import { admit } from './doctor/patient.ts'
@@ -15,9 +15,7 @@ import { CONFIG_OPTION, JSON_OPTION } from './options.ts'
 import { writeJson } from './output.ts'
 import { readNamedFile } from './private-file.ts'
 
-export const doctorCommand: Command = {
-  name: 'doctor',
-  summary: 'say who a token would be here, or which check refuses it, and what to do',
+export const doctorCommand: CommandBody = {
   arguments: ['[FILE]'],
   options: {
     as: { value: 'CLIENT', help: 'examine it as this client’s (default: whoever it would be)' },

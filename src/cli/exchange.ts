@@ -9,7 +9,7 @@ import { CLIENT_ASSERTION_TYPE_JWT, ENDPOINT, GRANT_TYPE, JWT_TYP, TOKEN_TYPE } 
 import type { Args } from './args.ts'
 import { BrokerRefusal } from './broker-client.ts'
 import { CLIENT_OPTIONS, type ClientIdentity, identify } from './client-identity.ts'
-import type { Command } from './command.ts'
+import type { CommandBody } from './command.ts'
 import { DPOP_KEY_OPTION, type MakeProof, newOrOldKey } from './dpop-key.ts'
 import { CommandFailure, UsageError } from './failures.ts'
 import { drawToken } from './inspect-token.ts'
@@ -47,9 +47,7 @@ const SEEN_BY_DOCTOR: ReadonlySet<string> = new Set<RejectionReason>([
 type Subject = keyof typeof SUBJECTS
 type Wanted = keyof typeof WANTED
 
-export const exchangeCommand: Command = {
-  name: 'exchange',
-  summary: 'get a token, as an agent does',
+export const exchangeCommand: CommandBody = {
   arguments: [],
   options: {
     ...CLIENT_OPTIONS,

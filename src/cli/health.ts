@@ -2,15 +2,13 @@
 import { configPath, loadConfig } from '../config/load-config.ts'
 import type { Args } from './args.ts'
 import { BrokerClient } from './broker-client.ts'
-import type { Command } from './command.ts'
+import type { CommandBody } from './command.ts'
 import { type JsonObject, jsonObject } from './json-fields.ts'
 import { BROKER_OPTION, brokerAddress } from './operator.ts'
 import { CONFIG_OPTION, JSON_OPTION } from './options.ts'
 import { writeJson } from './output.ts'
 
-export const healthCommand: Command = {
-  name: 'health',
-  summary: 'whether the broker would issue a token now, check by check',
+export const healthCommand: CommandBody = {
   arguments: [],
   options: { ...CONFIG_OPTION, ...BROKER_OPTION, ...JSON_OPTION },
   examples: ['errand health', 'errand health --json'],

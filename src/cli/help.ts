@@ -1,6 +1,6 @@
 /** Help: of the whole program, and of one command, each with an example that works. */
 import { HELP_OPTION } from './args.ts'
-import type { Command } from './command.ts'
+import type { Command, CommandEntry } from './command.ts'
 import type { Group } from './commands.ts'
 import type { OptionSpec } from './options.ts'
 import type { Styles } from './terminal.ts'
@@ -29,7 +29,7 @@ export function drawHelp(groups: readonly Group[], { bold, dim }: Styles): strin
 }
 
 /** What stands below a first word such as `agent`. */
-export function drawGroupHelp(word: string, commands: readonly Command[], { bold, dim }: Styles): string {
+export function drawGroupHelp(word: string, commands: readonly CommandEntry[], { bold, dim }: Styles): string {
   const width = Math.max(...commands.map(({ name }) => name.length))
   return [
     bold(`Commands of errand ${word}`),

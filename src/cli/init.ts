@@ -8,7 +8,7 @@ import { ensureKeys } from '../keys/key-files.ts'
 import { parseRegistryText } from '../registry/load-registry.ts'
 import { parseYamlText } from '../registry/strict-document.ts'
 import { clientKeyPath, newClientKey } from './client-key.ts'
-import type { Command } from './command.ts'
+import type { CommandBody } from './command.ts'
 import { UsageError } from './failures.ts'
 import { chooseEverything, INIT_OPTIONS } from './init-questions.ts'
 import { programName, shellWord, typedPath } from './invocation.ts'
@@ -20,9 +20,7 @@ import { type Choices, configText, registryText } from './scaffold.ts'
 
 const IGNORED = '# What must never be committed: private keys and state.\nkeys/\nagents/\ndata/\n'
 
-export const initCommand: Command = {
-  name: 'init',
-  summary: 'ask a few questions and write a broker’s files',
+export const initCommand: CommandBody = {
   arguments: [],
   options: {
     directory: { value: 'DIR', help: 'where to write (default: here)' },

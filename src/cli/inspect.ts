@@ -7,16 +7,14 @@ import { loadKeys } from '../keys/key-files.ts'
 import { KeyRing } from '../keys/key-ring.ts'
 import { KEY_CLASSES } from '../keys/ring-view.ts'
 import { ConfigurationError } from '../registry/strict-document.ts'
-import type { Command } from './command.ts'
+import type { CommandBody } from './command.ts'
 import { CommandFailure, UsageError } from './failures.ts'
 import { drawToken, inspectToken, isSignedBy } from './inspect-token.ts'
 import { CONFIG_OPTION, JSON_OPTION } from './options.ts'
 import { writeJson } from './output.ts'
 import { readNamedFile } from './private-file.ts'
 
-export const inspectCommand: Command = {
-  name: 'inspect',
-  summary: 'draw a token: chain, authority, time left, what would kill it',
+export const inspectCommand: CommandBody = {
   arguments: ['[FILE]'],
   options: {
     verify: { help: 'check its signature with the broker’s own keys' },

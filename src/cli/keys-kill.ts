@@ -1,7 +1,7 @@
 /** `errand keys kill`: a signing key that others may hold. Everything it signed is dead at once, and it never signs again. */
 import { configPath, loadConfig } from '../config/load-config.ts'
 import { loadKeys } from '../keys/key-files.ts'
-import type { Command } from './command.ts'
+import type { CommandBody } from './command.ts'
 import { UsageError } from './failures.ts'
 import { jsonObject, textOf } from './json-fields.ts'
 import { KID_CHARS } from './keys.ts'
@@ -9,9 +9,7 @@ import { BROKER_OPTION, connectOperator, NAME_OPTION } from './operator.ts'
 import { CONFIG_OPTION, JSON_OPTION } from './options.ts'
 import { writeJson } from './output.ts'
 
-export const keysKillCommand: Command = {
-  name: 'keys kill',
-  summary: 'kill a signing key: everything it signed is dead at once',
+export const keysKillCommand: CommandBody = {
   arguments: ['KID'],
   options: { ...CONFIG_OPTION, ...BROKER_OPTION, ...NAME_OPTION, ...JSON_OPTION },
   examples: ['errand keys kill 8Zb0yVq3nT1u'],

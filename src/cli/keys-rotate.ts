@@ -4,7 +4,7 @@ import { epochSeconds, systemClock } from '../kernel/clock.ts'
 import { loadKeys, rotate } from '../keys/key-files.ts'
 import { KeyRing } from '../keys/key-ring.ts'
 import { KEY_ALGORITHMS, KEY_CLASSES, type KeyAlgorithm, type KeyClass } from '../keys/ring-view.ts'
-import type { Command } from './command.ts'
+import type { CommandBody } from './command.ts'
 import { CommandFailure } from './failures.ts'
 import { KID_CHARS } from './keys.ts'
 import { CONFIG_OPTION, JSON_OPTION } from './options.ts'
@@ -12,9 +12,7 @@ import { writeJson } from './output.ts'
 import { time } from './session-drawing.ts'
 import { durationWords } from './terminal.ts'
 
-export const keysRotateCommand: Command = {
-  name: 'keys rotate',
-  summary: 'announce the successor of a signing key',
+export const keysRotateCommand: CommandBody = {
   arguments: [],
   options: {
     class: { value: 'CLASS', help: `which keys: ${KEY_CLASSES.join(', ')}`, oneOf: KEY_CLASSES },

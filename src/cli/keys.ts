@@ -4,7 +4,7 @@ import { epochSeconds, systemClock } from '../kernel/clock.ts'
 import { loadKeys } from '../keys/key-files.ts'
 import { type KeyDescription, KeyRing } from '../keys/key-ring.ts'
 import { KEY_CLASSES } from '../keys/ring-view.ts'
-import type { Command } from './command.ts'
+import type { CommandBody } from './command.ts'
 import { CONFIG_OPTION, JSON_OPTION } from './options.ts'
 import { writeJson } from './output.ts'
 import { time } from './session-drawing.ts'
@@ -13,9 +13,7 @@ import type { Styles } from './terminal.ts'
 /** Enough to tell keys apart; `--json` has the whole. */
 export const KID_CHARS = 12
 
-export const keysCommand: Command = {
-  name: 'keys',
-  summary: 'list the broker’s signing keys and their states',
+export const keysCommand: CommandBody = {
   arguments: [],
   options: { ...CONFIG_OPTION, ...JSON_OPTION },
   examples: ['errand keys', 'errand keys --json'],

@@ -2,15 +2,13 @@
 import { pairKey } from '../authority/cutoffs.ts'
 import type { LiftOrder } from '../revocation/kill-order.ts'
 import type { Args } from './args.ts'
-import type { Command } from './command.ts'
+import type { CommandBody } from './command.ts'
 import { UsageError } from './failures.ts'
 import { BROKER_OPTION, connectOperator, NAME_OPTION } from './operator.ts'
 import { CONFIG_OPTION, JSON_OPTION } from './options.ts'
 import { writeJson } from './output.ts'
 
-export const liftCommand: Command = {
-  name: 'lift',
-  summary: 'lift a block, so that new sessions become possible',
+export const liftCommand: CommandBody = {
   arguments: [],
   options: {
     agent: { value: 'CLIENT', help: 'the block of this agent' },

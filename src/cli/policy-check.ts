@@ -3,7 +3,7 @@ import { configPath, loadConfig, loadRegistryFiles } from '../config/load-config
 import { epochSeconds, systemClock } from '../kernel/clock.ts'
 import { policyFindings } from '../policy/dead-grants.ts'
 import { worksForUsers } from './check/policy-warnings.ts'
-import type { Command } from './command.ts'
+import type { CommandBody } from './command.ts'
 import { CONFIG_OPTION, JSON_OPTION } from './options.ts'
 import { writeJson } from './output.ts'
 import { plural, printable, type Styles } from './terminal.ts'
@@ -20,9 +20,7 @@ interface Found {
   readonly by: readonly string[]
 }
 
-export const policyCheckCommand: Command = {
-  name: 'policy check',
-  summary: 'find grants that contradict each other, say nothing new, or can never match',
+export const policyCheckCommand: CommandBody = {
   arguments: [],
   options: {
     strict: { help: 'fail on warnings too' },

@@ -1,15 +1,13 @@
 /** `errand proof`: a DPoP proof for one request with a token that is bound to a key, for use with curl. */
 import { TOKEN_CHARS_MAX } from '../kernel/limits.ts'
 import { Secret } from '../kernel/secret.ts'
-import type { Command } from './command.ts'
+import type { CommandBody } from './command.ts'
 import { proofMaker } from './dpop-key.ts'
 import { UsageError } from './failures.ts'
 import { writeToken } from './output.ts'
 import { readNamedFile } from './private-file.ts'
 
-export const proofCommand: Command = {
-  name: 'proof',
-  summary: 'sign a DPoP proof for one request with a bound token',
+export const proofCommand: CommandBody = {
   arguments: [],
   options: {
     'dpop-key': { value: 'FILE', help: 'the key that the token is bound to, as errand exchange has made it' },

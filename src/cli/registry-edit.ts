@@ -5,7 +5,8 @@
 import { isDeepStrictEqual } from 'node:util'
 import { type Document, isMap, isScalar, isSeq, type Node, parseDocument, type YAMLSeq } from 'yaml'
 import { isJsonObject } from '../jose/strict-json.ts'
-import { nearestName, parseYamlText } from '../registry/strict-document.ts'
+import { nearestName } from '../kernel/nearest-name.ts'
+import { parseYamlText } from '../registry/strict-document.ts'
 import { CommandFailure, UsageError } from './failures.ts'
 import { yamlFlowList, yamlFlowMap, yamlText } from './yaml-text.ts'
 

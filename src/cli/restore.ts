@@ -5,13 +5,11 @@ import { systemClock } from '../kernel/clock.ts'
 import { FIELD } from '../sessions/session-record.ts'
 import { restoreEmbedded } from '../store/embedded-backup.ts'
 import { explained, NOT_EMBEDDED } from './backup.ts'
-import type { Command } from './command.ts'
+import type { CommandBody } from './command.ts'
 import { UsageError } from './failures.ts'
 import { CONFIG_OPTION } from './options.ts'
 
-export const restoreCommand: Command = {
-  name: 'restore',
-  summary: 'make the embedded store of a backup; everything issued before is dead',
+export const restoreCommand: CommandBody = {
   arguments: ['FILE'],
   options: { ...CONFIG_OPTION },
   examples: ['errand restore /backup/errand-2026-11-21.mdb'],

@@ -2,7 +2,7 @@
 import type { KillOrder } from '../revocation/kill-order.ts'
 import type { Args } from './args.ts'
 import { BrokerRefusal } from './broker-client.ts'
-import type { Command } from './command.ts'
+import type { CommandBody } from './command.ts'
 import { CommandFailure, UsageError } from './failures.ts'
 import { programName, shellWord, typedPath } from './invocation.ts'
 import { arrayOf, type JsonObject, jsonObject, textOf } from './json-fields.ts'
@@ -14,9 +14,7 @@ import { writeJson } from './output.ts'
 /** Keys have a command of their own. */
 type RevokeOrder = Exclude<KillOrder, { readonly dimension: 'key' }>
 
-export const revokeCommand: Command = {
-  name: 'revoke',
-  summary: 'kill a session, a hop, everything of an agent or a user, or everything',
+export const revokeCommand: CommandBody = {
   arguments: [],
   options: {
     session: { value: 'SESSION', help: 'this session: every hop and every token of it' },

@@ -1,17 +1,13 @@
 /** From a command line to an exit code: finds the command, parses its arguments, and says every failure in plain words. */
 import { programVersion } from '../config/version.ts'
+import { nearestName } from '../kernel/nearest-name.ts'
 import { Rejection } from '../kernel/rejection.ts'
-import { KeyFileError } from '../keys/key-file.ts'
-import { ConfigurationError, nearestName } from '../registry/strict-document.ts'
 import { looksLikeToken, parseCommandArgs } from './args.ts'
-import { BrokerRefusal } from './broker-client.ts'
-import type { Command } from './command.ts'
+import type { Command, CommandEntry } from './command.ts'
 import { COMMANDS, GROUPS } from './commands.ts'
 import { CommandFailure, UsageError } from './failures.ts'
 import { drawCommandHelp, drawGroupHelp, drawHelp } from './help.ts'
 import type { Io } from './io.ts'
-import { writeJson } from './output.ts'
-import { drawRefusal } from './refusal-drawing.ts'
 import { printable } from './terminal.ts'
 
 /** @returns the exit code: 0 done, 1 refused or failed, 2 not understood */
@@ -19,11 +15,11 @@ export async function runCommandLine(argv: readonly string[], io: Io): Promise<n
   let found: Found | undefined
   try {
     const [first] = argv
-    if (first === undefined || isHelp(first) || first === 'help') return help(argv.slice(1), io)
+    if (first === undefined || isHelp(first) || first === 'help') return await help(argv.slice(1), io)
     if (first === '--version') return version(io)
     const group = argv.slice(1).every(isHelp) && argv.length > 1 ? commandsOf(first) : []
-    if (group.length > 0) return groupHelp(first, group, io)
-    found = findCommand(argv)
+    if (group.length > 0) return await groupHelp(first, group, io)
+    found = await findCommand(argv)
     const { command, rest } = found
     if (rest.some(isHelp)) {
       io.out(drawCommandHelp(command, io.styles))
@@ -31,7 +27,7 @@ export async function runCommandLine(argv: readonly string[], io: Io): Promise<n
     }
     return await command.run(parseCommandArgs(command, rest), io)
   } catch (fault) {
-    return tellFault(fault, found, argv, io)
+    return await tellFault(fault, found, argv, io)
   } finally {
     io.close()
   }
@@ -45,10 +41,11 @@ interface Found {
 }
 
 /** The longest name that fits: `keys rotate` before `keys`. @throws UsageError */
-function findCommand(argv: readonly string[]): Found {
+async function findCommand(argv: readonly string[]): Promise<Found> {
   const fitting = COMMANDS.filter(({ name }) => name.split(' ').every((word, index) => argv[index] === word))
-  const command = fitting.toSorted((a, b) => b.name.length - a.name.length)[0]
-  if (command === undefined) throw unknownCommand(argv)
+  const entry = fitting.toSorted((a, b) => b.name.length - a.name.length)[0]
+  if (entry === undefined) throw unknownCommand(argv)
+  const command = await entry.load()
   const rest = argv.slice(command.name.split(' ').length)
   const [next] = rest
   // `keys rotat`: a word too many where nothing but a command's second word could stand.
@@ -74,23 +71,23 @@ function unknownCommand(argv: readonly string[]): UsageError {
   )
 }
 
-function help(words: readonly string[], io: Io): number {
+async function help(words: readonly string[], io: Io): Promise<number> {
   const [first, second] = words
   const group = first !== undefined && second === undefined ? commandsOf(first) : []
   if (first === undefined) io.out(drawHelp(GROUPS, io.styles))
-  else if (group.length > 0) return groupHelp(first, group, io)
-  else io.out(drawCommandHelp(findCommand(words).command, io.styles))
+  else if (group.length > 0) return await groupHelp(first, group, io)
+  else io.out(drawCommandHelp((await findCommand(words)).command, io.styles))
   return 0
 }
 
 /** The commands below a first word such as `keys`, without the command of that name itself. */
-function commandsOf(word: string): readonly Command[] {
+function commandsOf(word: string): readonly CommandEntry[] {
   return COMMANDS.filter(({ name }) => name.startsWith(`${word} `))
 }
 
-function groupHelp(word: string, commands: readonly Command[], io: Io): number {
+async function groupHelp(word: string, commands: readonly CommandEntry[], io: Io): Promise<number> {
   const own = COMMANDS.find(({ name }) => name === word)
-  if (own !== undefined) io.out(`${drawCommandHelp(own, io.styles)}\n`)
+  if (own !== undefined) io.out(`${drawCommandHelp(await own.load(), io.styles)}\n`)
   io.out(drawGroupHelp(word, commands, io.styles))
   return 0
 }
@@ -100,30 +97,19 @@ function version(io: Io): number {
   return 0
 }
 
-function tellFault(fault: unknown, found: Found | undefined, argv: readonly string[], io: Io): number {
-  if (fault instanceof BrokerRefusal) {
-    if (argv.includes('--json')) writeJson(fault.body, io)
-    else io.err(drawRefusal(fault.body, io.errStyles))
-    if (fault.advice !== undefined) io.err(`  ${fault.advice}\n`)
-    return 1
-  }
-  if (fault instanceof ConfigurationError) {
-    for (const problem of fault.problems) io.err(`errand: ${printable(problem)}\n`)
-    return 2
-  }
+async function tellFault(fault: unknown, found: Found | undefined, argv: readonly string[], io: Io): Promise<number> {
   if (fault instanceof UsageError) {
     const more = found === undefined ? 'errand help' : `errand ${found.command.name} --help`
     io.err(`errand: ${printable(fault.message)}\n  ${more} says more\n`)
-    return 2
-  }
-  if (fault instanceof KeyFileError) {
-    io.err(`errand: ${printable(fault.message)}\n`)
     return 2
   }
   if (fault instanceof CommandFailure || fault instanceof Rejection) {
     io.err(`errand: ${printable(fault.message)}\n`)
     return 1
   }
+  const { tellFaultOfParts } = await import('./part-faults.ts')
+  const told = tellFaultOfParts(fault, argv, io)
+  if (told !== undefined) return told
   // Not foreseen: whoever mends it needs to know where it came from.
   io.err(`errand: an unforeseen fault\n${fault instanceof Error ? (fault.stack ?? fault.message) : String(fault)}\n`)
   return 1

@@ -11,7 +11,7 @@ import { CLIENT_SECRET_LIFETIME_S_MAX } from '../kernel/credential-limits.ts'
 import { Secret } from '../kernel/secret.ts'
 import type { ClientSecret } from '../model/client.ts'
 import type { Args } from './args.ts'
-import type { Command } from './command.ts'
+import type { CommandBody } from './command.ts'
 import { CommandFailure, UsageError } from './failures.ts'
 import { programName, typedPath } from './invocation.ts'
 import type { Io } from './io.ts'
@@ -38,9 +38,7 @@ const NOTES = [
   'The registry gets the digest alone: a secret that is lost cannot be shown again, only replaced. Brokers know it once they are started again.',
 ]
 
-export const secretAddCommand: Command = {
-  name: 'secret add',
-  summary: 'make a client secret, for SDKs that cannot sign assertions',
+export const secretAddCommand: CommandBody = {
   arguments: ['CLIENT'],
   options: COMMON,
   examples: ['errand secret add chart-maker --out chart-maker.secret'],
@@ -52,9 +50,7 @@ export const secretAddCommand: Command = {
     }),
 }
 
-export const secretRotateCommand: Command = {
-  name: 'secret rotate',
-  summary: 'make the successor of a client secret; both are good for a while',
+export const secretRotateCommand: CommandBody = {
   arguments: ['CLIENT'],
   options: {
     'overlap-hours': {

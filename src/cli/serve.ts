@@ -8,7 +8,7 @@ import { configPath, filesRead, loadConfig, loadRegistryFiles } from '../config/
 import { SHUTDOWN_MS_MAX, WORKERS_MAX } from '../kernel/process-limits.ts'
 import type { Registry } from '../model/registry.ts'
 import type { Args } from './args.ts'
-import type { Command } from './command.ts'
+import type { CommandBody } from './command.ts'
 import { DEVELOPMENT_DIRECTORY, ensureDevelopmentFiles, movedTo, rememberPort } from './development.ts'
 import { UsageError } from './failures.ts'
 import { CONFIG_OPTION } from './options.ts'
@@ -16,11 +16,8 @@ import { type Serving, startServing } from './serving.ts'
 import { plural } from './terminal.ts'
 import { welcome } from './welcome.ts'
 import { joinAsWorker } from './worker.ts'
-import { startWorkers } from './workers.ts'
 
-export const serveCommand: Command = {
-  name: 'serve',
-  summary: 'run the broker',
+export const serveCommand: CommandBody = {
   arguments: [],
   options: {
     development: {
@@ -42,7 +39,7 @@ export const serveCommand: Command = {
     const workers = args.whole('workers', 1, WORKERS_MAX) ?? 1
     const { port, stopped } =
       workers > 1
-        ? await startWorkers({ config, workers, files: filesRead(), log })
+        ? await (await import('./workers.ts')).startWorkers({ config, workers, files: filesRead(), log })
         : running(await startServing(config, registry, log))
     if (isOurs) await rememberPort(configFile, config.listen.port)
     const isWatched = io.outIsTerminal || args.flag('development')

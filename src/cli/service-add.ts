@@ -2,7 +2,7 @@
 import { basename, dirname, resolve } from 'node:path'
 import { configPath, loadConfig } from '../config/load-config.ts'
 import { clientKeyPath, newClientKey } from './client-key.ts'
-import type { Command } from './command.ts'
+import type { CommandBody } from './command.ts'
 import { programName, typedPath } from './invocation.ts'
 import type { Io } from './io.ts'
 import { CONFIG_OPTION, JSON_OPTION } from './options.ts'
@@ -10,9 +10,7 @@ import { writeJson } from './output.ts'
 import { addService } from './registry-edit.ts'
 import { chosenRegistry, REGISTRY_OPTION, registerClient } from './registry-file.ts'
 
-export const serviceAddCommand: Command = {
-  name: 'service add',
-  summary: 'register an MCP server’s own client and make its key pair',
+export const serviceAddCommand: CommandBody = {
   arguments: ['CLIENT'],
   options: {
     resource: { value: 'RESOURCE', help: 'the id of the MCP server in the registry, whose tokens it may introspect' },

@@ -2,7 +2,7 @@
 import { epochSeconds, systemClock } from '../kernel/clock.ts'
 import { LIST_ENTRIES_MAX } from '../kernel/store-limits.ts'
 import type { Args } from './args.ts'
-import type { Command } from './command.ts'
+import type { CommandBody } from './command.ts'
 import { UsageError } from './failures.ts'
 import { arrayOf } from './json-fields.ts'
 import { BROKER_OPTION, connectOperator, NAME_OPTION, userId } from './operator.ts'
@@ -10,9 +10,7 @@ import { CONFIG_OPTION, JSON_OPTION } from './options.ts'
 import { writeJson } from './output.ts'
 import { drawSession, drawSessions } from './session-drawing.ts'
 
-export const sessionsCommand: Command = {
-  name: 'sessions',
-  summary: 'list the newest sessions, or draw one as its tree',
+export const sessionsCommand: CommandBody = {
   arguments: ['[SESSION]'],
   options: {
     agent: { value: 'CLIENT', help: 'only those that this agent takes part in' },

@@ -7,6 +7,7 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import type { RejectionReason } from '../kernel/rejection.ts'
 import type { ExchangeObserver, FlowName, Outcome } from '../model/exchange.ts'
+import { type GaugeParts, registerGauges } from './gauges.ts'
 
 const EXCHANGE_BUCKETS_S = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1]
 const STORE_BUCKETS_S = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.1, 0.5]
@@ -65,6 +66,10 @@ export class BrokerMetrics implements ExchangeObserver {
       registers,
     })
     collectDefaultMetrics({ register: this.registry })
+  }
+
+  addGauges(parts: GaugeParts): void {
+    registerGauges(this.registry, parts)
   }
 
   readonly begin = (): void => this.#open.inc()

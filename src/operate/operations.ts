@@ -7,7 +7,6 @@ import type { KeyRing } from '../keys/key-ring.ts'
 import type { LiveCutoffs } from '../sessions/live-cutoffs.ts'
 import type { Store } from '../store/ports.ts'
 import { describeCause, type FaultLog, faultLog } from './fault-log.ts'
-import { registerGauges } from './gauges.ts'
 import type { BrokerMetrics, KeyOwnerKind } from './metrics.ts'
 import { Readiness } from './readiness.ts'
 import { watchReadiness } from './readiness-watch.ts'
@@ -47,7 +46,7 @@ export function startOperations(parts: OperationsParts): Operations {
   const watch = watchReadiness(readiness, (problems) =>
     Object.keys(problems).length === 0 ? log.info('ready again') : log.warn({ problems }, 'not ready'),
   )
-  if (metrics !== undefined) registerGauges(metrics.registry, { ...parts, readiness })
+  metrics?.addGauges({ ...parts, readiness })
   const repeats = new Repeats()
   return {
     readiness,

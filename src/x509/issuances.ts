@@ -4,9 +4,13 @@
  *
  * A signature that has verified is remembered: which certificates they were does not change. All else is judged anew each time.
  */
-import './reflect-metadata.ts'
-import { X509Certificate, X509ChainBuilder } from '@peculiar/x509'
 import type { Certificate } from './certificate.ts'
+
+/** Some two hundred modules, which only whoever is shown certificates needs. */
+async function library() {
+  await import('./reflect-metadata.ts')
+  return import('@peculiar/x509')
+}
 
 export class Issuances {
   readonly #most: number
@@ -18,6 +22,11 @@ export class Issuances {
     this.#most = most
   }
 
+  /** Reads the library now, so that no request has to wait for it. */
+  async prepare(): Promise<void> {
+    await library()
+  }
+
   /** Whether asking costs no mathematics. */
   isKnown(certificate: Certificate, issuer: Certificate): boolean {
     return this.#verified.has(nameOf(certificate, issuer))
@@ -26,6 +35,7 @@ export class Issuances {
   /** Nothing is remembered by it: whoever can vouch for the path's end is not yet known. */
   async isIssuedBy(certificate: Certificate, issuer: Certificate): Promise<boolean> {
     if (this.isKnown(certificate, issuer)) return true
+    const { X509Certificate, X509ChainBuilder } = await library()
     const builder = new X509ChainBuilder({ certificates: [new X509Certificate(issuer.der)] })
     try {
       const chain = await builder.build(new X509Certificate(certificate.der))

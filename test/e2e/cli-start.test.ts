@@ -12,7 +12,7 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
-import { COMMANDS } from '../../src/cli/commands.ts'
+import { COMMANDS } from '../support/commands.ts'
 import { errand, freePort, serveErrand, TOKEN_TEXT } from '../support/errand-command.ts'
 
 // Each command is a process of its own, and the machine may be busy.

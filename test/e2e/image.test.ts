@@ -19,8 +19,8 @@ import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { parse } from 'yaml'
-import { COMMANDS } from '../../src/cli/commands.ts'
 import { makeAuthority } from '../support/certificates.ts'
+import { COMMANDS } from '../support/commands.ts'
 import { freePort, type RunningRedis, startRedis } from '../support/redis.ts'
 
 const ROOT = resolve(import.meta.dirname, '../..')

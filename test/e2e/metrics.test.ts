@@ -25,11 +25,14 @@ function seriesValue(text: string, series: string): number | undefined {
   return line === undefined ? undefined : Number(line.slice(series.length + 1))
 }
 
-/** Series without those of the process, whose garbage collector decides when it first counts. */
+/**
+ * Series without those that first count when the machine decides: the garbage collector's, and those of a store that is late.
+ * What labels they have is looked at with all the rest.
+ */
 function ownSeries(text: string): readonly string[] {
   return text
     .split('\n')
-    .filter((line) => line.startsWith('errand_'))
+    .filter((line) => line.startsWith('errand_') && !/^errand_store_failures_total|="store_unavailable"/.test(line))
     .map((line) => line.slice(0, line.lastIndexOf(' ')))
 }
 
@@ -66,6 +69,8 @@ test('no label comes from a request: a flood of invented names adds not one seri
     await world.request(`/sessions/${name}`, { headers: { Authorization: `Bearer ${name}` } })
     const session = { resource: WAREHOUSE, scope: name }
     await world.clientCredentials('orchestrator', session)
+    // Otherwise on a timer: its own series would begin at any moment.
+    await world.broker.flushAudit()
   }
   await one('first')
   const before = ownSeries(await scrape())
@@ -83,7 +88,7 @@ test('the broker itself does not serve them', async () => {
 test('counting is too cheap to matter', () => {
   const metrics = new BrokerMetrics()
   const rounds = 20_000
-  const begun = performance.now()
+  const begun = process.cpuUsage()
   for (let round = 0; round < rounds; round++) {
     metrics.begin()
     for (const operation of ['claims.claim', 'sessions.read', 'sessions.commit']) {
@@ -91,7 +96,8 @@ test('counting is too cheap to matter', () => {
     }
     metrics.exchange('continue', 'issued', 0.003)
   }
-  const us = ((performance.now() - begun) / rounds) * 1000
+  const { user, system } = process.cpuUsage(begun)
+  const us = (user + system) / rounds
   console.log(`counting costs ${us.toFixed(2)} µs per exchange`)
   expect(us).toBeLessThan(50)
 })

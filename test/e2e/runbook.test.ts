@@ -109,7 +109,7 @@ async function drawnState(): Promise<string | undefined> {
 }
 
 test('commands named in its text exist, with their options', async () => {
-  const { COMMANDS } = await import('../../src/cli/commands.ts')
+  const { COMMANDS } = await import('../support/commands.ts')
   for (const [, line = ''] of PAGE.matchAll(/`errand ([a-z][^`]*)`/g)) {
     const command = COMMANDS.filter(({ name }) => line === name || line.startsWith(`${name} `)).at(-1)
     expect([line, command === undefined]).toEqual([line, false])

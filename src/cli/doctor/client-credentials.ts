@@ -4,6 +4,7 @@ import { assertClientActive, type PresentedClient } from '../../credentials/clie
 import type { DecodedJwt } from '../../jose/decode-jws.ts'
 import { CLIENT_ASSERTION_LIFETIME_S_MAX } from '../../kernel/credential-limits.ts'
 import { agentPrincipal, servicePrincipal } from '../../kernel/ids.ts'
+import { nearestName } from '../../kernel/nearest-name.ts'
 import { Secret } from '../../kernel/secret.ts'
 import type { Client } from '../../model/client.ts'
 import {
@@ -13,7 +14,6 @@ import {
   ENDPOINT,
   JWT_TYP,
 } from '../../protocol/oauth.ts'
-import { nearestName } from '../../registry/strict-document.ts'
 import { programName } from '../invocation.ts'
 import { type Accepted, type Examination, JWT_STEPS, type StepName } from './examination.ts'
 import { commonFacts, shown, textClaim } from './facts.ts'

@@ -2,6 +2,8 @@
  * What entries of the registry say about each other: names are unique, and every reference leads somewhere. A rule that
  * names nothing is refused rather than ignored: a misspelt deny would silently deny nothing.
  */
+
+import { nearestName } from '../../kernel/nearest-name.ts'
 import { Rejection } from '../../kernel/rejection.ts'
 import { adminAudience, apiAudience } from '../../model/settings.ts'
 import { canonicalResource } from '../../protocol/resource.ts'
@@ -14,7 +16,6 @@ import type { IssuerEntry, UserEntry } from '../entries/issuer-entry.ts'
 import type { ResourceEntry } from '../entries/resource-entry.ts'
 import type { TrustDomainEntry } from '../entries/trust-domain-entry.ts'
 import type { WorkloadIssuerEntry } from '../entries/workload-entry.ts'
-import { nearestName } from '../strict-document.ts'
 import { checkAuthorizationServers } from './authorization-server-checks.ts'
 import { checkClientMetadata } from './client-metadata-checks.ts'
 import { checkSpiffeIds } from './spiffe-checks.ts'

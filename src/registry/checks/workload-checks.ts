@@ -2,12 +2,13 @@
  * What platforms and clients say about each other's workloads: each rule says who a workload is, in claims that are never
  * given to another, and no token is two clients' as far as that can be known beforehand.
  */
+
+import { nearestName } from '../../kernel/nearest-name.ts'
 import type { ClaimValue } from '../../model/workload.ts'
 import { decodeRules } from '../decode/decode-workload.ts'
 import type { ServiceEntry } from '../entries/client-entry.ts'
 import type { IssuerEntry } from '../entries/issuer-entry.ts'
 import type { WorkloadEntry, WorkloadIssuerEntry } from '../entries/workload-entry.ts'
-import { nearestName } from '../strict-document.ts'
 import { ClaimIndex } from '../workloads/claim-index.ts'
 import type { Form, Platform } from '../workloads/platform.ts'
 import { PLATFORMS } from '../workloads/platforms.ts'

@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest'
 import { looksLikeToken, parseCommandArgs } from '../../../src/cli/args.ts'
-import { COMMANDS } from '../../../src/cli/commands.ts'
 import { UsageError } from '../../../src/cli/failures.ts'
 import type { CommandLineSpec } from '../../../src/cli/options.ts'
+import { COMMANDS } from '../../support/commands.ts'
 
 const SPEC: CommandLineSpec = {
   arguments: ['NAME', '[FILE]'],

@@ -1,12 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
-import {
-  decodeStrictly,
-  nearestName,
-  parseYamlText,
-  place,
-  strictObject,
-} from '../../../src/registry/strict-document.ts'
+import { nearestName } from '../../../src/kernel/nearest-name.ts'
+import { decodeStrictly, parseYamlText, place, strictObject } from '../../../src/registry/strict-document.ts'
 import { problemsOf } from './document.ts'
 
 describe('YAML is read strictly', () => {
