@@ -115,7 +115,7 @@ export async function createBroker(config: Config, options: BrokerOptions): Prom
     pipeline: new TokenPipeline({ ...common, ...issuing }),
     revocation: { ...common, ...published, seen, nonces },
     listing: common,
-    callers: { ...sources, registries, cutoffs, clock, claims: store.claims },
+    callers: { ...sources, registries, environment: settings.environment, cutoffs, clock, claims: store.claims },
     nonces,
     admission: new Admission(config.limits, ticks),
     sourceOf,

@@ -56,5 +56,3 @@ export interface OutboundConfig {
   /** Hosts of this document's own naming that may have private addresses. */
   readonly internalHosts: ReadonlySet<string>
 }
-
-export const DEVELOPMENT_ENVIRONMENT = 'development'

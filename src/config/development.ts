@@ -10,7 +10,8 @@ import {
   REFUSAL_DELAY_MS_DEFAULT,
   SESSION_LIFETIME_S_DEFAULT,
 } from '../kernel/limits.ts'
-import { type Config, DEVELOPMENT_ENVIRONMENT, type LogLevel, type StoreConfig } from './config.ts'
+import { DEVELOPMENT_ENVIRONMENT } from '../model/settings.ts'
+import type { Config, LogLevel, StoreConfig } from './config.ts'
 
 export interface DevelopmentChoices {
   readonly port: number

@@ -22,10 +22,11 @@ import {
   SESSION_LIFETIME_S_DEFAULT,
   SESSION_LIFETIME_S_MAX,
 } from '../kernel/limits.ts'
+import { DEVELOPMENT_ENVIRONMENT } from '../model/settings.ts'
 import { environmentName, host } from '../registry/entries/entry-fields.ts'
 import { strictObject } from '../registry/strict-document.ts'
 import { isLoopbackHost, urlProblem } from '../registry/url-rules.ts'
-import { DEVELOPMENT_ENVIRONMENT, LOG_LEVELS } from './config.ts'
+import { LOG_LEVELS } from './config.ts'
 
 const path = z.string().min(1)
 

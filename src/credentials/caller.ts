@@ -14,6 +14,7 @@ import type { Secret } from '../kernel/secret.ts'
 import type { KeyRing } from '../keys/key-ring.ts'
 import type { Caller } from '../model/caller.ts'
 import type { SingleUse } from '../model/evidence.ts'
+import { mayIssue } from '../model/lifecycle.ts'
 import type { Registry } from '../model/registry.ts'
 import { apiAudience } from '../model/settings.ts'
 import type { IssuerKeys } from '../net/issuer-keys.ts'
@@ -28,6 +29,7 @@ export interface CallerSources {
   readonly ring: KeyRing
   readonly keys: IssuerKeys
   readonly issuer: string
+  readonly environment: string
   readonly nonces: DpopNonces | undefined
   readonly now: number
 }
@@ -60,7 +62,11 @@ export async function identifyCaller(
   }
   const token = await verifyAccessToken(presented.token, sources)
   const client = sources.registry.client(token.clientId)
-  if (token.audience !== apiAudience(sources.issuer) || client === undefined || client.state !== 'active') {
+  if (
+    token.audience !== apiAudience(sources.issuer) ||
+    client === undefined ||
+    !mayIssue(client.state, sources.environment)
+  ) {
     throw new Rejection('bearer_invalid', 'this is not an API token of an active client')
   }
   const singleUse = await provePossession(presented, token.confirmation, sources)

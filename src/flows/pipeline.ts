@@ -147,7 +147,7 @@ class Run {
     this.draft.authenticatedAs((client.kind === 'agent' ? agentPrincipal : servicePrincipal)(client.clientId))
     if (client.kind === 'agent') this.draft.add({ agent: { id: client.clientId, version: verified.version } })
     this.#facts.entry.spend(ENDPOINT.token)
-    assertClientActive(client)
+    assertClientActive(verified, this.#parts.settings.environment)
     await assertClientVouchedFor(verified, this.#sources)
     if (!client.grantTypes.includes(request.grantType)) {
       throw new Rejection('grant_type_not_allowed', 'this client is not registered for this grant_type', {
@@ -213,7 +213,8 @@ class Run {
     const { cutoffs, settings } = this.#parts
     const [registry, rv] = [this.#registry, this.#rv]
     cutoffs.assertFresh()
-    const standing = { cutoffs, registry, issuer: settings.issuer, nowMs: this.#nowMs }
+    const { issuer, environment } = settings
+    const standing = { cutoffs, registry, issuer, environment, nowMs: this.#nowMs }
     const { evidence, party, live } = input
     assertStanding(evidence, party, standing)
     const question = { id: this.draft.id, now: this.#now, environment: settings.environment }

@@ -7,6 +7,7 @@ import { Rejection } from '../kernel/rejection.ts'
 import type { Agent } from '../model/client.ts'
 import type { Question } from '../model/decision.ts'
 import type { HandleEvidence, SubjectEvidence, UserEvidence } from '../model/evidence.ts'
+import { mayIssue } from '../model/lifecycle.ts'
 import type { Registry } from '../model/registry.ts'
 import type { LiveCutoffs } from '../sessions/live-cutoffs.ts'
 import { agentsOf, assertWorkloadStands, blockOn, cutoffKilling } from '../sessions/liveness.ts'
@@ -16,6 +17,7 @@ export interface Standing {
   readonly cutoffs: LiveCutoffs
   readonly registry: Registry
   readonly issuer: string
+  readonly environment: string
   readonly nowMs: number
 }
 
@@ -82,7 +84,7 @@ function assertHandleStands(evidence: HandleEvidence, presenter: Agent, standing
   }
   for (const id of agents) {
     const client = standing.registry.client(id)
-    if (client?.kind === 'agent' && client.state === 'active') continue
+    if (client?.kind === 'agent' && mayIssue(client.state, standing.environment)) continue
     throw new Rejection('agent_inactive', 'an agent of this chain is no longer active')
   }
 }

@@ -2,8 +2,8 @@
 import type { ToolConstraints } from '../authority/authority.ts'
 import type { ClientId, ResourceUrl } from '../kernel/ids.ts'
 import type { Intent } from './intent.ts'
+import { type LifecycleState, mayIssue } from './lifecycle.ts'
 
-export type LifecycleState = 'active' | 'suspended' | 'retired'
 export type ToolCategory = 'read' | 'write' | 'destructive' | 'admin'
 /** What a resource checks by itself (DESIGN §3): its scope only, the tool's name too, or the arguments too. */
 export type Enforcement = 'scope' | 'tools' | 'arguments'
@@ -39,6 +39,19 @@ export interface Resource {
   readonly tools: ReadonlyMap<string, Tool>
   /** What users' work here is for where neither the request nor the agent's entry says it: enterprise-managed users only. */
   readonly standingIntent: Intent | undefined
+}
+
+/** Why a broker of this environment issues nothing for it; `undefined`: it does. */
+export function whyNotIssuedFor({ state }: Pick<Resource, 'state'>, environment: string): NotIssued | undefined {
+  return mayIssue(state, environment)
+    ? undefined
+    : { reason: 'resource_inactive', says: state === 'testing' ? `testing, and this is ${environment}` : state }
+}
+
+export interface NotIssued {
+  readonly reason: 'resource_inactive'
+  /** `suspended` */
+  readonly says: string
 }
 
 /** Which tools a rule reaches. All members given must match; at least one is; `*` is written where all is meant. */

@@ -1,4 +1,10 @@
-/** What the stages need to know of the configuration. */
+/** What the stages need to know of the configuration, and the environments that mean something by themselves. */
+
+/** Dev keys and loopback are for this environment only. */
+export const DEVELOPMENT_ENVIRONMENT = 'development'
+/** What is still being tested gets nothing in this one. */
+export const PRODUCTION_ENVIRONMENT = 'production'
+
 export interface BrokerSettings {
   /** The issuer identifier: from configuration only, byte for byte the same wherever it is printed. */
   readonly issuer: string

@@ -5,6 +5,7 @@
  */
 import { encodeToolConstraints, isUnconstrained } from '../authority/constraints.ts'
 import type { Agent } from '../model/client.ts'
+import { mayIssue } from '../model/lifecycle.ts'
 import type { Grant, Registry } from '../model/registry.ts'
 import type { Tool, ToolSelector } from '../model/resource.ts'
 import type { Finding } from './finding.ts'
@@ -14,7 +15,7 @@ import { selectorKey, ToolReach } from './tool-reach.ts'
 
 export interface PolicyFindings {
   readonly findings: readonly Finding[]
-  /** Active agents for whom no user can be allowed anything, whoever the user is. */
+  /** Agents that may be issued something, for whom no user can be allowed anything, whoever the user is. */
   readonly unmetAgents: readonly Agent[]
 }
 
@@ -38,7 +39,9 @@ export function policyFindings(registry: Registry, surroundings: Surroundings): 
     if (rule.grant.effect === 'allow' && !grantsNothing) allowing.push(rule)
   }
   const granted = new GrantedTools(allowing, reach)
-  const unmetAgents = registry.agents.filter((agent) => agent.state === 'active' && !granted.meets(agent))
+  const unmetAgents = registry.agents.filter(
+    (agent) => mayIssue(agent.state, surroundings.environment) && !granted.meets(agent),
+  )
   return { findings, unmetAgents }
 }
 

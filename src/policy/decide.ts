@@ -10,6 +10,7 @@ import type { ResourceUrl } from '../kernel/ids.ts'
 import { MISSING_LINES_MAX } from '../kernel/limits.ts'
 import type { RejectionReason } from '../kernel/rejection.ts'
 import type { Decision, Denial, Question } from '../model/decision.ts'
+import { mayIssue } from '../model/lifecycle.ts'
 import type { Grant, Registry } from '../model/registry.ts'
 import { scopeSet } from '../protocol/scope.ts'
 import { principalsOf } from './grant-index.ts'
@@ -81,9 +82,12 @@ function denialOf(question: Question, judgements: readonly Judgement[], effectiv
   return whyNothing(question, judgements)
 }
 
-function whyNothing({ agent, user, subject, target }: Question, judgements: readonly Judgement[]): Refusal {
+function whyNothing(
+  { agent, user, subject, target, environment }: Question,
+  judgements: readonly Judgement[],
+): Refusal {
   const who = `agent ${agent.clientId}`
-  if (agent.state !== 'active') return refused('agent_inactive', `${who} is ${agent.state}`)
+  if (!mayIssue(agent.state, environment)) return refused('agent_inactive', `${who} is ${agent.state}`)
   if (user !== undefined && !user.active) return refused('user_inactive', `${subject} is not active`)
   const concerned = target === undefined ? judgements : judgements.filter(({ asked }) => asked.url === target)
   if (target !== undefined && concerned.length === 0) {

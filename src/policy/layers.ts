@@ -7,8 +7,9 @@ import { meetTool } from '../authority/constraints.ts'
 import type { ResourceUrl } from '../kernel/ids.ts'
 import { userPrincipal } from '../kernel/ids.ts'
 import type { Layer, Question } from '../model/decision.ts'
+import { mayIssue } from '../model/lifecycle.ts'
 import type { Grant, Registry } from '../model/registry.ts'
-import type { ManifestEntry, Resource, Tool } from '../model/resource.ts'
+import { type ManifestEntry, type Resource, type Tool, whyNotIssuedFor } from '../model/resource.ts'
 import { grantsFor, isInForce, type Principals } from './grant-index.ts'
 import { selects } from './selector.ts'
 
@@ -58,9 +59,10 @@ export function judge(layer: ToolLayer, context: Context, asked: AskedTool): Too
 }
 
 const JUDGES: Readonly<Record<ToolLayer, Judge<AskedTool>>> = {
-  resource: (_context, { resource }) => {
+  resource: ({ question }, { resource }) => {
     if (resource === undefined) return denied('the resource is not registered')
-    return resource.state === 'active' ? ALLOWED : denied(`the resource is ${resource.state}`)
+    const why = whyNotIssuedFor(resource, question.environment)
+    return why === undefined ? ALLOWED : denied(`the resource is ${why.says}`)
   },
   tool: ({ question }, { url, tool }) => {
     if (tool === undefined) return denied('the tool is not registered')
@@ -90,7 +92,7 @@ function judgeAgent({ question }: Context, { resource, tool }: Known): ToolVerdi
   const agents = [question.agent, ...question.chain]
   const allowing: ManifestEntry[] = []
   for (const { clientId, state, manifest, environment: own } of agents) {
-    if (state !== 'active') return denied(`agent ${clientId} is ${state}`)
+    if (!mayIssue(state, environment)) return denied(`agent ${clientId} is ${state}`)
     if (own !== environment) return denied(`agent ${clientId} belongs to environment ${own}, this is ${environment}`)
     const entries = manifest.filter(({ selector }) => selects(selector, resource, tool))
     if (entries.length === 0) return denied(`not in the manifest of agent ${clientId}`)

@@ -142,7 +142,7 @@ export async function callAsClient<T>(
     draft.authenticatedAs(client.kind === 'agent' ? agentPrincipal(client.clientId) : servicePrincipal(client.clientId))
     request.facts.entry.spend(request.endpoint)
     if (request.facts.correlation !== undefined) draft.add({ correlation: request.facts.correlation })
-    assertClientActive(client)
+    assertClientActive(verified, settings.environment)
     if (workload !== undefined && request.mayRepeat !== true) assertWorkloadStands(workload.token, parts.cutoffs)
     return await work({ form, registry, client, draft, nowMs, now })
   } catch (error) {

@@ -5,8 +5,11 @@
 import { type VerifiedAccess, verifyAccessToken } from '../credentials/own-token.ts'
 import { parseTokenParameter } from '../credentials/token-parameter.ts'
 import { Rejection } from '../kernel/rejection.ts'
+import { mayIssue } from '../model/lifecycle.ts'
 import type { Registry } from '../model/registry.ts'
 import type { Arrival } from '../model/request-facts.ts'
+import { whyNotIssuedFor } from '../model/resource.ts'
+import type { BrokerSettings } from '../model/settings.ts'
 import type { Form } from '../protocol/form.ts'
 import { ENDPOINT } from '../protocol/oauth.ts'
 import { agentsOf, blockOn, cutoffKilling, userIn } from '../sessions/liveness.ts'
@@ -56,9 +59,9 @@ async function isActive(token: VerifiedAccess, call: ClientCall, parts: Revocati
   const { registry } = call
   if (!isFor(token, call)) return false
   const resource = registry.resource(token.audience)
-  if (resource?.state !== 'active') return false
+  if (resource === undefined || whyNotIssuedFor(resource, settings.environment) !== undefined) return false
   if (cutoffKilling(token, cutoffs, { issuer: settings.issuer, accessToken: true }) !== undefined) return false
-  if (!everyoneActive(token, registry, settings.issuer) || token.session === undefined) return false
+  if (!everyoneActive(token, registry, settings) || token.session === undefined) return false
   const live = await sessions.readLive(token.session, [...token.path, token.jti], call.now)
   if (live === undefined) return false
   const named = { subject: token.subject, agents: agentsOf(token, settings.issuer), signedInAt: live.signedInAt }
@@ -66,8 +69,12 @@ async function isActive(token: VerifiedAccess, call: ClientCall, parts: Revocati
 }
 
 /** The registry's word on everyone named: a suspended agent or a user who left makes the token inactive at once. */
-function everyoneActive(token: VerifiedAccess, registry: Registry, ours: string): boolean {
-  if (agentsOf(token, ours).some((agent) => registry.client(agent)?.state !== 'active')) return false
+function everyoneActive(token: VerifiedAccess, registry: Registry, settings: BrokerSettings): boolean {
+  const isActive = (name: string): boolean => {
+    const client = registry.client(name)
+    return client !== undefined && mayIssue(client.state, settings.environment)
+  }
+  if (!agentsOf(token, settings.issuer).every(isActive)) return false
   const user = userIn(token)
   if (user === undefined) return true
   const [, slug = '', ...sub] = user.split(':')

@@ -83,7 +83,7 @@ function questionOf(registry: Registry, n: number): Question {
   if (agent === undefined || user === undefined) throw new Error('a question about nobody')
   const url = serverUrl(n % SERVERS)
   const asked: Authority = askedAuthority(
-    registry,
+    { registry, environment: 'production' },
     new Map([[url, { tools: new Map(TOOLS.slice(0, 3).map((tool) => [tool, new Map()])), limits: {} }]]),
     NOW + 300,
     0,

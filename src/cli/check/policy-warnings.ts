@@ -1,6 +1,7 @@
 /** What a policy says that is well-formed and probably not meant: rules that reach nothing, doors that nobody can use. */
 import type { AuthorizationServer } from '../../model/authorization-server.ts'
 import type { Agent } from '../../model/client.ts'
+import { mayIssue } from '../../model/lifecycle.ts'
 import type { Grant, Registry } from '../../model/registry.ts'
 import type { Resource, Tool } from '../../model/resource.ts'
 import type { BrokerSettings } from '../../model/settings.ts'
@@ -59,7 +60,7 @@ function resourceWarnings(resource: Resource, registry: Registry): string[] {
 
 function agentWarnings(agent: Agent, registry: Registry, settings: BrokerSettings, granted: GrantedTools): string[] {
   const name = `agent ${agent.clientId}`
-  if (agent.state !== 'active') return []
+  if (!mayIssue(agent.state, settings.environment)) return []
   const warnings: string[] = []
   if (agent.environment !== settings.environment) {
     warnings.push(

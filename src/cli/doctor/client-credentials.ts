@@ -100,8 +100,9 @@ export async function authenticate(
     ...given,
   }
   const deps = { ...settings, registry, clientKeys, keys, bundles, issuances, seen, now, endpoint: ENDPOINT.token }
-  const { client, version, authentication, confinement } = await (await prepareAuthentication(presented, deps))()
-  assertClientActive(client)
+  const verified = await (await prepareAuthentication(presented, deps))()
+  const { client, version, authentication, confinement } = verified
+  assertClientActive(verified, settings.environment)
   const principal = client.kind === 'agent' ? agentPrincipal(client.clientId) : servicePrincipal(client.clientId)
   return {
     principal,

@@ -1,7 +1,8 @@
 /** How a client presents itself at a form endpoint (RFC 6749 §2.3, RFC 7521 §4.2), before anything is verified. */
 import { Rejection } from '../../kernel/rejection.ts'
 import type { Secret } from '../../kernel/secret.ts'
-import type { Client } from '../../model/client.ts'
+import type { VerifiedClient } from '../../model/evidence.ts'
+import { mayIssue } from '../../model/lifecycle.ts'
 import type { ClaimedClient, RequestFacts } from '../../model/request-facts.ts'
 import type { Form } from '../../protocol/form.ts'
 import { parseTokenParameter } from '../token-parameter.ts'
@@ -49,8 +50,8 @@ export function presentedClient(form: Form, facts: RequestFacts): PresentedClien
 }
 
 /** @throws Rejection `agent_inactive`, `service_inactive` */
-export function assertClientActive(client: Client): void {
-  if (client.state === 'active') return
+export function assertClientActive({ client }: Pick<VerifiedClient, 'client'>, environment: string): void {
+  if (mayIssue(client.state, environment)) return
   throw new Rejection(
     client.kind === 'agent' ? 'agent_inactive' : 'service_inactive',
     `this ${client.kind} is ${client.state}`,

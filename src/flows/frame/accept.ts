@@ -11,35 +11,31 @@ import { type Framed, type FrameInput, sessionIndex } from '../flow.ts'
 import { constraintFrom } from '../sender-constraint.ts'
 import type { ExchangeRequest } from '../token-request.ts'
 import { askedFrom, narrowTo } from './asked-authority.ts'
-import { chainAgents, liveOf, onlyNarrows, userOf } from './handle.ts'
+import { asHeld, liveOf, onlyNarrows } from './handle.ts'
 import { accessTokenEnd } from './opening.ts'
 import { namedResources, soleTarget } from './targets.ts'
 
 export function frameAccept(input: FrameInput<ExchangeRequest, HandleEvidence>): Framed {
   const { request, party, evidence, registry, settings, question, rv } = input
   const live = liveOf(input)
+  const here = { registry, environment: settings.environment }
   onlyNarrows(request.details)
-  const target = request.requested === TOKEN_TYPE.accessToken ? soleTarget(request, registry) : undefined
+  const target = request.requested === TOKEN_TYPE.accessToken ? soleTarget(request, here) : undefined
   const named = target === undefined ? namedResources(request, registry, true) : [target]
   const offered = live.node.authority
   const tokenEnd =
     target === undefined ? offered.notAfter : accessTokenEnd(target, question.now, settings.accessTokenSeconds)
-  const { asked, explicit } = askedFrom(offered, request.details, registry, {
+  const { asked, explicit } = askedFrom(offered, request.details, here, {
     notAfter: Math.min(offered.notAfter, tokenEnd),
     maxDepth: offered.maxDepth,
   })
   return {
     event: 'delegation.accept',
     question: {
-      ...question,
-      agent: party.agent,
-      chain: chainAgents(live, party.agent, input),
-      subject: live.facts.subject.principal,
-      user: userOf(live.facts, registry),
+      ...asHeld(live, party.agent, input),
       asked: narrowTo(asked, { resources: named, scopes: [request.scope] }, registry),
       askedExplicitly: explicit,
       parent: offered,
-      ceiling: live.facts.ceiling,
       target: target?.url,
     },
     issue: (permit) => {

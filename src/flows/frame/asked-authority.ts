@@ -8,7 +8,7 @@ import { Rejection } from '../../kernel/rejection.ts'
 import type { Intent, IntentTools } from '../../model/intent.ts'
 import type { Registry } from '../../model/registry.ts'
 import type { Resource } from '../../model/resource.ts'
-import { askedAuthority } from '../../policy/asked.ts'
+import { askedAuthority, type Here } from '../../policy/asked.ts'
 import type { ScopeSet } from '../../protocol/scope.ts'
 
 /** The intent of a session that is being opened: as the request declares it, else the standing one it falls under. */
@@ -58,15 +58,15 @@ export function toolsByResource(details: ParsedDetails, registry: Registry): Rea
 export function askedFrom(
   held: Authority,
   details: ParsedDetails | undefined,
-  registry: Registry,
+  here: Here,
   life: { readonly notAfter: number; readonly maxDepth: number },
 ): { readonly asked: Authority; readonly explicit: boolean } {
   if (details === undefined || details.tools.size === 0) return { asked: { ...held, ...life }, explicit: false }
-  const tools = toolsByResource(details, registry)
+  const tools = toolsByResource(details, here.registry)
   for (const url of tools.keys()) {
     if (!held.resources.has(url)) throw notInSession()
   }
-  const asked = askedAuthority(registry, tools, life.notAfter, life.maxDepth)
+  const asked = askedAuthority(here, tools, life.notAfter, life.maxDepth)
   const widened = widening(asked, held)
   if (widened !== undefined) {
     throw new Rejection('details_widening', 'authorization_details asks for more than is held', { missing: [widened] })

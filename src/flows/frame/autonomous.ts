@@ -21,7 +21,8 @@ type AutonomousRequest = ClientCredentialsRequest | ExchangeRequest | JwtBearerR
 
 export function frameAutonomous(input: FrameInput<AutonomousRequest, SelfEvidence | WorkloadEvidence>): Framed {
   const { request, party, evidence, registry, settings, question, rv } = input
-  const target = wantsSession(request) ? undefined : soleTarget(request, registry)
+  const here = { registry, environment: settings.environment }
+  const target = wantsSession(request) ? undefined : soleTarget(request, here)
   const named = target === undefined ? namedResources(request, registry, true) : [target]
   const { intent, explicit } = openingIntent(request.details, party.agent.standingIntent, registry)
   const wanted = target === undefined ? undefined : ({ kind: 'access', resource: target } as const)
@@ -54,7 +55,7 @@ export function frameAutonomous(input: FrameInput<AutonomousRequest, SelfEvidenc
       subject: principal,
       user: undefined,
       asked: narrowTo(
-        askedAuthority(registry, intent.tools, notAfter, target === undefined ? depth : 0),
+        askedAuthority(here, intent.tools, notAfter, target === undefined ? depth : 0),
         { resources: named, scopes: [request.scope, confined] },
         registry,
       ),

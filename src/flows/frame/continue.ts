@@ -10,15 +10,16 @@ import type { LiveSession } from '../../sessions/session-repository.ts'
 import type { Framed, FrameInput } from '../flow.ts'
 import type { ExchangeRequest } from '../token-request.ts'
 import { askedFrom, narrowTo } from './asked-authority.ts'
-import { chainAgents, liveOf, onlyNarrows, userOf } from './handle.ts'
+import { asHeld, liveOf, onlyNarrows } from './handle.ts'
 import { audienceOf, targetEnd } from './opening.ts'
 import { requestedTarget } from './targets.ts'
 
 export function frameContinue(input: FrameInput<ExchangeRequest, HandleEvidence>): Framed {
   const { request, party, evidence, registry, settings, question, rv } = input
   const live = liveOf(input)
+  const here = { registry, environment: settings.environment }
   onlyNarrows(request.details)
-  const target = requestedTarget(request, party.agent, registry) ?? noTarget()
+  const target = requestedTarget(request, party.agent, here) ?? noTarget()
   if (target.kind === 'id_jag') assertOfUser(live)
   const { resource } = target
   const end = Math.min(
@@ -27,22 +28,17 @@ export function frameContinue(input: FrameInput<ExchangeRequest, HandleEvidence>
     live.facts.notAfter,
   )
   const held = live.node.authority
-  const { asked, explicit } = askedFrom(held, request.details, registry, {
+  const { asked, explicit } = askedFrom(held, request.details, here, {
     notAfter: end,
     maxDepth: held.maxDepth,
   })
   return {
     event: 'token.continue',
     question: {
-      ...question,
-      agent: party.agent,
-      chain: chainAgents(live, party.agent, input),
-      subject: live.facts.subject.principal,
-      user: userOf(live.facts, registry),
+      ...asHeld(live, party.agent, input),
       asked: narrowTo(asked, { resources: [resource], scopes: [request.scope] }, registry),
       askedExplicitly: explicit,
       parent: held,
-      ceiling: live.facts.ceiling,
       target: resource.url,
     },
     issue: (permit) => {

@@ -10,34 +10,32 @@ import type { Agent } from '../../model/client.ts'
 import type { Permit } from '../../model/decision.ts'
 import type { HandleEvidence } from '../../model/evidence.ts'
 import type { Intent } from '../../model/intent.ts'
-import type { Registry } from '../../model/registry.ts'
+import { mayIssue } from '../../model/lifecycle.ts'
 import type { NodeFacts } from '../../model/session.ts'
+import type { Here } from '../../policy/asked.ts'
 import { offerDelegation } from '../../sessions/session-commits.ts'
 import type { LiveSession } from '../../sessions/session-repository.ts'
 import { type Framed, type FrameInput, type Issue, sessionIndex } from '../flow.ts'
 import type { ExchangeRequest } from '../token-request.ts'
 import { askedFrom, intentHash, narrowTo, requireIntent } from './asked-authority.ts'
-import { chainAgents, liveOf, userOf } from './handle.ts'
+import { asHeld, liveOf } from './handle.ts'
 import { namedResources } from './targets.ts'
 
 export function frameDelegate(input: FrameInput<ExchangeRequest, HandleEvidence>): Framed {
   const { request, party, registry, settings, question } = input
   const live = liveOf(input)
-  const delegate = soleDelegate(request, party.agent, registry)
+  const here = { registry, environment: settings.environment }
+  const delegate = soleDelegate(request, party.agent, here)
   const intent = requireIntent(request.details)
   const held = live.node.authority
   const maxDepth = depthBelow(held.maxDepth, intent.maxDepth)
   const notAfter = Math.min(live.node.notAfter, question.now + (intent.expiresIn ?? settings.sessionSeconds))
-  const { asked, explicit } = askedFrom(held, request.details, registry, { notAfter, maxDepth })
+  const { asked, explicit } = askedFrom(held, request.details, here, { notAfter, maxDepth })
   const chain = delegateChain(input, delegate, live)
   return {
     event: 'delegation.issue',
     question: {
-      ...question,
-      agent: delegate,
-      chain: chainAgents(live, delegate, input),
-      subject: live.facts.subject.principal,
-      user: userOf(live.facts, registry),
+      ...asHeld(live, delegate, input),
       asked: narrowTo(
         asked,
         { resources: namedResources(request, registry, false), scopes: [request.scope] },
@@ -45,7 +43,6 @@ export function frameDelegate(input: FrameInput<ExchangeRequest, HandleEvidence>
       ),
       askedExplicitly: explicit,
       parent: held,
-      ceiling: live.facts.ceiling,
       target: undefined,
     },
     issue: (permit) => issueDelegation({ input, live, delegate, intent, chain }, permit),
@@ -97,7 +94,7 @@ function issueDelegation(delegating: Delegating, permit: Permit): Issue {
 }
 
 /** @throws Rejection `target_ambiguous`, `delegate_unknown`, `delegate_not_allowed` */
-function soleDelegate(request: ExchangeRequest, agent: Agent, registry: Registry): Agent {
+function soleDelegate(request: ExchangeRequest, agent: Agent, { registry, environment }: Here): Agent {
   const [audience, ...others] = request.audiences
   if (audience === undefined) {
     throw new Rejection('target_missing', 'a delegation is for one sub-agent: name its client id with audience')
@@ -112,7 +109,7 @@ function soleDelegate(request: ExchangeRequest, agent: Agent, registry: Registry
       missing: ['the sub-agent in the delegates of this agent'],
     })
   }
-  if (delegate.state !== 'active') throw new Rejection('delegate_not_allowed', 'the sub-agent is not active')
+  if (!mayIssue(delegate.state, environment)) throw new Rejection('delegate_not_allowed', 'the sub-agent is not active')
   return delegate
 }
 

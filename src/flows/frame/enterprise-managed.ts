@@ -7,9 +7,8 @@ import { Rejection } from '../../kernel/rejection.ts'
 import type { Agent } from '../../model/client.ts'
 import type { IdJagEvidence } from '../../model/evidence.ts'
 import type { Intent } from '../../model/intent.ts'
-import type { Registry } from '../../model/registry.ts'
 import type { Resource } from '../../model/resource.ts'
-import { askedAuthority } from '../../policy/asked.ts'
+import { askedAuthority, assertIssuedFor, type Here } from '../../policy/asked.ts'
 import type { Framed, FrameInput } from '../flow.ts'
 import type { JwtBearerRequest } from '../token-request.ts'
 import { narrowTo, openingIntent, toolsByResource } from './asked-authority.ts'
@@ -17,8 +16,9 @@ import { issueOpening, userOpening } from './opening.ts'
 import { namedResources } from './targets.ts'
 
 export function frameEnterpriseManaged(input: FrameInput<JwtBearerRequest, IdJagEvidence>): Framed {
-  const { request, party, evidence, registry, question } = input
-  const target = soleAssertedTarget(request, evidence, registry)
+  const { request, party, evidence, registry, settings, question } = input
+  const here = { registry, environment: settings.environment }
+  const target = soleAssertedTarget(request, evidence, here)
   const wanted = { kind: 'access', resource: target } as const
   const { intent, explicit } = openingIntent(request.details, standingIntent(party.agent, target), registry)
   const { opening, notAfter } = userOpening(input, intent, wanted)
@@ -33,12 +33,12 @@ export function frameEnterpriseManaged(input: FrameInput<JwtBearerRequest, IdJag
       user: evidence.user,
       // Nothing can be delegated from it: the session has no handle, only this one access token.
       asked: narrowTo(
-        askedAuthority(registry, intent.tools, notAfter, 0),
+        askedAuthority(here, intent.tools, notAfter, 0),
         { resources: [target], scopes: [request.scope, ceiling] },
         registry,
       ),
       askedExplicitly: explicit,
-      parent: assertedAuthority(evidence, notAfter, registry),
+      parent: assertedAuthority(evidence, notAfter, here),
       ceiling: undefined,
       target: target.url,
     },
@@ -52,7 +52,8 @@ function standingIntent({ standingIntent: ofAgent }: Agent, target: Resource): I
 }
 
 /** The one MCP server, of those the assertion names, that the request asks for; it need not say so where there is one only. */
-function soleAssertedTarget(request: JwtBearerRequest, { targets }: IdJagEvidence, registry: Registry): Resource {
+function soleAssertedTarget(request: JwtBearerRequest, { targets }: IdJagEvidence, here: Here): Resource {
+  const { registry, environment } = here
   const named = namedResources(request, registry, true)
   const urls = named.map(({ url }) => url)
   if (!urls.every((url) => targets.some((target) => target.url === url))) {
@@ -62,12 +63,12 @@ function soleAssertedTarget(request: JwtBearerRequest, { targets }: IdJagEvidenc
   if (target === undefined || others.length > 0) {
     throw new Rejection('target_ambiguous', 'an access token is for exactly one MCP server: name it with resource')
   }
-  if (target.state !== 'active') throw new Rejection('resource_inactive', 'this resource is not active')
+  assertIssuedFor(target, environment)
   return target
 }
 
 /** What the assertion's own details bound, as the authority above: they may be tighter than any scope. */
-function assertedAuthority({ details }: IdJagEvidence, notAfter: number, registry: Registry): Authority | undefined {
+function assertedAuthority({ details }: IdJagEvidence, notAfter: number, here: Here): Authority | undefined {
   if (details === undefined) return undefined
-  return askedAuthority(registry, toolsByResource(details, registry), notAfter, 0)
+  return askedAuthority(here, toolsByResource(details, here.registry), notAfter, 0)
 }

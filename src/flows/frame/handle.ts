@@ -43,6 +43,19 @@ export function chainAgents(live: LiveSession, holder: Agent, input: ChainInput)
 
 type ChainInput = Pick<FrameInput<ExchangeRequest, HandleEvidence>, 'settings' | 'registry'>
 
+/** Whom what is done with a handle is about, and for: the same for all three. @throws Rejection as the functions it asks */
+export function asHeld(live: LiveSession, holder: Agent, input: FrameInput<ExchangeRequest, HandleEvidence>) {
+  const { facts } = live
+  return {
+    ...input.question,
+    agent: holder,
+    chain: chainAgents(live, holder, input),
+    subject: facts.subject.principal,
+    user: userOf(facts, input.registry),
+    ceiling: facts.ceiling,
+  }
+}
+
 /** The user behind the session as the registry knows them now: "active" is re-read at every exchange (DESIGN §6). */
 export function userOf(facts: SessionFacts, registry: Registry): User | undefined {
   const subject = facts.subject.user

@@ -13,14 +13,15 @@ import { namedResources, requestedTarget } from './targets.ts'
 
 export function frameOpen(input: FrameInput<ExchangeRequest, UserEvidence>): Framed {
   const { request, party, evidence, registry, settings, question } = input
-  const target = requestedTarget(request, party.agent, registry)
+  const here = { registry, environment: settings.environment }
+  const target = requestedTarget(request, party.agent, here)
   const named = target === undefined ? namedResources(request, registry, true) : [target.resource]
   const { intent, explicit } = openingIntent(request.details, party.agent.standingIntent, registry)
   const { opening, notAfter } = userOpening(input, intent, target)
   const maxDepth = Math.min(intent.maxDepth ?? DELEGATION_DEPTH_DEFAULT, settings.maxChainDepth - 1)
   const ceiling = evidence.ceiling.kind === 'scopes' ? evidence.ceiling.scopes : undefined
   const asked = narrowTo(
-    askedAuthority(registry, intent.tools, notAfter, maxDepth),
+    askedAuthority(here, intent.tools, notAfter, maxDepth),
     { resources: named, scopes: [request.scope, ceiling] },
     registry,
   )

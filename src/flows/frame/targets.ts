@@ -4,6 +4,7 @@ import { Rejection } from '../../kernel/rejection.ts'
 import type { Agent } from '../../model/client.ts'
 import type { Registry } from '../../model/registry.ts'
 import type { Resource } from '../../model/resource.ts'
+import { assertIssuedFor, type Here } from '../../policy/asked.ts'
 import { TOKEN_TYPE } from '../../protocol/oauth.ts'
 import type { Target } from '../flow.ts'
 import type { ExchangeRequest, TokenRequest } from '../token-request.ts'
@@ -23,7 +24,7 @@ export function namedResources(request: TokenRequest, registry: Registry, audien
 }
 
 /** The one resource an access token is for. @throws Rejection `target_missing`, `target_ambiguous` */
-export function soleTarget(request: TokenRequest, registry: Registry): Resource {
+export function soleTarget(request: TokenRequest, { registry, environment }: Here): Resource {
   const [target, ...others] = namedResources(request, registry, true)
   if (target === undefined) {
     throw new Rejection('target_missing', 'an access token is for one MCP server: name it with resource (RFC 8707)')
@@ -37,21 +38,21 @@ export function soleTarget(request: TokenRequest, registry: Registry): Resource 
       'this resource takes tokens of another authorization server: ask for an ID-JAG',
     )
   }
-  if (target.state !== 'active') throw new Rejection('resource_inactive', 'this resource is not active')
+  assertIssuedFor(target, environment)
   return target
 }
 
 /** `undefined`: no single target is wanted. */
-export function requestedTarget(request: ExchangeRequest, agent: Agent, registry: Registry): Target | undefined {
-  if (request.requested === TOKEN_TYPE.accessToken) return { kind: 'access', resource: soleTarget(request, registry) }
-  return request.requested === TOKEN_TYPE.idJag ? idJagTarget(request, agent, registry) : undefined
+export function requestedTarget(request: ExchangeRequest, agent: Agent, here: Here): Target | undefined {
+  if (request.requested === TOKEN_TYPE.accessToken) return { kind: 'access', resource: soleTarget(request, here) }
+  return request.requested === TOKEN_TYPE.idJag ? idJagTarget(request, agent, here) : undefined
 }
 
 /**
  * The authorization server that `audience` names and the MCP server of its that `resource` does: a pair (MCP EMA §7.6.1).
  * @throws Rejection `target_missing`, `target_ambiguous`, `authorization_server_unknown`, `resource_elsewhere`
  */
-function idJagTarget(request: ExchangeRequest, agent: Agent, registry: Registry): Target {
+function idJagTarget(request: ExchangeRequest, agent: Agent, { registry, environment }: Here): Target {
   const [audience, ...otherAudiences] = request.audiences
   const [resource, ...otherResources] = namedResources(request, registry, false)
   if (audience === undefined || resource === undefined) {
@@ -71,6 +72,6 @@ function idJagTarget(request: ExchangeRequest, agent: Agent, registry: Registry)
   if (resource.authorizationServer !== server.slug) {
     throw new Rejection('resource_elsewhere', 'the resource does not take tokens of that authorization server')
   }
-  if (resource.state !== 'active') throw new Rejection('resource_inactive', 'this resource is not active')
+  assertIssuedFor(resource, environment)
   return { kind: 'id_jag', resource, server, clientId }
 }

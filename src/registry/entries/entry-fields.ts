@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { ALGORITHM_NAMES } from '../../jose/algorithms.ts'
 import { isName } from '../../jose/name.ts'
 import { NAME_CHARS_MAX } from '../../kernel/limits.ts'
+import { LIFECYCLE_STATES } from '../../model/lifecycle.ts'
 import { isScopeToken } from '../../protocol/scope.ts'
 import { strictObject } from '../strict-document.ts'
 import { clientUrlProblem, urlProblem } from '../url-rules.ts'
@@ -44,7 +45,7 @@ export const time = z.iso
   .transform((value) => Math.floor(Date.parse(value) / 1000))
 /** Read by `constraints.ts` of `authority/`, which knows the vocabulary. */
 export const constraints = z.unknown()
-export const state = z.enum(['active', 'suspended', 'retired']).default('active')
+export const state = z.enum(LIFECYCLE_STATES).default('active')
 export const environmentName = z.string().regex(/^[a-z0-9-]{1,32}$/, 'lower-case letters, digits and "-", at most 32')
 
 /** Asymmetric only: with an HMAC algorithm allowed, the issuer's public key would be a signing secret (RFC 8725 §2.1). */

@@ -51,7 +51,8 @@ function partsWith(cutoffs: LiveCutoffs, change: (document: Raw) => void = () =>
   const registry = decodeRegistry(document, 'world.yaml', { issuer: ISSUER })
   const keys = new IssuerKeys({ fetchJson: createGuardedFetch({ allowLoopback: true }), clock })
   const claims = { claim: () => Promise.resolve(true) }
-  return { registries: { current: registry }, ring, keys, issuer: ISSUER, nonces: undefined, cutoffs, clock, claims }
+  const about = { issuer: ISSUER, environment: 'development', nonces: undefined }
+  return { registries: { current: registry }, ring, keys, ...about, cutoffs, clock, claims }
 }
 
 const cut = (entry: object) =>

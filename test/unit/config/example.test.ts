@@ -34,7 +34,12 @@ test("the standing intent is granted to alice's agent, within the bounds of her 
     chain: [],
     subject: userPrincipal('corp', 'alice'),
     user,
-    asked: askedAuthority(registry, agent.standingIntent.tools, 1_780_000_900, 1),
+    asked: askedAuthority(
+      { registry, environment: config.settings.environment },
+      agent.standingIntent.tools,
+      1_780_000_900,
+      1,
+    ),
     askedExplicitly: false,
     parent: undefined,
     ceiling: undefined,

@@ -128,9 +128,11 @@ export function handleEvidence(over: Partial<HandleEvidence> = {}): HandleEviden
 export const selfEvidence = (agent = agentOf('orchestrator')): SelfEvidence =>
   ({ kind: 'self', agent }) as unknown as SelfEvidence
 
+export const here = (from = registry) => ({ registry: from, environment: 'development' })
+
 /** What the usual intent comes to. */
 export function fullAuthority(rest: Partial<Authority> = {}, from = registry): Authority {
-  return { ...askedAuthority(from, toolsByResource(details(INTENT), from), END, 1), ...rest }
+  return { ...askedAuthority(here(from), toolsByResource(details(INTENT), from), END, 1), ...rest }
 }
 
 /** The session of that intent, as its root agent's handle finds it. */

@@ -21,7 +21,7 @@ const RV = 40
 function standing(entries: readonly ControlEntry[] = [], from = registry) {
   const cutoffs = new LiveCutoffs(new HandClock())
   cutoffs.written(100, entries)
-  return { cutoffs, registry: from, issuer: ISSUER, nowMs: NOW * 1000 }
+  return { cutoffs, registry: from, issuer: ISSUER, environment: 'development', nowMs: NOW * 1000 }
 }
 const cutoff = (dimension: Dimension, id: string, over: object = {}): ControlEntry =>
   ({

@@ -14,6 +14,8 @@ function wanted(...entries: [url: string, ...tools: string[]][]): ReadonlyMap<Re
   )
 }
 
+const here = (registry = world()) => ({ registry, environment: 'production' })
+
 function refusalOf(attempt: () => unknown): Rejection {
   try {
     attempt()
@@ -26,7 +28,7 @@ function refusalOf(attempt: () => unknown): Rejection {
 
 test('scopes come from the manifests of the resources, URLs as registered', () => {
   const asked = askedAuthority(
-    world(),
+    here(),
     wanted(['https://WAREHOUSE.example:443/mcp/', 'query', 'insert'], [FILES, 'get', 'put']),
     9,
     2,
@@ -48,7 +50,7 @@ test('scopes come from the manifests of the resources, URLs as registered', () =
 
 test('constraints and limits are passed on as they are', () => {
   const tools = new Map([['query', new Map([['limit', { maximum: 3 }]])]])
-  const asked = askedAuthority(world(), new Map([[WAREHOUSE, { tools, limits: { maxCalls: 4 } }]]), 9, 0)
+  const asked = askedAuthority(here(), new Map([[WAREHOUSE, { tools, limits: { maxCalls: 4 } }]]), 9, 0)
   expect(asked.resources.get(WAREHOUSE)).toEqual({
     scopes: ['mcp:tools:read'],
     tools,
@@ -57,12 +59,15 @@ test('constraints and limits are passed on as they are', () => {
 })
 
 test('nothing asked is nothing', () => {
-  expect(askedAuthority(world(), new Map(), 9, 0).resources.size).toBe(0)
-  expect(askedAuthority(world(), wanted([WAREHOUSE]), 9, 0).resources.get(WAREHOUSE)?.scopes).toEqual([])
+  expect(askedAuthority(here(), new Map(), 9, 0).resources.size).toBe(0)
+  expect(askedAuthority(here(), wanted([WAREHOUSE]), 9, 0).resources.get(WAREHOUSE)?.scopes).toEqual([])
 })
 
 describe('a name that leads nowhere is refused before anything is decided', () => {
-  const registry = world((d) => (d.resources[1].state = 'suspended'))
+  const registry = world((d) => {
+    d.resources[1].state = 'suspended'
+    d.resources[2].state = 'testing'
+  })
 
   test.each<[string, string, string[], string, string]>([
     [
@@ -74,17 +79,18 @@ describe('a name that leads nowhere is refused before anything is decided', () =
     ],
     ['a resource by its id', 'warehouse', ['query'], 'resource_malformed', 'absolute'],
     ['an inactive resource', SLACK, ['post'], 'resource_inactive', 'suspended'],
+    ['one still in testing, in production', FILES, ['get'], 'resource_inactive', 'testing, and this is production'],
     ['an unknown tool', WAREHOUSE, ['query', 'qeury'], 'details_unknown', "'qeury'"],
     ['a name every object has', WAREHOUSE, ['constructor'], 'details_unknown', "'constructor'"],
   ])('%s', (_what, url, tools, reason, named) => {
-    const refusal = refusalOf(() => askedAuthority(registry, wanted([url, ...tools]), 9, 0))
+    const refusal = refusalOf(() => askedAuthority(here(registry), wanted([url, ...tools]), 9, 0))
     expect(refusal.reason).toBe(reason)
     expect(refusal.message).toContain(named)
-    expect(refusal.message).not.toContain('files.example')
+    if (url !== FILES) expect(refusal.message).not.toContain('files.example')
   })
 
   test('one resource in two spellings', () => {
     const twice = wanted([WAREHOUSE, 'query'], [`${WAREHOUSE}/`, 'insert'])
-    expect(refusalOf(() => askedAuthority(registry, twice, 9, 0)).reason).toBe('details_malformed')
+    expect(refusalOf(() => askedAuthority(here(registry), twice, 9, 0)).reason).toBe('details_malformed')
   })
 })

@@ -28,6 +28,7 @@ import {
   exchange,
   fullAuthority,
   handleEvidence,
+  here,
   input,
   issueFor,
   party,
@@ -36,7 +37,7 @@ import {
   toolsIn,
 } from '../fixtures.ts'
 
-const OFFERED = { ...askedAuthority(registry, toolsByResource(details(DELEGATED), registry), END, 0) }
+const OFFERED = { ...askedAuthority(here(registry), toolsByResource(details(DELEGATED), registry), END, 0) }
 const facts = sessionFacts({ ceiling: fullAuthority() })
 
 function live(over: Partial<ReturnType<typeof nodeFacts>> = {}) {

@@ -12,7 +12,7 @@ import type { Resource } from '../../../../src/model/resource.ts'
 import { CALENDAR, WIKI } from '../../../support/world.ts'
 import { refusalOf } from '../../authority/refusal.ts'
 import { END, reasonOf, SLACK, WAREHOUSE } from '../../sessions/fixtures.ts'
-import { agentOf, DELEGATED, details, fullAuthority, INTENT, registry, toolsIn } from '../fixtures.ts'
+import { agentOf, DELEGATED, details, fullAuthority, here, INTENT, registry, toolsIn } from '../fixtures.ts'
 
 const LIFE = { notAfter: END - 100, maxDepth: 0 }
 const tools = (location: string, byName: object, more: object = {}) => ({
@@ -84,18 +84,18 @@ describe('what a later hop asks for', () => {
   const held = fullAuthority()
 
   test('without details is all it holds, under the life given', () => {
-    const { asked, explicit } = askedFrom(held, undefined, registry, LIFE)
+    const { asked, explicit } = askedFrom(held, undefined, here(), LIFE)
     expect(explicit).toBe(false)
     expect(asked).toEqual({ ...held, ...LIFE })
   })
 
   test('with an intent but no tools is all it holds as well', () => {
     const onlyIntent = details([{ type: 'agent_intent', purpose: 'Go on' }])
-    expect(askedFrom(held, onlyIntent, registry, LIFE)).toEqual({ asked: { ...held, ...LIFE }, explicit: false })
+    expect(askedFrom(held, onlyIntent, here(), LIFE)).toEqual({ asked: { ...held, ...LIFE }, explicit: false })
   })
 
   test('with details is exactly those', () => {
-    const { asked, explicit } = askedFrom(held, details(DELEGATED), registry, LIFE)
+    const { asked, explicit } = askedFrom(held, details(DELEGATED), here(), LIFE)
     expect(explicit).toBe(true)
     expect(toolsIn(asked)).toEqual({ [WAREHOUSE]: ['query'] })
     expect(asked).toMatchObject(LIFE)
@@ -103,7 +103,7 @@ describe('what a later hop asks for', () => {
 
   test('a resource that is registered but not held is not in the session', async () => {
     const wiki = details([tools(WIKI, { search: {} })])
-    expect(await reasonOf(() => askedFrom(held, wiki, registry, LIFE))).toBe('resource_not_in_session')
+    expect(await reasonOf(() => askedFrom(held, wiki, here(), LIFE))).toBe('resource_not_in_session')
     expect(notInSession().reason).toBe('resource_not_in_session')
   })
 
@@ -114,7 +114,7 @@ describe('what a later hop asks for', () => {
     ['a value added', { query: { table: { enum: ['revenue', 'salaries'] }, limit: { maximum: 1 } } }, 'tool query'],
     ['a bound raised', { query: { table: { const: 'revenue' }, limit: { maximum: 501 } } }, 'tool query'],
   ])('%s is widening, and an error: never silently less', (_what, byName, said) => {
-    const asking = () => askedFrom(held, details([tools(WAREHOUSE, byName)]), registry, LIFE)
+    const asking = () => askedFrom(held, details([tools(WAREHOUSE, byName)]), here(), LIFE)
     const refusal = refusalOf(asking)
     expect(refusal.reason).toBe('details_widening')
     expect(refusal.missing.join()).toMatch(said === 'tool insert_rows' ? /scope|insert_rows/ : said)
@@ -127,7 +127,7 @@ describe('what a later hop asks for', () => {
     limited.set(WAREHOUSE, { ...warehouse, limits: { maxCalls: 3 } })
     const holding = { ...held, resources: limited }
     const ask = (more: object) =>
-      askedFrom(holding, details([tools(WAREHOUSE, { list_tables: {} }, more)]), registry, LIFE)
+      askedFrom(holding, details([tools(WAREHOUSE, { list_tables: {} }, more)]), here(), LIFE)
     expect(await reasonOf(() => ask({}))).toBe('details_widening')
     expect(await reasonOf(() => ask({ limits: { maxCalls: 4 } }))).toBe('details_widening')
     expect(ask({ limits: { maxCalls: 3 } }).explicit).toBe(true)
@@ -138,13 +138,13 @@ describe('what a later hop asks for', () => {
       { notAfter: END + 1, maxDepth: 0 },
       { notAfter: END, maxDepth: 2 },
     ]) {
-      expect(await reasonOf(() => askedFrom(held, details(DELEGATED), registry, life))).toBe('details_widening')
+      expect(await reasonOf(() => askedFrom(held, details(DELEGATED), here(), life))).toBe('details_widening')
     }
   })
 
   test('a tool that its server does not have is unknown', async () => {
     const odd = details([tools(WAREHOUSE, { query_everything: {} })])
-    expect(await reasonOf(() => askedFrom(held, odd, registry, LIFE))).toBe('details_unknown')
+    expect(await reasonOf(() => askedFrom(held, odd, here(), LIFE))).toBe('details_unknown')
   })
 })
 

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { namedResources, soleTarget } from '../../../../src/flows/frame/targets.ts'
 import { reasonOf, SLACK, WAREHOUSE } from '../../sessions/fixtures.ts'
-import { credentials, exchange, type Raw, registry, registryWith } from '../fixtures.ts'
+import { credentials, exchange, here, type Raw, registry, registryWith } from '../fixtures.ts'
 
 describe('the resources a request names', () => {
   const named = (resources: readonly string[], audiences: readonly string[], audiencesToo = true) =>
@@ -40,24 +40,28 @@ describe('the resources a request names', () => {
 
 describe('the one target of an access token', () => {
   test('is the resource named', () => {
-    expect(soleTarget(credentials({ resources: [WAREHOUSE] }), registry).id).toBe('warehouse')
-    expect(soleTarget(exchange({ resources: [WAREHOUSE], audiences: ['warehouse'] }), registry).id).toBe('warehouse')
+    expect(soleTarget(credentials({ resources: [WAREHOUSE] }), here(registry)).id).toBe('warehouse')
+    expect(soleTarget(exchange({ resources: [WAREHOUSE], audiences: ['warehouse'] }), here(registry)).id).toBe(
+      'warehouse',
+    )
   })
 
   test('is never guessed, and never two', async () => {
-    expect(await reasonOf(() => soleTarget(exchange(), registry))).toBe('target_missing')
-    expect(await reasonOf(() => soleTarget(exchange({ resources: [WAREHOUSE, SLACK] }), registry))).toBe(
+    expect(await reasonOf(() => soleTarget(exchange(), here(registry)))).toBe('target_missing')
+    expect(await reasonOf(() => soleTarget(exchange({ resources: [WAREHOUSE, SLACK] }), here(registry)))).toBe(
       'target_ambiguous',
     )
-    expect(await reasonOf(() => soleTarget(exchange({ resources: [WAREHOUSE], audiences: ['slack'] }), registry))).toBe(
-      'target_ambiguous',
-    )
+    expect(
+      await reasonOf(() => soleTarget(exchange({ resources: [WAREHOUSE], audiences: ['slack'] }), here(registry))),
+    ).toBe('target_ambiguous')
   })
 
   test.each(['suspended', 'retired'])('is refused while it is %s', async (state) => {
     const changed = registryWith((document: Raw) => {
       document.resources[0].state = state
     })
-    expect(await reasonOf(() => soleTarget(exchange({ resources: [WAREHOUSE] }), changed))).toBe('resource_inactive')
+    expect(await reasonOf(() => soleTarget(exchange({ resources: [WAREHOUSE] }), here(changed)))).toBe(
+      'resource_inactive',
+    )
   })
 })
