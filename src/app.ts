@@ -2,6 +2,7 @@
 import { basename, dirname } from 'node:path'
 import type { Hono } from 'hono'
 import pino, { type Logger } from 'pino'
+import { UsageLedger } from './admin/reviews/usage-ledger.ts'
 import { Admission } from './admission/admission.ts'
 import { startAudit } from './audit/audit-service.ts'
 import type { Config } from './config/config.ts'
@@ -71,6 +72,8 @@ export interface Broker {
   reloadKeys(): Promise<void>
   /** Counts of strangers' refusals and deferred records, written now instead of on the timer. */
   flushAudit(): Promise<void>
+  /** What was used since the last time, for reviews. */
+  flushUsage(): Promise<void>
   /** Counts bytes that became no request, by the address they came from. */
   countUnread(reason: RejectionReason, peer: string): void
   /** Commits of unknown outcome, undone now instead of as soon as the store answers. */
@@ -80,6 +83,7 @@ export interface Broker {
 }
 
 const COMMIT_FORGOTTEN = 'too many commits of unknown outcome wait: one stays as it is, its token was never handed out'
+const UNCOUNTED = { begin: () => undefined, exchange: () => undefined }
 const OUTBOX_FILLS = 'the fullest audit outbox fills up: once full, it forgets its oldest records'
 
 /** Everything but the socket. @throws StoreUnavailable, KeyFileError */
@@ -106,7 +110,10 @@ export async function createBroker(config: Config, options: BrokerOptions): Prom
   const nonces = config.dpop.nonce === 'off' ? undefined : await DpopNonces.open(store.documents, clock)
   const seen = new SeenSignatures(SEEN_SIGNATURES_MAX)
   const sources = { ring, ...published, issuer: settings.issuer, seen, nonces }
-  const issuing = { unknown, observer: metrics, evidence: sources, minter: new Minter(ring, settings) }
+  const usage = new UsageLedger(store.documents, registries, clock)
+  usage.start()
+  const observer = { ...(metrics ?? UNCOUNTED), issued: usage.issued }
+  const issuing = { unknown, observer, evidence: sources, minter: new Minter(ring, settings) }
   const app = createRouter({
     issuer: settings.issuer,
     registries,
@@ -129,6 +136,7 @@ export async function createBroker(config: Config, options: BrokerOptions): Prom
     ring,
     cutoffs,
     flushAudit: audit.flush,
+    flushUsage: () => usage.flush(),
     settleCommits: () => unknown.settle(),
     reloadKeys: () => keeper.reload(),
     countUnread: (reason, peer) => audit.auditor.strangers.count(reason, sourceOf(peer, undefined)),
@@ -136,7 +144,7 @@ export async function createBroker(config: Config, options: BrokerOptions): Prom
     metrics,
     close: async () => {
       operations.stop()
-      for (const part of [keeper, unknown, audit, feed]) await part.stop()
+      for (const part of [keeper, unknown, audit, usage, feed]) await part.stop()
       await store.close()
     },
   }

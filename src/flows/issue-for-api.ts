@@ -3,6 +3,7 @@ import type { AuditDraft } from '../audit/audit-draft.ts'
 import type { Auditor } from '../audit/auditor.ts'
 import type { ProvenKeys } from '../model/confirmation.ts'
 import type { VerifiedClient } from '../model/evidence.ts'
+import type { ExchangeObserver } from '../model/exchange.ts'
 import type { MintedToken } from '../model/minted.ts'
 import { apiAudience, type BrokerSettings } from '../model/settings.ts'
 import type { LiveCutoffs } from '../sessions/live-cutoffs.ts'
@@ -11,6 +12,7 @@ import type { Store } from '../store/ports.ts'
 import type { Minter } from '../tokens/minter.ts'
 import { grantedApiScopes, mintApiToken } from './api-token.ts'
 import { issuedWithin } from './issuance.ts'
+import { tellIssued } from './observed.ts'
 import type { TokenRequest } from './token-request.ts'
 
 export interface ApiIssueParts {
@@ -22,6 +24,7 @@ export interface ApiIssueParts {
   readonly draft: AuditDraft
   readonly proven: ProvenKeys
   readonly rv: number
+  readonly observer?: ExchangeObserver | undefined
   readonly now: number
   readonly nowMs: number
 }
@@ -45,6 +48,7 @@ export async function issueForApi(
     const record = draft.granted()
     draft.leaveUnfinished()
     await parts.auditor.log.append(draft.id, record)
+    tellIssued(parts.observer, { by: verified, now })
     return minted
   })
 }

@@ -35,7 +35,7 @@ import { refusingAsGrant } from './grant-refusals.ts'
 import { issuedWithin } from './issuance.ts'
 import { issueForApi } from './issue-for-api.ts'
 import { mintIssue } from './mint-issue.ts'
-import { observed } from './observed.ts'
+import { issuedBy, observed, tellIssued } from './observed.ts'
 import type { PipelineParts } from './pipeline-parts.ts'
 import { selectFlow } from './select-flow.ts'
 import { bindTo, constraintOf, withDemandedKey } from './sender-constraint.ts'
@@ -124,6 +124,7 @@ class Run {
       { agent: party.agent, scopes, id: this.draft.id },
       () => this.#mintAndCommit(framed, issue),
     )
+    tellIssued(this.#parts.observer, issuedBy(verified, { question: framed.question, permit, issue }))
     return tokenResponse(minted, issue.mint.kind, this.draft.id, issue.shows)
   }
 

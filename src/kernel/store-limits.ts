@@ -58,3 +58,13 @@ export const STRANGER_FLUSH_MS = 10_000
 
 /** Announcements of signing keys kept for all brokers of a store: a ring has a dozen keys. */
 export const RING_ANNOUNCEMENTS_MAX = 64
+
+/** How often what was used is written to the store, for reviews: what a crash may lose of it. */
+export const USAGE_FLUSH_MS = 10_000
+/** Uses of the same thing within this time are one: what is used all the time costs a write each quarter of an hour. */
+export const USAGE_RESOLUTION_S = 900
+/** Agents whose use is written, or first looked at, at one time: the others wait for the next. */
+export const USAGE_AGENTS_PER_FLUSH_MAX = 200
+/** Names of one kind, and servers, kept of one agent’s use; the longest unused are forgotten first. */
+export const USAGE_NAMES_MAX = 512
+export const USAGE_RESOURCES_MAX = 256

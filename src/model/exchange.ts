@@ -1,5 +1,9 @@
 /** What a token request is, to those who count them: its flow and its outcome, both of a closed set. */
+import type { Authority } from '../authority/authority.ts'
 import type { RejectionReason } from '../kernel/rejection.ts'
+import type { Question } from './decision.ts'
+import type { VerifiedClient } from './evidence.ts'
+import type { Resource } from './resource.ts'
 
 /** `api`: an API token; `unknown`: refused before it was clear. */
 export type FlowName =
@@ -15,8 +19,25 @@ export type FlowName =
 
 export type Outcome = 'issued' | 'server_error' | RejectionReason
 
-/** Told of every request: that it came, and how it ended. */
+/** What a request was issued, and by what: for reviews of who still needs what they may. */
+export interface Issued {
+  readonly by: VerifiedClient
+  /** Epoch seconds. */
+  readonly now: number
+  /** `undefined`: an API token, about which no grant decides. */
+  readonly decided?: {
+    readonly question: Question
+    /** Ids of the grants that matched. */
+    readonly grants: readonly string[]
+    /** Where what was issued is good; `undefined`: nowhere by itself, it is a session or a delegation. */
+    readonly resource: Resource | undefined
+    readonly authority: Authority
+  }
+}
+
+/** Told of every request: that it came, what was issued, and how it ended. Never waited for. */
 export interface ExchangeObserver {
   readonly begin: () => void
+  readonly issued: (issued: Issued) => void
   readonly exchange: (flow: FlowName, outcome: Outcome, seconds: number) => void
 }

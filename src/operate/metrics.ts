@@ -14,7 +14,7 @@ const STORE_BUCKETS_S = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.
 
 export type KeyOwnerKind = 'issuer' | 'client' | 'trust_domain'
 
-export class BrokerMetrics implements ExchangeObserver {
+export class BrokerMetrics implements Omit<ExchangeObserver, 'issued'> {
   readonly registry = new Registry()
   readonly #exchanges: Counter<'flow' | 'outcome'>
   readonly #exchangeSeconds: Histogram<'flow'>
