@@ -142,12 +142,14 @@ export async function createBroker(config: Config, options: BrokerOptions): Prom
     countUnread: (reason, peer) => audit.auditor.strangers.count(reason, sourceOf(peer, undefined)),
     readiness: operations.readiness,
     metrics,
-    close: async () => {
-      operations.stop()
-      for (const part of [keeper, unknown, audit, usage, feed]) await part.stop()
-      await store.close()
-    },
+    close: () => stopAll([operations, keeper, unknown, audit, usage, feed], store),
   }
+}
+
+/** One after the other: what an earlier one still writes, a later one carries. */
+async function stopAll(parts: readonly { stop(): void | Promise<void> }[], store: Store): Promise<void> {
+  for (const part of parts) await part.stop()
+  await store.close()
 }
 
 /** Verification keys of others: of issuers, of clients that publish theirs, of trust domains. */
