@@ -6,7 +6,8 @@ import type { Clock } from '../kernel/clock.ts'
 import { newNonce } from '../kernel/ids.ts'
 import { Rejection } from '../kernel/rejection.ts'
 import type { Secret } from '../kernel/secret.ts'
-import type { Caller } from '../model/caller.ts'
+import { type Permission, permits } from '../model/admin-role.ts'
+import type { Caller, OperatorCaller } from '../model/caller.ts'
 import type { SingleUse } from '../model/evidence.ts'
 import type { RegistrySource } from '../model/published-registry.ts'
 import type { LiveCutoffs } from '../sessions/live-cutoffs.ts'
@@ -87,11 +88,17 @@ function assertUserStands(user: UserBearer, { cutoffs }: CallerParts, nowMs: num
   }
 }
 
-/** @throws Rejection `bearer_*` */
-export function operatorCaller(bearer: Secret | undefined, parts: CallerParts): Promise<Caller> {
-  return identifyOperator(bearer, {
-    ...parts,
-    registry: parts.registries.current,
-    now: Math.floor(parts.clock.nowMs() / 1000),
+/** An admin whose roles give what the endpoint asks for. @throws Rejection `bearer_*`, `admin_forbidden` */
+export async function operatorCaller(
+  bearer: Secret | undefined,
+  parts: CallerParts,
+  permission: Permission,
+): Promise<OperatorCaller> {
+  const now = Math.floor(parts.clock.nowMs() / 1000)
+  const caller = await identifyOperator(bearer, { ...parts, registry: parts.registries.current, now })
+  if (permits(caller.roles, permission)) return caller
+  throw new Rejection('admin_forbidden', `this needs the permission ${permission}, which none of your roles gives`, {
+    by: caller.principal,
+    missing: [`permission ${permission}`],
   })
 }

@@ -50,6 +50,7 @@ export class Auditor {
   /** Records the refusal and gives what to throw to the transport. */
   async refuse(draft: AuditDraft, thrown: unknown, source: string): Promise<RefusedRequest> {
     const error = thrown instanceof StoreUnavailable ? storeUnavailable(thrown) : thrown
+    if (error instanceof Rejection && error.by !== undefined) draft.authenticatedAs(error.by)
     if (!draft.authenticated) {
       if (error instanceof Rejection) this.strangers.count(error.reason, source)
       return new RefusedRequest(error, undefined, false)

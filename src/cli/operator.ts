@@ -12,6 +12,7 @@ import { operatorPrincipal } from '../kernel/ids.ts'
 import type { Secret } from '../kernel/secret.ts'
 import { loadKeys } from '../keys/key-files.ts'
 import { KeyRing } from '../keys/key-ring.ts'
+import { ADMIN_ROLES, type AdminRole } from '../model/admin-role.ts'
 import { isLoopbackHost } from '../registry/url-rules.ts'
 import { Minter } from '../tokens/minter.ts'
 import type { Args } from './args.ts'
@@ -40,7 +41,11 @@ export async function connectOperator(args: Args): Promise<Operator> {
   const config = loadConfig(configPath(args.text('config')))
   const { base, certificate } = brokerAddress(config, args)
   const client = new BrokerClient(base, certificate)
-  const bearer = await mintManagement(config, operatorName(args), COMMAND_TOKEN_SECONDS)
+  const bearer = await mintManagement(config, {
+    name: operatorName(args),
+    roles: ADMIN_ROLES,
+    seconds: COMMAND_TOKEN_SECONDS,
+  })
   return {
     get: (path) => client.get(`/admin/v1${path}`, bearer).catch(explainOwnToken),
     post: (path, value) => client.postJson(`/admin/v1${path}`, bearer, value).catch(explainOwnToken),
@@ -56,11 +61,17 @@ function explainOwnToken(fault: unknown): never {
 const KEYS_DIFFER =
   'the keys here are not (or not yet) the broker’s: try again in a few seconds, and check that --config is this broker’s'
 
-export async function mintManagement(config: Config, name: string, seconds: number): Promise<Secret> {
+interface ManagementWish {
+  readonly name: string
+  readonly roles: readonly AdminRole[]
+  readonly seconds: number
+}
+
+export async function mintManagement(config: Config, { name, roles, seconds }: ManagementWish): Promise<Secret> {
   const now = epochSeconds(systemClock)
   const ring = new KeyRing(await loadKeys(config.keys.directory, { development: config.development }))
   const minter = new Minter(ring, config.settings)
-  const { token } = await minter.management(operatorPrincipal(name), now, now + seconds)
+  const { token } = await minter.management({ operator: operatorPrincipal(name), roles, now, expiresAt: now + seconds })
   return token
 }
 

@@ -8,11 +8,10 @@
  */
 import { peekIssuer } from '../jose/decode-jws.ts'
 import { JwtError } from '../jose/jwt-error.ts'
-import { operatorPrincipal } from '../kernel/ids.ts'
 import { Rejection } from '../kernel/rejection.ts'
 import type { Secret } from '../kernel/secret.ts'
 import type { KeyRing } from '../keys/key-ring.ts'
-import type { Caller } from '../model/caller.ts'
+import type { Caller, OperatorCaller } from '../model/caller.ts'
 import type { SingleUse } from '../model/evidence.ts'
 import { mayIssue } from '../model/lifecycle.ts'
 import type { Registry } from '../model/registry.ts'
@@ -75,12 +74,12 @@ export async function identifyCaller(
 }
 
 /** @throws Rejection `bearer_missing`, `bearer_invalid` */
-export async function identifyOperator(bearer: Secret | undefined, sources: CallerSources): Promise<Caller> {
+export async function identifyOperator(bearer: Secret | undefined, sources: CallerSources): Promise<OperatorCaller> {
   if (bearer === undefined) {
     throw new Rejection('bearer_missing', 'send Authorization: Bearer with a management token (errand admin token)')
   }
-  const { name } = await verifyManagementToken(bearer, sources)
-  return { kind: 'operator', principal: operatorPrincipal(name) }
+  const { operator, roles } = await verifyManagementToken(bearer, sources)
+  return { kind: 'operator', principal: operator, roles }
 }
 
 /** Decoded, not believed: only chooses whose rules the token must pass. */

@@ -20,6 +20,7 @@ import {
 import { Rejection } from '../kernel/rejection.ts'
 import type { Secret } from '../kernel/secret.ts'
 import type { KeyRing } from '../keys/key-ring.ts'
+import { ADMIN_ROLES, type AdminRole, isAdminRole } from '../model/admin-role.ts'
 import type { Client } from '../model/client.ts'
 import type { Confirmation } from '../model/confirmation.ts'
 import type { HandleEvidence, Verified } from '../model/evidence.ts'
@@ -70,7 +71,7 @@ export type VerifiedAccess = Verified<{
 
 export type VerifiedManagement = Verified<{
   readonly operator: PrincipalId
-  readonly name: string
+  readonly roles: readonly AdminRole[]
   readonly jti: Jti
   readonly expiresAt: number
 }>
@@ -163,15 +164,21 @@ export async function verifyManagementToken(token: Secret, deps: OwnTokenDepende
       lifetimeSecondsMax: MANAGEMENT_TOKEN_LIFETIME_S,
     })
     const sub = nameClaim(jwt.claims, 'sub')
-    const name = sub.startsWith('operator:') ? sub.slice('operator:'.length) : ''
-    if (name === '') throw new JwtError('claims', 'sub must name an operator')
+    if (!/^operator:./.test(sub)) throw new JwtError('claims', 'sub must name an operator')
     return verified({
       operator: sub as PrincipalId,
-      name,
+      roles: rolesOf(jwt.claims),
       jti: idClaim(jwt.claims, 'jti') as Jti,
       expiresAt: jwt.expiresAt,
     })
   })
+}
+
+/** One that is not known here could mean anything: the token is refused as a whole. */
+function rolesOf(claims: Claims): readonly AdminRole[] {
+  const roles = nameListClaim(claims, 'roles', 1, ADMIN_ROLES.length)
+  if (!roles.every(isAdminRole)) throw new JwtError('claims', 'roles must be roles of admins')
+  return roles
 }
 
 interface OwnRules {

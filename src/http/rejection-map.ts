@@ -156,6 +156,7 @@ export const WIRE: Readonly<Record<RejectionReason, WireError>> = {
   bearer_invalid: BAD_BEARER,
   bearer_bound: BAD_BEARER,
   bearer_scope: { status: 403, error: 'insufficient_scope' },
+  admin_forbidden: { status: 403, error: 'insufficient_scope' },
   not_found: { status: 404, error: 'not_found' },
   token_type_not_revocable: { status: 400, error: 'unsupported_token_type' },
   token_of_another_client: BAD_REQUEST,

@@ -34,7 +34,7 @@ export interface RouterParts {
 }
 
 export type Handler = (context: Context, facts: RequestFacts) => Promise<Response> | Response
-export type Method = 'GET' | 'POST' | 'DELETE'
+export type Method = 'GET' | 'POST' | 'PUT' | 'DELETE'
 
 export interface Route {
   readonly path: string

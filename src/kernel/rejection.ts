@@ -6,6 +6,8 @@
  * not a Rejection is a fault of ours and becomes `server_error`.
  */
 
+import type { PrincipalId } from './ids.ts'
+
 export const REASONS = [
   // the request, before anyone is known
   'request_malformed',
@@ -143,6 +145,7 @@ export const REASONS = [
   'bearer_invalid',
   'bearer_bound',
   'bearer_scope',
+  'admin_forbidden',
   'not_found',
   'token_type_not_revocable',
   'token_of_another_client',
@@ -161,6 +164,8 @@ export interface RejectionExtras {
   readonly retryAfterSeconds?: number
   /** What failed underneath; for the log only, never for the wire. */
   readonly cause?: unknown
+  /** Whom the refused request was authenticated as: its record is theirs, though they may do nothing here. */
+  readonly by?: PrincipalId
   /** Set where the evidence refused is an authorization grant (RFC 7523 §3.1): its wire code is another. */
   readonly ofGrant?: boolean
 }
@@ -169,6 +174,7 @@ export class Rejection extends Error {
   readonly reason: RejectionReason
   readonly missing: readonly string[]
   readonly retryAfterSeconds: number | undefined
+  readonly by: PrincipalId | undefined
   readonly ofGrant: boolean
 
   /** @param description for the developer who reads the response: what is wrong and what to do; never token text. */
@@ -178,6 +184,7 @@ export class Rejection extends Error {
     this.reason = reason
     this.missing = extras.missing ?? []
     this.retryAfterSeconds = extras.retryAfterSeconds
+    this.by = extras.by
     this.ofGrant = extras.ofGrant ?? false
   }
 }

@@ -6,6 +6,7 @@ import type { Authority } from '../authority/authority.ts'
 import { encodeResourceDetails } from '../authority/details.ts'
 import { authorityScopes } from '../authority/narrowing.ts'
 import type { ClientId, Jti, NodeId, PrincipalId } from '../kernel/ids.ts'
+import type { AdminRole } from '../model/admin-role.ts'
 import { type Confirmation, cnfClaim } from '../model/confirmation.ts'
 import type { NodeFacts, SessionFacts } from '../model/session.ts'
 import { adminAudience, apiAudience } from '../model/settings.ts'
@@ -139,9 +140,16 @@ export function apiClaims(fixed: Fixed, order: ApiOrder): Claims {
   }
 }
 
+export interface ManagementOrder {
+  readonly operator: PrincipalId
+  readonly roles: readonly AdminRole[]
+  readonly now: number
+  readonly expiresAt: number
+}
+
 /** In no session, never a subject or a target of exchange. */
-export function managementClaims(fixed: Fixed, operator: PrincipalId, now: number, expiresAt: number): Claims {
-  return { ...base(fixed, now, expiresAt), sub: operator, aud: adminAudience(fixed.issuer) }
+export function managementClaims(fixed: Fixed, { operator, roles, now, expiresAt }: ManagementOrder): Claims {
+  return { ...base(fixed, now, expiresAt), sub: operator, aud: adminAudience(fixed.issuer), roles }
 }
 
 function bound({ confirmation }: Pick<MintOrder, 'confirmation'>): Claims {

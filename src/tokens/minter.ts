@@ -1,7 +1,7 @@
 /** The single mint: builds claims, signs with the active key of the kind's class, and re-reads what it made. */
 import { authorityScopes } from '../authority/narrowing.ts'
 import { signJwt } from '../jose/sign-jwt.ts'
-import { type Jti, newJti, type PrincipalId } from '../kernel/ids.ts'
+import { type Jti, newJti } from '../kernel/ids.ts'
 import { Secret } from '../kernel/secret.ts'
 import type { KeyRing } from '../keys/key-ring.ts'
 import type { Confirmation } from '../model/confirmation.ts'
@@ -19,6 +19,7 @@ import {
   type Fixed,
   type IdJagTarget,
   idJagClaims,
+  type ManagementOrder,
   type MintOrder,
   managementClaims,
   sessionClaims,
@@ -82,11 +83,12 @@ export class Minter {
     }
   }
 
-  async management(operator: PrincipalId, now: number, expiresAt: number): Promise<MintedToken> {
+  async management(order: ManagementOrder): Promise<MintedToken> {
+    const { operator, roles, now, expiresAt } = order
     const jti = newJti()
-    const claims = managementClaims(this.#fixed(jti), operator, now, expiresAt)
+    const claims = managementClaims(this.#fixed(jti), order)
     const { issuer } = this.#settings
-    const expected = { iss: issuer, sub: operator, aud: adminAudience(issuer), iat: now, exp: expiresAt, jti }
+    const expected = { iss: issuer, sub: operator, aud: adminAudience(issuer), roles, iat: now, exp: expiresAt, jti }
     const token = await this.#sign('internal', 'ES256', { typ: JWT_TYP.management, claims, now }, expected)
     return { token, jti, issuedAt: now, expiresAt, scopes: [], confirmation: undefined, details: [] }
   }

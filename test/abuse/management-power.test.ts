@@ -92,7 +92,14 @@ describe('a management token is no authority', () => {
 describe('it lives ten minutes and names an operator', () => {
   const mint = async (sub: PrincipalId, life: number) => {
     const now = world.now()
-    return (await new Minter(world.broker.ring, world.config.settings).management(sub, now, now + life)).token.reveal()
+    return (
+      await new Minter(world.broker.ring, world.config.settings).management({
+        operator: sub,
+        roles: ['viewer'],
+        now,
+        expiresAt: now + life,
+      })
+    ).token.reveal()
   }
 
   test('one that would live longer, or speaks for a user, is refused though the broker’s own key signed it', async () => {

@@ -13,6 +13,7 @@ import { operatorPrincipal } from '../../src/kernel/ids.ts'
 import { WORKER_DEATHS_MAX, WORKER_SILENCE_MS_MAX } from '../../src/kernel/process-limits.ts'
 import { loadKeys, rotate } from '../../src/keys/key-files.ts'
 import { KeyRing } from '../../src/keys/key-ring.ts'
+import { ADMIN_ROLES } from '../../src/model/admin-role.ts'
 import { Minter } from '../../src/tokens/minter.ts'
 import { brokerAt, until } from '../support/broker-process.ts'
 import { errand, freePort, type Serving, serveErrand } from '../support/errand-command.ts'
@@ -90,7 +91,9 @@ async function serve(kind: 'embedded' | 'redis', directory = temporary()): Promi
       const ring = new KeyRing(await loadKeys(config.keys.directory, { development: true }))
       const now = epochSeconds(systemClock)
       const minter = new Minter(ring, config.settings)
-      return (await minter.management(operatorPrincipal('tester'), now, now + 60)).token.reveal()
+      return (
+        await minter.management({ operator: operatorPrincipal('tester'), roles: ADMIN_ROLES, now, expiresAt: now + 60 })
+      ).token.reveal()
     },
   }
 }

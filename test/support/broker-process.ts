@@ -12,6 +12,7 @@ import { epochSeconds, systemClock } from '../../src/kernel/clock.ts'
 import { operatorPrincipal } from '../../src/kernel/ids.ts'
 import { loadKeys } from '../../src/keys/key-files.ts'
 import { KeyRing } from '../../src/keys/key-ring.ts'
+import { ADMIN_ROLES } from '../../src/model/admin-role.ts'
 import type { BrokerSettings } from '../../src/model/settings.ts'
 import { Minter } from '../../src/tokens/minter.ts'
 import type { ChildFault, ChildOrder } from './broker-child.ts'
@@ -147,7 +148,9 @@ export class Fleet {
     const { settings } = developmentConfig({ port: 1, store: embeddedPlaceholder, keysDirectory: this.keysDirectory })
     const minter = new Minter(ring, { ...settings, ...this.#options.settings, issuer: this.issuer })
     const now = epochSeconds(systemClock)
-    return (await minter.management(operatorPrincipal('tester'), now, now + 600)).token.reveal()
+    return (
+      await minter.management({ operator: operatorPrincipal('tester'), roles: ADMIN_ROLES, now, expiresAt: now + 600 })
+    ).token.reveal()
   }
 
   async close(): Promise<void> {

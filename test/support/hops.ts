@@ -5,6 +5,7 @@
 import { createHash } from 'node:crypto'
 import { expect } from 'vitest'
 import { operatorPrincipal } from '../../src/kernel/ids.ts'
+import { ADMIN_ROLES } from '../../src/model/admin-role.ts'
 import { Minter } from '../../src/tokens/minter.ts'
 import { type Answer, claimsOf, INTENT, type Params, TYPE, WAREHOUSE, type World } from './world.ts'
 
@@ -128,7 +129,9 @@ export function openAccess(world: World, params: Params = {}): Promise<Answer> {
 export async function managementToken(world: World): Promise<string> {
   const now = world.now()
   const minter = new Minter(world.broker.ring, world.config.settings)
-  return (await minter.management(operatorPrincipal('ops'), now, now + 600)).token.reveal()
+  return (
+    await minter.management({ operator: operatorPrincipal('ops'), roles: ADMIN_ROLES, now, expiresAt: now + 600 })
+  ).token.reveal()
 }
 
 export async function order(world: World, path: '/revocations' | '/lifts', body: unknown): Promise<Answer> {

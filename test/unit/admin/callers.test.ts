@@ -18,7 +18,7 @@ import { ALICE, HandClock, ISSUER, NOW, reasonOf } from '../sessions/fixtures.ts
 import { apiOrder, order, SETTINGS, testRing } from '../tokens/fixtures.ts'
 
 type CallerParts = callers.CallerParts
-const { operatorCaller } = callers
+const operatorCaller = (token: Secret | undefined, at: CallerParts) => callers.operatorCaller(token, at, 'read')
 
 /** As bearer tokens: what a proof changes is tested on the wire. */
 const asBearer = (token: Secret | undefined) =>
@@ -61,7 +61,9 @@ const cut = (entry: object) =>
 const api = async (over: Parameters<typeof apiOrder>[0] = {}) => (await minter.api(apiOrder(over))).token
 const userToken = (claims: object = {}) =>
   idp.sign({ sub: 'alice', aud: 'errand-users', iat: NOW - 5, exp: NOW + 600, auth_time: NOW - 10, ...claims })
-const management = async () => (await minter.management(operatorPrincipal('ops'), NOW, NOW + 600)).token
+const management = async () =>
+  (await minter.management({ operator: operatorPrincipal('ops'), roles: ['viewer'], now: NOW, expiresAt: NOW + 600 }))
+    .token
 
 describe('a caller of the sessions', () => {
   test('is a client with the scope for it', async () => {
@@ -158,7 +160,11 @@ describe('being certain', () => {
 
 describe('an operator', () => {
   test('comes with a management token', async () => {
-    expect(await operatorCaller(await management(), parts)).toEqual({ kind: 'operator', principal: 'operator:ops' })
+    expect(await operatorCaller(await management(), parts)).toEqual({
+      kind: 'operator',
+      principal: 'operator:ops',
+      roles: ['viewer'],
+    })
   })
 
   test('comes with nothing else', async () => {

@@ -4,6 +4,7 @@ import { Auditor } from '../../../src/audit/auditor.ts'
 import { StrangerCounts } from '../../../src/audit/stranger-counts.ts'
 import type { ClientId, NodeId, PrincipalId, SessionId } from '../../../src/kernel/ids.ts'
 import type { KeyRing } from '../../../src/keys/key-ring.ts'
+import { ADMIN_ROLES } from '../../../src/model/admin-role.ts'
 import type { Caller } from '../../../src/model/caller.ts'
 import type { Registry } from '../../../src/model/registry.ts'
 import type { Entry } from '../../../src/model/request-facts.ts'
@@ -151,7 +152,7 @@ export async function plant(bench: Bench, tree: Tree = {}): Promise<SessionFacts
 }
 
 export const user = (principal: string = ALICE): Caller => ({ kind: 'user', principal: principal as PrincipalId })
-export const operator: Caller = { kind: 'operator', principal: 'operator:ops' as PrincipalId }
+export const operator: Caller = { kind: 'operator', principal: 'operator:ops' as PrincipalId, roles: ADMIN_ROLES }
 export function client(id: string, registry = world): Caller {
   const found = registry.client(id)
   if (found === undefined) throw new Error(`no client ${id}`)

@@ -4,6 +4,7 @@ import { pairKey } from '../../../src/authority/cutoffs.ts'
 import { decodeJwt } from '../../../src/jose/decode-jws.ts'
 import { signJwt } from '../../../src/jose/sign-jwt.ts'
 import { Secret } from '../../../src/kernel/secret.ts'
+import { ADMIN_ROLES } from '../../../src/model/admin-role.ts'
 import { introspect } from '../../../src/revocation/introspect.ts'
 import { enterState, revokeLeaf, revokeNodes } from '../../../src/sessions/session-commits.ts'
 import type { MintOrder } from '../../../src/tokens/claims.ts'
@@ -147,7 +148,18 @@ describe('what is no access token of a session', () => {
     ['three parts', () => 'a.b.c'],
     ['a session token', async () => (await minter.session(order({ audience: ISSUER }))).token.reveal()],
     ['an API token', async () => (await minter.api(apiOrder())).token.reveal()],
-    ['a management token', async () => (await minter.management('operator:x' as never, NOW, NOW + 60)).token.reveal()],
+    [
+      'a management token',
+      async () =>
+        (
+          await minter.management({
+            operator: 'operator:x' as never,
+            roles: ADMIN_ROLES,
+            now: NOW,
+            expiresAt: NOW + 60,
+          })
+        ).token.reveal(),
+    ],
     [
       'a token signed by somebody else',
       () =>

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { ADMIN_ROLES } from '../../../src/model/admin-role.ts'
 import { revokeToken } from '../../../src/revocation/revoke-token.ts'
 import type { MintOrder } from '../../../src/tokens/claims.ts'
 import { Minter } from '../../../src/tokens/minter.ts'
@@ -101,7 +102,18 @@ describe('refused', () => {
 
   test.each([
     ['an API token', async () => (await minter.api(apiOrder())).token.reveal()],
-    ['a management token', async () => (await minter.management('operator:x' as never, NOW, NOW + 60)).token.reveal()],
+    [
+      'a management token',
+      async () =>
+        (
+          await minter.management({
+            operator: 'operator:x' as never,
+            roles: ADMIN_ROLES,
+            now: NOW,
+            expiresAt: NOW + 60,
+          })
+        ).token.reveal(),
+    ],
   ])('%s, which lives minutes', async (_what, make) => {
     expect((await refusalOf(revoke(await make()))).reason).toBe('token_type_not_revocable')
   })

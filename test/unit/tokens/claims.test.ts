@@ -116,12 +116,20 @@ test('the claims of an API token are these and no others: no session, no act, no
 })
 
 test('the claims of a management token are these and no others: no client, no scope', () => {
-  expect(managementClaims(FIXED, 'operator:root' as PrincipalId, NOW, NOW + 600)).toEqual({
+  expect(
+    managementClaims(FIXED, {
+      operator: 'operator:root' as PrincipalId,
+      roles: ['viewer'],
+      now: NOW,
+      expiresAt: NOW + 600,
+    }),
+  ).toEqual({
     iss: 'https://errand.example',
     iat: NOW,
     exp: NOW + 600,
     jti: 'jti_minted',
     sub: 'operator:root',
     aud: 'https://errand.example/admin',
+    roles: ['viewer'],
   })
 })

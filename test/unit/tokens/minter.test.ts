@@ -3,6 +3,7 @@ import { decodeJwt } from '../../../src/jose/decode-jws.ts'
 import { verifyJwt } from '../../../src/jose/verify-jwt.ts'
 import type { PrincipalId } from '../../../src/kernel/ids.ts'
 import { KeyRing } from '../../../src/keys/key-ring.ts'
+import { ADMIN_ROLES } from '../../../src/model/admin-role.ts'
 import type { MintedToken } from '../../../src/model/minted.ts'
 import { Minter } from '../../../src/tokens/minter.ts'
 import { authority, ISSUER, NOW, reasonOf, SESSION, WAREHOUSE } from '../sessions/fixtures.ts'
@@ -36,7 +37,8 @@ async function verifies(minted: MintedToken, cls: 'access' | 'internal'): Promis
 }
 
 describe('each kind by its own typ and key class', () => {
-  const management = () => minter.management('operator:root' as PrincipalId, NOW, NOW + 600)
+  const management = () =>
+    minter.management({ operator: 'operator:root' as PrincipalId, roles: ADMIN_ROLES, now: NOW, expiresAt: NOW + 600 })
   test.each([
     ['access', () => minter.access(order(), 'ES256'), 'at+jwt', 'access'],
     ['session', () => minter.session(order({ audience: ISSUER })), 'errand-session+jwt', 'internal'],

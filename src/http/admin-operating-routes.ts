@@ -1,0 +1,117 @@
+/** What admins look at and end: sessions, records, blocks, the kill switch. */
+import type { Context } from 'hono'
+import { listBlocks } from '../admin/blocks.ts'
+import { inspectSession, listSessions, readAudit, readContent } from '../admin/session-listing.ts'
+import { endSession } from '../revocation/end-session.ts'
+import { killOrder, liftOrder } from '../revocation/kill-order.ts'
+import { killByOrder, liftByOrder } from '../revocation/kill-switch.ts'
+import type { AdminRoute } from './admin-route.ts'
+import { decodeOrder } from './decode-order.ts'
+import { json } from './error-response.ts'
+import { readJsonText } from './request.ts'
+import type { RouterParts } from './route.ts'
+import { killed } from './session-routes.ts'
+
+export function operatingRoutes(parts: RouterParts): readonly AdminRoute[] {
+  return [...sessionEndpoints(parts), ...recordEndpoints(parts), ...controlEndpoints(parts)]
+}
+
+const session = (context: Context) => context.req.param('session') ?? ''
+
+function sessionEndpoints(parts: RouterParts): readonly AdminRoute[] {
+  return [
+    {
+      path: '/sessions',
+      methods: {
+        GET: {
+          permission: 'read',
+          answer: async (request, context) => {
+            const agent = context.req.query('agent')
+            const of = agent === undefined ? context.req.query('user') : `agent:${agent}`
+            return json(200, { sessions: await listSessions(request, parts.listing, of) })
+          },
+        },
+      },
+    },
+    {
+      path: '/sessions/:session',
+      methods: {
+        GET: {
+          permission: 'read',
+          answer: async (request, context) => json(200, await inspectSession(request, session(context), parts.listing)),
+        },
+        DELETE: {
+          permission: 'security',
+          answer: async (request, context) => killed(await endSession(request, session(context), parts.revocation)),
+        },
+      },
+    },
+  ]
+}
+
+function recordEndpoints(parts: RouterParts): readonly AdminRoute[] {
+  return [
+    {
+      path: '/audit',
+      methods: {
+        GET: {
+          permission: 'read',
+          answer: async (request, context) => {
+            const limit = Number(context.req.query('limit') ?? '50')
+            return json(200, { records: await readAudit(request, limit, parts.listing) })
+          },
+        },
+      },
+    },
+    {
+      path: '/contents/:session/:digest',
+      methods: {
+        GET: {
+          permission: 'read',
+          answer: async (request, context) => {
+            const named = { session: session(context), digest: context.req.param('digest') ?? '' }
+            return json(200, await readContent(request, named, parts.listing))
+          },
+        },
+      },
+    },
+  ]
+}
+
+function controlEndpoints(parts: RouterParts): readonly AdminRoute[] {
+  return [
+    {
+      path: '/blocks',
+      methods: {
+        GET: {
+          permission: 'read',
+          answer: async (request) => json(200, { blocks: await listBlocks(request, parts.listing) }),
+        },
+      },
+    },
+    {
+      path: '/revocations',
+      methods: {
+        POST: {
+          permission: 'security',
+          answer: async (request, context) => {
+            const text = await readJsonText(context)
+            return killed(await killByOrder(request, () => decodeOrder(killOrder, text), parts.revocation))
+          },
+        },
+      },
+    },
+    {
+      path: '/lifts',
+      methods: {
+        POST: {
+          permission: 'security',
+          answer: async (request, context) => {
+            const text = await readJsonText(context)
+            return killed(await liftByOrder(request, () => decodeOrder(liftOrder, text), parts.revocation))
+          },
+        },
+      },
+    },
+  ]
+}
