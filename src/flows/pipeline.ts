@@ -218,7 +218,7 @@ class Run {
     const standing = { cutoffs, registry, issuer, environment, nowMs: this.#nowMs }
     const { evidence, party, live } = input
     assertStanding(evidence, party, standing)
-    const question = { id: this.draft.id, now: this.#now, environment: settings.environment }
+    const question = { id: this.draft.id, now: this.#now, environment: settings.environment, container: undefined }
     const confirmation = bindTo(constraintOf(evidence, live), party.proven, party.agent)
     const framed = frame({ ...input, registry, settings, question, rv, confirmation })
     const signedInAt = evidence.kind === 'user' ? evidence.signedInAt : live?.facts.evidence?.signedInAt

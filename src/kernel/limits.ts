@@ -131,6 +131,12 @@ export const DELEGATION_DEPTH_DEFAULT = 1
 export const AUTHORIZATION_DETAILS_CHARS_MAX = 16 * 1024
 export const DETAILS_OBJECTS_MAX = 32
 export const TOOLS_PER_RESOURCE_MAX = 256
+/** Projects from the organisation down to one: each is looked up for every grant that may reach its servers. */
+export const PROJECT_DEPTH_MAX = 8
+/** Containers from a server down to one. */
+export const CONTAINER_DEPTH_MAX = 16
+/** The structure of what a server holds, never a row for each thing in it. */
+export const CONTAINERS_PER_RESOURCE_MAX = 1024
 export const ARGUMENTS_PER_TOOL_MAX = 64
 export const ENUM_MEMBERS_MAX = 256
 export const CONSTRAINT_STRING_CHARS_MAX = 1024

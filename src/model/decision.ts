@@ -42,6 +42,8 @@ export interface Question {
   readonly ceiling: Authority | undefined
   /** The resource an access token is wanted for; `undefined` for a session or delegation. */
   readonly target: ResourceUrl | undefined
+  /** Where the asked tools are to be used: a container of their resource. `undefined`: what the request does not say. */
+  readonly container: string | undefined
 }
 
 export interface LayerVerdict {

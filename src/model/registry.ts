@@ -3,7 +3,7 @@ import type { ToolConstraints } from '../authority/authority.ts'
 import type { AuthorizationServer } from './authorization-server.ts'
 import type { Agent, Client, Service } from './client.ts'
 import type { Issuer, User } from './issuer.ts'
-import type { Resource, ToolSelector } from './resource.ts'
+import type { Project, Resource, ToolSelector } from './resource.ts'
 import type { SpiffeBinding, TrustDomain } from './trust-domain.ts'
 import type { WorkloadIssuer } from './workload.ts'
 
@@ -46,6 +46,7 @@ export interface Registry {
   readonly grants: readonly Grant[]
   readonly agents: readonly Agent[]
   readonly services: readonly Service[]
+  readonly projects: readonly Project[]
   readonly resources: readonly Resource[]
   readonly issuers: readonly Issuer[]
   /** Those listed. Nobody else is in a group or has a role. */

@@ -16,6 +16,25 @@ export interface Tool {
   readonly scope: string
   /** Whether it may be delegated to agents at all. */
   readonly delegable: boolean
+  /** The argument whose value is the id of the container that a call stays in. */
+  readonly containerArgument: string | undefined
+}
+
+/** A node of the tree between the organisation, which is its root, and the servers. */
+export interface Project {
+  readonly id: string
+  readonly owner: string
+  /** Its own id first, then those of the projects above it. */
+  readonly lineage: readonly string[]
+}
+
+/** What a server keeps other things in: a folder, a channel. What lies in it has no entry, and is judged by where it lies. */
+export interface Container {
+  readonly id: string
+  readonly type: string
+  /** Its own id first, then those of the containers above it at the same server. */
+  readonly lineage: readonly string[]
+  readonly attributes: ReadonlyMap<string, string | number | boolean>
 }
 
 /** A registered MCP server. */
@@ -24,6 +43,8 @@ export interface Resource {
   readonly url: ResourceUrl
   readonly owner: string
   readonly project: string
+  /** The lineage of its project: what is said of any of them is said of it. */
+  readonly projects: readonly string[]
   readonly state: LifecycleState
   /** The service that this server authenticates as; it alone may introspect tokens for `url`. */
   readonly serverClient: ClientId | undefined
@@ -37,6 +58,7 @@ export interface Resource {
   readonly signingAlg: SigningAlg
   readonly accessTokenLifetimeSeconds: number
   readonly tools: ReadonlyMap<string, Tool>
+  readonly containers: ReadonlyMap<string, Container>
   /** What users' work here is for where neither the request nor the agent's entry says it: enterprise-managed users only. */
   readonly standingIntent: Intent | undefined
 }
@@ -56,10 +78,13 @@ export interface NotIssued {
 
 /** Which tools a rule reaches. All members given must match; at least one is; `*` is written where all is meant. */
 export interface ToolSelector {
+  /** With the projects below it, and their servers. */
   readonly project?: string
   readonly server?: string
   readonly tool?: string
   readonly category?: ToolCategory
+  /** Only where the tool is used within this container of `server`, or one below it. */
+  readonly container?: string
 }
 
 export interface ManifestEntry {

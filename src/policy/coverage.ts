@@ -3,7 +3,7 @@
  * (what else must be equal), by selector, and of those the one that is in force from early enough until longest.
  */
 import { getOrInsertComputed } from '../kernel/maps.ts'
-import type { Grant } from '../model/registry.ts'
+import type { Grant, Registry } from '../model/registry.ts'
 import type { Tool, ToolSelector } from '../model/resource.ts'
 import type { ReachedTool } from './tool-reach.ts'
 
@@ -92,13 +92,26 @@ export class Coverage<V> {
   }
 }
 
+type Member = string | undefined
+
 /** The selectors that rules use, numbered, so that those as wide as another or wider are looked up by what they leave out. */
 export class Selectors {
+  readonly #projects: ReadonlyMap<string, readonly string[]>
+  readonly #containers: ReadonlyMap<string, readonly string[]>
   readonly #ids = new Map<string, number>()
-  /** By number: how many members it names. */
-  readonly #members: number[] = []
+  /** By number: how much it says. Less for each that selects more. */
+  readonly #said: number[] = []
   readonly #wider = new Map<string, readonly number[]>()
-  readonly #ofTool = new Map<Tool, readonly number[]>()
+  readonly #ofTool = new Map<Tool, Map<Member, readonly number[]>>()
+
+  constructor({ projects, resources }: Pick<Registry, 'projects' | 'resources'>) {
+    this.#projects = new Map(projects.map(({ id, lineage }) => [id, lineage]))
+    this.#containers = new Map(
+      resources.flatMap((resource) =>
+        [...resource.containers.values()].map(({ id, lineage }) => [`${resource.id} ${id}`, lineage] as const),
+      ),
+    )
+  }
 
   /** All are numbered before any is asked about. */
   number(selector: ToolSelector): number {
@@ -106,41 +119,61 @@ export class Selectors {
     const key = JSON.stringify(members)
     const known = this.#ids.get(key)
     if (known !== undefined) return known
-    const id = this.#members.length
+    const id = this.#said.length
     this.#ids.set(key, id)
-    this.#members.push(members.filter((member) => member !== undefined).length)
+    // Of a node of the tree it says as much as lies above it, and itself.
+    this.#said.push(this.#widerMembers(members).reduce((sum, wider) => sum + wider.length - 1, 0))
     return id
   }
 
   breadth(id: number): number {
-    return this.#members[id] ?? 0
+    return this.#said[id] ?? 0
   }
 
-  /** Those that select everything it selects: it without some of its members. */
+  /** Those that select everything it selects: it without some of its members, or with nodes above the ones it names. */
   asWide(selector: ToolSelector): readonly number[] {
     const members = membersOf(selector)
-    return getOrInsertComputed(this.#wider, JSON.stringify(members), () => this.#without(members))
+    return getOrInsertComputed(this.#wider, JSON.stringify(members), () => this.#among(members))
   }
 
-  /** Those that select the tool. */
-  selecting({ resource, tool }: ReachedTool): readonly number[] {
-    return getOrInsertComputed(this.#ofTool, tool, () => {
+  /** Those that select the tool, used within `container` where there is one. */
+  selecting({ resource, tool }: ReachedTool, container: Member): readonly number[] {
+    const ofPlace = getOrInsertComputed(this.#ofTool, tool, () => new Map<Member, readonly number[]>())
+    return getOrInsertComputed(ofPlace, container, () => {
       const { id: server, project } = resource
-      return this.#without(membersOf({ project, server, tool: tool.name, category: tool.category }))
+      return this.#among([project, server, tool.name, tool.category, container])
     })
   }
 
-  #without(members: readonly (string | undefined)[]): readonly number[] {
+  #among(members: readonly Member[]): readonly number[] {
     const found = new Set<number>()
-    for (let kept = 0; kept < 1 << members.length; kept += 1) {
-      const id = this.#ids.get(JSON.stringify(members.map((member, at) => (kept & (1 << at) ? member : undefined))))
+    for (const wider of combinations(this.#widerMembers(members))) {
+      const id = this.#ids.get(JSON.stringify(wider))
       if (id !== undefined) found.add(id)
     }
     return [...found]
   }
+
+  /** For each member what could stand in its place and select as much: itself, what is above it, and nothing at all. */
+  #widerMembers(members: readonly Member[]): readonly (readonly Member[])[] {
+    const server = members[1]
+    return members.map((member, at) => {
+      if (member === undefined) return [undefined]
+      const above =
+        at === 0 ? this.#projects.get(member) : at === 4 ? this.#containers.get(`${server} ${member}`) : undefined
+      return [...(above ?? [member]), undefined]
+    })
+  }
+}
+
+function combinations(choices: readonly (readonly Member[])[]): readonly (readonly Member[])[] {
+  return choices.reduce<readonly (readonly Member[])[]>(
+    (begun, members) => begun.flatMap((one) => members.map((member) => [...one, member])),
+    [[]],
+  )
 }
 
 /** A member that selects everything is one left out. */
-function membersOf({ project, server, tool, category }: ToolSelector): readonly (string | undefined)[] {
-  return [project, server, tool].map((member) => (member === '*' ? undefined : member)).concat(category)
+function membersOf({ project, server, tool, category, container }: ToolSelector): readonly Member[] {
+  return [project, server, tool].map((member) => (member === '*' ? undefined : member)).concat(category, container)
 }

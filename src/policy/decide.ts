@@ -49,18 +49,19 @@ function effectiveAuthority(context: Context, judgements: readonly Judgement[]):
   const ends = bounds.map(({ notAfter }) => notAfter)
   const byResource = new Map<ResourceUrl, Remainder>()
   for (const { asked, constraints } of judgements) {
-    const { url, name, resource, tool } = asked
+    const { url, name, resource, tool, place } = asked
     if (constraints === undefined || resource === undefined || tool === undefined) continue
     const there: Remainder = byResource.get(url) ?? { scopes: [], tools: new Map() }
     byResource.set(url, there)
+    const use = { resource, tool, place }
     there.scopes.push(tool.scope)
     there.tools.set(name, constraints)
     // What a grant with an end allowed must not outlive the grant.
-    for (const { when } of allowsInForce(context, resource, tool, context.principals.user)) {
+    for (const { when } of allowsInForce(context, use, context.principals.user)) {
       if (when.notAfter !== undefined) ends.push(when.notAfter)
     }
     // Nor may an access token outlive the moment a deny against it begins: nobody asks again before it ends. A session does.
-    if (url === question.target) ends.push(...denialsAhead(context, resource, tool))
+    if (url === question.target) ends.push(...denialsAhead(context, use))
   }
   const resources = new Map<ResourceUrl, ResourceAuthority>()
   for (const [url, { scopes, tools }] of byResource) {

@@ -34,7 +34,7 @@ interface Pair {
   readonly rule: Rule
   readonly own: string
   readonly principals: readonly string[]
-  readonly breadth: readonly [members: number, position: number]
+  readonly breadth: readonly [said: number, position: number]
 }
 type Find = (pair: Pair, selectors: readonly number[]) => Grant | undefined
 interface Form {
@@ -44,15 +44,17 @@ interface Form {
 
 export class GrantComparison {
   readonly #reach: ToolReach
-  readonly #selectors = new Selectors()
+  readonly #selectors: Selectors
   /** Of listed users and agents: what else names them. */
   readonly #wider = new Map<string, readonly string[]>()
   readonly #denies = new Coverage(() => new Spans())
   readonly #allows = new Coverage(() => new Spans())
   readonly #constrained = new Coverage(() => new Map<string, Form>())
 
-  constructor({ users, agents }: Registry, reach: ToolReach, rules: readonly Rule[]) {
+  constructor(registry: Registry, reach: ToolReach, rules: readonly Rule[]) {
+    const { users, agents } = registry
     this.#reach = reach
+    this.#selectors = new Selectors(registry)
     for (const { issuerSlug, sub, groups, roles } of users) {
       const borne = [...groups.map((group) => ({ group })), ...roles.map((role) => ({ role }))]
       this.#wider.set(principalKey({ user: `${issuerSlug}:${sub}` }), borne.map(principalKey))
@@ -109,8 +111,8 @@ export class GrantComparison {
     for (const principal of rule.principals) {
       const principals = this.#naming(principal)
       for (const selector of rule.resources) {
-        const members = this.#selectors.breadth(this.#selectors.number(selector))
-        const pair: Pair = { rule, own: principalKey(principal), principals, breadth: [members, rule.position] }
+        const said = this.#selectors.breadth(this.#selectors.number(selector))
+        const pair: Pair = { rule, own: principalKey(principal), principals, breadth: [said, rule.position] }
         const found = this.#over(pair, selector, find)
         if (found === undefined) return undefined
         for (const { id } of found) by.add(id)
@@ -126,7 +128,7 @@ export class GrantComparison {
     if (tools.length > TOOLS_COMPARED_MAX) return undefined
     const found: Grant[] = []
     for (const tool of tools) {
-      const one = find(pair, this.#selectors.selecting(tool))
+      const one = find(pair, this.#selectors.selecting(tool, selector.container))
       if (one === undefined) return undefined
       found.push(one)
     }
@@ -191,8 +193,8 @@ export class GrantComparison {
     if (found.grant === rule.grant) return false
     const isWider = place.principal !== own || place.form !== ownForm
     if (isWider || found.from < rule.from || found.until > rule.until) return true
-    const members = this.#selectors.breadth(place.selector)
-    return members < breadth[0] || (members === breadth[0] && found.position < breadth[1])
+    const said = this.#selectors.breadth(place.selector)
+    return said < breadth[0] || (said === breadth[0] && found.position < breadth[1])
   }
 }
 

@@ -6,8 +6,8 @@
 import { getOrInsertComputed } from '../kernel/maps.ts'
 import type { Question } from '../model/decision.ts'
 import type { Grant, GrantConditions, PrincipalSelector, Registry } from '../model/registry.ts'
-import type { Resource, Tool, ToolSelector } from '../model/resource.ts'
-import { selects } from './selector.ts'
+import type { Container, Resource, Tool, ToolSelector } from '../model/resource.ts'
+import { holdsIn, selects } from './selector.ts'
 
 /** Findings kept at a time: about 20 MB. Beyond it all are forgotten, and found again when they are asked for. */
 const KEPT_MAX = 200_000
@@ -15,17 +15,22 @@ const NONE: readonly Grant[] = []
 
 const indexes = new WeakMap<Registry, GrantIndex>()
 
-/** Grants that name this tool and one of these principals, each once; whether they are in force is not looked at. */
-export function grantsFor(
-  registry: Registry,
-  resource: Resource,
-  tool: Tool,
-  principals: readonly string[],
-): readonly Grant[] {
+/** A tool, and the container it is to be used in; `undefined`: it is not known which. */
+export interface Use {
+  readonly resource: Resource
+  readonly tool: Tool
+  readonly place: Container | undefined
+}
+
+/**
+ * Grants that name this tool and one of these principals, each once; whether they are in force is not looked at. Of those
+ * about one container: allows where the use is certainly within it, denies where it may be.
+ */
+export function grantsFor(registry: Registry, use: Use, principals: readonly string[]): readonly Grant[] {
   const index = indexOf(registry)
   let found = NONE
   for (const principal of principals) {
-    const grants = index.find(principal, resource, tool)
+    const grants = index.find(principal, use)
     if (grants.length > 0) found = found.length === 0 ? grants : [...new Set([...found, ...grants])]
   }
   return found
@@ -49,21 +54,23 @@ class GrantIndex {
       for (const principal of grant.principals) {
         const named = getOrInsertComputed(this.#byPrincipal, principalKey(principal), () => new Map<string, Grant[]>())
         for (const selector of grant.resources) {
-          const there = getOrInsertComputed(named, narrowest(selector), () => [])
-          if (there.at(-1) !== grant) there.push(grant)
+          for (const place of placesOf(selector)) {
+            const there = getOrInsertComputed(named, place, () => [])
+            if (there.at(-1) !== grant) there.push(grant)
+          }
         }
       }
     }
   }
 
-  find(principal: string, resource: Resource, tool: Tool): readonly Grant[] {
+  find(principal: string, use: Use): readonly Grant[] {
     const named = this.#byPrincipal.get(principal)
     if (named === undefined) return NONE
-    const ofResource = getOrInsertComputed(this.#kept, resource, () => new Map<string, readonly Grant[]>())
-    const key = `${tool.name} ${principal}`
+    const ofResource = getOrInsertComputed(this.#kept, use.resource, () => new Map<string, readonly Grant[]>())
+    const key = `${use.tool.name} ${use.place?.id ?? ''} ${principal}`
     const kept = ofResource.get(key)
     if (kept !== undefined) return kept
-    const found = matching(named, resource, tool)
+    const found = matching(named, use)
     this.#keptCount += 1
     if (this.#keptCount > KEPT_MAX) {
       this.#kept = new Map()
@@ -73,17 +80,29 @@ class GrantIndex {
   }
 }
 
-function matching(named: ReadonlyMap<string, readonly Grant[]>, resource: Resource, tool: Tool): readonly Grant[] {
+function matching(named: ReadonlyMap<string, readonly Grant[]>, use: Use): readonly Grant[] {
   const found = new Set<Grant>()
-  for (const place of placesOf(resource, tool)) {
-    for (const grant of named.get(place) ?? NONE) {
-      if (grant.resources.some((selector) => selects(selector, resource, tool))) found.add(grant)
-    }
+  for (const place of placesFor(use)) {
+    for (const grant of named.get(place) ?? NONE) if (names(grant, use)) found.add(grant)
   }
   return found.size === 0 ? NONE : [...found]
 }
 
-/** Where a selector is found again: by one thing it names, by which each tool that it can reach is looked for. */
+function names({ effect, resources }: Grant, { resource, tool, place }: Use): boolean {
+  return resources.some((selector) => {
+    if (!selects(selector, resource, tool)) return false
+    const holds = holdsIn(selector, place)
+    return effect === 'deny' ? holds !== false : holds === true
+  })
+}
+
+/** Where a selector is found again. One about a container: where it is known, and where it is not known where the use will be. */
+function placesOf(selector: ToolSelector): readonly string[] {
+  const place = narrowest(selector)
+  return selector.container === undefined ? [place] : [`container ${selector.container}`, `within ${place}`]
+}
+
+/** By one thing it names, by which each tool that it can reach is looked for. */
 function narrowest({ server, tool, project, category }: ToolSelector): string {
   if (server !== undefined && server !== '*') return `server ${server}`
   if (tool !== undefined && tool !== '*') return `tool ${tool}`
@@ -91,8 +110,16 @@ function narrowest({ server, tool, project, category }: ToolSelector): string {
   return category === undefined ? '*' : `category ${category}`
 }
 
-function placesOf(resource: Resource, { name, category }: Tool): readonly string[] {
-  return [`server ${resource.id}`, `tool ${name}`, `project ${resource.project}`, `category ${category}`, '*']
+function placesFor({ resource, tool, place }: Use): readonly string[] {
+  const wide = [
+    `server ${resource.id}`,
+    `tool ${tool.name}`,
+    ...resource.projects.map((project) => `project ${project}`),
+    `category ${tool.category}`,
+    '*',
+  ]
+  const narrow = place?.lineage.map((container) => `container ${container}`) ?? wide.map((name) => `within ${name}`)
+  return [...wide, ...narrow]
 }
 
 /** Keys of different kinds differ before the first colon: a group called `x` is never the role `x`. */

@@ -6,6 +6,7 @@ import type { ResourceAuthority, ToolConstraints, ToolLimits } from '../authorit
 import { meetTool } from '../authority/constraints.ts'
 import type { ResourceUrl } from '../kernel/ids.ts'
 import { LAYERS, type Layer, type LayerVerdict, type Question } from '../model/decision.ts'
+import type { Container, Resource, Tool } from '../model/resource.ts'
 import { unenforceable } from './enforcement.ts'
 import { type AskedTool, type Context, judge, type ToolLayer, type ToolVerdict } from './layers.ts'
 
@@ -27,11 +28,30 @@ export function judgeAll(context: Context): readonly Judgement[] {
     const resource = registered(context, url)
     const here: Judgement[] = []
     for (const [name, constraints] of asked.tools) {
-      here.push(judgeTool(context, { url, name, resource, tool: resource?.tools.get(name) }, constraints))
+      const tool = resource?.tools.get(name)
+      const place = placeOf(context.question, resource, tool, constraints)
+      here.push(judgeTool(context, { url, name, resource, tool, place }, constraints))
     }
     judgements.push(...(resource === undefined ? here : enforced(context.question, here, url)))
   }
   return judgements
+}
+
+/**
+ * The container that the tool is to be used in: the one that the question names, or the only one that the asked argument can
+ * name. Where they differ, or there is no such container, it is not known.
+ */
+function placeOf(
+  { container }: Question,
+  resource: Resource | undefined,
+  tool: Tool | undefined,
+  constraints: ToolConstraints,
+): Container | undefined {
+  const argument = tool?.containerArgument
+  const asked = argument === undefined ? undefined : constraints.get(argument)
+  const only = asked?.const ?? (asked?.enum?.length === 1 ? asked.enum[0] : undefined)
+  const id = container ?? only
+  return typeof id === 'string' && (only ?? id) === id ? resource?.containers.get(id) : undefined
 }
 
 /** Only under the URL it is registered with: parents and tokens are compared byte for byte. */

@@ -9,9 +9,9 @@ import { userPrincipal } from '../kernel/ids.ts'
 import type { Layer, Question } from '../model/decision.ts'
 import { mayIssue } from '../model/lifecycle.ts'
 import type { Grant, Registry } from '../model/registry.ts'
-import { type ManifestEntry, type Resource, type Tool, whyNotIssuedFor } from '../model/resource.ts'
-import { grantsFor, isInForce, type Principals } from './grant-index.ts'
-import { selects } from './selector.ts'
+import { type Container, type ManifestEntry, type Resource, type Tool, whyNotIssuedFor } from '../model/resource.ts'
+import { grantsFor, isInForce, type Principals, type Use } from './grant-index.ts'
+import { holdsIn, selects } from './selector.ts'
 
 export type ToolVerdict =
   /** `constraints`: what the layer narrows the tool to. */
@@ -26,6 +26,8 @@ export interface AskedTool {
   readonly name: string
   readonly resource: Resource | undefined
   readonly tool: Tool | undefined
+  /** Where it is to be used: the container of `resource` that the question names; `undefined`: none, or none there is. */
+  readonly place: Container | undefined
 }
 
 export interface Context {
@@ -39,7 +41,7 @@ export interface Context {
 }
 
 export type ToolLayer = Exclude<Layer, 'enforcement'>
-type Known = AskedTool & { readonly resource: Resource; readonly tool: Tool }
+type Known = AskedTool & Use
 type Judge<T extends AskedTool> = (context: Context, asked: T) => ToolVerdict
 
 const ALLOWED: ToolVerdict = { verdict: 'allowed' }
@@ -64,8 +66,12 @@ const JUDGES: Readonly<Record<ToolLayer, Judge<AskedTool>>> = {
     const why = whyNotIssuedFor(resource, question.environment)
     return why === undefined ? ALLOWED : denied(`the resource is ${why.says}`)
   },
-  tool: ({ question }, { url, tool }) => {
+  tool: ({ question }, { url, resource, tool, place }) => {
     if (tool === undefined) return denied('the tool is not registered')
+    // Also where two parts of the question name different ones: what is judged must be what will be used.
+    if (question.container !== undefined && question.container !== place?.id) {
+      return denied(`${resource?.id} has no container ${question.container} that this is about`)
+    }
     if (!tool.delegable) return denied('not delegable to agents')
     const scopes = question.asked.resources.get(url)?.scopes ?? []
     return scopes.includes(tool.scope) ? ALLOWED : denied(`its scope ${tool.scope} was not asked for`)
@@ -82,50 +88,52 @@ const JUDGES: Readonly<Record<ToolLayer, Judge<AskedTool>>> = {
 
 /** What the registry does not know is refused by `resource` and `tool`; the other layers have nothing to judge. */
 function known(judgeKnown: Judge<Known>): Judge<AskedTool> {
-  return (context, { url, name, resource, tool }) =>
-    resource === undefined || tool === undefined ? NOT_APPLICABLE : judgeKnown(context, { url, name, resource, tool })
+  return (context, { resource, tool, ...rest }) =>
+    resource === undefined || tool === undefined ? NOT_APPLICABLE : judgeKnown(context, { ...rest, resource, tool })
 }
 
 /** Of every agent of the chain: what one may no longer do, those it passed it on to may not do either. */
-function judgeAgent({ question }: Context, { resource, tool }: Known): ToolVerdict {
+function judgeAgent({ question }: Context, { resource, tool, place }: Known): ToolVerdict {
   const { environment } = question
   const agents = [question.agent, ...question.chain]
   const allowing: ManifestEntry[] = []
   for (const { clientId, state, manifest, environment: own } of agents) {
     if (!mayIssue(state, environment)) return denied(`agent ${clientId} is ${state}`)
     if (own !== environment) return denied(`agent ${clientId} belongs to environment ${own}, this is ${environment}`)
-    const entries = manifest.filter(({ selector }) => selects(selector, resource, tool))
+    const entries = manifest.filter(
+      ({ selector }) => selects(selector, resource, tool) && holdsIn(selector, place) === true,
+    )
     if (entries.length === 0) return denied(`not in the manifest of agent ${clientId}`)
     allowing.push(...entries)
   }
   return narrowed(allowing, `the manifest of agent ${agents.map(({ clientId }) => clientId).join(', ')}`)
 }
 
-function judgeUser(context: Context, { resource, tool }: Known): ToolVerdict {
+function judgeUser(context: Context, use: Known): ToolVerdict {
   const { user, subject } = context.question
   if (user === undefined) {
     // A user's work must never pass for an agent's own because the user was not looked up.
     if (!subject.startsWith('agent:')) return denied(`${subject} was not looked up`)
-    return resource.mode === 'personal' ? denied('personal mode requires a user') : NOT_APPLICABLE
+    return use.resource.mode === 'personal' ? denied('personal mode requires a user') : NOT_APPLICABLE
   }
   if (subject !== userPrincipal(user.issuerSlug, user.sub)) return denied(`${subject} is not the user looked up`)
   if (!user.active) return denied(`${subject} is not active`)
-  const grants = allowsInForce(context, resource, tool, context.principals.user)
+  const grants = allowsInForce(context, use, context.principals.user)
   if (grants.length === 0) return denied(`no grant allows ${subject}`)
   return narrowed(grants, `the grants of ${subject}`)
 }
 
 /** Allows on an agent or its owner give nothing (the manifest does that); they only narrow. */
-function judgeAgentGrants(context: Context, { resource, tool }: Known): ToolVerdict {
-  const grants = allowsInForce(context, resource, tool, context.principals.agents)
+function judgeAgentGrants(context: Context, use: Known): ToolVerdict {
+  const grants = allowsInForce(context, use, context.principals.agents)
   return grants.length === 0
     ? NOT_APPLICABLE
     : narrowed(grants, `the grants of agent ${context.question.agent.clientId}`)
 }
 
-function judgeDenyGrants(context: Context, { resource, tool }: Known): ToolVerdict {
+function judgeDenyGrants(context: Context, use: Known): ToolVerdict {
   const { question } = context
-  const denies = deniesNaming(context, resource, tool)
+  const denies = deniesNaming(context, use)
   let denial: Grant | undefined
   for (const grant of denies) {
     context.evaluated.add(grant)
@@ -137,14 +145,14 @@ function judgeDenyGrants(context: Context, { resource, tool }: Known): ToolVerdi
   return denial === undefined ? ALLOWED : { verdict: 'explicit_deny', cause: `denied by grant ${denial.id}` }
 }
 
-function deniesNaming({ registry, principals }: Context, resource: Resource, tool: Tool): readonly Grant[] {
-  return grantsFor(registry, resource, tool, principals.all).filter(({ effect }) => effect === 'deny')
+function deniesNaming({ registry, principals }: Context, use: Use): readonly Grant[] {
+  return grantsFor(registry, use, principals.all).filter(({ effect }) => effect === 'deny')
 }
 
 /** When deny grants that name the tool and anybody of the question will begin. Epoch seconds. */
-export function denialsAhead(context: Context, resource: Resource, tool: Tool): readonly number[] {
+export function denialsAhead(context: Context, use: Use): readonly number[] {
   const { now, environment } = context.question
-  return deniesNaming(context, resource, tool).flatMap(({ when }) => {
+  return deniesNaming(context, use).flatMap(({ when }) => {
     const { notBefore } = when
     const begins =
       notBefore !== undefined && notBefore > now && isInForce(when, { now: notBefore, environment }) !== false
@@ -153,13 +161,8 @@ export function denialsAhead(context: Context, resource: Resource, tool: Tool): 
 }
 
 /** Allow grants of these principals that are certainly in force. */
-export function allowsInForce(
-  context: Context,
-  resource: Resource,
-  tool: Tool,
-  principals: readonly string[],
-): readonly Grant[] {
-  const allows = grantsFor(context.registry, resource, tool, principals).filter(({ effect }) => effect === 'allow')
+export function allowsInForce(context: Context, use: Use, principals: readonly string[]): readonly Grant[] {
+  const allows = grantsFor(context.registry, use, principals).filter(({ effect }) => effect === 'allow')
   const inForce = allows.filter(({ when }) => isInForce(when, context.question) === true)
   for (const grant of allows) context.evaluated.add(grant)
   for (const grant of inForce) context.matched.add(grant)

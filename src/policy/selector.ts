@@ -1,12 +1,22 @@
-/** Which tools a rule reaches. Every member given must match; `*` matches all; a selector without members matches nothing. */
-import type { Resource, Tool, ToolSelector } from '../model/resource.ts'
+/**
+ * Which tools a rule reaches, and where in the tree. Every member given must match; `*` matches all; a selector without members
+ * matches nothing. A project and a container reach what lies below them: never what is above, never what is beside.
+ */
+import type { Container, Resource, Tool, ToolSelector } from '../model/resource.ts'
 
+/** A rule about one container selects the tool, too: `holdsIn` says where. */
 export function selects({ project, server, tool, category }: ToolSelector, resource: Resource, target: Tool): boolean {
   if (project === undefined && server === undefined && tool === undefined && category === undefined) return false
   return (
-    (project === undefined || project === '*' || project === resource.project) &&
+    (project === undefined || project === '*' || resource.projects.includes(project)) &&
     (server === undefined || server === '*' || server === resource.id) &&
     (tool === undefined || tool === '*' || tool === target.name) &&
     (category === undefined || category === target.category)
   )
+}
+
+/** Whether it holds for a use within `place`; `undefined`: cannot be told, as it is not known where the use will be. */
+export function holdsIn({ container }: ToolSelector, place: Container | undefined): boolean | undefined {
+  if (container === undefined) return true
+  return place?.lineage.includes(container)
 }

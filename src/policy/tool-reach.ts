@@ -1,4 +1,5 @@
 /** Which registered tools a selector reaches, looked up by the narrowest thing it names; each distinct selector once. */
+import { getOrInsertComputed } from '../kernel/maps.ts'
 import type { Resource, Tool, ToolSelector } from '../model/resource.ts'
 import { selects } from './selector.ts'
 
@@ -20,10 +21,14 @@ export class ToolReach {
     this.#all = resources.flatMap((resource) => [...resource.tools.values()].map((tool) => ({ resource, tool })))
     this.#byServer = Map.groupBy(this.#all, ({ resource }) => resource.id)
     this.#byTool = Map.groupBy(this.#all, ({ tool }) => tool.name)
-    this.#byProject = Map.groupBy(this.#all, ({ resource }) => resource.project)
+    const byProject = new Map<string, ReachedTool[]>()
+    for (const reached of this.#all) {
+      for (const project of reached.resource.projects) getOrInsertComputed(byProject, project, () => []).push(reached)
+    }
+    this.#byProject = byProject
   }
 
-  /** In any state, delegable or not: those change without the rule. */
+  /** In any state, delegable or not: those change without the rule. With a container, those that may be used within it. */
   of(selector: ToolSelector): readonly ReachedTool[] {
     const key = selectorKey(selector)
     let found = this.#found.get(key)
@@ -43,6 +48,6 @@ export class ToolReach {
 }
 
 /** Equal for selectors of the same members. */
-export function selectorKey({ project, server, tool, category }: ToolSelector): string {
-  return JSON.stringify([project, server, tool, category])
+export function selectorKey({ project, server, tool, category, container }: ToolSelector): string {
+  return JSON.stringify([project, server, tool, category, container])
 }

@@ -19,7 +19,7 @@ import { decodeAuthorizationServer, isSameServer } from './decode/decode-authori
 import { decodeService } from './decode/decode-client.ts'
 import { decodeGrant } from './decode/decode-grant.ts'
 import { decodeIssuer, decodeUser } from './decode/decode-issuer.ts'
-import { decodeResource } from './decode/decode-resource.ts'
+import { decodeProjects, decodeResource } from './decode/decode-resource.ts'
 import { decodeWorkloadIssuer } from './decode/decode-workload.ts'
 import { type DecodedDocument, registryDocument } from './entries/registry-document.ts'
 import { decodeTrustDomain } from './entries/trust-domain-entry.ts'
@@ -87,6 +87,7 @@ function gather(decoded: readonly Decoded[]): Entries {
     users: section('users'),
     authorizationServers: section('authorization_servers'),
     services: section('services'),
+    projects: section('projects'),
     resources: section('resources'),
     agents: section('agents'),
     grants: section('grants'),
@@ -102,9 +103,9 @@ function build(entries: Entries, options: RegistryOptions, problems: string[]): 
   const users = entries.users.map(({ entry }) => decodeUser(entry))
   const authorizationServers = entries.authorizationServers.map(({ entry }) => decodeAuthorizationServer(entry))
   const services = entries.services.map(({ at, entry }) => decodeService(entry, at, problems))
-  const resources = entries.resources.map(({ at, entry }) =>
-    decodeResource(entry, at, options.accessTokenSeconds, problems),
-  )
+  const projects = decodeProjects(entries.projects.map(({ entry }) => entry))
+  const surroundings = { accessTokenSeconds: options.accessTokenSeconds, projects }
+  const resources = entries.resources.map(({ at, entry }) => decodeResource(entry, at, surroundings, problems))
   const urls = new Map(resources.map((resource): [string, ResourceUrl] => [resource.id, resource.url]))
   const agents = entries.agents.map(({ at, entry }) => decodeAgent(entry, at, urls, problems))
   const grants = entries.grants.map(({ at, entry }) => decodeGrant(entry, at, problems))
@@ -114,6 +115,7 @@ function build(entries: Entries, options: RegistryOptions, problems: string[]): 
     grants,
     agents,
     services,
+    projects,
     resources,
     issuers,
     users,

@@ -98,6 +98,7 @@ function questionOf(registry: Registry, n: number): Question {
     user,
     asked,
     askedExplicitly: true,
+    container: undefined,
     parent: undefined,
     ceiling: undefined,
     target: url,

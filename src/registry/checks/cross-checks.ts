@@ -13,12 +13,14 @@ import type { ServiceEntry } from '../entries/client-entry.ts'
 import type { SelectorEntry } from '../entries/entry-fields.ts'
 import type { GrantEntry } from '../entries/grant-entry.ts'
 import type { IssuerEntry, UserEntry } from '../entries/issuer-entry.ts'
+import type { ProjectEntry } from '../entries/project-entry.ts'
 import type { ResourceEntry } from '../entries/resource-entry.ts'
 import type { TrustDomainEntry } from '../entries/trust-domain-entry.ts'
 import type { WorkloadIssuerEntry } from '../entries/workload-entry.ts'
 import { checkAuthorizationServers } from './authorization-server-checks.ts'
 import { checkClientMetadata } from './client-metadata-checks.ts'
 import { checkSpiffeIds } from './spiffe-checks.ts'
+import { checkTree, type TreeNames, treeNames } from './tree-checks.ts'
 import { checkWorkloads } from './workload-checks.ts'
 
 /** An entry and where it was written: `registry.yaml: agents[2]`. */
@@ -36,22 +38,21 @@ export interface Entries {
   readonly users: readonly Placed<UserEntry>[]
   readonly authorizationServers: readonly Placed<AuthorizationServerEntry>[]
   readonly services: readonly Placed<ServiceEntry>[]
+  readonly projects: readonly Placed<ProjectEntry>[]
   readonly resources: readonly Placed<ResourceEntry>[]
   readonly agents: readonly Placed<AgentEntry>[]
   readonly grants: readonly Placed<GrantEntry>[]
 }
 
 /** Every name an entry may refer to. */
-interface Names {
+interface Names extends TreeNames {
   readonly slugs: ReadonlySet<string>
   readonly listedSlugs: ReadonlySet<string>
   readonly users: ReadonlySet<string>
   readonly services: ReadonlySet<string>
   readonly agents: ReadonlySet<string>
   readonly owners: ReadonlySet<string>
-  readonly projects: ReadonlySet<string>
   readonly toolsByServer: ReadonlyMap<string, ReadonlySet<string>>
-  readonly toolsByProject: ReadonlyMap<string, ReadonlySet<string>>
   readonly tools: ReadonlySet<string>
 }
 
@@ -70,6 +71,7 @@ export function crossCheck(entries: Entries, issuer: string, problems: string[])
     problems.push(`${at}: no ${noun} is named ${name}${nearest === undefined ? '' : `; did you mean ${nearest}?`}`)
   }
   checkSpiffeIds(entries, problems, refer)
+  checkTree(entries, problems, refer)
   for (const { at, entry } of entries.users) refer(names.slugs, entry.issuer, `${at}.issuer`, 'issuer')
   for (const { at, entry } of entries.resources) {
     if (entry.server_client !== undefined) refer(names.services, entry.server_client, `${at}.server_client`, 'service')
@@ -86,23 +88,17 @@ export function crossCheck(entries: Entries, issuer: string, problems: string[])
 
 type Refer = (known: Pick<ReadonlySet<string>, 'has' | 'keys'>, name: string, at: string, noun: string) => void
 
-function namesOf({ issuers, users, services, resources, agents }: Entries): Names {
-  const toolsByProject = new Map<string, Set<string>>()
-  for (const { entry } of resources) {
-    const tools = toolsByProject.get(entry.project) ?? new Set()
-    toolsByProject.set(entry.project, tools)
-    for (const tool of Object.keys(entry.tools)) tools.add(tool)
-  }
+function namesOf(entries: Entries): Names {
+  const { issuers, users, services, resources, agents } = entries
   return {
+    ...treeNames(entries),
     slugs: new Set(issuers.map(({ entry }) => entry.slug)),
     listedSlugs: new Set(issuers.filter(({ entry }) => entry.users === 'listed').map(({ entry }) => entry.slug)),
     users: new Set(users.map(({ entry }) => `${entry.issuer}:${entry.sub}`)),
     services: new Set(services.map(({ entry }) => entry.client_id)),
     agents: new Set(agents.map(({ entry }) => entry.client_id)),
     owners: new Set(agents.map(({ entry }) => entry.owner)),
-    projects: new Set(toolsByProject.keys()),
     toolsByServer: new Map(resources.map(({ entry }) => [entry.id, new Set(Object.keys(entry.tools))])),
-    toolsByProject,
     tools: new Set(resources.flatMap(({ entry }) => Object.keys(entry.tools))),
   }
 }
@@ -135,6 +131,7 @@ function checkUnique(entries: Entries, problems: string[]): void {
   unique<{ slug: string }>([...entries.issuers, ...entries.workloadIssuers], (entry) => entry.slug, 'slug')
   unique(entries.workloadIssuers, (entry) => entry.issuer, 'issuer')
   unique(entries.users, (entry) => `${entry.issuer}:${entry.sub}`, 'sub')
+  unique(entries.projects, (entry) => entry.id, 'id')
   unique(entries.resources, (entry) => entry.id, 'id')
   unique(entries.resources, (entry) => canonicalOrRaw(entry.url), 'url')
   // One namespace: `client_id` alone says who a client is.
@@ -201,11 +198,20 @@ function checkGrant(entry: GrantEntry, at: string, names: Names, refer: Refer): 
   })
 }
 
-function checkSelector({ project, server, tool }: SelectorEntry, at: string, names: Names, refer: Refer): void {
+function checkSelector(
+  { project, server, tool, container }: SelectorEntry,
+  at: string,
+  names: Names,
+  refer: Refer,
+): void {
   const namesProject = project !== undefined && project !== '*'
   const namesServer = server !== undefined && server !== '*'
   if (namesProject) refer(names.projects, project, `${at}.project`, 'project')
   if (namesServer) refer(names.toolsByServer, server, `${at}.server`, 'resource')
+  if (container !== undefined) {
+    const known = names.containersByServer.get(server ?? '')
+    if (known !== undefined) refer(known, container, `${at}.container`, `container of ${server}`)
+  }
   if (tool === undefined || tool === '*') return
   // Of an unknown server or project nothing more is said: that it has no such tool would only repeat it.
   if (namesServer) {

@@ -1,16 +1,29 @@
 /** A resource's entry as the noun it describes. */
 import type { ToolConstraints } from '../../authority/authority.ts'
 import type { ClientId, ResourceUrl } from '../../kernel/ids.ts'
-import { ACCESS_TOKEN_LIFETIME_S_DEFAULT } from '../../kernel/limits.ts'
+import { ACCESS_TOKEN_LIFETIME_S_DEFAULT, CONTAINER_DEPTH_MAX, PROJECT_DEPTH_MAX } from '../../kernel/limits.ts'
 import type { Intent } from '../../model/intent.ts'
-import type { Resource, Tool } from '../../model/resource.ts'
+import type { Container, Project, Resource, Tool } from '../../model/resource.ts'
+import type { ProjectEntry } from '../entries/project-entry.ts'
 import type { ResourceEntry } from '../entries/resource-entry.ts'
+import { lineages } from '../tree.ts'
 import { decodeConstraints, decodePurpose } from './decode-selector.ts'
+
+/** What a resource takes from outside of its entry. */
+export interface ResourceSurroundings {
+  readonly accessTokenSeconds: number | undefined
+  readonly projects: readonly Project[]
+}
+
+export function decodeProjects(entries: readonly ProjectEntry[]): readonly Project[] {
+  const lines = lineages(entries, PROJECT_DEPTH_MAX)
+  return entries.map(({ id, owner }) => ({ id, owner, lineage: lines.get(id) ?? [id] }))
+}
 
 export function decodeResource(
   entry: ResourceEntry,
   path: string,
-  accessTokenSeconds: number | undefined,
+  { accessTokenSeconds, projects }: ResourceSurroundings,
   problems: string[],
 ): Resource {
   return {
@@ -18,6 +31,7 @@ export function decodeResource(
     url: entry.url as ResourceUrl,
     owner: entry.owner,
     project: entry.project,
+    projects: projects.find(({ id }) => id === entry.project)?.lineage ?? [entry.project],
     state: entry.state,
     serverClient: entry.server_client as ClientId | undefined,
     enforces: entry.enforces,
@@ -27,8 +41,19 @@ export function decodeResource(
     signingAlg: entry.signing_alg,
     accessTokenLifetimeSeconds: entry.access_token_seconds ?? accessTokenSeconds ?? ACCESS_TOKEN_LIFETIME_S_DEFAULT,
     tools: new Map(Object.entries(entry.tools).map(([name, tool]) => [name, decodeTool(name, tool)])),
+    containers: decodeContainers(entry),
     standingIntent: decodeStandingIntent(entry, `${path}.standing_intent`, problems),
   }
+}
+
+function decodeContainers({ containers }: ResourceEntry): ReadonlyMap<string, Container> {
+  const lines = lineages(containers, CONTAINER_DEPTH_MAX)
+  return new Map(
+    containers.map(({ id, type, attributes }) => [
+      id,
+      { id, type, lineage: lines.get(id) ?? [id], attributes: new Map(Object.entries(attributes)) },
+    ]),
+  )
 }
 
 /** A tool nobody classified is treated as the most dangerous kind, and the dangerous kinds are delegable only on request. */
@@ -39,6 +64,7 @@ function decodeTool(name: string, entry: ResourceEntry['tools'][string]): Tool {
     category,
     scope: entry.scope ?? `mcp:tools:${category}`,
     delegable: entry.delegable ?? (category === 'read' || category === 'write'),
+    containerArgument: entry.container_argument,
   }
 }
 

@@ -30,11 +30,12 @@ function told<T>(parse: () => T, meanwhile: T, problems: string[]): T {
 }
 
 export function decodeSelector(entry: SelectorEntry): ToolSelector {
-  const { project, server, tool, category } = entry
+  const { project, server, tool, category, container } = entry
   return {
     ...(project === undefined ? {} : { project }),
     ...(server === undefined ? {} : { server }),
     ...(tool === undefined ? {} : { tool }),
     ...(category === undefined ? {} : { category }),
+    ...(container === undefined ? {} : { container }),
   }
 }

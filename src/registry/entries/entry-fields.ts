@@ -58,19 +58,29 @@ export const selectorShape = {
   server: z.union([any, id]).optional(),
   tool: z.union([any, toolName]).optional(),
   category: z.enum(['read', 'write', 'destructive', 'admin']).optional(),
+  container: id.optional(),
 }
 const SELECTS_NOTHING = 'must name a project, server, tool or category ("*" for all)'
-export const selector = strictObject(selectorShape).refine(selectsSomething, SELECTS_NOTHING)
-export const manifestEntry = strictObject({ ...selectorShape, constraints: constraints.optional() }).refine(
-  selectsSomething,
-  SELECTS_NOTHING,
-)
+const CONTAINER_OF_NOTHING = 'a container is named together with its server, which cannot be "*"'
+export const selector = strictObject(selectorShape)
+  .refine(selectsSomething, SELECTS_NOTHING)
+  .refine(namesItsServer, CONTAINER_OF_NOTHING)
+export const manifestEntry = strictObject({ ...selectorShape, constraints: constraints.optional() })
+  .refine(selectsSomething, SELECTS_NOTHING)
+  .refine(namesItsServer, CONTAINER_OF_NOTHING)
 
 export type SelectorEntry = z.output<typeof selector>
 
 /** A selector without any member would match every tool: silence must not grant. */
-function selectsSomething(value: { project?: unknown; server?: unknown; tool?: unknown; category?: unknown }): boolean {
-  return [value.project, value.server, value.tool, value.category].some((member) => member !== undefined)
+function selectsSomething(value: Readonly<Partial<Record<keyof typeof selectorShape, unknown>>>): boolean {
+  return [value.project, value.server, value.tool, value.category, value.container].some(
+    (member) => member !== undefined,
+  )
+}
+
+/** A container's id means something at one server only. */
+function namesItsServer({ container, server }: { container?: unknown; server?: unknown }): boolean {
+  return container === undefined || (server !== undefined && server !== '*')
 }
 
 export function notEmpty(record: object): boolean {

@@ -9,6 +9,7 @@ import { authorizationServer } from './authorization-server-entry.ts'
 import { service } from './client-entry.ts'
 import { grant } from './grant-entry.ts'
 import { issuer, user } from './issuer-entry.ts'
+import { project } from './project-entry.ts'
 import { resource } from './resource-entry.ts'
 import { trustDomain } from './trust-domain-entry.ts'
 import { workloadIssuer } from './workload-entry.ts'
@@ -20,6 +21,7 @@ export const registryDocument = strictObject({
   users: z.array(user).default([]),
   authorization_servers: z.array(authorizationServer).default([]),
   services: z.array(service).default([]),
+  projects: z.array(project).default([]),
   resources: z.array(resource).default([]),
   agents: z.array(agent).default([]),
   grants: z.array(grant).default([]),

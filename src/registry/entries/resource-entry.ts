@@ -1,13 +1,36 @@
 /** The shape of a resource's entry, its tool manifest included. */
 import { z } from 'zod'
-import { ACCESS_TOKEN_LIFETIME_S_MAX, SESSION_LIFETIME_S_MAX, TOOLS_PER_RESOURCE_MAX } from '../../kernel/limits.ts'
+import {
+  ACCESS_TOKEN_LIFETIME_S_MAX,
+  CONTAINERS_PER_RESOURCE_MAX,
+  NAME_CHARS_MAX,
+  SESSION_LIFETIME_S_MAX,
+  TOOLS_PER_RESOURCE_MAX,
+} from '../../kernel/limits.ts'
 import { strictObject } from '../strict-document.ts'
 import { clientId, constraints, id, notEmpty, scopeToken, slug, state, text, toolName, url } from './entry-fields.ts'
+
+/** Of one container. */
+const ATTRIBUTES_MAX = 16
+
+/** Of a resource that names none. It is there without being registered, right below the organisation. */
+export const DEFAULT_PROJECT = 'default'
 
 const tool = strictObject({
   category: z.enum(['read', 'write', 'destructive', 'admin']).optional(),
   scope: scopeToken.optional(),
   delegable: z.boolean().optional(),
+  container_argument: z.string().min(1).max(NAME_CHARS_MAX).optional(),
+})
+
+const container = strictObject({
+  id,
+  type: id,
+  parent: id.optional(),
+  attributes: z
+    .record(id, z.union([text, z.number(), z.boolean()]))
+    .refine((value) => Object.keys(value).length <= ATTRIBUTES_MAX, `at most ${ATTRIBUTES_MAX} attributes`)
+    .default({}),
 })
 
 const standingIntent = strictObject({
@@ -20,7 +43,7 @@ export const resource = strictObject({
   id,
   url,
   owner: text,
-  project: id.default('default'),
+  project: id.default(DEFAULT_PROJECT),
   state,
   server_client: clientId.optional(),
   authorization_server: slug.optional(),
@@ -33,6 +56,7 @@ export const resource = strictObject({
     .record(toolName, tool)
     .refine((value) => Object.keys(value).length <= TOOLS_PER_RESOURCE_MAX, `at most ${TOOLS_PER_RESOURCE_MAX} tools`)
     .default({}),
+  containers: z.array(container).max(CONTAINERS_PER_RESOURCE_MAX).default([]),
   standing_intent: standingIntent.optional(),
 })
 

@@ -41,6 +41,7 @@ test("the standing intent is granted to alice's agent, within the bounds of her 
       1,
     ),
     askedExplicitly: false,
+    container: undefined,
     parent: undefined,
     ceiling: undefined,
     target: undefined,

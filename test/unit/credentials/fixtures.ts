@@ -85,6 +85,7 @@ export function registry({ clients = [], issuers = [], users = [] }: RegistryCon
     grants: [],
     agents: clients.filter((client) => client.kind === 'agent'),
     services: clients.filter((client) => client.kind === 'service'),
+    projects: [],
     resources: [],
     issuers,
     users,

@@ -153,7 +153,7 @@ export function input<R extends ExchangeRequest | ClientCredentialsRequest, E ex
     live: undefined,
     registry,
     settings: SETTINGS,
-    question: { id: 'dec_one' as DecisionId, now: NOW, environment: 'development' },
+    question: { id: 'dec_one' as DecisionId, now: NOW, environment: 'development', container: undefined },
     rv: 41,
     confirmation: undefined,
     ...over,

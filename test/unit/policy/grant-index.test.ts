@@ -83,8 +83,9 @@ test('a grant that names a principal twice is found once', () => {
   const [resource] = registry.resources
   const tool = resource?.tools.get('query')
   if (resource === undefined || tool === undefined) throw new Error('no query')
-  expect(grantsFor(registry, resource, tool, principalsOf(asked).user)).toHaveLength(1)
-  expect(grantsFor(registry, resource, tool, [])).toEqual([])
+  const use = { resource, tool, place: undefined }
+  expect(grantsFor(registry, use, principalsOf(asked).user)).toHaveLength(1)
+  expect(grantsFor(registry, use, [])).toEqual([])
 })
 
 test('tools of one name at two servers have their own grants', () => {

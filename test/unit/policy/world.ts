@@ -162,6 +162,7 @@ export function question(registry: Registry, wanted: Wanted, rest: Partial<Quest
     parent: undefined,
     ceiling: undefined,
     target: undefined,
+    container: undefined,
     ...rest,
   }
 }
