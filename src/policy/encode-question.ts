@@ -58,6 +58,7 @@ export function encodeQuestion(question: Question, parts: Parts): JsonObject {
     parent: authority(question.parent),
     ceiling: authority(question.ceiling),
     target: question.target ?? null,
+    container: question.container ?? null,
   } satisfies Readonly<Record<keyof Written, unknown>>
 }
 
@@ -110,6 +111,7 @@ export function decodeQuestion(value: unknown, id: DecisionId, sources: Question
     parent: authority('parent'),
     ceiling: authority('ceiling'),
     target: (own(written, 'target') ?? undefined) as ResourceUrl | undefined,
+    container: (own(written, 'container') ?? undefined) as string | undefined,
   } satisfies { readonly [M in keyof Written]: Question[M] } & { readonly id: DecisionId }
 }
 
