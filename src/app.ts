@@ -24,6 +24,7 @@ import type { RingDocument } from './keys/shared-ring.ts'
 import type { RegistrySource } from './model/published-registry.ts'
 import type { Registry } from './model/registry.ts'
 import { ClientKeys } from './net/client-keys.ts'
+import { ExternalPolicy } from './net/external-policy.ts'
 import { createGuardedFetch } from './net/guarded-fetch.ts'
 import { Introspections } from './net/introspections.ts'
 import { IssuerKeys } from './net/issuer-keys.ts'
@@ -103,7 +104,7 @@ export async function createBroker(config: Config, options: BrokerOptions): Prom
   const audit = startAudit(store.audit, clock, { filling, stranger: metrics?.stranger })
   const build = { version: programVersion(), policy: () => registries.current.version.slice(0, 12) }
   const operations = startOperations({ store, cutoffs, ring, clock, audit, log, metrics, build })
-  const published = await publishedKeys(config, registry, { clock, operations })
+  const published = await askingOthers(config, registry, { clock, operations })
   const unknown = new UnknownCommits(store, sessions, () => log.warn(COMMIT_FORGOTTEN))
   const common = { settings, registries, ring, keeper, store, sessions, cutoffs, auditor: audit.auditor, clock }
   const sourceOf = sourceReader(config.trustedProxies)
@@ -119,7 +120,7 @@ export async function createBroker(config: Config, options: BrokerOptions): Prom
     registries,
     ring,
     clock,
-    pipeline: new TokenPipeline({ ...common, ...issuing }),
+    pipeline: new TokenPipeline({ ...common, ...issuing, external: published.external }),
     revocation: { ...common, ...published, seen, nonces },
     listing: common,
     callers: { ...sources, registries, environment: settings.environment, cutoffs, clock, claims: store.claims },
@@ -152,8 +153,9 @@ async function stopAll(parts: readonly { stop(): void | Promise<void> }[], store
   await store.close()
 }
 
-/** Verification keys of others: of issuers, of clients that publish theirs, of trust domains. */
-async function publishedKeys({ outbound }: Config, { trustDomains }: Registry, { clock, operations }: Operated) {
+/** What others are asked: for verification keys, about tokens, and what they would allow. */
+async function askingOthers(config: Config, { trustDomains }: Registry, { clock, operations }: Operated) {
+  const { outbound, externalPdp } = config
   const network = { fetchJson: createGuardedFetch(outbound), clock }
   const keys = new IssuerKeys({
     ...network,
@@ -177,9 +179,11 @@ async function publishedKeys({ outbound }: Config, { trustDomains }: Registry, {
     ...network,
     onFailure: ({ url }, error) => operations.reviewFailed(url, error),
   })
+  const external =
+    externalPdp && new ExternalPolicy(externalPdp, { ...network, onFailure: operations.externalPolicyFailed })
   const issuances = new Issuances(X509_ISSUANCES_MAX)
   if (trustDomains.length > 0) await issuances.prepare()
-  return { keys, clientKeys, bundles, reviews, introspections, issuances }
+  return { keys, clientKeys, bundles, reviews, introspections, external, issuances }
 }
 
 interface Operated {

@@ -74,6 +74,10 @@ describe('settings', () => {
       'listen.tls.key_file',
       'client_certificates.from',
       'client_certificates.endpoints',
+      'external_pdp.url',
+      'external_pdp.timeout_ms',
+      'external_pdp.credential_file',
+      'external_pdp.ca_file',
     ]
     const known = [...optional, 'metrics.host', 'metrics.port', 'metrics.token_file', ...leaves(decoded)]
     expect([...named].sort()).toEqual([...new Set(known)].sort())

@@ -3,6 +3,7 @@ import type { AdmissionLimits } from '../admission/admission.ts'
 import type { CertificateSource } from '../http/client-certificate.ts'
 import type { Secret } from '../kernel/secret.ts'
 import type { BrokerSettings } from '../model/settings.ts'
+import type { ExternalPdp } from '../net/external-policy.ts'
 
 export type StoreConfig =
   | { readonly kind: 'embedded'; readonly directory: string }
@@ -46,6 +47,8 @@ export interface Config {
   /** Where clients' certificates are read; absent: nowhere. */
   readonly certificateSource?: CertificateSource
   readonly outbound: OutboundConfig
+  /** Absent: no other policy than the registry's is asked. */
+  readonly externalPdp?: ExternalPdp
   /** True only for the environment named `development`: dev keys and loopback are refused elsewhere. */
   readonly development: boolean
 }

@@ -110,8 +110,20 @@ function configOf(document: ConfigDocument, absolute: (path: string) => string, 
       allowLoopback: document.outbound.allow_loopback,
       internalHosts: new Set(document.outbound.internal_hosts),
     }),
+    ...externalPdpOf(document.external_pdp, absolute),
     development: environment === DEVELOPMENT_ENVIRONMENT,
   })
+}
+
+function externalPdpOf(
+  given: ConfigDocument['external_pdp'],
+  absolute: (path: string) => string,
+): Pick<Config, 'externalPdp'> {
+  if (given === undefined) return {}
+  const file = (path: string | undefined) => (path === undefined ? undefined : absolute(path))
+  const { url, timeout_ms: timeoutMs } = given
+  const externalPdp = { url, timeoutMs, credentialFile: file(given.credential_file), caFile: file(given.ca_file) }
+  return { externalPdp: Object.freeze(externalPdp) }
 }
 
 function mutualTlsOf(given: ConfigDocument['client_certificates']): Pick<Config['settings'], 'mutualTls'> {

@@ -22,8 +22,9 @@ import {
   SESSION_LIFETIME_S_DEFAULT,
   SESSION_LIFETIME_S_MAX,
 } from '../kernel/limits.ts'
+import { EXTERNAL_PDP_TIMEOUT_MS_DEFAULT, EXTERNAL_PDP_TIMEOUT_MS_MAX } from '../kernel/outbound-limits.ts'
 import { DEVELOPMENT_ENVIRONMENT } from '../model/settings.ts'
-import { environmentName, host } from '../registry/entries/entry-fields.ts'
+import { environmentName, host, url } from '../registry/entries/entry-fields.ts'
 import { strictObject } from '../registry/strict-document.ts'
 import { isLoopbackHost, urlProblem } from '../registry/url-rules.ts'
 import { LOG_LEVELS } from './config.ts'
@@ -113,6 +114,14 @@ const clientCertificates = strictObject({
   endpoints: issuer.optional(),
 })
 
+/** An AuthZEN PDP that is asked before every decision, and can only take away. */
+const externalPdp = strictObject({
+  url,
+  timeout_ms: z.int().min(1).max(EXTERNAL_PDP_TIMEOUT_MS_MAX).default(EXTERNAL_PDP_TIMEOUT_MS_DEFAULT),
+  credential_file: path.optional(),
+  ca_file: path.optional(),
+})
+
 export const configDocument = strictObject({
   issuer,
   listen,
@@ -140,6 +149,7 @@ export const configDocument = strictObject({
     allow_loopback: z.boolean().default(false),
     internal_hosts: z.array(host).default([]),
   }).prefault({}),
+  external_pdp: externalPdp.optional(),
 }).superRefine(({ environment, outbound, issuer, listen, trusted_proxies, client_certificates }, context) => {
   const from = client_certificates?.from
   if (from === 'tls' ? listen.tls === undefined : from !== undefined && trusted_proxies.length === 0) {

@@ -4,6 +4,7 @@ import type { Clock } from '../kernel/clock.ts'
 import type { ExchangeObserver } from '../model/exchange.ts'
 import type { RegistrySource } from '../model/published-registry.ts'
 import type { BrokerSettings } from '../model/settings.ts'
+import type { ExternalPolicy } from '../net/external-policy.ts'
 import type { LiveCutoffs } from '../sessions/live-cutoffs.ts'
 import type { SessionRepository } from '../sessions/session-repository.ts'
 import type { UnknownCommits } from '../sessions/unknown-commits.ts'
@@ -23,4 +24,6 @@ export interface PipelineParts {
   readonly auditor: Auditor
   readonly clock: Clock
   readonly observer?: ExchangeObserver | undefined
+  /** Asked before every decision; `undefined`: none is configured. */
+  readonly external: Pick<ExternalPolicy, 'ask'> | undefined
 }

@@ -19,6 +19,7 @@ import type { MintedToken } from '../model/minted.ts'
 import type { Registry } from '../model/registry.ts'
 import type { Arrival } from '../model/request-facts.ts'
 import { endpointUrls } from '../model/settings.ts'
+import { beforeAsking } from '../net/external-policy.ts'
 import { decide } from '../policy/decide.ts'
 import { keepDecision } from '../policy/recorded-decision.ts'
 import type { Form } from '../protocol/form.ts'
@@ -30,6 +31,7 @@ import { boundTo, describeEvidence } from './attribution.ts'
 import { commitIssue } from './commit-issue.ts'
 import { assertWithinConfinement } from './confinement.ts'
 import type { EvidenceSources } from './evidence.ts'
+import { askedOutside } from './external-answer.ts'
 import { type Framed, type Issue, type Party, permitted, requireAgent } from './flow.ts'
 import { refusingAsGrant } from './grant-refusals.ts'
 import { issuedWithin } from './issuance.ts'
@@ -40,7 +42,7 @@ import type { PipelineParts } from './pipeline-parts.ts'
 import { selectFlow } from './select-flow.ts'
 import { bindTo, constraintOf, withDemandedKey } from './sender-constraint.ts'
 import { SingleUses } from './single-uses.ts'
-import { assertNobodyBlocked, assertStanding } from './standing.ts'
+import { assertStanding } from './standing.ts'
 import { parseTokenRequest, type TokenRequest } from './token-request.ts'
 import { type TokenResponse, tokenResponse } from './token-response.ts'
 
@@ -116,7 +118,7 @@ class Run {
     if (evidence.kind === 'user') this.#facts.entry.spendIssuer(evidence.issuer.slug)
     if (evidence.kind === 'workload') this.#facts.entry.spendIssuer(evidence.token.voucher.slug)
     const live = await this.#claimAndRead(evidence) // 5
-    const { framed, permit } = this.#decide(flow.frame, { request, party, evidence, live }) // 6
+    const { framed, permit } = await this.#decide(flow.frame, { request, party, evidence, live }) // 6
     const issue = withDemandedKey(framed.issue(permit), proven)
     const scopes = 'resource' in issue.mint ? authorityScopes(issue.order.authority) : []
     const minted = await issuedWithin(
@@ -207,24 +209,25 @@ class Run {
   }
 
   /** 6. */
-  #decide(
+  async #decide(
     frame: ReturnType<typeof selectFlow>['frame'],
     input: { request: TokenRequest; party: Party; evidence: SubjectEvidence; live: LiveSession | undefined },
-  ): { framed: Framed; permit: Permit } {
-    const { cutoffs, settings } = this.#parts
+  ): Promise<{ framed: Framed; permit: Permit }> {
+    const { cutoffs, external, settings } = this.#parts
     const [registry, rv] = [this.#registry, this.#rv]
     cutoffs.assertFresh()
     const { issuer, environment } = settings
     const standing = { cutoffs, registry, issuer, environment, nowMs: this.#nowMs }
     const { evidence, party, live } = input
     assertStanding(evidence, party, standing)
-    const question = { id: this.draft.id, now: this.#now, environment: settings.environment, container: undefined }
+    const begun = { id: this.draft.id, now: this.#now, environment: settings.environment }
+    const question = { ...begun, container: undefined, external: beforeAsking(external) }
     const confirmation = bindTo(constraintOf(evidence, live), party.proven, party.agent)
     const framed = frame({ ...input, registry, settings, question, rv, confirmation })
     const signedInAt = evidence.kind === 'user' ? evidence.signedInAt : live?.facts.evidence?.signedInAt
-    assertNobodyBlocked(framed.question, signedInAt, standing)
-    const decision = decide(registry, framed.question)
-    this.draft.addDecision(decision, keepDecision(framed.question, decision))
+    const asked = await askedOutside(framed.question, external, signedInAt, standing)
+    const decision = decide(registry, asked)
+    this.draft.addDecision(decision, keepDecision(asked, decision))
     return { framed, permit: permitted(decision) }
   }
 

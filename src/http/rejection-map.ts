@@ -160,6 +160,7 @@ export const WIRE: Readonly<Record<RejectionReason, WireError>> = {
   not_found: { status: 404, error: 'not_found' },
   token_type_not_revocable: { status: 400, error: 'unsupported_token_type' },
   token_of_another_client: BAD_REQUEST,
+  external_policy_unavailable: LATER,
   store_unavailable: LATER,
   audit_unavailable: LATER,
   cutoffs_stale: LATER,

@@ -27,3 +27,14 @@ export const TOKEN_REVIEW_KEPT_MS = 5_000
 export const TOKEN_REVIEWS_KEPT_MAX = 10_000
 /** Questions to one cluster at once: further tokens of it are refused until it answers. */
 export const TOKEN_REVIEWS_AT_ONCE_MAX = 64
+
+// --- The external PDP -------------------------------------------------------------------------------------------------
+/** Its one deadline, where `errand.yaml` says nothing else, and the longest: every exchange waits for it. */
+export const EXTERNAL_PDP_TIMEOUT_MS_DEFAULT = 500
+export const EXTERNAL_PDP_TIMEOUT_MS_MAX = 5_000
+/** Tools it is asked about in one batch: beyond it nothing is allowed. Two servers with all the tools they may have. */
+export const EXTERNAL_EVALUATIONS_MAX = 512
+/** An answer: 512 decisions with half a KiB of context each. */
+export const EXTERNAL_ANSWER_BYTES_MAX = 256 * 1024
+/** Batches under way at once: further ones are not asked, and so not allowed. */
+export const EXTERNAL_QUESTIONS_WAITING_MAX = 256

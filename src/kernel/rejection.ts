@@ -150,6 +150,7 @@ export const REASONS = [
   'token_type_not_revocable',
   'token_of_another_client',
   // not certain
+  'external_policy_unavailable',
   'store_unavailable',
   'audit_unavailable',
   'cutoffs_stale',

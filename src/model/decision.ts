@@ -20,6 +20,14 @@ export const LAYERS = [
 export type Layer = (typeof LAYERS)[number]
 export type Verdict = 'allowed' | 'implicit_deny' | 'explicit_deny' | 'not_applicable'
 
+/** What the external PDP says to the tools asked for. It can only take away: whatever it has not allowed, is refused. */
+export type ExternalAnswer =
+  /** None is configured. */
+  | { readonly kind: 'none' }
+  /** `cause`: why there is no answer, in words that may be shown. */
+  | { readonly kind: 'failed'; readonly cause: string }
+  | { readonly kind: 'answered'; readonly allowed: ReadonlyMap<ResourceUrl, ReadonlySet<string>> }
+
 /** Everything a decision is made from, beside the registry: the same question always has the same answer. */
 export interface Question {
   readonly id: DecisionId
@@ -44,6 +52,7 @@ export interface Question {
   readonly target: ResourceUrl | undefined
   /** Where the asked tools are to be used: a container of their resource. `undefined`: what the request does not say. */
   readonly container: string | undefined
+  readonly external: ExternalAnswer
 }
 
 export interface LayerVerdict {

@@ -51,8 +51,10 @@ export interface OutboundBody {
 }
 
 export interface FetchRequest extends FetchBounds {
-  /** Sent by POST, which may be answered with 201, too; without it the request is a GET. */
+  /** Sent by POST; without it the request is a GET. */
   readonly body?: OutboundBody
+  /** It may be answered with 201, too. */
+  readonly mayCreate?: true
   /** The value of `Authorization`: reaches this URL only, as nothing is redirected. */
   readonly authorization?: Secret
   /** Authorities in PEM that are trusted instead of the system's. */
@@ -210,7 +212,7 @@ function refuseHead(response: IncomingMessage, url: URL, bounds: FetchRequest): 
   const status = response.statusCode ?? 0
   if (status >= 300 && status < 400)
     throw new OutboundError('redirect', `${url.host} redirects; redirects are not followed`)
-  const isAnswered = status === 200 || (status === 201 && bounds.body !== undefined)
+  const isAnswered = status === 200 || (status === 201 && bounds.mayCreate === true)
   if (!isAnswered) throw new OutboundError('status', `${url.host} answered with status ${status}`)
   const mediaType = (response.headers['content-type'] ?? '').split(';', 1)[0]?.trim().toLowerCase() ?? ''
   if (!bounds.accept.includes(mediaType)) throw new OutboundError('media_type', `${url.host} did not answer with JSON`)

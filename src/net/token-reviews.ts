@@ -91,6 +91,7 @@ export class TokenReviews {
     }
     return await this.#dependencies.fetchJson(url, {
       body: { type: 'application/json', text: new Secret(JSON.stringify(review)) },
+      mayCreate: true,
       authorization: await readBearer(credentialFile),
       ca: await readLocalText(caFile),
       accept: ['application/json'],

@@ -34,6 +34,8 @@ export interface Operations {
   readonly introspectionFailed: (whose: KeyOwner, error: unknown) => void
   /** A cluster could not be asked about a token. */
   readonly reviewFailed: (url: string, error: unknown) => void
+  /** The external PDP could not be asked, or did not answer: what it was to allow was refused. */
+  readonly externalPolicyFailed: (url: string, error: unknown) => void
   /** Ends the timers; writes what was counted. */
   stop(): void
 }
@@ -64,6 +66,13 @@ export function startOperations(parts: OperationsParts): Operations {
     reviewFailed: (url, error) =>
       repeats.say(`review ${url}`, (count) =>
         log.warn({ url, count, err: describeCause(error) }, 'a cluster could not be asked about tokens'),
+      ),
+    externalPolicyFailed: (url, error) =>
+      repeats.say(`external policy ${url}`, (count) =>
+        log.warn(
+          { url, count, err: describeCause(error) },
+          'the external policy could not be asked: it allowed nothing',
+        ),
       ),
     stop() {
       watch.stop()

@@ -84,7 +84,7 @@ function denialOf(question: Question, judgements: readonly Judgement[], effectiv
 }
 
 function whyNothing(
-  { agent, user, subject, target, environment }: Question,
+  { agent, user, subject, target, environment, external }: Question,
   judgements: readonly Judgement[],
 ): Refusal {
   const who = `agent ${agent.clientId}`
@@ -100,6 +100,9 @@ function whyNothing(
       : refused('resource_inactive', 'the resource is not active')
   }
   if (concerned.some(isUnenforceable)) return cannotEnforce(concerned)
+  if (external.kind === 'failed' && concerned.some((judgement) => refusal(judgement)?.layer === 'external')) {
+    return refused('external_policy_unavailable', external.cause)
+  }
   const where = target === undefined ? '' : ` at ${target}`
   return refused('nothing_granted', `nothing that was asked for${where} is granted to ${who} acting for ${subject}`)
 }

@@ -15,6 +15,7 @@ import type { Agent } from '../model/client.ts'
 import type { Content } from '../model/commit.ts'
 import type { Question } from '../model/decision.ts'
 import type { User } from '../model/issuer.ts'
+import { decodeExternal, encodeExternal } from './encode-external.ts'
 
 /** Characters from which on a part is a text of its own: below, its digest would save nothing. */
 const PART_CHARS_MIN = 256
@@ -59,6 +60,7 @@ export function encodeQuestion(question: Question, parts: Parts): JsonObject {
     ceiling: authority(question.ceiling),
     target: question.target ?? null,
     container: question.container ?? null,
+    external: parts.add(encodeExternal(question.external)),
   } satisfies Readonly<Record<keyof Written, unknown>>
 }
 
@@ -112,6 +114,7 @@ export function decodeQuestion(value: unknown, id: DecisionId, sources: Question
     ceiling: authority('ceiling'),
     target: (own(written, 'target') ?? undefined) as ResourceUrl | undefined,
     container: (own(written, 'container') ?? undefined) as string | undefined,
+    external: decodeExternal(partOf(own(written, 'external'), sources)),
   } satisfies { readonly [M in keyof Written]: Question[M] } & { readonly id: DecisionId }
 }
 
@@ -124,7 +127,7 @@ export function decodeFromParts(value: unknown, sources: Pick<QuestionSources, '
 export function partsNamed(question: JsonObject, effective: unknown): readonly string[] {
   const authorities = [own(question, 'asked'), own(question, 'parent'), own(question, 'ceiling'), effective]
   const resources = authorities.map((authority) => (isPlainObject(authority) ? own(authority, 'resources') : undefined))
-  return [own(question, 'user'), ...resources].filter((part) => typeof part === 'string')
+  return [own(question, 'user'), own(question, 'external'), ...resources].filter((part) => typeof part === 'string')
 }
 
 function partOf(value: unknown, { part }: Pick<QuestionSources, 'part'>): unknown {

@@ -81,8 +81,11 @@ const JUDGES: Readonly<Record<ToolLayer, Judge<AskedTool>>> = {
   agent_grants: known(judgeAgentGrants),
   parent: known(({ question }, asked) => within(question.parent, asked, 'the authority above')),
   intent: known(({ question }, asked) => within(question.ceiling, asked, 'what the session is for')),
-  // The seam for an external PDP: its answer will come with the question, and can only deny.
-  external: () => NOT_APPLICABLE,
+  external: ({ question: { external } }, { url, name }) => {
+    if (external.kind === 'none') return NOT_APPLICABLE
+    if (external.kind === 'failed') return denied(external.cause)
+    return external.allowed.get(url)?.has(name) === true ? ALLOWED : denied('the external policy does not allow it')
+  },
   deny_grants: known(judgeDenyGrants),
 }
 

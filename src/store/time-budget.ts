@@ -32,6 +32,17 @@ export function outsideBudget<T>(work: () => T): T {
   return budgets.run(undefined, work)
 }
 
+/** For what a request waits for and no store is asked about: the time it takes is not the store's. */
+export async function apartFromBudget<T>(work: () => Promise<T>): Promise<T> {
+  const budget = budgets.getStore()
+  const beganAtMs = performance.now()
+  try {
+    return await work()
+  } finally {
+    if (budget?.endsAtMs !== undefined) budget.endsAtMs += performance.now() - beganAtMs
+  }
+}
+
 /** Whether it is a request that waits, and so must be answered soon. */
 export function isWithinBudget(): boolean {
   return budgets.getStore() !== undefined

@@ -102,6 +102,7 @@ function questionOf(registry: Registry, n: number): Question {
     parent: undefined,
     ceiling: undefined,
     target: url,
+    external: { kind: 'none' },
   }
 }
 

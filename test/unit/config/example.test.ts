@@ -45,6 +45,7 @@ test("the standing intent is granted to alice's agent, within the bounds of her 
     parent: undefined,
     ceiling: undefined,
     target: undefined,
+    external: { kind: 'none' },
   })
   expect(decision).toMatchObject({ outcome: 'allow', missing: [] })
 })

@@ -101,9 +101,10 @@ describe('a POST of the guarded fetch', () => {
     ])
   })
 
-  it('may be answered with 201 (TokenReview), a GET may not', async () => {
+  it('may be answered with 201 where it says so (TokenReview)', async () => {
     const url = `http://127.0.0.1:${await serve(json(201))}/`
-    expect(await fetchJson(url, { ...GET, body: FORM })).toEqual({ ok: true })
+    expect(await fetchJson(url, { ...GET, body: FORM, mayCreate: true })).toEqual({ ok: true })
+    expect((await failure(fetchJson(url, { ...GET, body: FORM }))).code).toBe('status')
     expect((await failure(fetchJson(url, GET))).code).toBe('status')
   })
 

@@ -163,6 +163,7 @@ export function question(registry: Registry, wanted: Wanted, rest: Partial<Quest
     ceiling: undefined,
     target: undefined,
     container: undefined,
+    external: { kind: 'none' },
     ...rest,
   }
 }
