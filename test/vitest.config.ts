@@ -7,6 +7,12 @@ const UNDISTURBED = [
   'test/e2e/{race-broker,two-brokers,workers}.test.ts',
 ]
 
+/** Suites that start processes, or are one themselves. */
+const PROCESSES = ['test/{contract,e2e,faults}/**/*.test.ts']
+
+/** Many tests wait, for processes and for clocks: a processor left to vitest itself would be idle. */
+const maxWorkers = '100%'
+
 export default defineConfig({
   test: {
     testTimeout: 30_000,
@@ -16,11 +22,22 @@ export default defineConfig({
       {
         extends: true,
         test: {
+          name: 'processes',
+          include: PROCESSES,
+          exclude: UNDISTURBED,
+          maxWorkers,
+          sequence: { groupOrder: 0 },
+        },
+      },
+      {
+        extends: true,
+        test: {
           name: 'together',
           include: ['test/**/*.test.ts'],
-          exclude: UNDISTURBED,
-          // Many tests wait, for processes and for clocks: a processor left to vitest itself would be idle.
-          maxWorkers: '100%',
+          exclude: [...PROCESSES, ...UNDISTURBED],
+          maxWorkers,
+          // To read the broker anew takes longer than most of these files take to test it; each makes a broker of its own.
+          isolate: false,
           sequence: { groupOrder: 0 },
         },
       },
