@@ -137,6 +137,7 @@ export const WIRE: Readonly<Record<RejectionReason, WireError>> = {
   resource_malformed: BAD_TARGET,
   resource_unknown: BAD_TARGET,
   resource_inactive: BAD_TARGET,
+  resource_unreviewed: BAD_TARGET,
   resource_elsewhere: BAD_TARGET,
   authorization_server_unknown: BAD_TARGET,
   resource_not_in_session: BAD_TARGET,

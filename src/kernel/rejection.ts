@@ -124,6 +124,7 @@ export const REASONS = [
   'resource_malformed',
   'resource_unknown',
   'resource_inactive',
+  'resource_unreviewed',
   'resource_elsewhere',
   'authorization_server_unknown',
   'resource_not_in_session',

@@ -77,6 +77,8 @@ export interface Agent extends ClientRecord {
   /** Who answers for it: a person or team, and the accountable owner of its autonomous work. */
   readonly owner: string
   readonly environment: string
+  /** Epoch seconds; `undefined`: nobody has certified it. */
+  readonly certifiedUntil: number | undefined
   readonly manifest: readonly ManifestEntry[]
   /** Agents it may delegate to. */
   readonly delegates: readonly ClientId[]

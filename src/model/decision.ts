@@ -4,6 +4,7 @@ import type { DecisionId, PrincipalId, ResourceUrl } from '../kernel/ids.ts'
 import type { RejectionReason } from '../kernel/rejection.ts'
 import type { Agent } from './client.ts'
 import type { User } from './issuer.ts'
+import type { RiskLevel } from './risk.ts'
 
 export const LAYERS = [
   'resource',
@@ -40,6 +41,8 @@ export interface Question {
   readonly subject: PrincipalId
   /** `undefined`: autonomous work. */
   readonly user: User | undefined
+  /** Of the sign-in behind it; `undefined`: not known. */
+  readonly risk: RiskLevel | undefined
   /** Tools asked for, with the scopes that open them. */
   readonly asked: Authority
   /** Whether `asked` was spelled out by the request (then losing part of it to a resource's weakness is an error). */

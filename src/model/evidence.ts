@@ -8,6 +8,7 @@ import type { ClientAuthentication } from './audit-record.ts'
 import type { Agent, Client, Confinement } from './client.ts'
 import type { Issuer, User } from './issuer.ts'
 import type { Resource } from './resource.ts'
+import type { RiskLevel } from './risk.ts'
 import type { PendingReview } from './token-review.ts'
 import type { Voucher } from './workload.ts'
 
@@ -79,6 +80,8 @@ export type UserEvidence = Verified<{
   readonly authTime: number | undefined
   readonly acr: string | undefined
   readonly amr: readonly string[] | undefined
+  /** As its issuer says; `undefined`: it does not. */
+  readonly risk: RiskLevel | undefined
   readonly foreignActor: Actor | undefined
   /** The key that its issuer has bound it to; `undefined`: none. */
   readonly confirmation: Confirmation | undefined

@@ -1,4 +1,5 @@
 /** Who vouches for users, and the users. Decoded and checked by `registry/`; immutable. */
+import type { RiskClaim } from './risk.ts'
 
 /** Files on the broker's own machine that take part in reading keys; each is read anew when the keys are. */
 export interface KeyFiles {
@@ -54,6 +55,8 @@ export interface Issuer extends PublishingIssuer {
    * revocation: an agent must not choose, among a user's tokens, the one that hides it.
    */
   readonly givesAuthTime: boolean
+  /** Where its tokens say how risky the sign-in is; `undefined`: nowhere. */
+  readonly riskClaim: RiskClaim | undefined
 }
 
 /** The broker as a client of an issuer's introspection endpoint (RFC 7662 §2.1). */

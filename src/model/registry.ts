@@ -4,6 +4,7 @@ import type { AuthorizationServer } from './authorization-server.ts'
 import type { Agent, Client, Service } from './client.ts'
 import type { Issuer, User } from './issuer.ts'
 import type { Project, Resource, ToolSelector } from './resource.ts'
+import type { RiskCondition } from './risk.ts'
 import type { SpiffeBinding, TrustDomain } from './trust-domain.ts'
 import type { WorkloadIssuer } from './workload.ts'
 
@@ -18,6 +19,7 @@ export interface GrantConditions {
   readonly notBefore?: number
   readonly notAfter?: number
   readonly environment?: string
+  readonly risk?: RiskCondition
 }
 
 /** A policy rule. Deny wins; order never matters. */
@@ -31,6 +33,13 @@ export interface Grant {
   readonly when: GrantConditions
   readonly constraints: ToolConstraints
   readonly reason: string
+}
+
+/** Who has it, beside those it is listed for: everybody in these groups, and these users (`<issuer slug>:<sub>`). */
+export interface Role {
+  readonly name: string
+  readonly groups: readonly string[]
+  readonly users: readonly string[]
 }
 
 /** A client, and the version of it that a token is for. */
@@ -49,8 +58,9 @@ export interface Registry {
   readonly projects: readonly Project[]
   readonly resources: readonly Resource[]
   readonly issuers: readonly Issuer[]
-  /** Those listed. Nobody else is in a group or has a role. */
+  /** Those listed, each with every role they have. Nobody else is in a group. */
   readonly users: readonly User[]
+  readonly roles: readonly Role[]
   readonly authorizationServers: readonly AuthorizationServer[]
   readonly workloadIssuers: readonly WorkloadIssuer[]
   readonly trustDomains: readonly TrustDomain[]

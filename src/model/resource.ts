@@ -37,6 +37,12 @@ export interface Container {
   readonly attributes: ReadonlyMap<string, string | number | boolean>
 }
 
+/** `reviewedOn`: `2026-01-31`. */
+export interface VendorReview {
+  readonly reviewedOn: string
+  readonly residency: string
+}
+
 /** A registered MCP server. */
 export interface Resource {
   readonly id: string
@@ -46,6 +52,11 @@ export interface Resource {
   /** The lineage of its project: what is said of any of them is said of it. */
   readonly projects: readonly string[]
   readonly state: LifecycleState
+  /** Epoch seconds; `undefined`: nobody has certified it. */
+  readonly certifiedUntil: number | undefined
+  /** `external`: somebody else runs it, and nothing is issued for it before whoever that is was reviewed. */
+  readonly exposure: 'internal' | 'external'
+  readonly vendorReview: VendorReview | undefined
   /** The service that this server authenticates as; it alone may introspect tokens for `url`. */
   readonly serverClient: ClientId | undefined
   readonly enforces: Enforcement
@@ -64,14 +75,20 @@ export interface Resource {
 }
 
 /** Why a broker of this environment issues nothing for it; `undefined`: it does. */
-export function whyNotIssuedFor({ state }: Pick<Resource, 'state'>, environment: string): NotIssued | undefined {
-  return mayIssue(state, environment)
-    ? undefined
-    : { reason: 'resource_inactive', says: state === 'testing' ? `testing, and this is ${environment}` : state }
+export function whyNotIssuedFor(
+  { state, exposure, vendorReview }: Pick<Resource, 'state' | 'exposure' | 'vendorReview'>,
+  environment: string,
+): NotIssued | undefined {
+  if (!mayIssue(state, environment)) {
+    return { reason: 'resource_inactive', says: state === 'testing' ? `testing, and this is ${environment}` : state }
+  }
+  return exposure === 'external' && vendorReview === undefined
+    ? { reason: 'resource_unreviewed', says: 'external, and its vendor has not been reviewed' }
+    : undefined
 }
 
 export interface NotIssued {
-  readonly reason: 'resource_inactive'
+  readonly reason: 'resource_inactive' | 'resource_unreviewed'
   /** `suspended` */
   readonly says: string
 }

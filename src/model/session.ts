@@ -13,6 +13,7 @@ import type { ClientId, NodeId, PrincipalId, SessionId } from '../kernel/ids.ts'
 import type { SubjectProfile } from '../protocol/oauth.ts'
 import type { SenderConstraint } from './confirmation.ts'
 import type { Origin } from './intent.ts'
+import type { RiskLevel } from './risk.ts'
 
 export const SESSION_STATES = ['active', 'contracted', 'halted', 'closed', 'revoked', 'expired'] as const
 export type SessionState = (typeof SESSION_STATES)[number]
@@ -61,6 +62,7 @@ export interface OpeningEvidence {
   readonly authTime: number | undefined
   readonly acr: string | undefined
   readonly amr: readonly string[] | undefined
+  readonly risk: RiskLevel | undefined
 }
 
 /** Written once, at open. Times in epoch seconds. */

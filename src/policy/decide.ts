@@ -12,6 +12,7 @@ import type { RejectionReason } from '../kernel/rejection.ts'
 import type { Decision, Denial, Question } from '../model/decision.ts'
 import { mayIssue } from '../model/lifecycle.ts'
 import type { Grant, Registry } from '../model/registry.ts'
+import { whyNotIssuedFor } from '../model/resource.ts'
 import { scopeSet } from '../protocol/scope.ts'
 import { principalsOf } from './grant-index.ts'
 import { type Judgement, judgeAll, layerVerdicts, leastLimits, refusal } from './judgement.ts'
@@ -95,9 +96,10 @@ function whyNothing(
     return refused('resource_not_in_session', `nothing was asked for at ${target}`)
   }
   if (concerned.length > 0 && concerned.every((judgement) => refusal(judgement)?.layer === 'resource')) {
-    return concerned.every(({ asked }) => asked.resource === undefined)
-      ? refused('resource_unknown', 'the resource is not registered')
-      : refused('resource_inactive', 'the resource is not active')
+    const [known] = concerned.flatMap(({ asked }) => asked.resource ?? [])
+    if (known === undefined) return refused('resource_unknown', 'the resource is not registered')
+    const { reason, says } = whyNotIssuedFor(known, environment) ?? { reason: 'resource_inactive', says: 'not active' }
+    return refused(reason, `the resource is ${says}`)
   }
   if (concerned.some(isUnenforceable)) return cannotEnforce(concerned)
   if (external.kind === 'failed' && concerned.some((judgement) => refusal(judgement)?.layer === 'external')) {

@@ -15,6 +15,7 @@ import type { Agent } from '../model/client.ts'
 import type { Content } from '../model/commit.ts'
 import type { Question } from '../model/decision.ts'
 import type { User } from '../model/issuer.ts'
+import { RISK_LEVELS } from '../model/risk.ts'
 import { decodeExternal, encodeExternal } from './encode-external.ts'
 
 /** Characters from which on a part is a text of its own: below, its digest would save nothing. */
@@ -54,6 +55,7 @@ export function encodeQuestion(question: Question, parts: Parts): JsonObject {
     chain: question.chain.map(({ clientId }) => clientId),
     subject: question.subject,
     user: question.user === undefined ? null : parts.add(question.user),
+    risk: question.risk ?? null,
     asked: authority(question.asked),
     askedExplicitly: question.askedExplicitly,
     parent: authority(question.parent),
@@ -108,6 +110,7 @@ export function decodeQuestion(value: unknown, id: DecisionId, sources: Question
     chain: listOf(own(written, 'chain')).map((clientId) => agentOf(clientId, sources)),
     subject: textOf(own(written, 'subject')) as PrincipalId,
     user: user === null ? undefined : sources.user(partOf(user, sources) as User),
+    risk: RISK_LEVELS.find((level) => level === own(written, 'risk')),
     asked,
     askedExplicitly: own(written, 'askedExplicitly') === true,
     parent: authority('parent'),

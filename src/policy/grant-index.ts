@@ -7,6 +7,7 @@ import { getOrInsertComputed } from '../kernel/maps.ts'
 import type { Question } from '../model/decision.ts'
 import type { Grant, GrantConditions, PrincipalSelector, Registry } from '../model/registry.ts'
 import type { Container, Resource, Tool, ToolSelector } from '../model/resource.ts'
+import { riskFits } from '../model/risk.ts'
 import { holdsIn, selects } from './selector.ts'
 
 /** Findings kept at a time: about 20 MB. Beyond it all are forgotten, and found again when they are asked for. */
@@ -154,22 +155,29 @@ export function principalsOf({ user, agent, chain, subject }: Question): Princip
   return { user: ofUser, agents, all: [...ofUser, ...agents, subject] }
 }
 
-const CONDITIONS: readonly string[] = ['notBefore', 'notAfter', 'environment'] satisfies (keyof GrantConditions)[]
+const CONDITIONS: readonly string[] = [
+  'notBefore',
+  'notAfter',
+  'environment',
+  'risk',
+] satisfies (keyof GrantConditions)[]
 
 /** Whether the conditions hold; `undefined`: cannot be told, which a deny takes as yes and an allow as no. */
 export function isInForce(
   when: GrantConditions,
-  { now, environment }: Pick<Question, 'now' | 'environment'>,
+  { now, environment, risk }: Pick<Question, 'now' | 'environment' | 'risk'>,
 ): boolean | undefined {
   // A condition this version does not know may be the one that does not hold.
   if (!Object.keys(when).every((name) => CONDITIONS.includes(name))) return undefined
   const { notBefore, notAfter, environment: wanted } = when
+  const riskFit = when.risk === undefined ? true : riskFits(when.risk, risk)
   if ((notBefore !== undefined || notAfter !== undefined) && !Number.isFinite(now)) return undefined
   if (Number.isNaN(notBefore) || Number.isNaN(notAfter)) return undefined
   if (wanted !== undefined && environment === '') return undefined
-  return (
+  const holds =
     (notBefore === undefined || now >= notBefore) &&
     (notAfter === undefined || now < notAfter) &&
     (wanted === undefined || environment === wanted)
-  )
+  // What is certain not to hold needs no answer about the risk.
+  return holds ? riskFit : false
 }

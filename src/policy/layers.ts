@@ -154,11 +154,11 @@ function deniesNaming({ registry, principals }: Context, use: Use): readonly Gra
 
 /** When deny grants that name the tool and anybody of the question will begin. Epoch seconds. */
 export function denialsAhead(context: Context, use: Use): readonly number[] {
-  const { now, environment } = context.question
+  const { now } = context.question
   return deniesNaming(context, use).flatMap(({ when }) => {
     const { notBefore } = when
     const begins =
-      notBefore !== undefined && notBefore > now && isInForce(when, { now: notBefore, environment }) !== false
+      notBefore !== undefined && notBefore > now && isInForce(when, { ...context.question, now: notBefore }) !== false
     return begins ? [notBefore] : []
   })
 }

@@ -20,6 +20,7 @@ import { decodeService } from './decode/decode-client.ts'
 import { decodeGrant } from './decode/decode-grant.ts'
 import { decodeIssuer, decodeUser } from './decode/decode-issuer.ts'
 import { decodeProjects, decodeResource } from './decode/decode-resource.ts'
+import { rolesGiven } from './decode/decode-role.ts'
 import { decodeWorkloadIssuer } from './decode/decode-workload.ts'
 import { type DecodedDocument, registryDocument } from './entries/registry-document.ts'
 import { decodeTrustDomain } from './entries/trust-domain-entry.ts'
@@ -85,6 +86,7 @@ function gather(decoded: readonly Decoded[]): Entries {
     workloadIssuers: section('workload_issuers'),
     trustDomains: section('trust_domains'),
     users: section('users'),
+    roles: section('roles'),
     authorizationServers: section('authorization_servers'),
     services: section('services'),
     projects: section('projects'),
@@ -100,7 +102,9 @@ function build(entries: Entries, options: RegistryOptions, problems: string[]): 
     decodeWorkloadIssuer(entry, directory, options.issuer),
   )
   const trustDomains = entries.trustDomains.map(({ directory, entry }) => decodeTrustDomain(entry, directory))
-  const users = entries.users.map(({ entry }) => decodeUser(entry))
+  const roles = entries.roles.map(({ entry }) => entry)
+  const withRoles = rolesGiven(roles)
+  const users = entries.users.map(({ entry }) => withRoles(decodeUser(entry)))
   const authorizationServers = entries.authorizationServers.map(({ entry }) => decodeAuthorizationServer(entry))
   const services = entries.services.map(({ at, entry }) => decodeService(entry, at, problems))
   const projects = decodeProjects(entries.projects.map(({ entry }) => entry))
@@ -109,7 +113,7 @@ function build(entries: Entries, options: RegistryOptions, problems: string[]): 
   const urls = new Map(resources.map((resource): [string, ResourceUrl] => [resource.id, resource.url]))
   const agents = entries.agents.map(({ at, entry }) => decodeAgent(entry, at, urls, problems))
   const grants = entries.grants.map(({ at, entry }) => decodeGrant(entry, at, problems))
-  const lookUps = indexed(issuers, users, [...services, ...agents], problems.length > 0 ? [] : resources)
+  const lookUps = indexed(issuers, { users, withRoles }, [...services, ...agents], problems.length > 0 ? [] : resources)
   return Object.freeze({
     version: versionOf(entries, options),
     grants,
@@ -119,6 +123,7 @@ function build(entries: Entries, options: RegistryOptions, problems: string[]): 
     resources,
     issuers,
     users,
+    roles,
     workloadIssuers,
     trustDomains,
     authorizationServers,
@@ -142,7 +147,7 @@ type LookUps = Pick<Registry, 'client' | 'issuer' | 'issuerBySlug' | 'resource' 
 
 function indexed(
   issuers: readonly Issuer[],
-  users: readonly User[],
+  { users, withRoles }: { readonly users: readonly User[]; readonly withRoles: (user: User) => User },
   clients: readonly Client[],
   resources: readonly Resource[],
 ): LookUps {
@@ -165,7 +170,7 @@ function indexed(
     user: (issuer, sub) => {
       const listed = byUser.get(`${issuer.slug}:${sub}`)
       if (listed !== undefined || issuer.users === 'listed') return listed
-      return { issuerSlug: issuer.slug, sub, active: true, groups: [], roles: [] }
+      return withRoles({ issuerSlug: issuer.slug, sub, active: true, groups: [], roles: [] })
     },
   }
 }

@@ -99,6 +99,7 @@ function questionOf(registry: Registry, n: number): Question {
     asked,
     askedExplicitly: true,
     container: undefined,
+    risk: undefined,
     parent: undefined,
     ceiling: undefined,
     target: url,

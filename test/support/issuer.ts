@@ -102,6 +102,7 @@ export function issuerRecord(
     acceptsForeignActors: false,
     sessionMayOutliveSubject: false,
     givesAuthTime: true,
+    riskClaim: undefined,
     ...over,
   }
 }

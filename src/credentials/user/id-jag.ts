@@ -28,7 +28,7 @@ import { inSlot } from '../jwt-refusals.ts'
 import { verified } from '../verified.ts'
 import { findIssuer, verifyIssuerToken } from './issuer-token.ts'
 import { checkNamedActor } from './meant-for.ts'
-import { activeUser, authentication, signedInAt } from './user-claims.ts'
+import { activeUser, authentication, riskOf, signedInAt } from './user-claims.ts'
 import { foreignActor, type UserEvidenceDependencies } from './user-evidence.ts'
 
 export interface VerifiedIdJag {
@@ -59,6 +59,7 @@ export async function verifyIdJag(token: Secret, agent: Agent, deps: UserEvidenc
       ...activeUser(jwt.claims, issuer, deps.registry),
       ceiling: ceilingOf(jwt.claims, { targets, isBoundOtherwise: details !== undefined }, issuer),
       ...said,
+      risk: riskOf(jwt.claims, issuer),
       signedInAt: signedInAt(issuer, said.authTime, integerClaim(jwt.claims, 'iat')),
       foreignActor: foreignActor(jwt.claims, issuer, deps.issuer),
       confirmation: confirmationOf(jwt.claims),

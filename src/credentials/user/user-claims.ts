@@ -1,10 +1,12 @@
 /** What a verified token of an identity provider says about its user and how they signed in. */
+import { claimAt } from '../../jose/claim-at.ts'
 import { JwtError } from '../../jose/jwt-error.ts'
 import { type PrincipalId, userPrincipal } from '../../kernel/ids.ts'
 import { AMR_MEMBERS_MAX, CLOCK_SKEW_S } from '../../kernel/limits.ts'
 import { Rejection } from '../../kernel/rejection.ts'
 import type { Issuer, User } from '../../model/issuer.ts'
 import type { Registry } from '../../model/registry.ts'
+import type { RiskLevel } from '../../model/risk.ts'
 import { type Claims, claim, integerClaim, nameClaim, nameListClaim, optionalNameClaim } from '../claim.ts'
 
 /** @throws Rejection `user_not_listed` | `user_inactive` */
@@ -19,6 +21,12 @@ export function activeUser(
   if (!user.active) throw new Rejection('user_inactive', 'the user is not active')
   // From the token's issuer and subject, never from the directory's spelling: one sub at two issuers is two principals.
   return { user, principal: userPrincipal(issuer.slug, sub) }
+}
+
+/** What the issuer says of the sign-in, where its entry says how to read it. A value that is not written there says nothing. */
+export function riskOf(claims: Claims, { riskClaim }: Issuer): RiskLevel | undefined {
+  const value = riskClaim === undefined ? undefined : claimAt(claims, riskClaim.path)
+  return typeof value === 'string' ? riskClaim?.levels.get(value) : undefined
 }
 
 interface Authentication {

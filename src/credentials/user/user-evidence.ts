@@ -28,7 +28,7 @@ import {
   verifyIssuerToken,
 } from './issuer-token.ts'
 import { checkMeantFor } from './meant-for.ts'
-import { activeUser, authentication, signedInAt } from './user-claims.ts'
+import { activeUser, authentication, riskOf, signedInAt } from './user-claims.ts'
 
 export type UserTokenKind = 'id_token' | 'access_token'
 
@@ -89,6 +89,7 @@ export function userEvidence(
     ...activeUser(claims, issuer, deps.registry),
     ceiling: scopeCeiling(claims, issuer, kind),
     ...said,
+    risk: riskOf(claims, issuer),
     signedInAt: signedInAt(issuer, said.authTime, integerClaim(claims, 'iat')),
     foreignActor: foreignActor(claims, issuer, deps.issuer),
     confirmation: confirmationOf(claims),

@@ -54,6 +54,7 @@ export function frameAutonomous(input: FrameInput<AutonomousRequest, SelfEvidenc
       chain: [],
       subject: principal,
       user: undefined,
+      risk: undefined,
       asked: narrowTo(
         askedAuthority(here, intent.tools, notAfter, target === undefined ? depth : 0),
         { resources: named, scopes: [request.scope, confined] },

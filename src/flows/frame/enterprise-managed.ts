@@ -31,6 +31,7 @@ export function frameEnterpriseManaged(input: FrameInput<JwtBearerRequest, IdJag
       chain: [],
       subject: evidence.principal,
       user: evidence.user,
+      risk: evidence.risk,
       // Nothing can be delegated from it: the session has no handle, only this one access token.
       asked: narrowTo(
         askedAuthority(here, intent.tools, notAfter, 0),

@@ -52,6 +52,7 @@ export function asHeld(live: LiveSession, holder: Agent, input: FrameInput<Excha
     chain: chainAgents(live, holder, input),
     subject: facts.subject.principal,
     user: userOf(facts, input.registry),
+    risk: facts.evidence?.risk,
     ceiling: facts.ceiling,
   }
 }

@@ -33,6 +33,7 @@ export function frameOpen(input: FrameInput<ExchangeRequest, UserEvidence>): Fra
       chain: [],
       subject: evidence.principal,
       user: evidence.user,
+      risk: evidence.risk,
       asked,
       askedExplicitly: explicit,
       parent: undefined,

@@ -77,7 +77,7 @@ export function userOpening(
   const sub = agentPrincipal(party.agent.clientId)
   const actor = { iss: settings.issuer, sub, sub_profile: 'ai_agent' }
   const user = { issuerSlug: evidence.issuer.slug, sub: evidence.user.sub }
-  const { digest, signedInAt, expiresAt, authTime, acr, amr } = evidence
+  const { digest, signedInAt, expiresAt, authTime, acr, amr, risk } = evidence
   const notAfter = openingEnd(input, intent, target, evidence.issuer.sessionMayOutliveSubject ? undefined : expiresAt)
   const opening = {
     party,
@@ -85,7 +85,7 @@ export function userOpening(
     intent,
     origin: userOrigin(intent, sub),
     act: extendChain(evidence.foreignActor, actor, settings.maxChainDepth),
-    evidence: { digest, issuer: evidence.issuer.issuer, signedInAt, expiresAt, authTime, acr, amr },
+    evidence: { digest, issuer: evidence.issuer.issuer, signedInAt, expiresAt, authTime, acr, amr, risk },
     instance: request.instance,
     target,
     issuer: settings.issuer,

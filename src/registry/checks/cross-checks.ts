@@ -5,6 +5,7 @@
 
 import { nearestName } from '../../kernel/nearest-name.ts'
 import { Rejection } from '../../kernel/rejection.ts'
+import { parseOwner } from '../../model/owner.ts'
 import { adminAudience, apiAudience } from '../../model/settings.ts'
 import { canonicalResource } from '../../protocol/resource.ts'
 import type { AgentEntry } from '../entries/agent-entry.ts'
@@ -15,6 +16,7 @@ import type { GrantEntry } from '../entries/grant-entry.ts'
 import type { IssuerEntry, UserEntry } from '../entries/issuer-entry.ts'
 import type { ProjectEntry } from '../entries/project-entry.ts'
 import type { ResourceEntry } from '../entries/resource-entry.ts'
+import type { RoleEntry } from '../entries/role-entry.ts'
 import type { TrustDomainEntry } from '../entries/trust-domain-entry.ts'
 import type { WorkloadIssuerEntry } from '../entries/workload-entry.ts'
 import { checkAuthorizationServers } from './authorization-server-checks.ts'
@@ -36,6 +38,7 @@ export interface Entries {
   readonly workloadIssuers: readonly Placed<WorkloadIssuerEntry>[]
   readonly trustDomains: readonly Placed<TrustDomainEntry>[]
   readonly users: readonly Placed<UserEntry>[]
+  readonly roles: readonly Placed<RoleEntry>[]
   readonly authorizationServers: readonly Placed<AuthorizationServerEntry>[]
   readonly services: readonly Placed<ServiceEntry>[]
   readonly projects: readonly Placed<ProjectEntry>[]
@@ -73,6 +76,18 @@ export function crossCheck(entries: Entries, issuer: string, problems: string[])
   checkSpiffeIds(entries, problems, refer)
   checkTree(entries, problems, refer)
   for (const { at, entry } of entries.users) refer(names.slugs, entry.issuer, `${at}.issuer`, 'issuer')
+  for (const { at, entry } of entries.roles) {
+    entry.users.forEach((user, index) => {
+      referToUser(user, `${at}.users[${index}]`, names, refer)
+    })
+  }
+  for (const { at, entry } of [...entries.projects, ...entries.resources, ...entries.agents]) {
+    const owner = parseOwner(entry.owner)
+    if (owner.kind === 'user') refer(names.slugs, owner.slug, `${at}.owner`, 'issuer')
+    else if (owner.kind === 'team' && /^(user|group):/.test(entry.owner)) {
+      problems.push(`${at}.owner: must be user:<issuer slug>:<sub>, group:<name>, or the name of a team`)
+    }
+  }
   for (const { at, entry } of entries.resources) {
     if (entry.server_client !== undefined) refer(names.services, entry.server_client, `${at}.server_client`, 'service')
     for (const tool of Object.keys(entry.standing_intent?.tools ?? {})) {
@@ -132,6 +147,7 @@ function checkUnique(entries: Entries, problems: string[]): void {
   unique(entries.workloadIssuers, (entry) => entry.issuer, 'issuer')
   unique(entries.users, (entry) => `${entry.issuer}:${entry.sub}`, 'sub')
   unique(entries.projects, (entry) => entry.id, 'id')
+  unique(entries.roles, (entry) => entry.name, 'name')
   unique(entries.resources, (entry) => entry.id, 'id')
   unique(entries.resources, (entry) => canonicalOrRaw(entry.url), 'url')
   // One namespace: `client_id` alone says who a client is.
@@ -188,14 +204,18 @@ function checkGrant(entry: GrantEntry, at: string, names: Names, refer: Refer): 
     const path = `${at}.principals[${index}]`
     if (agent !== undefined) refer(names.agents, agent, `${path}.agent`, 'agent')
     if (owner !== undefined) refer(names.owners, owner, `${path}.owner`, "agent's owner")
-    if (user === undefined) return
-    const slug = user.slice(0, user.indexOf(':'))
-    refer(names.slugs, slug, `${path}.user`, 'issuer')
-    if (names.listedSlugs.has(slug)) refer(names.users, user, `${path}.user`, 'listed user')
+    if (user !== undefined) referToUser(user, `${path}.user`, names, refer)
   })
   entry.resources.forEach((selector, index) => {
     checkSelector(selector, `${at}.resources[${index}]`, names, refer)
   })
+}
+
+/** Of an issuer whose users are not listed, nobody knows them beforehand. */
+function referToUser(user: string, at: string, names: Names, refer: Refer): void {
+  const slug = user.slice(0, user.indexOf(':'))
+  refer(names.slugs, slug, at, 'issuer')
+  if (names.listedSlugs.has(slug)) refer(names.users, user, at, 'listed user')
 }
 
 function checkSelector(

@@ -21,6 +21,7 @@ export function decodeAgent(
     ...(entry.client_metadata === undefined ? {} : { keySets: [metadataKeys(entry.client_id, entry.client_metadata)] }),
     owner: entry.owner,
     environment: entry.environment,
+    certifiedUntil: entry.certified_until,
     manifest: entry.manifest.map(({ constraints, ...selector }, index) => ({
       selector: decodeSelector(selector),
       constraints: decodeConstraints(constraints, `${path}.manifest[${index}].constraints`, problems),

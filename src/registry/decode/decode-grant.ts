@@ -8,9 +8,13 @@ export function decodeGrant(entry: GrantEntry, path: string, problems: string[])
   if (entry.effect === 'deny' && entry.constraints !== undefined) {
     problems.push(`${path}.constraints: a deny cannot have constraints; it denies the tool as a whole`)
   }
-  const { not_before: notBefore, not_after: notAfter, environment } = entry.when
+  const { not_before: notBefore, not_after: notAfter, environment, risk } = entry.when
   if (notBefore !== undefined && notAfter !== undefined && notAfter <= notBefore) {
     problems.push(`${path}.when: not_after must be later than not_before`)
+  }
+  // The one spelling in which an unknown risk is on the safe side, and an operator need not ask which that is.
+  if (risk !== undefined && 'at_most' in risk !== (entry.effect === 'allow')) {
+    problems.push(`${path}.when.risk: an allow says at_most, a deny at_least`)
   }
   return {
     id: entry.id,
@@ -22,6 +26,9 @@ export function decodeGrant(entry: GrantEntry, path: string, problems: string[])
       ...(notBefore === undefined ? {} : { notBefore }),
       ...(notAfter === undefined ? {} : { notAfter }),
       ...(environment === undefined ? {} : { environment }),
+      ...(risk === undefined
+        ? {}
+        : { risk: 'at_most' in risk ? { atMost: risk.at_most } : { atLeast: risk.at_least } }),
     },
     constraints: decodeConstraints(entry.constraints, `${path}.constraints`, problems),
     reason: entry.reason,

@@ -1,7 +1,9 @@
 /** An identity provider's entry, and a user's, as the nouns they describe. */
 import { resolve } from 'node:path'
 import type { Introspection, Issuer, User } from '../../model/issuer.ts'
+import type { RiskClaim } from '../../model/risk.ts'
 import type { IssuerEntry, UserEntry } from '../entries/issuer-entry.ts'
+import { parseClaimPath } from '../workloads/claim-path.ts'
 
 /** @param directory what relative paths in the entry are relative to */
 export function decodeIssuer(entry: IssuerEntry, directory: string): Issuer {
@@ -24,7 +26,15 @@ export function decodeIssuer(entry: IssuerEntry, directory: string): Issuer {
     acceptsForeignActors: entry.accepts_foreign_actors,
     sessionMayOutliveSubject: entry.session_may_outlive_subject,
     givesAuthTime: entry.gives_auth_time,
+    riskClaim: riskClaimOf(entry),
   }
+}
+
+/** A path that is malformed has been reported by the schema. */
+function riskClaimOf({ risk_claim }: IssuerEntry): RiskClaim | undefined {
+  if (risk_claim === undefined) return undefined
+  const { claim, values } = risk_claim
+  return { path: parseClaimPath(claim) ?? [claim], levels: new Map(Object.entries(values)) }
 }
 
 const ALGORITHMS = ['RS256', 'ES256']

@@ -33,6 +33,12 @@ export function decodeResource(
     project: entry.project,
     projects: projects.find(({ id }) => id === entry.project)?.lineage ?? [entry.project],
     state: entry.state,
+    certifiedUntil: entry.certified_until,
+    exposure: entry.exposure,
+    vendorReview:
+      entry.vendor_review === undefined
+        ? undefined
+        : { reviewedOn: entry.vendor_review.reviewed_on, residency: entry.vendor_review.residency },
     serverClient: entry.server_client as ClientId | undefined,
     enforces: entry.enforces,
     authorizationServer: entry.authorization_server,

@@ -16,6 +16,7 @@ import {
   scopeToken,
   slug,
   text,
+  time,
   toolName,
 } from './entry-fields.ts'
 
@@ -37,6 +38,7 @@ export const agent = strictObject({
   client_metadata: clientMetadata.optional(),
   owner: text,
   environment: environmentName,
+  certified_until: time.optional(),
   manifest: z.array(manifestEntry).default([]),
   delegates: z.array(clientName).default([]),
   upstream: z.record(slug, text).default({}),

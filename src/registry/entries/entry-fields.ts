@@ -7,6 +7,7 @@ import { LIFECYCLE_STATES } from '../../model/lifecycle.ts'
 import { isScopeToken } from '../../protocol/scope.ts'
 import { strictObject } from '../strict-document.ts'
 import { clientUrlProblem, urlProblem } from '../url-rules.ts'
+import { parseClaimPath } from '../workloads/claim-path.ts'
 
 export const text = z
   .string()
@@ -27,7 +28,12 @@ export const clientName = z.string().superRefine((value, context) => {
 /** As MCP 2025-11-25 names tools, and as `authorization_details` may spell them. */
 export const toolName = z.string().regex(/^[A-Za-z0-9_.-]{1,128}$/, 'letters, digits, "_" "." "-", at most 128')
 export const any = z.literal('*')
-export const scopeToken = z.string().max(128).refine(isScopeToken, 'must be one scope-token (RFC 6749 section 3.3)')
+/** For an operation, not for a system: no token says `crm:*`. */
+export const scopeToken = z
+  .string()
+  .max(128)
+  .refine(isScopeToken, 'must be one scope-token (RFC 6749 section 3.3)')
+  .refine((scope) => !scope.includes('*'), 'may not hold "*": a scope names what it opens')
 export const url = z.string().superRefine((value, context) => {
   const problem = urlProblem(value)
   if (problem !== undefined) context.addIssue({ code: 'custom', message: problem })
@@ -43,9 +49,14 @@ export const host = z
 export const time = z.iso
   .datetime({ offset: true, error: 'must be a time such as 2026-01-31T09:00:00Z' })
   .transform((value) => Math.floor(Date.parse(value) / 1000))
+export const claimPath = z
+  .string()
+  .refine((value) => parseClaimPath(value) !== undefined, 'a claim, or a JSON Pointer such as /kubernetes.io/namespace')
 /** Read by `constraints.ts` of `authority/`, which knows the vocabulary. */
 export const constraints = z.unknown()
 export const state = z.enum(LIFECYCLE_STATES).default('active')
+/** `<issuer slug>:<sub>` */
+export const userName = z.string().regex(/^[a-z0-9-]{1,32}:./, 'must be <issuer slug>:<sub>')
 export const environmentName = z.string().regex(/^[a-z0-9-]{1,32}$/, 'lower-case letters, digits and "-", at most 32')
 
 /** Asymmetric only: with an HMAC algorithm allowed, the issuer's public key would be a signing secret (RFC 8725 §2.1). */

@@ -1,7 +1,8 @@
 /** The shape of an identity provider's entry, and of a user's. */
 import { z } from 'zod'
+import { RISK_LEVELS } from '../../model/risk.ts'
 import { strictObject } from '../strict-document.ts'
-import { algorithm, host, slug, text, url } from './entry-fields.ts'
+import { algorithm, claimPath, host, notEmpty, slug, text, url } from './entry-fields.ts'
 
 const path = z.string().min(1)
 
@@ -37,6 +38,10 @@ export const issuer = strictObject({
   id_jag_tenant: text.optional(),
   accepts_foreign_actors: z.boolean().default(false),
   session_may_outlive_subject: z.boolean().default(false),
+  risk_claim: strictObject({
+    claim: claimPath,
+    values: z.record(text, z.enum(RISK_LEVELS)).refine(notEmpty, 'must name at least one value'),
+  }).optional(),
   gives_auth_time: z.boolean().default(true),
 }).refine(({ issuer, jwks_uri }) => jwks_uri !== undefined || !issuer.includes('?'), {
   path: ['jwks_uri'],

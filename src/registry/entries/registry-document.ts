@@ -11,6 +11,7 @@ import { grant } from './grant-entry.ts'
 import { issuer, user } from './issuer-entry.ts'
 import { project } from './project-entry.ts'
 import { resource } from './resource-entry.ts'
+import { role } from './role-entry.ts'
 import { trustDomain } from './trust-domain-entry.ts'
 import { workloadIssuer } from './workload-entry.ts'
 
@@ -19,6 +20,7 @@ export const registryDocument = strictObject({
   workload_issuers: z.array(workloadIssuer).default([]),
   trust_domains: z.array(trustDomain).default([]),
   users: z.array(user).default([]),
+  roles: z.array(role).default([]),
   authorization_servers: z.array(authorizationServer).default([]),
   services: z.array(service).default([]),
   projects: z.array(project).default([]),

@@ -8,7 +8,19 @@ import {
   TOOLS_PER_RESOURCE_MAX,
 } from '../../kernel/limits.ts'
 import { strictObject } from '../strict-document.ts'
-import { clientId, constraints, id, notEmpty, scopeToken, slug, state, text, toolName, url } from './entry-fields.ts'
+import {
+  clientId,
+  constraints,
+  id,
+  notEmpty,
+  scopeToken,
+  slug,
+  state,
+  text,
+  time,
+  toolName,
+  url,
+} from './entry-fields.ts'
 
 /** Of one container. */
 const ATTRIBUTES_MAX = 16
@@ -39,12 +51,18 @@ const standingIntent = strictObject({
   tools: z.record(toolName, constraints).refine(notEmpty, 'must name at least one tool'),
 })
 
+/** That somebody has looked at whoever runs an external server: when, and where its data stay. */
+const vendorReview = strictObject({ reviewed_on: z.iso.date(), residency: text })
+
 export const resource = strictObject({
   id,
   url,
   owner: text,
   project: id.default(DEFAULT_PROJECT),
   state,
+  certified_until: time.optional(),
+  exposure: z.enum(['internal', 'external']).default('internal'),
+  vendor_review: vendorReview.optional(),
   server_client: clientId.optional(),
   authorization_server: slug.optional(),
   enforces: z.enum(['scope', 'tools', 'arguments']).default('scope'),

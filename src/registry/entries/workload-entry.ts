@@ -7,8 +7,7 @@ import {
 } from '../../kernel/credential-limits.ts'
 import { PLATFORM_NAMES } from '../../model/workload.ts'
 import { strictObject } from '../strict-document.ts'
-import { parseClaimPath } from '../workloads/claim-path.ts'
-import { algorithm, clientVersion, host, notEmpty, slug, text, url } from './entry-fields.ts'
+import { algorithm, claimPath, clientVersion, host, notEmpty, slug, text, url } from './entry-fields.ts'
 
 const tokenReview = strictObject({
   url: url.refine((text) => text.startsWith('https:'), 'must be https: a credential is sent there'),
@@ -53,10 +52,6 @@ export const workloadIssuer = strictObject({
     path: ['jwks_uri'],
     error: 'must be https where a credential is sent',
   })
-
-const claimPath = z
-  .string()
-  .refine((value) => parseClaimPath(value) !== undefined, 'a claim, or a JSON Pointer such as /kubernetes.io/namespace')
 
 /** Exact values only: a pattern matches more than whoever wrote it thought of. */
 const claimValue = z.union([text, z.int(), z.boolean()])

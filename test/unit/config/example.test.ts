@@ -42,6 +42,7 @@ test("the standing intent is granted to alice's agent, within the bounds of her 
     ),
     askedExplicitly: false,
     container: undefined,
+    risk: undefined,
     parent: undefined,
     ceiling: undefined,
     target: undefined,

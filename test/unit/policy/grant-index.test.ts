@@ -25,7 +25,7 @@ describe('conditions', () => {
     ['a time that is not a number', { notBefore: Number.NaN }, {}],
     ['a clock that is not a number', { notAfter: NOW + 1 }, { now: Number.NaN }],
     ['an environment that is not named', { environment: 'production' }, { environment: '' }],
-    ['a condition of a later version', { risk: 'low' } as GrantConditions, {}],
+    ['a condition of a later version', { weather: 'fair' } as GrantConditions, {}],
   ])('%s cannot be told', (_what, when, change) => {
     expect(isInForce(when, { ...asked, ...change })).toBeUndefined()
   })
@@ -39,7 +39,7 @@ describe('conditions', () => {
         when: { environment: 'staging' },
       }),
     )
-    const unknowable = { risk: 'low' } as GrantConditions
+    const unknowable = { weather: 'fair' } as GrantConditions
     const changed = (effect: string): Registry => ({
       ...base,
       grants: base.grants.map((grant) => (grant.effect === effect ? { ...grant, when: unknowable } : grant)),

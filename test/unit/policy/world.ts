@@ -159,6 +159,7 @@ export function question(registry: Registry, wanted: Wanted, rest: Partial<Quest
     user: alice,
     asked: authorityOf(registry, wanted),
     askedExplicitly: false,
+    risk: undefined,
     parent: undefined,
     ceiling: undefined,
     target: undefined,

@@ -72,6 +72,7 @@ export function sessionFacts(over: Partial<SessionFacts> = {}): SessionFacts {
       authTime: NOW - 10,
       acr: undefined,
       amr: undefined,
+      risk: undefined,
     },
     openedAt: NOW,
     notAfter: END,

@@ -1,0 +1,58 @@
+/**
+ * Who answers for an agent or a server: a user (`user:<slug>:<sub>`), a group (`group:<name>`), or a team by a name that only
+ * people know. An owner who has left leaves orphans behind.
+ */
+import type { User } from './issuer.ts'
+import type { Registry } from './registry.ts'
+
+/** `unverified`: a team's name, of which the registry cannot tell. */
+export type OwnerStanding = 'active' | 'left' | 'unverified'
+
+export type Owner =
+  | { readonly kind: 'user'; readonly slug: string; readonly sub: string }
+  | { readonly kind: 'group'; readonly group: string }
+  | { readonly kind: 'team' }
+
+export interface Orphan {
+  readonly kind: 'agent' | 'resource'
+  readonly id: string
+  readonly owner: string
+}
+
+type People = Pick<Registry, 'users' | 'issuerBySlug' | 'user'>
+
+/** A `sub` may hold colons, a slug may not. */
+export function parseOwner(owner: string): Owner {
+  const user = /^user:([a-z0-9-]{1,32}):(.+)$/s.exec(owner)
+  if (user !== null) return { kind: 'user', slug: user[1] ?? '', sub: user[2] ?? '' }
+  const group = /^group:(.+)$/s.exec(owner)
+  return group === null ? { kind: 'team' } : { kind: 'group', group: group[1] ?? '' }
+}
+
+/** A user who is not active or not listed has left; so has a group without an active member. */
+export function ownerStanding(registry: People, owner: string): OwnerStanding {
+  const parsed = parseOwner(owner)
+  if (parsed.kind === 'team') return 'unverified'
+  if (parsed.kind === 'group') return activeGroups(registry.users).has(parsed.group) ? 'active' : 'left'
+  const issuer = registry.issuerBySlug(parsed.slug)
+  return issuer !== undefined && registry.user(issuer, parsed.sub)?.active === true ? 'active' : 'left'
+}
+
+/** What is owned by nobody any more; what is retired needs no owner. */
+export function orphaned(registry: Registry): readonly Orphan[] {
+  const agents = registry.agents.map((agent) => ({ kind: 'agent' as const, id: agent.clientId, of: agent }))
+  const resources = registry.resources.map((resource) => ({ kind: 'resource' as const, id: resource.id, of: resource }))
+  return [...agents, ...resources]
+    .filter(({ of }) => of.state !== 'retired' && ownerStanding(registry, of.owner) === 'left')
+    .map(({ kind, id, of }) => ({ kind, id, owner: of.owner }))
+}
+
+const groupsOf = new WeakMap<readonly User[], ReadonlySet<string>>()
+
+function activeGroups(users: readonly User[]): ReadonlySet<string> {
+  const known = groupsOf.get(users)
+  if (known !== undefined) return known
+  const groups = new Set(users.flatMap(({ active, groups }) => (active ? groups : [])))
+  groupsOf.set(users, groups)
+  return groups
+}
