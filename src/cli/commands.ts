@@ -128,6 +128,11 @@ export const GROUPS: readonly Group[] = [
       ),
       command('audit', 'show the newest audit records', async () => (await import('./audit.ts')).auditCommand),
       command(
+        'review',
+        'who may what and does not use it, what ends, who is missing',
+        async () => (await import('./review.ts')).reviewCommand,
+      ),
+      command(
         'admin token',
         'mint a short-lived management token on the broker’s own machine',
         async () => (await import('./admin-token.ts')).adminTokenCommand,

@@ -52,6 +52,25 @@ export function printable(text: string): string {
   return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, '?')
 }
 
+const COLUMNS = 100
+
+/** On lines that fit a terminal, broken at blanks: `first` begins the first, blanks of `indent` the others. Unstyled text only. */
+export function wrapped(text: string, first: string, indent = first.length): readonly string[] {
+  const lines: string[] = []
+  let line = first
+  let isEmpty = true
+  for (const word of text.split(' ')) {
+    if (!isEmpty && line.length + 1 + word.length > COLUMNS) {
+      lines.push(line)
+      line = ' '.repeat(indent)
+      isEmpty = true
+    }
+    line += isEmpty ? word : ` ${word}`
+    isEmpty = false
+  }
+  return [...lines, line]
+}
+
 /** "4 min 12 s", "59 s", "1 h 0 min": the two largest units. */
 export function durationWords(seconds: number): string {
   const whole = Math.max(0, Math.floor(seconds))

@@ -1,6 +1,7 @@
 /** The admin API (`/admin/v1`): every endpoint of it, each behind its permission. */
 
 import { operatingRoutes } from './admin-operating-routes.ts'
+import { reviewRoutes } from './admin-review-routes.ts'
 import type { AdminRoute } from './admin-route.ts'
 import { mounted } from './admin-route.ts'
 import type { Route, RouterParts } from './route.ts'
@@ -11,5 +12,5 @@ export function adminRoutes(parts: RouterParts, base: string): readonly Route[] 
 
 /** Nothing of `parts` is used before a request comes. */
 export function adminEndpoints(parts: RouterParts): readonly AdminRoute[] {
-  return [...operatingRoutes(parts)]
+  return [...operatingRoutes(parts), ...reviewRoutes(parts)]
 }

@@ -1,7 +1,7 @@
 /** What a route is, and what every route may reach. */
 import type { Context } from 'hono'
 import type { CallerParts } from '../admin/callers.ts'
-import type { ListingParts } from '../admin/session-listing.ts'
+import type { ReviewParts } from '../admin/reviews/read-review.ts'
 import type { Admission } from '../admission/admission.ts'
 import type { DpopNonces } from '../credentials/proof/dpop-nonces.ts'
 import type { TokenPipeline } from '../flows/pipeline.ts'
@@ -22,7 +22,7 @@ export interface RouterParts {
   readonly clock: Clock
   readonly pipeline: TokenPipeline
   readonly revocation: RevocationParts
-  readonly listing: ListingParts
+  readonly listing: ReviewParts
   readonly callers: CallerParts
   readonly admission: Admission
   /** Where proofs must carry one; `undefined`: they need none. */

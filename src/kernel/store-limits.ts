@@ -68,3 +68,6 @@ export const USAGE_AGENTS_PER_FLUSH_MAX = 200
 /** Names of one kind, and servers, kept of one agent’s use; the longest unused are forgotten first. */
 export const USAGE_NAMES_MAX = 512
 export const USAGE_RESOURCES_MAX = 256
+/** After how many days without use a review asks about it. */
+export const REVIEW_DAYS_DEFAULT = 30
+export const REVIEW_DAYS_MAX = 3650

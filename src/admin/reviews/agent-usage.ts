@@ -4,6 +4,7 @@
  */
 import { z } from 'zod'
 import { USAGE_NAMES_MAX, USAGE_RESOURCES_MAX } from '../../kernel/store-limits.ts'
+import type { VerifiedClient } from '../../model/evidence.ts'
 import { LastUses } from './last-uses.ts'
 
 /** Of one MCP server, by the scopes and tools that access tokens for it carried. */
@@ -50,6 +51,21 @@ export function usageAt(usage: AgentUsage, resource: string): ResourceUsage | un
   const added = { scopes: new LastUses(USAGE_NAMES_MAX), tools: new LastUses(USAGE_NAMES_MAX) }
   usage.resources.set(resource, added)
   return added
+}
+
+/** Whether it certainly was not used from `from` on. */
+export function isToolUnusedSince(usage: AgentUsage, resource: string, tool: string, from: number): boolean {
+  const there = usage.resources.get(resource)
+  return there === undefined ? usage.resources.size < USAGE_RESOURCES_MAX : there.tools.isUnusedSince(tool, from)
+}
+
+/** Method and, where a platform vouches, its slug; the version of the agent; the name of the key, secret or workload. */
+export function credentialName({
+  authentication,
+  version,
+}: Pick<VerifiedClient, 'authentication' | 'version'>): string {
+  const { method, issuer, credential } = authentication
+  return `${issuer === undefined ? method : `${method}/${issuer}`} ${version} ${credential}`
 }
 
 /** @param stored whose `manifest` holds: what this process counts has none */

@@ -7,11 +7,10 @@ import type { Clock } from '../../kernel/clock.ts'
 import { MISSING_LINES_MAX } from '../../kernel/limits.ts'
 import { USAGE_AGENTS_PER_FLUSH_MAX, USAGE_FLUSH_MS } from '../../kernel/store-limits.ts'
 import type { Agent } from '../../model/client.ts'
-import type { VerifiedClient } from '../../model/evidence.ts'
 import type { Issued } from '../../model/exchange.ts'
 import type { RegistrySource } from '../../model/published-registry.ts'
 import type { DocumentStore } from '../../store/ports.ts'
-import { type AgentUsage, newUsage, usageAt } from './agent-usage.ts'
+import { type AgentUsage, credentialName, newUsage, usageAt } from './agent-usage.ts'
 import { introduce, mergeInto } from './usage-documents.ts'
 
 const WRITES_AT_ONCE = 16
@@ -143,13 +142,4 @@ export class UsageLedger {
       this.#unknown.pop()
     }
   }
-}
-
-/** Method and, where a platform vouches, its slug; the version of the agent; the name of the key, secret or workload. */
-export function credentialName({
-  authentication,
-  version,
-}: Pick<VerifiedClient, 'authentication' | 'version'>): string {
-  const { method, issuer, credential } = authentication
-  return `${issuer === undefined ? method : `${method}/${issuer}`} ${version} ${credential}`
 }

@@ -1,12 +1,10 @@
 /** What clients authenticate with that is allowed and worth a look: secrets about to end, and what an entry forgives. */
+import { CREDENTIAL_END_AHEAD_S } from '../../kernel/credential-limits.ts'
 import type { Client, ClientSecret } from '../../model/client.ts'
 import type { Registry } from '../../model/registry.ts'
 import type { BrokerSettings } from '../../model/settings.ts'
 import { beyondManifest } from '../api-key-reach.ts'
 import { time } from '../session-drawing.ts'
-
-/** Long enough for a rotation that needs a change window. */
-const AHEAD_S = 14 * 86_400
 
 /** @param now epoch seconds */
 export function clientWarnings(registry: Registry, settings: BrokerSettings, now: number): readonly string[] {
@@ -33,8 +31,10 @@ function secretWarnings(client: Client, { clientSecretBasic }: BrokerSettings, n
 function expiryWarning({ kind, clientId, secrets }: Client, secret: ClientSecret, now: number): readonly string[] {
   const name = `${kind} ${clientId}: secret ${secret.id}`
   if (!(now < secret.expiresAt)) return [`${name} has expired: remove it, or errand secret rotate ${clientId}`]
-  const hasSuccessor = secrets.some((other) => other.expiresAt > Math.max(secret.expiresAt, now + AHEAD_S))
-  if (hasSuccessor || secret.expiresAt > now + AHEAD_S) return []
+  const hasSuccessor = secrets.some(
+    (other) => other.expiresAt > Math.max(secret.expiresAt, now + CREDENTIAL_END_AHEAD_S),
+  )
+  if (hasSuccessor || secret.expiresAt > now + CREDENTIAL_END_AHEAD_S) return []
   return [`${name} expires at ${time(secret.expiresAt)}: errand secret rotate ${clientId}`]
 }
 
@@ -49,7 +49,9 @@ function apiKeyWarnings(client: Client, registry: Registry, settings: BrokerSett
     const name = `agent ${clientId}: API key ${key.id}`
     if (!(now < key.expiresAt)) return [`${name} has expired: remove it, or errand apikey rotate ${clientId} ${key.id}`]
     const ends =
-      key.expiresAt <= now + AHEAD_S ? `expires at ${time(key.expiresAt)}` : 'is good for whoever has seen it'
+      key.expiresAt <= now + CREDENTIAL_END_AHEAD_S
+        ? `expires at ${time(key.expiresAt)}`
+        : 'is good for whoever has seen it'
     return [`${name} ${ends}`, ...beyondManifest(client, key.confinement, registry).map((line) => `${name}: ${line}`)]
   })
 }

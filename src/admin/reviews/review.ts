@@ -1,0 +1,146 @@
+/**
+ * The review of who may what: people and agents in one report, from the registry as it is published and from what was counted
+ * of its use. Pure. What counting has not seen long enough is not called unused.
+ */
+import type { Agent } from '../../model/client.ts'
+import type { User } from '../../model/issuer.ts'
+import { mayIssue } from '../../model/lifecycle.ts'
+import type { Grant, Registry } from '../../model/registry.ts'
+import { ToolReach } from '../../policy/tool-reach.ts'
+import type { AgentUsage } from './agent-usage.ts'
+import { endingCredentials, objectOf, unusedCredentials } from './credential-findings.ts'
+import { dayText, type Finding, timeText } from './finding.ts'
+import { unusedAuthority } from './unused-authority.ts'
+
+export interface ReviewInput {
+  readonly registry: Registry
+  readonly environment: string
+  /** By client id; an agent that is missing has not been counted yet. */
+  readonly usages: ReadonlyMap<string, AgentUsage>
+  /** Epoch seconds. */
+  readonly now: number
+  readonly days: number
+}
+
+export interface Review {
+  readonly at: string
+  readonly days: number
+  /** The longest that any use has been counted; absent: nothing has been. */
+  readonly counted_since?: string
+  readonly policy: string
+  readonly agents: number
+  readonly servers: number
+  readonly users: number
+  readonly attention: number
+  readonly notices: number
+  /** What needs attention first; then by object. */
+  readonly findings: readonly Finding[]
+}
+
+interface Counting extends ReviewInput {
+  /** What was used then or later is used. */
+  readonly from: number
+  readonly reach: ToolReach
+}
+
+const DAY_S = 86_400
+
+export function review(input: ReviewInput): Review {
+  const { registry, environment, usages, now, days } = input
+  const from = now - days * DAY_S
+  const inService = registry.resources.filter(({ state }) => mayIssue(state, environment))
+  const counting: Counting = { ...input, from, reach: new ToolReach(inService) }
+  const findings = [
+    ...[...registry.agents, ...registry.services]
+      .filter(({ state }) => state !== 'retired')
+      .flatMap((client) => endingCredentials(client, now)),
+    ...registry.agents.flatMap((agent) => useOf(agent, counting)),
+    ...userFindings(counting),
+    ...grantFindings(counting),
+  ].sort(byUrgency)
+  const since = Math.min(...[...usages.values()].map((usage) => usage.since))
+  const attention = findings.filter(({ severity }) => severity === 'attention').length
+  return {
+    at: timeText(now),
+    days,
+    ...(Number.isFinite(since) ? { counted_since: timeText(since) } : {}),
+    policy: registry.version,
+    agents: registry.agents.length,
+    servers: registry.resources.length,
+    users: registry.users.length,
+    attention,
+    notices: findings.length - attention,
+    findings,
+  }
+}
+
+function byUrgency(a: Finding, b: Finding): number {
+  const rank = (finding: Finding) => `${finding.severity === 'attention' ? 0 : 1} ${finding.object} ${finding.kind}`
+  return rank(a) < rank(b) ? -1 : 1
+}
+
+/** Those that this broker would issue something to: for others there is nothing here to use. */
+function useOf(agent: Agent, { environment, usages, from, reach }: Counting): readonly Finding[] {
+  const usage = usages.get(agent.clientId)
+  if (usage === undefined || agent.environment !== environment || !mayIssue(agent.state, environment)) return []
+  const about = { severity: 'attention', ...objectOf(agent) } as const
+  if (usage.since >= from) return []
+  if ((usage.seen ?? 0) < from) {
+    const when = usage.seen === undefined ? `it is known, ${dayText(usage.since)}` : dayText(usage.seen)
+    return [{ ...about, kind: 'agent_unused', says: `nothing was issued to it since ${when}: suspend or retire it` }]
+  }
+  const { unused, narrowed } = unusedAuthority(agent, usage, from, reach)
+  const idle = unusedCredentials(agent, usage, from)
+  if (unused.length === 0) return idle
+  const count = unused.reduce((sum, { tools }) => sum + tools.length, 0)
+  const says = `may use ${count} tool${count === 1 ? '' : 's'} that it has not used since ${dayText(from)}`
+  return [{ ...about, kind: 'authority_unused', says, unused, narrowed_manifest: narrowed }, ...idle]
+}
+
+function userFindings({ registry, usages, from }: Counting): readonly Finding[] {
+  const named = new Set(registry.grants.filter(({ effect }) => effect === 'allow').flatMap(principalsOf))
+  const counted = [...usages.values()]
+  return registry.users
+    .filter(({ active }) => active)
+    .flatMap((user): readonly Finding[] => {
+      const object = `user:${user.issuerSlug}:${user.sub}`
+      const about = { severity: 'notice', object } as const
+      if (!namesOf(user).some((name) => named.has(name))) {
+        return [{ ...about, kind: 'user_without_grants', says: 'no grant allows them anything' }]
+      }
+      const isUnused =
+        counted.length > 0 && counted.every(({ since, users }) => since < from && users.isUnusedSince(object, from))
+      if (!isUnused) return []
+      return [{ ...about, kind: 'user_unused', says: `no agent has worked for them since ${dayText(from)}` }]
+    })
+}
+
+function principalsOf({ principals }: Grant): readonly string[] {
+  return principals.map((principal) => JSON.stringify(principal))
+}
+
+function namesOf({ issuerSlug, sub, groups, roles }: User): readonly string[] {
+  return [
+    JSON.stringify({ user: `${issuerSlug}:${sub}` }),
+    ...groups.map((group) => JSON.stringify({ group })),
+    ...roles.map((role) => JSON.stringify({ role })),
+  ]
+}
+
+/** Denies are there for what must not happen: that they matched nothing is as it should be. */
+function grantFindings({ registry, usages, from, now, environment }: Counting): readonly Finding[] {
+  const counted = [...usages.values()]
+  if (counted.length === 0 || counted.some(({ since }) => since >= from)) return []
+  return registry.grants
+    .filter(({ effect, when }) => {
+      const isElsewhere = when.environment !== undefined && when.environment !== environment
+      return effect === 'allow' && !isElsewhere && (when.notBefore ?? 0) < from && (when.notAfter ?? Infinity) > now
+    })
+    .filter(({ id }) => counted.every(({ grants }) => grants.isUnusedSince(id, from)))
+    .map(({ id }) => ({
+      kind: 'grant_unused',
+      severity: 'notice',
+      object: `grant:${id}`,
+      says: `no decision has needed it since ${dayText(from)}`,
+    }))
+}
