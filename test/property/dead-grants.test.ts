@@ -44,6 +44,7 @@ function questionOf(registry: Registry, asked: Asking, { now, environment, plann
     parent: asked.parent === undefined ? undefined : authorityOf(registry, asked.parent),
     ceiling: asked.ceiling === undefined ? undefined : authorityOf(registry, asked.ceiling),
     target: asked.target as ResourceUrl | undefined,
+    container: asked.container,
   })
 }
 

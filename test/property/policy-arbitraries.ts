@@ -13,6 +13,7 @@ const CONSTRAINTS: readonly Constraints[] = [
   { x: { maximum: 2 }, '*': {} },
   { x: { minimum: 3 }, '*': {} },
   { y: { const: 'a' }, '*': {} },
+  { y: { enum: ['b'] }, '*': {} },
   { x: { maximum: 3 }, y: {} },
   { x: {} },
 ]
@@ -29,13 +30,32 @@ export const CALLS: readonly Readonly<Record<string, unknown>>[] = present([unde
   ),
 )
 
-const constraints = fc.constantFrom(...CONSTRAINTS)
+export const constraints = fc.constantFrom(...CONSTRAINTS)
+const PROJECTS = ['analytics', 'data', 'lab', 'deep']
+/** Of the warehouse. `a` and `b` are also values of an argument; `files` has an `a` of its own. */
+const CONTAINERS = ['a', 'b', 'c', 'd', 'e']
+
 /** Mostly the first, so that most random worlds still grant something. */
 const mostly = <T>(usual: T, ...others: T[]) =>
-  fc.oneof({ weight: 8, arbitrary: fc.constant(usual) }, { weight: 1, arbitrary: fc.constantFrom(...others) })
+  fc.oneof({ weight: 12, arbitrary: fc.constant(usual) }, { weight: 1, arbitrary: fc.constantFrom(...others) })
+
+/** Nodes in any order, each below one that was drawn before it or below none. */
+export function forest(ids: readonly string[]): fc.Arbitrary<{ readonly id: string; readonly parent?: string }[]> {
+  return fc
+    .tuple(
+      fc.shuffledSubarray([...ids], { minLength: ids.length }),
+      fc.array(fc.nat(), { minLength: ids.length, maxLength: ids.length }),
+    )
+    .map(([order, picks]) =>
+      order.map((id, index) => {
+        const parent = order[(picks[index] ?? 0) % (index + 1)]
+        return { id, ...(parent === undefined || parent === id ? {} : { parent }) }
+      }),
+    )
+}
 
 const selector: fc.Arbitrary<Raw> = fc.oneof(
-  { weight: 4, arbitrary: fc.constant({ server: '*' }) },
+  { weight: 7, arbitrary: fc.constant({ server: '*' }) },
   {
     weight: 3,
     arbitrary: fc.constantFrom('warehouse', 'slack', 'files', 'notes').map((server) => ({ server })),
@@ -50,7 +70,17 @@ const selector: fc.Arbitrary<Raw> = fc.oneof(
   },
   {
     weight: 1,
-    arbitrary: fc.constant({ project: 'analytics', category: 'read' }),
+    arbitrary: fc.constantFrom(...PROJECTS).map((project) => ({ project, category: 'read' })),
+  },
+  { weight: 2, arbitrary: fc.constantFrom(...PROJECTS, 'default').map((project) => ({ project })) },
+  { weight: 2, arbitrary: fc.constantFrom(...CONTAINERS).map((container) => ({ server: 'warehouse', container })) },
+  {
+    weight: 1,
+    arbitrary: fc.constantFrom(
+      { server: 'warehouse', container: 'a', tool: 'query' },
+      { server: 'warehouse', container: 'c', category: 'write' },
+      { server: 'files', container: 'a' },
+    ),
   },
 )
 
@@ -131,7 +161,8 @@ export const denyGrant: fc.Arbitrary<Raw> = grant.map(({ constraints: _, ...rest
 }))
 
 const resourceChange: fc.Arbitrary<Raw> = fc.record({
-  state: mostly('active', 'suspended', 'retired'),
+  state: mostly('active', 'testing', 'suspended', 'retired'),
+  project: fc.constantFrom('default', ...PROJECTS),
   enforces: fc.constantFrom('scope', 'tools', 'arguments', 'arguments'),
   mode: mostly('shared', 'personal'),
 })
@@ -146,7 +177,12 @@ export const document: fc.Arbitrary<Raw> = fc
     resources: fc.tuple(resourceChange, resourceChange, resourceChange, resourceChange),
     dropDelegable: fc.boolean(),
     queryDelegable: mostly(true, false),
-    state: mostly('active', 'suspended'),
+    state: mostly('active', 'testing', 'suspended'),
+    planner: mostly('active', 'testing', 'draft'),
+    plannerManifest: mostly([{ server: '*' }], [{ project: 'data' }], [{ category: 'read', constraints: { x: {} } }]),
+    projects: forest(PROJECTS),
+    containers: forest(CONTAINERS),
+    saysWhere: fc.boolean(),
     environment: mostly('production', 'staging'),
     manifest,
     alice: mostly(true, false),
@@ -162,6 +198,15 @@ export const document: fc.Arbitrary<Raw> = fc
       environment: drawn.environment,
       manifest: drawn.manifest,
     })
+    Object.assign(made.agents[1], {
+      state: drawn.planner,
+      environment: drawn.environment,
+      manifest: drawn.plannerManifest,
+    })
+    made.projects = drawn.projects.map((project) => ({ ...project, owner: 'data' }))
+    made.resources[0].containers = drawn.containers.map((container) => ({ ...container, type: 'folder' }))
+    made.resources[2].containers = [{ id: 'a', type: 'folder' }]
+    if (drawn.saysWhere) made.resources[0].tools.query.container_argument = 'y'
     made.users[0].active = drawn.alice
     made.grants = drawn.grants.map((drawnGrant, index) => ({
       ...drawnGrant,
@@ -176,6 +221,8 @@ const TOOLS: Readonly<Record<string, readonly string[]>> = {
   'https://files.example/mcp': ['get', 'put'],
   'https://notes.example/mcp': ['note'],
 }
+
+const ALL_TOOLS = Object.entries(TOOLS).flatMap(([url, names]) => names.map((name) => `${url} ${name}`))
 
 /** Each tool present or not, with constraints of its own. */
 const wanted: fc.Arbitrary<Wanted> = fc
@@ -199,6 +246,12 @@ export interface Asking {
   readonly notAfter: number
   readonly askedExplicitly: boolean
   readonly target: string | undefined
+  readonly environment: string
+  /** Whether the planner is in the chain, too. */
+  readonly planner: boolean
+  readonly container: string | undefined
+  /** Of the external PDP: none, no answer, or what it allows, each as `<url> <tool>`. */
+  readonly external: 'none' | 'failed' | readonly string[]
 }
 
 export const asking: fc.Arbitrary<Asking> = fc.record({
@@ -212,4 +265,12 @@ export const asking: fc.Arbitrary<Asking> = fc.record({
     nil: undefined,
     freq: 1,
   }),
+  environment: mostly('production', 'staging'),
+  planner: mostly(false, true),
+  container: mostly<string | undefined>(undefined, ...CONTAINERS, 'nowhere'),
+  external: fc.oneof(
+    { weight: 9, arbitrary: fc.constant('none' as const) },
+    { weight: 1, arbitrary: fc.constant('failed' as const) },
+    { weight: 2, arbitrary: fc.subarray(ALL_TOOLS) },
+  ),
 })

@@ -13,14 +13,58 @@ export interface SpecAnswer {
   readonly notAfter: number
 }
 
+/** One tool as it is asked for. `place`: its container, with those above it; `undefined`: not known. */
+interface Use {
+  readonly document: Raw
+  readonly asking: Asking
+  readonly resource: Raw
+  readonly name: string
+  readonly tool: Raw
+  readonly place: readonly string[] | undefined
+}
+/** What a sentence of the page says of a tool: `no`, or yes under the rules that narrow it. */
+type Says = 'no' | readonly Raw[]
 type Granted = Map<Raw, Map<string, readonly number[]>>
+
+/** "Allowed only if *all* agree", one line each, in the page's words. What the resource can enforce: `loseUnenforceable`. */
+const PAGE: readonly ((use: Use) => Says)[] = [
+  // resource registered and active
+  ({ resource, asking }) => unless(!inService(resource.state, asking)),
+  // tool known and delegable to agents
+  ({ tool }) => unless(!(tool.delegable ?? (tool.category === 'read' || tool.category === 'write'))),
+  // the container that the question names is one of the resource
+  ({ asking, place }) => unless(asking.container !== undefined && place === undefined),
+  // agent active, in this environment, its manifest contains it: of every agent of the chain
+  (use) =>
+    agents(use)
+      .flatMap((agent) => manifestOf(agent, use))
+      .reduce<Says>(all, []),
+  // user (if any) active and allowed by a grant; personal-mode servers need a user subject
+  (use) => {
+    if (use.asking.user === undefined) return unless(use.resource.mode === 'personal')
+    const grants = allows(use, userNames(use))
+    const { active } = use.document.users.find((user: Raw) => user.sub === use.asking.user)
+    return active === false || grants.length === 0 ? 'no' : constraintsOf(grants)
+  },
+  // no grant on the agent narrows it away
+  (use) => constraintsOf(allows(use, agentNames(use))),
+  // parent authority
+  (use) => within(use.asking.parent, use),
+  // session intent
+  (use) => within(use.asking.ceiling, use),
+  // external PDP if configured
+  ({ asking: { external }, resource, name }) =>
+    unless(external !== 'none' && (external === 'failed' || !external.includes(`${resource.url} ${name}`))),
+  // no deny grant matches; one whose condition cannot be evaluated matches
+  (use) => unless(use.document.grants.some((grant: Raw) => grant.effect === 'deny' && denies(grant, use, NOW))),
+]
 
 export function specAnswer(document: Raw, asking: Asking): SpecAnswer {
   const granted: Granted = new Map()
   const ends = [asking.notAfter]
   for (const resource of document.resources) {
     for (const name of Object.keys(asking.wanted[resource.url] ?? {})) {
-      const calls = callsOf(document, asking, resource, name)
+      const calls = callsOf(useOf(document, asking, resource, name))
       // Only the call without arguments: authority has no spelling for it.
       if (!calls.some((index) => Object.keys(CALLS[index] ?? {}).length > 0)) continue
       granted.set(resource, (granted.get(resource) ?? new Map()).set(name, calls))
@@ -31,56 +75,57 @@ export function specAnswer(document: Raw, asking: Asking): SpecAnswer {
   for (const [resource, tools] of granted) {
     for (const [name, indices] of tools) {
       calls[resource.url] = { ...calls[resource.url], [name]: indices }
-      for (const grant of allows(document, resource, name, userNames(document, asking))) {
-        if (grant.when.not_after !== undefined) ends.push(Date.parse(grant.when.not_after) / 1000)
-      }
+      const use = useOf(document, asking, resource, name)
+      // What a grant with an end allowed must not outlive the grant.
+      for (const { when } of allows(use, userNames(use))) if (when.not_after) ends.push(seconds(when.not_after))
       // A token for this server must be gone when a deny against it begins.
-      if (resource.url === asking.target) ends.push(...denialsAhead(document, asking, resource, name))
+      if (resource.url === asking.target) ends.push(...denialsAhead(use))
     }
   }
   const notAfter = Math.min(...ends)
   const left = asking.target === undefined ? Object.keys(calls).length > 0 : calls[asking.target] !== undefined
-  return {
-    allowed: left && notAfter > NOW && !(asking.askedExplicitly && lost),
-    calls,
-    notAfter,
-  }
+  return { allowed: left && notAfter > NOW && !(asking.askedExplicitly && lost), calls, notAfter }
 }
 
-function callsOf(document: Raw, asking: Asking, resource: Raw, name: string): readonly number[] {
-  const tool = resource.tools[name]
-  const agent = document.agents[0]
-  const refused =
-    resource.state !== 'active' ||
-    !(tool.delegable ?? (tool.category === 'read' || tool.category === 'write')) ||
-    agent.state !== 'active' ||
-    agent.environment !== 'production'
-  if (refused) return []
-  const rules: Raw[] = [asking.wanted[resource.url]?.[name]]
-  const entries = agent.manifest.filter((entry: Raw) => selected(entry, resource, name))
-  if (entries.length === 0) return []
-  rules.push(...entries.map((entry: Raw) => entry.constraints))
-  if (asking.user !== undefined) {
-    if (document.users.find((user: Raw) => user.sub === asking.user).active === false) return []
-    const grants = allows(document, resource, name, userNames(document, asking))
-    if (grants.length === 0) return []
-    rules.push(...grants.map((grant) => grant.constraints))
-  } else if (resource.mode === 'personal') return []
-  rules.push(...allows(document, resource, name, agentNames(document)).map((grant) => grant.constraints))
-  for (const bound of [asking.parent, asking.ceiling]) {
-    if (bound === undefined) continue
-    if (!(name in (bound[resource.url] ?? {}))) return []
-    rules.push((bound as Wanted)[resource.url]?.[name])
-  }
-  const names = [...userNames(document, asking), ...agentNames(document)]
-  const denies = document.grants.filter(
-    (grant: Raw) => grant.effect === 'deny' && concerns(grant, resource, name, names),
-  )
-  if (denies.length > 0) return []
-  const parsed = rules.map((rule) => parseToolConstraints(rule, 'rule'))
+function callsOf(use: Use): readonly number[] {
+  const said = PAGE.map((sentence) => sentence(use)).reduce<Says>(all, [
+    use.asking.wanted[use.resource.url]?.[use.name],
+  ])
+  if (said === 'no') return []
+  const rules = said.map((rule) => parseToolConstraints(rule ?? {}, 'rule'))
   return CALLS.flatMap((call, index) =>
-    parsed.every((rule) => argumentsRefusal(rule, call) === undefined) ? [index] : [],
+    rules.every((rule) => argumentsRefusal(rule, call) === undefined) ? [index] : [],
   )
+}
+
+function unless(refused: boolean): Says {
+  return refused ? 'no' : []
+}
+
+function all(before: Says, says: Says | Raw): Says {
+  return before === 'no' || says === 'no' ? 'no' : [...before, ...(Array.isArray(says) ? says : [says])]
+}
+
+/** What is in testing is issued to where it does not count. */
+function inService(state: string, { environment }: Asking): boolean {
+  return state === 'active' || (state === 'testing' && environment !== 'production')
+}
+
+function manifestOf(agent: Raw, use: Use): readonly Raw[] {
+  const { environment } = use.asking
+  if (!inService(agent.state, use.asking) || agent.environment !== environment) return ['no']
+  const entries = agent.manifest.filter((entry: Raw) => selected(entry, use) === 'yes')
+  return entries.length === 0 ? ['no'] : constraintsOf(entries)
+}
+
+function constraintsOf(rules: readonly Raw[]): readonly Raw[] {
+  return rules.map(({ constraints }) => constraints ?? {})
+}
+
+function within(bound: Wanted | undefined, { resource, name }: Use): Says {
+  if (bound === undefined) return []
+  const there = bound[resource.url]?.[name]
+  return there === undefined ? 'no' : [there]
 }
 
 /** Takes away what servers cannot hold callers to; whether anything was. */
@@ -106,44 +151,89 @@ function scopeOf(resource: Raw, name: string): string {
   return tool.scope ?? `mcp:tools:${tool.category ?? 'admin'}`
 }
 
-function allows(document: Raw, resource: Raw, name: string, names: readonly string[]): Raw[] {
-  return document.grants.filter((grant: Raw) => grant.effect === 'allow' && concerns(grant, resource, name, names))
+function allows(use: Use, names: readonly string[]): Raw[] {
+  return use.document.grants.filter(
+    (grant: Raw) =>
+      grant.effect === 'allow' && concerns(grant, names) && inForce(grant, use, NOW) && reach(grant, use) === 'yes',
+  )
 }
 
-function denialsAhead(document: Raw, asking: Asking, resource: Raw, name: string): number[] {
-  const names = [...userNames(document, asking), ...agentNames(document)]
-  return document.grants.flatMap((grant: Raw) => {
-    const { not_before: notBefore, ...when } = grant.when
-    const begins = notBefore === undefined ? 0 : Date.parse(notBefore) / 1000
-    const isAhead = grant.effect === 'deny' && begins > NOW && concerns({ ...grant, when }, resource, name, names)
-    return isAhead ? [begins] : []
+function denies(grant: Raw, use: Use, at: number): boolean {
+  const names = [...userNames(use), ...agentNames(use)]
+  return concerns(grant, names) && inForce(grant, use, at) && reach(grant, use) !== 'no'
+}
+
+function denialsAhead(use: Use): number[] {
+  return use.document.grants.flatMap((grant: Raw) => {
+    const begins = grant.when.not_before === undefined ? 0 : seconds(grant.when.not_before)
+    return grant.effect === 'deny' && begins > NOW && denies(grant, use, begins) ? [begins] : []
   })
 }
 
-function concerns(grant: Raw, resource: Raw, name: string, names: readonly string[]): boolean {
-  const { not_before: notBefore, not_after: notAfter, environment } = grant.when
+function concerns(grant: Raw, names: readonly string[]): boolean {
+  return grant.principals.some((principal: Raw) => names.includes(Object.entries(principal).join()))
+}
+
+function inForce({ when }: Raw, { asking }: Use, at: number): boolean {
+  const { not_before: notBefore, not_after: notAfter, environment } = when
   return (
-    grant.principals.some((principal: Raw) => names.includes(Object.entries(principal).join())) &&
-    grant.resources.some((selector: Raw) => selected(selector, resource, name)) &&
-    !(notBefore !== undefined && Date.parse(notBefore) / 1000 > NOW) &&
-    !(notAfter !== undefined && Date.parse(notAfter) / 1000 <= NOW) &&
-    !(environment !== undefined && environment !== 'production')
+    !(notBefore !== undefined && seconds(notBefore) > at) &&
+    !(notAfter !== undefined && seconds(notAfter) <= at) &&
+    !(environment !== undefined && environment !== asking.environment)
   )
 }
 
-function selected(selector: Raw, resource: Raw, name: string): boolean {
+type Answer = 'yes' | 'no' | 'unknown'
+
+function reach(grant: Raw, use: Use): Answer {
+  const answers: Answer[] = grant.resources.map((selector: Raw) => selected(selector, use))
+  return answers.find((answer) => answer === 'yes') ?? answers.find((answer) => answer === 'unknown') ?? 'no'
+}
+
+/** "A role on a node reaches down, never up or sideways." */
+function selected(selector: Raw, { document, resource, name, tool, place }: Use): Answer {
   const is: Raw = {
-    server: resource.id,
-    project: resource.project ?? 'default',
-    tool: name,
-    category: resource.tools[name].category ?? 'admin',
+    server: [resource.id],
+    project: upFrom(resource.project ?? 'default', document.projects ?? []),
+    tool: [name],
+    category: [tool.category ?? 'admin'],
   }
-  return ['server', 'project', 'tool', 'category'].every(
-    (member) => selector[member] === undefined || selector[member] === '*' || selector[member] === is[member],
+  const names = ['server', 'project', 'tool', 'category'].every(
+    (member) => [undefined, '*'].includes(selector[member]) || is[member].includes(selector[member]),
   )
+  if (!names) return 'no'
+  if (selector.container === undefined) return 'yes'
+  if (place === undefined) return 'unknown'
+  return place.includes(selector.container) ? 'yes' : 'no'
 }
 
-function userNames(document: Raw, asking: Asking): readonly string[] {
+/** The node and every one above it. */
+function upFrom(id: string, nodes: readonly Raw[]): readonly string[] {
+  const parent = nodes.find((node) => node.id === id)?.parent
+  return parent === undefined ? [id] : [id, ...upFrom(parent, nodes)]
+}
+
+function useOf(document: Raw, asking: Asking, resource: Raw, name: string): Use {
+  const tool = resource.tools[name]
+  const containers: readonly Raw[] = resource.containers ?? []
+  const wanted = parseToolConstraints(asking.wanted[resource.url]?.[name], 'asked')
+  const calls = CALLS.filter((call) => argumentsRefusal(wanted, call) === undefined)
+  // Pinned: whatever is called, its argument names one and the same container.
+  const named = tool.container_argument === undefined ? [] : calls.map((call) => call[tool.container_argument])
+  const pinned = new Set(named).size === 1 ? named[0] : undefined
+  const id =
+    asking.container === undefined || (pinned ?? asking.container) === asking.container
+      ? (asking.container ?? pinned)
+      : undefined
+  const known = containers.some((container) => container.id === id)
+  return { document, asking, resource, name, tool, place: known ? upFrom(String(id), containers) : undefined }
+}
+
+function seconds(time: string): number {
+  return Date.parse(time) / 1000
+}
+
+function userNames({ document, asking }: Use): readonly string[] {
   if (asking.user === undefined) return []
   const user = document.users.find((entry: Raw) => entry.sub === asking.user)
   const groups = (user.groups ?? []).map((group: string) => `group,${group}`)
@@ -151,7 +241,11 @@ function userNames(document: Raw, asking: Asking): readonly string[] {
   return [`user,corp:${asking.user}`, ...groups, ...roles]
 }
 
-function agentNames(document: Raw): readonly string[] {
-  const { client_id: clientId, owner } = document.agents[0]
-  return [`agent,${clientId}`, `owner,${owner}`]
+/** The orchestrator asks; the planner may be in its chain. */
+function agents({ document, asking }: Use): readonly Raw[] {
+  return document.agents.slice(0, asking.planner ? 2 : 1)
+}
+
+function agentNames(use: Use): readonly string[] {
+  return agents(use).flatMap(({ client_id: clientId, owner }) => [`agent,${clientId}`, `owner,${owner}`])
 }

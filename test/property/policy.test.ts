@@ -3,39 +3,18 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { argumentsRefusal } from '../../src/authority/constraints.ts'
 import { isEmpty, widening } from '../../src/authority/narrowing.ts'
-import type { ResourceUrl } from '../../src/kernel/ids.ts'
 import type { Decision, Question } from '../../src/model/decision.ts'
 import { decide } from '../../src/policy/decide.ts'
-import { decodeRegistry } from '../../src/registry/load-registry.ts'
-import { authorityOf, autonomous, forUser, NOW, question, type Raw } from '../unit/policy/world.ts'
+import { NOW, type Raw } from '../unit/policy/world.ts'
+import { questionOf, registryOf } from './asked-questions.ts'
 import { type Asking, asking, CALLS, denyGrant, document } from './policy-arbitraries.ts'
 import { specAnswer } from './policy-spec.ts'
 
 const RUNS = { numRuns: 700 }
 
-function registryOf(made: Raw) {
-  return decodeRegistry(made, 'world.yaml', {
-    issuer: 'https://errand.example',
-  })
-}
-
-function questionOf(made: Raw, asked: Asking, rest: Partial<Question> = {}): [ReturnType<typeof registryOf>, Question] {
-  const registry = registryOf(made)
-  const who = asked.user === undefined ? autonomous(registry) : forUser(registry, asked.user)
-  const full = question(registry, asked.wanted, {
-    ...who,
-    asked: authorityOf(registry, asked.wanted, { notAfter: asked.notAfter }),
-    askedExplicitly: asked.askedExplicitly,
-    parent: asked.parent === undefined ? undefined : authorityOf(registry, asked.parent),
-    ceiling: asked.ceiling === undefined ? undefined : authorityOf(registry, asked.ceiling),
-    target: asked.target as ResourceUrl | undefined,
-    ...rest,
-  })
-  return [registry, full]
-}
-
 function answer(made: Raw, asked: Asking, rest: Partial<Question> = {}): Decision {
-  return decide(...questionOf(made, asked, rest))
+  const registry = registryOf(made)
+  return decide(registry, questionOf(registry, asked, rest))
 }
 
 /** Calls granted, by URL and tool, as indices into `CALLS`. */
@@ -55,6 +34,7 @@ function callsGranted(decision: Decision) {
 
 test('it decides what the page says, call by call', () => {
   let allowed = 0
+  let withinContainers = 0
   fc.assert(
     fc.property(document, asking, (made, asked) => {
       const decision = answer(made, asked)
@@ -62,6 +42,7 @@ test('it decides what the page says, call by call', () => {
       expect(decision.outcome).toBe(spec.allowed ? 'allow' : 'deny')
       if (decision.outcome === 'deny') return
       allowed++
+      if (asked.container !== undefined) withinContainers++
       expect(callsGranted(decision)).toEqual(spec.calls)
       expect(decision.effective.notAfter).toBe(spec.notAfter)
     }),
@@ -69,12 +50,14 @@ test('it decides what the page says, call by call', () => {
   )
   // A world that always denies would prove nothing.
   expect(allowed).toBeGreaterThan(200)
+  expect(withinContainers).toBeGreaterThan(0)
 })
 
 test('what is granted is never more than asked, than the parent, or than the ceiling, and never empty', () => {
   fc.assert(
     fc.property(document, asking, (made, asked) => {
-      const [registry, asks] = questionOf(made, asked)
+      const registry = registryOf(made)
+      const asks = questionOf(registry, asked)
       const decision = decide(registry, asks)
       if (decision.outcome === 'deny') return
       expect(isEmpty(decision.effective)).toBe(false)
@@ -118,7 +101,10 @@ test('spelling the request out never adds', () => {
 test('the order of grants, principals, selectors, manifest entries and resources never matters', () => {
   const shuffled = (made: Raw): Raw => ({
     ...made,
-    resources: [...made.resources].reverse(),
+    projects: [...made.projects].reverse(),
+    resources: made.resources
+      .map((resource: Raw) => ({ ...resource, containers: [...(resource.containers ?? [])].reverse() }))
+      .reverse(),
     agents: made.agents.map((agent: Raw) => ({
       ...agent,
       manifest: [...agent.manifest].reverse(),

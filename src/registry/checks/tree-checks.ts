@@ -33,7 +33,8 @@ export function treeNames({ projects, resources }: Tree): TreeNames {
     projects.map(({ entry }) => entry),
     PROJECT_DEPTH_MAX,
   )
-  const toolsByProject = new Map<string, Set<string>>(projects.map(({ entry }) => [entry.id, new Set()]))
+  const ids = [DEFAULT_PROJECT, ...projects.map(({ entry }) => entry.id)]
+  const toolsByProject = new Map(ids.map((id) => [id, new Set<string>()]))
   for (const { entry } of resources) {
     for (const project of lines.get(entry.project) ?? [entry.project]) {
       const tools = getOrInsertComputed(toolsByProject, project, () => new Set<string>())
