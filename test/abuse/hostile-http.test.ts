@@ -61,7 +61,7 @@ const MALFORMED: Expected = { reason: 'request_malformed', closed: true }
 async function expectRefused(bytes: string | Uint8Array, expected: Expected): Promise<WireAnswer> {
   await world.broker.flushAudit()
   const before = new Set((await world.audit(1_000)).map(({ id }) => id))
-  const sessions = await listed()
+  const sessions = await world.sessions()
   const conversation = await converse(listener.port, bytes)
   if (expected.closed === true) await settled(conversation)
   const [answer] = conversation.answers
@@ -77,14 +77,8 @@ async function expectRefused(bytes: string | Uint8Array, expected: Expected): Pr
   const added = (await world.audit(1_000)).filter(({ id }) => !before.has(id))
   expect(added.map(({ event }) => event)).toEqual(['strangers.refused'])
   expect(added[0].strangers).toEqual([[expected.reason, '127.0.0.1', 1]])
-  expect(await listed()).toEqual(sessions)
+  expect(await world.sessions()).toEqual(sessions)
   return answer
-}
-
-/** Lists of sessions are written behind the answers; one write of the store waits for those before it. */
-async function listed(): Promise<readonly string[]> {
-  await world.broker.store.indexes.add('settled', 'settled', world.clock.nowMs() + 1_000)
-  return world.sessions()
 }
 
 async function settled({ answers }: Conversation): Promise<void> {

@@ -88,7 +88,7 @@ function assertionDraft(header: Readonly<Record<string, unknown>>): Draft {
 
 /** A refusal without a token, a stack or an echo; no record of it shows any of the token. */
 async function expectRefusal(slot: string, token: string): Promise<Answer> {
-  const sessions = await listed()
+  const sessions = await world.sessions()
   const answer = (await SLOTS[slot]?.send(token)) as Answer
   expect([400, 401], `${slot}: ${JSON.stringify(answer.body)}`).toContain(answer.status)
   expect(answer.headers.get('cache-control')).toBe('no-store')
@@ -99,13 +99,8 @@ async function expectRefusal(slot: string, token: string): Promise<Answer> {
     expect(JSON.stringify(answer.body)).not.toContain(part)
     expect(JSON.stringify(await world.audit(5))).not.toContain(part)
   }
-  expect(await listed()).toEqual(sessions)
+  expect(await world.sessions()).toEqual(sessions)
   return answer
-}
-
-async function listed(): Promise<readonly string[]> {
-  await world.broker.store.indexes.add('settled', 'settled', world.clock.nowMs() + 1_000)
-  return world.sessions()
 }
 
 const withHeader = (draft: Draft, header: Readonly<Record<string, unknown>>) =>

@@ -2,8 +2,7 @@
  * A small company for tests: one IdP with Alice and Bob, an orchestrator that may delegate to a researcher (who may delegate
  * to a scribe), four MCP servers that differ in what they enforce, and a broker in process or on a socket.
  */
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Broker, createBroker } from '../../src/app.ts'
 import type { Config } from '../../src/config/config.ts'
@@ -16,6 +15,8 @@ import { decodeRegistry } from '../../src/registry/load-registry.ts'
 import { startIssuer, type TestIssuer } from './issuer.ts'
 import { publicJwk, sign, testKey } from './keys.ts'
 import { NO_LIMITS } from './no-limits.ts'
+import { scratchDirectory } from './scratch.ts'
+import { seedRsaKey } from './world-keys.ts'
 
 export const WAREHOUSE = 'https://warehouse.example/mcp'
 export const SLACK = 'https://slack.example/mcp'
@@ -427,7 +428,7 @@ export function registryDocument(idp: TestIssuer): Record<string, unknown> {
 }
 
 export async function startWorld(options: WorldOptions = {}): Promise<World> {
-  const directory = mkdtempSync(join(tmpdir(), 'errand-world-'))
+  const directory = scratchDirectory('errand-world-')
   const clock: Clock = options.realClock === true ? { nowMs: () => Date.now() } : new ManualClock()
   const idp = options.issuer ?? (await startIssuer({ slug: 'corp' }))
   const base = developmentConfig({
@@ -446,6 +447,8 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
   }
   const document = { ...registryDocument(idp), ...options.registry }
   const registry = decodeRegistry(document, 'world.yaml', { issuer: config.settings.issuer })
+  const signs = registry.resources.some(({ signingAlg }) => signingAlg === 'RS256')
+  if (signs && options.keysDirectory === undefined) await seedRsaKey(config.keys.directory)
   const broker = await createBroker(config, {
     registry,
     clock,

@@ -144,10 +144,8 @@ export async function plant(bench: Bench, tree: Tree = {}): Promise<SessionFacts
   ] as const) {
     for (let leaf = 0; leaf < leaves; leaf += 1) await commit(issueLeaf(facts, path, NOW))
   }
-  for (const index of [principal, 'agent:orchestrator', 'agent:researcher', 'agent:scribe']) {
-    await store.indexes.add(`sessions:${index}`, id, facts.notAfter * 1000)
-  }
-  await store.indexes.add('sessions:all', id, facts.notAfter * 1000)
+  const lists = [principal, 'agent:orchestrator', 'agent:researcher', 'agent:scribe', 'all']
+  await Promise.all(lists.map((list) => store.indexes.add(`sessions:${list}`, id, facts.notAfter * 1000)))
   return facts
 }
 

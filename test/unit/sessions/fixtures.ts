@@ -1,7 +1,5 @@
 /** A session of Alice's by hand: root held by the orchestrator, delegated to the researcher, and on to the scribe. */
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { rmSync } from 'node:fs'
 import type { Actor } from '../../../src/authority/actor-chain.ts'
 import type { Authority } from '../../../src/authority/authority.ts'
 import { parseToolConstraints } from '../../../src/authority/constraints.ts'
@@ -11,6 +9,7 @@ import { Rejection } from '../../../src/kernel/rejection.ts'
 import type { NodeFacts, SessionFacts } from '../../../src/model/session.ts'
 import { openStore } from '../../../src/store/open-store.ts'
 import type { Store } from '../../../src/store/ports.ts'
+import { scratchDirectory } from '../../support/scratch.ts'
 
 export const NOW = 1_780_000_000
 export const END = NOW + 900
@@ -127,7 +126,7 @@ export interface TestStore {
 
 /** The real embedded store in a directory of its own. */
 export async function testStore(clock: Clock): Promise<TestStore> {
-  const directory = mkdtempSync(join(tmpdir(), 'errand-unit-'))
+  const directory = scratchDirectory('errand-unit-')
   const store = await openStore({ kind: 'embedded', directory, org: 'default', clock })
   return {
     store,

@@ -1,0 +1,23 @@
+/**
+ * Directories for brokers in this process: in memory where there is room, so that no test waits for, or fails with, the disk of
+ * a machine that does other things as well. Suites of disks, of durability and of processes have theirs on a real one.
+ */
+import { accessSync, constants, mkdtempSync, statfsSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+const MEMORY = '/dev/shm'
+const ROOM_BYTES_MIN = 2 ** 30
+
+const place = (() => {
+  try {
+    accessSync(MEMORY, constants.W_OK)
+    const { bavail, bsize } = statfsSync(MEMORY)
+    return bavail * bsize >= ROOM_BYTES_MIN ? MEMORY : tmpdir()
+  } catch {
+    return tmpdir()
+  }
+})()
+
+/** @param prefix of its name */
+export const scratchDirectory = (prefix: string): string => mkdtempSync(join(place, prefix))
