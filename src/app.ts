@@ -114,7 +114,10 @@ export async function createBroker(config: Config, options: BrokerOptions): Prom
   const usage = new UsageLedger(store.documents, registries, clock)
   usage.start()
   const observer = { ...(metrics ?? UNCOUNTED), issued: usage.issued }
-  const issuing = { unknown, observer, evidence: sources, minter: new Minter(ring, settings) }
+  const minter = new Minter(ring, settings)
+  const issuing = { unknown, observer, evidence: sources, minter }
+  const { environment } = settings
+  const callers = { ...sources, registries, environment, cutoffs, clock, claims: store.claims, admins: config.admins }
   const app = createRouter({
     issuer: settings.issuer,
     registries,
@@ -123,7 +126,8 @@ export async function createBroker(config: Config, options: BrokerOptions): Prom
     pipeline: new TokenPipeline({ ...common, ...issuing, external: published.external }),
     revocation: { ...common, ...published, seen, nonces },
     listing: common,
-    callers: { ...sources, registries, environment: settings.environment, cutoffs, clock, claims: store.claims },
+    callers,
+    login: { ...callers, minter, auditor: audit.auditor },
     nonces,
     admission: new Admission(config.limits, ticks),
     sourceOf,

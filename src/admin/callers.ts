@@ -1,13 +1,12 @@
 /** Callers of the broker's own endpoints, checked against the revocations of the moment. */
-import { type CallerSources, identifyCaller, identifyOperator } from '../credentials/caller.ts'
+import { type CallerSources, identifyCaller } from '../credentials/caller.ts'
 import type { PresentedToken } from '../credentials/proof/presented-token.ts'
 import type { UserBearer } from '../credentials/user/user-bearer.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { newNonce } from '../kernel/ids.ts'
 import { Rejection } from '../kernel/rejection.ts'
-import type { Secret } from '../kernel/secret.ts'
-import { type Permission, permits } from '../model/admin-role.ts'
-import type { Caller, OperatorCaller } from '../model/caller.ts'
+import type { AdminEntry } from '../model/admin-role.ts'
+import type { Caller } from '../model/caller.ts'
 import type { SingleUse } from '../model/evidence.ts'
 import type { RegistrySource } from '../model/published-registry.ts'
 import type { LiveCutoffs } from '../sessions/live-cutoffs.ts'
@@ -17,6 +16,7 @@ import { type ClaimStore, StoreUnavailable } from '../store/ports.ts'
 
 export interface CallerParts extends Omit<CallerSources, 'registry' | 'now'> {
   readonly registries: RegistrySource
+  readonly admins: readonly AdminEntry[]
   readonly cutoffs: LiveCutoffs
   readonly clock: Clock
   readonly claims: ClaimStore
@@ -64,7 +64,11 @@ async function callerFor(
 }
 
 /** Ending the same twice does no harm: a full store, or an uncertain clock, must not keep anybody who proves their key from it. */
-async function claimProof(use: SingleUse, purpose: 'reading' | 'ending', { claims, cutoffs }: CallerParts) {
+export async function claimProof(
+  use: SingleUse,
+  purpose: 'reading' | 'ending',
+  { claims, cutoffs }: CallerParts,
+): Promise<void> {
   try {
     await claimOnce(claims, use, { nonce: newNonce(), cutoffs })
   } catch (error) {
@@ -86,19 +90,4 @@ function assertUserStands(user: UserBearer, { cutoffs }: CallerParts, nowMs: num
   if (isBlockedUser || cutoffs.set.evidenceRefusal(evidence) !== undefined) {
     throw new Rejection('bearer_invalid', 'access of this user was cut off: sign in again, or ask an operator')
   }
-}
-
-/** An admin whose roles give what the endpoint asks for. @throws Rejection `bearer_*`, `admin_forbidden` */
-export async function operatorCaller(
-  bearer: Secret | undefined,
-  parts: CallerParts,
-  permission: Permission,
-): Promise<OperatorCaller> {
-  const now = Math.floor(parts.clock.nowMs() / 1000)
-  const caller = await identifyOperator(bearer, { ...parts, registry: parts.registries.current, now })
-  if (permits(caller.roles, permission)) return caller
-  throw new Rejection('admin_forbidden', `this needs the permission ${permission}, which none of your roles gives`, {
-    by: caller.principal,
-    missing: [`permission ${permission}`],
-  })
 }

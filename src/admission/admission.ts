@@ -21,8 +21,8 @@
  *    of its revokes), and users' tokens have one per issuer.
  *
  * Not limited here: discovery, keys and health, which cost no cryptography and which verifiers must always reach; and
- * `/admin/v1`, because an operator who revokes must not be held up: whoever would make it check a signature must name an
- * internal key, and those are never published.
+ * `/admin/v1` beyond its login, because an operator who revokes must not be held up: whoever would make it check a signature
+ * must name an internal key, and those are never published.
  *
  * What is promised: at most `burst` + `per_second` × t failures per source, and per source and claimed client, within any t;
  * fixed memory under any flood; a known client is not refused because of strangers, unless they share its source and know
@@ -58,14 +58,19 @@ export interface AdmissionLimits {
  * Allowances and places of strangers are kept apart by what is asked: a flood of token requests takes nothing from whoever
  * comes, from the same address and for the first time, to revoke.
  */
-export type Door = 'token' | 'revoke' | 'sessions'
+export type Door = 'token' | 'revoke' | 'sessions' | 'login'
 
 export class Admission {
   readonly #ticks: Ticks
   readonly #sources: RateSketch | undefined
   readonly #claims: RateSketch | undefined
   readonly #known: KnownPairs
-  readonly #gates = { token: new StrangersGate(), revoke: new StrangersGate(), sessions: new StrangersGate() }
+  readonly #gates: Readonly<Record<Door, StrangersGate>> = {
+    token: new StrangersGate(),
+    revoke: new StrangersGate(),
+    sessions: new StrangersGate(),
+    login: new StrangersGate(),
+  }
   readonly #clients: NamedRates
   readonly #issuers: NamedRates
   readonly #refusals: HeldRefusals

@@ -2,6 +2,7 @@
 import type { AdmissionLimits } from '../admission/admission.ts'
 import type { CertificateSource } from '../http/client-certificate.ts'
 import type { Secret } from '../kernel/secret.ts'
+import type { AdminEntry } from '../model/admin-role.ts'
 import type { BrokerSettings } from '../model/settings.ts'
 import type { ExternalPdp } from '../net/external-policy.ts'
 
@@ -39,6 +40,8 @@ export interface Config {
   /** Absolute paths of the policy documents; together they are one registry. */
   readonly registryPaths: readonly string[]
   readonly limits: AdmissionLimits
+  /** Who may sign in to the admin API, and as what. */
+  readonly admins: readonly AdminEntry[]
   readonly log: { readonly level: LogLevel }
   /** Whether DPoP proofs must carry a nonce of the broker's (RFC 9449 §8). */
   readonly dpop: { readonly nonce: 'off' | 'required' }

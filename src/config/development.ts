@@ -47,6 +47,7 @@ export function developmentConfig(choices: DevelopmentChoices): Config {
       perIssuer: PER_ISSUER_DEFAULT,
       refusalDelayMs: REFUSAL_DELAY_MS_DEFAULT,
     }),
+    admins: Object.freeze([]),
     log: Object.freeze({ level: choices.logLevel ?? 'info' }),
     dpop: Object.freeze({ nonce: 'off' as const }),
     trustedProxies: Object.freeze([]),

@@ -23,6 +23,7 @@ import {
   SESSION_LIFETIME_S_MAX,
 } from '../kernel/limits.ts'
 import { EXTERNAL_PDP_TIMEOUT_MS_DEFAULT, EXTERNAL_PDP_TIMEOUT_MS_MAX } from '../kernel/outbound-limits.ts'
+import { ADMIN_ROLES } from '../model/admin-role.ts'
 import { DEVELOPMENT_ENVIRONMENT } from '../model/settings.ts'
 import { environmentName, host, url } from '../registry/entries/entry-fields.ts'
 import { strictObject } from '../registry/strict-document.ts'
@@ -106,6 +107,19 @@ const limits = strictObject({
   refusal_delay_ms: z.int().min(0).max(REFUSAL_DELAY_MS_MAX).default(REFUSAL_DELAY_MS_DEFAULT),
 })
 
+/**
+ * Here and not in the registry: whoever may change policy over the API could otherwise make themselves anything. What a group
+ * gives is as safe as the registry's sections of users and issuers, which take the permission `security` to change.
+ */
+const admin = strictObject({
+  user: z
+    .string()
+    .regex(/^[a-z0-9-]{1,32}:./, 'must be the slug of an issuer, a colon and the sub, as in corp:alice')
+    .optional(),
+  group: z.string().min(1).optional(),
+  roles: z.array(z.enum(ADMIN_ROLES)).min(1),
+}).refine(({ user, group }) => (user === undefined) !== (group === undefined), 'needs exactly one of user and group')
+
 const network = z.string().refine(isNetwork, 'must be an address or a network such as 10.0.0.0/8')
 
 /** From one place alone: whoever could choose the other would choose who they are. */
@@ -137,6 +151,7 @@ export const configDocument = strictObject({
   registry: z.union([path, z.array(path).min(1)]).default('./registry.yaml'),
   tokens: tokens.prefault({}),
   limits: limits.prefault({}),
+  admins: z.array(admin).default([]),
   log: strictObject({ level: z.enum(LOG_LEVELS).default('info') }).prefault({}),
   client_authentication: strictObject({
     client_secret_basic: z.boolean().default(false),

@@ -18,7 +18,7 @@ import type { Registry } from '../model/registry.ts'
 import { apiAudience } from '../model/settings.ts'
 import type { IssuerKeys } from '../net/issuer-keys.ts'
 import { parseScope } from '../protocol/scope.ts'
-import { type VerifiedAccess, verifyAccessToken, verifyManagementToken } from './own-token.ts'
+import { type SignIn, type VerifiedAccess, verifyAccessToken, verifyManagementToken } from './own-token.ts'
 import type { DpopNonces } from './proof/dpop-nonces.ts'
 import { type PresentedToken, provePossession } from './proof/presented-token.ts'
 import { type UserBearer, verifyUserBearer } from './user/user-bearer.ts'
@@ -55,7 +55,7 @@ export async function identifyCaller(
     )
   }
   if (!isOurs(presented.token, sources.issuer)) {
-    const user = await verifyUserBearer(presented.token, sources)
+    const user = await verifyUserBearer(presented.token, sources, 'sessions')
     const singleUse = await provePossession(presented, user.confirmation, sources)
     return { caller: { kind: 'user', principal: user.principal }, token: undefined, user, singleUse }
   }
@@ -73,13 +73,24 @@ export async function identifyCaller(
   return { caller: { kind: 'client', principal: token.subject, client, scopes }, token, user: undefined, singleUse }
 }
 
-/** @throws Rejection `bearer_missing`, `bearer_invalid` */
-export async function identifyOperator(bearer: Secret | undefined, sources: CallerSources): Promise<OperatorCaller> {
-  if (bearer === undefined) {
+export interface IdentifiedOperator {
+  /** With the roles the token gives; those who have signed in may have lost some since. */
+  readonly caller: OperatorCaller
+  readonly signIn: SignIn | undefined
+  readonly singleUse: SingleUse | undefined
+}
+
+/** @throws Rejection `bearer_missing`, `bearer_invalid`, `bearer_bound`, `dpop_*` */
+export async function identifyOperator(
+  presented: PresentedToken | undefined,
+  sources: CallerSources,
+): Promise<IdentifiedOperator> {
+  if (presented === undefined) {
     throw new Rejection('bearer_missing', 'send Authorization: Bearer with a management token (errand admin token)')
   }
-  const { operator, roles } = await verifyManagementToken(bearer, sources)
-  return { kind: 'operator', principal: operator, roles }
+  const { operator, roles, signIn, confirmation } = await verifyManagementToken(presented.token, sources)
+  const singleUse = await provePossession(presented, confirmation, sources)
+  return { caller: { kind: 'operator', principal: operator, roles }, signIn, singleUse }
 }
 
 /** Decoded, not believed: only chooses whose rules the token must pass. */

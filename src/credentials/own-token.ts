@@ -69,9 +69,22 @@ export type VerifiedAccess = Verified<{
   readonly digest: string
 }>
 
+/** The sign-in that a management token was given for. */
+export interface SignIn {
+  readonly issuerSlug: string
+  readonly sub: string
+  /** Epoch seconds; what revocations are compared with. */
+  readonly at: number
+  /** Of the identity provider's token. */
+  readonly digest: string
+}
+
 export type VerifiedManagement = Verified<{
   readonly operator: PrincipalId
   readonly roles: readonly AdminRole[]
+  /** Of an admin who has signed in; `undefined`: made on the broker's own machine. */
+  readonly signIn: SignIn | undefined
+  readonly confirmation: Confirmation | undefined
   readonly jti: Jti
   readonly expiresAt: number
 }>
@@ -164,10 +177,11 @@ export async function verifyManagementToken(token: Secret, deps: OwnTokenDepende
       lifetimeSecondsMax: MANAGEMENT_TOKEN_LIFETIME_S,
     })
     const sub = nameClaim(jwt.claims, 'sub')
-    if (!/^operator:./.test(sub)) throw new JwtError('claims', 'sub must name an operator')
     return verified({
       operator: sub as PrincipalId,
       roles: rolesOf(jwt.claims),
+      signIn: signInOf(sub, jwt.claims),
+      confirmation: confirmationOf(jwt.claims),
       jti: idClaim(jwt.claims, 'jti') as Jti,
       expiresAt: jwt.expiresAt,
     })
@@ -179,6 +193,14 @@ function rolesOf(claims: Claims): readonly AdminRole[] {
   const roles = nameListClaim(claims, 'roles', 1, ADMIN_ROLES.length)
   if (!roles.every(isAdminRole)) throw new JwtError('claims', 'roles must be roles of admins')
   return roles
+}
+
+/** Who speaks as a user has signed in as one: without the time of that, no revocation could reach the token. */
+function signInOf(sub: string, claims: Claims): SignIn | undefined {
+  if (/^operator:./.test(sub)) return undefined
+  const [, issuerSlug = '', user = ''] = /^user:([a-z0-9-]{1,32}):(.+)$/s.exec(sub) ?? []
+  if (user === '') throw new JwtError('claims', 'sub must name an operator or a user')
+  return { issuerSlug, sub: user, at: integerClaim(claims, 'auth_time'), digest: nameClaim(claims, 'evidence') }
 }
 
 interface OwnRules {

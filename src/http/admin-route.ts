@@ -3,11 +3,11 @@
  * compile.
  */
 import type { Context } from 'hono'
-import { operatorCaller } from '../admin/callers.ts'
+import { operatorCaller } from '../admin/operator-caller.ts'
 import type { Permission } from '../model/admin-role.ts'
 import type { OperatorCaller } from '../model/caller.ts'
 import type { RequestFacts } from '../model/request-facts.ts'
-import { readBearer } from './request.ts'
+import { readPresented } from './request.ts'
 import type { Handler, Method, Route, RouterParts } from './route.ts'
 
 export interface AdminRequest {
@@ -34,7 +34,8 @@ export function mounted({ path, methods }: AdminRoute, parts: RouterParts, base:
 
 function handler(endpoint: AdminMethod, parts: RouterParts): Handler {
   return (context, facts) => {
-    const caller = async () => operatorCaller(readBearer(context), parts.callers, endpoint.permission)
+    const caller = async () =>
+      operatorCaller(readPresented(context, facts, parts.issuer), parts.callers, endpoint.permission)
     return endpoint.answer({ caller, facts }, context)
   }
 }

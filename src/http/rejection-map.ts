@@ -158,6 +158,7 @@ export const WIRE: Readonly<Record<RejectionReason, WireError>> = {
   bearer_bound: BAD_BEARER,
   bearer_scope: { status: 403, error: 'insufficient_scope' },
   admin_forbidden: { status: 403, error: 'insufficient_scope' },
+  sign_in_too_old: { status: 401, error: 'insufficient_user_authentication' }, // RFC 9470 §3
   not_found: { status: 404, error: 'not_found' },
   token_type_not_revocable: { status: 400, error: 'unsupported_token_type' },
   token_of_another_client: BAD_REQUEST,

@@ -36,28 +36,20 @@ function apiKeyIn(authorization: string | undefined): Secret | undefined {
   return text.startsWith(API_KEY_PREFIX) ? new Secret(text) : undefined
 }
 
-/** RFC 6750 §2.1, header only. @throws Rejection `bearer_invalid` for a token that is no compact JWS */
-export function readBearer(context: Context): Secret | undefined {
-  return readAuthorization(context, ['bearer'])?.token
-}
+const SCHEMES = ['bearer', 'dpop'] as const
 
-/** The same, or RFC 9449 §7.1, at an endpoint that takes both. @throws Rejection `bearer_invalid` */
+/** RFC 6750 §2.1 or RFC 9449 §7.1, header only. @throws Rejection `bearer_invalid` for a token that is no compact JWS */
 export function readPresented(context: Context, facts: RequestFacts, issuer: string): PresentedToken | undefined {
-  const read = readAuthorization(context, ['bearer', 'dpop'])
-  if (read === undefined) return undefined
-  // The path alone is the request's: whom it calls its Host is nothing to us.
-  return { ...read, method: context.req.method, url: new URL(issuer).origin + context.req.path, facts }
-}
-
-function readAuthorization<S extends PresentedToken['scheme']>(context: Context, schemes: readonly S[]) {
   const authorization = headerOf(context, 'authorization')
   if (authorization === undefined) return undefined
   const [name, text, ...rest] = authorization.split(' ')
-  const scheme = schemes.find((known) => known === name?.toLowerCase())
+  const scheme = SCHEMES.find((known) => known === name?.toLowerCase())
   if (scheme === undefined || text === undefined || rest.length > 0) {
-    throw new Rejection('bearer_invalid', `Authorization must be ${schemes.join(' or ')} and one token`)
+    throw new Rejection('bearer_invalid', `Authorization must be ${SCHEMES.join(' or ')} and one token`)
   }
-  return { scheme, token: parseTokenParameter(text, 'the token in Authorization', 'bearer_invalid') }
+  const token = parseTokenParameter(text, 'the token in Authorization', 'bearer_invalid')
+  // The path alone is the request's: whom it calls its Host is nothing to us.
+  return { scheme, token, method: context.req.method, url: new URL(issuer).origin + context.req.path, facts }
 }
 
 const FORM = 'application/x-www-form-urlencoded'

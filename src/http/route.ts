@@ -1,6 +1,7 @@
 /** What a route is, and what every route may reach. */
 import type { Context } from 'hono'
 import type { CallerParts } from '../admin/callers.ts'
+import type { LoginParts } from '../admin/login.ts'
 import type { ReviewParts } from '../admin/reviews/read-review.ts'
 import type { Admission } from '../admission/admission.ts'
 import type { DpopNonces } from '../credentials/proof/dpop-nonces.ts'
@@ -24,6 +25,7 @@ export interface RouterParts {
   readonly revocation: RevocationParts
   readonly listing: ReviewParts
   readonly callers: CallerParts
+  readonly login: LoginParts
   readonly admission: Admission
   /** Where proofs must carry one; `undefined`: they need none. */
   readonly nonces: Pick<DpopNonces, 'current'> | undefined

@@ -2,6 +2,7 @@
 import { type Context, Hono } from 'hono'
 import { RefusedRequest } from '../audit/auditor.ts'
 import { Rejection } from '../kernel/rejection.ts'
+import { adminLoginRoute } from './admin-login-route.ts'
 import { adminRoutes } from './admin-routes.ts'
 import { discoveryRoutes, PUBLIC } from './discovery-routes.ts'
 import { errorResponse } from './error-response.ts'
@@ -68,6 +69,7 @@ function routes(parts: RouterParts, base: string): readonly Route[] {
     ...discoveryRoutes(parts, base),
     ...formRoutes(parts, base),
     ...sessionRoutes(parts, base),
+    adminLoginRoute(parts, base),
     ...adminRoutes(parts, base),
   ]
 }

@@ -111,6 +111,8 @@ export const ACCESS_TOKEN_LIFETIME_S_DEFAULT = 300
 export const ACCESS_TOKEN_LIFETIME_S_MAX = 900
 export const API_TOKEN_LIFETIME_S = 300
 export const MANAGEMENT_TOKEN_LIFETIME_S = 600
+/** How long ago an admin may have signed in: a session left open on a desk must not open the admin API the next day. */
+export const ADMIN_SIGN_IN_AGE_S_MAX = 3600
 export const DELEGATION_ACCEPT_WINDOW_S_DEFAULT = 120
 export const DELEGATION_ACCEPT_WINDOW_S_MAX = 600
 export const SESSION_LIFETIME_S_DEFAULT = 3600

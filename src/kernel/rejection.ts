@@ -147,6 +147,7 @@ export const REASONS = [
   'bearer_bound',
   'bearer_scope',
   'admin_forbidden',
+  'sign_in_too_old',
   'not_found',
   'token_type_not_revocable',
   'token_of_another_client',

@@ -2,6 +2,7 @@
  * What an admin may do. A role is what people are given; a permission is what an endpoint asks for. A role gives what is
  * written here and nothing else: an unknown or absent one gives nothing.
  */
+import type { User } from './issuer.ts'
 
 export const PERMISSIONS = ['read', 'approve', 'policy', 'security', 'shadow'] as const
 /**
@@ -19,6 +20,25 @@ const GIVEN: Readonly<Record<AdminRole, readonly Permission[]>> = {
   approver: ['read', 'approve'],
   policy_admin: ['read', 'policy'],
   security: ['read', 'security', 'shadow'],
+}
+
+/** Whom the broker's own configuration makes an admin; each entry names one of the two. */
+export interface AdminEntry {
+  /** `<issuer slug>:<sub>` */
+  readonly user?: string
+  /** A group that the registry lists the user in. */
+  readonly group?: string
+  readonly roles: readonly AdminRole[]
+}
+
+/** Nobody who is not named is anything. */
+export function adminRolesOf(user: User, admins: readonly AdminEntry[]): readonly AdminRole[] {
+  const name = `${user.issuerSlug}:${user.sub}`
+  const theirs = admins.filter((entry) =>
+    entry.user === undefined ? entry.group !== undefined && user.groups.includes(entry.group) : entry.user === name,
+  )
+  const given = new Set(theirs.flatMap(({ roles }) => roles))
+  return ADMIN_ROLES.filter((role) => given.has(role))
 }
 
 export function permits(roles: readonly AdminRole[], permission: Permission): boolean {

@@ -15,6 +15,7 @@ export type AuditEvent =
   | 'session.close'
   | 'session.revoke'
   | 'control.write'
+  | 'admin.login'
   | 'admin.read'
   | 'request.refused'
   | 'strangers.refused'

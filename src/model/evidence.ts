@@ -21,7 +21,7 @@ export type WorkloadSlot = 'client_assertion' | 'assertion' | 'subject_token' | 
 
 /** A single-use id to claim in round trip 1, after all cryptography has passed. */
 export interface SingleUse {
-  readonly slot: WorkloadSlot | 'dpop_proof'
+  readonly slot: WorkloadSlot | 'dpop_proof' | 'sign_in'
   readonly key: string
   /** Who shows it, where the same one may do so again; `undefined`: nobody may. */
   readonly holder?: string

@@ -47,6 +47,8 @@ export interface Issuer extends PublishingIssuer {
   readonly brokerAudience: string | undefined
   /** Audience of tokens that users present to the broker itself (sessions API); `undefined`: they cannot. */
   readonly userAudience: string | undefined
+  /** Audience of tokens that admins sign in to the admin API with; `undefined`: nobody does with tokens of this issuer. */
+  readonly adminAudience: string | undefined
   readonly users: 'listed' | 'from_issuer'
   readonly acceptsForeignActors: boolean
   readonly sessionMayOutliveSubject: boolean

@@ -81,6 +81,7 @@ export type OAuthError =
   | 'invalid_authorization_details'
   | 'invalid_token'
   | 'insufficient_scope'
+  | 'insufficient_user_authentication'
   | 'invalid_dpop_proof'
   | 'use_dpop_nonce'
   | 'not_found'

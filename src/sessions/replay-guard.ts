@@ -32,6 +32,9 @@ export async function claimOnce(claims: ClaimStore, use: SingleUse, { nonce, cut
   if (use.slot === 'assertion') {
     throw new Rejection('assertion_replayed', 'this assertion was used before: get a new one from its issuer')
   }
+  if (use.slot === 'sign_in') {
+    throw new Rejection('bearer_invalid', 'this token was used to sign in before: get a new one from its issuer')
+  }
   if (use.slot === 'dpop_proof') {
     throw new Rejection('dpop_proof_replayed', 'this DPoP proof was used before: sign a new one with a new jti')
   }
@@ -59,4 +62,5 @@ const BOUND: Readonly<Record<SingleUse['slot'], RejectionReason>> = {
   subject_token: 'subject_token_bound',
   actor_token: 'actor_token_unacceptable',
   dpop_proof: 'dpop_proof_replayed',
+  sign_in: 'bearer_invalid',
 }

@@ -143,13 +143,24 @@ export function apiClaims(fixed: Fixed, order: ApiOrder): Claims {
 export interface ManagementOrder {
   readonly operator: PrincipalId
   readonly roles: readonly AdminRole[]
+  /** When an admin has signed in, and the digest of the token that says so; `undefined`: made on the broker's own machine. */
+  readonly signIn?: { readonly at: number; readonly digest: string }
+  readonly confirmation?: Confirmation | undefined
   readonly now: number
   readonly expiresAt: number
 }
 
 /** In no session, never a subject or a target of exchange. */
-export function managementClaims(fixed: Fixed, { operator, roles, now, expiresAt }: ManagementOrder): Claims {
-  return { ...base(fixed, now, expiresAt), sub: operator, aud: adminAudience(fixed.issuer), roles }
+export function managementClaims(fixed: Fixed, order: ManagementOrder): Claims {
+  const { operator, roles, signIn, confirmation, now, expiresAt } = order
+  return {
+    ...base(fixed, now, expiresAt),
+    sub: operator,
+    aud: adminAudience(fixed.issuer),
+    roles,
+    ...(signIn === undefined ? {} : { auth_time: signIn.at, evidence: signIn.digest }),
+    ...bound({ confirmation }),
+  }
 }
 
 function bound({ confirmation }: Pick<MintOrder, 'confirmation'>): Claims {

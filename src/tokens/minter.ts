@@ -84,13 +84,24 @@ export class Minter {
   }
 
   async management(order: ManagementOrder): Promise<MintedToken> {
-    const { operator, roles, now, expiresAt } = order
+    const { operator, roles, signIn, confirmation, now, expiresAt } = order
     const jti = newJti()
     const claims = managementClaims(this.#fixed(jti), order)
     const { issuer } = this.#settings
-    const expected = { iss: issuer, sub: operator, aud: adminAudience(issuer), roles, iat: now, exp: expiresAt, jti }
+    const expected = {
+      iss: issuer,
+      sub: operator,
+      aud: adminAudience(issuer),
+      roles,
+      auth_time: signIn?.at,
+      evidence: signIn?.digest,
+      cnf: decidedCnf(confirmation),
+      iat: now,
+      exp: expiresAt,
+      jti,
+    }
     const token = await this.#sign('internal', 'ES256', { typ: JWT_TYP.management, claims, now }, expected)
-    return { token, jti, issuedAt: now, expiresAt, scopes: [], confirmation: undefined, details: [] }
+    return { token, jti, issuedAt: now, expiresAt, scopes: [], confirmation, details: [] }
   }
 
   async #mintInSession(

@@ -7,7 +7,7 @@ import { parseDetails } from '../../src/authority/details.ts'
 import { integerClaim, nameClaim, nameListClaim, optionalNameClaim } from '../../src/credentials/claim.ts'
 import { parseTokenRequest } from '../../src/flows/token-request.ts'
 import { decodeOrder } from '../../src/http/decode-order.ts'
-import { readBearer, readFacts } from '../../src/http/request.ts'
+import { readFacts, readPresented } from '../../src/http/request.ts'
 import { normaliseHead, UNREADABLE_PATH } from '../../src/http/request-head.ts'
 import { sourceReader } from '../../src/http/source-address.ts'
 import { decodeBase64url, encodeBase64url } from '../../src/jose/base64url.ts'
@@ -325,8 +325,8 @@ export const WIRE_TARGETS: readonly Target[] = [
     corpus: TOKENS.map((token) => `Bearer ${token}`),
     isRefusal: isRejection,
     run: (input) => {
-      readFacts(contextOf([['Authorization', input]]), sourceReader([]))
-      readBearer(contextOf([['Authorization', input]]))
+      const context = contextOf([['Authorization', input]])
+      readPresented(context, readFacts(context, sourceReader([])), 'https://errand.example')
     },
   },
   {

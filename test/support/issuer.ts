@@ -98,6 +98,7 @@ export function issuerRecord(
     introspection: undefined,
     brokerAudience: undefined,
     userAudience: undefined,
+    adminAudience: undefined,
     users: 'listed',
     acceptsForeignActors: false,
     sessionMayOutliveSubject: false,

@@ -368,6 +368,7 @@ export function registryDocument(idp: TestIssuer): Record<string, unknown> {
         algorithms: ['ES256'],
         accepts: { id_token: true, access_token: 'ceiling' },
         user_audience: 'errand-users',
+        admin_audience: 'errand-admins',
         users: 'listed',
       },
     ],

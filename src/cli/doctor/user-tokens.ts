@@ -122,7 +122,7 @@ function userBearer(jwt: DecodedJwt, issuer: Issuer, patient: Patient): Examinat
     steps: USER_STEPS,
     found: { ...factsOf(jwt, issuer, patient), recipient: `user_audience ${shown(issuer.userAudience)}` },
     verify: async () => {
-      const bearer = await verifyUserBearer(patient.token, patient)
+      const bearer = await verifyUserBearer(patient.token, patient, 'sessions')
       return {
         principal: bearer.principal,
         notes: ['they may see and end what runs on their behalf, and nothing else'],

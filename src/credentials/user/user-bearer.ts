@@ -1,7 +1,8 @@
 /**
- * A user at the broker's own sessions API, with a token that their identity provider issued for the broker.
+ * A user at the broker's own sessions API, or at the door of its admin API, with a token that their identity provider issued
+ * for the one or the other.
  *
- * Validates: what `issuer-token.ts` does; `aud` is the issuer's configured user audience and nothing else; the token is in
+ * Validates: what `issuer-token.ts` does; `aud` is what the issuer's entry names for that door and nothing else; the token is in
  * the user's own hands: about a user, not issued to a registered agent, carrying no `act`; form of `cnf`; the user is active.
  * Does not validate: scope (none is needed to see and end what runs on one's own behalf), possession of the key in `cnf`, nor cut-offs
  * and blocks.
@@ -29,14 +30,22 @@ export type UserBearer = Verified<{
   readonly confirmation: Confirmation | undefined
   /** Epoch seconds; what revocations are compared with. */
   readonly signedInAt: number
+  readonly issuedAt: number
   readonly expiresAt: number
   readonly digest: string
 }>
 
-/** @throws Rejection `bearer_invalid`; `subject_issuer_unavailable` when its keys cannot be read at present */
-export async function verifyUserBearer(token: Secret, deps: IssuerTokenDependencies): Promise<UserBearer> {
+/**
+ * @param door what the issuer must have meant the token for
+ * @throws Rejection `bearer_invalid`; `subject_issuer_unavailable` when its keys cannot be read at present
+ */
+export async function verifyUserBearer(
+  token: Secret,
+  deps: IssuerTokenDependencies,
+  door: 'sessions' | 'admin',
+): Promise<UserBearer> {
   try {
-    return await inSlot('bearer', () => verifyBearer(token, deps))
+    return await inSlot('bearer', () => verifyBearer(token, deps, door))
   } catch (error) {
     // Coarse: the holder of a token that is not the user's must not learn which users and issuers are known.
     if (!(error instanceof Rejection) || error.reason === 'subject_issuer_unavailable') throw error
@@ -46,16 +55,20 @@ export async function verifyUserBearer(token: Secret, deps: IssuerTokenDependenc
   }
 }
 
-async function verifyBearer(token: Secret, deps: IssuerTokenDependencies): Promise<UserBearer> {
+async function verifyBearer(
+  token: Secret,
+  deps: IssuerTokenDependencies,
+  door: 'sessions' | 'admin',
+): Promise<UserBearer> {
   const found = findIssuer(token, deps.registry)
   const { issuer } = found
-  const audience = issuer.userAudience
+  const audience = door === 'admin' ? issuer.adminAudience : issuer.userAudience
   if (audience === undefined) throw new JwtError('audience', 'tokens of this issuer are not accepted here')
   const isUntyped = issuer.acceptsIdTokens || issuer.accessTokenTyp === 'jwt'
   const typ = isUntyped ? [undefined, 'jwt', JWT_TYP.accessToken] : [JWT_TYP.accessToken]
   const jwt = await verifyIssuerToken(token, found, typ, deps)
   if (jwt.audience.length !== 1 || jwt.audience[0] !== audience) {
-    throw new JwtError('audience', 'aud must be the audience configured for users and no other')
+    throw new JwtError('audience', 'aud must be the audience configured for this and no other')
   }
   refuseClientTokens(jwt.claims)
   refuseOtherHands(jwt.claims, issuer, deps.registry)
@@ -64,6 +77,7 @@ async function verifyBearer(token: Secret, deps: IssuerTokenDependencies): Promi
     issuer,
     confirmation: confirmationOf(jwt.claims),
     signedInAt: signedInAt(issuer, authentication(jwt.claims, deps.now).authTime, integerClaim(jwt.claims, 'iat')),
+    issuedAt: integerClaim(jwt.claims, 'iat'),
     expiresAt: jwt.expiresAt,
     digest: jwt.signingInputHash,
   })

@@ -63,7 +63,7 @@ interface Names extends TreeNames {
 export function crossCheck(entries: Entries, issuer: string, problems: string[]): void {
   checkUnique(entries, problems)
   checkBuiltIns(entries, issuer, problems)
-  checkUserAudiences(entries, problems)
+  checkAudiences(entries, issuer, problems)
   checkWorkloads(entries, issuer, problems)
   checkClientMetadata(entries, issuer, problems)
   checkAuthorizationServers(entries, issuer, problems)
@@ -118,17 +118,29 @@ function namesOf(entries: Entries): Names {
   }
 }
 
-/** An agent holds tokens for its own client id: with that audience they must not also speak for the user over all sessions. */
-function checkUserAudiences({ issuers, agents }: Entries, problems: string[]): void {
+/**
+ * An agent holds tokens for its own client id: with that audience they must not also speak for the user over all sessions, and
+ * neither they nor the user's must open the admin API.
+ */
+function checkAudiences({ issuers, agents }: Entries, broker: string, problems: string[]): void {
   for (const { at, entry } of issuers) {
     if (entry.broker_audience !== undefined && entry.broker_audience === entry.user_audience) {
       problems.push(`${at}.broker_audience: is also user_audience; what agents hold must not pass for what users hold`)
     }
-    const holder = agents.find((agent) => agent.entry.upstream[entry.slug] === entry.user_audience)
-    if (entry.user_audience === undefined || holder === undefined) continue
-    problems.push(
-      `${at}.user_audience: is also the client id of ${holder.at} there; register a client of its own for users`,
-    )
+    const others = [entry.broker_audience ?? broker, entry.user_audience, ...entry.other_audiences]
+    if (entry.admin_audience !== undefined && others.includes(entry.admin_audience)) {
+      problems.push(`${at}.admin_audience: is also an audience of other tokens; admins need one of their own`)
+    }
+    for (const [member, whom] of [
+      ['user_audience', 'users'],
+      ['admin_audience', 'admins'],
+    ] as const) {
+      const holder = agents.find((agent) => agent.entry.upstream[entry.slug] === entry[member])
+      if (entry[member] === undefined || holder === undefined) continue
+      problems.push(
+        `${at}.${member}: is also the client id of ${holder.at} there; register a client of its own for ${whom}`,
+      )
+    }
   }
 }
 

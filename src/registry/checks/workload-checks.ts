@@ -60,8 +60,8 @@ function checkIssuer(
   const own = [entry.issuer, ...platform.ownAudiences].find((audience) => entry.audiences.includes(audience))
   if (own !== undefined) problems.push(`${at}.audiences: ${own} is the platform itself, not this broker`)
   for (const issuer of issuers.filter((other) => other.entry.issuer === entry.issuer)) {
-    const { slug, user_audience } = issuer.entry
-    const forUsers = [user_audience, ...agents.map((agent) => agent.entry.upstream?.[slug])]
+    const { slug, user_audience, admin_audience } = issuer.entry
+    const forUsers = [user_audience, admin_audience, ...agents.map((agent) => agent.entry.upstream?.[slug])]
     const shared = entry.audiences.find((audience) => forUsers.includes(audience))
     // Else a user's token of the same issuer might pass as a workload's.
     if (shared !== undefined) problems.push(`${at}.audiences: ${shared} is an audience of users' tokens (${issuer.at})`)

@@ -22,6 +22,7 @@ export function decodeIssuer(entry: IssuerEntry, directory: string): Issuer {
     otherAudiences: entry.other_audiences,
     brokerAudience: entry.broker_audience,
     userAudience: entry.user_audience,
+    adminAudience: entry.admin_audience,
     users: entry.users,
     acceptsForeignActors: entry.accepts_foreign_actors,
     sessionMayOutliveSubject: entry.session_may_outlive_subject,

@@ -34,6 +34,7 @@ export const issuer = strictObject({
   other_audiences: z.array(text).default([]),
   broker_audience: text.optional(),
   user_audience: text.optional(),
+  admin_audience: text.optional(),
   users: z.enum(['listed', 'from_issuer']).default('listed'),
   id_jag_tenant: text.optional(),
   accepts_foreign_actors: z.boolean().default(false),

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import * as callers from '../../../src/admin/callers.ts'
+import { operatorCaller as callerOf } from '../../../src/admin/operator-caller.ts'
 import type { ControlEntry } from '../../../src/authority/cutoffs.ts'
 import { operatorPrincipal } from '../../../src/kernel/ids.ts'
 import { FOREIGN_EVIDENCE_MARGIN_S } from '../../../src/kernel/limits.ts'
@@ -18,11 +19,11 @@ import { ALICE, HandClock, ISSUER, NOW, reasonOf } from '../sessions/fixtures.ts
 import { apiOrder, order, SETTINGS, testRing } from '../tokens/fixtures.ts'
 
 type CallerParts = callers.CallerParts
-const operatorCaller = (token: Secret | undefined, at: CallerParts) => callers.operatorCaller(token, at, 'read')
 
 /** As bearer tokens: what a proof changes is tested on the wire. */
 const asBearer = (token: Secret | undefined) =>
   token && ({ token, scheme: 'bearer', method: 'GET', url: `${ISSUER}/sessions`, facts: {} as RequestFacts } as const)
+const operatorCaller = (token: Secret | undefined, at: CallerParts) => callerOf(asBearer(token), at, 'read')
 const sessionsCaller = (token: Secret | undefined, at: CallerParts) => callers.sessionsCaller(asBearer(token), at)
 const readingCaller = (token: Secret | undefined, at: CallerParts) => callers.readingCaller(asBearer(token), at)
 
@@ -52,7 +53,7 @@ function partsWith(cutoffs: LiveCutoffs, change: (document: Raw) => void = () =>
   const keys = new IssuerKeys({ fetchJson: createGuardedFetch({ allowLoopback: true }), clock })
   const claims = { claim: () => Promise.resolve(true) }
   const about = { issuer: ISSUER, environment: 'development', nonces: undefined }
-  return { registries: { current: registry }, ring, keys, ...about, cutoffs, clock, claims }
+  return { registries: { current: registry }, ring, keys, ...about, cutoffs, clock, claims, admins: [] }
 }
 
 const cut = (entry: object) =>

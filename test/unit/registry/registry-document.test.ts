@@ -223,6 +223,7 @@ test('what is absent is nothing, or the strict choice', () => {
     algorithms: ['RS256', 'ES256'],
     otherAudiences: [],
     userAudience: undefined,
+    adminAudience: undefined,
     users: 'listed',
     acceptsForeignActors: false,
     sessionMayOutliveSubject: false,

@@ -25,7 +25,7 @@ function verify(token: Secret, over: Partial<Issuer> = {}) {
   })
   const fetchJson = createGuardedFetch({ allowLoopback: true })
   const keys = new IssuerKeys({ fetchJson, clock: { nowMs: () => NOW * 1000 } })
-  return verifyUserBearer(token, { registry: known, keys, now: NOW })
+  return verifyUserBearer(token, { registry: known, keys, now: NOW }, 'sessions')
 }
 
 const VALID = { sub: 'alice', aud: CONSOLE, azp: CONSOLE, iat: NOW - 10, exp: NOW + 600, auth_time: NOW - 50 }

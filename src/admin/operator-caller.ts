@@ -1,0 +1,72 @@
+/**
+ * Admins, checked anew at each request: whoever has signed in is one for as long as the configuration and the registry say so
+ * and nobody has cut them off, whatever their token says.
+ */
+import { identifyOperator } from '../credentials/caller.ts'
+import type { SignIn } from '../credentials/own-token.ts'
+import type { PresentedToken } from '../credentials/proof/presented-token.ts'
+import { type PrincipalId, userPrincipal } from '../kernel/ids.ts'
+import { Rejection } from '../kernel/rejection.ts'
+import { type AdminRole, adminRolesOf, type Permission, permits } from '../model/admin-role.ts'
+import type { OperatorCaller } from '../model/caller.ts'
+import type { LiveCutoffs } from '../sessions/live-cutoffs.ts'
+import { type CallerParts, claimProof } from './callers.ts'
+
+/**
+ * An admin whose roles give what the endpoint asks for. Where the revocations are not certain, whoever has signed in may
+ * still end things, and nothing else; a token made on the broker's own machine is nobody's that could be cut off.
+ * @throws Rejection `bearer_*`, `dpop_*`, `admin_forbidden`, `cutoffs_stale`
+ */
+export async function operatorCaller(
+  presented: PresentedToken | undefined,
+  parts: CallerParts,
+  permission: Permission,
+): Promise<OperatorCaller> {
+  const nowMs = parts.clock.nowMs()
+  const registry = parts.registries.current
+  const sources = { ...parts, registry, now: Math.floor(nowMs / 1000) }
+  const { caller, signIn, singleUse } = await identifyOperator(presented, sources)
+  if (singleUse !== undefined) await claimProof(singleUse, permission === 'security' ? 'ending' : 'reading', parts)
+  if (signIn === undefined) return permitted(caller, permission)
+  if (permission !== 'security') parts.cutoffs.assertFresh()
+  const roles = rolesNow(signIn, parts)
+  return permitted({ ...caller, roles: caller.roles.filter((role) => roles.includes(role)) }, permission)
+}
+
+/** @throws Rejection `admin_forbidden`, recorded as theirs */
+export function permitted(caller: OperatorCaller, permission: Permission): OperatorCaller {
+  if (permits(caller.roles, permission)) return caller
+  throw new Rejection('admin_forbidden', `this needs the permission ${permission}, which none of your roles gives`, {
+    by: caller.principal,
+    missing: [`permission ${permission}`],
+  })
+}
+
+function rolesNow(signIn: SignIn, parts: CallerParts): readonly AdminRole[] {
+  const { issuerSlug, sub, at, digest } = signIn
+  const registry = parts.registries.current
+  const issuer = registry.issuerBySlug(issuerSlug)
+  const user = issuer?.adminAudience === undefined ? undefined : registry.user(issuer, sub)
+  if (user?.active !== true) throw new Rejection('bearer_invalid', 'this admin is no longer known here, or not active')
+  assertAdminStands({ principal: userPrincipal(issuerSlug, sub), signedInAt: at, digest }, parts)
+  return adminRolesOf(user, parts.admins)
+}
+
+export interface SignedIn {
+  readonly principal: PrincipalId
+  /** Epoch seconds. */
+  readonly signedInAt: number
+  readonly digest: string
+}
+
+/** @throws Rejection `bearer_invalid` for whoever was blocked, or cut off since they signed in */
+export function assertAdminStands(
+  { principal, signedInAt, digest }: SignedIn,
+  { cutoffs, clock }: { readonly cutoffs: LiveCutoffs; readonly clock: CallerParts['clock'] },
+): void {
+  const evidence = { digest, subject: principal, agent: '', user: principal, signedInAt }
+  const isBlocked = cutoffs.set.blocked('user', principal, clock.nowMs()) !== undefined
+  if (isBlocked || cutoffs.set.evidenceRefusal(evidence) !== undefined) {
+    throw new Rejection('bearer_invalid', 'access of this admin was cut off: sign in again, or ask another')
+  }
+}
