@@ -5,6 +5,7 @@ import pino from 'pino'
 import type { WorkerPlace } from '../app.ts'
 import type { Config } from '../config/config.ts'
 import { configPath, filesRead, loadConfig, loadRegistryFiles } from '../config/load-config.ts'
+import { assertNoStaticKeySet } from '../config/static-keys.ts'
 import { SHUTDOWN_MS_MAX, WORKERS_MAX } from '../kernel/process-limits.ts'
 import type { Registry } from '../model/registry.ts'
 import type { Args } from './args.ts'
@@ -32,6 +33,7 @@ export const serveCommand: CommandBody = {
     'SIGTERM and SIGINT let requests in flight finish; a second one does not wait. SIGHUP reads the key directory and the certificate at once, and not only every few seconds.',
   ],
   run: async (args, io) => {
+    assertNoStaticKeySet()
     if (cluster.isWorker) return joinAsWorker((place) => serveAsWorker(args, place))
     const { config, configFile, isOurs } = await readConfig(args)
     const registry = loadRegistryFiles(config)

@@ -1,6 +1,7 @@
 /**
  * The one place that looks at the process environment: for the name of the configuration file, for the size of the thread
- * pool, and for how many files may be open. A setting that could also come from a variable would have two truths.
+ * pool, for how many files may be open, and for names that must not be there. A setting that could also come from a variable
+ * would have two truths.
  */
 import { readFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
@@ -31,4 +32,9 @@ export function openFilesMax(read = () => readFileSync('/proc/self/limits', 'utf
   } catch {
     return undefined
   }
+}
+
+/** What is set at all, by name; for `static-keys.ts`, which takes no value from here. */
+export function variablesSet(variables: Readonly<Record<string, string | undefined>> = process.env): readonly string[] {
+  return Object.keys(variables).filter((name) => (variables[name] ?? '') !== '')
 }

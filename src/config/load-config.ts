@@ -11,6 +11,7 @@ import { ConfigurationError, decodeStrictly, parseYamlText } from '../registry/s
 import type { Config, MetricsConfig, StoreConfig } from './config.ts'
 import { configInEnvironment } from './environment.ts'
 import { type ConfigDocument, configDocument, redisUrlProblem } from './schema.ts'
+import { staticKeySettings } from './static-keys.ts'
 
 /** By absolute path: what this process has read, or what its parent had read when it was started. */
 const texts = new Map<string, string>()
@@ -47,6 +48,8 @@ export function loadConfig(path: string): Config {
  * @throws ConfigurationError naming every problem
  */
 export function decodeConfig(document: unknown, sourceName: string, directory: string): Config {
+  const keys = staticKeySettings(document)
+  if (keys.length > 0) throw new ConfigurationError(keys.map((line) => `${sourceName}: ${line}`))
   const problems: string[] = []
   const decoded = decodeStrictly(configDocument, document, sourceName, problems)
   if (decoded === undefined) throw new ConfigurationError(problems)

@@ -3,6 +3,7 @@ import { configAfter, problemsAfter, type Raw } from './document.ts'
 
 test('what is not written has the strict or the stated default', () => {
   expect(configAfter(() => undefined)).toEqual({
+    admins: [],
     settings: {
       issuer: 'https://errand.example',
       environment: 'production',
@@ -211,5 +212,30 @@ describe('limits', () => {
     const problems = problemsAfter((d) => (d.limits = limits))
     expect(problems).toHaveLength(1)
     expect(problems[0]).toContain(path)
+  })
+})
+
+describe('admins', () => {
+  test('are users or groups, with roles', () => {
+    const admins = [
+      { user: 'corp:alice@corp.example', roles: ['viewer', 'security'] },
+      { group: 'auditors', roles: ['viewer'] },
+    ]
+    expect(configAfter((d) => (d.admins = admins)).admins).toEqual(admins)
+  })
+
+  test.each<[string, unknown]>([
+    ['a user without an issuer', { user: 'alice', roles: ['viewer'] }],
+    ['a principal', { user: 'user:', roles: ['viewer'] }],
+    ['both', { user: 'corp:alice', group: 'auditors', roles: ['viewer'] }],
+    ['nobody', { roles: ['viewer'] }],
+    ['no roles', { user: 'corp:alice', roles: [] }],
+    ['roles that are not said', { user: 'corp:alice' }],
+    ['an unknown role', { user: 'corp:alice', roles: ['root'] }],
+    ['an unknown member', { user: 'corp:alice', roles: ['viewer'], password: 'x' }],
+  ])('%s is refused by its place', (_what, admin) => {
+    const problems = problemsAfter((d) => (d.admins = [admin]))
+    expect(problems).toHaveLength(1)
+    expect(problems[0]).toContain('admins[0]')
   })
 })

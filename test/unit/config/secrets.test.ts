@@ -40,5 +40,7 @@ test('the environment names the configuration’s file, sizes the thread pool, a
   expect([...text.matchAll(/process\.env\S*/g)].map(([found]) => found)).toEqual([
     "process.env['ERRAND_CONFIG']",
     "process.env['UV_THREADPOOL_SIZE']",
+    // Names alone, of what must not be there.
+    'process.env):',
   ])
 })
