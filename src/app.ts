@@ -114,10 +114,9 @@ export async function createBroker(config: Config, options: BrokerOptions): Prom
   const usage = new UsageLedger(store.documents, registries, clock)
   usage.start()
   const observer = { ...(metrics ?? UNCOUNTED), issued: usage.issued }
-  const minter = new Minter(ring, settings)
-  const issuing = { unknown, observer, evidence: sources, minter }
-  const { environment } = settings
-  const callers = { ...sources, registries, environment, cutoffs, clock, claims: store.claims, admins: config.admins }
+  const issuing = { unknown, observer, evidence: sources, minter: new Minter(ring, settings) }
+  const own = { environment: settings.environment, claims: store.claims, admins: config.admins }
+  const callers = { ...common, ...sources, ...own }
   const app = createRouter({
     issuer: settings.issuer,
     registries,
@@ -127,7 +126,7 @@ export async function createBroker(config: Config, options: BrokerOptions): Prom
     revocation: { ...common, ...published, seen, nonces },
     listing: common,
     callers,
-    login: { ...callers, minter, auditor: audit.auditor },
+    login: { ...callers, ...issuing },
     nonces,
     admission: new Admission(config.limits, ticks),
     sourceOf,

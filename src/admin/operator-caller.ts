@@ -3,7 +3,7 @@
  * and nobody has cut them off, whatever their token says.
  */
 import { identifyOperator } from '../credentials/caller.ts'
-import type { SignIn } from '../credentials/own-token.ts'
+import type { SignIn } from '../credentials/management-token.ts'
 import type { PresentedToken } from '../credentials/proof/presented-token.ts'
 import { type PrincipalId, userPrincipal } from '../kernel/ids.ts'
 import { Rejection } from '../kernel/rejection.ts'

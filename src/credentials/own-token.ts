@@ -10,17 +10,10 @@ import { JwtError } from '../jose/jwt-error.ts'
 import type { SeenSignatures } from '../jose/seen-signatures.ts'
 import { type AudienceRule, type VerifiedJwt, verifyJwt } from '../jose/verify-jwt.ts'
 import type { ClientId, Jti, NodeId, PrincipalId, SessionId } from '../kernel/ids.ts'
-import {
-  ACCESS_TOKEN_LIFETIME_S_MAX,
-  ACTOR_DEPTH_MAX,
-  CLOCK_SKEW_S,
-  MANAGEMENT_TOKEN_LIFETIME_S,
-  SESSION_LIFETIME_S_MAX,
-} from '../kernel/limits.ts'
+import { ACCESS_TOKEN_LIFETIME_S_MAX, ACTOR_DEPTH_MAX, CLOCK_SKEW_S, SESSION_LIFETIME_S_MAX } from '../kernel/limits.ts'
 import { Rejection } from '../kernel/rejection.ts'
 import type { Secret } from '../kernel/secret.ts'
 import type { KeyRing } from '../keys/key-ring.ts'
-import { ADMIN_ROLES, type AdminRole, isAdminRole } from '../model/admin-role.ts'
 import type { Client } from '../model/client.ts'
 import type { Confirmation } from '../model/confirmation.ts'
 import type { HandleEvidence, Verified } from '../model/evidence.ts'
@@ -67,26 +60,6 @@ export type VerifiedAccess = Verified<{
   readonly claims: Claims
   readonly signingInputHash: string
   readonly digest: string
-}>
-
-/** The sign-in that a management token was given for. */
-export interface SignIn {
-  readonly issuerSlug: string
-  readonly sub: string
-  /** Epoch seconds; what revocations are compared with. */
-  readonly at: number
-  /** Of the identity provider's token. */
-  readonly digest: string
-}
-
-export type VerifiedManagement = Verified<{
-  readonly operator: PrincipalId
-  readonly roles: readonly AdminRole[]
-  /** Of an admin who has signed in; `undefined`: made on the broker's own machine. */
-  readonly signIn: SignIn | undefined
-  readonly confirmation: Confirmation | undefined
-  readonly jti: Jti
-  readonly expiresAt: number
 }>
 
 const ALGORITHMS = ['ES256', 'RS256', 'Ed25519']
@@ -167,42 +140,6 @@ export async function verifyAccessToken(token: Secret, deps: OwnTokenDependencie
   })
 }
 
-/** For the admin API alone. @throws Rejection `bearer_invalid` */
-export async function verifyManagementToken(token: Secret, deps: OwnTokenDependencies): Promise<VerifiedManagement> {
-  return await inSlot('bearer', async () => {
-    const jwt = await verifyOwn(token, deps, {
-      keyClass: 'internal',
-      typ: JWT_TYP.management,
-      audience: { sole: `${deps.issuer}/admin` },
-      lifetimeSecondsMax: MANAGEMENT_TOKEN_LIFETIME_S,
-    })
-    const sub = nameClaim(jwt.claims, 'sub')
-    return verified({
-      operator: sub as PrincipalId,
-      roles: rolesOf(jwt.claims),
-      signIn: signInOf(sub, jwt.claims),
-      confirmation: confirmationOf(jwt.claims),
-      jti: idClaim(jwt.claims, 'jti') as Jti,
-      expiresAt: jwt.expiresAt,
-    })
-  })
-}
-
-/** One that is not known here could mean anything: the token is refused as a whole. */
-function rolesOf(claims: Claims): readonly AdminRole[] {
-  const roles = nameListClaim(claims, 'roles', 1, ADMIN_ROLES.length)
-  if (!roles.every(isAdminRole)) throw new JwtError('claims', 'roles must be roles of admins')
-  return roles
-}
-
-/** Who speaks as a user has signed in as one: without the time of that, no revocation could reach the token. */
-function signInOf(sub: string, claims: Claims): SignIn | undefined {
-  if (/^operator:./.test(sub)) return undefined
-  const [, issuerSlug = '', user = ''] = /^user:([a-z0-9-]{1,32}):(.+)$/s.exec(sub) ?? []
-  if (user === '') throw new JwtError('claims', 'sub must name an operator or a user')
-  return { issuerSlug, sub: user, at: integerClaim(claims, 'auth_time'), digest: nameClaim(claims, 'evidence') }
-}
-
 interface OwnRules {
   readonly keyClass: 'access' | 'internal'
   readonly typ: string
@@ -210,7 +147,8 @@ interface OwnRules {
   readonly lifetimeSecondsMax: number
 }
 
-async function verifyOwn(token: Secret, deps: OwnTokenDependencies, rules: OwnRules): Promise<VerifiedJwt> {
+/** @throws JwtError */
+export async function verifyOwn(token: Secret, deps: OwnTokenDependencies, rules: OwnRules): Promise<VerifiedJwt> {
   const jwt = await verifyJwt(token, {
     keys: deps.ring.verificationKeys(rules.keyClass, deps.now),
     algorithms: ALGORITHMS,
@@ -258,7 +196,8 @@ function path(claims: Claims): readonly NodeId[] {
   return nodes as readonly NodeId[]
 }
 
-function idClaim(claims: Claims, name: string): string {
+/** @throws JwtError */
+export function idClaim(claims: Claims, name: string): string {
   const value = claim(claims, name)
   if (!isId(value)) throw new JwtError('claims', `${name} must be an id`)
   return value

@@ -1,5 +1,7 @@
 /** This broker's own tokens coming back, examined by the functions that read them: which agent may use it where. */
-import { verifyAccessToken, verifyHandle, verifyManagementToken, verifyOwnHandle } from '../../credentials/own-token.ts'
+
+import { verifyManagementToken } from '../../credentials/management-token.ts'
+import { verifyAccessToken, verifyHandle, verifyOwnHandle } from '../../credentials/own-token.ts'
 import type { DecodedJwt } from '../../jose/decode-jws.ts'
 import { apiAudience } from '../../model/settings.ts'
 import { JWT_TYP } from '../../protocol/oauth.ts'

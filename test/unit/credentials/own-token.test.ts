@@ -1,10 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import {
-  verifyAccessToken,
-  verifyHandle,
-  verifyManagementToken,
-  verifyOwnHandle,
-} from '../../../src/credentials/own-token.ts'
+import { verifyManagementToken } from '../../../src/credentials/management-token.ts'
+import { verifyAccessToken, verifyHandle, verifyOwnHandle } from '../../../src/credentials/own-token.ts'
 import { sha256 } from '../../../src/kernel/digest.ts'
 import {
   ACCESS_TOKEN_LIFETIME_S_MAX,
