@@ -90,7 +90,7 @@ const OUTBOX_FILLS = 'the fullest audit outbox fills up: once full, it forgets i
 /** Everything but the socket. @throws StoreUnavailable, KeyFileError */
 export async function createBroker(config: Config, options: BrokerOptions): Promise<Broker> {
   const { registry, clock = systemClock, ticks = systemTicks, worker } = options
-  const { settings } = config
+  const { settings, admins } = config
   const log = pino({ level: config.log.level, base: { service: 'errand', ...(worker && { worker: worker.id }) } })
   const registries: RegistrySource = { current: registry }
   const { store, metrics } = await openState(config, clock, worker?.peers)
@@ -115,8 +115,7 @@ export async function createBroker(config: Config, options: BrokerOptions): Prom
   usage.start()
   const observer = { ...(metrics ?? UNCOUNTED), issued: usage.issued }
   const issuing = { unknown, observer, evidence: sources, minter: new Minter(ring, settings) }
-  const own = { environment: settings.environment, claims: store.claims, admins: config.admins }
-  const callers = { ...common, ...sources, ...own }
+  const callers = { ...common, ...sources, ...settings, admins, claims: store.claims }
   const app = createRouter({
     issuer: settings.issuer,
     registries,

@@ -19,6 +19,7 @@ import type { ResourceEntry } from '../entries/resource-entry.ts'
 import type { RoleEntry } from '../entries/role-entry.ts'
 import type { TrustDomainEntry } from '../entries/trust-domain-entry.ts'
 import type { WorkloadIssuerEntry } from '../entries/workload-entry.ts'
+import { checkAudiences } from './audience-checks.ts'
 import { checkAuthorizationServers } from './authorization-server-checks.ts'
 import { checkClientMetadata } from './client-metadata-checks.ts'
 import { checkSpiffeIds } from './spiffe-checks.ts'
@@ -115,32 +116,6 @@ function namesOf(entries: Entries): Names {
     owners: new Set(agents.map(({ entry }) => entry.owner)),
     toolsByServer: new Map(resources.map(({ entry }) => [entry.id, new Set(Object.keys(entry.tools))])),
     tools: new Set(resources.flatMap(({ entry }) => Object.keys(entry.tools))),
-  }
-}
-
-/**
- * An agent holds tokens for its own client id: with that audience they must not also speak for the user over all sessions, and
- * neither they nor the user's must open the admin API.
- */
-function checkAudiences({ issuers, agents }: Entries, broker: string, problems: string[]): void {
-  for (const { at, entry } of issuers) {
-    if (entry.broker_audience !== undefined && entry.broker_audience === entry.user_audience) {
-      problems.push(`${at}.broker_audience: is also user_audience; what agents hold must not pass for what users hold`)
-    }
-    const others = [entry.broker_audience ?? broker, entry.user_audience, ...entry.other_audiences]
-    if (entry.admin_audience !== undefined && others.includes(entry.admin_audience)) {
-      problems.push(`${at}.admin_audience: is also an audience of other tokens; admins need one of their own`)
-    }
-    for (const [member, whom] of [
-      ['user_audience', 'users'],
-      ['admin_audience', 'admins'],
-    ] as const) {
-      const holder = agents.find((agent) => agent.entry.upstream[entry.slug] === entry[member])
-      if (entry[member] === undefined || holder === undefined) continue
-      problems.push(
-        `${at}.${member}: is also the client id of ${holder.at} there; register a client of its own for ${whom}`,
-      )
-    }
   }
 }
 

@@ -60,7 +60,15 @@ const ACCESS = vary(SESSION, {
 const MANAGEMENT: Draft = {
   key: internal,
   header: { typ: 'errand-management+jwt' },
-  claims: { iss: BROKER, sub: 'operator:ops', aud: `${BROKER}/admin`, iat: NOW, exp: NOW + 600, jti: 'jti_9' },
+  claims: {
+    iss: BROKER,
+    sub: 'operator:ops',
+    aud: `${BROKER}/admin`,
+    iat: NOW,
+    exp: NOW + 600,
+    roles: ['viewer'],
+    jti: 'jti_9',
+  },
 }
 
 const asSession = (token: Secret, client = A) => verifyHandle(token, 'session', { ...deps, client })
@@ -210,7 +218,9 @@ describe('a management token', () => {
   it('names its operator', async () => {
     expect(await asManagement(sign(MANAGEMENT))).toEqual({
       operator: 'operator:ops',
-      name: 'ops',
+      roles: ['viewer'],
+      signIn: undefined,
+      confirmation: undefined,
       jti: 'jti_9',
       expiresAt: NOW + 600,
     })
@@ -218,6 +228,15 @@ describe('a management token', () => {
 
   it.each([
     { sub: 'user:idp:alice' },
+    { sub: 'user:idp:alice', auth_time: NOW },
+    { sub: 'user:idp:alice', evidence: 'digest' },
+    { sub: 'user:idp:', auth_time: NOW, evidence: 'digest' },
+    { sub: 'agent:idp', auth_time: NOW, evidence: 'digest' },
+    { roles: undefined },
+    { roles: [] },
+    { roles: 'viewer' },
+    { roles: ['viewer', 'root'] },
+    { cnf: {} },
     { sub: 'operator:' },
     { sub: 'ops' },
     { sub: undefined },
