@@ -9,6 +9,7 @@ import { KEY_CLASSES } from '../keys/ring-view.ts'
 import type { Registry } from '../model/registry.ts'
 import { ConfigurationError } from '../registry/strict-document.ts'
 import { clientWarnings } from './check/client-warnings.ts'
+import { governanceWarnings } from './check/governance-warnings.ts'
 import { issuerWarnings } from './check/issuer-warnings.ts'
 import { policyWarnings } from './check/policy-warnings.ts'
 import { trustDomainWarnings } from './check/trust-domain-warnings.ts'
@@ -49,6 +50,7 @@ async function findAll(path: string): Promise<Findings> {
     const registry = loadRegistryFiles(config)
     findings.registry = registry
     findings.warnings.push(...policyWarnings(registry, config.settings))
+    findings.warnings.push(...governanceWarnings(registry, epochSeconds(systemClock)))
     findings.warnings.push(...workloadWarnings(registry), ...(await keyFileWarnings(registry)))
     findings.warnings.push(...(await trustDomainWarnings(registry, config)), ...(await issuerWarnings(registry)))
     findings.warnings.push(...clientWarnings(registry, config.settings, epochSeconds(systemClock)))

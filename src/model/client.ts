@@ -72,6 +72,16 @@ interface ClientRecord {
   readonly apiScopes: ScopeSet
 }
 
+/** One build of an agent, which its credentials name: what thinks in it, and how far it has come. */
+export interface AgentVersion {
+  readonly version: string
+  readonly state: LifecycleState
+  /** The model behind it, as its maker names it. */
+  readonly model: string | undefined
+  /** `sha256:…` of what runs. */
+  readonly imageDigest: string | undefined
+}
+
 export interface Agent extends ClientRecord {
   readonly kind: 'agent'
   /** Who answers for it: a person or team, and the accountable owner of its autonomous work. */
@@ -80,6 +90,8 @@ export interface Agent extends ClientRecord {
   /** Epoch seconds; `undefined`: nobody has certified it. */
   readonly certifiedUntil: number | undefined
   readonly manifest: readonly ManifestEntry[]
+  /** By name; empty: versions have no life of their own, and each credential is as good as its agent. */
+  readonly versions: ReadonlyMap<string, AgentVersion>
   /** Agents it may delegate to. */
   readonly delegates: readonly ClientId[]
   /** Issuer slug → the client id this agent has there: whose tokens were meant for it. */
@@ -101,3 +113,9 @@ export interface Service extends ClientRecord {
 }
 
 export type Client = Agent | Service
+
+/** How far a version of a client has come; what is not registered among others that are, has never begun. */
+export function versionState(client: Client, version: string): LifecycleState {
+  if (client.kind === 'service' || client.versions.size === 0) return client.state
+  return client.versions.get(version)?.state ?? 'draft'
+}

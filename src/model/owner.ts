@@ -14,7 +14,7 @@ export type Owner =
   | { readonly kind: 'team' }
 
 export interface Orphan {
-  readonly kind: 'agent' | 'resource'
+  readonly kind: 'agent' | 'project' | 'resource'
   readonly id: string
   readonly owner: string
 }
@@ -42,9 +42,11 @@ export function ownerStanding(registry: People, owner: string): OwnerStanding {
 export function orphaned(registry: Registry): readonly Orphan[] {
   const agents = registry.agents.map((agent) => ({ kind: 'agent' as const, id: agent.clientId, of: agent }))
   const resources = registry.resources.map((resource) => ({ kind: 'resource' as const, id: resource.id, of: resource }))
-  return [...agents, ...resources]
-    .filter(({ of }) => of.state !== 'retired' && ownerStanding(registry, of.owner) === 'left')
+  const governed = [...agents, ...resources]
+    .filter(({ of }) => of.state !== 'retired')
     .map(({ kind, id, of }) => ({ kind, id, owner: of.owner }))
+  const projects = registry.projects.map(({ id, owner }) => ({ kind: 'project' as const, id, owner }))
+  return [...governed, ...projects].filter(({ owner }) => ownerStanding(registry, owner) === 'left')
 }
 
 const groupsOf = new WeakMap<readonly User[], ReadonlySet<string>>()

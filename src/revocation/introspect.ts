@@ -4,7 +4,9 @@
  */
 import { type VerifiedAccess, verifyAccessToken } from '../credentials/own-token.ts'
 import { parseTokenParameter } from '../credentials/token-parameter.ts'
+import { claimAt } from '../jose/claim-at.ts'
 import { Rejection } from '../kernel/rejection.ts'
+import { versionState } from '../model/client.ts'
 import { mayIssue } from '../model/lifecycle.ts'
 import type { Registry } from '../model/registry.ts'
 import type { Arrival } from '../model/request-facts.ts'
@@ -70,9 +72,11 @@ async function isActive(token: VerifiedAccess, call: ClientCall, parts: Revocati
 
 /** The registry's word on everyone named: a suspended agent or a user who left makes the token inactive at once. */
 function everyoneActive(token: VerifiedAccess, registry: Registry, settings: BrokerSettings): boolean {
+  const ofHolder = claimAt(token.claims, ['agent', 'version'])
   const isActive = (name: string): boolean => {
     const client = registry.client(name)
-    return client !== undefined && mayIssue(client.state, settings.environment)
+    if (client === undefined || !mayIssue(client.state, settings.environment)) return false
+    return name !== token.clientId || mayIssue(versionState(client, String(ofHolder)), settings.environment)
   }
   if (!agentsOf(token, settings.issuer).every(isActive)) return false
   const user = userIn(token)

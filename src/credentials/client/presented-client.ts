@@ -1,6 +1,7 @@
 /** How a client presents itself at a form endpoint (RFC 6749 §2.3, RFC 7521 §4.2), before anything is verified. */
 import { Rejection } from '../../kernel/rejection.ts'
 import type { Secret } from '../../kernel/secret.ts'
+import { versionState } from '../../model/client.ts'
 import type { VerifiedClient } from '../../model/evidence.ts'
 import { mayIssue } from '../../model/lifecycle.ts'
 import type { ClaimedClient, RequestFacts } from '../../model/request-facts.ts'
@@ -50,8 +51,15 @@ export function presentedClient(form: Form, facts: RequestFacts): PresentedClien
 }
 
 /** @throws Rejection `agent_inactive`, `service_inactive` */
-export function assertClientActive({ client }: Pick<VerifiedClient, 'client'>, environment: string): void {
-  if (mayIssue(client.state, environment)) return
+export function assertClientActive(
+  { client, version }: Pick<VerifiedClient, 'client' | 'version'>,
+  environment: string,
+): void {
+  if (mayIssue(client.state, environment)) {
+    const state = versionState(client, version)
+    if (mayIssue(state, environment)) return
+    throw new Rejection('agent_inactive', `version ${version} of this agent is ${state}`)
+  }
   throw new Rejection(
     client.kind === 'agent' ? 'agent_inactive' : 'service_inactive',
     `this ${client.kind} is ${client.state}`,

@@ -5,7 +5,6 @@
 
 import { nearestName } from '../../kernel/nearest-name.ts'
 import { Rejection } from '../../kernel/rejection.ts'
-import { parseOwner } from '../../model/owner.ts'
 import { adminAudience, apiAudience } from '../../model/settings.ts'
 import { canonicalResource } from '../../protocol/resource.ts'
 import type { AgentEntry } from '../entries/agent-entry.ts'
@@ -22,6 +21,7 @@ import type { WorkloadIssuerEntry } from '../entries/workload-entry.ts'
 import { checkAudiences } from './audience-checks.ts'
 import { checkAuthorizationServers } from './authorization-server-checks.ts'
 import { checkClientMetadata } from './client-metadata-checks.ts'
+import { checkOwners, checkVersions } from './governance-checks.ts'
 import { checkSpiffeIds } from './spiffe-checks.ts'
 import { checkTree, type TreeNames, treeNames } from './tree-checks.ts'
 import { checkWorkloads } from './workload-checks.ts'
@@ -82,13 +82,9 @@ export function crossCheck(entries: Entries, issuer: string, problems: string[])
       referToUser(user, `${at}.users[${index}]`, names, refer)
     })
   }
-  for (const { at, entry } of [...entries.projects, ...entries.resources, ...entries.agents]) {
-    const owner = parseOwner(entry.owner)
-    if (owner.kind === 'user') refer(names.slugs, owner.slug, `${at}.owner`, 'issuer')
-    else if (owner.kind === 'team' && /^(user|group):/.test(entry.owner)) {
-      problems.push(`${at}.owner: must be user:<issuer slug>:<sub>, group:<name>, or the name of a team`)
-    }
-  }
+  const owned = [...entries.projects, ...entries.resources, ...entries.agents]
+  checkOwners(owned, ({ slug, at }) => refer(names.slugs, slug, at, 'issuer'), problems)
+  checkVersions(entries.agents, problems)
   for (const { at, entry } of entries.resources) {
     if (entry.server_client !== undefined) refer(names.services, entry.server_client, `${at}.server_client`, 'service')
     for (const tool of Object.keys(entry.standing_intent?.tools ?? {})) {

@@ -1,7 +1,7 @@
 /** An agent's entry as the noun it describes; whether its references lead anywhere is for `cross-checks.ts`. */
 import type { ToolConstraints } from '../../authority/authority.ts'
 import type { ClientId, ResourceUrl } from '../../kernel/ids.ts'
-import type { Agent, ClientKeySet } from '../../model/client.ts'
+import type { Agent, AgentVersion, ClientKeySet } from '../../model/client.ts'
 import type { IntentTools } from '../../model/intent.ts'
 import type { AgentEntry, StandingIntentEntry } from '../entries/agent-entry.ts'
 import { decodeApiKeys } from './decode-api-keys.ts'
@@ -22,6 +22,7 @@ export function decodeAgent(
     owner: entry.owner,
     environment: entry.environment,
     certifiedUntil: entry.certified_until,
+    versions: new Map(entry.versions.map((one) => [one.version, versionOf(one)])),
     manifest: entry.manifest.map(({ constraints, ...selector }, index) => ({
       selector: decodeSelector(selector),
       constraints: decodeConstraints(constraints, `${path}.manifest[${index}].constraints`, problems),
@@ -35,6 +36,10 @@ export function decodeAgent(
         ? undefined
         : decodeStandingIntent(entry.standing_intent, `${path}.standing_intent`, urls, problems),
   }
+}
+
+function versionOf({ version, state, model, image_digest }: AgentEntry['versions'][number]): AgentVersion {
+  return { version, state, model, imageDigest: image_digest }
 }
 
 function metadataKeys(url: string, entry: NonNullable<AgentEntry['client_metadata']>): ClientKeySet {

@@ -1,7 +1,8 @@
 /** The shape of an agent's entry. */
 import { z } from 'zod'
-import { API_KEYS_MAX } from '../../kernel/credential-limits.ts'
+import { AGENT_VERSIONS_MAX, API_KEYS_MAX } from '../../kernel/credential-limits.ts'
 import { ACTOR_DEPTH_MAX, ISSUANCE_PER_MINUTE_MAX, SESSION_LIFETIME_S_MAX } from '../../kernel/limits.ts'
+import { LIFECYCLE_STATES } from '../../model/lifecycle.ts'
 import { strictObject } from '../strict-document.ts'
 import { apiKey } from './api-key-entry.ts'
 import { client, keyAlgorithms } from './client-entry.ts'
@@ -32,6 +33,17 @@ const standingIntent = strictObject({
 /** Whose client id is the URL of its metadata: which version its keys authenticate, and by which algorithms. */
 const clientMetadata = strictObject({ version: clientVersion, algorithms: keyAlgorithms })
 
+/** A new one has to be looked at before it counts: nothing is `active` by being left out. */
+const version = strictObject({
+  version: clientVersion,
+  state: z.enum(LIFECYCLE_STATES).default('testing'),
+  model: text.optional(),
+  image_digest: z
+    .string()
+    .regex(/^sha256:[0-9a-f]{64}$/, 'must be sha256: and 64 hexadecimal digits')
+    .optional(),
+})
+
 export const agent = strictObject({
   ...client,
   client_id: clientName,
@@ -39,6 +51,7 @@ export const agent = strictObject({
   owner: text,
   environment: environmentName,
   certified_until: time.optional(),
+  versions: z.array(version).max(AGENT_VERSIONS_MAX, `at most ${AGENT_VERSIONS_MAX}`).default([]),
   manifest: z.array(manifestEntry).default([]),
   delegates: z.array(clientName).default([]),
   upstream: z.record(slug, text).default({}),

@@ -41,6 +41,7 @@ export function agent(clientId: string, over: Partial<Agent> = {}): Agent {
     owner: 'team-data',
     environment: 'test',
     certifiedUntil: undefined,
+    versions: new Map(),
     manifest: [],
     delegates: [],
     upstreamClientIds: new Map([['idp', `idp-${clientId}`]]),

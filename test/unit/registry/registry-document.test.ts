@@ -159,6 +159,21 @@ describe('an entry that is not what it must be is refused by its path', () => {
       `${at}agents[0].owner: no issuer is named crop; did you mean corp?`,
     ],
     ['an owner that is half a user', (d) => (d.agents[0].owner = 'user:alice'), `${at}agents[0].owner: must be user:`],
+    [
+      'a version twice',
+      (d) => (d.agents[0].versions = [{ version: '1' }, { version: '1' }]),
+      `${at}agents[0].versions[1].version: used twice`,
+    ],
+    [
+      'a credential of no version',
+      (d) => (d.agents[0].versions = [{ version: 'x' }]),
+      `${at}agents[0].keys[0].version: `,
+    ],
+    [
+      'an image by its tag',
+      (d) => (d.agents[0].versions = [{ version: '1', image_digest: 'latest' }]),
+      `${at}agents[0].versions[0].image_digest: `,
+    ],
     ['a role twice', (d) => (d.roles = [{ name: 'a' }, { name: 'a' }]), `${at}roles[1].name: already used`],
     [
       'a role of a user who is not listed',
