@@ -13,6 +13,14 @@ import type { Decision, Layer, Verdict } from '../model/decision.ts'
 
 type Fields = Omit<AuditRecord, 'id' | 'at' | 'outcome' | 'reason' | 'by' | 'by_class'>
 
+/** A question, as it is kept beside the record. */
+interface KeptQuestion {
+  readonly digest: string
+  readonly contents: readonly Content[]
+  /** The resource that a token was wanted for. */
+  readonly target?: string | undefined
+}
+
 const PRINCIPAL_CLASSES = ['agent', 'service', 'user', 'operator'] as const
 
 export class AuditDraft {
@@ -66,7 +74,7 @@ export class AuditDraft {
   }
 
   /** @param kept the question, as it is kept */
-  addDecision(decision: Decision, kept: { readonly digest: string; readonly contents: readonly Content[] }): void {
+  addDecision(decision: Decision, kept: KeptQuestion): void {
     this.#contents = kept.contents
     const layers: Partial<Record<Layer, Verdict>> = {}
     for (const { layer, verdict } of decision.layers) layers[layer] = verdict
@@ -75,6 +83,7 @@ export class AuditDraft {
       question: kept.digest,
       layers,
       grants_evaluated: decision.grantsEvaluated,
+      ...(kept.target === undefined ? {} : { resource: kept.target }),
       ...(decision.grantsMatched.length > 0 ? { grants: decision.grantsMatched } : {}),
       ...(decision.missing.length > 0 ? { missing: decision.missing } : {}),
     })

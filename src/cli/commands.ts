@@ -133,6 +133,16 @@ export const GROUPS: readonly Group[] = [
         async () => (await import('./review.ts')).reviewCommand,
       ),
       command(
+        'explain',
+        'say why a request was allowed or refused, and the smallest change that would allow it',
+        async () => (await import('./explain.ts')).explainCommand,
+      ),
+      command(
+        'replay',
+        'make a recorded decision again, from its stored question and policy',
+        async () => (await import('./replay.ts')).replayCommand,
+      ),
+      command(
         'admin token',
         'mint a short-lived management token on the broker’s own machine',
         async () => (await import('./admin-token.ts')).adminTokenCommand,

@@ -19,6 +19,8 @@ export const SCOPE_MEMBERS_MAX = 128
 export const NAME_CHARS_MAX = 256
 /** A name of the caller's that an error text repeats: longer ones could be a token in the wrong place. */
 export const SHOWN_CHARS_MAX = 48
+/** Records that one question about past decisions reads through, newest first: it answers within seconds, and says where it stopped. */
+export const DECISIONS_LOOKED_AT_MAX = 5_000
 /** Lines of `missing` and ids of grants that a record and a response have room for. */
 export const MISSING_LINES_MAX = 20
 /** Members of `aud` and `amr` in a token from outside. */

@@ -18,7 +18,17 @@ import { principalsOf } from './grant-index.ts'
 import { type Judgement, judgeAll, layerVerdicts, leastLimits, refusal } from './judgement.ts'
 import { allowsInForce, type Context, denialsAhead } from './layers.ts'
 
+/** A decision, and what each layer said of each tool that was asked for. */
+export interface Deliberation {
+  readonly decision: Decision
+  readonly judgements: readonly Judgement[]
+}
+
 export function decide(registry: Registry, question: Question): Decision {
+  return deliberate(registry, question).decision
+}
+
+export function deliberate(registry: Registry, question: Question): Deliberation {
   const principals = principalsOf(question)
   const context: Context = { registry, question, principals, evaluated: new Set<Grant>(), matched: new Set<Grant>() }
   const judgements = judgeAll(context)
@@ -36,7 +46,9 @@ export function decide(registry: Registry, question: Question): Decision {
       .slice(0, MISSING_LINES_MAX),
     missing: missingLines(judgements),
   }
-  return denied === undefined ? { ...record, outcome: 'allow', effective } : { ...record, outcome: 'deny', ...denied }
+  const decision: Decision =
+    denied === undefined ? { ...record, outcome: 'allow', effective } : { ...record, outcome: 'deny', ...denied }
+  return { decision, judgements }
 }
 
 interface Remainder {

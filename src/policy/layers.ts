@@ -41,7 +41,8 @@ export interface Context {
 }
 
 export type ToolLayer = Exclude<Layer, 'enforcement'>
-type Known = AskedTool & Use
+/** A tool that the registry has. */
+export type Known = AskedTool & Use
 type Judge<T extends AskedTool> = (context: Context, asked: T) => ToolVerdict
 
 const ALLOWED: ToolVerdict = { verdict: 'allowed' }

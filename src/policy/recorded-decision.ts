@@ -18,6 +18,8 @@ import {
 export interface KeptDecision {
   /** Of the text of the question: what the record names. */
   readonly digest: string
+  /** The resource that a token was wanted for. */
+  readonly target: string | undefined
   /** That text and its parts: at most six. */
   readonly contents: readonly Content[]
 }
@@ -32,7 +34,7 @@ export function keepDecision(question: Question, decision: Decision): KeptDecisi
         : { outcome: decision.outcome, reason: decision.reason },
   })
   const digest = sha256(text)
-  return { digest, contents: [{ digest, text }, ...parts.contents] }
+  return { digest, target: question.target, contents: [{ digest, text }, ...parts.contents] }
 }
 
 /** What was answered then. */

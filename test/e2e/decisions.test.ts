@@ -1,7 +1,12 @@
 /** Decisions of a running broker, weeks later (R005, R150, R151). */
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { drawReplay } from '../../src/cli/decision-drawing.ts'
+import { plainStyles } from '../../src/cli/terminal.ts'
 import { sha256 } from '../../src/kernel/digest.ts'
-import { type Answer, startWorld, WAREHOUSE, type World } from '../support/world.ts'
+import { newDecisionId } from '../../src/kernel/ids.ts'
+import { LAYERS } from '../../src/model/decision.ts'
+import { managementToken } from '../support/hops.ts'
+import { type Answer, INTENT, startWorld, WAREHOUSE, WIKI, type World } from '../support/world.ts'
 
 let world: World
 beforeAll(async () => {
@@ -67,4 +72,119 @@ test('what sessions of one agent share is kept once', async () => {
   expect(first.record.question).not.toBe(second.record.question)
   expect(first.question.asked.resources).toMatch(/^[A-Za-z0-9_-]{43}$/)
   expect(first.question.asked.resources).toBe(second.question.asked.resources)
+})
+
+describe('weeks later', () => {
+  let late: World
+  let granted: Answer
+  let refused: Answer
+  let bearer: string
+  beforeAll(async () => {
+    late = await startWorld()
+    granted = await late.open({ requested_token_type: undefined, resource: WAREHOUSE })
+    const details = [INTENT[0], { type: 'mcp_tools', locations: [WIKI], tools: { search: {} } }]
+    refused = await late.open({ authorization_details: JSON.stringify(details) })
+    for (let day = 0; day < 21; day += 1) await late.advance(24 * 3600)
+    bearer = await managementToken(late)
+  })
+  afterAll(() => late.close())
+  const read = (path: string) => late.bearer(`/admin/v1/decisions${path}`, bearer)
+
+  test('a decision is explained from what was kept of it (R151)', async () => {
+    const allowed = (await read(`/${granted.body.decision_id}/explanation`)).body
+    expect(allowed).toMatchObject({
+      decision: granted.body.decision_id,
+      outcome: 'granted',
+      policy: { kept: true },
+      grants: { evaluated: 1, matched: ['finance-works'] },
+      user: { sub: 'alice', groups: ['finance'], roles: ['analyst'] },
+    })
+    expect(allowed.sentence).toMatch(
+      /^Allowed: agent orchestrator, acting for user:corp:alice, may `query`, `list_tables` at warehouse, .*until /,
+    )
+    expect(allowed).not.toHaveProperty('change')
+    const denied = (await read(`/${refused.body.decision_id}/explanation`)).body
+    expect(denied).toMatchObject({ outcome: 'refused', reason: 'resource_cannot_enforce' })
+    expect(denied.sentence).toContain('may not `search` at wiki: the server checks scopes only')
+    expect(denied.change.ways[0][0]).toMatchObject({ kind: 'raise_enforces', resource: 'wiki', to: 'tools' })
+    expect(denied.layers.map(({ layer }: { layer: string }) => layer)).toEqual(LAYERS)
+  })
+
+  test('the stored question has the same answer again, in every respect', async () => {
+    for (const { body } of [granted, refused]) {
+      const replay = await read(`/${body.decision_id}/replay`)
+      expect(replay.body).toMatchObject({ decision: body.decision_id, same: true, differences: [] })
+    }
+  })
+
+  test('a record that says otherwise than its question would be answered is found out', async () => {
+    const [text = ''] = await late.broker.store.audit.find(granted.body.decision_id)
+    const record = JSON.parse(text)
+    const kept = (await late.broker.store.audit.content(record.question, record.session)) ?? ''
+    const parts = (await read(`/${granted.body.decision_id}`)).body.parts
+    const contents = [kept, ...Object.values(parts).map((part) => JSON.stringify(part))].map((one) => ({
+      digest: sha256(one),
+      text: one,
+    }))
+    const id = newDecisionId()
+    const forged = {
+      ...record,
+      id,
+      session: undefined,
+      grants: ['another-grant'],
+      layers: { ...record.layers, user: 'implicit_deny' },
+    }
+    await late.broker.store.audit.append(id, JSON.stringify(forged), contents)
+    const { body } = await read(`/${id}/replay`)
+    expect(body.same).toBe(false)
+    expect(body.differences.map(({ of }: { of: string }) => of)).toEqual(['layers', 'grants'])
+    expect(drawReplay(body, plainStyles)).toContain('another answer')
+  })
+
+  test('decisions are listed newest first, and found by whom they were about', async () => {
+    const ids = async (query: string) => {
+      const { status, body } = await read(query)
+      expect([query, status]).toEqual([query, 200])
+      return body.decisions.map(({ id }: { id: string }) => id).filter((id: string) => known.includes(id))
+    }
+    const [first, second] = [granted.body.decision_id, refused.body.decision_id]
+    const known = [first, second]
+    expect(await ids('')).toEqual([second, first])
+    expect(await ids('?outcome=granted')).toEqual([first])
+    expect(await ids('?reason=resource_cannot_enforce')).toEqual([second])
+    expect(await ids('?agent=orchestrator&user=user:corp:alice')).toEqual([second, first])
+    expect(await ids('?user=user:corp:bob')).toEqual([])
+    expect(await ids(`?resource=${encodeURIComponent(WAREHOUSE)}`)).toContain(first)
+    const later = new Date(late.clock.nowMs() - 3600_000).toISOString()
+    expect(await ids(`?since=${later}`)).toEqual([])
+    expect(await ids(`?until=${later}`)).toEqual([second, first])
+    const page = (await read('?limit=1')).body
+    const rest = await ids(`?after=${encodeURIComponent(page.next)}`)
+    expect([...page.decisions.map(({ id }: { id: string }) => id), ...rest]).toEqual(
+      expect.arrayContaining([second, first]),
+    )
+    for (const wrong of ['?since=tomorrow', '?limit=x', `?agent=${'a'.repeat(300)}`]) {
+      expect([wrong, (await read(wrong)).body.error_reason]).toEqual([wrong, 'parameter_malformed'])
+    }
+  })
+
+  test('what was refused before any policy was asked says so, and what nobody knows is not found', async () => {
+    const details = [
+      INTENT[0],
+      { type: 'mcp_tools', locations: ['https://nowhere.example/mcp'], tools: { search: {} } },
+    ]
+    const early = await late.open({ authorization_details: JSON.stringify(details) })
+    const { body } = await read(`/${early.body.decision_id}/explanation`)
+    expect(body.sentence).toMatch(/^Refused before any policy was asked: resource_unknown/)
+    expect((await read(`/${early.body.decision_id}/replay`)).body.error_reason).toBe('not_found')
+    for (const id of ['dec_unknown', '*', '__proto__', 'x'.repeat(3_000)]) {
+      expect((await read(`/${encodeURIComponent(id)}`)).status).toBe(404)
+    }
+  })
+
+  test('reading is recorded, and needs its permission', async () => {
+    expect((await late.audit(1))[0]).toMatchObject({ by: 'operator:ops' })
+    const { status } = await late.bearer(`/admin/v1/decisions/${granted.body.decision_id}`, await late.apiToken())
+    expect(status).toBe(401)
+  })
 })

@@ -1,0 +1,160 @@
+/** Recorded decisions as operators read them: by id, newest first, and with the question that was asked. */
+import type { DecisionId } from '../../kernel/ids.ts'
+import { DECISIONS_LOOKED_AT_MAX } from '../../kernel/limits.ts'
+import { Rejection } from '../../kernel/rejection.ts'
+import type { AuditRecord } from '../../model/audit-record.ts'
+import type { Question } from '../../model/decision.ts'
+import type { User } from '../../model/issuer.ts'
+import type { RegistrySource } from '../../model/published-registry.ts'
+import type { Registry } from '../../model/registry.ts'
+import type { QuestionSources } from '../../policy/encode-question.ts'
+import { answerOfKept, type KeptAnswer, partsOfKept, questionOfKept } from '../../policy/recorded-decision.ts'
+import type { AuditStore } from '../../store/ports.ts'
+
+/** Versions of the policy, for as long as records may name them. */
+export interface PolicyVersions {
+  versionOf(version: string): Promise<Registry | undefined>
+}
+
+/** Where no older version is kept. */
+export function currentVersion(registries: RegistrySource): PolicyVersions {
+  return {
+    versionOf: async (version) => (registries.current.version === version ? registries.current : undefined),
+  }
+}
+
+export interface StoredDecision {
+  readonly record: AuditRecord
+  /** How one ended that was unfinished. */
+  readonly later: readonly AuditRecord[]
+  /** `undefined`: no policy was asked, or its text is no longer kept. */
+  readonly kept: KeptTexts | undefined
+}
+
+/** The question and its parts, as texts by digest. */
+export interface KeptTexts {
+  readonly text: string
+  readonly parts: ReadonlyMap<string, string>
+}
+
+export interface DecisionFilter {
+  readonly agent?: string | undefined
+  /** `user:<issuer slug>:<sub>`. */
+  readonly user?: string | undefined
+  readonly resource?: string | undefined
+  readonly outcome?: string | undefined
+  readonly reason?: string | undefined
+  /** Epoch milliseconds: at or after, and before. */
+  readonly sinceMs?: number | undefined
+  readonly untilMs?: number | undefined
+}
+
+export interface DecisionPage {
+  readonly records: readonly AuditRecord[]
+  /** Records read to find them. */
+  readonly lookedAt: number
+  /** Where the next page begins; absent: nothing older is kept, or none in the time asked for. */
+  readonly next?: string
+}
+
+const READ_AT_ONCE = 200
+
+export class DecisionBook {
+  readonly #audit: AuditStore
+  /** Of one use of the book: many decisions share them. */
+  readonly #texts = new Map<string, string>()
+
+  constructor(audit: AuditStore) {
+    this.#audit = audit
+  }
+
+  /** @throws Rejection `not_found` */
+  async find(id: string): Promise<StoredDecision> {
+    const records = (await this.#audit.find(id)).map((text) => JSON.parse(text) as AuditRecord)
+    const record = records.find(({ question }) => question !== undefined) ?? records[0]
+    if (record === undefined) throw new Rejection('not_found', 'no decision of this id is kept')
+    return { record, later: records.filter((one) => one !== record), kept: await this.kept(record) }
+  }
+
+  /** Decisions of the policy, newest first; looks at so many records and no more. */
+  async page(filter: DecisionFilter, limit: number, after?: string): Promise<DecisionPage> {
+    const records: AuditRecord[] = []
+    let lookedAt = 0
+    let at = after
+    while (lookedAt < DECISIONS_LOOKED_AT_MAX) {
+      const entries = await this.#audit.page(READ_AT_ONCE, at)
+      for (const { position, record } of entries) {
+        at = position
+        lookedAt += 1
+        const read = JSON.parse(record) as AuditRecord
+        if (filter.sinceMs !== undefined && Date.parse(read.at) < filter.sinceMs) return { records, lookedAt }
+        if (matches(read, filter)) records.push(read)
+        if (records.length === limit) return { records, lookedAt, next: at }
+      }
+      if (entries.length < READ_AT_ONCE) return { records, lookedAt }
+    }
+    return { records, lookedAt, ...(at === undefined ? {} : { next: at }) }
+  }
+
+  /** What the record names, as far as it is kept. */
+  async kept(record: AuditRecord): Promise<KeptTexts | undefined> {
+    if (record.question === undefined) return undefined
+    const text = await this.#read(record.question, record)
+    if (text === undefined) return undefined
+    const parts = new Map<string, string>()
+    for (const digest of partsOfKept(text)) {
+      const part = this.#texts.get(digest) ?? (await this.#read(digest, record))
+      if (part === undefined) continue
+      this.#texts.set(digest, part)
+      parts.set(digest, part)
+    }
+    return { text, parts }
+  }
+
+  /** Where it was issued, it is with the session; where it was refused, with the record. */
+  async #read(digest: string, { id, session }: AuditRecord): Promise<string | undefined> {
+    const there = session === undefined ? undefined : await this.#audit.content(digest, session)
+    return there ?? (await this.#audit.content(digest, id))
+  }
+}
+
+function matches(record: AuditRecord, filter: DecisionFilter): boolean {
+  const { agent, user, resource, outcome, reason, untilMs } = filter
+  return (
+    record.question !== undefined &&
+    (agent === undefined || record.by === `agent:${agent}` || record.agent?.id === agent) &&
+    (user === undefined || record.on_behalf_of === user) &&
+    (resource === undefined || record.resource === resource) &&
+    (outcome === undefined || record.outcome === outcome) &&
+    (reason === undefined || record.reason === reason) &&
+    (untilMs === undefined || Date.parse(record.at) < untilMs)
+  )
+}
+
+/** Whose users a question is asked about: as they were then, or as the registry that is asked has them. */
+export type UsersOf = 'then' | 'registry'
+
+/** @throws QuestionUnreadable */
+export function questionIn(kept: KeptTexts, id: string, registry: Registry, usersOf: UsersOf): Question {
+  const sources: QuestionSources = {
+    agent: (clientId) => {
+      const client = registry.client(clientId)
+      return client?.kind === 'agent' ? client : undefined
+    },
+    user: (then) => (usersOf === 'then' ? then : userIn(registry, then)),
+    part: (digest) => kept.parts.get(digest),
+  }
+  return questionOfKept(kept.text, id as DecisionId, sources)
+}
+
+/** One whom the registry does not list, or whose issuer it has not, is nobody there. */
+function userIn(registry: Registry, then: User): User {
+  const issuer = registry.issuerBySlug(then.issuerSlug)
+  const found = issuer === undefined ? undefined : registry.user(issuer, then.sub)
+  return found ?? { ...then, active: false, groups: [], roles: [] }
+}
+
+/** @throws QuestionUnreadable */
+export function answerIn(kept: KeptTexts): KeptAnswer {
+  return answerOfKept(kept.text, { part: (digest) => kept.parts.get(digest) })
+}

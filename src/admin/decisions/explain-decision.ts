@@ -1,0 +1,152 @@
+/** One recorded decision, explained and made again. */
+import { Rejection } from '../../kernel/rejection.ts'
+import type { AuditRecord } from '../../model/audit-record.ts'
+import { LAYERS, type Question } from '../../model/decision.ts'
+import type { Registry } from '../../model/registry.ts'
+import { decide, deliberate } from '../../policy/decide.ts'
+import { QuestionUnreadable } from '../../policy/encode-question.ts'
+import { type ExplainedLayer, explain } from '../../policy/explain.ts'
+import { describeChange } from '../../policy/policy-change.ts'
+import { type Difference, differences, effectiveDigest } from '../../policy/replay.ts'
+import { smallestChange } from '../../policy/smallest-change.ts'
+import { answerIn, type KeptTexts, type PolicyVersions, questionIn, type StoredDecision } from './decision-book.ts'
+
+export interface DecisionExplanation {
+  readonly decision: string
+  readonly at: string
+  readonly outcome: AuditRecord['outcome']
+  readonly reason?: string
+  readonly sentence: string
+  /** `kept: false`: that version is no longer there, and the layers are the record's, without their causes. */
+  readonly policy?: { readonly version: string; readonly kept: boolean }
+  readonly layers: readonly ExplainedLayer[]
+  readonly grants: { readonly evaluated: number; readonly matched: readonly string[] }
+  /** The user as the directory had them at that moment; `null`: nobody's work but the agent's. */
+  readonly user?: unknown
+  /** Of the policy as it is now; absent where the decision allowed. */
+  readonly change?: ExplainedChange
+}
+
+export interface ExplainedChange {
+  /** The policy of now would allow it already. */
+  readonly allowed_now: boolean
+  readonly ways: readonly (readonly Readonly<Record<string, unknown>>[])[]
+  readonly never: readonly string[]
+}
+
+export async function explainDecision(
+  { record, kept }: StoredDecision,
+  versions: PolicyVersions,
+  current: Registry,
+): Promise<DecisionExplanation> {
+  const common = {
+    decision: record.id,
+    at: record.at,
+    outcome: record.outcome,
+    ...(record.reason === undefined ? {} : { reason: record.reason }),
+    grants: { evaluated: record.grants_evaluated ?? 0, matched: record.grants ?? [] },
+  }
+  if (record.policy === undefined) return { ...common, layers: [], sentence: beforePolicy(record) }
+  const then = await versions.versionOf(record.policy)
+  const question = then === undefined ? undefined : readable(kept, record.id, then, 'then')
+  const policy = { version: record.policy, kept: then !== undefined }
+  const isDenied = kept !== undefined && deniedIn(kept)
+  const change = isDenied ? changeNow(kept, record.id, current) : undefined
+  const more = change === undefined ? {} : { change }
+  if (then === undefined || question === undefined) {
+    return { ...common, ...more, policy, layers: layersOfRecord(record), sentence: ofRecord(record) }
+  }
+  const { sentence, layers } = explain(question, deliberate(then, question))
+  const afterwards =
+    !isDenied && record.outcome === 'refused' ? ` The request was refused afterwards: ${record.reason}.` : ''
+  return { ...common, ...more, policy, layers, sentence: `${sentence}${afterwards}`, user: question.user ?? null }
+}
+
+function deniedIn(kept: KeptTexts): boolean {
+  try {
+    return answerIn(kept).outcome === 'deny'
+  } catch {
+    return false
+  }
+}
+
+function readable(
+  kept: KeptTexts | undefined,
+  id: string,
+  registry: Registry,
+  usersOf: 'then' | 'registry',
+): Question | undefined {
+  if (kept === undefined) return undefined
+  try {
+    return questionIn(kept, id, registry, usersOf)
+  } catch (error) {
+    if (error instanceof QuestionUnreadable) return undefined
+    throw error
+  }
+}
+
+function changeNow(kept: KeptTexts, id: string, current: Registry): ExplainedChange | undefined {
+  const question = readable(kept, id, current, 'registry')
+  if (question === undefined) return undefined
+  const allowed_now = decide(current, question).outcome === 'allow'
+  const { ways, never } = smallestChange({ registry: current, question })
+  return { allowed_now, ways: ways.map((way) => way.map(describeChange)), never }
+}
+
+function beforePolicy({ outcome, reason, missing = [] }: AuditRecord): string {
+  if (outcome === 'granted') return 'No policy was asked: this was not a request for authority.'
+  const more = missing.length === 0 ? '' : ` Missing: ${missing.join('; ')}.`
+  return `Refused before any policy was asked: ${reason ?? 'for an unknown reason'}.${more}`
+}
+
+function ofRecord(record: AuditRecord): string {
+  const who = `${record.by}${record.on_behalf_of === undefined ? '' : `, acting for ${record.on_behalf_of}`}`
+  if (record.outcome === 'granted') return `Allowed: ${who}, with scope ${record.scope ?? 'unknown'}.`
+  return `Refused: ${who}: ${(record.missing ?? []).join('; ') || record.reason}.`
+}
+
+function layersOfRecord({ layers = {} }: AuditRecord): readonly ExplainedLayer[] {
+  return LAYERS.map((layer) => ({ layer, verdict: layers[layer] ?? 'not_applicable', says: [] }))
+}
+
+export interface DecisionReplay {
+  readonly decision: string
+  readonly policy: string
+  /** Whether the stored question, put to the stored policy, has the stored answer. */
+  readonly same: boolean
+  readonly outcome: 'allow' | 'deny'
+  /** Of the effective authority; absent where nothing was allowed. */
+  readonly effective?: string
+  readonly differences: readonly Difference[]
+}
+
+/** @throws Rejection `not_found` */
+export async function replayDecision(
+  { record, kept }: StoredDecision,
+  versions: PolicyVersions,
+): Promise<DecisionReplay> {
+  if (record.policy === undefined) throw notReplayable('no policy was asked')
+  if (kept === undefined) throw notReplayable('its question is no longer kept')
+  const registry = await versions.versionOf(record.policy)
+  if (registry === undefined) throw notReplayable(`policy version ${record.policy} is no longer kept`)
+  try {
+    const again = decide(registry, questionIn(kept, record.id, registry, 'then'))
+    const found = differences({ record, answer: answerIn(kept) }, again)
+    const effective = effectiveDigest(again)
+    return {
+      decision: record.id,
+      policy: record.policy,
+      same: found.length === 0,
+      outcome: again.outcome,
+      ...(effective === '' ? {} : { effective }),
+      differences: found,
+    }
+  } catch (error) {
+    if (error instanceof QuestionUnreadable) throw notReplayable(error.message)
+    throw error
+  }
+}
+
+function notReplayable(why: string): Rejection {
+  return new Rejection('not_found', `this decision cannot be made again: ${why}`)
+}

@@ -1,0 +1,101 @@
+/** Recorded decisions for admins: listed, explained, and made again. */
+import type { Context } from 'hono'
+import { currentVersion, DecisionBook, type DecisionFilter } from '../admin/decisions/decision-book.ts'
+import { explainDecision, replayDecision } from '../admin/decisions/explain-decision.ts'
+import { readAs } from '../admin/session-listing.ts'
+import { NAME_CHARS_MAX } from '../kernel/limits.ts'
+import { Rejection } from '../kernel/rejection.ts'
+import { LIST_ENTRIES_MAX } from '../kernel/store-limits.ts'
+import type { AdminMethod, AdminRequest, AdminRoute } from './admin-route.ts'
+import { json } from './error-response.ts'
+import type { RouterParts } from './route.ts'
+
+const LISTED_DEFAULT = 50
+
+export function decisionRoutes(parts: RouterParts): readonly AdminRoute[] {
+  const { listing, registries } = parts
+  const versions = currentVersion(registries)
+  const read = (work: (book: DecisionBook, context: Context) => Promise<unknown>): AdminMethod => ({
+    permission: 'read',
+    answer: async (request: AdminRequest, context: Context) => {
+      const book = new DecisionBook(listing.store.audit)
+      return json(200, await readAs(request, listing, 'admin.read', () => work(book, context)))
+    },
+  })
+  const id = (context: Context) => context.req.param('decision') ?? ''
+  return [
+    {
+      path: '/decisions',
+      methods: {
+        GET: read(async (book, context) => {
+          const { records, lookedAt, next } = await book.page(
+            filterOf(context),
+            limitOf(context),
+            parameter(context, 'after'),
+          )
+          return { decisions: records, looked_at: lookedAt, ...(next === undefined ? {} : { next }) }
+        }),
+      },
+    },
+    {
+      path: '/decisions/:decision',
+      methods: {
+        GET: read(async (book, context) => {
+          const { record, later, kept } = await book.find(id(context))
+          if (kept === undefined) return { record, later, question: null }
+          const parts = Object.fromEntries(
+            [...kept.parts].map(([digest, text]) => [digest, JSON.parse(text) as unknown]),
+          )
+          return { record, later, ...(JSON.parse(kept.text) as object), parts }
+        }),
+      },
+    },
+    {
+      path: '/decisions/:decision/explanation',
+      methods: {
+        GET: read(async (book, context) => explainDecision(await book.find(id(context)), versions, registries.current)),
+      },
+    },
+    {
+      path: '/decisions/:decision/replay',
+      methods: { GET: read(async (book, context) => replayDecision(await book.find(id(context)), versions)) },
+    },
+  ]
+}
+
+function filterOf(context: Context): DecisionFilter {
+  const [agent, user, resource, outcome, reason] = ['agent', 'user', 'resource', 'outcome', 'reason'].map((name) =>
+    parameter(context, name),
+  )
+  return {
+    agent,
+    user,
+    resource,
+    outcome,
+    reason,
+    sinceMs: timeOf(context, 'since'),
+    untilMs: timeOf(context, 'until'),
+  }
+}
+
+function limitOf(context: Context): number {
+  const limit = Number(context.req.query('limit') ?? LISTED_DEFAULT)
+  if (!Number.isInteger(limit)) throw new Rejection('parameter_malformed', 'limit must be a whole number')
+  return Math.min(Math.max(1, limit), LIST_ENTRIES_MAX)
+}
+
+function timeOf(context: Context, name: string): number | undefined {
+  const text = parameter(context, name)
+  if (text === undefined) return undefined
+  const at = Date.parse(text)
+  if (Number.isNaN(at)) throw new Rejection('parameter_malformed', `${name} must be a time as in RFC 3339`)
+  return at
+}
+
+function parameter(context: Context, name: string): string | undefined {
+  const text = context.req.query(name)
+  if (text !== undefined && text.length > NAME_CHARS_MAX) {
+    throw new Rejection('parameter_malformed', `${name} is longer than any name there is`)
+  }
+  return text
+}

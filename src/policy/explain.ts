@@ -1,0 +1,70 @@
+/** A decision said to people: one plain sentence, and what each layer said and why. */
+import type { Layer, Question, Verdict } from '../model/decision.ts'
+import { LAYERS } from '../model/decision.ts'
+import type { Deliberation } from './decide.ts'
+import { type Judgement, refusal } from './judgement.ts'
+
+export interface ExplainedLayer {
+  readonly layer: Layer
+  readonly verdict: Verdict
+  /** Tools it refused, with the cause: one line for each cause. */
+  readonly says: readonly string[]
+}
+
+export interface Explanation {
+  readonly sentence: string
+  readonly layers: readonly ExplainedLayer[]
+}
+
+/** Causes one sentence names; the table has them all. */
+const CAUSES_SAID_MAX = 3
+
+export function explain(question: Question, deliberation: Deliberation): Explanation {
+  return { sentence: sentenceOf(question, deliberation), layers: layersOf(deliberation) }
+}
+
+function sentenceOf(question: Question, { decision, judgements }: Deliberation): string {
+  const { agent, subject, target } = question
+  const who =
+    subject === `agent:${agent.clientId}`
+      ? `agent ${agent.clientId}`
+      : `agent ${agent.clientId}, acting for ${subject},`
+  const lost = judgements.filter(({ constraints }) => constraints === undefined)
+  if (decision.outcome === 'allow') {
+    const may = placesOf(judgements.filter(({ constraints }) => constraints !== undefined)).join(', and ')
+    const end = new Date(decision.effective.notAfter * 1000).toISOString().replace('.000Z', 'Z')
+    const not = lost.length === 0 ? '' : ` Not granted: ${causesOf(lost)}.`
+    return `Allowed: ${who} may ${may}, until ${end}.${not}`
+  }
+  const concerned = target === undefined ? lost : lost.filter(({ asked }) => asked.url === target)
+  if (concerned.length === 0) return `Refused: ${decision.description}.`
+  return `Refused: ${who} may not ${causesOf(concerned)}.`
+}
+
+/** "`query`, `list_tables` at warehouse: no grant allows user:corp:bob" */
+function causesOf(lost: readonly Judgement[]): string {
+  const byCause = Map.groupBy(lost, (judgement) => refusal(judgement)?.cause ?? 'nothing is left of it')
+  const said = [...byCause].map(([cause, judgements]) => `${placesOf(judgements).join(' and ')}: ${cause}`)
+  const more = said.length - CAUSES_SAID_MAX
+  return [...said.slice(0, CAUSES_SAID_MAX), ...(more > 0 ? [`and ${more} more`] : [])].join('; ')
+}
+
+function placesOf(judgements: readonly Judgement[]): readonly string[] {
+  const byPlace = Map.groupBy(judgements, ({ asked }) => asked.resource?.id ?? asked.url)
+  return [...byPlace].map(([place, there]) => `${there.map(({ asked }) => `\`${asked.name}\``).join(', ')} at ${place}`)
+}
+
+function layersOf({ decision, judgements }: Deliberation): readonly ExplainedLayer[] {
+  return LAYERS.map((layer) => {
+    const refused = judgements.flatMap((judgement) => {
+      const verdict = judgement.verdicts[layer]
+      return verdict !== undefined && 'cause' in verdict ? [{ judgement, cause: verdict.cause }] : []
+    })
+    const byCause = Map.groupBy(refused, ({ cause }) => cause)
+    const says = [...byCause].map(([cause, those]) => {
+      return `${placesOf(those.map(({ judgement }) => judgement)).join(', ')}: ${cause}`
+    })
+    const verdict = decision.layers.find((one) => one.layer === layer)?.verdict ?? 'not_applicable'
+    return { layer, verdict, says }
+  })
+}
