@@ -34,6 +34,7 @@ export function developmentConfig(choices: DevelopmentChoices): Config {
       maxChainDepth: ACTOR_DEPTH_MAX,
       clientSecretBasic: false,
       apiKeys: false,
+      suspendOverdue: false,
     }),
     listen: Object.freeze({ host: '127.0.0.1', port: choices.port }),
     org: 'default',

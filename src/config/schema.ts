@@ -157,6 +157,7 @@ export const configDocument = strictObject({
     client_secret_basic: z.boolean().default(false),
     api_keys: z.boolean().default(false),
   }).prefault({}),
+  reviews: strictObject({ suspend_overdue: z.boolean().default(false) }).prefault({}),
   dpop: strictObject({ nonce: z.enum(['off', 'required']).default('off') }).prefault({}),
   trusted_proxies: z.array(network).default([]),
   client_certificates: clientCertificates.optional(),

@@ -11,6 +11,7 @@ import { assertWorkloadStands } from '../sessions/liveness.ts'
 import type { Store } from '../store/ports.ts'
 import type { Minter } from '../tokens/minter.ts'
 import { grantedApiScopes, mintApiToken } from './api-token.ts'
+import { assertCertified } from './certification.ts'
 import { issuedWithin } from './issuance.ts'
 import { tellIssued } from './observed.ts'
 import type { TokenRequest } from './token-request.ts'
@@ -29,7 +30,7 @@ export interface ApiIssueParts {
   readonly nowMs: number
 }
 
-/** @throws Rejection as `grantedApiScopes` does, `issuance_limited`, `cutoffs_stale`; StoreUnavailable */
+/** @throws Rejection as `grantedApiScopes` does, `issuance_limited`, `cutoffs_stale`, `certification_overdue`; StoreUnavailable */
 export async function issueForApi(
   request: TokenRequest,
   verified: VerifiedClient,
@@ -40,6 +41,7 @@ export async function issueForApi(
   if (verified.workload !== undefined) assertWorkloadStands(verified.workload.token, cutoffs)
   const scopes = grantedApiScopes(request, verified, parts)
   const { client } = verified
+  if (client.kind === 'agent') assertCertified([client], parts.settings, now)
   const agent = client.kind === 'agent' ? client : { clientId: client.clientId, issuance: [] }
   return issuedWithin(store.windows, { agent, scopes, id: draft.id }, async () => {
     const minted = await mintApiToken(parts.minter, verified, scopes, { proven: parts.proven, rv, now })

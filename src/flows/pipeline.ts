@@ -28,6 +28,7 @@ import type { LiveSession } from '../sessions/session-repository.ts'
 import { withinBudget } from '../store/time-budget.ts'
 import { isForApi } from './api-token.ts'
 import { boundTo, describeEvidence } from './attribution.ts'
+import { assertCertified } from './certification.ts'
 import { commitIssue } from './commit-issue.ts'
 import { assertWithinConfinement } from './confinement.ts'
 import type { EvidenceSources } from './evidence.ts'
@@ -224,6 +225,7 @@ class Run {
     const question = { ...begun, container: undefined, external: beforeAsking(external) }
     const confirmation = bindTo(constraintOf(evidence, live), party.proven, party.agent)
     const framed = frame({ ...input, registry, settings, question, rv, confirmation })
+    assertCertified([framed.question.agent, ...framed.question.chain], settings, this.#now)
     const signedInAt = evidence.kind === 'user' ? evidence.signedInAt : live?.facts.evidence?.signedInAt
     const asked = await askedOutside(framed.question, external, signedInAt, standing)
     const decision = decide(registry, asked)

@@ -16,6 +16,8 @@ export const API_KEYS_MAX = 8
 export const CREDENTIAL_END_AHEAD_S = 14 * 24 * 3600
 /** Versions of one agent: those in use, and those whose end is on record. */
 export const AGENT_VERSIONS_MAX = 64
+/** The same for a review that falls due: its owner has to find the time. */
+export const CERTIFICATION_AHEAD_S = 30 * 24 * 3600
 /** Entropy of a secret that the broker makes: beyond guessing, so that a fast hash of it is enough. */
 export const CLIENT_SECRET_BYTES = 32
 /** What follows `Basic`: a client id and a secret, every character of which may be percent-encoded. */

@@ -64,6 +64,7 @@ export const REASONS = [
   'client_certificate_unacceptable',
   'grant_type_not_allowed',
   'agent_inactive',
+  'certification_overdue',
   'service_inactive',
   'dpop_proof_invalid',
   'dpop_proof_replayed',

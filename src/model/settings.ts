@@ -19,6 +19,8 @@ export interface BrokerSettings {
   readonly clientSecretBasic: boolean
   /** Whether agents that have API keys may authenticate with them. */
   readonly apiKeys: boolean
+  /** Whether an agent that is not certified for today is issued nothing. */
+  readonly suspendOverdue: boolean
   /** Set where clients can show certificates. `endpoints`: base of the URLs where they are asked for them, if others than everybody's. */
   readonly mutualTls?: { readonly endpoints: string | undefined }
 }

@@ -3,10 +3,15 @@
 export type FindingKind =
   | 'agent_unused'
   | 'authority_unused'
+  | 'certification_due'
+  | 'certification_missing'
+  | 'certification_overdue'
   | 'credential_expired'
   | 'credential_expiring'
   | 'credential_unused'
   | 'grant_unused'
+  | 'owner_left'
+  | 'owner_unverified'
   | 'user_unused'
   | 'user_without_grants'
 

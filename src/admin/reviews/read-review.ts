@@ -22,6 +22,6 @@ export function readReview(request: ReadRequest, days: string | undefined, parts
     const registry = parts.registries.current
     const usages = await readUsages(parts.store.documents, registry.agents)
     const now = Math.floor(parts.clock.nowMs() / 1000)
-    return review({ registry, usages, now, days: wanted, environment: parts.settings.environment })
+    return review({ registry, usages, now, days: wanted, settings: parts.settings })
   })
 }

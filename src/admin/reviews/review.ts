@@ -6,15 +6,17 @@ import type { Agent } from '../../model/client.ts'
 import type { User } from '../../model/issuer.ts'
 import { mayIssue } from '../../model/lifecycle.ts'
 import type { Grant, Registry } from '../../model/registry.ts'
+import type { BrokerSettings } from '../../model/settings.ts'
 import { ToolReach } from '../../policy/tool-reach.ts'
 import type { AgentUsage } from './agent-usage.ts'
 import { endingCredentials, objectOf, unusedCredentials } from './credential-findings.ts'
 import { dayText, type Finding, timeText } from './finding.ts'
+import { standingFindings } from './standing-findings.ts'
 import { unusedAuthority } from './unused-authority.ts'
 
 export interface ReviewInput {
   readonly registry: Registry
-  readonly environment: string
+  readonly settings: Pick<BrokerSettings, 'environment' | 'suspendOverdue'>
   /** By client id; an agent that is missing has not been counted yet. */
   readonly usages: ReadonlyMap<string, AgentUsage>
   /** Epoch seconds. */
@@ -40,17 +42,20 @@ export interface Review {
 interface Counting extends ReviewInput {
   /** What was used then or later is used. */
   readonly from: number
+  readonly environment: string
   readonly reach: ToolReach
 }
 
 const DAY_S = 86_400
 
 export function review(input: ReviewInput): Review {
-  const { registry, environment, usages, now, days } = input
+  const { registry, usages, now, days, settings } = input
+  const { environment, suspendOverdue } = settings
   const from = now - days * DAY_S
   const inService = registry.resources.filter(({ state }) => mayIssue(state, environment))
-  const counting: Counting = { ...input, from, reach: new ToolReach(inService) }
+  const counting: Counting = { ...input, from, environment, reach: new ToolReach(inService) }
   const findings = [
+    ...standingFindings(registry, suspendOverdue, now),
     ...[...registry.agents, ...registry.services]
       .filter(({ state }) => state !== 'retired')
       .flatMap((client) => endingCredentials(client, now)),

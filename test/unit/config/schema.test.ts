@@ -14,6 +14,7 @@ test('what is not written has the strict or the stated default', () => {
       maxChainDepth: 5,
       clientSecretBasic: false,
       apiKeys: false,
+      suspendOverdue: false,
     },
     listen: { host: '127.0.0.1', port: 8080 },
     org: 'default',

@@ -20,6 +20,7 @@ export const SETTINGS: BrokerSettings = {
   strictlyNarrower: true,
   maxChainDepth: 5,
   apiKeys: false,
+  suspendOverdue: false,
   clientSecretBasic: false,
 }
 export const JTI = 'jti_minted' as Jti

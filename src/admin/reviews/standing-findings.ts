@@ -1,0 +1,68 @@
+/** Who answers for agents and servers, and whether somebody has lately said that they may stay. */
+import { CERTIFICATION_AHEAD_S } from '../../kernel/credential-limits.ts'
+import { orphaned, ownerStanding } from '../../model/owner.ts'
+import type { Registry } from '../../model/registry.ts'
+import { dayText, type Finding } from './finding.ts'
+
+interface Governed {
+  readonly object: string
+  readonly owner: string
+  readonly certifiedUntil: number | undefined
+}
+
+/** @param suspends whether an agent that is overdue is issued nothing; `now`: epoch seconds */
+export function standingFindings(registry: Registry, suspends: boolean, now: number): readonly Finding[] {
+  return [...ownerFindings(registry), ...certificationFindings(registry, suspends, now)]
+}
+
+function ownerFindings(registry: Registry): readonly Finding[] {
+  const orphans = orphaned(registry).map(
+    ({ kind, id, owner }): Finding => ({
+      kind: 'owner_left',
+      severity: 'attention',
+      object: `${kind}:${id}`,
+      owner,
+      says: 'its owner has left: give it another, or retire it',
+    }),
+  )
+  const teams = new Set(
+    governed(registry)
+      .filter(({ owner }) => ownerStanding(registry, owner) === 'unverified')
+      .map(({ owner }) => owner),
+  )
+  const unverified = [...teams].map(
+    (owner): Finding => ({
+      kind: 'owner_unverified',
+      severity: 'notice',
+      object: `owner:${owner}`,
+      says: 'a name that nothing can tell from one who has left; write user:<issuer slug>:<sub> or group:<name>',
+    }),
+  )
+  return [...orphans, ...unverified]
+}
+
+function certificationFindings(registry: Registry, suspends: boolean, now: number): readonly Finding[] {
+  return governed(registry).flatMap(({ object, owner, certifiedUntil }): readonly Finding[] => {
+    const about = { object, owner } as const
+    const isStopped = suspends && object.startsWith('agent:')
+    const stopped = isStopped ? ', and it is issued nothing' : ''
+    if (certifiedUntil === undefined) {
+      const says = `nobody has certified it${stopped}`
+      return [{ ...about, kind: 'certification_missing', severity: isStopped ? 'attention' : 'notice', says }]
+    }
+    const day = dayText(certifiedUntil)
+    if (!(now < certifiedUntil)) {
+      const says = `was certified until ${day}${stopped}: look at it, and set a later certified_until`
+      return [{ ...about, kind: 'certification_overdue', severity: 'attention', says }]
+    }
+    if (certifiedUntil > now + CERTIFICATION_AHEAD_S) return []
+    return [{ ...about, kind: 'certification_due', severity: 'notice', says: `is certified until ${day}` }]
+  })
+}
+
+function governed({ agents, resources }: Registry): readonly Governed[] {
+  return [
+    ...agents.map((agent) => ({ ...agent, object: `agent:${agent.clientId}` })),
+    ...resources.map((resource) => ({ ...resource, object: `resource:${resource.id}` })),
+  ].filter(({ state }) => state !== 'retired')
+}
