@@ -2,6 +2,7 @@
 import { spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
+import { childEnvironment } from '../support/child.ts'
 
 const BENCH = fileURLToPath(new URL('./bench.ts', import.meta.url))
 
@@ -10,7 +11,10 @@ function bench(...args: readonly string[]): {
   readonly out: string
   readonly err: string
 } {
-  const { status, stdout, stderr } = spawnSync(process.execPath, [BENCH, ...args], { encoding: 'utf8' })
+  const { status, stdout, stderr } = spawnSync(process.execPath, [BENCH, ...args], {
+    encoding: 'utf8',
+    env: childEnvironment(),
+  })
   return { code: status, out: stdout, err: stderr }
 }
 

@@ -19,6 +19,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { parse } from 'yaml'
+import { builtPackage } from '../support/built.ts'
 import { makeAuthority } from '../support/certificates.ts'
 import { COMMANDS } from '../support/commands.ts'
 import { freePort, type RunningRedis, startRedis } from '../support/redis.ts'
@@ -149,11 +150,7 @@ describe('what the image would hold', () => {
   beforeAll(async () => {
     image = mkdtempSync(join(tmpdir(), 'errand-image-'))
     home = mkdtempSync(join(tmpdir(), 'errand-home-'))
-    execFileSync(
-      join(ROOT, 'node_modules/.bin/tsc'),
-      ['-p', 'src/tsconfig.build.json', '--outDir', join(image, 'dist')],
-      { cwd: ROOT },
-    )
+    cpSync(builtPackage(), join(image, 'dist'), { recursive: true })
     cpSync(join(ROOT, 'package.json'), join(image, 'package.json'))
     for (const path of productionPackages()) {
       mkdirSync(dirname(join(image, path)), { recursive: true })
@@ -161,7 +158,7 @@ describe('what the image would hold', () => {
     }
     execFileSync('chmod', ['-R', 'a+rX,a-w', image])
     await writeSecrets()
-  }, 120_000)
+  }, 300_000)
   afterAll(async () => {
     await redis?.stop()
     execFileSync('chmod', ['-R', 'u+w', image])

@@ -1,8 +1,9 @@
 import { execFileSync } from 'node:child_process'
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { beforeAll, describe, expect, test } from 'vitest'
+import { builtPackage } from '../support/built.ts'
 
 const ROOT = resolve(import.meta.dirname, '../..')
 const PACKAGE = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as {
@@ -13,13 +14,8 @@ const PACKAGE = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as 
 describe('the package as it is published', () => {
   let built: string
   beforeAll(() => {
-    // Inside the checkout, so that what is built finds the dependencies that are installed.
-    mkdirSync(join(ROOT, 'node_modules/.cache'), { recursive: true })
-    built = mkdtempSync(join(ROOT, 'node_modules/.cache/errand-package-'))
-    const compiler = join(ROOT, 'node_modules/typescript/bin/tsc')
-    execFileSync(process.execPath, [compiler, '-p', 'src/tsconfig.build.json', '--outDir', built], { cwd: ROOT })
-  }, 120_000)
-  afterAll(() => rmSync(built, { recursive: true, force: true }))
+    built = builtPackage()
+  }, 300_000)
 
   const inBuild = (path: string) => join(built, path.replace('./dist/', '').replace(/^dist\//, ''))
 

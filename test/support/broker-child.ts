@@ -12,7 +12,8 @@ import { systemClock } from '../../src/kernel/clock.ts'
 import { Secret } from '../../src/kernel/secret.ts'
 import type { BrokerSettings } from '../../src/model/settings.ts'
 import { decodeRegistry } from '../../src/registry/load-registry.ts'
-import { type KillOrder, killAt } from './kill-steps.ts'
+import type { Store } from '../../src/store/ports.ts'
+import type { KillOrder } from './kill-steps.ts'
 import { NO_LIMITS } from './no-limits.ts'
 
 export interface ChildOrder {
@@ -56,8 +57,14 @@ async function start(order: ChildOrder): Promise<void> {
   const listening = await listen(broker, { host: '127.0.0.1', port: order.port })
   process.once('SIGTERM', () => void listening.stop().then(() => process.exit(0)))
   process.on('SIGHUP', () => void broker.reloadKeys())
-  if (order.kill !== undefined) killAt(order.kill, broker.store)
+  if (order.kill !== undefined) await dieAt(order.kill, order.store.kind, broker.store)
   process.stdout.write(`listening ${listening.port}\n`)
+}
+
+async function dieAt(kill: KillOrder, kind: ChildOrder['store']['kind'], store: Store): Promise<void> {
+  const { killAt } = await import('./kill-steps.ts')
+  const embedded = kind === 'embedded' ? await import('../../src/store/embedded-database.ts') : undefined
+  killAt(kill, store, embedded?.EmbeddedDatabase)
 }
 
 /** What befalls it while it runs: its clock is set, or its event loop is held up. Said back once it is so, or over. */

@@ -9,7 +9,7 @@
 import crypto from 'node:crypto'
 import { appendFileSync } from 'node:fs'
 import { syncBuiltinESMExports } from 'node:module'
-import { EmbeddedDatabase } from '../../src/store/embedded-database.ts'
+import type { EmbeddedDatabase } from '../../src/store/embedded-database.ts'
 import type { Store } from '../../src/store/ports.ts'
 
 export interface KillOrder {
@@ -27,8 +27,8 @@ const NOT_STEPS = ['constructor', 'follow', 'snapshot', 'usage', 'close']
 const ONLY_BEFORE = /^indexes\.|\.(read|readAll|list|latest|content)$/
 const ENTRIES = /^(session|commit|claim|outbox|content|contents-order|control):/
 
-/** To be called once everything is up; the next request is the one. */
-export function killAt({ at, file }: KillOrder, store: Store): void {
+/** To be called once everything is up; the next request is the one. @param database of the embedded store, where it is that */
+export function killAt({ at, file }: KillOrder, store: Store, database: typeof EmbeddedDatabase | undefined): void {
   let count = 0
   const step = (name: string): void => {
     count += 1
@@ -37,7 +37,7 @@ export function killAt({ at, file }: KillOrder, store: Store): void {
     process.kill(process.pid, 'SIGKILL')
   }
   for (const port of ['sessions', 'claims', 'control', 'audit', 'indexes'] as const) wrapPort(port, store[port], step)
-  wrapPuts(step)
+  if (database !== undefined) wrapPuts(database.prototype, step)
   wrapSign(step, file)
 }
 
@@ -62,9 +62,9 @@ function wrapPort(port: string, target: object, step: (name: string) => void): v
   }
 }
 
-function wrapPuts(step: (name: string) => void): void {
-  const { put } = EmbeddedDatabase.prototype
-  EmbeddedDatabase.prototype.put = function (key, value) {
+function wrapPuts(database: EmbeddedDatabase, step: (name: string) => void): void {
+  const { put } = database
+  database.put = function (this: EmbeddedDatabase, key, value) {
     if (ENTRIES.test(key)) step(`before put ${key.slice(0, key.indexOf(':'))}`)
     put.call(this, key, value)
   }
