@@ -51,6 +51,11 @@ export const GROUPS: readonly Group[] = [
         async () => (await import('./service-add.ts')).serviceAddCommand,
       ),
       command(
+        'tools pin',
+        'pin an MCP server’s tools, and say which have changed since',
+        async () => (await import('./tools-pin.ts')).toolsPinCommand,
+      ),
+      command(
         'secret add',
         'make a client secret, for SDKs that cannot sign assertions',
         async () => (await import('./secret.ts')).secretAddCommand,

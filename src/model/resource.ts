@@ -68,6 +68,8 @@ export interface Resource {
   readonly senderConstraint: 'optional' | 'required'
   readonly signingAlg: SigningAlg
   readonly accessTokenLifetimeSeconds: number
+  /** Whether what is said of its tools was said of these: `false`, and each counts as `admin`, until they are pinned again. */
+  readonly isClassified: boolean
   readonly tools: ReadonlyMap<string, Tool>
   readonly containers: ReadonlyMap<string, Container>
   /** What users' work here is for where neither the request nor the agent's entry says it: enterprise-managed users only. */

@@ -73,6 +73,8 @@ const JUDGES: Readonly<Record<ToolLayer, Judge<AskedTool>>> = {
     if (question.container !== undefined && question.container !== place?.id) {
       return denied(`${resource?.id} has no container ${question.container} that this is about`)
     }
+    if (resource?.isClassified === false)
+      return denied('unclassified: the tools of the server are not those that were pinned')
     if (!tool.delegable) return denied('not delegable to agents')
     const scopes = question.asked.resources.get(url)?.scopes ?? []
     return scopes.includes(tool.scope) ? ALLOWED : denied(`its scope ${tool.scope} was not asked for`)

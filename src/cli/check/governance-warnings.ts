@@ -15,6 +15,11 @@ export function governanceWarnings(registry: Registry, now: number): readonly st
         ? [`resource ${id}: external without a vendor_review, so nothing is issued for it`]
         : [],
     ),
+    ...registry.resources.flatMap(({ id, isClassified }) =>
+      isClassified
+        ? []
+        : [`resource ${id}: its tools are not those that were pinned, and count as admin; see errand tools pin`],
+    ),
     ...[...registry.agents, ...registry.services].flatMap(sharedVersions),
     ...sharedKeys([...registry.agents, ...registry.services]),
   ]

@@ -6,6 +6,7 @@ import type { Intent } from '../../model/intent.ts'
 import type { Container, Project, Resource, Tool } from '../../model/resource.ts'
 import type { ProjectEntry } from '../entries/project-entry.ts'
 import type { ResourceEntry } from '../entries/resource-entry.ts'
+import { manifestDigest } from '../manifest-digest.ts'
 import { lineages } from '../tree.ts'
 import { decodeConstraints, decodePurpose } from './decode-selector.ts'
 
@@ -26,6 +27,9 @@ export function decodeResource(
   { accessTokenSeconds, projects }: ResourceSurroundings,
   problems: string[],
 ): Resource {
+  const isClassified = entry.manifest_digest === undefined || entry.manifest_digest === manifestDigest(entry.tools)
+  const classified = (tool: ToolEntry): ToolEntry =>
+    isClassified ? tool : { ...tool, category: undefined, delegable: undefined }
   return {
     id: entry.id,
     url: entry.url as ResourceUrl,
@@ -46,7 +50,8 @@ export function decodeResource(
     senderConstraint: entry.sender_constraint,
     signingAlg: entry.signing_alg,
     accessTokenLifetimeSeconds: entry.access_token_seconds ?? accessTokenSeconds ?? ACCESS_TOKEN_LIFETIME_S_DEFAULT,
-    tools: new Map(Object.entries(entry.tools).map(([name, tool]) => [name, decodeTool(name, tool)])),
+    isClassified,
+    tools: new Map(Object.entries(entry.tools).map(([name, tool]) => [name, decodeTool(name, classified(tool))])),
     containers: decodeContainers(entry),
     standingIntent: decodeStandingIntent(entry, `${path}.standing_intent`, problems),
   }
@@ -62,8 +67,10 @@ function decodeContainers({ containers }: ResourceEntry): ReadonlyMap<string, Co
   )
 }
 
+type ToolEntry = ResourceEntry['tools'][string]
+
 /** A tool nobody classified is treated as the most dangerous kind, and the dangerous kinds are delegable only on request. */
-function decodeTool(name: string, entry: ResourceEntry['tools'][string]): Tool {
+function decodeTool(name: string, entry: ToolEntry): Tool {
   const category = entry.category ?? 'admin'
   return {
     name,

@@ -52,6 +52,10 @@ export const time = z.iso
 export const claimPath = z
   .string()
   .refine((value) => parseClaimPath(value) !== undefined, 'a claim, or a JSON Pointer such as /kubernetes.io/namespace')
+/** SHA-256 in base64url, as `errand tools pin` writes it. */
+export const digest = z
+  .string()
+  .regex(/^[A-Za-z0-9_-]{43}$/, 'must be a SHA-256 in base64url, as errand tools pin writes it')
 /** Read by `constraints.ts` of `authority/`, which knows the vocabulary. */
 export const constraints = z.unknown()
 export const state = z.enum(LIFECYCLE_STATES).default('active')

@@ -11,6 +11,7 @@ import { strictObject } from '../strict-document.ts'
 import {
   clientId,
   constraints,
+  digest,
   id,
   notEmpty,
   scopeToken,
@@ -32,6 +33,8 @@ const tool = strictObject({
   category: z.enum(['read', 'write', 'destructive', 'admin']).optional(),
   scope: scopeToken.optional(),
   delegable: z.boolean().optional(),
+  /** Of what the server itself says of it. */
+  definition: digest.optional(),
   container_argument: z.string().min(1).max(NAME_CHARS_MAX).optional(),
 })
 
@@ -61,6 +64,7 @@ export const resource = strictObject({
   project: id.default(DEFAULT_PROJECT),
   state,
   certified_until: time.optional(),
+  manifest_digest: digest.optional(),
   exposure: z.enum(['internal', 'external']).default('internal'),
   vendor_review: vendorReview.optional(),
   server_client: clientId.optional(),
