@@ -10,6 +10,7 @@ import { AUDIT_RECORD_BYTES_MAX } from '../kernel/store-limits.ts'
 import type { AuditEvent, AuditRecord } from '../model/audit-record.ts'
 import type { Content } from '../model/commit.ts'
 import type { Decision, Layer, Verdict } from '../model/decision.ts'
+import type { ChangeRecord } from './change-record.ts'
 
 type Fields = Omit<AuditRecord, 'id' | 'at' | 'outcome' | 'reason' | 'by' | 'by_class'>
 
@@ -87,6 +88,17 @@ export class AuditDraft {
       ...(decision.grantsMatched.length > 0 ? { grants: decision.grantsMatched } : {}),
       ...(decision.missing.length > 0 ? { missing: decision.missing } : {}),
     })
+  }
+
+  /** What is changed from what to what: named by digests whose texts are kept beside the record. */
+  addChange({ change, contents }: ChangeRecord): void {
+    this.add({ change })
+    this.#contents = contents
+  }
+
+  /** Written before a change is made: a later record of this id says how it ended. */
+  intended(): string {
+    return this.#serialise({ event: this.#fields.event, outcome: 'unfinished' })
   }
 
   /** @param event `undefined`: the one set before */

@@ -13,7 +13,7 @@ export type AuditOutcome = 'recorded' | 'deferred' | 'lost'
 
 export class AuditLog {
   readonly #store: AuditStore
-  readonly #deferred: { key: string; record: string }[] = []
+  readonly #deferred: { key: string; record: string; contents: readonly Content[] }[] = []
   #flushing: Promise<void> | undefined
 
   constructor(store: AuditStore) {
@@ -36,20 +36,20 @@ export class AuditLog {
   }
 
   /** For revokes. */
-  async appendOrDefer(key: string, record: string): Promise<AuditOutcome> {
+  async appendOrDefer(key: string, record: string, contents: readonly Content[] = []): Promise<AuditOutcome> {
     try {
-      await this.#store.append(key, record)
+      await this.#store.append(key, record, contents)
       return 'recorded'
     } catch {
       if (this.#deferred.length >= DEFERRED_RECORDS_MAX) return 'lost'
-      this.#deferred.push({ key, record })
+      this.#deferred.push({ key, record, contents })
       return 'deferred'
     }
   }
 
   /** For a record that corrects another. Half of the room is left to revokes, whose records are the only ones of their kind. */
   defer(key: string, record: string): void {
-    if (this.#deferred.length < DEFERRED_RECORDS_MAX / 2) this.#deferred.push({ key, record })
+    if (this.#deferred.length < DEFERRED_RECORDS_MAX / 2) this.#deferred.push({ key, record, contents: [] })
   }
 
   /** Records that wait in memory. */
@@ -68,7 +68,7 @@ export class AuditLog {
   async #writeDeferred(): Promise<void> {
     for (let next = this.#deferred[0]; next !== undefined; next = this.#deferred[0]) {
       try {
-        await this.#store.append(next.key, next.record)
+        await this.#store.append(next.key, next.record, next.contents)
       } catch {
         return
       }

@@ -16,6 +16,7 @@ export type AuditEvent =
   | 'session.revoke'
   | 'control.write'
   | 'admin.login'
+  | 'registry.change'
   | 'admin.read'
   | 'request.refused'
   | 'strangers.refused'
@@ -33,6 +34,14 @@ export interface ClientAuthentication {
   readonly certificate?: string
   /** Names an assertion that may be presented again (SHA-256 of its `jti`, or of an SVID): the same in each request it was used for. */
   readonly reusable_assertion?: string
+}
+
+/** `before` and `after`: SHA-256 of texts that are kept beside the record; absent: there was, or is, nothing. */
+export interface Change {
+  /** `agents/researcher` */
+  readonly object: string
+  readonly before?: string
+  readonly after?: string
 }
 
 export interface AuditRecord {
@@ -86,6 +95,8 @@ export interface AuditRecord {
   readonly question?: string
   readonly missing?: readonly string[]
   readonly correlation?: string
+  /** What an admin changed. */
+  readonly change?: Change
   /** What an administrative or revoking request did. */
   readonly detail?: string
   /** Refusals of callers that nobody authenticated: reason, source, how many since the last such record. */

@@ -39,7 +39,7 @@ export async function callAsCaller<T>(
     draft.add({ event: endpoint.event })
     const result = await endpoint.work(caller, draft)
     const record = draft.granted()
-    const audit = await auditor.log.appendOrDefer(draft.id, record)
+    const audit = await auditor.log.appendOrDefer(draft.id, record, draft.contents)
     if (audit === 'recorded' || endpoint.mayDefer) return { result, audit }
     // It is done, and its record is kept to be written; but nobody is told before it is.
     draft.leaveUnfinished()

@@ -2,7 +2,8 @@
  * The operator's one kill endpoint: a cut-off in any dimension, with a block where the operator wants one to stand, and the
  * lifting of blocks. One write each, whatever the number of tokens.
  */
-import { EVERYTHING, pairKey } from '../authority/cutoffs.ts'
+import { changeRecord } from '../audit/change-record.ts'
+import { type BlockKind, EVERYTHING, pairKey } from '../authority/cutoffs.ts'
 import type { SessionId } from '../kernel/ids.ts'
 import { CLOCK_SKEW_S, CUTOFF_LIFETIME_S, SESSION_LIFETIME_S_MAX } from '../kernel/limits.ts'
 import { Rejection } from '../kernel/rejection.ts'
@@ -23,10 +24,13 @@ export function killByOrder(
   return callAsCaller(request, parts, {
     event: 'control.write',
     mayDefer: true,
-    work: (_caller, draft) => {
+    work: async (_caller, draft) => {
       const order = read()
       draft.add({ detail: JSON.stringify(order) })
-      return perform(order, parts)
+      const before = standing(order, parts)
+      const report = await perform(order, parts)
+      draft.addChange(changeRecord(objectOf(order), before, standing(order, parts, report.seq)))
+      return report
     },
   })
 }
@@ -47,12 +51,30 @@ export function liftByOrder(
         throw new Rejection('not_found', 'there is no such block')
       }
       draft.add({ detail: `lift ${JSON.stringify(order)}` })
+      draft.addChange(changeRecord(`${order.kind} ${order.id}`, blockText(order.kind, order.id, parts), undefined))
       const { seq } = await parts.cutoffs.write(parts.store.control, [
         { entry: 'lift', kind: order.kind, id: order.id },
       ])
       return { seq }
     },
   })
+}
+
+/** What the order is about, as the record of the change names it. */
+function objectOf(order: KillOrder): string {
+  if ('block' in order) return `${BLOCK_OF[order.dimension]} ${concernedId(order)}`
+  return Object.values(order).join(' ')
+}
+
+/** What stands against it: a block, and, once it is written, the cut-off. */
+function standing(order: KillOrder, parts: RevocationParts, seq?: number): string | undefined {
+  const block = 'block' in order ? blockText(BLOCK_OF[order.dimension], concernedId(order), parts) : undefined
+  return seq === undefined ? block : JSON.stringify({ cut_off: seq, ...(block && { block: JSON.parse(block) }) })
+}
+
+function blockText(kind: BlockKind, id: string, { cutoffs, clock }: RevocationParts): string | undefined {
+  const block = cutoffs.set.blocked(kind, id, clock.nowMs())
+  return block && JSON.stringify({ seq: block.seq, since: new Date(block.atMs).toISOString() })
 }
 
 async function perform(order: KillOrder, parts: RevocationParts): Promise<KillReport> {
