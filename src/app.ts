@@ -126,6 +126,7 @@ export async function createBroker(config: Config, options: BrokerOptions): Prom
     listing: common,
     callers,
     login: { ...callers, ...issuing },
+    evaluation: { ...common, external: published.external },
     nonces,
     admission: new Admission(config.limits, ticks),
     sourceOf,

@@ -36,10 +36,19 @@ export function sessionsCaller(presented: PresentedToken | undefined, parts: Cal
   return callerFor('ending', presented, parts)
 }
 
+/** A client with the scope `evaluate`; users ask nothing about others. @throws Rejection `bearer_*`, `dpop_*`, `cutoffs_stale` */
+export async function evaluatingCaller(presented: PresentedToken | undefined, parts: CallerParts): Promise<Caller> {
+  parts.cutoffs.assertFresh()
+  const caller = await callerFor('reading', presented, parts, 'evaluate')
+  if (caller.kind === 'client') return caller
+  throw new Rejection('bearer_scope', 'this endpoint needs an API token with the scope evaluate')
+}
+
 async function callerFor(
   purpose: 'reading' | 'ending',
   presented: PresentedToken | undefined,
   parts: CallerParts,
+  scope = 'sessions',
 ): Promise<Caller> {
   const nowMs = parts.clock.nowMs()
   const now = Math.floor(nowMs / 1000)
@@ -57,8 +66,8 @@ async function callerFor(
     }
   }
   if (user !== undefined) assertUserStands(user, parts, nowMs)
-  if (caller.kind === 'client' && !caller.scopes.includes('sessions')) {
-    throw new Rejection('bearer_scope', 'this endpoint needs the scope sessions')
+  if (caller.kind === 'client' && !caller.scopes.includes(scope)) {
+    throw new Rejection('bearer_scope', `this endpoint needs the scope ${scope}`)
   }
   return caller
 }

@@ -106,7 +106,8 @@ export class AuditDraft {
     return this.#serialise({ event, outcome: 'granted' })
   }
 
-  refused(reason: RejectionReason | 'server_error'): string {
+  /** @param reason `call_refused`: what was decided admits other calls, and not this one */
+  refused(reason: RejectionReason | 'server_error' | 'call_refused'): string {
     return this.#serialise({ event: this.#fields.event, outcome: this.#uncertain ? 'unfinished' : 'refused', reason })
   }
 

@@ -222,7 +222,7 @@ class Run {
     const { evidence, party, live } = input
     assertStanding(evidence, party, standing)
     const begun = { id: this.draft.id, now: this.#now, environment: settings.environment }
-    const question = { ...begun, container: undefined, external: beforeAsking(external) }
+    const question = { ...begun, container: undefined, external: beforeAsking(external), atCall: false }
     const confirmation = bindTo(constraintOf(evidence, live), party.proven, party.agent)
     const framed = frame({ ...input, registry, settings, question, rv, confirmation })
     assertCertified([framed.question.agent, ...framed.question.chain], settings, this.#now)

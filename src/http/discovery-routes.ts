@@ -3,6 +3,7 @@ import { epochSeconds } from '../kernel/clock.ts'
 import { Rejection } from '../kernel/rejection.ts'
 import { json } from './error-response.ts'
 import { openidMetadata, serverMetadata } from './metadata.ts'
+import { pdpMetadata } from './pdp-metadata.ts'
 import type { Route, RouterParts } from './route.ts'
 
 /** Discovery documents may be cached, and read by pages of any origin. */
@@ -21,6 +22,8 @@ export function discoveryRoutes(parts: RouterParts, base: string): readonly Rout
     open(`/.well-known/oauth-authorization-server${base}`, () => serverMetadata(settings, registries.current)),
     open(`/.well-known/openid-configuration${base}`, openid),
     ...(base === '' ? [] : [open(`${base}/.well-known/openid-configuration`, openid)]),
+    // AuthZEN 1.0 §9.2 inserts it, too.
+    open(`/.well-known/authzen-configuration${base}`, () => pdpMetadata(settings)),
     open(`${base}/jwks`, () => ring.jwks(epochSeconds(clock))),
     {
       path: `${base}/authorize`,

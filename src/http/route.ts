@@ -4,6 +4,7 @@ import type { CallerParts } from '../admin/callers.ts'
 import type { LoginParts } from '../admin/login.ts'
 import type { ReviewParts } from '../admin/reviews/read-review.ts'
 import type { Admission } from '../admission/admission.ts'
+import type { EvaluationParts } from '../calls/service-call.ts'
 import type { DpopNonces } from '../credentials/proof/dpop-nonces.ts'
 import type { TokenPipeline } from '../flows/pipeline.ts'
 import type { Clock } from '../kernel/clock.ts'
@@ -26,6 +27,7 @@ export interface RouterParts {
   readonly listing: ReviewParts
   readonly callers: CallerParts
   readonly login: LoginParts
+  readonly evaluation: EvaluationParts
   readonly admission: Admission
   /** Where proofs must carry one; `undefined`: they need none. */
   readonly nonces: Pick<DpopNonces, 'current'> | undefined
@@ -43,4 +45,6 @@ export interface Route {
   readonly methods: Readonly<Partial<Record<Method, Handler>>>
   /** Takes bearer tokens: its 401 is RFC 6750's. */
   readonly bearer?: true
+  /** Its answers repeat the `X-Request-ID` of what was asked (AuthZEN 1.0 §10.1.3). */
+  readonly echoesRequestId?: true
 }

@@ -2,6 +2,7 @@
 import { type Context, Hono } from 'hono'
 import { RefusedRequest } from '../audit/auditor.ts'
 import { Rejection } from '../kernel/rejection.ts'
+import { accessRoutes } from './access-routes.ts'
 import { adminLoginRoute } from './admin-login-route.ts'
 import { adminRoutes } from './admin-routes.ts'
 import { discoveryRoutes, PUBLIC } from './discovery-routes.ts'
@@ -17,7 +18,9 @@ export function createRouter(parts: RouterParts): Hono {
   const app = new Hono()
   const base = new URL(parts.issuer).pathname.replace(/\/$/, '')
   for (const route of routes(parts, base)) {
-    app.all(route.path, async (context) => withNonce(await answer(route, context, parts), context, parts))
+    app.all(route.path, async (context) =>
+      withRequestId(route, withNonce(await answer(route, context, parts), context, parts), context),
+    )
   }
   app.notFound((context) => refuse(unrouted(context.req.path), context, parts, false))
   app.onError((error, context) => refuse(error, context, parts, false))
@@ -57,6 +60,13 @@ function withNonce(response: Response, context: Context, { nonces }: RouterParts
   return response
 }
 
+/** As it came, also of what was refused: whoever asked finds the answer by it. */
+function withRequestId(route: Route, response: Response, context: Context): Response {
+  const id = route.echoesRequestId === true ? headerOf(context, 'x-request-id') : undefined
+  if (id !== undefined && id !== '') response.headers.set('X-Request-ID', id)
+  return response
+}
+
 function refuse(thrown: unknown, context: Context, parts: RouterParts, bearer: boolean): Response {
   const facts = readFacts(context, parts.sourceOf)
   // Refused before any endpoint had begun its record: nobody was authenticated, so it is counted (DESIGN §5).
@@ -70,6 +80,7 @@ function routes(parts: RouterParts, base: string): readonly Route[] {
     ...formRoutes(parts, base),
     ...sessionRoutes(parts, base),
     adminLoginRoute(parts, base),
+    ...accessRoutes(parts, base),
     ...adminRoutes(parts, base),
   ]
 }

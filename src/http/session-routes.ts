@@ -54,7 +54,7 @@ export function sessionRoutes(parts: RouterParts, base: string): readonly Route[
 }
 
 /** Strangers' tokens cost signatures: they are limited like those who fail to authenticate at a form endpoint. */
-async function admitted(
+export async function admitted(
   context: Context,
   facts: RequestFacts,
   parts: RouterParts,

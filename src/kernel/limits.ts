@@ -148,3 +148,12 @@ export const PURPOSE_CHARS_MAX = 512
 export const ORIGIN_REF_CHARS_MAX = 128
 /** A token must pass through proxies with 8 KiB header limits. */
 export const MINTED_TOKEN_BYTES_MAX = 6 * 1024
+
+// --- Evaluations ----------------------------------------------------------------------------------------------------
+/** Questions of one request (AuthZEN 1.0 §7): each is recorded by itself. */
+export const EVALUATIONS_MAX = 64
+/** Results on one page of a search, where nothing is asked for, and at most. */
+export const SEARCH_PAGE_DEFAULT = 100
+export const SEARCH_PAGE_MAX = 256
+/** What one page looks at, allowed or not: some milliseconds of decisions. Beyond it, the next page goes on. */
+export const SEARCH_CANDIDATES_MAX = 1_000

@@ -10,6 +10,7 @@ export type AuditEvent =
   | 'token.autonomous'
   | 'token.api'
   | 'token.introspect'
+  | 'access.evaluate'
   | 'token.revoke'
   | 'session.read'
   | 'session.close'

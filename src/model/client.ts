@@ -110,6 +110,8 @@ export interface IssuanceRule {
 
 export interface Service extends ClientRecord {
   readonly kind: 'service'
+  /** Slug of the issuer whose users it names by their `sub` alone in evaluations; `undefined`: it names them as `slug:sub`. */
+  readonly usersOf: string | undefined
 }
 
 export type Client = Agent | Service

@@ -56,6 +56,8 @@ export interface Question {
   /** Where the asked tools are to be used: a container of their resource. `undefined`: what the request does not say. */
   readonly container: string | undefined
   readonly external: ExternalAnswer
+  /** Asked by the server that is about to make this one call: it enforces the answer, whatever it checks by itself. */
+  readonly atCall: boolean
 }
 
 export interface LayerVerdict {

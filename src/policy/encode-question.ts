@@ -16,6 +16,7 @@ import type { Content } from '../model/commit.ts'
 import type { Question } from '../model/decision.ts'
 import type { User } from '../model/issuer.ts'
 import { RISK_LEVELS } from '../model/risk.ts'
+import { ANY_AGENT_ID, anyAgent } from './any-agent.ts'
 import { decodeExternal, encodeExternal } from './encode-external.ts'
 
 /** Characters from which on a part is a text of its own: below, its digest would save nothing. */
@@ -63,6 +64,7 @@ export function encodeQuestion(question: Question, parts: Parts): JsonObject {
     target: question.target ?? null,
     container: question.container ?? null,
     external: parts.add(encodeExternal(question.external)),
+    atCall: question.atCall,
   } satisfies Readonly<Record<keyof Written, unknown>>
 }
 
@@ -102,11 +104,12 @@ export function decodeQuestion(value: unknown, id: DecisionId, sources: Question
   const asked = authority('asked')
   if (asked === undefined) throw new Error('stored question is malformed: it asks for nothing')
   const user = own(written, 'user')
+  const environment = textOf(own(written, 'environment'))
   return {
     id,
     now: own(written, 'now') as number,
-    environment: textOf(own(written, 'environment')),
-    agent: agentOf(own(written, 'agent'), sources),
+    environment,
+    agent: own(written, 'agent') === ANY_AGENT_ID ? anyAgent(environment) : agentOf(own(written, 'agent'), sources),
     chain: listOf(own(written, 'chain')).map((clientId) => agentOf(clientId, sources)),
     subject: textOf(own(written, 'subject')) as PrincipalId,
     user: user === null ? undefined : sources.user(partOf(user, sources) as User),
@@ -118,6 +121,7 @@ export function decodeQuestion(value: unknown, id: DecisionId, sources: Question
     target: (own(written, 'target') ?? undefined) as ResourceUrl | undefined,
     container: (own(written, 'container') ?? undefined) as string | undefined,
     external: decodeExternal(partOf(own(written, 'external'), sources)),
+    atCall: own(written, 'atCall') === true,
   } satisfies { readonly [M in keyof Written]: Question[M] } & { readonly id: DecisionId }
 }
 

@@ -101,7 +101,11 @@ function enforced(question: Question, here: readonly Judgement[], url: ResourceU
   if (resource === undefined || tools.size === 0) return here
   let lost: ReadonlyMap<string, string>
   try {
-    lost = unenforceable(resource, tools, leastLimits(question, url))
+    lost = unenforceable(
+      question.atCall ? { ...resource, enforces: 'arguments' } : resource,
+      tools,
+      leastLimits(question, url),
+    )
   } catch {
     lost = new Map([...tools.keys()].map((name) => [name, 'the enforcement layer failed']))
   }

@@ -4,17 +4,12 @@
  */
 import { type VerifiedAccess, verifyAccessToken } from '../credentials/own-token.ts'
 import { parseTokenParameter } from '../credentials/token-parameter.ts'
-import { claimAt } from '../jose/claim-at.ts'
 import { Rejection } from '../kernel/rejection.ts'
-import { versionState } from '../model/client.ts'
-import { mayIssue } from '../model/lifecycle.ts'
-import type { Registry } from '../model/registry.ts'
 import type { Arrival } from '../model/request-facts.ts'
 import { whyNotIssuedFor } from '../model/resource.ts'
-import type { BrokerSettings } from '../model/settings.ts'
 import type { Form } from '../protocol/form.ts'
 import { ENDPOINT } from '../protocol/oauth.ts'
-import { agentsOf, blockOn, cutoffKilling, userIn } from '../sessions/liveness.ts'
+import { isAlive } from '../sessions/live-access.ts'
 import { withinBudget } from '../store/time-budget.ts'
 import { type ClientCall, callAsClient, type RevocationParts } from './client-call.ts'
 
@@ -57,33 +52,12 @@ function isFor(token: VerifiedAccess, { client, registry }: ClientCall): boolean
 }
 
 async function isActive(token: VerifiedAccess, call: ClientCall, parts: RevocationParts): Promise<boolean> {
-  const { cutoffs, sessions, settings } = parts
+  const { settings } = parts
   const { registry } = call
   if (!isFor(token, call)) return false
   const resource = registry.resource(token.audience)
   if (resource === undefined || whyNotIssuedFor(resource, settings.environment) !== undefined) return false
-  if (cutoffKilling(token, cutoffs, { issuer: settings.issuer, accessToken: true }) !== undefined) return false
-  if (!everyoneActive(token, registry, settings) || token.session === undefined) return false
-  const live = await sessions.readLive(token.session, [...token.path, token.jti], call.now)
-  if (live === undefined) return false
-  const named = { subject: token.subject, agents: agentsOf(token, settings.issuer), signedInAt: live.signedInAt }
-  return blockOn(named, cutoffs, call.nowMs) === undefined
-}
-
-/** The registry's word on everyone named: a suspended agent or a user who left makes the token inactive at once. */
-function everyoneActive(token: VerifiedAccess, registry: Registry, settings: BrokerSettings): boolean {
-  const ofHolder = claimAt(token.claims, ['agent', 'version'])
-  const isActive = (name: string): boolean => {
-    const client = registry.client(name)
-    if (client === undefined || !mayIssue(client.state, settings.environment)) return false
-    return name !== token.clientId || mayIssue(versionState(client, String(ofHolder)), settings.environment)
-  }
-  if (!agentsOf(token, settings.issuer).every(isActive)) return false
-  const user = userIn(token)
-  if (user === undefined) return true
-  const [, slug = '', ...sub] = user.split(':')
-  const issuer = registry.issuerBySlug(slug)
-  return issuer !== undefined && registry.user(issuer, sub.join(':'))?.active === true
+  return isAlive(token, { ...parts, registry, nowMs: call.nowMs })
 }
 
 const CLAIMS = [

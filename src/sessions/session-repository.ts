@@ -82,6 +82,12 @@ export class SessionRepository {
     return { signedInAt: signedInAt === undefined ? undefined : Number(signedInAt) }
   }
 
+  /** What was written when it was opened. */
+  async factsOf(session: SessionId): Promise<SessionFacts | undefined> {
+    const facts = (await this.#store.sessions.read(session, [FIELD.facts]))?.get(FIELD.facts)
+    return facts === undefined ? undefined : decodeFacts(facts)
+  }
+
   async view(session: SessionId, now: number): Promise<SessionView | undefined> {
     const fields = await this.#store.sessions.readAll(session)
     return fields === undefined ? undefined : viewSession(fields, now)

@@ -104,6 +104,7 @@ function questionOf(registry: Registry, n: number): Question {
     ceiling: undefined,
     target: url,
     external: { kind: 'none' },
+    atCall: false,
   }
 }
 

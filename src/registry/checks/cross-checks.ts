@@ -85,6 +85,9 @@ export function crossCheck(entries: Entries, issuer: string, problems: string[])
   const owned = [...entries.projects, ...entries.resources, ...entries.agents]
   checkOwners(owned, ({ slug, at }) => refer(names.slugs, slug, at, 'issuer'), problems)
   checkVersions(entries.agents, problems)
+  for (const { at, entry } of entries.services) {
+    if (entry.users_of !== undefined) refer(names.slugs, entry.users_of, `${at}.users_of`, 'issuer')
+  }
   for (const { at, entry } of entries.resources) {
     if (entry.server_client !== undefined) refer(names.services, entry.server_client, `${at}.server_client`, 'service')
     for (const tool of Object.keys(entry.standing_intent?.tools ?? {})) {

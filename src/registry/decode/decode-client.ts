@@ -16,7 +16,7 @@ const GRANT_TYPES = {
 } as const
 
 export function decodeService(entry: ServiceEntry, path: string, problems: string[]): Service {
-  return { kind: 'service', ...decodeClient(entry, path, problems) }
+  return { kind: 'service', usersOf: entry.users_of, ...decodeClient(entry, path, problems) }
 }
 
 /** What agents and services have in common. */

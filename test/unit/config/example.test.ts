@@ -47,6 +47,7 @@ test("the standing intent is granted to alice's agent, within the bounds of her 
     ceiling: undefined,
     target: undefined,
     external: { kind: 'none' },
+    atCall: false,
   })
   expect(decision).toMatchObject({ outcome: 'allow', missing: [] })
 })

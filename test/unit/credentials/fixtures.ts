@@ -55,6 +55,7 @@ export function agent(clientId: string, over: Partial<Agent> = {}): Agent {
 export function service(clientId: string, over: Partial<Service> = {}): Service {
   return {
     kind: 'service',
+    usersOf: undefined,
     clientId: clientId as ClientId,
     state: 'active',
     keys: [clientKey(`${clientId}-key`)],

@@ -159,6 +159,7 @@ export function input<R extends ExchangeRequest | ClientCredentialsRequest, E ex
       environment: 'development',
       container: undefined,
       external: { kind: 'none' },
+      atCall: false,
     },
     rv: 41,
     confirmation: undefined,

@@ -165,6 +165,7 @@ export function question(registry: Registry, wanted: Wanted, rest: Partial<Quest
     target: undefined,
     container: undefined,
     external: { kind: 'none' },
+    atCall: false,
     ...rest,
   }
 }

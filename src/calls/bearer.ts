@@ -1,0 +1,102 @@
+/**
+ * The bearer of an inbound access token, as the server it was made for asks about them. Whatever is wrong with the token, the
+ * answer is one: a server learns nothing of tokens that are not its own.
+ */
+import { actors } from '../authority/actor-chain.ts'
+import { parseDetails } from '../authority/details.ts'
+import type { ToolsWithLimits } from '../authority/resource-tools.ts'
+import { type VerifiedAccess, verifyAccessToken } from '../credentials/own-token.ts'
+import { parseTokenParameter } from '../credentials/token-parameter.ts'
+import type { ResourceUrl } from '../kernel/ids.ts'
+import { Rejection } from '../kernel/rejection.ts'
+import type { Secret } from '../kernel/secret.ts'
+import type { KeyRing } from '../keys/key-ring.ts'
+import type { Agent } from '../model/client.ts'
+import type { Question } from '../model/decision.ts'
+import { type Resource, whyNotIssuedFor } from '../model/resource.ts'
+import { parseScope } from '../protocol/scope.ts'
+import { isAlive, type LivenessParts } from '../sessions/live-access.ts'
+import { agentsOf, userIn } from '../sessions/liveness.ts'
+import type { SessionRepository } from '../sessions/session-repository.ts'
+import { userBySlug } from './subjects.ts'
+
+export interface Bearer {
+  readonly token: VerifiedAccess
+  readonly resource: Resource
+  /** What the question says of them. */
+  readonly asks: Pick<Question, 'agent' | 'chain' | 'subject' | 'user' | 'risk' | 'parent'>
+}
+
+export interface BearerParts extends LivenessParts {
+  readonly ring: Pick<KeyRing, 'verificationKeys'>
+  readonly sessions: Pick<SessionRepository, 'readLive' | 'factsOf'>
+}
+
+/**
+ * `undefined`: it is not a live token for one of these resources.
+ * @throws Rejection `keys_not_ready`; StoreUnavailable
+ */
+export async function bearerOf(
+  text: Secret,
+  own: readonly Resource[],
+  parts: BearerParts,
+): Promise<Bearer | undefined> {
+  const token = await readToken(text, parts)
+  const resource = own.find(({ url }) => url === token?.audience)
+  if (token === undefined || resource === undefined) return undefined
+  if (whyNotIssuedFor(resource, parts.settings.environment) !== undefined) return undefined
+  const [alive, facts] = await Promise.all([
+    isAlive(token, parts),
+    token.session === undefined ? undefined : parts.sessions.factsOf(token.session),
+  ])
+  if (!alive || facts === undefined) return undefined
+  const agents = agentsOf(token, parts.settings.issuer).flatMap((id): Agent[] => {
+    const client = parts.registry.client(id)
+    return client?.kind === 'agent' ? [client] : []
+  })
+  const agent = agents.find(({ clientId }) => clientId === token.clientId)
+  const user = userIn(token)
+  const here = hereOf(token)
+  if (agent === undefined || here === undefined || !isHolderNewest(token)) return undefined
+  const bounds = { scopes: parseScope(token.scope), ...here }
+  return {
+    token,
+    resource,
+    asks: {
+      agent,
+      chain: agents.filter((one) => one !== agent),
+      subject: token.subject,
+      user: user === undefined ? undefined : userBySlug(user.slice('user:'.length), parts),
+      risk: facts.evidence?.risk,
+      parent: { resources: new Map([[resource.url, bounds]]), notAfter: token.expiresAt, maxDepth: 0 },
+    },
+  }
+}
+
+async function readToken(text: Secret, { ring, settings, nowMs }: BearerParts): Promise<VerifiedAccess | undefined> {
+  try {
+    const token = parseTokenParameter(text.reveal(), 'the token')
+    return await verifyAccessToken(token, { ring, issuer: settings.issuer, now: Math.floor(nowMs / 1000) })
+  } catch (error) {
+    if (error instanceof Rejection && error.reason !== 'keys_not_ready') return undefined
+    throw error
+  }
+}
+
+/** A server's own hop is no agent's: only what an agent holds is judged as an agent's. */
+function isHolderNewest({ act, subject, clientId }: VerifiedAccess): boolean {
+  const newest = act === undefined ? subject : actors(act)[0]?.sub
+  return newest === `agent:${clientId}`
+}
+
+/** What the token says of its one resource, read by the engine that verifiers read it with. */
+function hereOf({ claims, audience }: VerifiedAccess): ToolsWithLimits | undefined {
+  const { authorization_details: details } = claims
+  if (details === undefined) return { tools: new Map(), limits: {} }
+  try {
+    return parseDetails(details).tools.get(audience as ResourceUrl)
+  } catch (error) {
+    if (error instanceof Rejection) return undefined
+    throw error
+  }
+}

@@ -1,0 +1,143 @@
+/**
+ * Access evaluation (AuthZEN Authorization API 1.0 §6, §7): may this be done now. Each answer is recorded before it is given,
+ * with the question it was given to; a denial is an answer, not an error.
+ */
+import type { AuditDraft } from '../audit/audit-draft.ts'
+import { Rejection } from '../kernel/rejection.ts'
+import type { ExternalAnswer } from '../model/decision.ts'
+import { ANY_AGENT_ID } from '../policy/any-agent.ts'
+import { keepDecision } from '../policy/recorded-decision.ts'
+import { apartFromBudget } from '../store/time-budget.ts'
+import { type Evaluation, readBatch, readEvaluation } from './authzen-request.ts'
+import { answered, type Prepared, prepare, type Refusal, stillStands } from './judge.ts'
+import { callAsService, type EvaluationParts, type ServiceCall, type ServiceRequest } from './service-call.ts'
+
+type Json = Readonly<Record<string, unknown>>
+
+/** §6.2 */
+export interface DecisionBody {
+  readonly decision: boolean
+  readonly context: Json
+}
+
+/** @throws RefusedRequest */
+export function evaluateOne(request: ServiceRequest, parts: EvaluationParts): Promise<DecisionBody> {
+  return callAsService(request, parts, (call) => single(call))
+}
+
+/** @throws RefusedRequest */
+export function evaluateMany(
+  request: ServiceRequest,
+  parts: EvaluationParts,
+): Promise<DecisionBody | { readonly evaluations: readonly DecisionBody[] }> {
+  return callAsService(request, parts, async (call) => {
+    const batch = readBatch(call.body)
+    if (batch === undefined) return single(call)
+    const { semantic, evaluations } = batch
+    if (semantic === 'execute_all') return { evaluations: await answerAll(evaluations, call) }
+    const given: DecisionBody[] = []
+    for (const one of evaluations) {
+      const [answer] = await answerAll([one], call)
+      if (answer === undefined) break
+      given.push(answer)
+      if (answer.decision === (semantic === 'permit_on_first_permit')) break
+    }
+    return { evaluations: given }
+  })
+}
+
+async function single(call: ServiceCall): Promise<DecisionBody> {
+  const [answer] = await answerAll([readEvaluation(call.body)], call)
+  if (answer === undefined) throw new Error('an evaluation has an answer')
+  return answer
+}
+
+interface Item {
+  readonly draft: AuditDraft
+  readonly state: Prepared | Refusal | Rejection
+}
+
+async function answerAll(asked: readonly (Evaluation | Rejection)[], call: ServiceCall): Promise<DecisionBody[]> {
+  call.parts.cutoffs.assertFresh()
+  const items = await Promise.all(asked.map((one) => begun(one, call)))
+  const external = await askOutside(items, call)
+  return Promise.all(items.map((item) => concluded(item, call, external.get(item))))
+}
+
+async function begun(one: Evaluation | Rejection, call: ServiceCall): Promise<Item> {
+  const draft = call.draft()
+  if (one instanceof Rejection) return { draft, state: one }
+  return { draft, state: await inItem(() => prepare(one, call, draft.id)) }
+}
+
+/** What is wrong with the evaluation itself is its own answer; what is wrong with the broker is everybody's. */
+async function inItem<T>(work: () => Promise<T>): Promise<T | Rejection> {
+  try {
+    return await work()
+  } catch (error) {
+    if (error instanceof Rejection && error.reason.startsWith('parameter_')) return error
+    throw error
+  }
+}
+
+/** All in one batch. Empty where nobody else is asked. */
+async function askOutside(items: readonly Item[], { parts }: ServiceCall): Promise<Map<Item, ExternalAnswer>> {
+  const { external } = parts
+  const ready = items.flatMap((item) => ('question' in item.state ? [{ item, prepared: item.state }] : []))
+  if (external === undefined || ready.length === 0) return new Map()
+  const questions = ready.map(({ prepared: { question, matter } }) => ({ question, arguments: matter.arguments }))
+  const answers = await apartFromBudget(() => external.ask(questions))
+  return new Map(ready.flatMap(({ item }, index) => (answers[index] === undefined ? [] : [[item, answers[index]]])))
+}
+
+async function concluded(
+  { draft, state }: Item,
+  call: ServiceCall,
+  external: ExternalAnswer | undefined,
+): Promise<DecisionBody> {
+  if (state instanceof Rejection) {
+    await record(draft, { reason: state.reason, says: state.message }, call)
+    const error = { status: 400, message: state.message }
+    return { decision: false, context: { reason: state.reason, error, decision_id: draft.id } }
+  }
+  if (!('question' in state)) return refused(draft, state, call)
+  describe(draft, state)
+  const gone = external === undefined ? undefined : await stillStands(state, call)
+  if (gone !== undefined) return refused(draft, gone, call)
+  const answer = external ?? state.question.external
+  const { decision, refusal } = answered(state, call, answer)
+  draft.addDecision(decision, keepDecision({ ...state.question, external: answer }, decision))
+  if (refusal !== undefined) return refused(draft, refusal, call)
+  await record(draft, undefined, call)
+  return { decision: true, context: { decision_id: draft.id, ...bound(state) } }
+}
+
+async function refused(draft: AuditDraft, refusal: Refusal, call: ServiceCall): Promise<DecisionBody> {
+  await record(draft, refusal, call)
+  const { reason, says } = refusal
+  return { decision: false, context: { reason, reason_admin: { en: says }, decision_id: draft.id } }
+}
+
+/** Before the answer: without its record there is none. @throws Rejection `audit_unavailable` */
+async function record(draft: AuditDraft, refusal: Refusal | undefined, { parts }: ServiceCall): Promise<void> {
+  const text = refusal === undefined ? draft.granted() : draft.refused(refusal.reason)
+  await parts.auditor.log.append(draft.id, text, draft.contents)
+}
+
+function describe(draft: AuditDraft, { question, matter, bearer }: Prepared): void {
+  const place = matter.container === undefined ? '' : ` in ${matter.container}`
+  draft.add({
+    on_behalf_of: question.subject,
+    ...(question.agent.clientId === ANY_AGENT_ID ? {} : { agent: { id: question.agent.clientId } }),
+    resource: matter.resource.url,
+    detail: `call ${matter.tool.slice(0, 128)}${place}`,
+    ...(bearer === undefined ? {} : { jti: bearer.token.jti }),
+    ...(bearer?.token.session === undefined ? {} : { session: bearer.token.session }),
+  })
+}
+
+/** The key that the token is bound to: whoever asks has seen the proof, and must have checked that it is by this one. */
+function bound({ bearer }: Prepared): Json {
+  const cnf = bearer?.token.claims['cnf']
+  return cnf === undefined ? {} : { cnf }
+}

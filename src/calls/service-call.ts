@@ -1,0 +1,82 @@
+/** A request of a service that enforces decisions: its record, who calls, one version of the registry for all of it. */
+import type { AuditDraft } from '../audit/audit-draft.ts'
+import type { Auditor } from '../audit/auditor.ts'
+import type { Clock } from '../kernel/clock.ts'
+import { Rejection } from '../kernel/rejection.ts'
+import type { KeyRing } from '../keys/key-ring.ts'
+import type { Caller } from '../model/caller.ts'
+import type { Service } from '../model/client.ts'
+import type { RegistrySource } from '../model/published-registry.ts'
+import type { Registry } from '../model/registry.ts'
+import type { RequestFacts } from '../model/request-facts.ts'
+import type { Resource } from '../model/resource.ts'
+import type { BrokerSettings } from '../model/settings.ts'
+import type { ExternalPolicy } from '../net/external-policy.ts'
+import type { LiveCutoffs } from '../sessions/live-cutoffs.ts'
+import type { SessionRepository } from '../sessions/session-repository.ts'
+import { withinBudget } from '../store/time-budget.ts'
+import type { Bearer } from './bearer.ts'
+import { ownResources } from './matter.ts'
+
+export interface EvaluationParts {
+  readonly settings: BrokerSettings
+  readonly registries: RegistrySource
+  readonly ring: KeyRing
+  readonly sessions: SessionRepository
+  readonly cutoffs: LiveCutoffs
+  readonly auditor: Auditor
+  readonly clock: Clock
+  /** `undefined`: none is configured. */
+  readonly external: Pick<ExternalPolicy, 'ask'> | undefined
+}
+
+export interface ServiceRequest {
+  readonly caller: () => Promise<Caller>
+  readonly facts: RequestFacts
+  /** The JSON object of the body. @throws Rejection `body_malformed` */
+  readonly body: () => Readonly<Record<string, unknown>>
+}
+
+export interface ServiceCall {
+  readonly parts: EvaluationParts
+  readonly registry: Registry
+  readonly caller: Service
+  /** The servers that it authenticates as: all it may ask about. */
+  readonly own: readonly Resource[]
+  readonly body: Readonly<Record<string, unknown>>
+  readonly nowMs: number
+  /** By the fingerprint of their token: many evaluations of one request are about one of them. */
+  readonly bearers: Map<string, Promise<Bearer | undefined>>
+  /** Another record of this request. */
+  draft(): AuditDraft
+}
+
+/** @throws RefusedRequest, with its record written */
+export async function callAsService<T>(
+  request: ServiceRequest,
+  parts: EvaluationParts,
+  work: (call: ServiceCall) => Promise<T>,
+): Promise<T> {
+  const registry = parts.registries.current
+  const draft = parts.auditor.begin()
+  const about = (one: AuditDraft, caller: Caller): AuditDraft => {
+    one.authenticatedAs(caller.principal)
+    one.add({ event: 'access.evaluate' })
+    if (request.facts.correlation !== undefined) one.add({ correlation: request.facts.correlation })
+    return one
+  }
+  try {
+    const caller = await request.caller()
+    about(draft, caller)
+    if (caller.kind !== 'client' || caller.client.kind !== 'service') {
+      throw new Rejection('bearer_scope', 'only a service asks, about the servers that it authenticates as')
+    }
+    const { client } = caller
+    const own = ownResources(registry, client.clientId)
+    const nowMs = parts.clock.nowMs()
+    const call = { parts, registry, caller: client, own, body: request.body(), nowMs, bearers: new Map() }
+    return await withinBudget(() => work({ ...call, draft: () => about(parts.auditor.begin(), caller) }))
+  } catch (error) {
+    throw await parts.auditor.refuse(draft, error, request.facts.source)
+  }
+}

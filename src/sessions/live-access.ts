@@ -1,0 +1,48 @@
+/**
+ * Whether an access token of ours, already verified as bytes, is alive now: by the cut-offs, by the registry's word on everyone
+ * it names, by its session's own slot, and by the standing blocks. Nothing of it is remembered from one question to the next.
+ */
+import { claimAt } from '../jose/claim-at.ts'
+import { versionState } from '../model/client.ts'
+import { mayIssue } from '../model/lifecycle.ts'
+import type { Registry } from '../model/registry.ts'
+import type { BrokerSettings } from '../model/settings.ts'
+import type { LiveCutoffs } from './live-cutoffs.ts'
+import { agentsOf, blockOn, cutoffKilling, type OwnToken, userIn } from './liveness.ts'
+import type { SessionRepository } from './session-repository.ts'
+
+export interface LivenessParts {
+  readonly registry: Registry
+  readonly settings: Pick<BrokerSettings, 'issuer' | 'environment'>
+  readonly cutoffs: LiveCutoffs
+  readonly sessions: Pick<SessionRepository, 'readLive'>
+  readonly nowMs: number
+}
+
+export type AccessToken = OwnToken & { readonly claims: Readonly<Record<string, unknown>> }
+
+export async function isAlive(token: AccessToken, parts: LivenessParts): Promise<boolean> {
+  const { cutoffs, registry, sessions, settings, nowMs } = parts
+  if (cutoffKilling(token, cutoffs, { issuer: settings.issuer, accessToken: true }) !== undefined) return false
+  if (!everyoneActive(token, registry, settings) || token.session === undefined) return false
+  const live = await sessions.readLive(token.session, [...token.path, token.jti], Math.floor(nowMs / 1000))
+  if (live === undefined) return false
+  const named = { subject: token.subject, agents: agentsOf(token, settings.issuer), signedInAt: live.signedInAt }
+  return blockOn(named, cutoffs, nowMs) === undefined
+}
+
+/** A suspended agent or a user who left makes the token inactive at once. */
+function everyoneActive(token: AccessToken, registry: Registry, settings: LivenessParts['settings']): boolean {
+  const ofHolder = claimAt(token.claims, ['agent', 'version'])
+  const isActive = (name: string): boolean => {
+    const client = registry.client(name)
+    if (client === undefined || !mayIssue(client.state, settings.environment)) return false
+    return name !== token.clientId || mayIssue(versionState(client, String(ofHolder)), settings.environment)
+  }
+  if (!agentsOf(token, settings.issuer).every(isActive)) return false
+  const user = userIn(token)
+  if (user === undefined) return true
+  const [, slug = '', ...sub] = user.split(':')
+  const issuer = registry.issuerBySlug(slug)
+  return issuer !== undefined && registry.user(issuer, sub.join(':'))?.active === true
+}
