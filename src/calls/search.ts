@@ -35,7 +35,7 @@ export function search(kind: SearchKind, request: ServiceRequest, parts: Evaluat
     parts.cutoffs.assertFresh()
     const all = candidates(wanted, call)
     const { found, next } = await page(all, { from, limit: wanted.limit, call, id: draft.id })
-    const token = next < all.length ? `${digest}.${next}` : ''
+    const token = next < all.length ? `${digest}~${next}` : ''
     draft.add({ detail: `search ${kind}: ${found.length} found, ${next - from} looked at` })
     draft.add({ policy: call.registry.version })
     await parts.auditor.log.append(draft.id, draft.granted())
@@ -120,7 +120,7 @@ function queryDigest({ token: _token, ...wanted }: Search, { caller, registry }:
 /** @throws Rejection `parameter_malformed` */
 function positionOf(token: string | undefined, digest: string): number {
   if (token === undefined) return 0
-  const [of, position = ''] = token.split('.')
+  const [of, position = ''] = token.split('~')
   if (of !== digest || !/^[1-9]\d{0,8}$/.test(position)) {
     throw new Rejection('parameter_malformed', 'page.token is of another search, or of a policy before: begin again')
   }
