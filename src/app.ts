@@ -117,10 +117,8 @@ export async function createBroker(config: Config, options: BrokerOptions): Prom
   const issuing = { unknown, observer, evidence: sources, minter: new Minter(ring, settings) }
   const callers = { ...common, ...sources, ...settings, admins, claims: store.claims }
   const app = createRouter({
+    ...common,
     issuer: settings.issuer,
-    registries,
-    ring,
-    clock,
     pipeline: new TokenPipeline({ ...common, ...issuing, external: published.external }),
     revocation: { ...common, ...published, seen, nonces },
     listing: common,
