@@ -74,6 +74,7 @@ test('a misspelt deny, and an allow that a deny leaves nothing of, fail the buil
         expect.objectContaining({ kind: 'contradiction', grant: 'readers', by: ['freeze'] }),
         expect.objectContaining({ kind: 'agent_unmet', agent: 'writer' }),
       ],
+      unverified: ['writer'],
     },
   ])
 }, 30_000)
