@@ -6,7 +6,7 @@ import {
   parseArgumentConstraint,
 } from '../../../src/authority/argument-constraint.ts'
 import type { ArgumentConstraint } from '../../../src/authority/authority.ts'
-import { ENUM_MEMBERS_MAX } from '../../../src/kernel/limits.ts'
+import { CONSTRAINT_STRING_CHARS_MAX, ENUM_MEMBERS_MAX } from '../../../src/kernel/limits.ts'
 import { refusalOf } from './refusal.ts'
 
 describe('parseArgumentConstraint', () => {
@@ -34,6 +34,13 @@ describe('parseArgumentConstraint', () => {
     ['a negative maxLength', { maxLength: -1 }, 'details_malformed', 'arg.maxLength'],
     ['a fractional maxItems', { maxItems: 1.5 }, 'details_malformed', 'arg.maxItems'],
     ['an empty prefix, which restricts nothing', { prefix: '' }, 'details_malformed', 'arg.prefix'],
+    ['a prefix that is no text', { prefix: 5 }, 'details_malformed', 'arg.prefix'],
+    [
+      'a minimum beyond the integers that JSON readers agree on',
+      { minimum: -(2 ** 53) },
+      'details_malformed',
+      'arg.minimum',
+    ],
     ['a prefix with ..', { prefix: '/data/../etc' }, 'details_malformed', 'arg.prefix'],
     ['a prefix with a backslash', { prefix: 'C:\\data' }, 'details_malformed', 'arg.prefix'],
     ['a prefix with a percent sign', { prefix: '/data%2f' }, 'details_malformed', 'arg.prefix'],
@@ -48,6 +55,8 @@ describe('parseArgumentConstraint', () => {
     const refusal = refusalOf(() => parseArgumentConstraint(value, 'arg'))
     expect(refusal.reason).toBe(reason)
     expect(refusal.message.split(' ')[0]).toBe(place)
+    // A place alone would not say what to change.
+    expect(refusal.message).toMatch(/^\S+ \S/)
   })
 
   const kept: readonly ArgumentConstraint[] = [
@@ -56,6 +65,8 @@ describe('parseArgumentConstraint', () => {
     { const: false },
     { enum: ['revenue'] },
     { enum: [1, '1', true] },
+    { enum: [...Array(ENUM_MEMBERS_MAX).keys()] },
+    { const: 'a'.repeat(CONSTRAINT_STRING_CHARS_MAX) },
     { minimum: -1.5 },
     { minimum: 0, maximum: 500 },
     { maxLength: 280 },
@@ -111,6 +122,11 @@ describe('isNarrower', () => {
     [{ minimum: 1, maximum: 100 }, { minimum: 1, maximum: 10 }, false],
     [{ minimum: 2 }, { minimum: 1, maximum: 10 }, false],
     [{ maximum: 5 }, { minimum: 1 }, false],
+    [{ minimum: 1 }, { minimum: 2 }, false],
+    [{ minimum: 2 }, { minimum: 2 }, true],
+    [{ minimum: 2 }, { const: 2 }, false],
+    [{}, { enum: [1, 2] }, false],
+    [{ maxLength: 5 }, { prefix: 'a' }, false],
     [{ const: 5 }, { minimum: 5, maximum: 6 }, true],
     [{ const: 7 }, { minimum: 5, maximum: 6 }, false],
     [{ const: '5' }, { minimum: 5 }, false],
@@ -147,6 +163,9 @@ describe('meetArgument', () => {
     [{ enum: [1, 5, 'a'] }, { minimum: 2 }, { const: 5 }],
     [{ prefix: 'a' }, { prefix: 'ab' }, { prefix: 'ab' }],
     [{ prefix: 'a' }, { prefix: 'b' }, undefined],
+    [{ prefix: 'ab' }, { prefix: 'ab', maxLength: 5 }, { prefix: 'ab', maxLength: 5 }],
+    [{ enum: ['a'] }, { maxLength: 5 }, { enum: ['a'] }],
+    [{ maxLength: 3 }, { maxLength: 5 }, { maxLength: 3 }],
     [{ prefix: 'ab' }, { maxLength: 9 }, { prefix: 'ab', maxLength: 9 }],
     [{ prefix: 'ab' }, { maxLength: 1 }, undefined],
     [{ minimum: 1 }, { maxLength: 1 }, undefined],
@@ -154,7 +173,7 @@ describe('meetArgument', () => {
     [{}, {}, {}],
   ]
   test.each(cases)('%j and %j leave %j', (a, b, expected) => {
-    expect(meetArgument(a, b)).toEqual(expected)
+    expect(meetArgument(a, b)).toStrictEqual(expected)
     expect(meetArgument(b, a) === undefined).toBe(expected === undefined)
   })
 })

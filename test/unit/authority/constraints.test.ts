@@ -40,6 +40,18 @@ describe('parseToolConstraints', () => {
     expect(refusalOf(() => tool({ limit: { below: 5 } })).missing[0]).toContain('maximum')
   })
 
+  test('says what is wrong, not only where', () => {
+    for (const raw of [
+      { '': {} },
+      { '*': { maxLength: 5 } },
+      Object.fromEntries([...Array(65)].map((_, n) => [n, {}])),
+    ]) {
+      expect(refusalOf(() => tool(raw)).message).toMatch(/^\S+ \S/)
+    }
+    expect(refusalOf(() => tool({ '*': { maxLength: 5 } })).message).toBe("tool.'*' must be {}")
+    expect(tool({ ['a'.repeat(256)]: {} }).size).toBe(1)
+  })
+
   test('refuses names that are empty, ill-formed or too long, and too many of them', () => {
     for (const name of ['', '\ud800', 'a'.repeat(257)]) {
       expect(refusalOf(() => tool({ [name]: {} })).reason).toBe('details_malformed')
@@ -181,4 +193,15 @@ describe('meetTool', () => {
     expect(meetTool(half('a'), half('b'))).toBeUndefined()
     expect(meetTool(half('a'), half('a'))?.size).toBe(41)
   })
+})
+
+test('the unconstrained tool leaves the other as it is, on either side; and as many arguments as one tool may have', () => {
+  const limited = tool({ limit: { maximum: 5 } })
+  expect(meetTool(limited, tool({}))).toEqual(limited)
+  expect(meetTool(tool({}), limited)).toEqual(limited)
+  const open = (names: readonly string[]) =>
+    tool({ '*': {}, ...Object.fromEntries(names.map((name) => [name, { const: 1 }])) })
+  const names = (from: number, to: number) => [...Array(to - from).keys()].map((n) => `a${n + from}`)
+  expect(meetTool(open(names(0, 30)), open(names(30, 63)))?.size).toBe(64)
+  expect(meetTool(open(names(0, 30)), open(names(30, 64)))).toBeUndefined()
 })

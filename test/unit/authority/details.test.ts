@@ -137,6 +137,12 @@ describe('parseDetails (RFC 9396 §2)', () => {
     expect(refusal.reason).toBe(reason)
     expect(refusal.message.split(' ')[0]).toBe(place)
     expect(refusal.message).toMatch(/^[\x20\x21\x23-\x5b\x5d-\x7e]+$/)
+    expect(refusal.message).toMatch(/^\S+ \S/)
+  })
+
+  test('limits that limit nothing are none', () => {
+    const { tools: read } = parseDetails(tools({ limits: {} }))
+    expect([...read.values()].map(({ limits }) => limits)).toStrictEqual([{}])
   })
 
   test('holds 256 tools of one resource and no more', () => {

@@ -65,6 +65,11 @@ describe('widening', () => {
     if (expected === undefined) expect(widening(child, PARENT)).toBeUndefined()
     else expect(widening(child, PARENT)).toContain(expected)
   })
+
+  test('names the scopes that the parent lacks, and no others', () => {
+    const child = authority([[SLACK, resource(['admin', 'post', 'root'], {})]])
+    expect(widening(child, PARENT)).toMatch(/^scope 'admin' 'root' is not in the parent at /)
+  })
 })
 
 describe('strictlyNarrower (DESIGN §3, delegate)', () => {
@@ -125,6 +130,30 @@ describe('meet', () => {
     expect(authorityScopes(meet(PARENT, other))).toEqual([])
   })
 
+  test('a limit of either is the limit of both, and the lower of two', () => {
+    const calls = (a: number | undefined, b: number | undefined) => {
+      const at = (most: number | undefined) => authority([[SLACK, resource(['post'], { post: {} }, most)]])
+      return meet(at(a), at(b)).resources.get(SLACK)?.limits
+    }
+    expect([calls(3, undefined), calls(undefined, 3)]).toStrictEqual([{ maxCalls: 3 }, { maxCalls: 3 }])
+    expect([calls(3, 2), calls(2, 3), calls(undefined, undefined)]).toStrictEqual([
+      { maxCalls: 2 },
+      { maxCalls: 2 },
+      {},
+    ])
+  })
+
+  test('what is used up on one side only is used up, whichever side it is', () => {
+    const scopesOnly = authority([[SLACK, resource(['post'], {})]])
+    const toolsOnly = authority([[SLACK, resource([], { post: {} })]])
+    const whole = authority([[SLACK, resource(['post'], { post: {} })]])
+    for (const other of [scopesOnly, toolsOnly]) {
+      expect(meet(whole, other).resources.size).toBe(0)
+      expect(meet(other, whole).resources.size).toBe(0)
+    }
+    expect(meet(toolsOnly, toolsOnly).resources.size).toBe(1)
+  })
+
   test('keeps a resource that has scopes and no tools on both sides', () => {
     const api = authority([[SLACK, resource(['revocations', 'sessions'], {})]])
     expect(meet(api, authority([[SLACK, resource(['sessions'], {})]])).resources.get(SLACK)?.scopes).toEqual([
@@ -147,6 +176,20 @@ describe('restricting', () => {
     expect(restricted.resources.get(WAREHOUSE)?.scopes).toEqual(['read'])
     expect([...(restricted.resources.get(WAREHOUSE)?.tools.keys() ?? [])]).toEqual(['query'])
     expect(restricted.resources.get(WAREHOUSE)?.limits).toEqual({ maxCalls: 10 })
+  })
+
+  test('to several scopes keeps the tools that any of them opens', () => {
+    const two = authority([[WAREHOUSE, resource(['read', 'write'], { query: {}, insert: {} })]])
+    const left = restrictToScopes(two, ['read', 'write'], (_url, name) => (name === 'query' ? 'read' : 'write'))
+    expect([...(left.resources.get(WAREHOUSE)?.tools.keys() ?? [])]).toEqual(['query', 'insert'])
+  })
+
+  test('what has a resource is not empty, what has only resources that grant nothing is', () => {
+    expect([isEmpty(PARENT), isEmpty(authority([[SLACK, resource([], {})]])), isEmpty(authority([]))]).toEqual([
+      false,
+      true,
+      true,
+    ])
   })
 
   test('to no scope leaves nothing', () => {

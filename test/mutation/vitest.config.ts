@@ -1,0 +1,10 @@
+/** The tests that each mutant is put before: those of the decision and of attenuation that answer within milliseconds. */
+import { defineConfig } from 'vitest/config'
+
+export default defineConfig({
+  test: {
+    testTimeout: 30_000,
+    pool: 'forks',
+    include: ['test/unit/authority/*.test.ts', 'test/unit/policy/*.test.ts'],
+  },
+})
