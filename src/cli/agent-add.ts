@@ -14,12 +14,15 @@ import { writeJson } from './output.ts'
 import { addAgent, type NewAgent } from './registry-edit.ts'
 import { chosenRegistry, REGISTRY_OPTION, registerClient } from './registry-file.ts'
 
+/** Nothing begins suspended or retired. */
+const FIRST_STATES = ['draft', 'testing', 'active'] as const
 const GRANT_TYPES = ['token-exchange', 'client_credentials', 'jwt-bearer'] as const
 
 export const agentAddCommand: CommandBody = {
   arguments: ['CLIENT'],
   options: {
-    owner: { value: 'WHO', help: 'the person or team that answers for it' },
+    owner: { value: 'WHO', help: 'who answers for it: user:SLUG:SUB, group:NAME, or a team’s name' },
+    state: { value: 'STATE', help: `where its life begins: ${FIRST_STATES.join(', ')} (default active)` },
     manifest: { value: 'SERVER[:TOOL],…', help: 'the most it may ever have (default: nothing)' },
     'grant-types': { value: 'TYPE,…', help: `how it asks: ${GRANT_TYPES.join(', ')} (default token-exchange)` },
     upstream: { value: 'SLUG=ID', help: 'its client id at an IdP, for users’ tokens', repeats: true },
@@ -53,11 +56,17 @@ function entryOf(clientId: string, args: Args, { settings }: Config, key: Readon
     client_id: clientId,
     owner: args.require('owner'),
     environment: settings.environment,
+    ...(args.flag('state') ? { state: firstState(args.require('state')) } : {}),
     keys: [key],
     grant_types: grantTypes(args),
     manifest: args.list('manifest').map(manifestEntry),
     ...(args.flag('upstream') ? { upstream } : {}),
   }
+}
+
+function firstState(text: string): string {
+  if ((FIRST_STATES as readonly string[]).includes(text)) return text
+  throw new UsageError(`--state: an agent begins as one of ${FIRST_STATES.join(', ')}`)
 }
 
 function grantTypes(args: Args): readonly string[] {

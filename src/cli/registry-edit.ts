@@ -14,6 +14,7 @@ export interface NewAgent {
   readonly client_id: string
   readonly owner: string
   readonly environment: string
+  readonly state?: string
   readonly keys: readonly Readonly<Record<string, string>>[]
   readonly grant_types: readonly string[]
   readonly manifest: readonly Readonly<Record<string, string>>[]
@@ -145,6 +146,7 @@ function agentLines(agent: NewAgent): string[] {
     `client_id: ${yamlText(agent.client_id)}`,
     `owner: ${yamlText(agent.owner)}`,
     `environment: ${yamlText(agent.environment)}`,
+    ...(agent.state === undefined ? [] : [`state: ${yamlText(agent.state)}`]),
     'keys:',
     ...agent.keys.map((key) => `  - ${yamlFlowMap(key)}`),
     `grant_types: ${yamlFlowList(agent.grant_types)}`,

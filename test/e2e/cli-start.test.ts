@@ -256,6 +256,10 @@ describe('agent add', () => {
     const twice = await run('agent', 'add', 'first-agent', '--owner', 'bob')
     expect(twice.err).toContain('already used by')
     expect((await run('agent', 'add', 'x', '--owner', 'bob', '--grant-types', 'password')).code).toBe(2)
+    expect((await run('agent', 'add', 'x', '--owner', 'bob', '--state', 'retired')).err).toContain(
+      'draft, testing, active',
+    )
+    expect((await run('agent', 'add', 'x', '--owner', 'user:crop:bob')).err).toContain('no issuer is named crop')
     expect((await run('agent', 'add', 'x', '--owner', 'bob', '--registry', 'other.yaml')).err).toContain(
       'none of the configuration',
     )
@@ -270,7 +274,8 @@ describe('agent add', () => {
     symlinkSync('real.yaml', path('registry.yaml'))
     expect((await run('agent', 'add', 'x', '--owner', 'bob')).code).toBe(0)
     expect(readFileSync(path('real.yaml'), 'utf8')).toContain('client_id: x')
-    expect((await run('agent', 'add', 'y', '--owner', 'bob')).code).toBe(0)
+    expect((await run('agent', 'add', 'y', '--owner', 'bob', '--state', 'draft')).code).toBe(0)
+    expect(readFileSync(path('real.yaml'), 'utf8')).toContain('state: draft')
     expect((await run('check')).out).toContain('3 agents')
   })
 })
