@@ -35,6 +35,11 @@ export const GROUPS: readonly Group[] = [
         async () => (await import('./policy-check.ts')).policyCheckCommand,
       ),
       command(
+        'policy diff',
+        'list past decisions that a draft of the policy would answer otherwise',
+        async () => (await import('./policy-diff.ts')).policyDiffCommand,
+      ),
+      command(
         'doctor',
         'say who a token would be here, or which check refuses it, and what to do',
         async () => (await import('./doctor.ts')).doctorCommand,
@@ -141,6 +146,11 @@ export const GROUPS: readonly Group[] = [
         'explain',
         'say why a request was allowed or refused, and the smallest change that would allow it',
         async () => (await import('./explain.ts')).explainCommand,
+      ),
+      command(
+        'challenges',
+        'list what the policy refuses again and again',
+        async () => (await import('./challenges.ts')).challengesCommand,
       ),
       command(
         'replay',

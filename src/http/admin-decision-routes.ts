@@ -84,7 +84,7 @@ function limitOf(context: Context): number {
   return Math.min(Math.max(1, limit), LIST_ENTRIES_MAX)
 }
 
-function timeOf(context: Context, name: string): number | undefined {
+export function timeOf(context: Context, name: string): number | undefined {
   const text = parameter(context, name)
   if (text === undefined) return undefined
   const at = Date.parse(text)

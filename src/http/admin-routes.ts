@@ -1,5 +1,6 @@
 /** The admin API (`/admin/v1`): every endpoint of it, each behind its permission. */
 
+import { challengeRoutes } from './admin-challenge-routes.ts'
 import { decisionRoutes } from './admin-decision-routes.ts'
 import { operatingRoutes } from './admin-operating-routes.ts'
 import { reviewRoutes } from './admin-review-routes.ts'
@@ -13,5 +14,5 @@ export function adminRoutes(parts: RouterParts, base: string): readonly Route[] 
 
 /** Nothing of `parts` is used before a request comes. */
 export function adminEndpoints(parts: RouterParts): readonly AdminRoute[] {
-  return [...operatingRoutes(parts), ...reviewRoutes(parts), ...decisionRoutes(parts)]
+  return [...operatingRoutes(parts), ...reviewRoutes(parts), ...decisionRoutes(parts), ...challengeRoutes(parts)]
 }

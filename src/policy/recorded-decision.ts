@@ -70,3 +70,28 @@ export function answerOfKept(text: string, sources: Pick<QuestionSources, 'part'
   }
   return { outcome: 'deny', reason: String(own(answer, 'reason')) }
 }
+
+/** The resource that a token was wanted for; `undefined`: a session or a delegation was. */
+export function targetOfKept(text: string): string | undefined {
+  const target = own(parseKept(text).question, 'target')
+  return typeof target === 'string' ? target : undefined
+}
+
+/** What a kept question was about, whoever is registered now. */
+export interface KeptTopic {
+  readonly agent: string
+  readonly subject: string
+  readonly target: string | undefined
+  readonly asked: Authority
+}
+
+/** @throws QuestionUnreadable */
+export function topicOfKept(text: string, sources: Pick<QuestionSources, 'part'>): KeptTopic {
+  const { question } = parseKept(text)
+  return {
+    agent: String(own(question, 'agent')),
+    subject: String(own(question, 'subject')),
+    target: targetOfKept(text),
+    asked: decodeFromParts(own(question, 'asked'), sources),
+  }
+}

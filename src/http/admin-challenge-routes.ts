@@ -1,0 +1,83 @@
+/** Refusals as matters to resolve, and drafts of the policy put to past decisions: for admins. */
+import { z } from 'zod'
+import { previewChallenge, showChallenge } from '../admin/decisions/challenge-views.ts'
+import { findChallenge, readChallenges } from '../admin/decisions/challenges.ts'
+import { DecisionBook } from '../admin/decisions/decision-book.ts'
+import { policyDiff } from '../admin/decisions/policy-diff.ts'
+import { decodeDraft } from '../admin/decisions/policy-draft.ts'
+import { readAs } from '../admin/session-listing.ts'
+import { DECISIONS_LOOKED_AT_MAX } from '../kernel/limits.ts'
+import { timeOf } from './admin-decision-routes.ts'
+import type { AdminRoute } from './admin-route.ts'
+import { decodeOrder } from './decode-order.ts'
+import { json } from './error-response.ts'
+import { readJsonText } from './request.ts'
+import type { RouterParts } from './route.ts'
+
+const diffOrder = z.strictObject({
+  files: z
+    .array(z.strictObject({ name: z.string().min(1).max(128), document: z.unknown() }))
+    .min(1)
+    .max(256),
+  since: z.iso.datetime({ offset: true }).optional(),
+  limit: z.int().min(1).max(DECISIONS_LOOKED_AT_MAX).default(DECISIONS_LOOKED_AT_MAX),
+})
+
+export function challengeRoutes(parts: RouterParts): readonly AdminRoute[] {
+  const { listing, registries } = parts
+  return [
+    {
+      path: '/challenges',
+      methods: {
+        GET: {
+          permission: 'read',
+          answer: async (request, context) =>
+            json(
+              200,
+              await readAs(request, listing, 'admin.read', async () => {
+                const book = new DecisionBook(listing.store.audit)
+                const { challenges, lookedAt, more } = await readChallenges(book, timeOf(context, 'since'))
+                const shown = challenges.map((challenge) => showChallenge(challenge, registries.current))
+                return { challenges: shown, looked_at: lookedAt, more }
+              }),
+            ),
+        },
+      },
+    },
+    {
+      path: '/challenges/:challenge/preview',
+      methods: {
+        POST: {
+          permission: 'approve',
+          answer: async (request, context) =>
+            json(
+              200,
+              await readAs(request, listing, 'admin.read', async () => {
+                const book = new DecisionBook(listing.store.audit)
+                const challenge = await findChallenge(book, context.req.param('challenge') ?? '')
+                return previewChallenge(challenge, registries.current)
+              }),
+            ),
+        },
+      },
+    },
+    {
+      path: '/policy/diff',
+      methods: {
+        POST: {
+          permission: 'policy',
+          answer: async (request, context) =>
+            json(
+              200,
+              await readAs(request, listing, 'admin.read', async () => {
+                const { files, since, limit } = decodeOrder(diffOrder, await readJsonText(context))
+                const draft = decodeDraft(files, parts.issuer)
+                const book = new DecisionBook(listing.store.audit)
+                return policyDiff(book, draft, since === undefined ? {} : { sinceMs: Date.parse(since) }, limit)
+              }),
+            ),
+        },
+      },
+    },
+  ]
+}
