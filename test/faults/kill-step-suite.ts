@@ -13,7 +13,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { p1363FromDer } from '../../src/jose/ecdsa-form.ts'
 import type { SessionId } from '../../src/kernel/ids.ts'
 import { Secret } from '../../src/kernel/secret.ts'
@@ -121,6 +121,7 @@ export interface Prepared {
 
 export function killStepSuite(prepare: () => Promise<Prepared>): void {
   let fleet: Fleet
+  let checker: World | undefined
   let directory = ''
   let store: ChildOrder['store']
   let users = 0
@@ -136,8 +137,8 @@ export function killStepSuite(prepare: () => Promise<Prepared>): void {
   }
 
   /** A broker started on what is there: in this process, which nobody kills. */
-  const startChecker = (): Promise<World> =>
-    startWorld({
+  const startChecker = async (): Promise<World> => {
+    checker = await startWorld({
       store: store.kind === 'redis' ? { kind: 'redis', url: new Secret(store.url) } : store,
       issuer: fleet.idp,
       keysDirectory: fleet.keysDirectory,
@@ -145,6 +146,8 @@ export function killStepSuite(prepare: () => Promise<Prepared>): void {
       registry: { users: registry(registryDocument(fleet.idp)).users },
       realClock: true,
     })
+    return checker
+  }
 
   beforeAll(async () => {
     const { storeIn, data } = await prepare()
@@ -158,6 +161,8 @@ export function killStepSuite(prepare: () => Promise<Prepared>): void {
     await (await startChecker()).close()
   })
   afterAll(() => fleet?.close())
+  // One that a failed test has left open would be in the way of all after it.
+  afterEach(() => checker?.close().catch(() => undefined))
 
   async function hold(world: World): Promise<Held> {
     const user = `u${users++}`
@@ -189,7 +194,6 @@ export function killStepSuite(prepare: () => Promise<Prepared>): void {
         if (!killed) break
         steps.push(last ?? '?')
       }
-      await world.close()
       console.log(`${flow.name}: ${steps.length} steps: ${steps.join(', ')}`)
       expect(steps.some((step) => step.startsWith('after'))).toBe(true)
       expect(steps.length).toBeGreaterThan(6)

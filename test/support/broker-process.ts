@@ -2,8 +2,7 @@
  * Brokers as processes of their own, spoken to over real sockets: several on one Redis with the same issuer and the same
  * keys, or one on its own directory. Each can be killed, paused and stopped. What a test says to one is `World`'s vocabulary.
  */
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Broker } from '../../src/app.ts'
@@ -19,6 +18,7 @@ import type { ChildFault, ChildOrder } from './broker-child.ts'
 import { type RunningChild, runChild } from './child.ts'
 import { startIssuer, type TestIssuer } from './issuer.ts'
 import type { KillOrder } from './kill-steps.ts'
+import { scratchDirectory } from './scratch.ts'
 import { registryDocument, World } from './world.ts'
 
 const CHILD = new URL('./broker-child.ts', import.meta.url)
@@ -162,7 +162,7 @@ export class Fleet {
 
 /** @param makeOptions is told a directory of the fleet's own, removed by `close`. */
 export async function startFleet(makeOptions: (directory: string) => FleetOptions): Promise<Fleet> {
-  const directory = mkdtempSync(join(tmpdir(), 'errand-fleet-'))
+  const directory = scratchDirectory('errand-fleet-')
   return new Fleet(await startIssuer({ slug: 'corp' }), directory, makeOptions(directory))
 }
 
