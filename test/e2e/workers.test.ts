@@ -2,8 +2,7 @@
  * `errand serve --workers 2`, as an operator runs it, on both stores: several processes behind one port are one broker. What
  * one has handed out, spent or revoked holds at the other; one that dies or hangs is replaced; a signal reaches all.
  */
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
@@ -19,6 +18,7 @@ import { brokerAt, until } from '../support/broker-process.ts'
 import { errand, freePort, type Serving, serveErrand } from '../support/errand-command.ts'
 import { startIssuer, type TestIssuer } from '../support/issuer.ts'
 import { type RunningRedis, startRedis } from '../support/redis.ts'
+import { scratchDirectory } from '../support/scratch.ts'
 import { claimsOf, registryDocument, World } from '../support/world.ts'
 
 vi.setConfig({ testTimeout: 60_000 })
@@ -99,7 +99,7 @@ async function serve(kind: 'embedded' | 'redis', directory = temporary()): Promi
 }
 
 function temporary(): string {
-  const directory = mkdtempSync(join(tmpdir(), 'errand-workers-'))
+  const directory = scratchDirectory('errand-workers-')
   closing.push(() => rmSync(directory, { recursive: true, force: true }))
   return directory
 }

@@ -1,7 +1,7 @@
 /**
  * Directories for the brokers of tests: in memory where there is room, so that no test waits for, or fails with, the disk of a
  * machine that does other things as well. What a process has written outlives its SIGKILL there as it does on a disk. The
- * contract of the stores, and what `errand` is told to keep, are on a real one.
+ * contract of the stores is kept on a real one.
  */
 import { accessSync, constants, mkdtempSync, statfsSync } from 'node:fs'
 import { tmpdir } from 'node:os'
