@@ -143,6 +143,11 @@ export const GROUPS: readonly Group[] = [
         async () => (await import('./review.ts')).reviewCommand,
       ),
       command(
+        'report architecture',
+        'one page: which servers, whose, who reaches them, whose identity flows through',
+        async () => (await import('./report-architecture.ts')).reportArchitectureCommand,
+      ),
+      command(
         'explain',
         'say why a request was allowed or refused, and the smallest change that would allow it',
         async () => (await import('./explain.ts')).explainCommand,

@@ -7,7 +7,7 @@ import type { Content } from '../model/commit.ts'
 import { checkedContents } from './commit-rules.ts'
 import type { EmbeddedDatabase } from './embedded-database.ts'
 import { EmbeddedList, type Listed } from './embedded-list.ts'
-import type { AuditStore, OutboxEntry, OutboxUsage } from './ports.ts'
+import type { AuditStore, OutboxEntry, OutboxExtent, OutboxUsage } from './ports.ts'
 import { recordName } from './record-name.ts'
 import { segment } from './segment.ts'
 
@@ -107,6 +107,13 @@ export class EmbeddedAudit implements AuditStore {
   async latest(limit: number): Promise<readonly OutboxEntry[]> {
     if (limit <= 0) return []
     return this.#database.read(() => merged(this.#outbox.latest(limit), this.#strangers.latest(limit)).slice(0, limit))
+  }
+
+  async extents(): Promise<readonly OutboxExtent[]> {
+    return this.#database.read(() => {
+      const records = this.#outbox.countInside()
+      return [{ records, oldest: this.#outbox.oldestInside(), isFull: records >= this.#recordsMax }]
+    })
   }
 
   async usage(): Promise<OutboxUsage> {

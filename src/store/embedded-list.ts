@@ -37,6 +37,11 @@ export class EmbeddedList {
     return this.length
   }
 
+  /** Inside a read, after `countInside`. */
+  oldestInside(): string | undefined {
+    return this.at(ordered(this.#oldest))
+  }
+
   #refresh(): void {
     const position = (reverse: boolean): number | undefined => {
       for (const { key } of this.#database.range(this.#prefix, { reverse, limit: 1 })) {

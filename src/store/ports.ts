@@ -88,6 +88,15 @@ export interface OutboxUsage {
   readonly limit: number
 }
 
+/** What of the records of known callers one outbox still has. */
+export interface OutboxExtent {
+  readonly records: number
+  /** `undefined`: it has none. */
+  readonly oldest: string | undefined
+  /** It has come to its bound: older records may have been forgotten. */
+  readonly isFull: boolean
+}
+
 /** Audit records that no session's commit carries, and the reading side of all of them. */
 export interface AuditStore {
   /**
@@ -107,6 +116,8 @@ export interface AuditStore {
   content(digest: string, key: string): Promise<string | undefined>
   /** Of the fullest outbox; strangers' records are not counted. Beyond the limit the oldest records are forgotten. */
   usage(): Promise<OutboxUsage>
+  /** Of each outbox. */
+  extents(): Promise<readonly OutboxExtent[]>
 }
 
 /** Lists for people: asynchronous, never needed for a kill. */

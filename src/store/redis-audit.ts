@@ -5,7 +5,7 @@
 import { CONTENTS_MAX, OUTBOX_RECORDS_MAX, STRANGER_RECORDS_MAX } from '../kernel/store-limits.ts'
 import type { Content } from '../model/commit.ts'
 import { checkedContents } from './commit-rules.ts'
-import type { AuditStore, OutboxEntry, OutboxUsage } from './ports.ts'
+import type { AuditStore, OutboxEntry, OutboxExtent, OutboxUsage } from './ports.ts'
 import type { RedisConnection } from './redis-connection.ts'
 import type { RedisKeys } from './redis-keys.ts'
 
@@ -67,6 +67,19 @@ export class RedisAudit implements AuditStore {
 
   async #at(outbox: string, position: string): Promise<readonly OutboxEntry[]> {
     return entriesIn(await this.#connection.command(['XRANGE', outbox, position, position]))
+  }
+
+  extents(): Promise<readonly OutboxExtent[]> {
+    return Promise.all(this.#keys.outboxes().map((outbox) => this.#extent(outbox)))
+  }
+
+  async #extent(outbox: string): Promise<OutboxExtent> {
+    const [length, first] = await Promise.all([
+      this.#connection.command(['XLEN', outbox]),
+      this.#connection.command(['XRANGE', outbox, '-', '+', 'COUNT', 1]),
+    ])
+    const records = Number(length)
+    return { records, oldest: entriesIn(first)[0]?.record, isFull: records >= OUTBOX_RECORDS_MAX }
   }
 
   async usage(): Promise<OutboxUsage> {

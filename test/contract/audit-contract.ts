@@ -86,6 +86,21 @@ function lookUpContract(openFresh: OpenFresh): void {
     for (const unknown of [newDecisionId(), '', '*', '__proto__']) expect(await audit().find(unknown)).toEqual([])
   })
 
+  it('are counted, and the oldest that is kept is named; strangers are not among them', async () => {
+    const extent = async () => {
+      const all = await audit().extents()
+      return {
+        records: all.reduce((sum, { records }) => sum + records, 0),
+        oldest: all.flatMap(({ oldest }) => oldest ?? []).toSorted(),
+        isAnyFull: all.some(({ isFull }) => isFull),
+      }
+    }
+    expect(await extent()).toEqual({ records: 0, oldest: [], isAnyFull: false })
+    await audit().appendStrangers('strangers')
+    for (const text of ['first', 'second', 'third']) await audit().append('one key, one outbox', text)
+    expect(await extent()).toEqual({ records: 3, oldest: ['first'], isAnyFull: false })
+  })
+
   it('are read page by page: each once, newest first, without those of strangers', async () => {
     const ids = Array.from({ length: 25 }, () => newDecisionId())
     for (const [n, id] of ids.entries()) {
