@@ -1,10 +1,11 @@
 /** The composition root: the only place that constructs the broker's parts and wires them by constructor arguments. */
 import { basename, dirname } from 'node:path'
-import type { Hono } from 'hono'
 import pino, { type Logger } from 'pino'
+import { openPolicy } from './admin/publication/open-policy.ts'
 import { UsageLedger } from './admin/reviews/usage-ledger.ts'
 import { Admission } from './admission/admission.ts'
 import { startAudit } from './audit/audit-service.ts'
+import type { Broker, BrokerOptions, WorkerPlace } from './broker.ts'
 import type { Config } from './config/config.ts'
 import { programVersion } from './config/version.ts'
 import { DpopNonces } from './credentials/proof/dpop-nonces.ts'
@@ -13,11 +14,9 @@ import { certificatesReader } from './http/client-certificate.ts'
 import { createRouter } from './http/router.ts'
 import { sourceReader } from './http/source-address.ts'
 import { SeenSignatures } from './jose/seen-signatures.ts'
-import { type Clock, systemClock, systemTicks, type Ticks } from './kernel/clock.ts'
+import { type Clock, systemClock, systemTicks } from './kernel/clock.ts'
 import { SEEN_SIGNATURES_MAX, X509_ISSUANCES_MAX } from './kernel/limits.ts'
-import type { RejectionReason } from './kernel/rejection.ts'
 import { Secret } from './kernel/secret.ts'
-import type { KeyRing } from './keys/key-ring.ts'
 import { type OpenKeys, openKeys } from './keys/open-keys.ts'
 import { readPrivate } from './keys/private-files.ts'
 import type { RingDocument } from './keys/shared-ring.ts'
@@ -30,9 +29,7 @@ import { Introspections } from './net/introspections.ts'
 import { IssuerKeys } from './net/issuer-keys.ts'
 import { TokenReviews } from './net/token-reviews.ts'
 import { TrustBundles } from './net/trust-bundles.ts'
-import type { BrokerMetrics } from './operate/metrics.ts'
 import { type Operations, startOperations } from './operate/operations.ts'
-import type { Readiness } from './operate/readiness.ts'
 import { LiveCutoffs } from './sessions/live-cutoffs.ts'
 import { SessionRepository } from './sessions/session-repository.ts'
 import { UnknownCommits } from './sessions/unknown-commits.ts'
@@ -43,76 +40,35 @@ import type { DocumentStore, OutboxUsage, Store } from './store/ports.ts'
 import { Minter } from './tokens/minter.ts'
 import { Issuances } from './x509/issuances.ts'
 
-export interface BrokerOptions {
-  readonly registry: Registry
-  readonly clock?: Clock
-  /** What limits are counted by. */
-  readonly ticks?: Ticks
-  /** Set where this process is one of several that share a socket. */
-  readonly worker?: WorkerPlace
-}
-
-export interface WorkerPlace {
-  /** From 1; one that is replaced hands it on. */
-  readonly id: number
-  /** How many there are: what is counted in memory is counted in each of them. */
-  readonly count: number
-  readonly peers: StorePeers
-}
-
-export interface Broker {
-  /** In-process requests, for tests: `app.request('/token', …)`. */
-  readonly app: Hono
-  readonly store: Store
-  readonly ring: KeyRing
-  readonly cutoffs: LiveCutoffs
-  readonly readiness: Readiness
-  /** `undefined` where the configuration names no place to read them. */
-  readonly metrics: BrokerMetrics | undefined
-  /** Re-reads the key directory: after `errand keys rotate`, or on SIGHUP. */
-  reloadKeys(): Promise<void>
-  /** Counts of strangers' refusals and deferred records, written now instead of on the timer. */
-  flushAudit(): Promise<void>
-  /** What was used since the last time, for reviews. */
-  flushUsage(): Promise<void>
-  /** Counts bytes that became no request, by the address they came from. */
-  countUnread(reason: RejectionReason, peer: string): void
-  /** Commits of unknown outcome, undone now instead of as soon as the store answers. */
-  settleCommits(): Promise<void>
-  /** Ends the feed, flushes what is counted, closes the store. */
-  close(): Promise<void>
-}
-
 const COMMIT_FORGOTTEN = 'too many commits of unknown outcome wait: one stays as it is, its token was never handed out'
 const UNCOUNTED = { begin: () => undefined, exchange: () => undefined }
 const OUTBOX_FILLS = 'the fullest audit outbox fills up: once full, it forgets its oldest records'
 
 /** Everything but the socket. @throws StoreUnavailable, KeyFileError */
 export async function createBroker(config: Config, options: BrokerOptions): Promise<Broker> {
-  const { registry, clock = systemClock, ticks = systemTicks, worker } = options
+  const { documents, clock = systemClock, ticks = systemTicks, worker } = options
   const { settings, admins } = config
-  const log = pino({ level: config.log.level, base: { service: 'errand', ...(worker && { worker: worker.id }) } })
-  const registries: RegistrySource = { current: registry }
+  const log = logOf(config, worker)
   const { store, metrics } = await openState(config, clock, worker?.peers)
-  const { ring, keeper, shared } = await openRing(config, registry, { store, clock, log })
   const cutoffs = new LiveCutoffs(clock, (kid) => keeper.killed(kid))
+  const parts = { ...settings, store, cutoffs, clock, log, documents, keeper: () => keeper }
+  const { follower: registries, publisher, begin } = openPolicy(parts)
+  const { ring, keeper, shared } = await openRing(config, registries.current, { store, clock, log })
   const feed = await store.control.follow(cutoffs)
   await shared?.sync()
   keeper.start()
+  await begin(filesAreTruth(config, worker))
   const sessions = new SessionRepository(store)
-  const filling = (usage: OutboxUsage) => log.warn({ ...usage }, OUTBOX_FILLS)
-  const audit = startAudit(store.audit, clock, { filling, stranger: metrics?.stranger })
-  const build = { version: programVersion(), policy: () => registries.current.version.slice(0, 12) }
-  const operations = startOperations({ store, cutoffs, ring, clock, audit, log, metrics, build })
-  const published = await askingOthers(config, registry, { clock, operations })
+  const audit = startAudit(store.audit, clock, { filling: fillingTo(log), stranger: metrics?.stranger })
+  const operations = startOperations({ store, cutoffs, ring, clock, audit, log, metrics, build: buildOf(registries) })
+  const published = await askingOthers(config, registries.current, { clock, operations })
   const unknown = new UnknownCommits(store, sessions, () => log.warn(COMMIT_FORGOTTEN))
   const common = { settings, registries, ring, keeper, store, sessions, cutoffs, auditor: audit.auditor, clock }
   const sourceOf = sourceReader(config.trustedProxies)
   const nonces = config.dpop.nonce === 'off' ? undefined : await DpopNonces.open(store.documents, clock)
   const seen = new SeenSignatures(SEEN_SIGNATURES_MAX)
   const sources = { ring, ...published, issuer: settings.issuer, seen, nonces }
-  const usage = new UsageLedger(store.documents, registries, clock)
-  usage.start()
+  const usage = startUsage(store, registries, clock)
   const observer = { ...(metrics ?? UNCOUNTED), issued: usage.issued }
   const issuing = { unknown, observer, evidence: sources, minter: new Minter(ring, settings) }
   const callers = { ...common, ...sources, ...settings, admins, claims: store.claims }
@@ -125,6 +81,7 @@ export async function createBroker(config: Config, options: BrokerOptions): Prom
     callers,
     login: { ...callers, ...issuing },
     evaluation: { ...common, external: published.external },
+    policy: { ...common, publisher },
     nonces,
     admission: new Admission(config.limits, ticks),
     sourceOf,
@@ -140,12 +97,34 @@ export async function createBroker(config: Config, options: BrokerOptions): Prom
     flushAudit: audit.flush,
     flushUsage: () => usage.flush(),
     settleCommits: () => unknown.settle(),
+    publisher,
     reloadKeys: () => keeper.reload(),
     countUnread: (reason, peer) => audit.auditor.strangers.count(reason, sourceOf(peer, undefined)),
     readiness: operations.readiness,
     metrics,
-    close: () => stopAll([operations, keeper, unknown, audit, usage, feed], store),
+    close: () => stopAll([operations, registries, keeper, unknown, audit, usage, feed], store),
   }
+}
+
+function buildOf(registries: RegistrySource) {
+  return { version: programVersion(), policy: () => registries.current.version.slice(0, 12) }
+}
+
+/** An embedded store has one broker, and its files are its policy; a worker that replaces another takes what is published. */
+function filesAreTruth({ store }: Config, worker: WorkerPlace | undefined): boolean {
+  return store.kind === 'embedded' && worker?.isFirst !== false
+}
+
+function logOf(config: Config, worker: WorkerPlace | undefined): Logger {
+  return pino({ level: config.log.level, base: { service: 'errand', ...(worker && { worker: worker.id }) } })
+}
+
+const fillingTo = (log: Logger) => (usage: OutboxUsage) => log.warn({ ...usage }, OUTBOX_FILLS)
+
+function startUsage(store: Store, registries: RegistrySource, clock: Clock): UsageLedger {
+  const usage = new UsageLedger(store.documents, registries, clock)
+  usage.start()
+  return usage
 }
 
 /** One after the other: what an earlier one still writes, a later one carries. */

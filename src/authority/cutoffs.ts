@@ -5,13 +5,20 @@
  * lift ends the blocks written before it. Whatever cannot be compared (a missing number, an unknown dimension) kills or throws.
  */
 import { FOREIGN_EVIDENCE_MARGIN_S } from '../kernel/limits.ts'
-import { covers, isExpired, stricter } from './strictness.ts'
+import type { PolicyEntry } from './policy-entry.ts'
+import { covers, isExpired, stricter, wellFormed } from './strictness.ts'
+import type { EvidenceFacts, TokenFacts } from './token-facts.ts'
 
 /** Presence kills. */
 export type AbsoluteDimension = 'node' | 'session' | 'key'
 /** A token is dead iff a cut-off that concerns it has `seq > token.rv`. */
-export type SequenceDimension = 'session_access' | 'agent' | 'user' | 'user_agent' | 'everything'
-/** The one id of the dimension `everything`. */
+export type SequenceDimension =
+  | ('session_access' | 'agent' | 'user' | 'user_agent' | 'everything')
+  /** Access tokens only, of whoever this is about, and at whatever this is for: their sessions live on, and policy is asked. */
+  | ('agent_access' | 'user_access' | 'resource')
+  /** Slug of the issuer: everything of its users. */
+  | 'issuer'
+/** The one id of the dimension `everything`; of `resource`: all of them. */
 export const EVERYTHING = '*'
 export type Dimension = AbsoluteDimension | SequenceDimension
 
@@ -19,7 +26,7 @@ export type Dimension = AbsoluteDimension | SequenceDimension
 export interface Cutoff {
   readonly entry: 'cutoff'
   readonly dimension: Dimension
-  /** Node, session or key id, client id, user principal, or `pairKey(user, agent)`. */
+  /** Node, session or key id, client id, user principal, resource URL, issuer slug, or `pairKey(user, agent)`. */
   readonly id: string
   readonly seq: number
   /** Time of the store when it was written: what foreign evidence is compared with. */
@@ -52,44 +59,19 @@ export interface Lift {
   readonly atMs: number
 }
 
-export type ControlEntry = Cutoff | Block | Lift
+export type ControlEntry = Cutoff | Block | Lift | PolicyEntry
 
 export function pairKey(subject: string, clientId: string): string {
   return `${subject}|${clientId}`
 }
 
-/** What of a token decides whether a cut-off concerns it. */
-export interface TokenFacts {
-  /** The highest sequence number its broker had applied when it decided. */
-  readonly rv: number
-  readonly session?: string
-  /** Its path of nodes, and its own `jti`. */
-  readonly nodes: readonly string[]
-  /** Client ids of *all* actors in the chain: inner actors authorize nothing, and still count for revocation. */
-  readonly agents: readonly string[]
-  /** User principal. */
-  readonly user?: string
-  /** Whom it is about, user or agent: what pairs are keyed by. Absent: the user. */
-  readonly subject?: string
-  readonly kid?: string
-  readonly accessToken: boolean
-}
-
-/** A foreign credential: it has no `rv`, so its time is compared. */
-export interface EvidenceFacts {
-  readonly digest: string
-  /** `undefined`: it says who a client is, whoever that works for. */
-  readonly subject: string | undefined
-  /** Client id. */
-  readonly agent: string
-  /** User principal. */
-  readonly user?: string
-  /** Epoch seconds. */
-  readonly signedInAt: number
-}
-
 const ABSOLUTE: readonly Dimension[] = ['node', 'session', 'key']
-const DIMENSIONS: readonly Dimension[] = [...ABSOLUTE, 'session_access', 'agent', 'user', 'user_agent', 'everything']
+const ACCESS: readonly Dimension[] = ['session_access', 'agent_access', 'user_access', 'resource']
+const DIMENSIONS: readonly Dimension[] = [
+  ...ABSOLUTE,
+  ...ACCESS,
+  ...(['agent', 'user', 'user_agent', 'issuer', 'everything'] as const),
+]
 const BLOCK_KINDS: readonly BlockKind[] = ['agent', 'user', 'resource', 'evidence', 'pair']
 
 /** The in-memory revocation set that both ends share. */
@@ -101,6 +83,7 @@ export class CutoffSet {
    */
   readonly #blocks = new Map<BlockKind, Map<string, readonly Block[]>>(BLOCK_KINDS.map((kind) => [kind, new Map()]))
   readonly #lifts = new Map<BlockKind, Map<string, Lift>>(BLOCK_KINDS.map((kind) => [kind, new Map()]))
+  #policy: PolicyEntry | undefined
   #appliedSeq = 0
 
   /** Up to here every write of the control slot has been applied: the `rv` of what is decided now. */
@@ -121,6 +104,7 @@ export class CutoffSet {
     if (entry.entry === 'cutoff') this.#applyCutoff(entry)
     else if (entry.entry === 'block') this.#applyBlock(entry)
     else if (entry.entry === 'lift') this.#applyLift(entry)
+    else if (entry.entry === 'policy') this.#applyPolicy(entry)
     else throw new Error('control entry of an unknown kind')
   }
 
@@ -150,6 +134,20 @@ export class CutoffSet {
     this.#keepBlocks(entry.kind, entry.id, (block) => block.seq >= entry.seq)
   }
 
+  #applyPolicy(entry: PolicyEntry): void {
+    if (typeof entry.version !== 'string' || entry.version === '') throw new Error('policy entry without a version')
+    const held = this.#policy
+    // One number is one write, so two of one number are never seen; were they, the order of arrival must not decide.
+    const isNewer =
+      held === undefined || entry.seq > held.seq || (entry.seq === held.seq && entry.version > held.version)
+    if (isNewer) this.#policy = entry
+  }
+
+  /** What is published now; `undefined`: nothing has been. */
+  get policy(): PolicyEntry | undefined {
+    return this.#policy
+  }
+
   #keepBlocks(kind: BlockKind, id: string, isKept: (block: Block) => boolean): void {
     const blocks = mapOf(this.#blocks, kind)
     const kept = (blocks.get(id) ?? []).filter(isKept)
@@ -168,12 +166,15 @@ export class CutoffSet {
     for (const agent of facts.agents) {
       const subject = facts.subject ?? user
       const pair = subject === undefined ? undefined : pairKey(subject, agent)
-      const cutoff = before('agent', agent) ?? before('user_agent', pair)
+      const access = facts.accessToken ? agent : undefined
+      const cutoff = before('agent', agent) ?? before('user_agent', pair) ?? before('agent_access', access)
       if (cutoff !== undefined) return cutoff
     }
-    const access = facts.accessToken ? session : undefined
-    const own = before('session', session) ?? before('session_access', access)
-    return own ?? before('user', user) ?? before('key', kid) ?? before('everything', EVERYTHING)
+    const own = before('session', session) ?? before('user', user) ?? before('issuer', slugOf(user))
+    const wide = own ?? before('key', kid) ?? before('everything', EVERYTHING)
+    if (wide !== undefined || !facts.accessToken) return wide
+    const narrow = before('session_access', session) ?? before('user_access', user)
+    return narrow ?? before('resource', facts.audience) ?? before('resource', EVERYTHING)
   }
 
   /** Not `seq > rv`: an `rv` that is no number must not outlive every cut-off. */
@@ -231,17 +232,18 @@ export class CutoffSet {
       ...[...this.#cutoffs.values()].flatMap((cutoffs) => [...cutoffs.values()]),
       ...[...this.#blocks.values()].flatMap((blocks) => [...blocks.values()].flat()),
       ...[...this.#lifts.values()].flatMap((lifts) => [...lifts.values()]),
+      ...(this.#policy === undefined ? [] : [this.#policy]),
     ]
   }
+}
+
+/** `user:<slug>:<sub>`: a slug has no colon. */
+function slugOf(user: string | undefined): string | undefined {
+  return user?.split(':', 2)[1]
 }
 
 function mapOf<K, V>(maps: ReadonlyMap<K, V>, key: K): V {
   const map = maps.get(key)
   if (map === undefined) throw new Error('control entry of an unknown dimension or kind')
   return map
-}
-
-function wellFormed(value: number, name: string): number {
-  if (!Number.isSafeInteger(value) || value < 0) throw new Error(`control entry with a malformed ${name}`)
-  return value
 }

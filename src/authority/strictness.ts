@@ -39,3 +39,9 @@ export function covers(a: Strictness, b: Strictness): boolean {
 function later(a: number | null, b: number | null): number | null {
   return a === null || b === null ? null : Math.max(a, b)
 }
+
+/** @throws Error: what cannot be compared would kill nothing */
+export function wellFormed(value: number, name: string): number {
+  if (!Number.isSafeInteger(value) || value < 0) throw new Error(`control entry with a malformed ${name}`)
+  return value
+}

@@ -40,6 +40,11 @@ export const GROUPS: readonly Group[] = [
         async () => (await import('./policy-diff.ts')).policyDiffCommand,
       ),
       command(
+        'policy apply',
+        'publish the policy files, for all brokers and without a restart',
+        async () => (await import('./policy-apply.ts')).policyApplyCommand,
+      ),
+      command(
         'doctor',
         'say who a token would be here, or which check refuses it, and what to do',
         async () => (await import('./doctor.ts')).doctorCommand,

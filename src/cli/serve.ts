@@ -2,9 +2,9 @@
 import cluster from 'node:cluster'
 import { resolve } from 'node:path'
 import pino from 'pino'
-import type { WorkerPlace } from '../app.ts'
+import type { WorkerPlace } from '../broker.ts'
 import type { Config } from '../config/config.ts'
-import { configPath, filesRead, loadConfig, loadRegistryFiles } from '../config/load-config.ts'
+import { configPath, filesRead, loadConfig, loadRegistryFiles, readRegistryFiles } from '../config/load-config.ts'
 import { assertNoStaticKeySet } from '../config/static-keys.ts'
 import { SHUTDOWN_MS_MAX, WORKERS_MAX } from '../kernel/process-limits.ts'
 import type { Registry } from '../model/registry.ts'
@@ -30,7 +30,7 @@ export const serveCommand: CommandBody = {
   },
   examples: ['errand serve --config errand.yaml', 'errand serve --development'],
   notes: [
-    'SIGTERM and SIGINT let requests in flight finish; a second one does not wait. SIGHUP reads the key directory and the certificate at once, and not only every few seconds.',
+    'SIGTERM and SIGINT let requests in flight finish; a second one does not wait. SIGHUP publishes the policy files as they are now, and reads the key directory and the certificate at once.',
   ],
   run: async (args, io) => {
     assertNoStaticKeySet()
@@ -42,7 +42,7 @@ export const serveCommand: CommandBody = {
     const { port, stopped } =
       workers > 1
         ? await (await import('./workers.ts')).startWorkers({ config, workers, files: filesRead(), log })
-        : running(await startServing(config, registry, log))
+        : running(await startServing(config, readRegistryFiles(config), log))
     if (isOurs) await rememberPort(configFile, config.listen.port)
     const isWatched = io.outIsTerminal || args.flag('development')
     if (isWatched) io.out(`${readyLine(config, registry, { port, workers })}\n`)
@@ -85,7 +85,7 @@ async function readConfig(args: Args): Promise<Read> {
 async function serveAsWorker(args: Args, place: WorkerPlace) {
   const { config } = await readConfig(args)
   const log = pino({ level: config.log.level, base: { service: 'errand', worker: place.id } })
-  return running(await startServing(config, loadRegistryFiles(config), log, place))
+  return running(await startServing(config, readRegistryFiles(config), log, place))
 }
 
 const running = (serving: Serving) => ({ port: serving.port, stopped: untilStopped(serving) })

@@ -1,13 +1,15 @@
 /** A broker with its sockets: wired, listening, and stopped in the right order. */
 import type { Logger } from 'pino'
-import type { Broker, WorkerPlace } from '../app.ts'
+import { filesOf } from '../admin/publication/open-policy.ts'
+import type { Broker, WorkerPlace } from '../broker.ts'
 import type { Config } from '../config/config.ts'
 import { openFilesMax } from '../config/environment.ts'
+import { readRegistryFiles } from '../config/load-config.ts'
 import type { Listening } from '../http/listener.ts'
 import type { MetricsListening } from '../http/metrics-listener.ts'
 import { systemClock } from '../kernel/clock.ts'
 import { codeOf, messageOf } from '../kernel/fault.ts'
-import type { Registry } from '../model/registry.ts'
+import { Rejection } from '../kernel/rejection.ts'
 import {
   CertificateProblem,
   type CertificateWatch,
@@ -15,6 +17,7 @@ import {
   type ServedCertificate,
   watchCertificate,
 } from '../operate/certificate.ts'
+import type { RegistryDocument } from '../registry/load-registry.ts'
 import { StoreUnavailable } from '../store/ports.ts'
 import { CommandFailure } from './failures.ts'
 
@@ -29,7 +32,7 @@ export interface Serving {
 /** @throws CommandFailure, ConfigurationError */
 export async function startServing(
   config: Config,
-  registry: Registry,
+  documents: readonly RegistryDocument[],
   log: Logger,
   worker?: WorkerPlace,
 ): Promise<Serving> {
@@ -41,9 +44,10 @@ export async function startServing(
   const certificate = await certificateOf(config)
   let broker: Broker
   try {
-    broker = await createBroker(config, { registry, ...(worker && { worker }) })
+    broker = await createBroker(config, { documents, ...(worker && { worker }) })
   } catch (fault) {
     if (fault instanceof StoreUnavailable) throw new CommandFailure(`the store cannot be used: ${fault.message}`, fault)
+    if (fault instanceof Rejection) throw new CommandFailure([fault.message, ...fault.missing].join('\n'), fault)
     throw fault
   }
   let listening: Listening
@@ -65,7 +69,7 @@ export async function startServing(
   return {
     port: listening.port,
     reload: async () => {
-      await Promise.all([reloadKeys(broker, log), watch?.reload()])
+      await Promise.all([reloadKeys(broker, log), reloadPolicy(broker, config, log), watch?.reload()])
     },
     stop: async () => {
       watch?.stop()
@@ -143,6 +147,20 @@ async function bound<T>(
         ? 'is in use: choose another with --port'
         : `cannot be listened on (${codeOf(fault)})`
     throw new CommandFailure(`port ${port} of ${host} ${why}`, fault)
+  }
+}
+
+/** With several processes on one store each publishes the same, and one of them is first. */
+async function reloadPolicy(broker: Broker, config: Config, log: Logger): Promise<void> {
+  try {
+    const files = filesOf(readRegistryFiles(config, true))
+    const { version, before, seq, difference } = await broker.publisher.publishFiles(files, { by: 'operator:SIGHUP' })
+    const { taken } = difference
+    if (seq !== undefined)
+      log.info({ policy: version, before, cut_off: taken.length }, 'the policy files are published')
+  } catch (fault) {
+    const problems = fault instanceof Rejection ? fault.missing : []
+    log.error({ problem: messageOf(fault), problems }, 'policy files not published; the published policy stays')
   }
 }
 

@@ -15,6 +15,8 @@ export type ToWorker =
       readonly is: 'place'
       readonly id: number
       readonly count: number
+      /** Whether the broker as a whole starts. */
+      readonly isFirst: boolean
       /** The configuration's files by absolute path, as the parent has read them. */
       readonly files: readonly (readonly [string, string])[]
     }

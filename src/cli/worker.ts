@@ -2,7 +2,7 @@
  * One worker of `errand serve --workers`: told its place and its configuration by its parent, and gone when its parent is: the
  * parent holds the lock of the embedded store for it (`node:cluster` ends a worker that has lost its parent).
  */
-import type { WorkerPlace } from '../app.ts'
+import type { WorkerPlace } from '../broker.ts'
 import { readAsParent } from '../config/load-config.ts'
 import { messageOf } from '../kernel/fault.ts'
 import { WORKER_ALIVE_MS } from '../kernel/process-limits.ts'
@@ -22,7 +22,7 @@ export async function joinAsWorker(serve: ServeAsWorker): Promise<number> {
   })
   say({ is: 'here' })
   const alive = setInterval(() => say({ is: 'alive' }), WORKER_ALIVE_MS)
-  const { id, count, files } = await told
+  const { id, count, isFirst, files } = await told
   readAsParent(files)
   const peers = {
     lockHolderPid: process.ppid,
@@ -30,7 +30,7 @@ export async function joinAsWorker(serve: ServeAsWorker): Promise<number> {
     onNotified: (listener: () => void) => void heard.add(listener),
   }
   try {
-    const { port, stopped } = await serve({ id, count, peers })
+    const { port, stopped } = await serve({ id, count, isFirst, peers })
     say({ is: 'listening', port })
     await stopped
   } catch (fault) {

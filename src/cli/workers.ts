@@ -133,7 +133,7 @@ class Supervisor {
     switch (message.is) {
       case 'here': {
         const { workers: count, files } = this.#given
-        tell(worker, { is: 'place', id: worker.id, count, files: [...files] })
+        tell(worker, { is: 'place', id: worker.id, count, isFirst: !this.#allListen, files: [...files] })
         return
       }
       case 'listening':

@@ -60,6 +60,17 @@ export function decodeConfig(document: unknown, sourceName: string, directory: s
 
 /** The registry that `config.registryPaths` describe. @throws ConfigurationError naming every problem */
 export function loadRegistryFiles(config: Config): Registry {
+  const { issuer, accessTokenSeconds } = config.settings
+  return decodeRegistryDocuments(readRegistryFiles(config), { issuer, accessTokenSeconds })
+}
+
+/**
+ * The documents of `config.registryPaths`, parsed and not yet trusted.
+ * @param asTheyAreNow whether files that were read before are read again
+ * @throws ConfigurationError naming every problem
+ */
+export function readRegistryFiles(config: Config, asTheyAreNow = false): readonly RegistryDocument[] {
+  if (asTheyAreNow) for (const path of config.registryPaths) texts.delete(path)
   const documents: RegistryDocument[] = []
   const problems: string[] = []
   for (const path of config.registryPaths) {
@@ -72,8 +83,7 @@ export function loadRegistryFiles(config: Config): Registry {
     }
   }
   if (problems.length > 0) throw new ConfigurationError(problems)
-  const { issuer, accessTokenSeconds } = config.settings
-  return decodeRegistryDocuments(documents, { issuer, accessTokenSeconds })
+  return documents
 }
 
 function configOf(document: ConfigDocument, absolute: (path: string) => string, problems: string[]): Config {

@@ -1,6 +1,6 @@
 /** Recorded decisions for admins: listed, explained, and made again. */
 import type { Context } from 'hono'
-import { currentVersion, DecisionBook, type DecisionFilter } from '../admin/decisions/decision-book.ts'
+import { DecisionBook, type DecisionFilter } from '../admin/decisions/decision-book.ts'
 import { explainDecision, replayDecision } from '../admin/decisions/explain-decision.ts'
 import { readAs } from '../admin/session-listing.ts'
 import { NAME_CHARS_MAX } from '../kernel/limits.ts'
@@ -13,8 +13,8 @@ import type { RouterParts } from './route.ts'
 const LISTED_DEFAULT = 50
 
 export function decisionRoutes(parts: RouterParts): readonly AdminRoute[] {
-  const { listing, registries } = parts
-  const versions = currentVersion(registries)
+  const { listing } = parts
+  const versions = { versionOf: (version: string) => parts.policy.publisher.versionOf(version) }
   const read = (work: (book: DecisionBook, context: Context) => Promise<unknown>): AdminMethod => ({
     permission: 'read',
     answer: async (request: AdminRequest, context: Context) => {
@@ -53,7 +53,9 @@ export function decisionRoutes(parts: RouterParts): readonly AdminRoute[] {
     {
       path: '/decisions/:decision/explanation',
       methods: {
-        GET: read(async (book, context) => explainDecision(await book.find(id(context)), versions, registries.current)),
+        GET: read(async (book, context) =>
+          explainDecision(await book.find(id(context)), versions, parts.registries.current),
+        ),
       },
     },
     {

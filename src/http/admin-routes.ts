@@ -3,6 +3,7 @@
 import { challengeRoutes } from './admin-challenge-routes.ts'
 import { decisionRoutes } from './admin-decision-routes.ts'
 import { operatingRoutes } from './admin-operating-routes.ts'
+import { policyRoutes } from './admin-policy-routes.ts'
 import { reviewRoutes } from './admin-review-routes.ts'
 import type { AdminRoute } from './admin-route.ts'
 import { mounted } from './admin-route.ts'
@@ -14,5 +15,11 @@ export function adminRoutes(parts: RouterParts, base: string): readonly Route[] 
 
 /** Nothing of `parts` is used before a request comes. */
 export function adminEndpoints(parts: RouterParts): readonly AdminRoute[] {
-  return [...operatingRoutes(parts), ...reviewRoutes(parts), ...decisionRoutes(parts), ...challengeRoutes(parts)]
+  return [
+    ...operatingRoutes(parts),
+    ...policyRoutes(parts),
+    ...reviewRoutes(parts),
+    ...decisionRoutes(parts),
+    ...challengeRoutes(parts),
+  ]
 }

@@ -168,6 +168,9 @@ export const WIRE: Readonly<Record<RejectionReason, WireError>> = {
   audit_unavailable: LATER,
   cutoffs_stale: LATER,
   keys_not_ready: LATER,
+  policy_unavailable: LATER,
+  policy_invalid: BAD_REQUEST,
+  policy_contended: LATER,
 }
 
 export function wireOf({ reason, ofGrant }: Rejection): WireError {

@@ -57,13 +57,13 @@ const FORM = 'application/x-www-form-urlencoded'
 /** The text of a form body. @throws Rejection `media_type_unsupported`, `body_too_large`, `body_malformed` */
 export async function readFormText(context: Context): Promise<string> {
   requireMediaType(context, FORM)
-  return readText(context)
+  return readText(context, BODY_BYTES_MAX)
 }
 
 /** @throws Rejection as above */
-export async function readJsonText(context: Context): Promise<string> {
+export async function readJsonText(context: Context, bytesMax = BODY_BYTES_MAX): Promise<string> {
   requireMediaType(context, 'application/json')
-  return readText(context)
+  return readText(context, bytesMax)
 }
 
 function requireMediaType(context: Context, expected: string): void {
@@ -77,11 +77,11 @@ function requireMediaType(context: Context, expected: string): void {
 
 const UTF8 = new TextDecoder('utf-8', { fatal: true })
 
-async function readText(context: Context): Promise<string> {
+async function readText(context: Context, bytesMax: number): Promise<string> {
   const declared = Number(headerOf(context, 'content-length') ?? '0')
-  if (declared > BODY_BYTES_MAX) throw tooLarge()
-  const bytes = await bodyOf(context, BODY_BYTES_MAX)
-  if (bytes === undefined) throw tooLarge()
+  if (declared > bytesMax) throw tooLarge(bytesMax)
+  const bytes = await bodyOf(context, bytesMax)
+  if (bytes === undefined) throw tooLarge(bytesMax)
   try {
     return UTF8.decode(bytes)
   } catch {
@@ -89,6 +89,6 @@ async function readText(context: Context): Promise<string> {
   }
 }
 
-function tooLarge(): Rejection {
-  return new Rejection('body_too_large', `the body exceeds ${BODY_BYTES_MAX} bytes`)
+function tooLarge(bytesMax: number): Rejection {
+  return new Rejection('body_too_large', `the body exceeds ${bytesMax} bytes`)
 }

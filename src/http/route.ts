@@ -2,6 +2,7 @@
 import type { Context } from 'hono'
 import type { CallerParts } from '../admin/callers.ts'
 import type { LoginParts } from '../admin/login.ts'
+import type { PolicyRequestParts } from '../admin/publication/policy-requests.ts'
 import type { ReviewParts } from '../admin/reviews/read-review.ts'
 import type { Admission } from '../admission/admission.ts'
 import type { EvaluationParts } from '../calls/service-call.ts'
@@ -25,6 +26,7 @@ export interface RouterParts {
   readonly pipeline: TokenPipeline
   readonly revocation: RevocationParts
   readonly listing: ReviewParts
+  readonly policy: PolicyRequestParts
   readonly callers: CallerParts
   readonly login: LoginParts
   readonly evaluation: EvaluationParts

@@ -158,6 +158,10 @@ export const REASONS = [
   'audit_unavailable',
   'cutoffs_stale',
   'keys_not_ready',
+  'policy_unavailable',
+  // publishing a policy
+  'policy_invalid',
+  'policy_contended',
 ] as const
 
 export type RejectionReason = (typeof REASONS)[number]

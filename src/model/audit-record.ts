@@ -19,6 +19,7 @@ export type AuditEvent =
   | 'admin.login'
   | 'registry.change'
   | 'admin.read'
+  | 'policy.publish'
   | 'request.refused'
   | 'strangers.refused'
 

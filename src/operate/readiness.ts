@@ -8,7 +8,7 @@ import type { KeyRing } from '../keys/key-ring.ts'
 import type { LiveCutoffs } from '../sessions/live-cutoffs.ts'
 import type { Store } from '../store/ports.ts'
 
-export const CHECKS = ['store', 'revocations', 'clock', 'keys', 'audit', 'certificate', 'serving'] as const
+export const CHECKS = ['store', 'revocations', 'policy', 'clock', 'keys', 'audit', 'certificate', 'serving'] as const
 export type CheckName = (typeof CHECKS)[number]
 /** `ok`, or what is wrong, in words. */
 export type Checks = Readonly<Record<CheckName, string>>
@@ -20,7 +20,7 @@ export interface ReadinessReport {
 
 export interface ReadinessParts {
   readonly store: Pick<Store, 'takesWrites'>
-  readonly cutoffs: Pick<LiveCutoffs, 'confirmedAgeMs' | 'storeClockDifferenceMs'>
+  readonly cutoffs: Pick<LiveCutoffs, 'confirmedAgeMs' | 'storeClockDifferenceMs' | 'policyProblem'>
   readonly ring: Pick<KeyRing, 'problem'>
   /** What is wrong with the audit, where something is. */
   readonly auditProblem: () => string | undefined
@@ -51,6 +51,7 @@ export class Readiness {
     const checks: Checks = {
       store: store.takesWrites ? OK : 'it does not answer, or takes no writes',
       revocations: age <= CUTOFF_STALENESS_MS_MAX ? OK : 'they have not been confirmed for two seconds',
+      policy: cutoffs.policyProblem ?? OK,
       clock: Math.abs(off) <= STORE_CLOCK_DIFFERENCE_MS_MAX ? OK : 'it differs from the store’s by more than a second',
       keys: ring.problem(now) ?? OK,
       audit: auditProblem() ?? OK,

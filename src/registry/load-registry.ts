@@ -32,6 +32,8 @@ export interface RegistryOptions {
   readonly issuer: string
   /** Life of access tokens for resources that do not say; DESIGN's default when absent. */
   readonly accessTokenSeconds?: number
+  /** What it was published as; absent: the digest of what it says. */
+  readonly version?: string
 }
 
 export interface RegistryDocument {
@@ -115,7 +117,7 @@ function build(entries: Entries, options: RegistryOptions, problems: string[]): 
   const grants = entries.grants.map(({ at, entry }) => decodeGrant(entry, at, problems))
   const lookUps = indexed(issuers, { users, withRoles }, [...services, ...agents], problems.length > 0 ? [] : resources)
   return Object.freeze({
-    version: versionOf(entries, options),
+    version: options.version ?? versionOf(entries, options),
     grants,
     agents,
     services,

@@ -6,7 +6,9 @@
  * clock is away from the store's, issues nothing (DESIGN §7).
  */
 import { type ControlEntry, CutoffSet } from '../authority/cutoffs.ts'
+import type { PolicyEntry } from '../authority/policy-entry.ts'
 import type { Clock } from '../kernel/clock.ts'
+import { POLICY_LOAD_MS_MAX } from '../kernel/policy-limits.ts'
 import { Rejection } from '../kernel/rejection.ts'
 import { CUTOFF_STALENESS_MS_MAX, ECHO_WAIT_MS, STORE_CLOCK_DIFFERENCE_MS_MAX } from '../kernel/store-limits.ts'
 import type { ControlListener, ControlSnapshot, ControlStore, ControlWrite, ControlWritten } from '../store/ports.ts'
@@ -17,6 +19,13 @@ export class LiveCutoffs implements ControlListener {
   readonly #keyKilled: (kid: string) => void
   #confirmedAtMs: number | undefined
   #storeClockDifferenceMs = 0
+  #decidedBy: string | undefined
+  /** When a policy was heard of that is not loaded yet. */
+  #policyHeardAtMs: number | undefined
+  /** Why the published policy cannot be loaded; `undefined`: it can, as far as is known. */
+  policyFault: string | undefined
+  /** Told of every policy that is published. */
+  policyPublished: () => void = () => undefined
   readonly #waiting = new Set<{ seq: number; wake: () => void }>()
 
   /** @param keyKilled told of every key that a cut-off has killed, before anything else is decided. */
@@ -27,7 +36,28 @@ export class LiveCutoffs implements ControlListener {
 
   /** The highest sequence number applied without a gap. Read it *before* checking anything against the set. */
   get rv(): number {
-    return this.set.appliedSeq
+    const { appliedSeq, policy } = this.set
+    // Until what is published is what decides here, the cut-offs that came with it concern what is minted in the meantime.
+    return this.#isBehind(policy) ? Math.min(appliedSeq, policy.seq - 1) : appliedSeq
+  }
+
+  #isBehind(policy: PolicyEntry | undefined): policy is PolicyEntry {
+    return policy !== undefined && policy.version !== this.#decidedBy
+  }
+
+  /** From now on decisions are made by this version of the policy. */
+  decideBy(version: string): void {
+    this.#decidedBy = version
+    this.#policyHeardAtMs = undefined
+    this.policyFault = undefined
+  }
+
+  /** Why nothing may be decided by the policy at hand; `undefined`: it may. */
+  get policyProblem(): string | undefined {
+    if (!this.#isBehind(this.set.policy)) return undefined
+    const waitedMs = Math.abs(this.#clock.nowMs() - (this.#policyHeardAtMs ?? 0))
+    if (this.policyFault === undefined && waitedMs <= POLICY_LOAD_MS_MAX) return undefined
+    return `the published policy is not loaded: ${this.policyFault ?? 'it takes too long'}`
   }
 
   snapshot(snapshot: ControlSnapshot): void {
@@ -63,9 +93,14 @@ export class LiveCutoffs implements ControlListener {
     return near && this.confirmedAgeMs <= CUTOFF_STALENESS_MS_MAX
   }
 
-  /** @throws Rejection `cutoffs_stale` */
+  /** @throws Rejection `cutoffs_stale`, `policy_unavailable` */
   assertFresh(): void {
-    if (this.fresh) return
+    if (this.fresh && this.policyProblem === undefined) return
+    if (this.fresh) {
+      throw new Rejection('policy_unavailable', 'this broker has not loaded the published policy: try again', {
+        retryAfterSeconds: 1,
+      })
+    }
     throw new Rejection('cutoffs_stale', 'revocations could not be confirmed just now: try again', {
       retryAfterSeconds: 1,
     })
@@ -76,7 +111,20 @@ export class LiveCutoffs implements ControlListener {
    * what it decides next already carries a later `rv`.
    */
   async write(store: ControlStore, entries: readonly ControlWrite[]): Promise<ControlWritten> {
-    const written = await store.write(entries, this.rv + 1)
+    return this.#heard(entries, await store.write(entries, this.set.appliedSeq + 1))
+  }
+
+  /** The same, if the policy published now is of this version; else `undefined`, and nothing is written. */
+  async writeAfter(
+    version: string | undefined,
+    store: ControlStore,
+    entries: readonly ControlWrite[],
+  ): Promise<ControlWritten | undefined> {
+    const written = await store.writeAfter(version, entries, this.set.appliedSeq + 1)
+    return written === undefined ? undefined : this.#heard(entries, written)
+  }
+
+  async #heard(entries: readonly ControlWrite[], written: ControlWritten): Promise<ControlWritten> {
     for (const entry of entries) this.#apply({ ...entry, ...written } as ControlEntry)
     await this.#reached(written.seq)
     return written
@@ -85,15 +133,19 @@ export class LiveCutoffs implements ControlListener {
   #apply(entry: ControlEntry): void {
     this.set.apply(entry)
     if (entry.entry === 'cutoff' && entry.dimension === 'key') this.#keyKilled(entry.id)
+    if (entry.entry === 'policy' && this.#isBehind(this.set.policy)) {
+      this.#policyHeardAtMs ??= this.#clock.nowMs()
+      this.policyPublished()
+    }
   }
 
   #advance(seq: number): void {
     this.set.advance(seq)
-    for (const waiter of this.#waiting) if (waiter.seq <= this.rv) waiter.wake()
+    for (const waiter of this.#waiting) if (waiter.seq <= this.set.appliedSeq) waiter.wake()
   }
 
   async #reached(seq: number): Promise<void> {
-    if (this.rv >= seq) return
+    if (this.set.appliedSeq >= seq) return
     await new Promise<void>((resolve) => {
       const waiter = {
         seq,

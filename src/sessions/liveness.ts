@@ -15,6 +15,8 @@ export interface OwnToken {
   readonly act: Actor | undefined
   readonly session: SessionId | undefined
   readonly path: readonly string[]
+  /** The one resource an access token is for. */
+  readonly audience?: string
 }
 
 /** Client ids of every agent of ours a token names: subject, holder and each actor. All count for revocation. */
@@ -46,6 +48,7 @@ export function cutoffKilling(
     subject: token.subject,
     kid: token.kid,
     accessToken: options.accessToken,
+    ...(token.audience === undefined ? {} : { audience: token.audience }),
   })
 }
 

@@ -7,13 +7,16 @@
  * expiry: without it, who missed the lift would hold the older, stricter block for good.
  */
 import type { BlockKind, ControlEntry, Dimension } from '../authority/cutoffs.ts'
+import { CURRENT_POLICY } from '../authority/policy-entry.ts'
 import { CONTROL_ENTRIES_MAX, checkedInteger } from './bounds.ts'
 import type { ControlWrite } from './ports.ts'
 
 /** `-`: until lifted, and evidence of no age passes. */
 const NONE = '-'
+export const POLICY_SLOT = `policy|registry|${CURRENT_POLICY}`
 
 export function slotOf(write: ControlWrite): string {
+  if (write.entry === 'policy') return POLICY_SLOT
   return write.entry === 'cutoff' ? `cutoff|${write.dimension}|${write.id}` : `block|${write.kind}|${write.id}`
 }
 
@@ -24,8 +27,20 @@ export function checkWrites(writes: readonly ControlWrite[], floor: number): voi
   for (const write of writes) entryText(write, 0, 0)
 }
 
-/** `<entry> <seq> <atMs> <expiresAtMs> <newerThanS>`; a slot's text may go on with ` <seq> <atMs> <expiresAtMs>` of a lift. */
+/** One word: it is a field of the entry's text. */
+function checkedVersion(version: string): string {
+  if (!/^[\w-]{16,64}$/.test(version)) throw new TypeError('a policy version is 16 to 64 of A-Z a-z 0-9 _ -')
+  return version
+}
+
+/** Which policy a slot's text says is published. */
+export function versionIn(text: string | undefined): string | undefined {
+  return text === undefined ? undefined : fieldsOf(text).newer
+}
+
+/** `<entry> <seq> <atMs> <expiresAtMs> <newerThanS, or the policy's version>`; a slot's text may go on with ` <seq> <atMs> <expiresAtMs>` of a lift. */
 export function entryText(write: ControlWrite, seq: number | string, atMs: number | string): string {
+  if (write.entry === 'policy') return `policy ${seq} ${atMs} ${NONE} ${checkedVersion(write.version)}`
   const expires =
     write.entry === 'lift' || write.expiresAtMs === null ? NONE : checkedInteger(write.expiresAtMs, 'expiresAtMs')
   const newer =
@@ -52,6 +67,7 @@ export function parseEntry(slot: string, text: string): ControlEntry {
   if (entry === 'cutoff') {
     return { entry, dimension: of as Dimension, id, seq, atMs, expiresAtMs: Number(expires) }
   }
+  if (entry === 'policy') return { entry, id: CURRENT_POLICY, version: newer, seq, atMs }
   const kind = of as BlockKind
   if (entry === 'lift') return { entry, kind, id, seq, atMs }
   if (entry !== 'block') throw new Error(`unknown control entry ${JSON.stringify(entry)}`)
@@ -70,6 +86,8 @@ export function mergedText(stored: string | undefined, next: string, nowMs: numb
   if (stored === undefined) return next
   const old = fieldsOf(stored)
   const { entry, seq, atMs, expires, newer } = fieldsOf(next)
+  // The newest policy replaces the one before it: of two, neither is stricter.
+  if (entry === 'policy') return next
   if (entry === 'lift') {
     const lasting = slotExpires(old)
     return liftText({ seq, atMs, expires: isLive(lasting, nowMs) ? lasting : expires })

@@ -11,7 +11,17 @@
 import type { ControlEntry } from '../authority/cutoffs.ts'
 import { newNonce } from '../kernel/ids.ts'
 import { checkedInteger } from './bounds.ts'
-import { checkWrites, entryText, liveEntries, mergedText, parseEntry, slotExpiryMs, slotOf } from './control-text.ts'
+import {
+  checkWrites,
+  entryText,
+  liveEntries,
+  mergedText,
+  POLICY_SLOT,
+  parseEntry,
+  slotExpiryMs,
+  slotOf,
+  versionIn,
+} from './control-text.ts'
 import type { EmbeddedDatabase } from './embedded-database.ts'
 import { ordered, parseExpiring } from './embedded-keys.ts'
 import type { ControlListener, ControlSnapshot, ControlStore, ControlWrite, ControlWritten } from './ports.ts'
@@ -78,13 +88,27 @@ export class EmbeddedControl implements ControlStore {
 
   async write(writes: readonly ControlWrite[], floor: number): Promise<ControlWritten> {
     checkWrites(writes, floor)
-    return this.#database.write(
-      () => this.#perform(writes, floor),
-      () => {
-        this.#peers?.notify()
-        this.#look()
-      },
-    )
+    return this.#transact(() => this.#perform(writes, floor))
+  }
+
+  async writeAfter(
+    version: string | undefined,
+    writes: readonly ControlWrite[],
+    floor: number,
+  ): Promise<ControlWritten | undefined> {
+    checkWrites(writes, floor)
+    return this.#transact(() => {
+      const stored = this.#database.getExpiring(ENTRIES + segment(POLICY_SLOT))
+      const published = versionIn(stored === undefined ? undefined : parseSlot(stored.text).text)
+      return published === version ? this.#perform(writes, floor) : undefined
+    })
+  }
+
+  #transact<T>(write: () => T): Promise<T> {
+    return this.#database.write(write, () => {
+      this.#peers?.notify()
+      this.#look()
+    })
   }
 
   async snapshot(): Promise<ControlSnapshot> {

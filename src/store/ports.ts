@@ -71,6 +71,15 @@ export interface ControlStore {
    * per (dimension, id); an entry never replaces a stricter one.
    */
   write(entries: readonly ControlWrite[], floor: number): Promise<ControlWritten>
+  /**
+   * The same, if the policy published now is of this version (`undefined`: none is); else nothing is written, and the answer is
+   * `undefined`.
+   */
+  writeAfter(
+    version: string | undefined,
+    entries: readonly ControlWrite[],
+    floor: number,
+  ): Promise<ControlWritten | undefined>
   snapshot(): Promise<ControlSnapshot>
   /** Delivers a snapshot, then every write in order, then `confirmed` at least every 500 ms while the store answers. */
   follow(listener: ControlListener): Promise<{ stop(): Promise<void> }>

@@ -1,5 +1,5 @@
 /** The control slot in Redis: writing there *is* the revocation. Followers: `redis-follower.ts`. */
-import { checkWrites, entryText, slotOf } from './control-text.ts'
+import { checkWrites, entryText, POLICY_SLOT, slotOf } from './control-text.ts'
 import type { ControlListener, ControlSnapshot, ControlStore, ControlWrite, ControlWritten } from './ports.ts'
 import type { RedisConnection } from './redis-connection.ts'
 import { RedisFollower } from './redis-follower.ts'
@@ -23,6 +23,20 @@ export class RedisControl implements ControlStore {
   }
 
   async write(writes: readonly ControlWrite[], floor: number): Promise<ControlWritten> {
+    const written = await this.#write('', writes, floor)
+    if (written === undefined) throw new Error('a write without a condition was refused for one')
+    return written
+  }
+
+  writeAfter(
+    version: string | undefined,
+    writes: readonly ControlWrite[],
+    floor: number,
+  ): Promise<ControlWritten | undefined> {
+    return this.#write(version ?? '-', writes, floor)
+  }
+
+  async #write(after: string, writes: readonly ControlWrite[], floor: number): Promise<ControlWritten | undefined> {
     checkWrites(writes, floor)
     const keys = [
       this.#keys.control('seq'),
@@ -34,9 +48,15 @@ export class RedisControl implements ControlStore {
       const [entry = '', , , expires = '', newer = ''] = entryText(write, 0, 0).split(' ')
       return [slotOf(write), entry, expires, newer]
     })
-    const answer = await this.#connection.script('errandControlWrite', keys, [floor, EVENTS_MAX, ...entries])
+    const condition = [after, POLICY_SLOT]
+    const answer = await this.#connection.script('errandControlWrite', keys, [
+      floor,
+      EVENTS_MAX,
+      ...condition,
+      ...entries,
+    ])
     const [seq, atMs] = answer as [string, string]
-    return { seq: Number(seq), atMs: Number(atMs) }
+    return seq === '' ? undefined : { seq: Number(seq), atMs: Number(atMs) }
   }
 
   snapshot(): Promise<ControlSnapshot> {

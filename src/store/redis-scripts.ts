@@ -25,9 +25,10 @@ return 1
 `
 
 /**
- * KEYS sequence, entries, expiries, events. ARGV floor, bound of the event stream, then per entry: slot, entry, expiry,
- * newer-than ('-': none). Merges as `control-text.ts` does. Works out of memory: a full store must still revoke.
- * Answers {seq, now}.
+ * KEYS sequence, entries, expiries, events. ARGV floor, bound of the event stream, the policy version that must be published
+ * ('-': none may be; '': whatever is), the slot that says which one is, then per entry: slot, entry, expiry, newer-than ('-':
+ * none). Merges as `control-text.ts` does. Works out of memory: a full store must still revoke.
+ * Answers {seq, now}; {'', ''} where another version is published.
  */
 const CONTROL_WRITE = `#!lua flags=allow-oom
 ${NOW}
@@ -39,6 +40,11 @@ end
 local function live(expires)
   return expires == '-' or tonumber(expires) > now
 end
+if ARGV[3] ~= '' then
+  local policy = redis.call('HGET', KEYS[2], ARGV[4])
+  local version = policy and string.match(policy, '^%S+ %S+ %S+ %S+ (%S+)') or '-'
+  if version ~= ARGV[3] then return {'', ''} end
+end
 local last = redis.call('GET', KEYS[1]) or '0'
 local seq = string.format('%.0f', math.max(tonumber(last) + 1, tonumber(ARGV[1]), now))
 if tonumber(seq) > 9007199254740991 then return redis.error_reply('ERR the sequence is exhausted') end
@@ -49,13 +55,13 @@ for _, slot in ipairs(gone) do
   redis.call('ZREM', KEYS[3], slot)
 end
 local event = {'prev', last}
-for i = 3, #ARGV, 4 do
+for i = 5, #ARGV, 4 do
   local slot, entry, expires, newer = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
   event[#event + 1] = slot
   event[#event + 1] = table.concat({entry, seq, at, expires, newer}, ' ')
   local carried, forgotten = '', nil
   local stored = redis.call('HGET', KEYS[2], slot)
-  if stored then
+  if stored and entry ~= 'policy' then
     local old, lift, oldExpires, oldNewer, rest = string.match(stored, '^(%S+) (%S+ %S+) (%S+) (%S+)(.*)$')
     if old == 'lift' then rest = ' ' .. lift .. ' ' .. oldExpires end
     local liftExpires = string.match(rest, '(%S+)$')

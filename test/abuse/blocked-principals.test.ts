@@ -166,9 +166,13 @@ describe('a registry that has changed since', () => {
     await acrossChange(
       issued,
       async (world, { session, delegated, access }) => {
-        await refused(world, () => world.continue(session.token), invalidRequest('user_inactive'))
-        await refused(world, () => world.continue(delegated.token, {}, 'researcher'), invalidRequest('user_inactive'))
-        await refused(world, () => world.delegate(session.token), invalidRequest('user_inactive'))
+        await refused(world, () => world.continue(session.token), invalidRequest('subject_token_revoked'))
+        await refused(
+          world,
+          () => world.continue(delegated.token, {}, 'researcher'),
+          invalidRequest('subject_token_revoked'),
+        )
+        await refused(world, () => world.delegate(session.token), invalidRequest('subject_token_revoked'))
         expect((await world.introspect(access.token)).body).toEqual({ active: false })
       },
       { users: where('sub', 'alice', { active: false }) },
@@ -179,9 +183,9 @@ describe('a registry that has changed since', () => {
     await acrossChange(
       issued,
       async (world, { session, delegated, access }) => {
-        const inactive = invalidRequest('agent_inactive')
-        await refused(world, () => world.continue(session.token), inactive)
-        await refused(world, () => world.continue(delegated.token, {}, 'researcher'), inactive)
+        const dead = invalidRequest('subject_token_revoked')
+        await refused(world, () => world.continue(session.token), invalidRequest('agent_inactive'))
+        await refused(world, () => world.continue(delegated.token, {}, 'researcher'), dead)
         expect((await world.introspect(access.token)).body).toEqual({ active: false })
       },
       { agents: where('client_id', 'orchestrator', { state }) },

@@ -10,7 +10,6 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createBroker } from '../../src/app.ts'
 import { developmentConfig } from '../../src/config/development.ts'
-import { decodeRegistry } from '../../src/registry/load-registry.ts'
 import { StoreUnavailable } from '../../src/store/ports.ts'
 import { startIssuer } from '../support/issuer.ts'
 import { ManualClock, registryDocument, TYPE, World } from '../support/world.ts'
@@ -25,8 +24,8 @@ const config = developmentConfig({
   logLevel: 'debug',
 })
 const clock = new ManualClock()
-const registry = decodeRegistry(registryDocument(idp), 'noisy.yaml', { issuer: config.settings.issuer })
-const broker = await createBroker(config, { registry, clock })
+const documents = [{ document: registryDocument(idp), sourceName: 'noisy.yaml' }]
+const broker = await createBroker(config, { documents, clock })
 const world = new World({ clock, idp, config, broker, directory, ownsIdp: true })
 
 /** Every token that went in or came out. */

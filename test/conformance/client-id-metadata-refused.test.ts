@@ -166,9 +166,14 @@ test('H80: a document on this machine is not read unless the operator has allowe
   host.asked()
   const { config } = world
   const store = { kind: 'embedded', directory: `${config.keys.directory}/../guarded` } as const
-  const decoded = decodeRegistry(registry, 'world.yaml', { issuer: world.issuer })
   const outbound = { ...config.outbound, allowLoopback: false }
-  const guarded = await createBroker({ ...config, store, outbound }, { registry: decoded, clock: world.clock })
+  const guarded = await createBroker(
+    { ...config, store, outbound },
+    {
+      documents: [{ document: registry, sourceName: 'world.yaml' }],
+      clock: world.clock,
+    },
+  )
   try {
     const answer = await guarded.app.request('/token', { method: 'POST', body: new URLSearchParams(form()) })
     expect([answer.status, host.asked()]).toEqual([401, []])

@@ -5,7 +5,6 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { createBroker } from '../../src/app.ts'
 import { STRANGERS_AT_ONCE_MAX } from '../../src/kernel/limits.ts'
 import { JWKS_COOLDOWN_MS, JWKS_FRESH_MS, JWKS_RETRY_MS, JWKS_STALE_MS_MAX } from '../../src/kernel/outbound-limits.ts'
-import { decodeRegistry } from '../../src/registry/load-registry.ts'
 import { answerJson, startIssuer, type TestIssuer } from '../support/issuer.ts'
 import { publicJwk, sign, type TestKey, testKey } from '../support/keys.ts'
 import { expectRefused, invalidClient, toStranger } from '../support/refusal.ts'
@@ -199,10 +198,9 @@ test('H80: keys are not fetched from this machine unless the operator has allowe
   )
   const { config } = world
   const store = { kind: 'embedded', directory: `${config.keys.directory}/../guarded` } as const
-  const registry = decodeRegistry({ ...document, agents }, 'world.yaml', { issuer: world.issuer })
   const guarded = await createBroker(
     { ...config, store, outbound: { ...config.outbound, allowLoopback: false } },
-    { registry, clock: world.clock },
+    { documents: [{ document: { ...document, agents }, sourceName: 'world.yaml' }], clock: world.clock },
   )
   try {
     const body = new URLSearchParams({

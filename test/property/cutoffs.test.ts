@@ -8,14 +8,14 @@ import {
   CutoffSet,
   type Dimension,
   EVERYTHING,
-  type EvidenceFacts,
   pairKey,
-  type TokenFacts,
 } from '../../src/authority/cutoffs.ts'
+import { CURRENT_POLICY } from '../../src/authority/policy-entry.ts'
+import type { EvidenceFacts, TokenFacts } from '../../src/authority/token-facts.ts'
 import { FOREIGN_EVIDENCE_MARGIN_S } from '../../src/kernel/limits.ts'
 
 const AGENTS = ['a1', 'a2']
-const USERS = ['u1', 'u2']
+const USERS = ['user:i1:u1', 'user:i2:u2']
 const NODES = ['n1', 'n2', 'n3']
 const PAIRS = USERS.flatMap((user) => AGENTS.map((agent) => pairKey(user, agent)))
 const IDS: Readonly<Record<Dimension, readonly string[]>> = {
@@ -27,6 +27,10 @@ const IDS: Readonly<Record<Dimension, readonly string[]>> = {
   user: USERS,
   user_agent: PAIRS,
   everything: [EVERYTHING],
+  agent_access: AGENTS,
+  user_access: USERS,
+  resource: ['r1', 'r2', EVERYTHING],
+  issuer: ['i1', 'i2'],
 }
 const BLOCK_IDS: Readonly<Record<Block['kind'], readonly string[]>> = {
   agent: AGENTS,
@@ -78,7 +82,21 @@ const lift = blockKind.chain((kind) =>
   }),
 )
 
-const entry: fc.Arbitrary<ControlEntry> = fc.oneof(cutoff, block, lift)
+const policy = fc.record({
+  entry: fc.constant('policy' as const),
+  id: fc.constant(CURRENT_POLICY),
+  version: fc.constantFrom('v1', 'v2'),
+  seq,
+  atMs,
+})
+
+const entry: fc.Arbitrary<ControlEntry> = fc.oneof(
+  { arbitrary: cutoff, weight: 2 },
+  { arbitrary: block, weight: 2 },
+  { arbitrary: lift, weight: 2 },
+  { arbitrary: policy, weight: 1 },
+)
+
 const entries = fc.array(entry, { maxLength: 14, size: 'max' })
 
 const facts: fc.Arbitrary<TokenFacts> = fc.record(
@@ -90,6 +108,7 @@ const facts: fc.Arbitrary<TokenFacts> = fc.record(
     user: fc.constantFrom(...USERS),
     kid: fc.constant('k1'),
     accessToken: fc.boolean(),
+    audience: fc.constantFrom('r1', 'r2', 'r3'),
   },
   { requiredKeys: ['rv', 'nodes', 'agents', 'accessToken'] },
 )
@@ -131,7 +150,8 @@ class NaiveSet {
       this.#cutoffs().some((c) => c.dimension === held.dimension && c.id === held.id && c.expiresAtMs > nowMs)
     this.list = this.list.filter((each) => {
       if (each.entry === 'cutoff') return isLive(each)
-      return each.entry === 'lift' || each.expiresAtMs === null || each.expiresAtMs > nowMs
+      if (each.entry !== 'block') return true
+      return each.expiresAtMs === null || each.expiresAtMs > nowMs
     })
   }
 
@@ -144,6 +164,10 @@ class NaiveSet {
       if (dimension === 'agent') return token.agents.includes(id)
       if (dimension === 'user') return token.user === id
       if (dimension === 'everything') return true
+      if (dimension === 'agent_access') return token.accessToken && token.agents.includes(id)
+      if (dimension === 'user_access') return token.accessToken && token.user === id
+      if (dimension === 'resource') return token.accessToken && (id === EVERYTHING || token.audience === id)
+      if (dimension === 'issuer') return token.user?.startsWith(`user:${id}:`) === true
       return token.agents.some((agent) => token.user !== undefined && pairKey(token.user, agent) === id)
     }
     const absolute = ['node', 'session', 'key']
@@ -306,7 +330,7 @@ describe('CutoffSet', () => {
         const set = setOf(list)
         const held = set.size
         const unexpired = list.filter(
-          (each) => each.entry === 'lift' || each.expiresAtMs === null || each.expiresAtMs > nowMs,
+          (each) => !('expiresAtMs' in each) || each.expiresAtMs === null || each.expiresAtMs > nowMs,
         )
         const least = answers(setOf(unexpired), tokens, offered, nowMs)
         set.prune(nowMs)
@@ -316,7 +340,7 @@ describe('CutoffSet', () => {
           if (why !== undefined) expect(after.refused[index]).toBeDefined()
         expect(after.blocked).toEqual(least.blocked)
         for (const each of set.entries()) {
-          if (each.entry !== 'lift' && each.expiresAtMs !== null) expect(each.expiresAtMs).toBeGreaterThan(nowMs)
+          if ('expiresAtMs' in each && each.expiresAtMs !== null) expect(each.expiresAtMs).toBeGreaterThan(nowMs)
         }
         seen[set.size < held ? 'gone' : 'kept']++
       }),

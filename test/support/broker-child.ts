@@ -4,14 +4,14 @@
  */
 import { flushCompileCache } from 'node:module'
 import { createInterface } from 'node:readline'
-import { type Broker, createBroker } from '../../src/app.ts'
+import { createBroker } from '../../src/app.ts'
+import type { Broker } from '../../src/broker.ts'
 import type { Config } from '../../src/config/config.ts'
 import { developmentConfig } from '../../src/config/development.ts'
 import { listen } from '../../src/http/listener.ts'
 import { systemClock } from '../../src/kernel/clock.ts'
 import { Secret } from '../../src/kernel/secret.ts'
 import type { BrokerSettings } from '../../src/model/settings.ts'
-import { decodeRegistry } from '../../src/registry/load-registry.ts'
 import type { Store } from '../../src/store/ports.ts'
 import type { KillOrder } from './kill-steps.ts'
 import { NO_LIMITS } from './no-limits.ts'
@@ -51,9 +51,11 @@ async function start(order: ChildOrder): Promise<void> {
     limits: NO_LIMITS,
     dpop: order.dpop ?? base.dpop,
   }
-  const registry = decodeRegistry(order.registry, 'child.yaml', { issuer: config.settings.issuer })
   const clock = { nowMs: () => systemClock.nowMs() + offsetMs }
-  const broker: Broker = await createBroker(config, { registry, clock })
+  const broker: Broker = await createBroker(config, {
+    documents: [{ document: order.registry, sourceName: 'child.yaml' }],
+    clock,
+  })
   const listening = await listen(broker, { host: '127.0.0.1', port: order.port })
   process.once('SIGTERM', () => void listening.stop().then(() => process.exit(0)))
   process.on('SIGHUP', () => void broker.reloadKeys())

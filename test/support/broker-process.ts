@@ -5,7 +5,7 @@
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Broker } from '../../src/app.ts'
+import type { Broker } from '../../src/broker.ts'
 import { developmentConfig } from '../../src/config/development.ts'
 import { epochSeconds, systemClock } from '../../src/kernel/clock.ts'
 import { operatorPrincipal } from '../../src/kernel/ids.ts'

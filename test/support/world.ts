@@ -4,7 +4,8 @@
  */
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { type Broker, createBroker } from '../../src/app.ts'
+import { createBroker } from '../../src/app.ts'
+import type { Broker } from '../../src/broker.ts'
 import type { Config } from '../../src/config/config.ts'
 import { developmentConfig } from '../../src/config/development.ts'
 import type { Clock, Ticks } from '../../src/kernel/clock.ts'
@@ -447,11 +448,11 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
     limits: { ...NO_LIMITS, ...options.limits },
   }
   const document = { ...registryDocument(idp), ...options.registry }
-  const registry = decodeRegistry(document, 'world.yaml', { issuer: config.settings.issuer })
-  const signs = registry.resources.some(({ signingAlg }) => signingAlg === 'RS256')
+  const { resources } = decodeRegistry(document, 'world.yaml', { issuer: config.settings.issuer })
+  const signs = resources.some(({ signingAlg }) => signingAlg === 'RS256')
   if (signs && options.keysDirectory === undefined) await seedRsaKey(config.keys.directory)
   const broker = await createBroker(config, {
-    registry,
+    documents: [{ document, sourceName: 'world.yaml' }],
     clock,
     ...(options.ticks === undefined ? {} : { ticks: options.ticks }),
   })

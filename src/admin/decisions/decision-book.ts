@@ -5,7 +5,6 @@ import { Rejection } from '../../kernel/rejection.ts'
 import type { AuditRecord } from '../../model/audit-record.ts'
 import type { Question } from '../../model/decision.ts'
 import type { User } from '../../model/issuer.ts'
-import type { RegistrySource } from '../../model/published-registry.ts'
 import type { Registry } from '../../model/registry.ts'
 import type { QuestionSources } from '../../policy/encode-question.ts'
 import { answerOfKept, type KeptAnswer, partsOfKept, questionOfKept } from '../../policy/recorded-decision.ts'
@@ -14,13 +13,6 @@ import type { AuditStore } from '../../store/ports.ts'
 /** Versions of the policy, for as long as records may name them. */
 export interface PolicyVersions {
   versionOf(version: string): Promise<Registry | undefined>
-}
-
-/** Where no older version is kept. */
-export function currentVersion(registries: RegistrySource): PolicyVersions {
-  return {
-    versionOf: async (version) => (registries.current.version === version ? registries.current : undefined),
-  }
 }
 
 export interface StoredDecision {

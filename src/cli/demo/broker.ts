@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { getRequestListener } from '@hono/node-server'
 import { createBroker } from '../../app.ts'
 import { developmentConfig } from '../../config/development.ts'
-import { parseRegistryText } from '../../registry/load-registry.ts'
+import { parseYamlText } from '../../registry/strict-document.ts'
 
 export interface Listening {
   readonly server: Server
@@ -27,8 +27,8 @@ export async function startBroker(
     keysDirectory: join(directory, 'keys'),
     logLevel: 'error',
   })
-  const registry = parseRegistryText(policy, 'registry.yaml', { issuer: config.settings.issuer })
-  const broker = await createBroker(config, { registry })
+  const document = parseYamlText(policy, 'registry.yaml')
+  const broker = await createBroker(config, { documents: [{ document, sourceName: 'registry.yaml' }] })
   const listener = getRequestListener(broker.app.fetch)
   server.on('request', (request, response) => void listener(request, response))
   return broker.close

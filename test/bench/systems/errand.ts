@@ -4,7 +4,6 @@ import { developmentConfig } from '../../../src/config/development.ts'
 import { sizeThreadPool } from '../../../src/config/environment.ts'
 import { type Listening, listen } from '../../../src/http/listener.ts'
 import { Secret } from '../../../src/kernel/secret.ts'
-import { decodeRegistry } from '../../../src/registry/load-registry.ts'
 import { answerCalls } from '../rpc.ts'
 import { usageHandlers } from '../usage.ts'
 
@@ -33,7 +32,7 @@ answerCalls({
       logLevel: 'warn',
     })
     const config = { ...base, org, settings: { ...base.settings, issuer } }
-    const broker = await createBroker(config, { registry: decodeRegistry(registry, 'bench.yaml', { issuer }) })
+    const broker = await createBroker(config, { documents: [{ document: registry, sourceName: 'bench.yaml' }] })
     listening = await listen(broker, { host: '127.0.0.1', port: 0 })
     return { port: listening.port }
   },

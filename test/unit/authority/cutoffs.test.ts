@@ -6,8 +6,8 @@ import {
   CutoffSet,
   type Dimension,
   pairKey,
-  type TokenFacts,
 } from '../../../src/authority/cutoffs.ts'
+import type { TokenFacts } from '../../../src/authority/token-facts.ts'
 import { FOREIGN_EVIDENCE_MARGIN_S } from '../../../src/kernel/limits.ts'
 
 const cutoff = (dimension: Dimension, id: string, change: Partial<Cutoff> = {}): Cutoff => ({
@@ -44,6 +44,7 @@ const TOKEN: TokenFacts = {
   user: 'user:idp:alice',
   kid: 'key-1',
   accessToken: true,
+  audience: 'https://wiki.example/mcp',
 }
 const PAIR = pairKey('user:idp:alice', 'orchestrator')
 
@@ -62,6 +63,11 @@ describe('killing (DESIGN §7)', () => {
     ['agent', 'orchestrator'],
     ['user', 'user:idp:alice'],
     ['user_agent', PAIR],
+    ['agent_access', 'sub-agent'],
+    ['agent_access', 'orchestrator'],
+    ['user_access', 'user:idp:alice'],
+    ['resource', 'https://wiki.example/mcp'],
+    ['issuer', 'idp'],
   ]
   test.each(concerning)('a later cut-off of %s %s kills, and one of another id does not', (dimension, id) => {
     const entry = cutoff(dimension, id)

@@ -5,11 +5,12 @@ import { CHECKS, Readiness, type ReadinessParts } from '../../../src/operate/rea
 import { watchReadiness } from '../../../src/operate/readiness-watch.ts'
 
 const NOW = 1_800_000_000
+const SURE = { confirmedAgeMs: 0, storeClockDifferenceMs: 0, policyProblem: undefined }
 
 function readiness(over: Partial<ReadinessParts> = {}): Readiness {
   return new Readiness({
     store: { takesWrites: true },
-    cutoffs: { confirmedAgeMs: 100, storeClockDifferenceMs: -20 },
+    cutoffs: { ...SURE, confirmedAgeMs: 100, storeClockDifferenceMs: -20 },
     ring: { problem: () => undefined },
     auditProblem: () => undefined,
     clock: { nowMs: () => NOW * 1000 },
@@ -32,10 +33,11 @@ test('all is well: every check is named, and ok', () => {
 
 test.each<[string, Partial<ReadinessParts>]>([
   ['store', { store: { takesWrites: false } }],
-  ['revocations', { cutoffs: { confirmedAgeMs: 2_001, storeClockDifferenceMs: 0 } }],
-  ['revocations', { cutoffs: { confirmedAgeMs: Infinity, storeClockDifferenceMs: 0 } }],
-  ['clock', { cutoffs: { confirmedAgeMs: 0, storeClockDifferenceMs: 1_001 } }],
-  ['clock', { cutoffs: { confirmedAgeMs: 0, storeClockDifferenceMs: -1_001 } }],
+  ['revocations', { cutoffs: { ...SURE, confirmedAgeMs: 2_001, storeClockDifferenceMs: 0 } }],
+  ['revocations', { cutoffs: { ...SURE, confirmedAgeMs: Infinity, storeClockDifferenceMs: 0 } }],
+  ['policy', { cutoffs: { ...SURE, policyProblem: 'it is not loaded' } }],
+  ['clock', { cutoffs: { ...SURE, confirmedAgeMs: 0, storeClockDifferenceMs: 1_001 } }],
+  ['clock', { cutoffs: { ...SURE, confirmedAgeMs: 0, storeClockDifferenceMs: -1_001 } }],
   ['keys', { ring: { problem: () => 'no active access key' } }],
   ['audit', { auditProblem: () => 'full' }],
 ])('%s alone is wrong, and said to be', (check, over) => {
@@ -61,6 +63,7 @@ test('a change is told once, with what is wrong, and its end once', async () => 
         return age
       },
       storeClockDifferenceMs: 0,
+      policyProblem: undefined,
     },
   })
   const told: unknown[] = []

@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { CURRENT_POLICY } from '../../../src/authority/policy-entry.ts'
 import { configDocument } from '../../../src/config/schema.ts'
 import { checkedExpiry, checkedInteger, checkedOrg, integerIn } from '../../../src/store/bounds.ts'
 import { entryText, parseEntry, slotOf } from '../../../src/store/control-text.ts'
@@ -97,6 +98,11 @@ describe('a control entry', () => {
       { requiredKeys: ['entry', 'kind', 'id', 'expiresAtMs'] },
     ),
     fc.record({ entry: fc.constant('lift' as const), kind, id }),
+    fc.record({
+      entry: fc.constant('policy' as const),
+      id: fc.constant(CURRENT_POLICY),
+      version: fc.stringMatching(/^[\w-]{16,64}$/),
+    }),
   )
 
   it('survives its text', () => {
@@ -109,7 +115,13 @@ describe('a control entry', () => {
 
   it('shares its slot with nothing but its own kind and id', () => {
     const identity = (entry: ControlWrite): string =>
-      JSON.stringify(entry.entry === 'cutoff' ? ['cutoff', entry.dimension, entry.id] : ['block', entry.kind, entry.id])
+      JSON.stringify(
+        entry.entry === 'policy'
+          ? ['policy']
+          : entry.entry === 'cutoff'
+            ? ['cutoff', entry.dimension, entry.id]
+            : ['block', entry.kind, entry.id],
+      )
     fc.assert(
       fc.property(write, write, (a, b) => {
         expect(slotOf(a) === slotOf(b)).toBe(identity(a) === identity(b))

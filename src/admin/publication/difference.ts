@@ -1,0 +1,114 @@
+/** Two versions of the policy side by side: what changed, for people; and what is taken away, for the cut-offs. */
+import type { Sliced } from '../../kernel/slices.ts'
+import type { User } from '../../model/issuer.ts'
+import type { Registry } from '../../model/registry.ts'
+import { fingerprint, isSame } from './fingerprint.ts'
+import { type Taken, TakenAway, type Versions } from './taken.ts'
+import { takenFromClient } from './taken-from-clients.ts'
+import { takenByGrants } from './taken-from-grants.ts'
+import { takenFromResource } from './taken-from-resources.ts'
+import { narrowingNames, takenFromIssuer, takenFromUser } from './taken-from-users.ts'
+
+export interface Difference {
+  /** `agent:researcher`, and so on. */
+  readonly added: readonly string[]
+  readonly changed: readonly string[]
+  readonly removed: readonly string[]
+  readonly taken: readonly Taken[]
+}
+
+type Section = { [K in keyof Registry]: Registry[K] extends readonly unknown[] ? K : never }[keyof Registry]
+
+/** What its entries are called. Every section of a registry: one that is added has to be compared below, too. */
+const SECTIONS: Readonly<{ [K in Section]: (entry: Registry[K][number]) => string }> = {
+  grants: ({ id }) => `grant:${id}`,
+  agents: ({ clientId }) => `agent:${clientId}`,
+  services: ({ clientId }) => `service:${clientId}`,
+  resources: ({ id }) => `resource:${id}`,
+  issuers: ({ slug }) => `issuer:${slug}`,
+  projects: ({ id }) => `project:${id}`,
+  roles: ({ name }) => `role:${name}`,
+  users: ({ issuerSlug, sub }) => `user:${issuerSlug}:${sub}`,
+  authorizationServers: ({ issuer }) => `authorization_server:${issuer}`,
+  workloadIssuers: ({ slug }) => `workload_issuer:${slug}`,
+  trustDomains: ({ name }) => `trust_domain:${name}`,
+}
+
+export function* differenceOf(versions: Versions): Sliced<Difference> {
+  const taken = yield* takenBy(versions)
+  const added: string[] = []
+  const changed: string[] = []
+  const removed: string[] = []
+  for (const section of Object.keys(SECTIONS) as Section[]) {
+    const before = yield* named(versions.before, section)
+    const after = yield* named(versions.after, section)
+    for (const [name, text] of after) {
+      const was = before.get(name)
+      if (was === undefined) added.push(name)
+      else if (was !== text) changed.push(name)
+    }
+    for (const name of before.keys()) if (!after.has(name)) removed.push(name)
+    yield
+  }
+  return { added, changed, removed, taken }
+}
+
+function* named(registry: Registry, section: Section): Sliced<ReadonlyMap<string, string>> {
+  const nameOf = SECTIONS[section] as (entry: unknown) => string
+  const texts = new Map<string, string>()
+  for (const entry of registry[section]) {
+    const { at: _at, ...rest } = entry as { readonly at?: string }
+    texts.set(nameOf(entry), fingerprint(rest))
+    yield
+  }
+  return texts
+}
+
+export function* takenBy(versions: Versions): Sliced<readonly Taken[]> {
+  const { before, after } = versions
+  const taken = new TakenAway()
+  for (const client of [...before.agents, ...before.services]) {
+    takenFromClient(client, versions, taken)
+    yield
+  }
+  for (const resource of before.resources) {
+    takenFromResource(resource, versions, taken)
+    yield
+  }
+  for (const issuer of before.issuers) takenFromIssuer(issuer, versions, taken)
+  const hazards = narrowingNames(after)
+  for (const user of [...before.users, ...after.users, ...bearersOf(before), ...bearersOf(after)]) {
+    takenFromUser(user, versions, hazards, taken)
+    yield
+  }
+  yield* takenByGrants(versions, taken)
+  takenByVouchers(versions, taken)
+  return taken.all()
+}
+
+/** Roles name users who may not be listed: their issuer vouches for them. */
+function bearersOf({ roles }: Registry): readonly Pick<User, 'issuerSlug' | 'sub'>[] {
+  return roles.flatMap(({ users }) =>
+    users.map((user) => {
+      const [issuerSlug = '', ...sub] = user.split(':')
+      return { issuerSlug, sub: sub.join(':') }
+    }),
+  )
+}
+
+/** Who vouches for workloads is who is believed: where that changes, whoever it vouched for begins anew. */
+function takenByVouchers({ before, after }: Versions, taken: TakenAway): void {
+  const platforms = changedOf(before.workloadIssuers, after.workloadIssuers, ({ slug }) => slug)
+  const domains = changedOf(before.trustDomains, after.trustDomains, ({ name }) => name)
+  for (const { clientId, workloads, spiffeIds } of [...before.agents, ...before.services]) {
+    const isConcerned =
+      workloads.some(({ issuer }) => platforms.has(issuer)) ||
+      spiffeIds.some(({ id }) => domains.has(id.slice('spiffe://'.length).split('/')[0] ?? ''))
+    if (isConcerned) taken.add('agent', clientId, `${clientId}: who vouches for its workloads`)
+  }
+}
+
+function changedOf<T>(before: readonly T[], after: readonly T[], nameOf: (entry: T) => string): ReadonlySet<string> {
+  const now = new Map(after.map((entry) => [nameOf(entry), entry]))
+  return new Set(before.filter((entry) => !isSame(entry, now.get(nameOf(entry)))).map(nameOf))
+}

@@ -1,0 +1,118 @@
+/** What a new version takes from agents and services. */
+import type { ToolConstraints } from '../../authority/authority.ts'
+import { meetTool, narrowsTool } from '../../authority/constraints.ts'
+import type { Agent, AgentVersion, Client, Service } from '../../model/client.ts'
+import { mayIssue } from '../../model/lifecycle.ts'
+import type { PrincipalSelector, Registry } from '../../model/registry.ts'
+import type { ManifestEntry, Resource, Tool } from '../../model/resource.ts'
+import { selects } from '../../policy/selector.ts'
+import { isSame, keepsAll } from './fingerprint.ts'
+import type { TakenAway, Versions } from './taken.ts'
+
+/** `session`: nothing that stands on it may live. `token`: what it was given must be asked for again. */
+type Loss = 'session' | 'token' | undefined
+type Rules<T> = { readonly [K in keyof T]-?: (before: T[K], after: T[K], versions: Versions) => Loss }
+
+const NOTHING = () => undefined
+const ended = (isKept: boolean): Loss => (isKept ? undefined : 'session')
+const lessened = (isKept: boolean): Loss => (isKept ? undefined : 'token')
+const endedUnlessKept = (before: readonly unknown[], after: readonly unknown[]) => ended(keepsAll(before, after))
+const lessenedUnlessKept = (before: readonly unknown[], after: readonly unknown[]) => lessened(keepsAll(before, after))
+
+/** Every member of a client: one that is added here has to say what a change of it takes away. */
+const SERVICE: Omit<Rules<Service>, 'kind'> = {
+  clientId: NOTHING,
+  state: (_before, after, { environment }) => ended(mayIssue(after, environment)),
+  // Whoever holds a credential that was taken out may have been the reason.
+  keys: endedUnlessKept,
+  keySets: endedUnlessKept,
+  secrets: endedUnlessKept,
+  workloads: endedUnlessKept,
+  spiffeIds: endedUnlessKept,
+  legacyAssertionAudience: NOTHING,
+  assertionReuse: NOTHING,
+  certificateBound: (before, after) => lessened(before || !after),
+  grantTypes: lessenedUnlessKept,
+  apiScopes: lessenedUnlessKept,
+  // Whose users it may ask about, at an endpoint that reads the entry at each question.
+  usersOf: NOTHING,
+}
+
+const AGENT: Omit<Rules<Agent>, 'kind'> = {
+  ...SERVICE,
+  owner: (before, after, { before: from, after: to }) => {
+    const isNamed = [from, to].some(({ grants }) =>
+      grants.some(({ principals }) => principals.some((one) => isOwner(one, before) || isOwner(one, after))),
+    )
+    return lessened(before === after || !isNamed)
+  },
+  certifiedUntil: NOTHING,
+  environment: (before, after) => ended(before === after),
+  manifest: (before, after, { after: registry }) => lessened(!narrowsManifest(before, after, registry)),
+  versions: (before, after, { environment }) => {
+    // Versions that have no life of their own live as long as the agent does.
+    if (after.size === 0) return undefined
+    if (before.size === 0) return 'session'
+    const isKept = ([name, version]: [string, AgentVersion]) => {
+      const now = after.get(name)
+      return !mayIssue(version.state, environment) || (now !== undefined && mayIssue(now.state, environment))
+    }
+    return ended([...before].every(isKept))
+  },
+  delegates: endedUnlessKept,
+  upstreamClientIds: (before, after) => endedUnlessKept([...before], [...after]),
+  // Read when a session opens: what one was opened for stays what it is for.
+  standingIntent: NOTHING,
+  issuance: NOTHING,
+  apiKeys: endedUnlessKept,
+}
+
+export function takenFromClient(before: Client, versions: Versions, taken: TakenAway): void {
+  const after = versions.after.client(before.clientId)
+  const who = `${before.kind} ${before.clientId}`
+  if (after === undefined || after.kind !== before.kind) {
+    taken.add('agent', before.clientId, `${who}: removed`)
+    return
+  }
+  const rules: Readonly<Record<string, (before: never, after: never, versions: Versions) => Loss>> =
+    before.kind === 'agent' ? AGENT : SERVICE
+  for (const [member, rule] of Object.entries(rules)) {
+    const [from, to] = [before, after].map((client) => client[member as keyof Client] as never) as [never, never]
+    if (isSame(from, to) && member !== 'manifest') continue
+    const loss = rule(from, to, versions)
+    if (loss === 'session') taken.add('agent', before.clientId, `${who}: ${member}`)
+    if (loss === 'token') taken.add('agent_access', before.clientId, `${who}: ${member}`)
+  }
+}
+
+function isOwner(principal: PrincipalSelector, owner: string): boolean {
+  return 'owner' in principal && principal.owner === owner
+}
+
+/** More entries may narrow, too: all that reach a tool hold it together. What a resource itself has lost is not looked at. */
+function narrowsManifest(
+  before: readonly ManifestEntry[],
+  after: readonly ManifestEntry[],
+  { resources }: Registry,
+): boolean {
+  if (isSame(before, after)) return false
+  return resources.some((resource) =>
+    [...resource.tools.values()].some((tool) => {
+      const reaching = (manifest: readonly ManifestEntry[]) =>
+        manifest.filter(({ selector }) => selects(selector, resource, tool))
+      const places = [...reaching(before), ...reaching(after)].some(({ selector }) => selector.container !== undefined)
+      // Where it depends on the place, only what is the same to the letter is known to be no less.
+      if (places) return !isSame(reaching(before), reaching(after))
+      const had = allowedBy(before, resource, tool)
+      const has = allowedBy(after, resource, tool)
+      return had !== undefined && (has === undefined || narrowsTool(had, has) !== undefined)
+    }),
+  )
+}
+
+function allowedBy(manifest: readonly ManifestEntry[], resource: Resource, tool: Tool): ToolConstraints | undefined {
+  const [first, ...others] = manifest.filter(({ selector }) => selects(selector, resource, tool))
+  let met = first?.constraints
+  for (const { constraints } of others) met = met && meetTool(met, constraints)
+  return met
+}

@@ -1,0 +1,96 @@
+/**
+ * What a new version takes away by its grants: where one that allowed is gone, where one denies, and where one that narrows came.
+ * Grants are compared by what they say, never by their ids, nor by their order.
+ */
+import { isUnconstrained } from '../../authority/constraints.ts'
+import type { Sliced } from '../../kernel/slices.ts'
+import type { Grant, PrincipalSelector } from '../../model/registry.ts'
+import type { Resource, ToolSelector } from '../../model/resource.ts'
+import { principalKey } from '../../policy/grant-index.ts'
+import { selects } from '../../policy/selector.ts'
+import { fingerprint } from './fingerprint.ts'
+import type { TakenAway, Versions } from './taken.ts'
+
+/** Grants that name single users and so few of them cost those users their tokens, and not everybody at the resource. */
+const USERS_MAX = 16
+
+/** Whether bearing a name in this grant can cost something: all that match are intersected, and lives end with the first. */
+export function canNarrow({ effect, constraints, when }: Grant): boolean {
+  return effect === 'deny' || !isUnconstrained(constraints) || when.notAfter !== undefined
+}
+
+export function* takenByGrants(versions: Versions, taken: TakenAway): Sliced<undefined> {
+  const { before, after } = versions
+  const said = yield* sayings(before.grants)
+  const says = yield* sayings(after.grants)
+  const concerned = new Concerned(versions, taken)
+  for (const [saying, grant] of said) {
+    if (!says.has(saying) && grant.effect === 'allow') concerned.by(grant, `grant ${grant.id}: it allowed more`)
+    yield
+  }
+  for (const [saying, grant] of says) {
+    if (!said.has(saying) && narrowsWhoHad(grant, versions)) concerned.by(grant, `grant ${grant.id}: it narrows`)
+    yield
+  }
+}
+
+function* sayings(grants: readonly Grant[]): Sliced<ReadonlyMap<string, Grant>> {
+  const said = new Map<string, Grant>()
+  for (const grant of grants) {
+    const { effect, principals, resources, when, constraints, id: _id, at: _at, reason: _reason, ...rest } = grant
+    const principalKeys = principals.map(principalKey).sort()
+    const selectors = resources.map(fingerprint).sort()
+    said.set(fingerprint([effect, principalKeys, selectors, when, constraints, rest]), grant)
+    yield
+  }
+  return said
+}
+
+/** An allow that holds what it allows to something narrows those who were allowed it by another; on an agent it always narrows. */
+function narrowsWhoHad(grant: Grant, { before }: Versions): boolean {
+  if (!canNarrow(grant)) return false
+  if (grant.effect === 'deny' || grant.principals.some((one) => 'agent' in one || 'owner' in one)) return true
+  const tools = before.resources.flatMap((resource) => [...resource.tools.values()].map((tool) => ({ resource, tool })))
+  const reaches = ({ resources }: Grant, { resource, tool }: (typeof tools)[number]) =>
+    resources.some((selector) => selects(selector, resource, tool))
+  const reached = tools.filter((one) => reaches(grant, one))
+  return before.grants.some(
+    (other) => other.effect === 'allow' && bearsUsers(other) && reached.some((one) => reaches(other, one)),
+  )
+}
+
+function bearsUsers({ principals }: Grant): boolean {
+  return principals.some((one) => !('agent' in one || 'owner' in one))
+}
+
+/** Whom a grant concerns, found once for each selector. */
+class Concerned {
+  readonly #resources: readonly Resource[]
+  readonly #reached = new Map<string, readonly Resource[]>()
+  readonly #taken: TakenAway
+
+  constructor({ before, after }: Versions, taken: TakenAway) {
+    this.#resources = [...before.resources, ...after.resources]
+    this.#taken = taken
+  }
+
+  by({ principals, resources }: Grant, why: string): void {
+    const users = principals.flatMap((one: PrincipalSelector) => ('user' in one ? [one.user] : []))
+    if (users.length === principals.length && users.length <= USERS_MAX) {
+      for (const user of users) this.#taken.add('user_access', `user:${user}`, why)
+      return
+    }
+    for (const selector of resources) for (const { url } of this.#reachedBy(selector)) this.#taken.resource(url, why)
+  }
+
+  #reachedBy(selector: ToolSelector): readonly Resource[] {
+    const key = fingerprint(selector)
+    const known = this.#reached.get(key)
+    if (known !== undefined) return known
+    const reached = this.#resources.filter((resource) =>
+      [...resource.tools.values()].some((tool) => selects(selector, resource, tool)),
+    )
+    this.#reached.set(key, reached)
+    return reached
+  }
+}

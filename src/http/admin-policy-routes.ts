@@ -1,0 +1,26 @@
+/** The published policy: what it is, and publishing another. */
+import { policyOrder, publishPolicy, showPolicy } from '../admin/publication/policy-requests.ts'
+import { POLICY_BODY_BYTES_MAX } from '../kernel/policy-limits.ts'
+import type { AdminRoute } from './admin-route.ts'
+import { decodeOrder } from './decode-order.ts'
+import { json } from './error-response.ts'
+import { readJsonText } from './request.ts'
+import type { RouterParts } from './route.ts'
+
+export function policyRoutes(parts: RouterParts): readonly AdminRoute[] {
+  return [
+    {
+      path: '/policy',
+      methods: {
+        GET: { permission: 'read', answer: async (request) => json(200, await showPolicy(request, parts.policy)) },
+        POST: {
+          permission: 'policy',
+          answer: async (request, context) => {
+            const order = async () => decodeOrder(policyOrder, await readJsonText(context, POLICY_BODY_BYTES_MAX))
+            return json(200, await publishPolicy(request, order, parts.policy))
+          },
+        },
+      },
+    },
+  ]
+}

@@ -1,0 +1,20 @@
+/** Every bound of publishing and loading a policy: the unit is in the name, the reason beside it. */
+
+/** One policy, as JSON: a hundred thousand grants are a quarter of it. */
+export const POLICY_BYTES_MAX = 128 * 1024 * 1024
+/** Versions of the policy that are kept: what decisions of older ones were made from can no longer be looked up. */
+export const POLICY_VERSIONS_MAX = 256
+/** Versions that a process holds decoded: the one published, and those just asked about. */
+export const POLICY_LOADED_MAX = 3
+/** How long a broker may decide by the version before, until what is published has been loaded; then it issues nothing. */
+export const POLICY_LOAD_MS_MAX = 10_000
+export const POLICY_RETRY_MS = 250
+/** How often a publication looks again at what others have published in the meantime. */
+export const POLICY_ATTEMPTS_MAX = 8
+/**
+ * How long a cut-off that takes access tokens only is kept: as long as one lives that a broker minted, by the version before,
+ * right up to where it must have loaded the new one; twice over, because clocks differ.
+ */
+export const ACCESS_CUTOFF_S = 1_800
+/** The body of `POST /admin/v1/policy`, read for those only who may publish. */
+export const POLICY_BODY_BYTES_MAX = 64 * 1024 * 1024
