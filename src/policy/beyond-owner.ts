@@ -2,7 +2,6 @@
  * Agents that may do what whoever answers for them could not be granted: nobody makes an agent stronger than they are. Only what
  * is certain is reported: any allow counts, whenever, wherever and however narrowly it holds, and only a deny that always holds.
  */
-import { getOrInsertComputed } from '../kernel/maps.ts'
 import type { Agent } from '../model/client.ts'
 import { ownerStanding, parseOwner } from '../model/owner.ts'
 import type { Grant, Registry } from '../model/registry.ts'
@@ -22,37 +21,47 @@ export interface OwnedAgents {
   readonly unverified: readonly Agent[]
 }
 
-/** Of agents whose owner stands; one who has left has left orphans, which are another matter. */
-export function beyondOwners(registry: Registry): OwnedAgents {
+/** Of those of the agents whose owner stands; one who has left has left orphans, which are another matter. */
+export function beyondOwners(registry: Registry, agents: readonly Agent[] = registry.agents): OwnedAgents {
+  const living = agents.filter(({ state }) => state !== 'retired')
+  const unverified = living.filter(({ owner }) => ownerStanding(registry, owner) === 'unverified')
+  const owned = living.filter(({ owner }) => ownerStanding(registry, owner) === 'active')
+  if (owned.length === 0) return { beyond: [], unverified }
   const reach = new ToolReach(registry.resources)
-  const byPrincipal = new Map<string, Grant[]>()
-  for (const grant of registry.grants) {
-    for (const principal of grant.principals) {
-      getOrInsertComputed(byPrincipal, principalKey(principal), () => []).push(grant)
-    }
-  }
-  const grantable = new Map<string, ReadonlySet<Tool>>()
-  const beyond: BeyondOwner[] = []
-  const unverified: Agent[] = []
-  for (const agent of registry.agents) {
-    if (agent.state === 'retired') continue
-    const standing = ownerStanding(registry, agent.owner)
-    if (standing === 'unverified') unverified.push(agent)
-    if (standing !== 'active') continue
-    const owners = getOrInsertComputed(grantable, agent.owner, () => {
-      const grants = principalsOfOwner(registry, agent.owner).flatMap((principal) => byPrincipal.get(principal) ?? [])
-      return grantableBy(grants, reach)
-    })
+  const grantable = grantableTo(new Set(owned.map(({ owner }) => owner)), registry, reach)
+  const beyond = owned.flatMap((agent): BeyondOwner[] => {
     const tools = agent.manifest.flatMap(({ selector }) =>
       reach
         .of(selector)
         .flatMap(({ resource, tool }) =>
-          tool.delegable && !owners.has(tool) ? [`${tool.name} at ${resource.id}`] : [],
+          tool.delegable && grantable.get(agent.owner)?.has(tool) !== true ? [`${tool.name} at ${resource.id}`] : [],
         ),
     )
-    if (tools.length > 0) beyond.push({ agent, tools: [...new Set(tools)] })
-  }
+    return tools.length === 0 ? [] : [{ agent, tools: [...new Set(tools)] }]
+  })
   return { beyond, unverified }
+}
+
+/** In one pass over the grants, most of which name nobody who owns anything. */
+function grantableTo(
+  owners: ReadonlySet<string>,
+  registry: Registry,
+  reach: ToolReach,
+): ReadonlyMap<string, ReadonlySet<Tool>> {
+  const principals = new Map([...owners].map((owner) => [owner, principalsOfOwner(registry, owner)] as const))
+  const naming = new Map([...principals.values()].flat().map((principal): [string, Grant[]] => [principal, []]))
+  for (const grant of registry.grants) {
+    for (const principal of grant.principals) naming.get(principalKey(principal))?.push(grant)
+  }
+  return new Map(
+    [...principals].map(([owner, keys]) => [
+      owner,
+      grantableBy(
+        keys.flatMap((key) => naming.get(key) ?? []),
+        reach,
+      ),
+    ]),
+  )
 }
 
 function grantableBy(grants: readonly Grant[], reach: ToolReach): ReadonlySet<Tool> {

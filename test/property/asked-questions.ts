@@ -34,6 +34,7 @@ export function questionOf(registry: Registry, asked: Asking, rest: Partial<Ques
     environment: asked.environment,
     chain: asked.planner ? [agent(registry, 'planner')] : [],
     container: asked.container,
+    risk: asked.risk,
     external: externalAnswer(asked),
     ...rest,
   })

@@ -45,6 +45,7 @@ function questionOf(registry: Registry, asked: Asking, { now, environment, plann
     ceiling: asked.ceiling === undefined ? undefined : authorityOf(registry, asked.ceiling),
     target: asked.target as ResourceUrl | undefined,
     container: asked.container,
+    risk: asked.risk,
   })
 }
 

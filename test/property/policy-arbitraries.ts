@@ -3,6 +3,7 @@
  * some call of `CALLS` and refuses another: what two of them leave can be told by trying.
  */
 import fc from 'fast-check'
+import { RISK_LEVELS, type RiskLevel } from '../../src/model/risk.ts'
 import { LATER, NOW, type Raw, type Wanted, worldDocument } from '../unit/policy/world.ts'
 
 type Constraints = Readonly<Record<string, Readonly<Record<string, unknown>>>>
@@ -107,15 +108,24 @@ const when: fc.Arbitrary<Raw> = mostly<Raw>(
   { environment: 'staging' },
 )
 
+const risk = fc.constantFrom<(RiskLevel | undefined)[]>(undefined, undefined, undefined, ...RISK_LEVELS)
+/** An allow is for so much risk at most, a deny for so much at least. */
+const riskIn = (effect: string, level: RiskLevel | undefined): Raw =>
+  level === undefined ? {} : { risk: effect === 'deny' ? { at_least: level } : { at_most: level } }
+
 const grant: fc.Arbitrary<Raw> = fc
   .record({
     effect: mostly('allow', 'deny'),
     principals: fc.array(principal, { minLength: 1, maxLength: 3 }),
     resources: fc.array(selector, { minLength: 1, maxLength: 2 }),
     when,
+    risk,
     constraints,
   })
-  .map(({ constraints: limits, ...rest }) => (rest.effect === 'deny' ? rest : { ...rest, constraints: limits }))
+  .map(({ constraints: limits, risk: level, ...rest }) => {
+    const made = { ...rest, when: { ...rest.when, ...riskIn(rest.effect, level) } }
+    return rest.effect === 'deny' ? made : { ...made, constraints: limits }
+  })
 
 /** Many rules about few people, half of them denies: they meet, repeat and leave nothing of each other. */
 export const crowdedGrants: fc.Arbitrary<Raw[]> = fc
@@ -156,6 +166,7 @@ export const crowdedGrants: fc.Arbitrary<Raw[]> = fc
 
 export const denyGrant: fc.Arbitrary<Raw> = grant.map(({ constraints: _, ...rest }) => ({
   ...rest,
+  when: { ...rest.when, ...riskIn('deny', rest.when.risk?.at_most ?? rest.when.risk?.at_least) },
   id: 'added-deny',
   effect: 'deny',
 }))
@@ -250,6 +261,7 @@ export interface Asking {
   /** Whether the planner is in the chain, too. */
   readonly planner: boolean
   readonly container: string | undefined
+  readonly risk: RiskLevel | undefined
   /** Of the external PDP: none, no answer, or what it allows, each as `<url> <tool>`. */
   readonly external: 'none' | 'failed' | readonly string[]
 }
@@ -268,6 +280,7 @@ export const asking: fc.Arbitrary<Asking> = fc.record({
   environment: mostly('production', 'staging'),
   planner: mostly(false, true),
   container: mostly<string | undefined>(undefined, ...CONTAINERS, 'nowhere'),
+  risk: fc.constantFrom<(RiskLevel | undefined)[]>('low', undefined, 'medium', 'high'),
   external: fc.oneof(
     { weight: 9, arbitrary: fc.constant('none' as const) },
     { weight: 1, arbitrary: fc.constant('failed' as const) },

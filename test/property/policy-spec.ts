@@ -175,12 +175,20 @@ function concerns(grant: Raw, names: readonly string[]): boolean {
 }
 
 function inForce({ when }: Raw, { asking }: Use, at: number): boolean {
-  const { not_before: notBefore, not_after: notAfter, environment } = when
+  const { not_before: notBefore, not_after: notAfter, environment, risk } = when
   return (
     !(notBefore !== undefined && seconds(notBefore) > at) &&
     !(notAfter !== undefined && seconds(notAfter) <= at) &&
-    !(environment !== undefined && environment !== asking.environment)
+    !(environment !== undefined && environment !== asking.environment) &&
+    (risk === undefined || isRisk(risk, asking.risk))
   )
+}
+
+/** "An allow for at most, a deny for at least; what is not known helps nobody." */
+function isRisk(said: Raw, risk: Asking['risk']): boolean {
+  const order = ['low', 'medium', 'high']
+  if (said.at_least !== undefined) return risk === undefined || order.indexOf(risk) >= order.indexOf(said.at_least)
+  return risk !== undefined && order.indexOf(risk) <= order.indexOf(said.at_most)
 }
 
 type Answer = 'yes' | 'no' | 'unknown'
