@@ -2,22 +2,31 @@
  * The RSA key of brokers in this process. Finding its primes takes longer than most tests: it is made once and copied. The
  * other keys are each broker's own, so that what one has signed no other takes for its own work.
  */
-import { cpSync, mkdirSync, rmSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { createKey } from '../../src/keys/key-files.ts'
 import { scratchDirectory } from './scratch.ts'
 
-let made: Promise<string> | undefined
+interface KeyFile {
+  readonly name: string
+  readonly text: string
+}
 
-async function make(): Promise<string> {
+let made: Promise<readonly KeyFile[]> | undefined
+
+async function make(): Promise<readonly KeyFile[]> {
   const directory = scratchDirectory('errand-rsa-')
-  const now = Math.floor(Date.now() / 1000)
-  await createKey(directory, { class: 'access', alg: 'RS256', activateAt: now, now, development: true })
-  process.once('exit', () => rmSync(directory, { recursive: true, force: true }))
-  return directory
+  try {
+    const now = Math.floor(Date.now() / 1000)
+    await createKey(directory, { class: 'access', alg: 'RS256', activateAt: now, now, development: true })
+    return readdirSync(directory).map((name) => ({ name, text: readFileSync(join(directory, name), 'utf8') }))
+  } finally {
+    rmSync(directory, { recursive: true, force: true })
+  }
 }
 
 export async function seedRsaKey(keysDirectory: string): Promise<void> {
   made ??= make()
   mkdirSync(keysDirectory, { recursive: true, mode: 0o700 })
-  cpSync(await made, keysDirectory, { recursive: true })
+  for (const { name, text } of await made) writeFileSync(join(keysDirectory, name), text, { mode: 0o600 })
 }
