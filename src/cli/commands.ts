@@ -153,6 +153,11 @@ export const GROUPS: readonly Group[] = [
         async () => (await import('./report-architecture.ts')).reportArchitectureCommand,
       ),
       command(
+        'drill revoke',
+        'revoke a token of the drill’s own, and measure how fast every broker calls it dead',
+        async () => (await import('./drill-revoke.ts')).drillRevokeCommand,
+      ),
+      command(
         'explain',
         'say why a request was allowed or refused, and the smallest change that would allow it',
         async () => (await import('./explain.ts')).explainCommand,

@@ -101,6 +101,16 @@ test('without it the date is reported, and nobody is refused', async () => {
   expect(servers).toContainEqual(['resource:warehouse', 'notice'])
 })
 
+test('a server whose tools are others than those that were classified needs attention', async () => {
+  const { resources } = registryDocument(idp) as Document
+  const pinned = resources.map((one: Document) =>
+    one.id === 'wiki' ? { ...one, manifest_digest: 'A'.repeat(43) } : one,
+  )
+  world = await startWorld({ issuer: idp, registry: { resources: pinned } })
+  const unclassified = await findings('tools_unclassified')
+  expect(unclassified.map(({ object, severity }) => [object, severity])).toEqual([['resource:wiki', 'attention']])
+})
+
 test('what an owner leaves behind appears the moment they are deactivated', async () => {
   const document = registryDocument(idp) as Document
   const owned = {

@@ -12,6 +12,7 @@ export type FindingKind =
   | 'grant_unused'
   | 'owner_left'
   | 'owner_unverified'
+  | 'tools_unclassified'
   | 'user_unused'
   | 'user_without_grants'
 

@@ -12,7 +12,7 @@ interface Governed {
 
 /** @param suspends whether an agent that is overdue is issued nothing; `now`: epoch seconds */
 export function standingFindings(registry: Registry, suspends: boolean, now: number): readonly Finding[] {
-  return [...ownerFindings(registry), ...certificationFindings(registry, suspends, now)]
+  return [...ownerFindings(registry), ...certificationFindings(registry, suspends, now), ...unclassified(registry)]
 }
 
 function ownerFindings(registry: Registry): readonly Finding[] {
@@ -58,6 +58,19 @@ function certificationFindings(registry: Registry, suspends: boolean, now: numbe
     if (certifiedUntil > now + CERTIFICATION_AHEAD_S) return []
     return [{ ...about, kind: 'certification_due', severity: 'notice', says: `is certified until ${day}` }]
   })
+}
+
+/** Tools that nobody has looked at count as the most dangerous kind: agents get none of them. */
+function unclassified({ resources }: Registry): readonly Finding[] {
+  return resources
+    .filter(({ state, isClassified }) => state !== 'retired' && !isClassified)
+    .map(({ id, owner }) => ({
+      kind: 'tools_unclassified',
+      severity: 'attention',
+      object: `resource:${id}`,
+      owner,
+      says: 'its tools are others than those that were classified: look at them, and set a new manifest_digest',
+    }))
 }
 
 function governed({ agents, resources }: Registry): readonly Governed[] {

@@ -1,0 +1,69 @@
+/** What an operator asks of a broker that runs: the review, the page, and the drill, by the commands themselves. */
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { errand, freePort, type Serving, serveErrand } from '../support/errand-command.ts'
+
+const SERVER = 'https://warehouse.example/mcp'
+let directory: string
+let broker: Serving
+let port: number
+const run = (...args: string[]) => errand(args, { cwd: directory })
+
+beforeAll(async () => {
+  directory = mkdtempSync(join(tmpdir(), 'errand-review-'))
+  port = await freePort()
+  const server = ['--server', SERVER, '--tools', 'query:read,drop:destructive', '--port', String(port)]
+  expect(await run('init', '--yes', '--agent', 'drill-agent', '--owner', 'platform', ...server)).toMatchObject({
+    code: 0,
+  })
+  expect(await run('service', 'add', 'warehouse-server', '--resource', 'warehouse')).toMatchObject({ code: 0 })
+  broker = await serveErrand([], directory)
+}, 60_000)
+afterAll(async () => {
+  broker?.signal('SIGTERM')
+  await broker?.ended
+  rmSync(directory, { recursive: true, force: true })
+})
+
+test('a drill revokes a token of its own and says how soon the broker calls it dead', async () => {
+  const drill = ['drill', 'revoke', '--client', 'drill-agent', '--resource', SERVER, '--server', 'warehouse-server']
+  const base = `http://127.0.0.1:${port}`
+  const drilled = await run(...drill, '--broker', base, '--json')
+  expect(drilled.err).toBe('')
+  const { ok, brokers } = JSON.parse(drilled.out)
+  expect([drilled.code, ok, brokers.length]).toEqual([0, true, 1])
+  expect(brokers[0]).toEqual({ broker: base, ms: expect.any(Number) })
+  expect(brokers[0].ms).toBeLessThan(5000)
+
+  // Afterwards the agent works on: a drill leaves no block behind.
+  const again = await run(...drill)
+  expect([again.code, again.out]).toEqual([0, expect.stringMatching(/^dead after \d+ ms {2}http/)])
+}, 30_000)
+
+test('a drill fails where nothing can be measured', async () => {
+  const drill = ['drill', 'revoke', '--client', 'drill-agent', '--resource', SERVER, '--server', 'drill-agent']
+  const drilled = await run(...drill)
+  expect(drilled.code).toBe(1)
+  expect(drilled.out).toBe('')
+}, 30_000)
+
+test('errand review fails a build only where it is asked to and something needs attention', async () => {
+  const calm = await run('review', '--fail')
+  expect([calm.code, calm.err]).toEqual([0, ''])
+  expect(calm.out).toContain('Review of 1 agent, 1 server, 0 users')
+  expect(calm.out).toContain('nothing needs attention')
+  expect(calm.out).toContain('owner platform')
+}, 30_000)
+
+test('errand report architecture prints the page as text, Markdown and JSON', async () => {
+  const page = await run('report', 'architecture')
+  expect([page.code, page.err]).toEqual([0, ''])
+  expect(page.out).toContain('MCP servers (1)\n  warehouse  https://warehouse.example/mcp')
+  expect(page.out).toContain('introspects as warehouse-server')
+  expect((await run('report', 'architecture', '--format', 'markdown')).out).toMatch(/^# Architecture of http/)
+  const { record, agents } = JSON.parse((await run('report', 'architecture', '--format', 'json')).out)
+  expect(record.kept).toBeGreaterThan(1)
+  expect(agents[0]).toMatchObject({ id: 'drill-agent', credentials: { private_key_jwt: 1 } })
+}, 30_000)
