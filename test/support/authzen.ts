@@ -1,6 +1,7 @@
 /** Asking the Authorization API, and the fixture of its certification scenario as an ordinary policy. */
+import type { TestIssuer } from './issuer.ts'
 import { publicJwk, testKey } from './keys.ts'
-import { type Answer, startWorld, type World } from './world.ts'
+import { type Answer, registryDocument, startWorld, type World } from './world.ts'
 
 export const EVALUATION = '/access/v1/evaluation'
 export const EVALUATIONS = '/access/v1/evaluations'
@@ -76,4 +77,12 @@ export function certificationWorld(): Promise<World> {
       ],
     },
   })
+}
+
+/** The world's usual services, which may ask about their servers. */
+export function evaluatingServices(idp: TestIssuer): { readonly services: readonly object[] } {
+  const { services } = registryDocument(idp)
+  return {
+    services: (services as object[]).map((service) => ({ ...service, api_scopes: ['revocations', 'evaluate'] })),
+  }
 }
