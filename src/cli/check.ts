@@ -9,6 +9,7 @@ import { KEY_CLASSES } from '../keys/ring-view.ts'
 import type { Registry } from '../model/registry.ts'
 import { ConfigurationError } from '../registry/strict-document.ts'
 import { clientWarnings } from './check/client-warnings.ts'
+import { externalPdpWarnings } from './check/external-pdp-warnings.ts'
 import { governanceWarnings } from './check/governance-warnings.ts'
 import { issuerWarnings } from './check/issuer-warnings.ts'
 import { policyWarnings } from './check/policy-warnings.ts'
@@ -53,6 +54,7 @@ async function findAll(path: string): Promise<Findings> {
     findings.warnings.push(...governanceWarnings(registry, epochSeconds(systemClock)))
     findings.warnings.push(...workloadWarnings(registry), ...(await keyFileWarnings(registry)))
     findings.warnings.push(...(await trustDomainWarnings(registry, config)), ...(await issuerWarnings(registry)))
+    findings.warnings.push(...(await externalPdpWarnings(config)))
     findings.warnings.push(...clientWarnings(registry, config.settings, epochSeconds(systemClock)))
   } catch (fault) {
     if (!(fault instanceof ConfigurationError)) throw fault

@@ -9,7 +9,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { ask, EVALUATION, EVALUATIONS, evaluateToken, evaluatingServices, SEARCH } from '../support/authzen.ts'
 import { holderKey, proving } from '../support/dpop.ts'
 import { startPdp, type TestPdp } from '../support/external-pdp.ts'
-import { granted, kill, walk } from '../support/hops.ts'
+import { granted, kill, managementToken, walk } from '../support/hops.ts'
 import { startIssuer, type TestIssuer } from '../support/issuer.ts'
 import { registryDocument, startWorld, WAREHOUSE, WIKI, type World, type WorldOptions } from '../support/world.ts'
 
@@ -118,6 +118,20 @@ describe('a call of a live token', () => {
     const { body: found } = await ask(world, given.asking, SEARCH.resource, body)
     // `query` is allowed with some arguments only.
     expect(found.results).toEqual([{ type: 'tool', id: 'list_tables' }])
+  })
+
+  it('is asked again of the policy by its id, with the same answer, about anybody and about the bearer', async () => {
+    const { body: named } = await ask(world, given.asking, EVALUATION, {
+      subject: { type: 'user', id: 'corp:bob' },
+      action: { name: 'insert_rows' },
+      resource: { type: 'mcp_server', id: WAREHOUSE },
+    })
+    const { context } = await given.decides(call(given.access, 'list_tables'))
+    const operator = await managementToken(world)
+    for (const id of [named.context.decision_id, context.decision_id]) {
+      const { status, body } = await world.bearer(`/admin/v1/decisions/${id}/replay`, operator)
+      expect({ status, same: body.same }, JSON.stringify(body)).toEqual({ status: 200, same: true })
+    }
   })
 
   it('a server that checks scopes only holds its callers to one tool by asking', async () => {
