@@ -6,7 +6,16 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { ask, EVALUATION, EVALUATIONS, evaluateToken, evaluatingServices, SEARCH } from '../support/authzen.ts'
+import { decodeRegistry } from '../../src/registry/load-registry.ts'
+import {
+  ask,
+  EVALUATION,
+  EVALUATIONS,
+  evaluateToken,
+  evaluateWith,
+  evaluatingServices,
+  SEARCH,
+} from '../support/authzen.ts'
 import { holderKey, proving } from '../support/dpop.ts'
 import { startPdp, type TestPdp } from '../support/external-pdp.ts'
 import { granted, kill, managementToken, walk } from '../support/hops.ts'
@@ -221,7 +230,24 @@ describe('R063: what the policy says now counts, not what it said when the token
     principals: [{ group: 'finance' }],
     resources: [{ server: 'warehouse', tool: 'query' }],
   }
+  let world: World
+  let given: Awaited<ReturnType<typeof ready>>
+  beforeAll(async () => {
+    world = await start()
+    given = await ready(world)
+  })
+  afterAll(() => world.close())
+
+  // Put to the policy itself: the cut-offs that go with a published change would refuse the token first.
   it.each(changes)('%s', async (_what, change, reason) => {
+    const document = { ...registryDocument(idp), ...evaluatingServices(idp) }
+    const after = decodeRegistry({ ...document, ...change(document) }, 'after.yaml', { issuer: world.issuer })
+    const body = call(given.access, 'query', GOOD)
+    expect(await evaluateWith(world, after, body)).toMatchObject({ decision: false, context: { reason } })
+    expect(await given.decides(body)).toMatchObject({ decision: true })
+  })
+
+  it('and a broker that is started with another policy refuses from its first answer on', async () => {
     const directory = mkdtempSync(join(tmpdir(), 'errand-r063-'))
     const places = {
       store: { kind: 'embedded', directory: join(directory, 'store') } as const,
@@ -229,14 +255,13 @@ describe('R063: what the policy says now counts, not what it said when the token
     }
     try {
       const before = await start(places)
-      const given = await ready(before)
-      expect(await given.decides(call(given.access, 'query', GOOD))).toMatchObject({ decision: true })
+      const { access } = await ready(before)
       await before.close()
-      const after = await start({ ...places, registry: change(registryDocument(idp)) as Record<string, unknown> })
+      const after = await start({ ...places, registry: { users: [{ issuer: 'corp', sub: 'alice' }] } })
       try {
         const asking = await evaluateToken(after, 'warehouse-server')
-        const { body } = await ask(after, asking, EVALUATION, call(given.access, 'query', GOOD))
-        expect(body).toMatchObject({ decision: false, context: { reason } })
+        const { body } = await ask(after, asking, EVALUATION, call(access, 'query', GOOD))
+        expect(body).toMatchObject({ decision: false })
       } finally {
         await after.close()
       }

@@ -1,4 +1,12 @@
 /** Asking the Authorization API, and the fixture of its certification scenario as an ordinary policy. */
+import { AuditLog } from '../../src/audit/audit-log.ts'
+import { Auditor } from '../../src/audit/auditor.ts'
+import { StrangerCounts } from '../../src/audit/stranger-counts.ts'
+import { evaluateOne } from '../../src/calls/evaluate.ts'
+import { servicePrincipal } from '../../src/kernel/ids.ts'
+import type { Registry } from '../../src/model/registry.ts'
+import { scopeSet } from '../../src/protocol/scope.ts'
+import { SessionRepository } from '../../src/sessions/session-repository.ts'
 import type { TestIssuer } from './issuer.ts'
 import { publicJwk, testKey } from './keys.ts'
 import { type Answer, registryDocument, startWorld, type World } from './world.ts'
@@ -85,4 +93,32 @@ export function evaluatingServices(idp: TestIssuer): { readonly services: readon
   return {
     services: (services as object[]).map((service) => ({ ...service, api_scopes: ['revocations', 'evaluate'] })),
   }
+}
+
+/** The broker's own answer to the warehouse, by another registry than the published one. */
+export function evaluateWith(world: World, registry: Registry, body: Readonly<Record<string, unknown>>) {
+  const { store, ring, cutoffs } = world.broker
+  const { clock } = world
+  const { settings } = world.config
+  const client = registry.client('warehouse-server')
+  if (client === undefined) throw new Error('the registry has no warehouse-server')
+  const auditor = new Auditor(new AuditLog(store.audit), new StrangerCounts(store.audit, clock), clock)
+  const common = { store, ring, cutoffs, clock, settings, auditor, external: undefined }
+  const caller = {
+    kind: 'client',
+    principal: servicePrincipal(client.clientId),
+    client,
+    scopes: scopeSet(['evaluate']),
+  } as const
+  const facts = {
+    source: 'test',
+    authorizationScheme: undefined,
+    basicCredentials: undefined,
+    apiKey: undefined,
+    correlation: undefined,
+  }
+  return evaluateOne(
+    { caller: async () => caller, facts, body: () => body },
+    { ...common, registries: { current: registry }, sessions: new SessionRepository(store) },
+  )
 }
