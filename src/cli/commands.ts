@@ -117,6 +117,16 @@ export const GROUPS: readonly Group[] = [
     title: 'As an operator, on the broker’s own machine',
     commands: [
       command(
+        'registry export',
+        'print the registry as one policy document',
+        async () => (await import('./registry-export.ts')).registryExportCommand,
+      ),
+      command(
+        'registry import',
+        'put a policy document in place of what was written over the admin API',
+        async () => (await import('./registry-import.ts')).registryImportCommand,
+      ),
+      command(
         'health',
         'whether the broker would issue a token now, check by check',
         async () => (await import('./health.ts')).healthCommand,

@@ -4,6 +4,7 @@ import { challengeRoutes } from './admin-challenge-routes.ts'
 import { decisionRoutes } from './admin-decision-routes.ts'
 import { operatingRoutes } from './admin-operating-routes.ts'
 import { policyRoutes } from './admin-policy-routes.ts'
+import { registryRoutes } from './admin-registry-routes.ts'
 import { reviewRoutes } from './admin-review-routes.ts'
 import type { AdminRoute } from './admin-route.ts'
 import { mounted } from './admin-route.ts'
@@ -21,5 +22,6 @@ export function adminEndpoints(parts: RouterParts): readonly AdminRoute[] {
     ...reviewRoutes(parts),
     ...decisionRoutes(parts),
     ...challengeRoutes(parts),
+    ...registryRoutes(parts),
   ]
 }

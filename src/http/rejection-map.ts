@@ -8,7 +8,7 @@ import type { Rejection, RejectionReason } from '../kernel/rejection.ts'
 import type { OAuthError } from '../protocol/oauth.ts'
 
 export interface WireError {
-  readonly status: 400 | 401 | 403 | 404 | 405 | 408 | 413 | 429 | 431 | 500 | 503
+  readonly status: 400 | 401 | 403 | 404 | 405 | 408 | 409 | 412 | 413 | 428 | 429 | 431 | 500 | 503
   readonly error: OAuthError
 }
 
@@ -160,6 +160,10 @@ export const WIRE: Readonly<Record<RejectionReason, WireError>> = {
   bearer_scope: { status: 403, error: 'insufficient_scope' },
   admin_forbidden: { status: 403, error: 'insufficient_scope' },
   sign_in_too_old: { status: 401, error: 'insufficient_user_authentication' }, // RFC 9470 §3
+  precondition_missing: { status: 428, error: 'invalid_request' }, // RFC 6585 §3
+  object_changed: { status: 412, error: 'invalid_request' },
+  object_read_only: { status: 409, error: 'invalid_request' },
+  transition_illegal: { status: 409, error: 'invalid_request' },
   not_found: { status: 404, error: 'not_found' },
   token_type_not_revocable: { status: 400, error: 'unsupported_token_type' },
   token_of_another_client: BAD_REQUEST,

@@ -5,6 +5,7 @@ import { LIST_ENTRIES_MAX } from '../../kernel/store-limits.ts'
 import type { RegistrySource } from '../../model/published-registry.ts'
 import type { PolicyFile } from '../../registry/publication/policy-documents.ts'
 import type { LiveCutoffs } from '../../sessions/live-cutoffs.ts'
+import { assertMayChange, documentOf } from '../objects/section-authority.ts'
 import { type ListingParts, type ReadRequest, readAs } from '../session-listing.ts'
 import type { Publication, RegistryPublisher } from './publish.ts'
 
@@ -78,7 +79,8 @@ export async function publishPolicy(
   const { auditor, publisher } = parts
   const draft = auditor.begin()
   try {
-    const { principal } = await request.caller()
+    const caller = await request.caller()
+    const { principal } = caller
     draft.authenticatedAs(principal)
     const { correlation } = request.facts
     draft.add({ event: 'policy.publish', ...(correlation === undefined ? {} : { correlation }) })
@@ -88,7 +90,11 @@ export async function publishPolicy(
     if (new Set(named.map(({ name }) => name)).size < named.length) {
       throw new Rejection('body_malformed', 'files: two of one name')
     }
-    const done = await publisher.publishFiles(named, { by: principal, preview: dry_run })
+    const done = await publisher.publishFiles(named, {
+      by: principal,
+      preview: dry_run,
+      check: (before, after) => assertMayChange(documentOf(before, 'all'), documentOf(after, 'all'), caller),
+    })
     draft.add({ detail: detailOf(done, dry_run) })
     const audit = await auditor.log.appendOrDefer(draft.id, draft.granted())
     if (audit === 'recorded') return view(done)

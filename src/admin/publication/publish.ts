@@ -46,6 +46,8 @@ export interface PublicationOptions {
   readonly by: string
   /** Says what would be done, and does nothing. */
   readonly preview?: boolean
+  /** Whether files may be published in place of those there are. @throws Rejection */
+  readonly check?: (before: PolicyDocuments, after: PolicyDocuments) => void
 }
 
 const UNCHANGED: Difference = { added: [], changed: [], removed: [], taken: [] }
@@ -72,15 +74,29 @@ export class RegistryPublisher {
 
   /** Files in place of the files published; what was written over the API stays. @throws Rejection `policy_*`; StoreUnavailable */
   publishFiles(files: readonly PolicyFile[], options: PublicationOptions): Promise<Publication> {
-    return this.#publish((published) => ({ ...published, files }), options)
+    const { check } = options
+    const make = (published: PolicyDocuments) => {
+      const next = { ...published, files }
+      check?.(published, next)
+      return next
+    }
+    return this.#publish(make, options)
   }
 
   /**
    * What was written over the API, after `edit`; the files stay. `edit` is given one policy document, and may be called again.
    * @throws Rejection `policy_*` or whatever `edit` throws; StoreUnavailable
    */
-  publishEntries(edit: (entries: unknown) => unknown, options: PublicationOptions): Promise<Publication> {
-    return this.#publish((published) => ({ ...published, entries: edit(published.entries) }), options)
+  publishEntries(
+    edit: (entries: unknown, published: PolicyDocuments) => unknown,
+    options: PublicationOptions,
+  ): Promise<Publication> {
+    return this.#publish((published) => ({ ...published, entries: edit(published.entries, published) }), options)
+  }
+
+  /** What this broker decides by now, with what it was made from. */
+  get published(): LoadedPolicy {
+    return this.#parts.follower.policy
   }
 
   /** Whether the files published say the same as these. */

@@ -1,0 +1,143 @@
+/** What is asked of one object of the registry, and of all that was written over the admin API. */
+import { z } from 'zod'
+import { sha256 } from '../../kernel/digest.ts'
+import { Rejection } from '../../kernel/rejection.ts'
+import { LIST_ENTRIES_MAX } from '../../kernel/store-limits.ts'
+import { LIFECYCLE_STATES, type LifecycleState } from '../../model/lifecycle.ts'
+import { canonicalJson } from '../../registry/canonical-json.ts'
+import { entriesOf, isWritten, SECTION_NAMES, type Written } from '../../registry/sections.ts'
+import type { PolicyRequestParts } from '../publication/policy-requests.ts'
+import type { Publication } from '../publication/publish.ts'
+import { type ReadRequest, readAs } from '../session-listing.ts'
+import { type Changed, type ChangeRequest, changeRegistry } from './change-object.ts'
+import { inState, type ObjectEdit, planned } from './edits.ts'
+import { type ObjectView, viewOf } from './read-objects.ts'
+import { assertMayChange, assertNamesNoFiles, documentOf } from './section-authority.ts'
+import { storedObject } from './stored-objects.ts'
+
+export const stateOrder = z.strictObject({ state: z.enum(LIFECYCLE_STATES) })
+export const registryOrder = z.strictObject({ document: z.unknown(), dry_run: z.boolean().default(false) })
+
+export interface ChangeView {
+  readonly object?: ObjectView
+  readonly policy: string
+  readonly seq?: number
+  readonly cut_off: readonly { readonly dimension: string; readonly id: string; readonly why: string }[]
+}
+
+/** Which object, and what `If-Match` says of it. @throws Rejection `parameter_malformed` */
+export type ReadTarget = () => Omit<ObjectEdit, 'next'>
+
+/** Creates it, or puts another in its place. @throws RefusedRequest */
+export function putObject(
+  request: ChangeRequest,
+  target: ReadTarget,
+  read: () => Promise<unknown>,
+  parts: PolicyRequestParts,
+): Promise<ChangeView & { readonly created: boolean }> {
+  return edit(request, target, parts, async () => {
+    const after = await read()
+    if (!isWritten(after)) throw new Rejection('body_malformed', 'the body must be one object')
+    return () => after
+  })
+}
+
+/** @throws RefusedRequest */
+export function removeObject(
+  request: ChangeRequest,
+  target: ReadTarget,
+  parts: PolicyRequestParts,
+): Promise<ChangeView> {
+  return edit(request, target, parts, async () => () => undefined)
+}
+
+/** @throws RefusedRequest */
+export function moveObject(
+  request: ChangeRequest,
+  target: ReadTarget,
+  read: () => Promise<{ readonly state: LifecycleState }>,
+  parts: PolicyRequestParts,
+): Promise<ChangeView> {
+  const whichever: ReadTarget = () => {
+    const named = target()
+    return { ...named, expected: named.expected ?? '*' }
+  }
+  return edit(request, whichever, parts, async () => {
+    const { state } = await read()
+    return (before) => inState(before, state)
+  })
+}
+
+async function edit(
+  request: ChangeRequest,
+  target: ReadTarget,
+  parts: PolicyRequestParts,
+  read: () => Promise<ObjectEdit['next']>,
+): Promise<ChangeView & { readonly created: boolean }> {
+  const changed = await changeRegistry(
+    request,
+    async () => {
+      const wanted = { ...target(), next: await read() }
+      const object = `${wanted.section}/${wanted.id}`
+      return { plan: (documents) => ({ object, ...planned(documents, wanted) }), preview: false }
+    },
+    parts,
+  )
+  const { documents, registry } = parts.publisher.published
+  const { section, id } = target()
+  const now = changed.after === undefined ? undefined : storedObject(documents, section, id)
+  return {
+    ...(now === undefined ? {} : { object: viewOf(now, registry) }),
+    ...cutOff(changed.publication),
+    created: changed.before === undefined,
+  }
+}
+
+function cutOff({ version, seq, difference }: Publication): Omit<ChangeView, 'object'> {
+  const cut_off = difference.taken.slice(0, LIST_ENTRIES_MAX)
+  return { policy: version, ...(seq === undefined ? {} : { seq }), cut_off }
+}
+
+/** One policy document: of everything, or of what was written over the API. @throws RefusedRequest */
+export function exportRegistry(
+  request: ReadRequest,
+  source: 'all' | 'api',
+  parts: PolicyRequestParts,
+): Promise<{ readonly policy: string; readonly document: Written }> {
+  return readAs(request, parts, 'admin.read', async () => {
+    const { documents, registry } = parts.publisher.published
+    return { policy: registry.version, document: documentOf(documents, source) }
+  })
+}
+
+/** The documents themselves are kept under the version of the policy, which the record names. */
+function digestOf(document: unknown): Written {
+  return { entries: sha256(canonicalJson(document ?? null)) }
+}
+
+/** In place of all that was written over the API. @throws RefusedRequest */
+export async function importRegistry(
+  request: ChangeRequest,
+  read: () => Promise<z.output<typeof registryOrder>>,
+  parts: PolicyRequestParts,
+): Promise<Omit<ChangeView, 'object'> & Pick<Publication['difference'], 'added' | 'changed' | 'removed'>> {
+  const { publication }: Changed = await changeRegistry(
+    request,
+    async () => {
+      const { document, dry_run } = await read()
+      if (!isWritten(document)) throw new Rejection('body_malformed', 'document: must be one policy document')
+      return {
+        preview: dry_run,
+        plan: ({ entries }, caller) => {
+          assertMayChange(isWritten(entries) ? entries : {}, document, caller)
+          for (const section of SECTION_NAMES) assertNamesNoFiles(section, entriesOf(document, section))
+          return { object: 'registry', before: digestOf(entries), after: digestOf(document), entries: document }
+        },
+      }
+    },
+    parts,
+  )
+  const { added, changed, removed } = publication.difference
+  const short = (names: readonly string[]) => names.slice(0, LIST_ENTRIES_MAX)
+  return { ...cutOff(publication), added: short(added), changed: short(changed), removed: short(removed) }
+}

@@ -1,0 +1,59 @@
+/**
+ * Who may change which section, whatever way it is changed. Sections that say who vouches for whom say who is an admin, too:
+ * with the permission for policy alone, nobody may reach them through a file either.
+ */
+
+import { MISSING_LINES_MAX } from '../../kernel/limits.ts'
+import { Rejection } from '../../kernel/rejection.ts'
+import type { Caller } from '../../model/caller.ts'
+import { canonicalJson } from '../../registry/canonical-json.ts'
+import type { PolicyDocuments } from '../../registry/publication/policy-documents.ts'
+import {
+  entriesOf,
+  isWritten,
+  nameOf,
+  SECTION_NAMES,
+  SECTIONS,
+  type SectionName,
+  type Written,
+} from '../../registry/sections.ts'
+import { permitted } from '../operator-caller.ts'
+
+/** All that is published, or that was written over the API, as one policy document. */
+export function documentOf({ files, entries }: PolicyDocuments, source: 'all' | 'api'): Written {
+  const all = [...(source === 'all' ? files.map(({ document }) => document) : []), entries]
+  const sections = SECTION_NAMES.map((name) => [name, all.flatMap((one) => entriesOf(one, name))] as const)
+  return Object.fromEntries(sections.filter(([, listed]) => listed.length > 0))
+}
+
+/** @throws Rejection `admin_forbidden` */
+export function assertMayChange(before: Written, after: Written, caller: Caller): void {
+  for (const section of SECTION_NAMES) {
+    if (canonicalJson(entriesOf(before, section)) === canonicalJson(entriesOf(after, section))) continue
+    if (caller.kind !== 'operator') throw new Rejection('bearer_invalid', 'only admins change the registry')
+    permitted(caller, SECTIONS[section].permission)
+  }
+}
+
+/**
+ * Whoever may write an entry must not so learn what a file of the machine holds, by having it sent somewhere.
+ * @throws Rejection `policy_invalid`
+ */
+export function assertNamesNoFiles(section: SectionName, entries: readonly Written[]): void {
+  // Elsewhere a name with that ending is a tool's.
+  if (SECTIONS[section].permission !== 'security') return
+  const missing = entries.flatMap((entry) => filesNamed(entry, nameOf(section, entry))).slice(0, MISSING_LINES_MAX)
+  if (missing.length === 0) return
+  throw new Rejection('policy_invalid', 'files of the broker’s machine are named in files there, never over the API', {
+    missing,
+  })
+}
+
+function filesNamed(value: unknown, path: string): readonly string[] {
+  if (Array.isArray(value)) return value.flatMap((member, index) => filesNamed(member, `${path}[${index}]`))
+  if (!isWritten(value)) return []
+  return Object.entries(value).flatMap(([name, member]) => {
+    const at = `${path}.${name}`
+    return [...(name.endsWith('_file') ? [at] : []), ...filesNamed(member, at)]
+  })
+}

@@ -1,0 +1,326 @@
+/** The registry over the admin API: what is written there, who may, what is refused, and that it takes effect at once. */
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { operatorPrincipal } from '../../src/kernel/ids.ts'
+import type { AdminRole } from '../../src/model/admin-role.ts'
+import { Minter } from '../../src/tokens/minter.ts'
+import { managementToken, openAccess } from '../support/hops.ts'
+import { publicJwk, testKey } from '../support/keys.ts'
+import { expectRefused, type Refusal } from '../support/refusal.ts'
+import { type Answer, registryDocument, startWorld, WAREHOUSE, type World } from '../support/world.ts'
+
+let world: World
+let token: string
+beforeAll(async () => {
+  world = await startWorld()
+  token = await managementToken(world)
+})
+afterAll(() => world.close())
+
+interface Sent {
+  readonly at?: World
+  readonly as?: string
+  readonly match?: string | undefined
+}
+
+function ask(method: string, path: string, body?: unknown, { at = world, as = token, match }: Sent = {}) {
+  return at.request(`/admin/v1${path}`, {
+    method,
+    headers: {
+      authorization: `Bearer ${as}`,
+      ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+      ...(match === undefined ? {} : { 'if-match': match }),
+    },
+    ...(body === undefined ? {} : { body: typeof body === 'string' ? body : JSON.stringify(body) }),
+  })
+}
+
+async function tokenOf(...roles: readonly AdminRole[]): Promise<string> {
+  const now = world.now()
+  const minter = new Minter(world.broker.ring, world.config.settings)
+  return (
+    await minter.management({ operator: operatorPrincipal('ops'), roles, now, expiresAt: now + 600 })
+  ).token.reveal()
+}
+
+const robot = (change: object = {}) => ({
+  client_id: 'robot',
+  owner: 'user:corp:alice',
+  environment: 'development',
+  keys: [{ ...publicJwk(testKey('robot-key')), version: '1' }],
+  grant_types: ['token-exchange', 'client_credentials'],
+  api_scopes: ['sessions', 'revocations'],
+  manifest: [{ server: 'warehouse' }],
+  upstream: { corp: 'robot-at-idp' },
+  ...change,
+})
+const match = ({ body, headers }: Answer) => headers.get('etag') ?? `"${body.object?.version}"`
+const badRequest = (reason: Refusal['reason']): Refusal => ({ status: 400, error: 'invalid_request', reason })
+
+test('an agent is written, works at once, is replaced by its version, suspended, taken up again and retired for good', async () => {
+  const created = await ask('PUT', '/agents/robot', robot())
+  expect([created.status, created.body.object.source, created.body.object.state]).toEqual([201, 'api', 'active'])
+  const opened = () =>
+    world.exchange('robot', {
+      subject_token: world.idToken({ aud: 'robot-at-idp' }),
+      subject_token_type: 'urn:ietf:params:oauth:token-type:id_token',
+      requested_token_type: 'urn:errand:token-type:session',
+      authorization_details: JSON.stringify([
+        { type: 'agent_intent', purpose: 'count', origin: { type: 'user_request', ref: 'm' }, expires_in: 600 },
+        { type: 'mcp_tools', locations: [WAREHOUSE], tools: { query: {} } },
+      ]),
+    })
+  const session = await opened()
+  expect(session.status, JSON.stringify(session.body)).toBe(200)
+  const access = await world.continue(session.body.access_token, {}, 'robot')
+  expect((await world.introspect(access.body.access_token)).body.active).toBe(true)
+
+  const suspended = await ask('POST', '/agents/robot/state', { state: 'suspended' })
+  expect([suspended.status, suspended.body.object.state]).toEqual([200, 'suspended'])
+  expect(suspended.body.cut_off.length).toBeGreaterThan(0)
+  expect((await world.introspect(access.body.access_token)).body).toEqual({ active: false })
+  expect((await opened()).status).not.toBe(200)
+  expect((await ask('POST', '/agents/robot/state', { state: 'active' })).status).toBe(200)
+  expect((await world.introspect(access.body.access_token)).body).toEqual({ active: false })
+  // Whoever is cut off comes back with a newer sign-in alone.
+  await world.advance(120)
+  expect((await opened()).status).toBe(200)
+
+  const retired = await ask('POST', '/agents/robot/state', { state: 'retired' })
+  expect(retired.body.object.state).toBe('retired')
+  expect((await opened()).status).not.toBe(200)
+  const back = () => ask('POST', '/agents/robot/state', { state: 'active' })
+  await expectRefused(world, back, { status: 409, error: 'invalid_request', reason: 'transition_illegal' })
+  expect((await ask('GET', '/agents/robot')).body.entry.state).toBe('retired')
+})
+
+describe('lost updates', () => {
+  test('whoever replaces must name the version they have seen; of two who have seen the same, one wins', async () => {
+    const created = await ask('PUT', '/agents/racer', robot({ client_id: 'racer', upstream: {} }))
+    const put = (owner: string, seen?: string) =>
+      ask('PUT', '/agents/racer', robot({ client_id: 'racer', upstream: {}, owner }), { match: seen })
+    await expectRefused(world, () => put('team-a'), {
+      status: 428,
+      error: 'invalid_request',
+      reason: 'precondition_missing',
+    })
+    const answers = await Promise.all([put('team-a', match(created)), put('team-b', match(created))])
+    expect(answers.map(({ status }) => status).sort()).toEqual([200, 412])
+    const now = await ask('GET', '/agents/racer')
+    const winner = answers.find(({ status }) => status === 200)
+    expect(now.body).toEqual(winner?.body.object)
+    await expectRefused(world, () => put('team-c', match(created)), {
+      status: 412,
+      error: 'invalid_request',
+      reason: 'object_changed',
+    })
+    expect((await put('team-d', match(now))).status).toBe(200)
+    expect((await put('team-e', '*')).status).toBe(200)
+  })
+
+  test('what is not there cannot be replaced, nor removed', async () => {
+    const seen = match(await ask('GET', '/agents/researcher'))
+    const gone = { status: 412, error: 'invalid_request', reason: 'object_changed' } as const
+    await expectRefused(world, () => ask('PUT', '/agents/ghost', robot({ client_id: 'ghost' }), { match: seen }), gone)
+    await expectRefused(world, () => ask('DELETE', '/agents/ghost', undefined, { match: '*' }), gone)
+    const state = () => ask('POST', '/agents/ghost/state', { state: 'retired' })
+    await expectRefused(world, state, gone)
+    expect((await ask('GET', '/agents/ghost')).status).toBe(404)
+  })
+
+  test('removed, it is gone, and the same name begins anew', async () => {
+    const created = await ask('PUT', '/grants/brief', brief())
+    expect(created.status).toBe(201)
+    expect((await ask('DELETE', '/grants/brief', undefined, { match: match(created) })).status).toBe(200)
+    expect((await ask('GET', '/grants/brief')).status).toBe(404)
+    expect((await ask('PUT', '/grants/brief', brief())).status).toBe(201)
+    expect((await ask('DELETE', '/grants/brief', undefined, { match: '*' })).status).toBe(200)
+  })
+})
+
+const brief = (change: object = {}) => ({
+  id: 'brief',
+  effect: 'allow',
+  principals: [{ user: 'corp:bob' }],
+  resources: [{ server: 'wiki', tool: 'search' }],
+  reason: 'for the test',
+  ...change,
+})
+
+test('a grant given over the API gives, and taken away takes away', async () => {
+  const bob = () =>
+    openAccess(world, {
+      subject_token: world.idToken({ sub: 'alice' }),
+      resource: 'https://warehouse.example/mcp',
+    })
+  const before = await bob()
+  expect(before.status, JSON.stringify(before.body)).toBe(200)
+  const denied = await ask('PUT', '/grants/no-queries', {
+    ...brief({ id: 'no-queries', effect: 'deny', principals: [{ user: 'corp:alice' }] }),
+    resources: [{ server: 'warehouse', tool: 'query' }],
+  })
+  expect(denied.status, JSON.stringify(denied.body)).toBe(201)
+  expect((await world.introspect(before.body.access_token)).body).toEqual({ active: false })
+  await ask('DELETE', '/grants/no-queries', undefined, { match: '*' })
+  expect((await bob()).status).toBe(200)
+})
+
+describe('what a file says is changed in the file', () => {
+  test.each([
+    ['PUT', '/agents/researcher', robot({ client_id: 'researcher' })],
+    ['DELETE', '/agents/researcher', undefined],
+    ['POST', '/agents/researcher/state', { state: 'suspended' }],
+    ['PUT', '/users/corp:alice', { issuer: 'corp', sub: 'alice' }],
+  ])('%s %s', async (method, path, body) => {
+    const readOnly: Refusal = { status: 409, error: 'invalid_request', reason: 'object_read_only' }
+    await expectRefused(world, () => ask(method, path, body, { match: '*' }), readOnly)
+    expect((await ask('GET', path.replace('/state', ''))).body.source).toMatch(/^file /)
+  })
+})
+
+describe('refused, and nothing changed', () => {
+  const version = async () => (await ask('GET', '/policy')).body.version
+
+  test.each<readonly [string, string, unknown, Refusal]>([
+    ['an unknown member', '/agents/bad', robot({ client_id: 'bad', admin: true }), badRequest('policy_invalid')],
+    ['no owner', '/agents/bad', robot({ client_id: 'bad', owner: undefined }), badRequest('policy_invalid')],
+    [
+      'a name that leads nowhere',
+      '/grants/bad',
+      brief({ id: 'bad', resources: [{ server: 'nowhere' }] }),
+      badRequest('policy_invalid'),
+    ],
+    ['another name than the path', '/agents/bad', robot({ client_id: 'worse' }), badRequest('body_malformed')],
+    ['no object', '/agents/bad', '[]', badRequest('body_malformed')],
+    ['a member twice', '/grants/bad', '{"id":"bad","id":"bad"}', badRequest('body_malformed')],
+    ['a prototype', '/grants/bad', '{"id":"bad","__proto__":{"effect":"allow"}}', badRequest('body_malformed')],
+    ['deep nesting', '/grants/bad', `${'{"a":'.repeat(2_000)}1${'}'.repeat(2_000)}`, badRequest('body_malformed')],
+    [
+      'too much',
+      '/grants/bad',
+      `"${'x'.repeat(70_000)}"`,
+      { status: 413, error: 'invalid_request', reason: 'body_too_large' },
+    ],
+    [
+      'a file of the broker’s machine',
+      '/trust_domains/evil.example',
+      { name: 'evil.example', bundle_file: '/etc/shadow' },
+      badRequest('policy_invalid'),
+    ],
+  ])('%s', async (_what, path, body, refusal) => {
+    const before = await version()
+    await expectRefused(world, () => ask('PUT', path, body), refusal)
+    expect((await ask('GET', path)).status).toBe(404)
+    expect(await version()).toBe(before)
+  })
+
+  test('every problem is named by its place', async () => {
+    const wrong = robot({ client_id: 'bad', owner: undefined, admin: true })
+    const { body } = await ask('PUT', '/agents/bad', wrong)
+    expect(body.missing.join('\n')).toMatch(/agents\[\d+\]\.owner: required/)
+    expect(body.missing.join('\n')).toMatch(/agents\[\d+\]\.admin: unknown key/)
+  })
+
+  test.each(['"', 'abc', 'W/"abc"', '"a","b"', '""'])('If-Match: %s', async (text) => {
+    const put = () => ask('PUT', '/grants/bad', brief({ id: 'bad' }), { match: text })
+    await expectRefused(world, put, badRequest('parameter_malformed'))
+  })
+
+  test('nothing is written that cannot be recorded', async () => {
+    const append = world.broker.store.audit.append
+    const before = await version()
+    world.broker.store.audit.append = () => Promise.reject(new Error('full'))
+    const answer = await ask('PUT', '/grants/bad', brief({ id: 'bad' }))
+    world.broker.store.audit.append = append
+    expect([answer.status, answer.body.error_reason]).toEqual([503, 'audit_unavailable'])
+    expect(await version()).toBe(before)
+  })
+})
+
+describe('who may', () => {
+  const alice = { issuer: 'corp', sub: 'zoe', groups: ['admins'] }
+
+  test('whoever changes policy does not say who is who: not over the API, not by an import, not in a file', async () => {
+    const as = await tokenOf('policy_admin')
+    const forbidden: Refusal = { status: 403, error: 'insufficient_scope', reason: 'admin_forbidden' }
+    await expectRefused(world, () => ask('PUT', '/users/corp:zoe', alice, { as }), forbidden)
+    const document = { ...(await ask('GET', '/registry?source=api')).body.document, users: [alice] }
+    await expectRefused(world, () => ask('POST', '/registry', { document }, { as }), forbidden)
+    const files = [{ name: 'world.yaml', document: { ...registryDocument(world.idp), users: [alice] } }]
+    await expectRefused(world, () => ask('POST', '/policy', { files }, { as }), forbidden)
+    expect((await ask('PUT', '/users/corp:zoe', alice, { as: await tokenOf('security') })).status).toBe(201)
+    expect((await ask('DELETE', '/users/corp:zoe', undefined, { match: '*' })).status).toBe(200)
+  })
+})
+
+describe('lists', () => {
+  test('come in pages, in the order of their names, and every object once', async () => {
+    const all = (await ask('GET', '/agents')).body.objects.map(({ id }: { id: string }) => id)
+    expect(all).toEqual([...all].sort())
+    const paged: string[] = []
+    for (let after: string | undefined = ''; after !== undefined; ) {
+      const { body }: Answer = await ask('GET', `/agents?limit=2${after === '' ? '' : `&after=${after}`}`)
+      paged.push(...body.objects.map(({ id }: { id: string }) => id))
+      after = body.after
+    }
+    expect(paged).toEqual(all)
+  })
+
+  test('by owner, state, source, and what nobody owns any more', async () => {
+    const orphan = robot({ client_id: 'orphan', owner: 'user:corp:mallory', upstream: {} })
+    expect((await ask('PUT', '/agents/orphan', orphan)).status).toBe(201)
+    const ids = async (query: string) =>
+      (await ask('GET', `/agents?${query}`)).body.objects.map((o: { id: string }) => o.id)
+    expect(await ids('orphaned=true')).toEqual(['orphan'])
+    expect(await ids('owner=user:corp:mallory')).toEqual(['orphan'])
+    expect(await ids('state=retired')).toEqual(['robot'])
+    expect(await ids('source=api')).toEqual(['orphan', 'racer', 'robot'])
+    expect((await ask('GET', '/agents?colour=red')).body.error_reason).toBe('parameter_malformed')
+    expect((await ask('GET', '/agents?limit=0')).body.error_reason).toBe('parameter_malformed')
+  })
+
+  test('a name that is no segment of a path has one all the same', async () => {
+    const role = { name: 'on call, night', groups: ['finance'] }
+    const path = `/roles/~${Buffer.from(role.name).toString('base64url')}`
+    const created = await ask('PUT', path, role)
+    expect([created.status, created.body.object?.path]).toEqual([201, path])
+    expect((await ask('DELETE', path, undefined, { match: match(created) })).status).toBe(200)
+  })
+})
+
+test('a change is on record with what was before and what is after, under whoever made it', async () => {
+  const created = await ask('PUT', '/grants/kept', brief({ id: 'kept' }))
+  const changed = await ask('PUT', '/grants/kept', brief({ id: 'kept', reason: 'another' }), { match: match(created) })
+  expect(changed.status).toBe(200)
+  const [done, intended] = await world.audit(2)
+  expect(done).toMatchObject({
+    event: 'registry.change',
+    outcome: 'granted',
+    by: 'operator:ops',
+    policy: changed.body.policy,
+    change: { object: 'grants/kept', before: expect.any(String), after: expect.any(String) },
+  })
+  expect(intended).toMatchObject({ id: done.id, outcome: 'unfinished', change: done.change })
+  const text = async (digest: string) => JSON.parse((await ask('GET', `/contents/${done.id}/${digest}`)).body.text)
+  expect(await text(done.change.before)).toEqual(brief({ id: 'kept' }))
+  expect(await text(done.change.after)).toEqual(brief({ id: 'kept', reason: 'another' }))
+  await ask('DELETE', '/grants/kept', undefined, { match: '*' })
+})
+
+test('exported, and imported into an empty broker, it is the same registry; a preview changes nothing', async () => {
+  const { policy, document } = (await ask('GET', '/registry')).body
+  const none = Object.fromEntries(Object.keys(registryDocument(world.idp)).map((section) => [section, []]))
+  const empty = await startWorld({ issuer: world.idp, registry: none, port: world.config.listen.port })
+  try {
+    const as = await managementToken(empty)
+    const at = { at: empty, as }
+    const preview = await ask('POST', '/registry', { document, dry_run: true }, at)
+    expect(preview.body.added).toContain('agent:researcher')
+    expect((await ask('GET', '/agents', undefined, at)).body.objects).toEqual([])
+    const done = await ask('POST', '/registry', { document }, at)
+    expect([done.status, done.body.policy]).toEqual([200, policy])
+    expect((await ask('GET', '/registry?source=api', undefined, at)).body).toEqual({ policy, document })
+    expect((await ask('GET', '/agents/researcher', undefined, at)).body.source).toBe('api')
+  } finally {
+    await empty.close()
+  }
+})

@@ -1,0 +1,51 @@
+/** `errand registry export` and `import` against a running broker: what is exported can be imported, and says what it changes. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { parse } from 'yaml'
+import { errand, freePort, type Serving, serveErrand } from '../support/errand-command.ts'
+
+let directory: string
+let serving: Serving
+beforeAll(async () => {
+  directory = mkdtempSync(join(tmpdir(), 'errand-registry-'))
+  serving = await serveErrand(['--development', '--port', String(await freePort())], directory)
+}, 60_000)
+afterAll(async () => {
+  serving.signal('SIGTERM')
+  await serving.ended
+  rmSync(directory, { recursive: true, force: true })
+})
+
+const registry = (...args: readonly string[]) =>
+  errand(['registry', ...args, '--config', '.errand/errand.yaml'], { cwd: directory })
+
+test('what is written over the API goes out and comes in again; a preview changes nothing', async () => {
+  const files = parse((await registry('export')).out)
+  expect(files.agents.map(({ client_id }: { client_id: string }) => client_id)).toEqual(['demo-agent'])
+  writeFileSync(join(directory, 'more.yaml'), 'projects:\n  - { id: lab, owner: team-lab }\n')
+
+  const preview = await registry('import', 'more.yaml', '--dry-run')
+  expect(preview).toMatchObject({ code: 0, err: '' })
+  expect(preview.out).toMatch(/^would be policy \S{12}\n {2}\+ project:lab\n0 cut-offs/)
+  expect(JSON.parse((await registry('export', '--api', '--json')).out)).toEqual({})
+
+  const done = await registry('import', 'more.yaml')
+  expect(done.out).toBe(preview.out.replace('would be', 'is now'))
+  const exported = await registry('export', '--api')
+  expect(parse(exported.out)).toEqual({ projects: [{ id: 'lab', owner: 'team-lab' }] })
+  writeFileSync(join(directory, 'same.yaml'), exported.out)
+  expect((await registry('import', 'same.yaml')).out).toContain('nothing changes')
+})
+
+test('what cannot be published is refused with every problem, and nothing changes', async () => {
+  writeFileSync(join(directory, 'bad.yaml'), 'grants:\n  - { id: x }\n')
+  const before = (await registry('export')).out
+  const refused = await registry('import', 'bad.yaml')
+  expect(refused.code).toBe(1)
+  for (const path of ['grants[0].effect', 'grants[0].principals', 'grants[0].resources']) {
+    expect(refused.err).toContain(path)
+  }
+  expect((await registry('export')).out).toBe(before)
+})
