@@ -10,13 +10,13 @@ import { CUTOFF_LIFETIME_S, MISSING_LINES_MAX } from '../../kernel/limits.ts'
 import { ACCESS_CUTOFF_S, POLICY_ATTEMPTS_MAX } from '../../kernel/policy-limits.ts'
 import { Rejection } from '../../kernel/rejection.ts'
 import { inSlices } from '../../kernel/slices.ts'
-import { legalTransition } from '../../model/lifecycle.ts'
 import type { Registry } from '../../model/registry.ts'
 import { type PolicyDocuments, type PolicyFile, sameFiles } from '../../registry/publication/policy-documents.ts'
 import type { LoadedPolicy, Offered, PolicyLibrary } from '../../registry/publication/policy-library.ts'
 import { ConfigurationError } from '../../registry/strict-document.ts'
 import type { LiveCutoffs } from '../../sessions/live-cutoffs.ts'
 import { type ControlStore, type ControlWrite, StoreUnavailable } from '../../store/ports.ts'
+import { inadmissible } from './admissible.ts'
 import { type Difference, differenceOf } from './difference.ts'
 import type { PolicyFollower } from './policy-follower.ts'
 import type { Taken } from './taken.ts'
@@ -176,7 +176,7 @@ export class RegistryPublisher {
 
   async #difference(before: Registry | undefined, { registry: after }: LoadedPolicy): Promise<Difference> {
     if (before === undefined) return UNKNOWN
-    const illegal = illegalTransitions(before, after)
+    const illegal = inadmissible(before, after)
     if (illegal.length > 0) throw invalid(illegal)
     return inSlices(differenceOf({ before, after, environment: this.#parts.environment }))
   }
@@ -196,20 +196,6 @@ function invalid(problems: readonly string[]): Rejection {
       missing,
     },
   )
-}
-
-/** Of what is in both versions: an object that was taken out and comes back later begins anew. */
-function illegalTransitions(before: Registry, after: Registry): readonly string[] {
-  const problems: string[] = []
-  const compare = (name: string, from: Registry['agents'][number]['state'], to: typeof from | undefined) => {
-    if (to !== undefined && !legalTransition(from, to)) problems.push(`${name}: it may not go from ${from} to ${to}`)
-  }
-  for (const { clientId, state } of before.agents) {
-    compare(`agent ${clientId}`, state, after.client(clientId)?.state)
-  }
-  const states = new Map(after.resources.map(({ id, state }) => [id, state]))
-  for (const { id, state } of before.resources) compare(`resource ${id}`, state, states.get(id))
-  return problems
 }
 
 function cutoffOf({ dimension, id }: Taken, nowMs: number): ControlWrite {

@@ -57,7 +57,8 @@ const AGENT: Omit<Rules<Agent>, 'kind'> = {
       const now = after.get(name)
       return !mayIssue(version.state, environment) || (now !== undefined && mayIssue(now.state, environment))
     }
-    return ended([...before].every(isKept))
+    // What the others hold stands: each asks again, with a credential of its own, and one that has ended has none.
+    return lessened([...before].every(isKept))
   },
   delegates: endedUnlessKept,
   upstreamClientIds: (before, after) => endedUnlessKept([...before], [...after]),

@@ -1,0 +1,53 @@
+/** What no new version of the policy may do, however well-formed it is: take steps that no life takes, or make an agent stronger than its owner. */
+import type { AgentVersion, Client } from '../../model/client.ts'
+import { type LifecycleState, legalTransition } from '../../model/lifecycle.ts'
+import type { Registry } from '../../model/registry.ts'
+import { beyondOwners } from '../../policy/beyond-owner.ts'
+
+/** One line for each; of what is in both versions, for an object that was taken out and comes back later begins anew. */
+export function inadmissible(before: Registry, after: Registry): readonly string[] {
+  const resources = new Map(after.resources.map((resource) => [resource.id, resource]))
+  return [
+    ...[...before.agents, ...before.services].flatMap((client) => ofClient(client, after.client(client.clientId))),
+    ...before.resources.flatMap(({ id, state }) => ofState(`resource ${id}`, state, resources.get(id)?.state)),
+    ...beyondTheirOwners(before, after),
+  ]
+}
+
+function ofState(name: string, from: LifecycleState, to: LifecycleState | undefined): readonly string[] {
+  return to === undefined || legalTransition(from, to) ? [] : [`${name}: it may not go from ${from} to ${to}`]
+}
+
+function ofClient(before: Client, after: Client | undefined): readonly string[] {
+  if (after === undefined) return []
+  const name = `${before.kind} ${before.clientId}`
+  const own = ofState(name, before.state, after.state)
+  if (before.kind === 'service' || after.kind === 'service') return own
+  const versions = [...before.versions.values()].flatMap((version) => {
+    const now = after.versions.get(version.version)
+    return now === undefined ? [] : ofVersion(`${name}, version ${version.version}`, version, now)
+  })
+  return [...own, ...versions]
+}
+
+/** What was looked at under a version's name is that version: another model or image is another one (R212). */
+function ofVersion(name: string, before: AgentVersion, after: AgentVersion): readonly string[] {
+  const isOther = (member: 'model' | 'imageDigest') => before[member] !== undefined && before[member] !== after[member]
+  return [
+    ...ofState(name, before.state, after.state),
+    ...(isOther('model') || isOther('imageDigest') ? [`${name}: another model or image is a new version`] : []),
+  ]
+}
+
+/** Only where this change makes it so: what takes rights from an owner must never be refused for what they own. */
+function beyondTheirOwners(before: Registry, after: Registry): readonly string[] {
+  const widened = after.agents.filter((agent) => {
+    const was = before.client(agent.clientId)
+    if (was?.kind !== 'agent') return true
+    return was.owner !== agent.owner || JSON.stringify(was.manifest) !== JSON.stringify(agent.manifest)
+  })
+  return beyondOwners(after, widened).beyond.map(
+    ({ agent: { clientId, owner }, tools }) =>
+      `agent ${clientId}: its owner ${owner} could not be granted ${tools.slice(0, 3).join(', ')}`,
+  )
+}
