@@ -84,6 +84,7 @@ test('issuance per agent and scope: the N+1st access token within a minute is re
   for (let token = 0; token < 2; token += 1) expect((await world.continue(session)).status).toBe(200)
   const { answer, record } = await expectRefused(world, () => world.continue(session), tooMany('issuance_limited'))
   expect(answer.headers.get('retry-after')).toBe('60')
+  expect([answer.body.decision_id, record.question]).toEqual([record.id, expect.any(String)])
   expect(record.layers).toBeDefined()
   expect(answer.body.missing).toEqual(['fewer than 2 tokens with mcp:tools:read within a minute'])
   const narrow = { authorization_details: details(intent(), tools(WAREHOUSE, { query: { table: {}, limit: {} } })) }
