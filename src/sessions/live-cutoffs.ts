@@ -20,6 +20,8 @@ export class LiveCutoffs implements ControlListener {
   #confirmedAtMs: number | undefined
   #storeClockDifferenceMs = 0
   #decidedBy: string | undefined
+  /** The highest number applied while what decided here was what is published. */
+  #decidedUpTo = 0
   /** When a policy was heard of that is not loaded yet. */
   #policyHeardAtMs: number | undefined
   /** Why the published policy cannot be loaded; `undefined`: it can, as far as is known. */
@@ -37,8 +39,9 @@ export class LiveCutoffs implements ControlListener {
   /** The highest sequence number applied without a gap. Read it *before* checking anything against the set. */
   get rv(): number {
     const { appliedSeq, policy } = this.set
-    // Until what is published is what decides here, the cut-offs that came with it concern what is minted in the meantime.
-    return this.#isBehind(policy) ? Math.min(appliedSeq, policy.seq - 1) : appliedSeq
+    // Until what is published is what decides here, the cut-offs that came with it concern what is minted in the meantime; and
+    // so do those of every version that was published in between, which may have gone by unheard.
+    return this.#isBehind(policy) ? Math.min(this.#decidedUpTo, policy.seq - 1) : appliedSeq
   }
 
   #isBehind(policy: PolicyEntry | undefined): policy is PolicyEntry {
@@ -50,6 +53,7 @@ export class LiveCutoffs implements ControlListener {
     this.#decidedBy = version
     this.#policyHeardAtMs = undefined
     this.policyFault = undefined
+    this.#advance(this.set.appliedSeq)
   }
 
   /** Why nothing may be decided by the policy at hand; `undefined`: it may. */
@@ -141,6 +145,7 @@ export class LiveCutoffs implements ControlListener {
 
   #advance(seq: number): void {
     this.set.advance(seq)
+    if (!this.#isBehind(this.set.policy)) this.#decidedUpTo = this.set.appliedSeq
     for (const waiter of this.#waiting) if (waiter.seq <= this.set.appliedSeq) waiter.wake()
   }
 

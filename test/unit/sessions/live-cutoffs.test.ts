@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { ControlEntry } from '../../../src/authority/cutoffs.ts'
+import { CURRENT_POLICY } from '../../../src/authority/policy-entry.ts'
 import { CUTOFF_STALENESS_MS_MAX, STORE_CLOCK_DIFFERENCE_MS_MAX } from '../../../src/kernel/store-limits.ts'
 import { LiveCutoffs } from '../../../src/sessions/live-cutoffs.ts'
 import type { ControlWrite } from '../../../src/store/ports.ts'
@@ -107,6 +108,47 @@ describe('rv', () => {
     cutoffs.written(12, [cutoff(12)])
     cutoffs.snapshot({ epoch: 'other', seq: 20, atMs: clock.ms, entries: [] })
     expect(kills(cutoffs, 11)).toBe(true)
+  })
+})
+
+describe('rv while another policy is published than decides here', () => {
+  const published = (version: string, seq: number): ControlEntry => ({
+    entry: 'policy',
+    id: CURRENT_POLICY,
+    version,
+    seq,
+    atMs: NOW * 1000,
+  })
+  beforeEach(() => {
+    cutoffs.snapshot({ epoch: 'e', seq: 5, atMs: clock.ms, entries: [published('first', 5)] })
+    cutoffs.decideBy('first')
+  })
+
+  test('is below its publication, until it decides', () => {
+    cutoffs.written(10, [published('second', 10), cutoff(10)])
+    expect(kills(cutoffs, cutoffs.rv)).toBe(true)
+    cutoffs.decideBy('second')
+    expect(cutoffs.rv).toBe(10)
+  })
+
+  test('stays below the first of several publications: what each took away is dead', () => {
+    cutoffs.written(10, [published('second', 10), cutoff(10)])
+    cutoffs.written(20, [published('third', 20)])
+    cutoffs.written(30, [])
+    expect(kills(cutoffs, cutoffs.rv)).toBe(true)
+    cutoffs.decideBy('third')
+    expect(cutoffs.rv).toBe(30)
+  })
+
+  test('stays below a publication that this broker never heard of itself, but only its cut-offs', () => {
+    cutoffs.snapshot({ epoch: 'e', seq: 20, atMs: clock.ms, entries: [cutoff(10), published('third', 20)] })
+    expect(kills(cutoffs, cutoffs.rv)).toBe(true)
+  })
+
+  test('is what is applied where the version that decides here is published again', () => {
+    cutoffs.written(10, [published('second', 10), cutoff(10)])
+    cutoffs.written(20, [published('first', 20)])
+    expect(cutoffs.rv).toBe(20)
   })
 })
 
