@@ -306,6 +306,23 @@ test('a change is on record with what was before and what is after, under whoeve
   await ask('DELETE', '/grants/kept', undefined, { match: '*' })
 })
 
+test('of two who replace whatever there is, each is on record with what it has really replaced', async () => {
+  const created = await ask('PUT', '/grants/raced', brief({ id: 'raced' }))
+  const put = (reason: string) => ask('PUT', '/grants/raced', brief({ id: 'raced', reason }), { match: '*' })
+  const answers = await Promise.all([put('one'), put('other')])
+  expect(answers.map(({ status }) => status)).toEqual([200, 200])
+  const versions = answers.map(({ body }) => body.object.version)
+  const records = (await world.audit(20)).filter(
+    ({ outcome, change }) => outcome === 'granted' && change?.object === 'grants/raced',
+  )
+  const [last, first] = records
+  expect(first.change.before).toBe(created.body.object.version)
+  expect(last.change.before).toBe(first.change.after)
+  expect((await ask('GET', '/grants/raced')).body.version).toBe(last.change.after)
+  expect(versions).toContain(last.change.after)
+  await ask('DELETE', '/grants/raced', undefined, { match: '*' })
+})
+
 test('exported, and imported into an empty broker, it is the same registry; a preview changes nothing', async () => {
   const { policy, document } = (await ask('GET', '/registry')).body
   const none = Object.fromEntries(Object.keys(registryDocument(world.idp)).map((section) => [section, []]))
