@@ -1,6 +1,6 @@
 /** What a new version takes from agents and services. */
 import type { ToolConstraints } from '../../authority/authority.ts'
-import { meetTool, narrowsTool } from '../../authority/constraints.ts'
+import { isUnconstrained, meetTool, narrowsTool } from '../../authority/constraints.ts'
 import type { Agent, AgentVersion, Client, Service } from '../../model/client.ts'
 import { mayIssue } from '../../model/lifecycle.ts'
 import type { PrincipalSelector, Registry } from '../../model/registry.ts'
@@ -103,12 +103,18 @@ function narrowsManifest(
         manifest.filter(({ selector }) => selects(selector, resource, tool))
       const places = [...reaching(before), ...reaching(after)].some(({ selector }) => selector.container !== undefined)
       // Where it depends on the place, only what is the same to the letter is known to be no less.
-      if (places) return !isSame(reaching(before), reaching(after))
+      if (places) return !isSame(reaching(before), reaching(after)) && !holdsNothingBack(reaching(after))
       const had = allowedBy(before, resource, tool)
       const has = allowedBy(after, resource, tool)
       return had !== undefined && (has === undefined || narrowsTool(had, has) !== undefined)
     }),
   )
+}
+
+function holdsNothingBack(entries: readonly ManifestEntry[]): boolean {
+  const isFree = ({ selector, constraints }: ManifestEntry) =>
+    selector.container === undefined && isUnconstrained(constraints)
+  return entries.length > 0 && entries.every(isFree)
 }
 
 function allowedBy(manifest: readonly ManifestEntry[], resource: Resource, tool: Tool): ToolConstraints | undefined {
