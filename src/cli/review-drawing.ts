@@ -11,6 +11,7 @@ export function drawReview(review: JsonObject, styles: Styles): string {
     ...heading(review, styles),
     ...section(styles.bad('Needs attention'), of('attention'), styles),
     ...section('Good to know', of('notice'), styles),
+    ...(numberIn(review['left_out']) > 0 ? ['', `and ${numberIn(review['left_out'])} more findings`] : []),
     '',
     attention === 0
       ? styles.good('nothing needs attention')

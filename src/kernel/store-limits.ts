@@ -71,3 +71,5 @@ export const USAGE_RESOURCES_MAX = 256
 /** After how many days without use a review asks about it. */
 export const REVIEW_DAYS_DEFAULT = 30
 export const REVIEW_DAYS_MAX = 3650
+/** Findings that one answer names; it counts the others. */
+export const REVIEW_FINDINGS_MAX = 2_000

@@ -2,6 +2,7 @@
  * The architecture on one page, from live state: which MCP servers there are and who answers for them, what may be done
  * there, who reaches them, whose identity flows through, and whether the record can say who authorised a call. Pure.
  */
+import { getOrInsertComputed } from '../../kernel/maps.ts'
 import type { Agent, Client } from '../../model/client.ts'
 import type { Issuer } from '../../model/issuer.ts'
 import { ownerStanding } from '../../model/owner.ts'
@@ -11,6 +12,7 @@ import type { BrokerSettings } from '../../model/settings.ts'
 import { ToolReach } from '../../policy/tool-reach.ts'
 import { CLIENT_AUTH_METHOD, GRANT_TYPE } from '../../protocol/oauth.ts'
 import { timeText } from './finding.ts'
+import { inSlices } from './in-slices.ts'
 import { type Reach, reachOf } from './server-reach.ts'
 
 export interface ArchitectureInput {
@@ -20,11 +22,16 @@ export interface ArchitectureInput {
   readonly now: number
 }
 
-export type Architecture = ReturnType<typeof architecture>
+export type Architecture = Awaited<ReturnType<typeof architecture>>
 
-export function architecture({ registry, settings, now }: ArchitectureInput) {
-  const reach = reachOf(registry, new ToolReach(registry.resources))
-  const identities = new Map(registry.agents.map((agent) => [agent.clientId as string, identitiesOf(agent, registry)]))
+export async function architecture({ registry, settings, now }: ArchitectureInput) {
+  const reach = await reachOf(registry, new ToolReach(registry.resources))
+  const above = delegators(registry.agents)
+  const identities = new Map<string, AgentIdentities>()
+  await inSlices(registry.agents, (agent) => {
+    const passedOnBy = above.get(agent.clientId) ?? []
+    identities.set(agent.clientId, { own: identitiesOf(agent, registry), passedOnBy })
+  })
   return {
     at: timeText(now),
     issuer: settings.issuer,
@@ -111,17 +118,29 @@ function credentialsOf(client: Client): Readonly<Record<string, number>> {
   return Object.fromEntries(Object.entries(counts).filter(([, count]) => count > 0))
 }
 
-type Identities = ReadonlyMap<string, ReturnType<typeof identitiesOf>>
+interface AgentIdentities {
+  readonly own: readonly string[]
+  readonly passedOnBy: readonly string[]
+}
+type Identities = ReadonlyMap<string, AgentIdentities>
+
+function delegators(agents: readonly Agent[]): ReadonlyMap<string, readonly string[]> {
+  const above = new Map<string, string[]>()
+  for (const { clientId, delegates } of agents) {
+    for (const delegate of delegates) getOrInsertComputed<string, string[]>(above, delegate, () => []).push(clientId)
+  }
+  return above
+}
 
 const BY_ITSELF = 'the agent itself'
 
-/** Whose identity an agent may bring, and by whom work is passed on to it: with whatever identity that began with. */
-function identitiesOf(agent: Agent, registry: Registry) {
+/** Whose identity an agent may bring. What is passed on to it comes with whatever identity that began with. */
+function identitiesOf(agent: Agent, registry: Registry): readonly string[] {
   const may = (grantType: (typeof agent.grantTypes)[number]) => agent.grantTypes.includes(grantType)
   const issuers = registry.issuers.filter(({ slug }) => agent.upstreamClientIds.has(slug))
   const signedIn = ({ acceptsIdTokens, accessTokenScope }: Issuer) => acceptsIdTokens || accessTokenScope !== undefined
   const byItself = may(GRANT_TYPE.clientCredentials) || agent.workloads.length > 0
-  const own = [
+  return [
     ...(may(GRANT_TYPE.tokenExchange) ? issuers.filter(signedIn).map(({ slug }) => `users of ${slug}`) : []),
     ...(may(GRANT_TYPE.jwtBearer)
       ? issuers.filter(({ idJagScope }) => idJagScope !== undefined).map(({ slug }) => `users of ${slug}, by ID-JAG`)
@@ -130,8 +149,6 @@ function identitiesOf(agent: Agent, registry: Registry) {
     ...new Set(agent.workloads.map(({ issuer }) => `workloads of ${issuer}`)),
     ...new Set(agent.spiffeIds.map(({ id }) => `workloads of ${new URL(id).host}`)),
   ]
-  const above = registry.agents.filter(({ delegates }) => delegates.includes(agent.clientId))
-  return { own, passedOnBy: above.map(({ clientId }) => clientId as string) }
 }
 
 /** Who vouches for whom. */

@@ -47,7 +47,7 @@ export function readArchitecture(
   return readAs(request, parts, 'admin.read', async () => {
     const now = Math.floor(parts.clock.nowMs() / 1000)
     const record = await recordReach(parts)
-    return { ...architecture({ registry: parts.registries.current, settings: parts.settings, now }), record }
+    return { ...(await architecture({ registry: parts.registries.current, settings: parts.settings, now })), record }
   })
 }
 

@@ -1,7 +1,8 @@
 /**
  * The review of who may what: people and agents in one report, from the registry as it is published and from what was counted
- * of its use. Pure. What counting has not seen long enough is not called unused.
+ * of its use. What counting has not seen long enough is not called unused.
  */
+import { REVIEW_FINDINGS_MAX } from '../../kernel/store-limits.ts'
 import type { Agent } from '../../model/client.ts'
 import type { User } from '../../model/issuer.ts'
 import { mayIssue } from '../../model/lifecycle.ts'
@@ -11,6 +12,8 @@ import { ToolReach } from '../../policy/tool-reach.ts'
 import type { AgentUsage } from './agent-usage.ts'
 import { endingCredentials, objectOf, unusedCredentials } from './credential-findings.ts'
 import { dayText, type Finding, timeText } from './finding.ts'
+import { inSlices } from './in-slices.ts'
+import type { LastUses } from './last-uses.ts'
 import { standingFindings } from './standing-findings.ts'
 import { unusedAuthority } from './unused-authority.ts'
 
@@ -37,6 +40,8 @@ export interface Review {
   readonly notices: number
   /** What needs attention first; then by object. */
   readonly findings: readonly Finding[]
+  /** Findings beyond those: what they are about has to be mended first. */
+  readonly left_out: number
 }
 
 interface Counting extends ReviewInput {
@@ -48,22 +53,21 @@ interface Counting extends ReviewInput {
 
 const DAY_S = 86_400
 
-export function review(input: ReviewInput): Review {
+export async function review(input: ReviewInput): Promise<Review> {
   const { registry, usages, now, days, settings } = input
   const { environment, suspendOverdue } = settings
   const from = now - days * DAY_S
   const inService = registry.resources.filter(({ state }) => mayIssue(state, environment))
   const counting: Counting = { ...input, from, environment, reach: new ToolReach(inService) }
-  const findings = [
-    ...standingFindings(registry, suspendOverdue, now),
-    ...[...registry.agents, ...registry.services]
-      .filter(({ state }) => state !== 'retired')
-      .flatMap((client) => endingCredentials(client, now)),
-    ...registry.agents.flatMap((agent) => useOf(agent, counting)),
-    ...userFindings(counting),
-    ...grantFindings(counting),
-  ].sort(byUrgency)
-  const since = Math.min(...[...usages.values()].map((usage) => usage.since))
+  const findings: Finding[] = [...standingFindings(registry, suspendOverdue, now)]
+  const note = (found: readonly Finding[]) => void findings.push(...found)
+  const clients = [...registry.agents, ...registry.services].filter(({ state }) => state !== 'retired')
+  await inSlices(clients, (client) => note(endingCredentials(client, now)))
+  await inSlices(registry.agents, (agent) => note(useOf(agent, counting)))
+  await inSlices(registry.users, userFindings(counting, note))
+  await inSlices(registry.grants, grantFindings(counting, note))
+  findings.sort(byUrgency)
+  const since = [...usages.values()].reduce((least, usage) => Math.min(least, usage.since), Number.POSITIVE_INFINITY)
   const attention = findings.filter(({ severity }) => severity === 'attention').length
   return {
     at: timeText(now),
@@ -75,13 +79,27 @@ export function review(input: ReviewInput): Review {
     users: registry.users.length,
     attention,
     notices: findings.length - attention,
-    findings,
+    findings: findings.slice(0, REVIEW_FINDINGS_MAX),
+    left_out: Math.max(0, findings.length - REVIEW_FINDINGS_MAX),
   }
 }
 
 function byUrgency(a: Finding, b: Finding): number {
-  const rank = (finding: Finding) => `${finding.severity === 'attention' ? 0 : 1} ${finding.object} ${finding.kind}`
-  return rank(a) < rank(b) ? -1 : 1
+  if (a.severity !== b.severity) return a.severity === 'attention' ? -1 : 1
+  if (a.object !== b.object) return a.object < b.object ? -1 : 1
+  return a.kind < b.kind ? -1 : 1
+}
+
+/** Whether, by anybody's count, something was certainly not used from `from` on. */
+function unusedByAll(usages: Counting['usages'], of: (usage: AgentUsage) => LastUses, from: number) {
+  const used = new Set<string>()
+  let isCounted = usages.size > 0
+  for (const usage of usages.values()) {
+    const { at, forgotten } = of(usage).toJSON()
+    for (const [name, time] of at) if (time >= from) used.add(name)
+    isCounted &&= usage.since < from && forgotten < from
+  }
+  return (name: string) => isCounted && !used.has(name)
 }
 
 /** Those that this broker would issue something to: for others there is nothing here to use. */
@@ -102,22 +120,19 @@ function useOf(agent: Agent, { environment, usages, from, reach }: Counting): re
   return [{ ...about, kind: 'authority_unused', says, unused, narrowed_manifest: narrowed }, ...idle]
 }
 
-function userFindings({ registry, usages, from }: Counting): readonly Finding[] {
+function userFindings({ registry, usages, from }: Counting, note: (found: readonly Finding[]) => void) {
   const named = new Set(registry.grants.filter(({ effect }) => effect === 'allow').flatMap(principalsOf))
-  const counted = [...usages.values()]
-  return registry.users
-    .filter(({ active }) => active)
-    .flatMap((user): readonly Finding[] => {
-      const object = `user:${user.issuerSlug}:${user.sub}`
-      const about = { severity: 'notice', object } as const
-      if (!namesOf(user).some((name) => named.has(name))) {
-        return [{ ...about, kind: 'user_without_grants', says: 'no grant allows them anything' }]
-      }
-      const isUnused =
-        counted.length > 0 && counted.every(({ since, users }) => since < from && users.isUnusedSince(object, from))
-      if (!isUnused) return []
-      return [{ ...about, kind: 'user_unused', says: `no agent has worked for them since ${dayText(from)}` }]
-    })
+  const isUnused = unusedByAll(usages, ({ users }) => users, from)
+  return (user: User): void => {
+    if (!user.active) return
+    const object = `user:${user.issuerSlug}:${user.sub}`
+    const about = { severity: 'notice', object } as const
+    if (!namesOf(user).some((name) => named.has(name))) {
+      note([{ ...about, kind: 'user_without_grants', says: 'no grant allows them anything' }])
+    } else if (isUnused(object)) {
+      note([{ ...about, kind: 'user_unused', says: `no agent has worked for them since ${dayText(from)}` }])
+    }
+  }
 }
 
 function principalsOf({ principals }: Grant): readonly string[] {
@@ -133,19 +148,13 @@ function namesOf({ issuerSlug, sub, groups, roles }: User): readonly string[] {
 }
 
 /** Denies are there for what must not happen: that they matched nothing is as it should be. */
-function grantFindings({ registry, usages, from, now, environment }: Counting): readonly Finding[] {
-  const counted = [...usages.values()]
-  if (counted.length === 0 || counted.some(({ since }) => since >= from)) return []
-  return registry.grants
-    .filter(({ effect, when }) => {
-      const isElsewhere = when.environment !== undefined && when.environment !== environment
-      return effect === 'allow' && !isElsewhere && (when.notBefore ?? 0) < from && (when.notAfter ?? Infinity) > now
-    })
-    .filter(({ id }) => counted.every(({ grants }) => grants.isUnusedSince(id, from)))
-    .map(({ id }) => ({
-      kind: 'grant_unused',
-      severity: 'notice',
-      object: `grant:${id}`,
-      says: `no decision has needed it since ${dayText(from)}`,
-    }))
+function grantFindings({ usages, from, now, environment }: Counting, note: (found: readonly Finding[]) => void) {
+  const isUnused = unusedByAll(usages, ({ grants }) => grants, from)
+  return ({ id, effect, when }: Grant): void => {
+    const isElsewhere = when.environment !== undefined && when.environment !== environment
+    const isInForce = (when.notBefore ?? 0) < from && (when.notAfter ?? Number.POSITIVE_INFINITY) > now
+    if (effect === 'deny' || isElsewhere || !isInForce || !isUnused(id)) return
+    const says = `no decision has needed it since ${dayText(from)}`
+    note([{ kind: 'grant_unused', severity: 'notice', object: `grant:${id}`, says }])
+  }
 }

@@ -3,6 +3,7 @@ import { getOrInsertComputed } from '../../kernel/maps.ts'
 import type { PrincipalSelector, Registry } from '../../model/registry.ts'
 import type { ToolSelector } from '../../model/resource.ts'
 import { selectorKey, type ToolReach } from '../../policy/tool-reach.ts'
+import { inSlices } from './in-slices.ts'
 
 /** By resource id, sorted. */
 export interface Reach {
@@ -11,23 +12,23 @@ export interface Reach {
   readonly people: ReadonlyMap<string, readonly string[]>
 }
 
-export function reachOf(registry: Registry, tools: ToolReach): Reach {
+export async function reachOf(registry: Registry, tools: ToolReach): Promise<Reach> {
   const byKey = new Map<string, readonly string[]>()
   const serversOf = (selector: ToolSelector) =>
     getOrInsertComputed(byKey, selectorKey(selector), () => [
       ...new Set(tools.of(selector).flatMap(({ resource, tool }) => (tool.delegable ? [resource.id] : []))),
     ])
   const agents = new Gathered()
-  for (const { clientId, state, manifest } of registry.agents) {
-    if (state === 'retired') continue
+  await inSlices(registry.agents, ({ clientId, state, manifest }) => {
+    if (state === 'retired') return
     for (const { selector } of manifest) agents.add(serversOf(selector), clientId)
-  }
+  })
   const people = new Gathered()
-  for (const { effect, principals, resources } of registry.grants) {
-    if (effect === 'deny') continue
+  await inSlices(registry.grants, ({ effect, principals, resources }) => {
+    if (effect === 'deny') return
     const named = principals.flatMap(personal)
     for (const selector of resources) for (const name of named) people.add(serversOf(selector), name)
-  }
+  })
   return { agents: agents.sorted(), people: people.sorted() }
 }
 
