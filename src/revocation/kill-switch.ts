@@ -46,6 +46,8 @@ export function liftByOrder(
     mayDefer: false,
     work: async (_caller, draft) => {
       const order = read()
+      // Ending needs no certainty. Bringing back does: whoever asks may have been cut off, and the block be a later one.
+      parts.cutoffs.assertFresh()
       // A typing error must not look like a block lifted.
       if (parts.cutoffs.set.blocked(order.kind, order.id, parts.clock.nowMs()) === undefined) {
         throw new Rejection('not_found', 'there is no such block')
