@@ -59,12 +59,16 @@ export interface SignedIn {
   readonly digest: string
 }
 
-/** @throws Rejection `bearer_invalid` for whoever was blocked, or cut off since they signed in */
+/**
+ * @throws Rejection `bearer_invalid` for whoever was blocked, or cut off since they signed in; with everybody of their issuer, too:
+ * who vouched for them then may not be believed any more
+ */
 export function assertAdminStands(
   { principal, signedInAt, digest }: SignedIn,
   { cutoffs, clock }: { readonly cutoffs: LiveCutoffs; readonly clock: CallerParts['clock'] },
 ): void {
-  const evidence = { digest, subject: principal, agent: '', user: principal, signedInAt }
+  const [, issuer = ''] = principal.split(':')
+  const evidence = { digest, subject: principal, agent: '', user: principal, issuer, signedInAt }
   const isBlocked = cutoffs.set.blocked('user', principal, clock.nowMs()) !== undefined
   if (isBlocked || cutoffs.set.evidenceRefusal(evidence) !== undefined) {
     throw new Rejection('bearer_invalid', 'access of this admin was cut off: sign in again, or ask another')

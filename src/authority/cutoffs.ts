@@ -186,7 +186,7 @@ export class CutoffSet {
 
   /** Why a foreign credential may not be used now; `undefined`: not for its time. Blocks of an agent or user: `blocked`. */
   evidenceRefusal(evidence: EvidenceFacts): 'evidence_blocked' | 'principal_blocked' | undefined {
-    const { digest, subject, agent, user, signedInAt } = evidence
+    const { digest, subject, agent, user, issuer, signedInAt } = evidence
     if (this.#blocks.get('evidence')?.has(digest)) return 'evidence_blocked'
     const pairBlocks = (subject === undefined ? [] : this.#blocks.get('pair')?.get(pairKey(subject, agent))) ?? []
     const passes = ({ newerThanS }: Block) => newerThanS !== undefined && signedInAt > newerThanS
@@ -195,6 +195,7 @@ export class CutoffSet {
       this.#cutoffs.get('everything')?.get(EVERYTHING),
       this.#cutoffs.get('agent')?.get(agent),
       user === undefined ? undefined : this.#cutoffs.get('user')?.get(user),
+      issuer === undefined ? undefined : this.#cutoffs.get('issuer')?.get(issuer),
       user === undefined ? undefined : this.#cutoffs.get('user_agent')?.get(pairKey(user, agent)),
     ]
     const outlives = (cutoff: Cutoff) => (signedInAt - FOREIGN_EVIDENCE_MARGIN_S) * 1000 > cutoff.atMs

@@ -28,6 +28,8 @@ export interface EvidenceFacts {
   readonly agent: string
   /** User principal. */
   readonly user?: string
+  /** Slug of the issuer, of what is believed later without its token being read again. */
+  readonly issuer?: string
   /** Epoch seconds. */
   readonly signedInAt: number
 }

@@ -196,6 +196,23 @@ describe('an admin is one until somebody says otherwise', () => {
     }
   })
 
+  test('a token of an issuer that is believed otherwise now: who signed them in may have been somebody else', async () => {
+    const own = await startWorld({ issuer: world.idp, config: { admins: ADMINS } })
+    try {
+      const { token } = (await login({ token: adminToken({}, own) }, {}, own)).body
+      expect((await own.bearer('/admin/v1/sessions', token)).status).toBe(200)
+      const document = registryDocument(own.idp)
+      const [usual] = document['issuers'] as object[]
+      const issuers = [{ ...usual, jwks_uri: `${own.idp.url}/jwks?of=others` }]
+      await own.broker.publisher.publishFiles([{ name: 'world.yaml', document: { ...document, issuers } }], {
+        by: 'operator:test',
+      })
+      await expectRefused(own, () => own.bearer('/admin/v1/sessions', token), stranger)
+    } finally {
+      await own.close()
+    }
+  })
+
   test('whoever has no role left is told so, and it is recorded', async () => {
     const admins: AdminEntry[] = [{ user: 'corp:alice', roles: ['viewer'] }]
     const own = await startWorld({ issuer: world.idp, config: { admins } })
@@ -213,11 +230,16 @@ describe('an admin is one until somebody says otherwise', () => {
     const own = await startWorld({ issuer: world.idp, config: { admins: ADMINS } })
     try {
       const { token } = (await login({ token: adminToken({}, own) }, {}, own)).body
+      await kill(own, { dimension: 'agent', agent: 'researcher', block: true })
       const confirmed = own.broker.cutoffs.confirmed
       own.broker.cutoffs.confirmed = () => undefined
       ;(own.clock as unknown as { advance(seconds: number): void }).advance(5)
       expect((await own.bearer('/admin/v1/sessions', token)).body.error_reason ?? 'cutoffs_stale').toBe('cutoffs_stale')
       expect((await own.bearer('/admin/v1/sessions', token)).status).toBe(503)
+      // Nor brings anything back: whether they themselves were blocked meanwhile, nobody here can say.
+      const lift = await own.bearer('/admin/v1/lifts', token, 'POST', { kind: 'agent', id: 'researcher' })
+      expect([lift.status, lift.body.error_reason]).toEqual([503, 'cutoffs_stale'])
+      expect(own.broker.cutoffs.set.blocked('agent', 'researcher', own.clock.nowMs())).toBeDefined()
       own.broker.cutoffs.confirmed = confirmed
       const answer = await own.bearer('/admin/v1/revocations', token, 'POST', { dimension: 'agent', agent: 'scribe' })
       expect(answer.status).toBe(200)
