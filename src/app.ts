@@ -81,7 +81,7 @@ export async function createBroker(config: Config, options: BrokerOptions): Prom
     callers,
     login: { ...callers, ...issuing },
     evaluation: { ...common, external: published.external },
-    policy: { ...common, publisher },
+    policy: { ...common, publisher, secondPerson: config.secondPerson },
     nonces,
     admission: new Admission(config.limits, ticks),
     sourceOf,

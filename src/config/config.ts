@@ -43,6 +43,8 @@ export interface Config {
   /** Who may sign in to the admin API, and as what. */
   readonly admins: readonly AdminEntry[]
   readonly log: { readonly level: LogLevel }
+  /** Whether what one approver grants from a challenge has to be confirmed by another. */
+  readonly secondPerson: boolean
   /** Whether DPoP proofs must carry a nonce of the broker's (RFC 9449 §8). */
   readonly dpop: { readonly nonce: 'off' | 'required' }
   /** Addresses or networks (CIDR) whose `X-Forwarded-For` is believed. */

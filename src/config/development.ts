@@ -50,6 +50,7 @@ export function developmentConfig(choices: DevelopmentChoices): Config {
     }),
     admins: Object.freeze([]),
     log: Object.freeze({ level: choices.logLevel ?? 'info' }),
+    secondPerson: false,
     dpop: Object.freeze({ nonce: 'off' as const }),
     trustedProxies: Object.freeze([]),
     outbound: Object.freeze({ allowLoopback: true, internalHosts: new Set<string>() }),

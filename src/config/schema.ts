@@ -158,6 +158,7 @@ export const configDocument = strictObject({
     api_keys: z.boolean().default(false),
   }).prefault({}),
   reviews: strictObject({ suspend_overdue: z.boolean().default(false) }).prefault({}),
+  challenges: strictObject({ second_person: z.boolean().default(false) }).prefault({}),
   dpop: strictObject({ nonce: z.enum(['off', 'required']).default('off') }).prefault({}),
   trusted_proxies: z.array(network).default([]),
   client_certificates: clientCertificates.optional(),

@@ -5,8 +5,10 @@ import { findChallenge, readChallenges } from '../admin/decisions/challenges.ts'
 import { DecisionBook } from '../admin/decisions/decision-book.ts'
 import { policyDiff } from '../admin/decisions/policy-diff.ts'
 import { decodeDraft } from '../admin/decisions/policy-draft.ts'
+import { resolveChallenge, resolveOrder } from '../admin/decisions/resolve-challenge.ts'
 import { readAs } from '../admin/session-listing.ts'
 import { DECISIONS_LOOKED_AT_MAX } from '../kernel/limits.ts'
+import { POLICY_BODY_BYTES_MAX } from '../kernel/policy-limits.ts'
 import { timeOf } from './admin-decision-routes.ts'
 import type { AdminRoute } from './admin-route.ts'
 import { decodeOrder } from './decode-order.ts'
@@ -62,22 +64,38 @@ export function challengeRoutes(parts: RouterParts): readonly AdminRoute[] {
       },
     },
     {
-      path: '/policy/diff',
+      path: '/challenges/:challenge/resolve',
       methods: {
         POST: {
-          permission: 'policy',
-          answer: async (request, context) =>
-            json(
-              200,
-              await readAs(request, listing, 'admin.read', async () => {
-                const { files, since, limit } = decodeOrder(diffOrder, await readJsonText(context))
-                const draft = decodeDraft(files, parts.issuer)
-                const book = new DecisionBook(listing.store.audit)
-                return policyDiff(book, draft, since === undefined ? {} : { sinceMs: Date.parse(since) }, limit)
-              }),
-            ),
+          permission: 'approve',
+          answer: async (request, context) => {
+            const order = async () => decodeOrder(resolveOrder, await readJsonText(context))
+            return json(200, await resolveChallenge(request, context.req.param('challenge') ?? '', order, parts.policy))
+          },
         },
       },
     },
+    diffRoute(parts),
   ]
+}
+
+function diffRoute({ listing, issuer }: RouterParts): AdminRoute {
+  return {
+    path: '/policy/diff',
+    methods: {
+      POST: {
+        permission: 'policy',
+        answer: async (request, context) =>
+          json(
+            200,
+            await readAs(request, listing, 'admin.read', async () => {
+              const { files, since, limit } = decodeOrder(diffOrder, await readJsonText(context, POLICY_BODY_BYTES_MAX))
+              const draft = decodeDraft(files, issuer)
+              const book = new DecisionBook(listing.store.audit)
+              return policyDiff(book, draft, since === undefined ? {} : { sinceMs: Date.parse(since) }, limit)
+            }),
+          ),
+      },
+    },
+  }
 }

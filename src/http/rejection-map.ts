@@ -175,6 +175,8 @@ export const WIRE: Readonly<Record<RejectionReason, WireError>> = {
   policy_unavailable: LATER,
   policy_invalid: BAD_REQUEST,
   policy_contended: LATER,
+  challenge_not_approvable: BAD_REQUEST,
+  challenge_same_person: { status: 403, error: 'insufficient_scope' },
 }
 
 export function wireOf({ reason, ofGrant }: Rejection): WireError {

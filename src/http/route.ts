@@ -1,8 +1,8 @@
 /** What a route is, and what every route may reach. */
 import type { Context } from 'hono'
 import type { CallerParts } from '../admin/callers.ts'
+import type { ChallengeParts } from '../admin/decisions/resolve-challenge.ts'
 import type { LoginParts } from '../admin/login.ts'
-import type { PolicyRequestParts } from '../admin/publication/policy-requests.ts'
 import type { ReviewParts } from '../admin/reviews/read-review.ts'
 import type { Admission } from '../admission/admission.ts'
 import type { EvaluationParts } from '../calls/service-call.ts'
@@ -26,7 +26,7 @@ export interface RouterParts {
   readonly pipeline: TokenPipeline
   readonly revocation: RevocationParts
   readonly listing: ReviewParts
-  readonly policy: PolicyRequestParts
+  readonly policy: ChallengeParts
   readonly callers: CallerParts
   readonly login: LoginParts
   readonly evaluation: EvaluationParts

@@ -21,6 +21,10 @@ export const NAME_CHARS_MAX = 256
 export const SHOWN_CHARS_MAX = 48
 /** Records that one question about past decisions reads through, newest first: it answers within seconds, and says where it stopped. */
 export const DECISIONS_LOOKED_AT_MAX = 5_000
+/** How long what an approver grants lasts, unless they say otherwise, and at most; and how long a second person has to confirm. */
+export const CHALLENGE_GRANT_S_DEFAULT = 8 * 3600
+export const CHALLENGE_GRANT_S_MAX = 7 * 24 * 3600
+export const CHALLENGE_PROPOSAL_S = 24 * 3600
 /** Lines of `missing` and ids of grants that a record and a response have room for. */
 export const MISSING_LINES_MAX = 20
 /** Members of `aud` and `amr` in a token from outside. */

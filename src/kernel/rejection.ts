@@ -166,6 +166,9 @@ export const REASONS = [
   // publishing a policy
   'policy_invalid',
   'policy_contended',
+  // resolving a challenge
+  'challenge_not_approvable',
+  'challenge_same_person',
 ] as const
 
 export type RejectionReason = (typeof REASONS)[number]

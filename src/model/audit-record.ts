@@ -20,6 +20,7 @@ export type AuditEvent =
   | 'registry.change'
   | 'admin.read'
   | 'policy.publish'
+  | 'challenge.resolve'
   | 'request.refused'
   | 'strangers.refused'
 
