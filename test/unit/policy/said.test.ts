@@ -301,3 +301,24 @@ test('an argument that says where, and says it by no list of places, says nothin
   const wanted = { [WAREHOUSE]: { query: { folder: { maxLength: 9 } } } }
   expect(granted(ask(registry, wanted))).toEqual(wanted)
 })
+
+describe('an external policy', () => {
+  const two = { [WAREHOUSE]: { query: {}, insert: {} } }
+  const failed = { kind: 'failed', cause: 'no answer in time' } as const
+
+  test('leaves what it allows, and nothing where it has not answered', () => {
+    const external = { kind: 'answered', allowed: new Map([[WAREHOUSE, new Set(['query'])]]) } as const
+    const decision = ask(world(), { ...two, [NOTES]: { note: {} } }, { external })
+    expect(granted(decision)).toEqual(QUERY)
+    expect(decision.missing[0]).toBe('insert at warehouse: the external policy does not allow it')
+    expect(verdict(ask(world(), QUERY), 'external')).toBe('not_applicable')
+    expect(says(ask(world(), two, { external: failed }))).toBe('external_policy_unavailable: no answer in time')
+  })
+
+  test('that failed is not blamed for what was refused without it', () => {
+    expect(reason(ask(policy(), QUERY, { external: failed }))).toBe('nothing_granted')
+    expect(
+      reason(ask(policy(rule('one', 'allow', { resources: [{ tool: 'query' }] })), two, { external: failed })),
+    ).toBe('external_policy_unavailable')
+  })
+})
