@@ -2,6 +2,7 @@
  * The bearer of an inbound access token, as the server it was made for asks about them. Whatever is wrong with the token, the
  * answer is one: a server learns nothing of tokens that are not its own.
  */
+
 import { actors } from '../authority/actor-chain.ts'
 import { parseDetails } from '../authority/details.ts'
 import type { ToolsWithLimits } from '../authority/resource-tools.ts'
@@ -10,15 +11,16 @@ import { parseTokenParameter } from '../credentials/token-parameter.ts'
 import type { ResourceUrl } from '../kernel/ids.ts'
 import { Rejection } from '../kernel/rejection.ts'
 import type { Secret } from '../kernel/secret.ts'
+import { parseUserPrincipal } from '../kernel/user-name.ts'
 import type { KeyRing } from '../keys/key-ring.ts'
 import type { Agent } from '../model/client.ts'
 import type { Question } from '../model/decision.ts'
+import { findUser } from '../model/find-user.ts'
 import { type Resource, whyNotIssuedFor } from '../model/resource.ts'
 import { parseScope } from '../protocol/scope.ts'
 import { isAlive, type LivenessParts } from '../sessions/live-access.ts'
 import { agentsOf, userIn } from '../sessions/liveness.ts'
 import type { SessionRepository } from '../sessions/session-repository.ts'
-import { userBySlug } from './subjects.ts'
 
 export interface Bearer {
   readonly token: VerifiedAccess
@@ -66,7 +68,7 @@ export async function bearerOf(
       agent,
       chain: agents.filter((one) => one !== agent),
       subject: token.subject,
-      user: user === undefined ? undefined : userBySlug(user.slice('user:'.length), parts),
+      user: user === undefined ? undefined : findUser(parts.registry, parseUserPrincipal(user)),
       risk: facts.evidence?.risk,
       parent: { resources: new Map([[resource.url, bounds]]), notAfter: token.expiresAt, maxDepth: 0 },
     },

@@ -2,10 +2,13 @@
  * Whom an evaluation is about, as the registry knows them now. What the request says of them beside their name (their roles,
  * their department) is not believed: who asks is no authority on people.
  */
+
 import type { ClientId, PrincipalId } from '../kernel/ids.ts'
 import { agentPrincipal, userPrincipal } from '../kernel/ids.ts'
 import { Rejection } from '../kernel/rejection.ts'
+import { parseUserName, userName } from '../kernel/user-name.ts'
 import type { Agent, Service } from '../model/client.ts'
+import { findUser } from '../model/find-user.ts'
 import type { User } from '../model/issuer.ts'
 import type { Registry } from '../model/registry.ts'
 import { ANY_AGENT_ID, anyAgent } from '../policy/any-agent.ts'
@@ -48,7 +51,7 @@ export function partyOf(
   if (type !== IDENTITY) return undefined
   const [kind, ...rest] = id.split(':')
   const name = rest.join(':')
-  if (kind === 'user') return forUser(userBySlug(name, parts), named, parts)
+  if (kind === 'user') return forUser(findUser(parts.registry, parseUserName(name)), named, parts)
   return kind === 'agent' ? forAgent(name, named, parts) : undefined
 }
 
@@ -56,27 +59,19 @@ export function partyOf(
 export function everybody(type: string, { registry, caller }: NamingParts): readonly string[] {
   if (type === AGENT) return registry.agents.map(({ clientId }) => clientId)
   if (type === IDENTITY) {
-    const users = registry.users.map(({ issuerSlug, sub }) => `user:${issuerSlug}:${sub}`)
-    return [...users, ...registry.agents.map(({ clientId }) => `agent:${clientId}`)]
+    const users = registry.users.map(({ issuerSlug, sub }) => userPrincipal(issuerSlug, sub))
+    return [...users, ...registry.agents.map(({ clientId }) => agentPrincipal(clientId))]
   }
   if (type !== USER) return []
   const { usersOf } = caller
-  if (usersOf === undefined) return registry.users.map(({ issuerSlug, sub }) => `${issuerSlug}:${sub}`)
+  if (usersOf === undefined) return registry.users.map(userName)
   return registry.users.filter(({ issuerSlug }) => issuerSlug === usersOf).map(({ sub }) => sub)
 }
 
 /** `slug:sub`; or the bare `sub`, where the caller's entry says whose users it means, and then nothing else. */
 function userNamed(id: string, parts: NamingParts): User | undefined {
   const { usersOf } = parts.caller
-  return userBySlug(usersOf === undefined ? id : `${usersOf}:${id}`, parts)
-}
-
-/** A slug has no colon: the first one ends it. */
-export function userBySlug(name: string, { registry }: Pick<NamingParts, 'registry'>): User | undefined {
-  const colon = name.indexOf(':')
-  const issuer = colon < 1 ? undefined : registry.issuerBySlug(name.slice(0, colon))
-  const sub = name.slice(colon + 1)
-  return issuer === undefined || sub === '' ? undefined : registry.user(issuer, sub)
+  return findUser(parts.registry, parseUserName(usersOf === undefined ? id : `${usersOf}:${id}`))
 }
 
 function forUser(user: User | undefined, named: string | undefined, parts: NamingParts): Party | undefined {

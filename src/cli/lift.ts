@@ -1,5 +1,7 @@
 /** `errand lift`: ends a block. What was cut off stays dead; only new sessions become possible. */
+
 import { pairKey } from '../authority/cutoffs.ts'
+import { parseUserPrincipal } from '../kernel/user-name.ts'
 import type { LiftOrder } from '../revocation/kill-order.ts'
 import type { Args } from './args.ts'
 import type { CommandBody } from './command.ts'
@@ -54,8 +56,11 @@ function liftOrderOf(args: Args): LiftOrder {
 
 /** @throws UsageError */
 function principal(text: string, kinds: readonly ('user' | 'agent')[]): string {
-  const forms = { user: /^user:[a-z0-9-]{1,32}:./, agent: /^agent:[A-Za-z0-9._~:/[\]-]{1,128}$/ }
-  if (kinds.some((kind) => forms[kind].test(text))) return text
+  const isWritten = {
+    user: parseUserPrincipal(text) !== undefined,
+    agent: /^agent:[A-Za-z0-9._~:/[\]-]{1,128}$/.test(text),
+  }
+  if (kinds.some((kind) => isWritten[kind])) return text
   const written = { user: 'user:<issuer slug>:<sub>', agent: 'agent:<client id>' }
   throw new UsageError(`${text} is not written ${kinds.map((kind) => written[kind]).join(' or ')}`)
 }

@@ -2,6 +2,7 @@
  * An operator on the broker's own machine: whoever may read its signing keys may mint a short-lived management token. There
  * is no static admin key to steal; every use is recorded under the operator's name.
  */
+
 import { readFileSync } from 'node:fs'
 import { userInfo } from 'node:os'
 import type { Config } from '../config/config.ts'
@@ -10,6 +11,7 @@ import { epochSeconds, systemClock } from '../kernel/clock.ts'
 import { codeOf } from '../kernel/fault.ts'
 import { operatorPrincipal } from '../kernel/ids.ts'
 import type { Secret } from '../kernel/secret.ts'
+import { parseUserPrincipal } from '../kernel/user-name.ts'
 import { loadKeys } from '../keys/key-files.ts'
 import { KeyRing } from '../keys/key-ring.ts'
 import { ADMIN_ROLES, type AdminRole } from '../model/admin-role.ts'
@@ -115,6 +117,6 @@ function certificateText(path: string): string {
 
 /** @throws UsageError */
 export function userId(text: string): string {
-  if (/^user:[a-z0-9-]{1,32}:./.test(text)) return text
+  if (parseUserPrincipal(text) !== undefined) return text
   throw new UsageError('a user is written user:<issuer slug>:<sub>, for example user:corp:alice')
 }

@@ -4,10 +4,12 @@
  * Validates: what `own-token.ts` does of every token of ours; that it names an operator or a user who has signed in, and roles.
  * Does not validate: that the user still is an admin, nor the proof of the key it is bound to.
  */
+
 import { JwtError } from '../jose/jwt-error.ts'
 import type { Jti, PrincipalId } from '../kernel/ids.ts'
 import { MANAGEMENT_TOKEN_LIFETIME_S } from '../kernel/limits.ts'
 import type { Secret } from '../kernel/secret.ts'
+import { parseUserPrincipal } from '../kernel/user-name.ts'
 import { ADMIN_ROLES, type AdminRole, isAdminRole } from '../model/admin-role.ts'
 import type { Confirmation } from '../model/confirmation.ts'
 import type { Verified } from '../model/evidence.ts'
@@ -68,7 +70,7 @@ function rolesOf(claims: Claims): readonly AdminRole[] {
 /** Who speaks as a user has signed in as one: without the time of that, no revocation could reach the token. */
 function signInOf(sub: string, claims: Claims): SignIn | undefined {
   if (/^operator:./.test(sub)) return undefined
-  const [, issuerSlug = '', user = ''] = /^user:([a-z0-9-]{1,32}):(.+)$/s.exec(sub) ?? []
-  if (user === '') throw new JwtError('claims', 'sub must name an operator or a user')
-  return { issuerSlug, sub: user, at: integerClaim(claims, 'auth_time'), digest: nameClaim(claims, 'evidence') }
+  const user = parseUserPrincipal(sub)
+  if (user === undefined) throw new JwtError('claims', 'sub must name an operator or a user')
+  return { ...user, at: integerClaim(claims, 'auth_time'), digest: nameClaim(claims, 'evidence') }
 }

@@ -2,7 +2,9 @@
  * Branded identifiers: a session id cannot be passed where a node id is wanted (a swap is a type error), and random ids
  * carry 128 bits so that none can be guessed or collide.
  */
+
 import { randomFillSync } from 'node:crypto'
+import { userName } from './user-name.ts'
 
 declare const brand: unique symbol
 type Branded<T extends string> = string & { readonly [brand]: T }
@@ -54,7 +56,7 @@ export const newNonce = (): string => random('req')
 export const newSalt = (): string => randomBits()
 
 export const userPrincipal = (issuerSlug: string, sub: string): PrincipalId =>
-  `user:${issuerSlug}:${sub}` as PrincipalId
+  `user:${userName({ issuerSlug, sub })}` as PrincipalId
 export const agentPrincipal = (clientId: ClientId): PrincipalId => `agent:${clientId}` as PrincipalId
 export const servicePrincipal = (clientId: ClientId): PrincipalId => `service:${clientId}` as PrincipalId
 export const operatorPrincipal = (name: string): PrincipalId => `operator:${name}` as PrincipalId

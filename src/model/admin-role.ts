@@ -2,6 +2,7 @@
  * What an admin may do. A role is what people are given; a permission is what an endpoint asks for. A role gives what is
  * written here and nothing else: an unknown or absent one gives nothing.
  */
+import { userName } from '../kernel/user-name.ts'
 import type { User } from './issuer.ts'
 
 export const PERMISSIONS = ['read', 'approve', 'policy', 'security', 'shadow'] as const
@@ -33,7 +34,7 @@ export interface AdminEntry {
 
 /** Nobody who is not named is anything. */
 export function adminRolesOf(user: User, admins: readonly AdminEntry[]): readonly AdminRole[] {
-  const name = `${user.issuerSlug}:${user.sub}`
+  const name = userName(user)
   const theirs = admins.filter((entry) =>
     entry.user === undefined ? entry.group !== undefined && user.groups.includes(entry.group) : entry.user === name,
   )

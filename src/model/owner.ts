@@ -2,6 +2,8 @@
  * Who answers for an agent or a server: a user (`user:<slug>:<sub>`), a group (`group:<name>`), or a team by a name that only
  * people know. An owner who has left leaves orphans behind.
  */
+import { parseUserPrincipal, type UserName } from '../kernel/user-name.ts'
+import { findUser } from './find-user.ts'
 import type { User } from './issuer.ts'
 import type { Registry } from './registry.ts'
 
@@ -9,7 +11,7 @@ import type { Registry } from './registry.ts'
 export type OwnerStanding = 'active' | 'left' | 'unverified'
 
 export type Owner =
-  | { readonly kind: 'user'; readonly slug: string; readonly sub: string }
+  | { readonly kind: 'user'; readonly user: UserName }
   | { readonly kind: 'group'; readonly group: string }
   | { readonly kind: 'team' }
 
@@ -21,10 +23,9 @@ export interface Orphan {
 
 type People = Pick<Registry, 'users' | 'issuerBySlug' | 'user'>
 
-/** A `sub` may hold colons, a slug may not. */
 export function parseOwner(owner: string): Owner {
-  const user = /^user:([a-z0-9-]{1,32}):(.+)$/s.exec(owner)
-  if (user !== null) return { kind: 'user', slug: user[1] ?? '', sub: user[2] ?? '' }
+  const user = parseUserPrincipal(owner)
+  if (user !== undefined) return { kind: 'user', user }
   const group = /^group:(.+)$/s.exec(owner)
   return group === null ? { kind: 'team' } : { kind: 'group', group: group[1] ?? '' }
 }
@@ -34,8 +35,7 @@ export function ownerStanding(registry: People, owner: string): OwnerStanding {
   const parsed = parseOwner(owner)
   if (parsed.kind === 'team') return 'unverified'
   if (parsed.kind === 'group') return activeGroups(registry.users).has(parsed.group) ? 'active' : 'left'
-  const issuer = registry.issuerBySlug(parsed.slug)
-  return issuer !== undefined && registry.user(issuer, parsed.sub)?.active === true ? 'active' : 'left'
+  return findUser(registry, parsed.user)?.active === true ? 'active' : 'left'
 }
 
 /** What is owned by nobody any more; what is retired needs no owner. */

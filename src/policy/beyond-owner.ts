@@ -2,7 +2,10 @@
  * Agents that may do what whoever answers for them could not be granted: nobody makes an agent stronger than they are. Only what
  * is certain is reported: any allow counts, whenever, wherever and however narrowly it holds, and only a deny that always holds.
  */
+
+import { userName } from '../kernel/user-name.ts'
 import type { Agent } from '../model/client.ts'
+import { findUser } from '../model/find-user.ts'
 import { ownerStanding, parseOwner } from '../model/owner.ts'
 import type { Grant, Registry } from '../model/registry.ts'
 import type { Tool } from '../model/resource.ts'
@@ -85,10 +88,9 @@ function principalsOfOwner(registry: Registry, owner: string): readonly string[]
     return [{ group: parsed.group }, ...roles].map(principalKey)
   }
   if (parsed.kind === 'team') return []
-  const issuer = registry.issuerBySlug(parsed.slug)
-  const user = issuer === undefined ? undefined : registry.user(issuer, parsed.sub)
+  const user = findUser(registry, parsed.user)
   if (user === undefined) return []
   const groups = user.groups.map((group) => ({ group }))
   const roles = user.roles.map((role) => ({ role }))
-  return [{ user: `${parsed.slug}:${parsed.sub}` }, ...groups, ...roles].map(principalKey)
+  return [{ user: userName(parsed.user) }, ...groups, ...roles].map(principalKey)
 }

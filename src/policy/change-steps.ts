@@ -2,6 +2,8 @@
 
 import type { Authority } from '../authority/authority.ts'
 import { isUnconstrained } from '../authority/constraints.ts'
+import { userPrincipal } from '../kernel/ids.ts'
+import { userName } from '../kernel/user-name.ts'
 import { LAYERS, type Layer } from '../model/decision.ts'
 import { mayIssue } from '../model/lifecycle.ts'
 import { grantsFor, isInForce, principalsOf } from './grant-index.ts'
@@ -89,13 +91,13 @@ function stepsForAgents({ question }: Case, { resource, tool, place, changed }: 
 
 function stepsForUser({ registry, question }: Case, place: Place, cause: string): readonly Step[] {
   const { user, subject } = question
-  if (user === undefined || subject !== `user:${user.issuerSlug}:${user.sub}`) return [cause]
+  if (user === undefined || subject !== userPrincipal(user.issuerSlug, user.sub)) return [cause]
   const isAllowed = grantsFor(registry, place, principalsOf(question).user).some(
     ({ effect, when }) => effect === 'allow' && isInForce(when, question) === true,
   )
   const steps: Change[] = []
   if (!user.active) steps.push({ kind: 'activate_user', user: subject })
-  if (!isAllowed) steps.push({ kind: 'grant', user: `${user.issuerSlug}:${user.sub}`, tools: [place.changed] })
+  if (!isAllowed) steps.push({ kind: 'grant', user: userName(user), tools: [place.changed] })
   return steps.length === 0 ? [cause] : steps
 }
 

@@ -2,9 +2,11 @@
  * Each grant against those that hold wherever it does: as wide or wider in whom, which tools, where and when. Of rules that
  * say the same, each would make the other idle: the order here (`precedes`) has no circles, so that one is always left.
  */
+
 import type { ToolConstraints } from '../authority/authority.ts'
 import { meetTool } from '../authority/constraints.ts'
 import { ARGUMENTS_PER_TOOL_MAX } from '../kernel/limits.ts'
+import { userName } from '../kernel/user-name.ts'
 import type { Grant, PrincipalSelector, Registry } from '../model/registry.ts'
 import type { ToolSelector } from '../model/resource.ts'
 import { Coverage, type Place, Selectors, type Spanned, Spans } from './coverage.ts'
@@ -57,7 +59,7 @@ export class GrantComparison {
     this.#selectors = new Selectors(registry)
     for (const { issuerSlug, sub, groups, roles } of users) {
       const borne = [...groups.map((group) => ({ group })), ...roles.map((role) => ({ role }))]
-      this.#wider.set(principalKey({ user: `${issuerSlug}:${sub}` }), borne.map(principalKey))
+      this.#wider.set(principalKey({ user: userName({ issuerSlug, sub }) }), borne.map(principalKey))
     }
     for (const { clientId, owner } of agents) {
       this.#wider.set(principalKey({ agent: clientId }), [principalKey({ owner })])

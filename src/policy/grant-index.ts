@@ -3,6 +3,7 @@
  * the narrowest thing each of their selectors names. What was found for a tool and a principal is kept as long as its registry
  * version, for most questions are about tools and people that were asked about before.
  */
+import { userPrincipal } from '../kernel/ids.ts'
 import { getOrInsertComputed } from '../kernel/maps.ts'
 import type { Question } from '../model/decision.ts'
 import type { Grant, GrantConditions, PrincipalSelector, Registry } from '../model/registry.ts'
@@ -147,7 +148,7 @@ export function principalsOf({ user, agent, chain, subject }: Question): Princip
     user === undefined
       ? []
       : [
-          `user:${user.issuerSlug}:${user.sub}`,
+          userPrincipal(user.issuerSlug, user.sub),
           ...user.groups.map((group) => `group:${group}`),
           ...user.roles.map((role) => `role:${role}`),
         ]

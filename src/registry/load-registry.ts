@@ -2,9 +2,11 @@
  * The registry as one immutable version, from the documents that describe it. All or nothing: a document with a problem
  * anywhere yields no registry, and every problem is named by its path.
  */
+
 import { claimAt } from '../jose/claim-at.ts'
 import { sha256 } from '../kernel/digest.ts'
 import type { ResourceUrl } from '../kernel/ids.ts'
+import { userName } from '../kernel/user-name.ts'
 import type { Client } from '../model/client.ts'
 import type { Issuer, User } from '../model/issuer.ts'
 import type { Registry, WorkloadMatch } from '../model/registry.ts'
@@ -158,8 +160,7 @@ function indexed(
   const bySlug = new Map(issuers.map((issuer) => [issuer.slug, issuer]))
   const byUrl = new Map(resources.map((resource) => [canonicalResource(resource.url), resource]))
   const byId = new Map(resources.map((resource) => [resource.id, resource]))
-  // A slug has no colon, so the first one ends it: two (issuer, sub) pairs cannot share a key.
-  const byUser = new Map(users.map((user) => [`${user.issuerSlug}:${user.sub}`, user]))
+  const byUser = new Map(users.map((user) => [userName(user), user]))
   // As registered, which is how tokens and sessions name them; else in its canonical form.
   const asRegistered = new Map<string, Resource>(resources.map((resource) => [resource.url, resource]))
   const resource = (url: string): Resource | undefined => asRegistered.get(url) ?? byUrl.get(canonicalResource(url))
@@ -170,7 +171,7 @@ function indexed(
     resource,
     resourceByName: (idOrUrl) => byId.get(idOrUrl) ?? (URL.canParse(idOrUrl) ? resource(idOrUrl) : undefined),
     user: (issuer, sub) => {
-      const listed = byUser.get(`${issuer.slug}:${sub}`)
+      const listed = byUser.get(userName({ issuerSlug: issuer.slug, sub }))
       if (listed !== undefined || issuer.users === 'listed') return listed
       return withRoles({ issuerSlug: issuer.slug, sub, active: true, groups: [], roles: [] })
     },

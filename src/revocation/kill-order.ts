@@ -1,7 +1,9 @@
 /** What an operator may order: strictly decoded, and about somebody who exists; a typing error must not look like a kill. */
+
 import { z } from 'zod'
 import { NAME_CHARS_MAX } from '../kernel/limits.ts'
 import { Rejection } from '../kernel/rejection.ts'
+import { parseUserPrincipal } from '../kernel/user-name.ts'
 import type { Registry } from '../model/registry.ts'
 
 const name = z.string().min(1).max(NAME_CHARS_MAX)
@@ -34,8 +36,8 @@ export function assertKnown(named: { readonly agent?: string; readonly user?: st
     throw new Rejection('not_found', 'no such agent or service: name it by its client id')
   }
   if (named.user === undefined) return
-  const [prefix, slug = '', ...sub] = named.user.split(':')
-  if (prefix !== 'user' || registry.issuerBySlug(slug) === undefined || sub.join(':') === '') {
+  const user = parseUserPrincipal(named.user)
+  if (user === undefined || registry.issuerBySlug(user.issuerSlug) === undefined) {
     throw new Rejection('not_found', 'no such user: write user:, the slug of a configured issuer, a colon, and the sub')
   }
 }

@@ -2,8 +2,11 @@
  * Whether an access token of ours, already verified as bytes, is alive now: by the cut-offs, by the registry's word on everyone
  * it names, by its session's own slot, and by the standing blocks. Nothing of it is remembered from one question to the next.
  */
+
 import { claimAt } from '../jose/claim-at.ts'
+import { parseUserPrincipal } from '../kernel/user-name.ts'
 import { versionState } from '../model/client.ts'
+import { findUser } from '../model/find-user.ts'
 import { mayIssue } from '../model/lifecycle.ts'
 import type { Registry } from '../model/registry.ts'
 import type { BrokerSettings } from '../model/settings.ts'
@@ -41,8 +44,5 @@ function everyoneActive(token: AccessToken, registry: Registry, settings: Livene
   }
   if (!agentsOf(token, settings.issuer).every(isActive)) return false
   const user = userIn(token)
-  if (user === undefined) return true
-  const [, slug = '', ...sub] = user.split(':')
-  const issuer = registry.issuerBySlug(slug)
-  return issuer !== undefined && registry.user(issuer, sub.join(':'))?.active === true
+  return user === undefined || findUser(registry, parseUserPrincipal(user))?.active === true
 }

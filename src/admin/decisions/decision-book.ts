@@ -1,9 +1,11 @@
 /** Recorded decisions as operators read them: by id, newest first, and with the question that was asked. */
+
 import type { DecisionId } from '../../kernel/ids.ts'
 import { DECISIONS_LOOKED_AT_MAX } from '../../kernel/limits.ts'
 import { Rejection } from '../../kernel/rejection.ts'
 import type { AuditRecord } from '../../model/audit-record.ts'
 import type { Question } from '../../model/decision.ts'
+import { findUser } from '../../model/find-user.ts'
 import type { User } from '../../model/issuer.ts'
 import type { Registry } from '../../model/registry.ts'
 import type { QuestionSources } from '../../policy/encode-question.ts'
@@ -141,9 +143,7 @@ export function questionIn(kept: KeptTexts, id: string, registry: Registry, user
 
 /** One whom the registry does not list, or whose issuer it has not, is nobody there. */
 function userIn(registry: Registry, then: User): User {
-  const issuer = registry.issuerBySlug(then.issuerSlug)
-  const found = issuer === undefined ? undefined : registry.user(issuer, then.sub)
-  return found ?? { ...then, active: false, groups: [], roles: [] }
+  return findUser(registry, then) ?? { ...then, active: false, groups: [], roles: [] }
 }
 
 /** @throws QuestionUnreadable */

@@ -1,5 +1,7 @@
 /** Two versions of the policy side by side: what changed, for people; and what is taken away, for the cut-offs. */
+import { userPrincipal } from '../../kernel/ids.ts'
 import type { Sliced } from '../../kernel/slices.ts'
+import { parseUserName } from '../../kernel/user-name.ts'
 import type { User } from '../../model/issuer.ts'
 import type { Registry } from '../../model/registry.ts'
 import { fingerprint, isSame } from './fingerprint.ts'
@@ -28,7 +30,7 @@ const SECTIONS: Readonly<{ [K in Section]: (entry: Registry[K][number]) => strin
   issuers: ({ slug }) => `issuer:${slug}`,
   projects: ({ id }) => `project:${id}`,
   roles: ({ name }) => `role:${name}`,
-  users: ({ issuerSlug, sub }) => `user:${issuerSlug}:${sub}`,
+  users: ({ issuerSlug, sub }) => userPrincipal(issuerSlug, sub),
   authorizationServers: ({ issuer }) => `authorization_server:${issuer}`,
   workloadIssuers: ({ slug }) => `workload_issuer:${slug}`,
   trustDomains: ({ name }) => `trust_domain:${name}`,
@@ -88,12 +90,7 @@ export function* takenBy(versions: Versions): Sliced<readonly Taken[]> {
 
 /** Roles name users who may not be listed: their issuer vouches for them. */
 function bearersOf({ roles }: Registry): readonly Pick<User, 'issuerSlug' | 'sub'>[] {
-  return roles.flatMap(({ users }) =>
-    users.map((user) => {
-      const [issuerSlug = '', ...sub] = user.split(':')
-      return { issuerSlug, sub: sub.join(':') }
-    }),
-  )
+  return roles.flatMap(({ users }) => users.flatMap((user) => parseUserName(user) ?? []))
 }
 
 /** Who vouches for workloads is who is believed: where that changes, whoever it vouched for begins anew. */

@@ -2,7 +2,9 @@
  * The review of who may what: people and agents in one report, from the registry as it is published and from what was counted
  * of its use. What counting has not seen long enough is not called unused.
  */
+import { userPrincipal } from '../../kernel/ids.ts'
 import { REVIEW_FINDINGS_MAX } from '../../kernel/store-limits.ts'
+import { userName } from '../../kernel/user-name.ts'
 import type { Agent } from '../../model/client.ts'
 import type { User } from '../../model/issuer.ts'
 import { mayIssue } from '../../model/lifecycle.ts'
@@ -125,7 +127,7 @@ function userFindings({ registry, usages, from }: Counting, note: (found: readon
   const isUnused = unusedByAll(usages, ({ users }) => users, from)
   return (user: User): void => {
     if (!user.active) return
-    const object = `user:${user.issuerSlug}:${user.sub}`
+    const object = userPrincipal(user.issuerSlug, user.sub)
     const about = { severity: 'notice', object } as const
     if (!namesOf(user).some((name) => named.has(name))) {
       note([{ ...about, kind: 'user_without_grants', says: 'no grant allows them anything' }])
@@ -141,7 +143,7 @@ function principalsOf({ principals }: Grant): readonly string[] {
 
 function namesOf({ issuerSlug, sub, groups, roles }: User): readonly string[] {
   return [
-    JSON.stringify({ user: `${issuerSlug}:${sub}` }),
+    JSON.stringify({ user: userName({ issuerSlug, sub }) }),
     ...groups.map((group) => JSON.stringify({ group })),
     ...roles.map((role) => JSON.stringify({ role })),
   ]

@@ -5,6 +5,7 @@
 
 import { nearestName } from '../../kernel/nearest-name.ts'
 import { Rejection } from '../../kernel/rejection.ts'
+import { userName } from '../../kernel/user-name.ts'
 import { adminAudience, apiAudience } from '../../model/settings.ts'
 import { canonicalResource } from '../../protocol/resource.ts'
 import type { AgentEntry } from '../entries/agent-entry.ts'
@@ -109,7 +110,7 @@ function namesOf(entries: Entries): Names {
     ...treeNames(entries),
     slugs: new Set(issuers.map(({ entry }) => entry.slug)),
     listedSlugs: new Set(issuers.filter(({ entry }) => entry.users === 'listed').map(({ entry }) => entry.slug)),
-    users: new Set(users.map(({ entry }) => `${entry.issuer}:${entry.sub}`)),
+    users: new Set(users.map(({ entry }) => userName({ issuerSlug: entry.issuer, sub: entry.sub }))),
     services: new Set(services.map(({ entry }) => entry.client_id)),
     agents: new Set(agents.map(({ entry }) => entry.client_id)),
     owners: new Set(agents.map(({ entry }) => entry.owner)),
@@ -131,7 +132,7 @@ function checkUnique(entries: Entries, problems: string[]): void {
   unique(entries.issuers, (entry) => entry.issuer, 'issuer')
   unique<{ slug: string }>([...entries.issuers, ...entries.workloadIssuers], (entry) => entry.slug, 'slug')
   unique(entries.workloadIssuers, (entry) => entry.issuer, 'issuer')
-  unique(entries.users, (entry) => `${entry.issuer}:${entry.sub}`, 'sub')
+  unique(entries.users, (entry) => userName({ issuerSlug: entry.issuer, sub: entry.sub }), 'sub')
   unique(entries.projects, (entry) => entry.id, 'id')
   unique(entries.roles, (entry) => entry.name, 'name')
   unique(entries.resources, (entry) => entry.id, 'id')

@@ -14,7 +14,7 @@ export function checkOwners(
 ): void {
   for (const { at, entry } of owned) {
     const owner = parseOwner(entry.owner)
-    if (owner.kind === 'user') refer({ slug: owner.slug, at: `${at}.owner` })
+    if (owner.kind === 'user') refer({ slug: owner.user.issuerSlug, at: `${at}.owner` })
     else if (owner.kind === 'team' && /^(user|group):/.test(entry.owner)) {
       problems.push(`${at}.owner: must be user:<issuer slug>:<sub>, group:<name>, or the name of a team`)
     }

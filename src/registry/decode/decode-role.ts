@@ -1,5 +1,7 @@
 /** Roles by whom they are given to: what makes the roles of a user. */
+
 import { getOrInsertComputed } from '../../kernel/maps.ts'
+import { userName } from '../../kernel/user-name.ts'
 import type { User } from '../../model/issuer.ts'
 import type { RoleEntry } from '../entries/role-entry.ts'
 
@@ -13,7 +15,7 @@ export function rolesGiven(entries: readonly RoleEntry[]): (user: User) => User 
   }
   return (user) => {
     const given = user.groups.flatMap((group) => byGroup.get(group) ?? [])
-    const named = byUser.get(`${user.issuerSlug}:${user.sub}`) ?? []
+    const named = byUser.get(userName(user)) ?? []
     return { ...user, roles: [...new Set([...user.roles, ...given, ...named])] }
   }
 }

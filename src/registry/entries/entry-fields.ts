@@ -1,8 +1,10 @@
 /** The spellings that entries of a policy document share. */
+
 import { z } from 'zod'
 import { ALGORITHM_NAMES } from '../../jose/algorithms.ts'
 import { isName } from '../../jose/name.ts'
 import { NAME_CHARS_MAX } from '../../kernel/limits.ts'
+import { parseUserName } from '../../kernel/user-name.ts'
 import { LIFECYCLE_STATES } from '../../model/lifecycle.ts'
 import { isScopeToken } from '../../protocol/scope.ts'
 import { strictObject } from '../strict-document.ts'
@@ -60,7 +62,7 @@ export const digest = z
 export const constraints = z.unknown()
 export const state = z.enum(LIFECYCLE_STATES).default('active')
 /** `<issuer slug>:<sub>` */
-export const userName = z.string().regex(/^[a-z0-9-]{1,32}:./, 'must be <issuer slug>:<sub>')
+export const userName = z.string().refine((value) => parseUserName(value) !== undefined, 'must be <issuer slug>:<sub>')
 export const environmentName = z.string().regex(/^[a-z0-9-]{1,32}$/, 'lower-case letters, digits and "-", at most 32')
 
 /** Asymmetric only: with an HMAC algorithm allowed, the issuer's public key would be a signing secret (RFC 8725 §2.1). */
