@@ -2,6 +2,7 @@
 import { basename, dirname } from 'node:path'
 import pino, { type Logger } from 'pino'
 import { openPolicy } from './admin/publication/open-policy.ts'
+import { publishOwnFiles } from './admin/publication/policy-requests.ts'
 import { UsageLedger } from './admin/reviews/usage-ledger.ts'
 import { Admission } from './admission/admission.ts'
 import { startAudit } from './audit/audit-service.ts'
@@ -15,6 +16,7 @@ import { createRouter } from './http/router.ts'
 import { sourceReader } from './http/source-address.ts'
 import { SeenSignatures } from './jose/seen-signatures.ts'
 import { type Clock, systemClock, systemTicks } from './kernel/clock.ts'
+import { operatorPrincipal } from './kernel/ids.ts'
 import { SEEN_SIGNATURES_MAX, X509_ISSUANCES_MAX } from './kernel/limits.ts'
 import { Secret } from './kernel/secret.ts'
 import { type OpenKeys, openKeys } from './keys/open-keys.ts'
@@ -41,6 +43,8 @@ import { Minter } from './tokens/minter.ts'
 import { Issuances } from './x509/issuances.ts'
 
 const COMMIT_FORGOTTEN = 'too many commits of unknown outcome wait: one stays as it is, its token was never handed out'
+const ON_SIGHUP = operatorPrincipal('SIGHUP')
+const AT_START = operatorPrincipal('start')
 const UNCOUNTED = { begin: () => undefined, exchange: () => undefined }
 const OUTBOX_FILLS = 'the fullest audit outbox fills up: once full, it forgets its oldest records'
 
@@ -57,17 +61,16 @@ export async function createBroker(config: Config, options: BrokerOptions): Prom
   const feed = await store.control.follow(cutoffs)
   await shared?.sync()
   keeper.start()
-  await begin(filesAreTruth(config, worker))
-  const sessions = new SessionRepository(store)
   const audit = startAudit(store.audit, clock, { filling: fillingTo(log), stranger: metrics?.stranger })
+  await begin(filesAreTruth(config, worker) && ((files) => publishOwnFiles(files, AT_START, { ...audit, publisher })))
+  const sessions = new SessionRepository(store)
   const operations = startOperations({ store, cutoffs, ring, clock, audit, log, metrics, build: buildOf(registries) })
   const published = await askingOthers(config, registries.current, { clock, operations })
   const unknown = new UnknownCommits(store, sessions, () => log.warn(COMMIT_FORGOTTEN))
   const common = { settings, registries, ring, keeper, store, sessions, cutoffs, auditor: audit.auditor, clock }
   const sourceOf = sourceReader(config.trustedProxies)
   const nonces = config.dpop.nonce === 'off' ? undefined : await DpopNonces.open(store.documents, clock)
-  const seen = new SeenSignatures(SEEN_SIGNATURES_MAX)
-  const sources = { ring, ...published, issuer: settings.issuer, seen, nonces }
+  const sources = { ring, ...published, issuer: settings.issuer, seen: seenSignatures(), nonces }
   const usage = startUsage(store, registries, clock)
   const observer = { ...(metrics ?? UNCOUNTED), issued: usage.issued }
   const issuing = { unknown, observer, evidence: sources, minter: new Minter(ring, settings) }
@@ -76,7 +79,7 @@ export async function createBroker(config: Config, options: BrokerOptions): Prom
     ...common,
     issuer: settings.issuer,
     pipeline: new TokenPipeline({ ...common, ...issuing, external: published.external }),
-    revocation: { ...common, ...published, seen, nonces },
+    revocation: { ...common, ...sources },
     listing: common,
     callers,
     login: { ...callers, ...issuing },
@@ -98,6 +101,7 @@ export async function createBroker(config: Config, options: BrokerOptions): Prom
     flushUsage: () => usage.flush(),
     settleCommits: () => unknown.settle(),
     publisher,
+    publishOwnFiles: (files) => publishOwnFiles(files, ON_SIGHUP, { ...audit, publisher }),
     reloadKeys: () => keeper.reload(),
     countUnread: (reason, peer) => audit.auditor.strangers.count(reason, sourceOf(peer, undefined)),
     readiness: operations.readiness,
@@ -105,6 +109,8 @@ export async function createBroker(config: Config, options: BrokerOptions): Prom
     close: () => stopAll([operations, registries, keeper, unknown, audit, usage, feed], store),
   }
 }
+
+const seenSignatures = () => new SeenSignatures(SEEN_SIGNATURES_MAX)
 
 function buildOf(registries: RegistrySource) {
   return { version: programVersion(), policy: () => registries.current.version.slice(0, 12) }

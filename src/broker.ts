@@ -1,12 +1,13 @@
 /** What a broker is to whoever starts one. */
 import type { Hono } from 'hono'
-import type { RegistryPublisher } from './admin/publication/publish.ts'
+import type { Publication, RegistryPublisher } from './admin/publication/publish.ts'
 import type { Clock, Ticks } from './kernel/clock.ts'
 import type { RejectionReason } from './kernel/rejection.ts'
 import type { KeyRing } from './keys/key-ring.ts'
 import type { BrokerMetrics } from './operate/metrics.ts'
 import type { Readiness } from './operate/readiness.ts'
 import type { RegistryDocument } from './registry/load-registry.ts'
+import type { PolicyFile } from './registry/publication/policy-documents.ts'
 import type { LiveCutoffs } from './sessions/live-cutoffs.ts'
 import type { StorePeers } from './store/embedded-store.ts'
 import type { Store } from './store/ports.ts'
@@ -38,6 +39,8 @@ export interface Broker {
   readonly ring: KeyRing
   readonly cutoffs: LiveCutoffs
   readonly publisher: RegistryPublisher
+  /** In place of those published, as on SIGHUP; recorded. @throws Rejection `policy_*`; StoreUnavailable */
+  publishOwnFiles(files: readonly PolicyFile[]): Promise<Publication>
   readonly readiness: Readiness
   /** `undefined` where the configuration names no place to read them. */
   readonly metrics: BrokerMetrics | undefined

@@ -154,7 +154,7 @@ async function bound<T>(
 async function reloadPolicy(broker: Broker, config: Config, log: Logger): Promise<void> {
   try {
     const files = filesOf(readRegistryFiles(config, true))
-    const { version, before, seq, difference } = await broker.publisher.publishFiles(files, { by: 'operator:SIGHUP' })
+    const { version, before, seq, difference } = await broker.publishOwnFiles(files)
     const { taken } = difference
     if (seq !== undefined)
       log.info({ policy: version, before, cut_off: taken.length }, 'the policy files are published')

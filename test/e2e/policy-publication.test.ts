@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { CURRENT_POLICY } from '../../src/authority/policy-entry.ts'
 import { Secret } from '../../src/kernel/secret.ts'
+import { managementToken } from '../support/hops.ts'
 import { type RunningRedis, startRedis } from '../support/redis.ts'
 import { expectRefused } from '../support/refusal.ts'
 import { registryDocument, startWorld, type World } from '../support/world.ts'
@@ -180,6 +181,51 @@ describe('one broker on an embedded store', () => {
       reason: 'policy_invalid',
       missing: ['agent scribe: it may not go from retired to active'],
     })
+  })
+
+  test('what cannot be recorded is not published', async () => {
+    const { cutoffs, store } = world.broker
+    const before = cutoffs.set.policy?.version
+    const retired = edited(world, 'agents', ({ client_id }) => client_id === 'scribe', { state: 'retired' })
+    const files = filesOf(world, { ...retired, grants: [] })
+    const token = await managementToken(world)
+    const append = vi.spyOn(store.audit, 'append').mockRejectedValue(new Error('full'))
+    const answer = await world.bearer('/admin/v1/policy', token, 'POST', { files })
+    append.mockRestore()
+    expect([answer.status, answer.body.error_reason]).toEqual([503, 'audit_unavailable'])
+    expect(cutoffs.set.policy?.version).toBe(before)
+    expect((await world.bearer('/admin/v1/policy', token, 'POST', { files })).body.published).toBe(true)
+  })
+
+  test('what the machine’s own operator publishes, by a signal or by a restart, is on record as theirs', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'errand-own-files-'))
+    const shared = {
+      store: { kind: 'embedded', directory: join(directory, 'store') } as const,
+      keysDirectory: join(directory, 'keys'),
+      issuer: world.idp,
+    }
+    const published = async (own: World) =>
+      (await own.audit(50)).filter(({ event }) => event === 'policy.publish').map(({ by, outcome }) => [by, outcome])
+    let own = await startWorld(shared)
+    try {
+      await own.broker.publishOwnFiles(filesOf(own, { grants: [] }))
+      const agents = [{ client_id: 'x', owner: 'nobody' }]
+      await expect(own.broker.publishOwnFiles(filesOf(own, { agents }))).rejects.toMatchObject({
+        reason: 'policy_invalid',
+      })
+      // As they are published already.
+      await own.broker.publishOwnFiles(filesOf(own, { grants: [] }))
+      expect((await published(own)).toSorted()).toEqual([
+        ['operator:SIGHUP', 'granted'],
+        ['operator:SIGHUP', 'refused'],
+      ])
+      await own.close()
+      own = await startWorld({ ...shared, registry: { users: [{ issuer: 'corp', sub: 'alice' }] } })
+      expect(await published(own)).toContainEqual(['operator:start', 'granted'])
+    } finally {
+      await own.close()
+      rmSync(directory, { recursive: true, force: true })
+    }
   })
 
   test('who publishes without end against others who do is told to try again', async () => {

@@ -31,8 +31,8 @@ export interface PolicyParts {
 export interface OpenPolicy {
   readonly follower: PolicyFollower
   readonly publisher: RegistryPublisher
-  /** @param filesAreTruth whether other files than those published are published now. @throws Rejection `policy_*` */
-  begin(filesAreTruth: boolean): Promise<void>
+  /** @param publishOwn for files other than those published; `false`: those published decide. @throws Rejection `policy_*` */
+  begin(publishOwn: false | ((files: readonly PolicyFile[]) => Promise<unknown>)): Promise<void>
 }
 
 const BROKER = 'broker'
@@ -56,11 +56,11 @@ export function openPolicy(parts: PolicyParts): OpenPolicy {
     ...shared,
     ensureKeys: (registry) => signersFor(registry, parts.keeper()),
   })
-  const begin = async (filesAreTruth: boolean) => {
+  const begin: OpenPolicy['begin'] = async (publishOwn) => {
     if (cutoffs.set.policy === undefined) await publisher.publishFirst(BROKER)
     await follower.caughtUp()
     if (cutoffs.policyFault !== undefined || publisher.hasFiles(files)) return
-    if (filesAreTruth) await publisher.publishFiles(files, { by: BROKER })
+    if (publishOwn !== false) await publishOwn(files)
     else log.warn({ published: follower.current.version, files: own.registry.version }, FILES_DIFFER)
   }
   return { follower, publisher, begin }

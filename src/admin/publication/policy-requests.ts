@@ -1,5 +1,7 @@
-/** The published policy over the admin API: what it is, and publishing another; each recorded under whoever asked. */
+/** The published policy: what it is, and publishing another, over the admin API or on the broker's own machine; each recorded under whoever asked. */
 import { z } from 'zod'
+import type { Auditor } from '../../audit/auditor.ts'
+import type { PrincipalId } from '../../kernel/ids.ts'
 import { Rejection } from '../../kernel/rejection.ts'
 import { LIST_ENTRIES_MAX } from '../../kernel/store-limits.ts'
 import type { RegistrySource } from '../../model/published-registry.ts'
@@ -90,6 +92,7 @@ export async function publishPolicy(
     if (new Set(named.map(({ name }) => name)).size < named.length) {
       throw new Rejection('body_malformed', 'files: two of one name')
     }
+    if (!dry_run) await auditor.log.append(draft.id, draft.intended())
     const done = await publisher.publishFiles(named, {
       by: principal,
       preview: dry_run,
@@ -98,13 +101,44 @@ export async function publishPolicy(
     draft.add({ detail: detailOf(done, dry_run) })
     const audit = await auditor.log.appendOrDefer(draft.id, draft.granted())
     if (audit === 'recorded') return view(done)
-    // It is done, and its record is kept to be written; but nobody is told before it is.
+    // It is done, and the record that says so is kept to be written; but nobody is told before it is.
     draft.leaveUnfinished()
     throw new Rejection('audit_unavailable', 'the audit log could not be written: look whether it was published', {
       retryAfterSeconds: 1,
     })
   } catch (error) {
+    // Whether it was written, nobody knows: the record must not say that it was not.
+    if (!(error instanceof Rejection)) draft.leaveUnfinished()
     throw await auditor.refuse(draft, error, request.facts.source)
+  }
+}
+
+export interface OwnFilesParts {
+  readonly auditor: Auditor
+  readonly publisher: RegistryPublisher
+}
+
+/**
+ * The files of the broker's own machine, by its operator, in place of those published. Recorded where that changes something, or
+ * is refused; the machine does not wait for the record. @throws Rejection `policy_*`; StoreUnavailable
+ */
+export async function publishOwnFiles(
+  files: readonly PolicyFile[],
+  by: PrincipalId,
+  { auditor, publisher }: OwnFilesParts,
+): Promise<Publication> {
+  const draft = auditor.begin()
+  draft.authenticatedAs(by)
+  draft.add({ event: 'policy.publish' })
+  try {
+    const done = await publisher.publishFiles(files, { by })
+    draft.add({ detail: detailOf(done, false) })
+    if (done.seq !== undefined) await auditor.log.appendOrDefer(draft.id, draft.granted())
+    return done
+  } catch (error) {
+    if (!(error instanceof Rejection)) draft.leaveUnfinished()
+    await auditor.refuse(draft, error, '')
+    throw error
   }
 }
 
