@@ -84,7 +84,7 @@ export async function createBroker(config: Config, options: BrokerOptions): Prom
     callers,
     login: { ...callers, ...issuing },
     evaluation: { ...common, external: published.external },
-    policy: { ...common, publisher, secondPerson: config.secondPerson },
+    policy: { ...common, publisher, secondPerson: config.secondPerson, admins },
     nonces,
     admission: new Admission(config.limits, ticks),
     sourceOf,

@@ -42,6 +42,20 @@ export function permitted(caller: OperatorCaller, permission: Permission): Opera
   })
 }
 
+/** Whether a word that this admin has given earlier still counts. Of a token made on the broker's own machine there is no more to ask. */
+export function stillMay(
+  principal: string,
+  permission: Permission,
+  { registries, admins, cutoffs, clock }: Pick<CallerParts, 'registries' | 'admins' | 'cutoffs' | 'clock'>,
+): boolean {
+  const [kind, slug = '', ...sub] = principal.split(':')
+  if (kind !== 'user') return kind === 'operator'
+  const issuer = registries.current.issuerBySlug(slug)
+  const user = issuer === undefined ? undefined : registries.current.user(issuer, sub.join(':'))
+  const isBlocked = cutoffs.set.blocked('user', principal, clock.nowMs()) !== undefined
+  return user?.active === true && !isBlocked && permits(adminRolesOf(user, admins), permission)
+}
+
 function rolesNow(signIn: SignIn, parts: CallerParts): readonly AdminRole[] {
   const { issuerSlug, sub, at, digest } = signIn
   const registry = parts.registries.current

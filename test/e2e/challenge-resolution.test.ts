@@ -1,7 +1,7 @@
 /** An approver resolves a challenge: the minimal grant, until a time, by one person or by two (R152). */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { operatorPrincipal } from '../../src/kernel/ids.ts'
-import { ADMIN_ROLES, type AdminRole } from '../../src/model/admin-role.ts'
+import { operatorPrincipal, userPrincipal } from '../../src/kernel/ids.ts'
+import { ADMIN_ROLES, type AdminEntry, type AdminRole } from '../../src/model/admin-role.ts'
 import { Minter } from '../../src/tokens/minter.ts'
 import { type Answer, INTENT, startWorld, WAREHOUSE, type World } from '../support/world.ts'
 
@@ -11,10 +11,14 @@ const GRANTS = [
   { id: 'no-inserts', effect: 'deny', principals: [{ group: 'finance' }], resources: [{ tool: 'insert_rows' }] },
 ]
 
+/** @param name of an operator; `corp:…`: of a user who has signed in. */
 async function tokenOf(world: World, name: string, roles: readonly AdminRole[] = ADMIN_ROLES): Promise<string> {
   const now = world.now()
   const minter = new Minter(world.broker.ring, world.config.settings)
-  const { token } = await minter.management({ operator: operatorPrincipal(name), roles, now, expiresAt: now + 600 })
+  const who = name.startsWith('corp:')
+    ? { operator: userPrincipal('corp', name.slice(5)), signIn: { at: now, digest: name } }
+    : { operator: operatorPrincipal(name) }
+  const { token } = await minter.management({ ...who, roles, now, expiresAt: now + 600 })
   return token.reveal()
 }
 
@@ -145,6 +149,22 @@ test('the manifest of an agent is not an approver’s to change', async () => {
   }
 })
 
+const admins: AdminEntry[] = ['alice', 'bob'].map((sub) => ({ user: `corp:${sub}`, roles: ['approver'] }))
+
+test('nobody approves what is for themselves', async () => {
+  const world = await startWorld({ registry: { grants: GRANTS }, config: { admins } })
+  try {
+    await ask(world)
+    const path = `${await challengeOf(world, 'query')}/resolve`
+    const own = await post(world, path, 'corp:bob', { reason: 'I need it' })
+    expect([own.status, own.body.error_reason]).toEqual([403, 'challenge_same_person'])
+    expect((await ask(world)).status).toBe(400)
+    expect((await post(world, path, 'corp:alice', { reason: 'he needs it' })).body.state).toBe('resolved')
+  } finally {
+    await world.close()
+  }
+})
+
 describe('by two', () => {
   let world: World
   let challenge: string
@@ -165,6 +185,26 @@ describe('by two', () => {
     const late = await post(world, `${challenge}/resolve`, 'dave', { reason: 'mine' })
     expect(late.body).toMatchObject({ state: 'proposed', by: 'operator:dave' })
     expect((await ask(world)).status).toBe(400)
+  })
+
+  test('what whoever approves no more has proposed counts no more', async () => {
+    const own = await startWorld({
+      issuer: world.idp,
+      registry: { grants: GRANTS },
+      config: { secondPerson: true, admins },
+    })
+    try {
+      await ask(own)
+      const id = await challengeOf(own, 'query')
+      const resolve = async (name: string) => (await post(own, `${id}/resolve`, name, { reason: 'quarter end' })).body
+      expect(await resolve('corp:alice')).toMatchObject({ state: 'proposed', by: 'user:corp:alice' })
+      const [alice] = admins.splice(0, 1)
+      expect(await resolve('carol')).toMatchObject({ state: 'proposed', by: 'operator:carol' })
+      admins.push(alice as AdminEntry)
+      expect(await resolve('corp:alice')).toMatchObject({ state: 'resolved' })
+    } finally {
+      await own.close()
+    }
   })
 
   test('another confirms it, for the shorter of both times', async () => {

@@ -8,8 +8,10 @@ import { isPlainObject, type JsonObject, own } from '../../authority/strict-obje
 import { sha256 } from '../../kernel/digest.ts'
 import { CHALLENGE_GRANT_S_DEFAULT, CHALLENGE_GRANT_S_MAX, CHALLENGE_PROPOSAL_S } from '../../kernel/limits.ts'
 import { Rejection } from '../../kernel/rejection.ts'
+import type { AdminEntry } from '../../model/admin-role.ts'
 import type { OperatorCaller } from '../../model/caller.ts'
 import { grantsOf, sayChange } from '../../policy/policy-change.ts'
+import { stillMay } from '../operator-caller.ts'
 import type { PolicyRequestParts } from '../publication/policy-requests.ts'
 import type { ReadRequest } from '../session-listing.ts'
 import { answerTo, type GrantChange } from './challenge-grant.ts'
@@ -26,6 +28,7 @@ export type ResolveOrder = z.output<typeof resolveOrder>
 export interface ChallengeParts extends PolicyRequestParts {
   /** Whether another than whoever approved first has to approve, too. */
   readonly secondPerson: boolean
+  readonly admins: readonly AdminEntry[]
 }
 
 export type Resolved =
@@ -79,6 +82,9 @@ interface Approval {
 async function resolved(challenge: Challenge, approval: Approval, parts: ChallengeParts): Promise<Resolved> {
   const { registries, clock } = parts
   const current = registries.current
+  if (challenge.subject === approval.by) {
+    throw new Rejection('challenge_same_person', 'another approver has to grant what is for yourself')
+  }
   const now = Math.floor(clock.nowMs() / 1000)
   const standing = current.grants.filter(
     ({ id, when }) => isOf(id, challenge.id) && when.notAfter !== undefined && when.notAfter > now,
@@ -115,8 +121,9 @@ async function agreedOn(
   { id }: Challenge,
   change: GrantChange,
   { order, by }: Approval,
-  { store, clock }: ChallengeParts,
+  parts: ChallengeParts,
 ): Promise<ResolveOrder | Extract<Resolved, { state: 'proposed' }>> {
+  const { store, clock } = parts
   const now = Math.floor(clock.nowMs() / 1000)
   const name = `challenge:${id}`
   const grant = sha256(
@@ -124,7 +131,8 @@ async function agreedOn(
   )
   const text = await store.documents.read(name)
   const held = text === undefined || text === '' ? undefined : (JSON.parse(text) as Proposal)
-  if (held !== undefined && held.until > now && held.grant === grant) {
+  // Whoever has left since, or approves no more, is no second person.
+  if (held !== undefined && held.until > now && held.grant === grant && stillMay(held.by, 'approve', parts)) {
     if (held.by === by)
       throw new Rejection('challenge_same_person', 'another approver has to confirm what you proposed')
     // Used up: what has expired later is proposed anew.
