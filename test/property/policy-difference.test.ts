@@ -40,6 +40,8 @@ const bearing: fc.Arbitrary<Asking> = fc
     notAfter: LATER,
     environment: 'production',
     external: 'none',
+    // Only a question about a call is asked in a container; a token is for whatever its constraints leave.
+    container: undefined,
     target,
   }))
 

@@ -10,7 +10,7 @@ import { questionOf, registryOf } from './asked-questions.ts'
 import { type Asking, asking, CALLS, denyGrant, document } from './policy-arbitraries.ts'
 import { specAnswer } from './policy-spec.ts'
 
-const RUNS = { numRuns: 700 }
+const RUNS = { numRuns: 1_200 }
 
 function answer(made: Raw, asked: Asking, rest: Partial<Question> = {}): Decision {
   const registry = registryOf(made)
@@ -46,7 +46,7 @@ test('it decides what the page says, call by call', () => {
       expect(callsGranted(decision)).toEqual(spec.calls)
       expect(decision.effective.notAfter).toBe(spec.notAfter)
     }),
-    { numRuns: 2000 },
+    { numRuns: 4000 },
   )
   // A world that always denies would prove nothing.
   expect(allowed).toBeGreaterThan(200)
