@@ -1,10 +1,11 @@
 /** What commands say of API keys: one that was made, and those there are. Its text is told once, to a terminal. */
+
 import type { Secret } from '../kernel/secret.ts'
 import type { ApiKey } from '../model/client.ts'
 import { programName, typedPath } from './invocation.ts'
 import type { Io } from './io.ts'
 import { writeJson } from './output.ts'
-import { time } from './session-drawing.ts'
+import { time } from './terminal.ts'
 
 interface MadeKey {
   readonly clientId: string

@@ -1,4 +1,5 @@
 /** `errand apikey list`: which API keys there are, what they open, and how long; from the registry, without a broker. */
+
 import { configPath, loadConfig, loadRegistryFiles } from '../config/load-config.ts'
 import { epochSeconds, systemClock } from '../kernel/clock.ts'
 import type { ApiKey } from '../model/client.ts'
@@ -7,7 +8,7 @@ import type { CommandBody } from './command.ts'
 import { UsageError } from './failures.ts'
 import { CONFIG_OPTION, JSON_OPTION } from './options.ts'
 import { writeJson } from './output.ts'
-import { time } from './session-drawing.ts'
+import { time } from './terminal.ts'
 
 export const apikeyListCommand: CommandBody = {
   arguments: ['[AGENT]'],

@@ -2,6 +2,7 @@
  * `errand apikey add` and `errand apikey rotate`: an API key, the last resort of what can do nothing better. Its digest goes into
  * the registry with what it opens; the key itself goes once to a terminal or into a private file, and is kept nowhere.
  */
+
 import { basename, resolve } from 'node:path'
 import type { Config } from '../config/config.ts'
 import { configPath, loadConfig, loadRegistryFiles } from '../config/load-config.ts'
@@ -24,7 +25,7 @@ import { CONFIG_OPTION, JSON_OPTION, type OptionSpecs } from './options.ts'
 import { chosenRegistry, REGISTRY_OPTION, registerClient } from './registry-file.ts'
 import { type WrittenApiKey, withSecrets } from './secret-edit.ts'
 import { knownClient, secretDestination, soleVersion } from './secret-owner.ts'
-import { time } from './session-drawing.ts'
+import { time } from './terminal.ts'
 
 const DAY_S = 86_400
 const DAYS_MAX = API_KEY_LIFETIME_S_MAX / DAY_S

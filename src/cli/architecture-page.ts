@@ -1,5 +1,7 @@
 /** What the architecture page says, as titles and sentences: how it is drawn is another's matter. */
+
 import { arrayOf, type JsonObject, jsonObject, numberIn, textOf } from './json-fields.ts'
+import { shortVersion } from './publication-drawing.ts'
 import { plural } from './terminal.ts'
 
 export interface Page {
@@ -30,7 +32,7 @@ export function architecturePage(answer: JsonObject): Page {
     title: `Architecture of ${text(answer, 'issuer')}`,
     facts: [
       `environment ${text(answer, 'environment')}`,
-      `policy ${text(answer, 'policy').slice(0, 12)}`,
+      `policy ${shortVersion(answer['policy'])}`,
       `access tokens live ${numberIn(tokens['access_token_seconds'])} s, sessions ${numberIn(tokens['session_seconds'])} s, chains of ${numberIn(tokens['max_chain_depth'])} at most`,
       text(answer, 'at'),
     ].join('; '),

@@ -1,4 +1,5 @@
 /** `errand check`: configuration, policy and keys, read without starting anything. */
+
 import type { Config } from '../config/config.ts'
 import { configPath, loadConfig, loadRegistryFiles } from '../config/load-config.ts'
 import { epochSeconds, systemClock } from '../kernel/clock.ts'
@@ -18,6 +19,7 @@ import { keyFileWarnings, workloadWarnings } from './check/workload-warnings.ts'
 import type { CommandBody } from './command.ts'
 import { CONFIG_OPTION, JSON_OPTION } from './options.ts'
 import { writeJson } from './output.ts'
+import { shortVersion } from './publication-drawing.ts'
 import { plural, type Styles } from './terminal.ts'
 
 interface Findings {
@@ -90,7 +92,7 @@ function draw({ problems, warnings, config, registry }: Findings, styles: Styles
       plural(registry.grants.length, 'grant'),
     ]
     lines.push(
-      `${styles.good('ok')}  ${config.settings.issuer} (${config.settings.environment}), ${config.store.kind} store, ${counts.join(', ')}, policy ${registry.version.slice(0, 12)}`,
+      `${styles.good('ok')}  ${config.settings.issuer} (${config.settings.environment}), ${config.store.kind} store, ${counts.join(', ')}, policy ${shortVersion(registry.version)}`,
     )
   } else lines.push(styles.bad(`not ok: ${plural(problems.length, 'problem')}`))
   return `${lines.join('\n')}\n`

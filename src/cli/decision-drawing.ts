@@ -1,5 +1,7 @@
 /** Decisions as people read them: a sentence, the layers, the smallest change; and what a replay found. */
+
 import { arrayOf, type JsonObject, jsonObject, numberIn, textOf } from './json-fields.ts'
+import { shortVersion } from './publication-drawing.ts'
 import type { Styles } from './terminal.ts'
 
 const VERDICTS: Readonly<Record<string, readonly [mark: string, words: string]>> = {
@@ -60,7 +62,7 @@ function factLines(body: JsonObject, { dim }: Styles): readonly string[] {
       : [
           `  ${dim('user')}     ${sub}, ${user['active'] === true ? 'active' : 'not active'} then; ${groups.join(', ') || 'in no group'}`,
         ]),
-    `  ${dim('policy')}   ${version.slice(0, 12)}${kept}`,
+    `  ${dim('policy')}   ${shortVersion(version)}${kept}`,
   ]
 }
 
@@ -90,7 +92,7 @@ function changeLines(
 
 export function drawReplay(body: JsonObject, { good, bad, dim }: Styles): string {
   const id = textOf(body['decision']) ?? ''
-  const policy = (textOf(body['policy']) ?? '').slice(0, 12)
+  const policy = shortVersion(body['policy'])
   if (body['same'] === true) {
     const effective = textOf(body['effective'])
     return [

@@ -14,7 +14,7 @@ import { apiAudience } from '../model/settings.ts'
 import { JWT_TYP } from '../protocol/oauth.ts'
 import { type AuthorityWords, authorityTree, authorityWords } from './inspect-authority.ts'
 import { type JsonObject, jsonObject, textOf } from './json-fields.ts'
-import { type Branch, drawChain, drawTree, durationWords, plainStyles, type Styles } from './terminal.ts'
+import { type Branch, drawChain, drawTree, durationWords, plainStyles, type Styles, time } from './terminal.ts'
 
 const ACCESS = 'access token'
 const DELEGATION = 'delegation token'
@@ -205,14 +205,8 @@ function chainWords({ chain, offered_to: offeredTo }: TokenReport): readonly str
 function timeWords({ seconds_left: left, not_after: notAfter, expires_at: at }: TokenReport, styles: Styles): string {
   if (left === undefined) return styles.bad('no expiry: not a token to trust')
   if (left <= 0) return styles.bad(`none: expired ${durationWords(-left)} ago`)
-  const ceiling =
-    notAfter === undefined || notAfter === at ? '' : `; the authority behind it ends ${timestamp(notAfter)}`
+  const ceiling = notAfter === undefined || notAfter === at ? '' : `; the authority behind it ends ${time(notAfter)}`
   return `${durationWords(left)}${ceiling}`
-}
-
-function timestamp(epochS: number): string {
-  const at = new Date(epochS * 1000)
-  return Number.isNaN(at.getTime()) ? 'an impossible time' : at.toISOString().replace('.000Z', 'Z')
 }
 
 function orNothing(branches: Branch[], label: string): Branch[] {

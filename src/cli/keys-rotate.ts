@@ -9,8 +9,7 @@ import { CommandFailure } from './failures.ts'
 import { KID_CHARS } from './keys.ts'
 import { CONFIG_OPTION, JSON_OPTION } from './options.ts'
 import { writeJson } from './output.ts'
-import { time } from './session-drawing.ts'
-import { durationWords } from './terminal.ts'
+import { durationWords, time } from './terminal.ts'
 
 export const keysRotateCommand: CommandBody = {
   arguments: [],

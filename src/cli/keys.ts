@@ -1,4 +1,5 @@
 /** `errand keys`: the broker's signing keys by class and state. */
+
 import { configPath, loadConfig } from '../config/load-config.ts'
 import { epochSeconds, systemClock } from '../kernel/clock.ts'
 import { loadKeys } from '../keys/key-files.ts'
@@ -7,8 +8,8 @@ import { KEY_CLASSES } from '../keys/ring-view.ts'
 import type { CommandBody } from './command.ts'
 import { CONFIG_OPTION, JSON_OPTION } from './options.ts'
 import { writeJson } from './output.ts'
-import { time } from './session-drawing.ts'
 import type { Styles } from './terminal.ts'
+import { time } from './terminal.ts'
 
 /** Enough to tell keys apart; `--json` has the whole. */
 export const KID_CHARS = 12

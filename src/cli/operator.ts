@@ -3,12 +3,10 @@
  * is no static admin key to steal; every use is recorded under the operator's name.
  */
 
-import { readFileSync } from 'node:fs'
 import { userInfo } from 'node:os'
 import type { Config } from '../config/config.ts'
 import { configPath, loadConfig } from '../config/load-config.ts'
 import { epochSeconds, systemClock } from '../kernel/clock.ts'
-import { codeOf } from '../kernel/fault.ts'
 import { operatorPrincipal } from '../kernel/ids.ts'
 import type { Secret } from '../kernel/secret.ts'
 import { parseUserPrincipal } from '../kernel/user-name.ts'
@@ -21,6 +19,7 @@ import type { Args } from './args.ts'
 import { BrokerClient, BrokerRefusal } from './broker-client.ts'
 import { UsageError } from './failures.ts'
 import type { JsonObject } from './json-fields.ts'
+import { readText } from './named-document.ts'
 import type { OptionSpecs } from './options.ts'
 
 /** For one command's own requests. */
@@ -97,22 +96,13 @@ export function brokerAddress({ settings, listen }: Config, args: Args): BrokerA
   const bracketed = host.includes(':') ? `[${host}]` : host
   const scheme = listen.tls === undefined ? 'http' : 'https'
   const base = `${scheme}://${bracketed}:${listen.port}${new URL(settings.issuer).pathname.replace(/\/$/, '')}`
-  return { base, certificate: listen.tls === undefined ? undefined : certificateText(listen.tls.certificateFile) }
+  return { base, certificate: listen.tls === undefined ? undefined : readText(listen.tls.certificateFile) }
 }
 
 export interface BrokerAddress {
   readonly base: string
   /** What it proves itself by where it is not reached under its name. */
   readonly certificate: string | undefined
-}
-
-/** @throws UsageError */
-function certificateText(path: string): string {
-  try {
-    return readFileSync(path, 'utf8')
-  } catch (fault) {
-    throw new UsageError(`${path} cannot be read (${codeOf(fault)})`)
-  }
 }
 
 /** @throws UsageError */

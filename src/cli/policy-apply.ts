@@ -1,12 +1,14 @@
 /** `errand policy apply`: publishes the policy files through the running broker; says what changes, and what is cut off. */
+
 import { filesOf } from '../admin/publication/open-policy.ts'
 import { configPath, loadConfig, readRegistryFiles } from '../config/load-config.ts'
 import type { CommandBody } from './command.ts'
-import { arrayOf, jsonObject, textOf } from './json-fields.ts'
+import { jsonObject } from './json-fields.ts'
 import { BROKER_OPTION, connectOperator, NAME_OPTION } from './operator.ts'
 import { CONFIG_OPTION, JSON_OPTION } from './options.ts'
 import { writeJson } from './output.ts'
-import { plural, printable, type Styles } from './terminal.ts'
+import { changeLines, cutOffLines, shortVersion } from './publication-drawing.ts'
+import type { Styles } from './terminal.ts'
 
 export const policyApplyCommand: CommandBody = {
   arguments: [],
@@ -32,19 +34,12 @@ export const policyApplyCommand: CommandBody = {
 }
 
 function draw(answer: Readonly<Record<string, unknown>>, isPreview: boolean, styles: Styles): string {
-  const [version, before] = [textOf(answer['version']) ?? '', textOf(answer['before']) ?? '']
-  if (version === before) return `policy ${version.slice(0, 12)} is published already\n`
-  const difference = jsonObject(answer['difference'])
-  const names = (kind: string, sign: string) =>
-    arrayOf(difference[kind]).map((name) => `  ${sign} ${printable(textOf(name) ?? '')}`)
-  const cut = arrayOf(answer['cut_off']).map(jsonObject)
+  const [version, before] = [shortVersion(answer['version']), shortVersion(answer['before'])]
+  if (answer['version'] === answer['before']) return `policy ${version} is published already\n`
   const lines = [
-    `${isPreview ? styles.accent('would publish') : styles.good('published')} policy ${version.slice(0, 12)} in place of ${before.slice(0, 12)}`,
-    ...[...names('added', '+'), ...names('changed', '~'), ...names('removed', '-')],
-    `${plural(cut.length, 'cut-off')}${cut.length === 0 ? ': nothing is taken away' : ''}`,
-    ...cut.map(({ dimension, id, why }) =>
-      printable(`  ${textOf(dimension)?.replace('_', ' ')} ${textOf(id)}  (${textOf(why)})`),
-    ),
+    `${isPreview ? styles.accent('would publish') : styles.good('published')} policy ${version} in place of ${before}`,
+    ...changeLines(jsonObject(answer['difference'])),
+    ...cutOffLines(answer['cut_off']),
     ...(answer['truncated'] === true ? ['there is more than is shown'] : []),
   ]
   return `${lines.join('\n')}\n`

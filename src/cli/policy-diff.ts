@@ -1,14 +1,12 @@
 /** `errand policy diff`: the past decisions that a draft of the policy would answer otherwise; for a person, and for a build. */
-import { readFileSync } from 'node:fs'
-import { basename, resolve } from 'node:path'
+
+import { resolve } from 'node:path'
 import { configPath, loadConfig, loadRegistryFiles } from '../config/load-config.ts'
-import { codeOf } from '../kernel/fault.ts'
 import { DECISIONS_LOOKED_AT_MAX } from '../kernel/limits.ts'
-import { parseYamlText } from '../registry/strict-document.ts'
 import type { CommandBody } from './command.ts'
 import { drawDiff } from './diff-drawing.ts'
-import { UsageError } from './failures.ts'
 import { arrayOf } from './json-fields.ts'
+import { readPolicyFile } from './named-document.ts'
 import { BROKER_OPTION, connectOperator, NAME_OPTION } from './operator.ts'
 import { CONFIG_OPTION, JSON_OPTION } from './options.ts'
 import { writeJson } from './output.ts'
@@ -42,10 +40,7 @@ export const policyDiffCommand: CommandBody = {
     const registryPaths = drafts.length === 0 ? config.registryPaths : drafts
     // Problems are named here, by file, before anything is sent.
     loadRegistryFiles({ ...config, registryPaths })
-    const files = registryPaths.map((path) => ({
-      name: basename(path),
-      document: parseYamlText(textOf(path), basename(path)),
-    }))
+    const files = registryPaths.map(readPolicyFile)
     const limit = args.whole('limit', 1, DECISIONS_LOOKED_AT_MAX)
     const since = args.text('since')
     const operator = await connectOperator(args)
@@ -58,13 +53,4 @@ export const policyDiffCommand: CommandBody = {
     else io.out(drawDiff(answer, io.styles))
     return args.flag('fail-on-change') && arrayOf(answer['changed']).length > 0 ? 1 : 0
   },
-}
-
-/** @throws UsageError */
-function textOf(path: string): string {
-  try {
-    return readFileSync(path, 'utf8')
-  } catch (fault) {
-    throw new UsageError(`${path} cannot be read (${codeOf(fault)})`)
-  }
 }

@@ -2,6 +2,7 @@
  * `errand secret add` and `errand secret rotate`: a client secret for `client_secret_basic`, made here. Its digest goes into
  * the registry; the secret itself goes once to a terminal or into a private file, and is kept nowhere.
  */
+
 import { basename, resolve } from 'node:path'
 import type { Config } from '../config/config.ts'
 import { configPath, loadConfig } from '../config/load-config.ts'
@@ -20,7 +21,7 @@ import { writeJson } from './output.ts'
 import { chosenRegistry, REGISTRY_OPTION, registerClient } from './registry-file.ts'
 import { type WrittenSecret, withSecrets } from './secret-edit.ts'
 import { knownClient, secretDestination, soleVersion } from './secret-owner.ts'
-import { time } from './session-drawing.ts'
+import { time } from './terminal.ts'
 
 const DAY_S = 86_400
 const DAYS_MAX = CLIENT_SECRET_LIFETIME_S_MAX / DAY_S

@@ -1,4 +1,5 @@
 /** `errand serve`: starts the broker, says so in one line, and stops without dropping a request. */
+
 import cluster from 'node:cluster'
 import { resolve } from 'node:path'
 import pino from 'pino'
@@ -13,6 +14,7 @@ import type { CommandBody } from './command.ts'
 import { DEVELOPMENT_DIRECTORY, ensureDevelopmentFiles, movedTo, rememberPort } from './development.ts'
 import { UsageError } from './failures.ts'
 import { CONFIG_OPTION } from './options.ts'
+import { shortVersion } from './publication-drawing.ts'
 import { type Serving, startServing } from './serving.ts'
 import { plural } from './terminal.ts'
 import { welcome } from './welcome.ts'
@@ -117,7 +119,7 @@ function readyLine(config: Config, registry: Registry, running: Running): string
     running,
   )
   const counts = `${plural(agents, 'agent')}, ${plural(resources, 'resource')}, ${plural(grants, 'grant')}`
-  return `Errand is ready: ${issuer} (${environment}) on ${listening}, pid ${pid}${running.workers > 1 ? `, ${running.workers} workers` : ''}, ${store} store, ${counts}, policy ${policy.slice(0, 12)}`
+  return `Errand is ready: ${issuer} (${environment}) on ${listening}, pid ${pid}${running.workers > 1 ? `, ${running.workers} workers` : ''}, ${store} store, ${counts}, policy ${shortVersion(policy)}`
 }
 
 function untilStopped(serving: Serving): Promise<void> {

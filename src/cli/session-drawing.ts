@@ -2,7 +2,7 @@
 import { DETAILS_TYPE } from '../protocol/oauth.ts'
 import { authorityTree, authorityWords } from './inspect-authority.ts'
 import { arrayOf, type JsonObject, jsonObject, numberIn, textOf } from './json-fields.ts'
-import { type Branch, drawTree, durationWords, plural, type Styles } from './terminal.ts'
+import { type Branch, drawTree, durationWords, plural, type Styles, time } from './terminal.ts'
 
 export function drawSessions(sessions: readonly unknown[], now: number, styles: Styles): string {
   if (sessions.length === 0) return 'no sessions\n'
@@ -88,9 +88,4 @@ function authorityOf(value: unknown) {
       limits: jsonObject(resource)['limits'],
     })),
   })
-}
-
-export function time(epochSeconds: unknown): string {
-  const at = new Date(numberIn(epochSeconds) * 1000)
-  return Number.isNaN(at.getTime()) ? 'at an unknown time' : at.toISOString().replace('.000Z', 'Z')
 }

@@ -1,5 +1,7 @@
 /** How this program looks in a terminal: a few styles (colour only where a person looks, never with NO_COLOR) and trees. */
+
 import { styleText } from 'node:util'
+import { timeText } from '../kernel/time-text.ts'
 
 export interface Styles {
   bold(text: string): string
@@ -71,12 +73,21 @@ export function wrapped(text: string, first: string, indent = first.length): rea
   return [...lines, line]
 }
 
+/** What a Date can hold (ECMA-262 §21.4.1.1). */
+const EPOCH_SECONDS_MAX = 8_640_000_000_000
+
 /** "4 min 12 s", "59 s", "1 h 0 min": the two largest units. */
 export function durationWords(seconds: number): string {
   const whole = Math.max(0, Math.floor(seconds))
   if (whole < 60) return `${whole} s`
   if (whole < 3600) return `${Math.floor(whole / 60)} min ${whole % 60} s`
   return `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`
+}
+
+/** Of a claim or an answer, which may hold anything. */
+export function time(epochSeconds: unknown): string {
+  const isTime = typeof epochSeconds === 'number' && Math.abs(epochSeconds) <= EPOCH_SECONDS_MAX
+  return isTime ? timeText(epochSeconds) : 'at an unknown time'
 }
 
 export function plural(count: number, noun: string): string {

@@ -1,15 +1,16 @@
 /** `errand tools pin`: the digest of a server's tools, what has changed since it was pinned, and, when told to, the pin itself. */
+
 import { readFileSync } from 'node:fs'
 import { basename, resolve } from 'node:path'
 import { parseDocument } from 'yaml'
 import { configPath, loadConfig } from '../config/load-config.ts'
-import { codeOf } from '../kernel/fault.ts'
 import { nearestName } from '../kernel/nearest-name.ts'
 import { manifestDigest } from '../registry/manifest-digest.ts'
 import { parseYamlText } from '../registry/strict-document.ts'
 import type { CommandBody } from './command.ts'
 import { UsageError } from './failures.ts'
 import type { Io } from './io.ts'
+import { readText } from './named-document.ts'
 import { CONFIG_OPTION, JSON_OPTION } from './options.ts'
 import { writeJson } from './output.ts'
 import { entries, objectOf } from './registry-edit.ts'
@@ -88,14 +89,6 @@ function listedIn(tools: Tools): readonly ListedTool[] {
     definition: definition ?? '',
     proposal: undefined,
   }))
-}
-
-function readText(file: string): string {
-  try {
-    return readFileSync(file, 'utf8')
-  } catch (fault) {
-    throw new UsageError(`${file} cannot be read (${codeOf(fault)})`)
-  }
 }
 
 /** Comments stay; what is written of a tool is the server's definition, never a category. */

@@ -1,4 +1,5 @@
 /** A decision said to people: one plain sentence, and what each layer said and why. */
+import { timeText } from '../kernel/time-text.ts'
 import type { Layer, Question, Verdict } from '../model/decision.ts'
 import { LAYERS } from '../model/decision.ts'
 import type { Deliberation } from './decide.ts'
@@ -32,7 +33,7 @@ function sentenceOf(question: Question, { decision, judgements }: Deliberation):
   const lost = judgements.filter(({ constraints }) => constraints === undefined)
   if (decision.outcome === 'allow') {
     const may = placesOf(judgements.filter(({ constraints }) => constraints !== undefined)).join(', and ')
-    const end = new Date(decision.effective.notAfter * 1000).toISOString().replace('.000Z', 'Z')
+    const end = timeText(decision.effective.notAfter)
     const not = lost.length === 0 ? '' : ` Not granted: ${causesOf(lost)}.`
     return `Allowed: ${who} may ${may}, until ${end}.${not}`
   }

@@ -2,7 +2,9 @@
  * The architecture on one page, from live state: which MCP servers there are and who answers for them, what may be done
  * there, who reaches them, whose identity flows through, and whether the record can say who authorised a call. Pure.
  */
+
 import { getOrInsertComputed } from '../../kernel/maps.ts'
+import { timeText } from '../../kernel/time-text.ts'
 import type { Agent, Client } from '../../model/client.ts'
 import type { Issuer } from '../../model/issuer.ts'
 import { ownerStanding } from '../../model/owner.ts'
@@ -11,7 +13,6 @@ import type { Resource, ToolCategory } from '../../model/resource.ts'
 import type { BrokerSettings } from '../../model/settings.ts'
 import { ToolReach } from '../../policy/tool-reach.ts'
 import { CLIENT_AUTH_METHOD, GRANT_TYPE } from '../../protocol/oauth.ts'
-import { timeText } from './finding.ts'
 import { inSlices } from './in-slices.ts'
 import { type Reach, reachOf } from './server-reach.ts'
 

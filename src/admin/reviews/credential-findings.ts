@@ -1,9 +1,11 @@
 /** Credentials that end, have ended, or that nobody has used. */
+
 import { CREDENTIAL_END_AHEAD_S } from '../../kernel/credential-limits.ts'
+import { dayText } from '../../kernel/time-text.ts'
 import type { Agent, Client, ClientSecret } from '../../model/client.ts'
 import { CLIENT_AUTH_METHOD, type ClientAuthenticationMethod } from '../../protocol/oauth.ts'
 import { type AgentUsage, credentialName } from './agent-usage.ts'
-import { dayText, type Finding } from './finding.ts'
+import type { Finding } from './finding.ts'
 
 /** @param now epoch seconds */
 export function endingCredentials(client: Client, now: number): readonly Finding[] {

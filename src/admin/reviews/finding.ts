@@ -38,12 +38,3 @@ export interface UnusedAtServer {
   readonly scopes: readonly string[]
   readonly tools: readonly { readonly tool: string; readonly last_used?: string }[]
 }
-
-/** RFC 3339, UTC. */
-export function timeText(epochSeconds: number): string {
-  return new Date(epochSeconds * 1000).toISOString().replace('.000Z', 'Z')
-}
-
-export function dayText(epochSeconds: number): string {
-  return timeText(epochSeconds).slice(0, 10)
-}

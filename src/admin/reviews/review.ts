@@ -2,8 +2,10 @@
  * The review of who may what: people and agents in one report, from the registry as it is published and from what was counted
  * of its use. What counting has not seen long enough is not called unused.
  */
+
 import { userPrincipal } from '../../kernel/ids.ts'
 import { REVIEW_FINDINGS_MAX } from '../../kernel/store-limits.ts'
+import { dayText, timeText } from '../../kernel/time-text.ts'
 import { userName } from '../../kernel/user-name.ts'
 import type { Agent } from '../../model/client.ts'
 import type { User } from '../../model/issuer.ts'
@@ -13,7 +15,7 @@ import type { BrokerSettings } from '../../model/settings.ts'
 import { ToolReach } from '../../policy/tool-reach.ts'
 import type { AgentUsage } from './agent-usage.ts'
 import { endingCredentials, objectOf, unusedCredentials } from './credential-findings.ts'
-import { dayText, type Finding, timeText } from './finding.ts'
+import type { Finding } from './finding.ts'
 import { inSlices } from './in-slices.ts'
 import type { LastUses } from './last-uses.ts'
 import { standingFindings } from './standing-findings.ts'

@@ -1,8 +1,10 @@
 /** Who answers for agents and servers, and whether somebody has lately said that they may stay. */
+
 import { CERTIFICATION_AHEAD_S } from '../../kernel/credential-limits.ts'
+import { dayText } from '../../kernel/time-text.ts'
 import { orphaned, ownerStanding } from '../../model/owner.ts'
 import type { Registry } from '../../model/registry.ts'
-import { dayText, type Finding } from './finding.ts'
+import type { Finding } from './finding.ts'
 
 interface Governed {
   readonly object: string

@@ -2,12 +2,14 @@
  * What an agent may and does not use, and the manifest that leaves just the rest. A tool counts as unused only where that is
  * certain: its manifest has said it, and its use has been counted, for the whole time that is asked about.
  */
+
 import { encodeToolConstraints } from '../../authority/constraints.ts'
+import { timeText } from '../../kernel/time-text.ts'
 import type { Agent } from '../../model/client.ts'
 import type { ManifestEntry } from '../../model/resource.ts'
 import { type ReachedTool, selectorKey, type ToolReach } from '../../policy/tool-reach.ts'
 import { type AgentUsage, isToolUnusedSince } from './agent-usage.ts'
-import { timeText, type UnusedAtServer } from './finding.ts'
+import type { UnusedAtServer } from './finding.ts'
 
 export interface UnusedAuthority {
   readonly unused: readonly UnusedAtServer[]

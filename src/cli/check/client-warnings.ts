@@ -1,10 +1,11 @@
 /** What clients authenticate with that is allowed and worth a look: secrets about to end, and what an entry forgives. */
+
 import { CREDENTIAL_END_AHEAD_S } from '../../kernel/credential-limits.ts'
 import type { Client, ClientSecret } from '../../model/client.ts'
 import type { Registry } from '../../model/registry.ts'
 import type { BrokerSettings } from '../../model/settings.ts'
 import { beyondManifest } from '../api-key-reach.ts'
-import { time } from '../session-drawing.ts'
+import { time } from '../terminal.ts'
 
 /** @param now epoch seconds */
 export function clientWarnings(registry: Registry, settings: BrokerSettings, now: number): readonly string[] {

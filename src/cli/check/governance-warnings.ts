@@ -1,6 +1,7 @@
 /** What has lost its owner, its certificate or its classification, and identities that more than one may be using. */
 
 import { getOrInsertComputed } from '../../kernel/maps.ts'
+import { timeText } from '../../kernel/time-text.ts'
 import type { Client } from '../../model/client.ts'
 import { orphaned } from '../../model/owner.ts'
 import type { Registry } from '../../model/registry.ts'
@@ -32,9 +33,7 @@ function expiredCertificates({ agents, resources }: Registry, now: number): read
   ]
   return certified.flatMap(({ name, state, certifiedUntil }) => {
     if (certifiedUntil === undefined || certifiedUntil > now || state === 'retired') return []
-    return [
-      `${name}: was certified until ${new Date(certifiedUntil * 1000).toISOString()}, and is to be looked at again`,
-    ]
+    return [`${name}: was certified until ${timeText(certifiedUntil)}, and is to be looked at again`]
   })
 }
 

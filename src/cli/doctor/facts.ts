@@ -6,8 +6,7 @@ import { type DecodedJwt, decodeJwt } from '../../jose/decode-jws.ts'
 import { JwtError } from '../../jose/jwt-error.ts'
 import { CLOCK_SKEW_S } from '../../kernel/limits.ts'
 import type { Secret } from '../../kernel/secret.ts'
-import { time } from '../session-drawing.ts'
-import { durationWords, printable } from '../terminal.ts'
+import { durationWords, printable, time } from '../terminal.ts'
 import type { StepName } from './examination.ts'
 
 const SHOWN_CHARS = 160

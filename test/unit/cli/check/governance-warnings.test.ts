@@ -25,7 +25,7 @@ test.each<[string, (document: Document) => void]>([
   ['orphaned; its owner user:corp:gone has left', ({ agents }) => set(agents[0], { owner: 'user:corp:gone' })],
   ['orphaned; its owner group:gone has left', ({ resources }) => set(resources[0], { owner: 'group:gone' })],
   [
-    'was certified until 2026-06-01T00:00:00.000Z',
+    'was certified until 2026-06-01T00:00:00Z',
     ({ agents }) => set(agents[0], { certified_until: '2026-06-01T00:00:00Z' }),
   ],
   ['was certified until', ({ resources }) => set(resources[0], { certified_until: '2026-01-01T00:00:00Z' })],
