@@ -43,7 +43,7 @@ import type { PipelineParts } from './pipeline-parts.ts'
 import { selectFlow } from './select-flow.ts'
 import { bindTo, constraintOf, withDemandedKey } from './sender-constraint.ts'
 import { SingleUses } from './single-uses.ts'
-import { assertStanding } from './standing.ts'
+import { assertBuildsStand, assertStanding } from './standing.ts'
 import { parseTokenRequest, type TokenRequest } from './token-request.ts'
 import { type TokenResponse, tokenResponse } from './token-response.ts'
 
@@ -221,6 +221,7 @@ class Run {
     const standing = { cutoffs, registry, issuer, environment, nowMs: this.#nowMs }
     const { evidence, party, live } = input
     assertStanding(evidence, party, standing)
+    assertBuildsStand(live, standing)
     const begun = { id: this.draft.id, now: this.#now, environment: settings.environment }
     const question = { ...begun, container: undefined, external: beforeAsking(external), atCall: false }
     const confirmation = bindTo(constraintOf(evidence, live), party.proven, party.agent)

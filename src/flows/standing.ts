@@ -4,13 +4,14 @@
  */
 import type { BlockKind } from '../authority/cutoffs.ts'
 import { Rejection } from '../kernel/rejection.ts'
-import type { Agent } from '../model/client.ts'
+import { type Agent, versionState } from '../model/client.ts'
 import type { Question } from '../model/decision.ts'
 import type { HandleEvidence, SubjectEvidence, UserEvidence } from '../model/evidence.ts'
 import { mayIssue } from '../model/lifecycle.ts'
 import type { Registry } from '../model/registry.ts'
 import type { LiveCutoffs } from '../sessions/live-cutoffs.ts'
 import { agentsOf, assertWorkloadStands, blockOn, cutoffKilling } from '../sessions/liveness.ts'
+import type { LiveSession } from '../sessions/session-repository.ts'
 import type { Party } from './flow.ts'
 
 export interface Standing {
@@ -86,5 +87,17 @@ function assertHandleStands(evidence: HandleEvidence, presenter: Agent, standing
     const client = standing.registry.client(id)
     if (client?.kind === 'agent' && mayIssue(client.state, standing.environment)) continue
     throw new Rejection('agent_inactive', 'an agent of this chain is no longer active')
+  }
+}
+
+/**
+ * What a build of an agent has passed on ends with that build: it may have been retired for what it did.
+ * @throws Rejection `agent_inactive`
+ */
+export function assertBuildsStand(live: LiveSession | undefined, { registry, environment }: Standing): void {
+  for (const { holder, agentVersion } of live?.above ?? []) {
+    const client = registry.client(holder)
+    if (client !== undefined && mayIssue(versionState(client, agentVersion), environment)) continue
+    throw new Rejection('agent_inactive', 'the version of an agent that passed this on is no longer active')
   }
 }

@@ -15,6 +15,8 @@ export interface LiveSession {
   readonly state: SessionState
   /** The node the handle stands for; for a delegation, the one it would become. */
   readonly node: NodeFacts
+  /** Those that it was passed on from, root first. */
+  readonly above: readonly NodeFacts[]
 }
 
 const REPEAT_PAUSE_MS = 60
@@ -39,11 +41,13 @@ export class SessionRepository {
     const own = options.delegation ?? path.at(-1) ?? ''
     const nodeField = options.delegation === undefined ? FIELD.node(own) : FIELD.delegation(own)
     const guarded = [...path, own]
+    const above = path.filter((id) => id !== own)
     const fields = await this.#store.sessions.read(session, [
       FIELD.state,
       FIELD.facts,
       nodeField,
       ...guarded.map(FIELD.revoked),
+      ...above.map(FIELD.node),
       ...(options.delegation === undefined ? [] : [FIELD.node(own)]),
     ])
     if (fields === undefined) throw new Rejection('session_absent', 'the session is unknown, or ended long ago')
@@ -55,13 +59,14 @@ export class SessionRepository {
     const decoded = decodeFacts(facts)
     if (options.now >= decoded.notAfter) throw new Rejection('session_expired', 'the session has ended: open a new one')
     const node = fields.get(nodeField)
-    if (node === undefined || guarded.some((id) => fields.has(FIELD.revoked(id)))) {
+    const passedOnBy = above.flatMap((id) => fields.get(FIELD.node(id)) ?? [])
+    if (node === undefined || passedOnBy.length < above.length || guarded.some((id) => fields.has(FIELD.revoked(id)))) {
       throw new Rejection('node_revoked', 'this part of the session was revoked')
     }
     if (options.delegation !== undefined && fields.has(FIELD.node(own))) {
       throw new Rejection('delegation_consumed', 'this delegation has already been accepted')
     }
-    return { facts: decoded, state, node: decodeNode(node) }
+    return { facts: decoded, state, node: decodeNode(node), above: passedOnBy.map(decodeNode) }
   }
 
   /**

@@ -82,6 +82,26 @@ test('a new version begins in testing: nobody has to say so', async () => {
   expect(answer.body.error_description).toBe('version 2 of this agent is testing')
 })
 
+test('what one that is retired has passed on ends with it, accepted or not; what another has passed on does not', async () => {
+  const both = (state: string) => [
+    { version: '1', state },
+    { version: '2', state: 'active' },
+  ]
+  await begin(both('active'))
+  const passedOn = async (version: string) => {
+    const session = (await granted(world.open(by(version)))).token
+    const delegated = async () => (await granted(world.delegate(session, by(version)))).token
+    return { pending: await delegated(), held: (await granted(world.accept(await delegated()))).token }
+  }
+  const [old, young] = [await passedOn('1'), await passedOn('2')]
+  await world.close()
+  await begin(both('retired'))
+  await granted(world.continue(young.held, {}, 'researcher'))
+  await granted(world.accept(young.pending))
+  await refused(world, () => world.continue(old.held, {}, 'researcher'), inactive)
+  await refused(world, () => world.accept(old.pending), inactive)
+})
+
 test('after one was retired: its tokens are not active, its credential opens no door, and the other goes on', async () => {
   await begin([
     { version: '1', state: 'active' },

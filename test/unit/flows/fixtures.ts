@@ -142,6 +142,7 @@ export function liveRoot(over: { held?: Authority; node?: object; facts?: object
     facts: { ...sessionFacts({ ceiling: fullAuthority() }), ...over.facts },
     state: 'active',
     node: { ...nodeFacts({ authority: held }), ...over.node },
+    above: [],
   }
 }
 

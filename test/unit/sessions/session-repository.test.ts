@@ -54,10 +54,11 @@ const read = (path: readonly NodeId[], options: { delegation?: string; now?: num
 describe('reading a session for an exchange', () => {
   test('gives its facts, its state, and the node of the handle', async () => {
     await open()
-    expect(await read([ROOT])).toEqual({ facts, state: 'active', node: nodeFacts() })
+    expect(await read([ROOT])).toEqual({ facts, state: 'active', node: nodeFacts(), above: [] })
     await offer()
     await accept()
-    expect((await read([ROOT, CHILD])).node).toEqual(child())
+    const { node, above } = await read([ROOT, CHILD])
+    expect([node, above]).toEqual([child(), [nodeFacts()]])
   })
 
   test('for a delegation, gives the node it would become', async () => {

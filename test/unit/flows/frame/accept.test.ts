@@ -45,6 +45,7 @@ function live(over: Partial<ReturnType<typeof nodeFacts>> = {}) {
     facts,
     state: 'active' as const,
     node: child({ authority: OFFERED, agentVersion: '', createdAt: NOW - 60, ...over }),
+    above: [],
   }
 }
 
