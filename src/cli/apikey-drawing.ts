@@ -58,8 +58,9 @@ export function tellApiKey(
         ? []
         : [accent('  client_authentication.api_keys is off: brokers refuse it until errand.yaml says true')]),
       '',
-      'Next: check, start the broker again, and ask for a token with it:',
+      'Next: check it, publish it, and ask for a token with it:',
       `  ${programName()} check --config ${typedPath(configFile)}`,
+      `  ${programName()} policy apply --config ${typedPath(configFile)}`,
       `  printf 'Authorization: Bearer %s' "$(cat ${out === undefined ? 'FILE' : typedPath(out)})" | curl -H @- \\`,
       `    -d grant_type=client_credentials -d client_id=${clientId} \\`,
       `    -d resource=${[...made.confinement.resources][0]} ${issuer}/token`,

@@ -39,7 +39,7 @@ const COMMON: OptionSpecs = {
   ...JSON_OPTION,
 }
 const NOTES = [
-  'Prefer keys, workload tokens or client metadata documents: whoever has seen an API key is its agent until it ends. The registry gets the digest alone. Brokers know of it once they are started again.',
+  'Prefer keys, workload tokens or client metadata documents: whoever has seen an API key is its agent until it ends. The registry gets the digest alone. Brokers know of it once errand policy apply has published it.',
 ]
 
 export const apikeyAddCommand: CommandBody = {

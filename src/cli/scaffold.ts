@@ -77,7 +77,7 @@ const section = (title: string): string => `# --- ${title} `.padEnd(118, '-')
 /** @param key the agent's public key, as the registry writes it */
 export function registryText(choices: Choices, key: Readonly<Record<string, string>>): string {
   return `# Who exists, and who may do what. Nothing empty, absent or unknown ever grants; an unknown key is an error.
-# After a change: \`errand check\`, then start the broker again.
+# After a change: \`errand check\`, then \`errand policy apply\`.
 
 ${section('IdPs whose tokens are evidence, and their users')}
 ${idpSection(choices.idp)}

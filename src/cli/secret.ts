@@ -36,7 +36,7 @@ const COMMON: OptionSpecs = {
   ...JSON_OPTION,
 }
 const NOTES = [
-  'The registry gets the digest alone: a secret that is lost cannot be shown again, only replaced. Brokers know it once they are started again.',
+  'The registry gets the digest alone: a secret that is lost cannot be shown again, only replaced. Brokers know it once errand policy apply has published it.',
 ]
 
 export const secretAddCommand: CommandBody = {
@@ -160,8 +160,9 @@ function tell({ clientId, configFile, out, version, id, expiresAt, kept, config 
             accent('  client_authentication.client_secret_basic is off: brokers refuse it until errand.yaml says true'),
           ]),
       '',
-      'Next: check, and start the broker again:',
+      'Next: check it, and publish it:',
       `  ${programName()} check --config ${typedPath(configFile)}`,
+      `  ${programName()} policy apply --config ${typedPath(configFile)}`,
       '',
     ].join('\n'),
   )

@@ -17,7 +17,7 @@ export function welcome({ config, configFile, registry }: Started, { bold, dim }
   const errand = programNameAnywhere()
   const at = `--config ${shellWord(configFile)}`
   const files = dim(
-    `Everything of this broker is in ${dirname(configFile)}: change registry.yaml, start again, and see a decision change.`,
+    `Everything of this broker is in ${dirname(configFile)}: change registry.yaml, run ${errand} policy apply ${at}, and see a decision change.`,
   )
   // Whoever has replaced the demo's own agent knows better what to ask for.
   if (registry.client(DEMO_AGENT) === undefined) return `${files}\n\n`
