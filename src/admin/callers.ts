@@ -10,7 +10,7 @@ import type { Caller } from '../model/caller.ts'
 import type { SingleUse } from '../model/evidence.ts'
 import type { RegistrySource } from '../model/published-registry.ts'
 import type { LiveCutoffs } from '../sessions/live-cutoffs.ts'
-import { cutoffKilling } from '../sessions/liveness.ts'
+import { cutoffKilling, isOfEnvironment } from '../sessions/liveness.ts'
 import { claimOnce } from '../sessions/replay-guard.ts'
 import { type ClaimStore, StoreUnavailable } from '../store/ports.ts'
 
@@ -61,7 +61,8 @@ async function callerFor(
   if (token !== undefined) {
     const dead = cutoffKilling(token, parts.cutoffs, { issuer: parts.issuer, accessToken: true }) !== undefined
     // Not the block of the agent's autonomous work: it may still see and end what it holds.
-    if (dead || parts.cutoffs.set.blocked('agent', token.clientId, nowMs) !== undefined) {
+    const elsewhere = !isOfEnvironment(token.claims, parts.environment)
+    if (dead || elsewhere || parts.cutoffs.set.blocked('agent', token.clientId, nowMs) !== undefined) {
       throw new Rejection('bearer_invalid', 'this API token was revoked')
     }
   }

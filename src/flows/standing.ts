@@ -10,7 +10,7 @@ import type { HandleEvidence, SubjectEvidence, UserEvidence } from '../model/evi
 import { mayIssue } from '../model/lifecycle.ts'
 import type { Registry } from '../model/registry.ts'
 import type { LiveCutoffs } from '../sessions/live-cutoffs.ts'
-import { agentsOf, assertWorkloadStands, blockOn, cutoffKilling } from '../sessions/liveness.ts'
+import { agentsOf, assertWorkloadStands, blockOn, cutoffKilling, isOfEnvironment } from '../sessions/liveness.ts'
 import type { LiveSession } from '../sessions/session-repository.ts'
 import type { Party } from './flow.ts'
 
@@ -78,6 +78,9 @@ function assertEvidenceStands(evidence: UserEvidence, agent: Agent, standing: St
  * @throws Rejection `subject_token_revoked`, `agent_inactive`
  */
 function assertHandleStands(evidence: HandleEvidence, presenter: Agent, standing: Standing): void {
+  if (!isOfEnvironment(evidence.claims, standing.environment)) {
+    throw new Rejection('subject_token_revoked', 'this token was issued in another environment')
+  }
   const agents = [...new Set([...agentsOf(evidence, standing.issuer), presenter.clientId])]
   const killing = cutoffKilling(evidence, standing.cutoffs, { issuer: standing.issuer, accessToken: false, agents })
   if (killing !== undefined) {

@@ -11,7 +11,7 @@ import { mayIssue } from '../model/lifecycle.ts'
 import type { Registry } from '../model/registry.ts'
 import type { BrokerSettings } from '../model/settings.ts'
 import type { LiveCutoffs } from './live-cutoffs.ts'
-import { agentsOf, blockOn, cutoffKilling, type OwnToken, userIn } from './liveness.ts'
+import { agentsOf, blockOn, cutoffKilling, isOfEnvironment, type OwnToken, userIn } from './liveness.ts'
 import type { SessionRepository } from './session-repository.ts'
 
 export interface LivenessParts {
@@ -26,6 +26,7 @@ export type AccessToken = OwnToken & { readonly claims: Readonly<Record<string, 
 
 export async function isAlive(token: AccessToken, parts: LivenessParts): Promise<boolean> {
   const { cutoffs, registry, sessions, settings, nowMs } = parts
+  if (!isOfEnvironment(token.claims, settings.environment)) return false
   if (cutoffKilling(token, cutoffs, { issuer: settings.issuer, accessToken: true }) !== undefined) return false
   if (!everyoneActive(token, registry, settings) || token.session === undefined) return false
   const live = await sessions.readLive(token.session, [...token.path, token.jti], Math.floor(nowMs / 1000))

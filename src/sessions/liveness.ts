@@ -1,6 +1,7 @@
 /** Whether one of our own tokens, already verified as bytes, is alive now: by the cut-offs, and by the standing blocks. */
 import { type Actor, actors } from '../authority/actor-chain.ts'
 import { type Block, type Cutoff, pairKey } from '../authority/cutoffs.ts'
+import { claimAt } from '../jose/claim-at.ts'
 import { agentPrincipal, type ClientId, type PrincipalId, type SessionId } from '../kernel/ids.ts'
 import { Rejection } from '../kernel/rejection.ts'
 import type { WorkloadToken } from '../model/evidence.ts'
@@ -30,6 +31,11 @@ export function agentsOf(token: Pick<OwnToken, 'subject' | 'clientId' | 'act'>, 
 
 export function userIn(token: Pick<OwnToken, 'subject'>): PrincipalId | undefined {
   return token.subject.startsWith('user:') ? token.subject : undefined
+}
+
+/** What is issued in one environment is dead in another, whatever keys and store they share: a token that names none, in all. */
+export function isOfEnvironment(claims: Readonly<Record<string, unknown>>, environment: string): boolean {
+  return claimAt(claims, ['env']) === environment
 }
 
 /** The cut-off that killed it, as far as this broker knows. */

@@ -120,7 +120,7 @@ export function handleEvidence(over: Partial<HandleEvidence> = {}): HandleEviden
     expiresAt: END,
     signingInputHash: 'hash-of-parent',
     digest: 'digest-of-handle',
-    claims: {},
+    claims: { env: 'development' },
     ...over,
   } as unknown as HandleEvidence
 }
