@@ -13,6 +13,7 @@ import {
   type Walk,
   walk,
 } from '../support/hops.ts'
+import { startIssuer } from '../support/issuer.ts'
 import { invalidClient, invalidRequest } from '../support/refusal.ts'
 import { SLACK, startWorld, WAREHOUSE, type World } from '../support/world.ts'
 
@@ -244,7 +245,10 @@ describe('an absent session is a dead session', () => {
 
   test('revocations outlive the broker: a second one on the same store knows them', async () => {
     const directory = mkdtempSync('/tmp/errand-restart-')
+    // The same policy: another issuer in the place of the first would be a change that takes users' tokens away.
+    const issuer = await startIssuer({ slug: 'corp' })
     const options = {
+      issuer,
       store: { kind: 'embedded', directory: `${directory}/store` },
       keysDirectory: `${directory}/keys`,
     } as const
@@ -259,6 +263,7 @@ describe('an absent session is a dead session', () => {
       await after.close()
       expect(active).toEqual([false, true])
     } finally {
+      await issuer.close()
       rmSync(directory, { recursive: true, force: true })
     }
   })

@@ -325,7 +325,8 @@ export const WIRE_TARGETS: readonly Target[] = [
     corpus: TOKENS.map((token) => `Bearer ${token}`),
     isRefusal: isRejection,
     run: (input) => {
-      const context = contextOf([['Authorization', input]])
+      const req = { method: 'GET', path: '/sessions' }
+      const context = Object.assign(contextOf([['Authorization', input]]), { req })
       readPresented(context, readFacts(context, sourceReader([])), 'https://errand.example')
     },
   },

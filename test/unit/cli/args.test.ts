@@ -101,7 +101,9 @@ describe('the commands', () => {
         command.name,
       ).toBe(true)
     }
-    const lines = COMMANDS.flatMap(({ examples }) => examples.flatMap((example) => example.split(' | ')))
+    const lines = COMMANDS.flatMap(({ examples }) =>
+      examples.flatMap((example) => example.split(' | ')).map((line) => line.split(' > ')[0] ?? ''),
+    )
     for (const line of lines.filter((text) => text.startsWith('errand '))) {
       const words = line.split(' ').slice(1)
       const fitting = COMMANDS.filter(({ name }) => `${words.join(' ')} `.startsWith(`${name} `))

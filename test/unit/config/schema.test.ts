@@ -4,6 +4,7 @@ import { configAfter, problemsAfter, type Raw } from './document.ts'
 test('what is not written has the strict or the stated default', () => {
   expect(configAfter(() => undefined)).toEqual({
     admins: [],
+    secondPerson: false,
     settings: {
       issuer: 'https://errand.example',
       environment: 'production',

@@ -2,9 +2,12 @@ import { describe, expect, it } from 'vitest'
 import { WIRE, wireOf } from '../../../src/http/rejection-map.ts'
 import { REASONS, Rejection, type RejectionReason } from '../../../src/kernel/rejection.ts'
 
-/** RFC 6749 §5.2 and §4.1.2.1, RFC 8693 §2.2.2, RFC 8707 §2, RFC 9396 §5, RFC 6750 §3.1, RFC 7009 §2.2.1, RFC 9449 §5. */
+/**
+ * RFC 6749 §5.2 and §4.1.2.1, RFC 8693 §2.2.2, RFC 8707 §2, RFC 9396 §5, RFC 6750 §3.1, RFC 7009 §2.2.1, RFC 9449 §5,
+ * RFC 9470 §3; of the admin API RFC 9110 §15.5.10 and §15.5.13, RFC 6585 §3.
+ */
 const STATUS: Readonly<Record<string, readonly number[]>> = {
-  invalid_request: [400, 405, 408, 413, 431],
+  invalid_request: [400, 405, 408, 409, 412, 413, 428, 431],
   invalid_client: [401],
   invalid_grant: [400],
   invalid_scope: [400],
@@ -18,6 +21,7 @@ const STATUS: Readonly<Record<string, readonly number[]>> = {
   unsupported_token_type: [400],
   invalid_token: [401],
   insufficient_scope: [403],
+  insufficient_user_authentication: [401],
   not_found: [404],
   temporarily_unavailable: [429, 503],
 }

@@ -39,7 +39,9 @@ describe("a user at the broker's own API", () => {
       user: user('alice'),
       issuer: { ...idp.record, userAudience: CONSOLE },
       signedInAt: NOW - 50,
+      issuedAt: NOW - 10,
       expiresAt: NOW + 600,
+      confirmation: undefined,
       digest: sha256(token.reveal().slice(0, token.reveal().lastIndexOf('.'))),
     })
     expect((await verify(signed({ scope: 'x' }, { typ: 'at+jwt' }))).principal).toBe('user:idp:alice')
