@@ -168,6 +168,11 @@ export const GROUPS: readonly Group[] = [
         async () => (await import('./drill-revoke.ts')).drillRevokeCommand,
       ),
       command(
+        'reach',
+        'say which tools an agent could be given now, and what refuses it the others',
+        async () => (await import('./reach.ts')).reachCommand,
+      ),
+      command(
         'explain',
         'say why a request was allowed or refused, and the smallest change that would allow it',
         async () => (await import('./explain.ts')).explainCommand,

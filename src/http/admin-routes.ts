@@ -4,6 +4,7 @@ import { challengeRoutes } from './admin-challenge-routes.ts'
 import { decisionRoutes } from './admin-decision-routes.ts'
 import { operatingRoutes } from './admin-operating-routes.ts'
 import { policyRoutes } from './admin-policy-routes.ts'
+import { reachRoutes } from './admin-reach-route.ts'
 import { registryRoutes } from './admin-registry-routes.ts'
 import { reviewRoutes } from './admin-review-routes.ts'
 import type { AdminRoute } from './admin-route.ts'
@@ -23,5 +24,6 @@ export function adminEndpoints(parts: RouterParts): readonly AdminRoute[] {
     ...decisionRoutes(parts),
     ...challengeRoutes(parts),
     ...registryRoutes(parts),
+    ...reachRoutes(parts),
   ]
 }
