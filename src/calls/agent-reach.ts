@@ -10,8 +10,10 @@ import { encodeToolConstraints } from '../authority/constraints.ts'
 import { agentPrincipal, type DecisionId, userPrincipal } from '../kernel/ids.ts'
 import { Rejection, type RejectionReason } from '../kernel/rejection.ts'
 import { inSlices, type Sliced } from '../kernel/slices.ts'
+import { parseUserPrincipal } from '../kernel/user-name.ts'
 import type { Agent } from '../model/client.ts'
 import type { Question } from '../model/decision.ts'
+import { findUser } from '../model/find-user.ts'
 import type { User } from '../model/issuer.ts'
 import type { Registry } from '../model/registry.ts'
 import type { Resource } from '../model/resource.ts'
@@ -22,7 +24,6 @@ import { GRANT_TYPE, type GrantType } from '../protocol/oauth.ts'
 import { scopeSet } from '../protocol/scope.ts'
 import { blockOn } from '../sessions/liveness.ts'
 import type { EvaluationParts } from './service-call.ts'
-import { userBySlug } from './subjects.ts'
 
 export interface AgentReach {
   readonly agent: string
@@ -108,12 +109,12 @@ function asksOf(agent: Agent, user: User | undefined, { settings, clock }: Parts
 }
 
 /** @throws Rejection `not_found`, `parameter_malformed` */
-function userNamed(name: string, registry: Registry): User {
-  const prefix = 'user:'
-  if (!name.startsWith(prefix)) {
+function userNamed(text: string, registry: Registry): User {
+  const name = parseUserPrincipal(text)
+  if (name === undefined) {
     throw new Rejection('parameter_malformed', 'user must be user:<issuer slug>:<sub>, for example user:corp:alice')
   }
-  const user = userBySlug(name.slice(prefix.length), { registry })
+  const user = findUser(registry, name)
   if (user !== undefined) return user
   throw new Rejection(
     'not_found',

@@ -154,6 +154,20 @@ describe('a draft', () => {
     expect((await post('/policy/diff', { ...draft(GRANTS), since })).body).toMatchObject({ compared: 0, more: false })
   })
 
+  test('is put beside what was written over the admin API, which stays when files are published', async () => {
+    const rule = { effect: 'deny', principals: [{ user: 'corp:alice' }], resources: [{ server: 'warehouse' }] }
+    const headers = { authorization: `Bearer ${bearer}`, 'content-type': 'application/json' }
+    const path = '/admin/v1/grants/over-the-api'
+    const body = JSON.stringify({ id: 'over-the-api', ...rule, reason: 'freeze' })
+    expect((await world.request(path, { method: 'PUT', headers, body })).status).toBe(201)
+    try {
+      const { changed } = (await post('/policy/diff', draft(GRANTS, { resources: ownResources() }))).body
+      expect(changed).toMatchObject([{ turn: 'refused', subject: 'user:corp:alice' }])
+    } finally {
+      await world.request(path, { method: 'DELETE', headers: { ...headers, 'if-match': '*' } })
+    }
+  })
+
   test('that is no policy is refused with its problems, and one needs the permission', async () => {
     const wrong = await post('/policy/diff', { files: [{ name: 'draft.yaml', document: { grants: [{}] } }] })
     expect([wrong.status, wrong.body.error_reason]).toEqual([400, 'body_malformed'])

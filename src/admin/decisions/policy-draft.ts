@@ -1,18 +1,17 @@
-/** A policy that nobody has published, as its author has sent it. */
+/** A policy that nobody has published, as its author has sent it: files in place of those published, what was written over the API beside them. */
 import { MISSING_LINES_MAX } from '../../kernel/limits.ts'
 import { Rejection } from '../../kernel/rejection.ts'
 import type { Registry } from '../../model/registry.ts'
-import { decodeRegistryDocuments } from '../../registry/load-registry.ts'
 import { ConfigurationError } from '../../registry/strict-document.ts'
+import type { RegistryPublisher } from '../publication/publish.ts'
 
 /** @throws Rejection `body_malformed` naming every problem there is room for */
 export function decodeDraft(
   files: readonly { readonly name: string; readonly document?: unknown }[],
-  issuer: string,
+  publisher: Pick<RegistryPublisher, 'draft'>,
 ): Registry {
   try {
-    const documents = files.map(({ name, document }) => ({ document, sourceName: name }))
-    return decodeRegistryDocuments(documents, { issuer })
+    return publisher.draft(files.map(({ name, document }) => ({ name, document })))
   } catch (error) {
     if (!(error instanceof ConfigurationError)) throw error
     const missing = error.problems.slice(0, MISSING_LINES_MAX)

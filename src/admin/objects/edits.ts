@@ -5,7 +5,7 @@
 import { Rejection } from '../../kernel/rejection.ts'
 import { type LifecycleState, legalTransition } from '../../model/lifecycle.ts'
 import type { PolicyDocuments } from '../../registry/publication/policy-documents.ts'
-import { entriesOf, isWritten, nameOf, type SectionName, type Written } from '../../registry/sections.ts'
+import { entriesOf, isWritten, nameOf, SECTIONS, type SectionName, type Written } from '../../registry/sections.ts'
 import { stateOf } from './read-objects.ts'
 import { assertNamesNoFiles } from './section-authority.ts'
 import { storedObject, versionOf } from './stored-objects.ts'
@@ -41,7 +41,7 @@ export function planned(documents: PolicyDocuments, edit: ObjectEdit): PlannedEd
   const after = edit.next(before)
   if (after === undefined && before === undefined) throw new Rejection('not_found', 'there is no such object')
   if (after !== undefined && nameOf(section, after) !== id) {
-    throw new Rejection('body_malformed', 'the object is named otherwise than in the path')
+    throw new Rejection('body_malformed', `its ${SECTIONS[section].named.join(' and ')} must be the name in the path`)
   }
   if (after !== undefined) assertNamesNoFiles(section, [after])
   return { before, after, entries: withEntry(documents.entries, edit, after) }

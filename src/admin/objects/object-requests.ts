@@ -43,16 +43,17 @@ export function putObject(
 }
 
 /** @throws RefusedRequest */
-export function removeObject(
+export async function removeObject(
   request: ChangeRequest,
   target: ReadTarget,
   parts: PolicyRequestParts,
 ): Promise<ChangeView> {
-  return edit(request, target, parts, async () => () => undefined)
+  const { created: _created, ...done } = await edit(request, target, parts, async () => () => undefined)
+  return done
 }
 
 /** @throws RefusedRequest */
-export function moveObject(
+export async function moveObject(
   request: ChangeRequest,
   target: ReadTarget,
   read: () => Promise<{ readonly state: LifecycleState }>,
@@ -62,10 +63,11 @@ export function moveObject(
     const named = target()
     return { ...named, expected: named.expected ?? '*' }
   }
-  return edit(request, whichever, parts, async () => {
+  const { created: _created, ...done } = await edit(request, whichever, parts, async () => {
     const { state } = await read()
     return (before) => inState(before, state)
   })
+  return done
 }
 
 async function edit(

@@ -116,6 +116,9 @@ function filtersIn(query: Readonly<Record<string, string>>): Filters {
   const decoded = filters.safeParse(query)
   if (decoded.success) return decoded.data
   const [issue] = decoded.error.issues
-  const name = issue?.code === 'unrecognized_keys' ? 'a parameter that is not known here' : String(issue?.path[0])
-  throw new Rejection('parameter_malformed', `${name}: known are limit, after, owner, state, orphaned, source`)
+  const says =
+    issue?.code === 'unrecognized_keys'
+      ? `a parameter that is not known here: known are ${Object.keys(filters.shape).join(', ')}`
+      : `${String(issue?.path[0])}: ${issue?.message}`
+  throw new Rejection('parameter_malformed', says)
 }

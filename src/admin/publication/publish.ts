@@ -99,6 +99,11 @@ export class RegistryPublisher {
     return this.#parts.follower.policy
   }
 
+  /** What would be decided by, were these the files: with what was written over the API. @throws ConfigurationError */
+  draft(files: readonly PolicyFile[]): Registry {
+    return this.#parts.library.decode({ ...this.published.documents, files }).registry
+  }
+
   /** Whether the files published say the same as these. */
   hasFiles(files: readonly PolicyFile[]): boolean {
     const { cutoffs, follower } = this.#parts
