@@ -109,7 +109,7 @@ function rolesFor(
   const given = adminRolesOf(user, admins)
   const missing = (wanted ?? []).filter((role) => !given.includes(role))
   if (given.length > 0 && missing.length === 0) return wanted ?? given
-  throw new Rejection('admin_forbidden', 'the broker’s configuration gives this user no such role', {
+  throw new Rejection('admin_forbidden', 'the configuration of the broker gives this user no such role', {
     by: principal,
     missing: missing.length === 0 ? ['an entry of admins'] : missing.map((role) => `role ${role}`),
   })

@@ -1,5 +1,5 @@
 /** One audit record for people: who, what and why within 100 columns, and below it the id to look it up by. */
-import { arrayOf, decodeObject, type JsonObject, numberIn, textOf } from './json-fields.ts'
+import { arrayOf, decodeObject, type JsonObject, jsonObject, numberIn, textOf } from './json-fields.ts'
 import type { Styles } from './terminal.ts'
 
 const WIDTH = 100
@@ -18,6 +18,7 @@ export function drawRecord(record: JsonObject, styles: Styles): string {
     text('resource'),
     text('reason'),
     text('session'),
+    textOf(jsonObject(record['change'])['object']),
     detailWords(record['detail']),
   ]
   const head = `${at}  ${outcome.padEnd(7)}  ${event.padEnd(17)}`

@@ -117,6 +117,21 @@ export const GROUPS: readonly Group[] = [
     title: 'As an operator, on the broker’s own machine',
     commands: [
       command(
+        'registry list',
+        'list agents, resources, users, grants …: state, owner, and where each is written',
+        async () => (await import('./registry-objects.ts')).registryListCommand,
+      ),
+      command(
+        'registry show',
+        'print one object of the registry',
+        async () => (await import('./registry-objects.ts')).registryShowCommand,
+      ),
+      command(
+        'registry move',
+        'take an agent, resource or service a step along its life',
+        async () => (await import('./registry-objects.ts')).registryMoveCommand,
+      ),
+      command(
         'registry export',
         'print the registry as one policy document',
         async () => (await import('./registry-export.ts')).registryExportCommand,
@@ -181,6 +196,11 @@ export const GROUPS: readonly Group[] = [
         'challenges',
         'list what the policy refuses again and again',
         async () => (await import('./challenges.ts')).challengesCommand,
+      ),
+      command(
+        'challenges resolve',
+        'grant the least that resolves one of them, for hours; shows it first',
+        async () => (await import('./challenges-resolve.ts')).challengesResolveCommand,
       ),
       command(
         'replay',

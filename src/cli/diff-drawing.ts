@@ -49,12 +49,18 @@ export function drawChallenges(body: JsonObject, { dim, bad, good, bold }: Style
     const mark = state === 'open' ? bad('✗') : state === 'allowed_now' ? good('✓') : dim('·')
     const times = numberIn(challenge['count']) === 1 ? 'once' : `${numberIn(challenge['count'])} times`
     return [
-      `${mark} ${bold(textOf(challenge['agent']) ?? '')} for ${textOf(challenge['on_behalf_of'])}, ${times}: ${textOf(challenge['reason'])}${state === 'allowed_now' ? good('  allowed now') : ''}`,
+      `${mark} ${bold(textOf(challenge['agent']) ?? '')} for ${forWhom(challenge)}, ${times}: ${textOf(challenge['reason'])}${state === 'allowed_now' ? good('  allowed now') : ''}`,
       ...tools.map((line) => `    ${line}`),
       `    ${dim(`${textOf(challenge['challenge'])}  last ${textOf(challenge['last_seen'])}  ${textOf(arrayOf(challenge['examples'])[0])}`)}`,
     ]
   })
   const more = body['more'] === true ? '; there are older ones' : ''
-  const read = dim(`${plural(numberIn(body['looked_at']), 'record')} looked at${more}`)
+  const next = lines.length === 0 ? '' : '; errand challenges resolve CHALLENGE shows what would resolve one'
+  const read = dim(`${plural(numberIn(body['looked_at']), 'record')} looked at${more}${next}`)
   return [...(lines.length === 0 ? ['no refusals of the policy'] : lines), read, ''].join('\n')
+}
+
+function forWhom(challenge: JsonObject): string {
+  const subject = textOf(challenge['on_behalf_of']) ?? ''
+  return subject === `agent:${textOf(challenge['agent'])}` ? 'itself' : subject
 }

@@ -49,3 +49,37 @@ test('what cannot be published is refused with every problem, and nothing change
   }
   expect((await registry('export')).out).toBe(before)
 })
+
+test('single objects are listed, shown and moved along their life; reach says what an agent could be given', async () => {
+  writeFileSync(
+    join(directory, 'one.yaml'),
+    'resources:\n  - { id: lab, url: "https://lab.example/mcp", owner: team-lab, tools: { look: { category: read } } }\n',
+  )
+  expect((await registry('import', 'one.yaml')).code).toBe(0)
+  expect((await registry('list', 'resources', '--source', 'api')).out).toBe(
+    'lab  active  owner team-lab  api\n1 object\n',
+  )
+  expect(parse((await registry('show', 'resources', 'lab')).out)).toMatchObject({ id: 'lab', owner: 'team-lab' })
+  const moved = await registry('move', 'resources', 'lab', 'suspended')
+  expect(moved.out).toMatch(/^lab is suspended, policy \S{12}\n1 cut-off\n/)
+  expect((await registry('move', 'resources', 'lab', 'draft')).err).toContain('no step leads from suspended to draft')
+  expect(await registry('list', 'resurces')).toMatchObject({ code: 2, out: '' })
+
+  const reach = await errand(['reach', 'demo-agent', '--config', '.errand/errand.yaml'], { cwd: directory })
+  expect(reach).toMatchObject({ code: 0, err: '' })
+  expect(reach.out).toContain('agent demo-agent, work of its own\n')
+  expect(reach.out).toMatch(/ ✓ read_note +any arguments\n/)
+  expect(reach.out).toMatch(/ ✗ delete_note +tool: not delegable to agents\n/)
+  expect(reach.out).toContain('its manifest does not touch 1 server more')
+  const audit = await errand(['audit', '--config', '.errand/errand.yaml'], { cwd: directory })
+  expect(audit.out).toMatch(/granted {2}registry\.change .* resources\/lab\n/)
+})
+
+test('a challenge is resolved by the command: shown first, granted with a reason', async () => {
+  const run = (...args: readonly string[]) => errand([...args, '--config', '.errand/errand.yaml'], { cwd: directory })
+  expect(await run('challenges', 'resolve', 'chl_AAAAAAAAAAAAAAAAAAAAAA', '--reason', 'x')).toMatchObject({
+    code: 1,
+    out: '',
+  })
+  expect(await run('challenges', 'resolve', 'chl_AAAAAAAAAAAAAAAAAAAAAA', '--hours', '4')).toMatchObject({ code: 2 })
+})

@@ -44,7 +44,7 @@ export function assertNamesNoFiles(section: SectionName, entries: readonly Writt
   if (SECTIONS[section].permission !== 'security') return
   const missing = entries.flatMap((entry) => filesNamed(entry, nameOf(section, entry))).slice(0, MISSING_LINES_MAX)
   if (missing.length === 0) return
-  throw new Rejection('policy_invalid', 'files of the broker’s machine are named in files there, never over the API', {
+  throw new Rejection('policy_invalid', 'files of the machine are named in files there, never over the API', {
     missing,
   })
 }
