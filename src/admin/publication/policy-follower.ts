@@ -49,9 +49,7 @@ export class PolicyFollower implements RegistrySource {
 
   /** Resolves when what is published has been loaded, or could not be. */
   caughtUp(): Promise<void> {
-    this.#loading ??= this.#catchUp().finally(() => {
-      this.#loading = undefined
-    })
+    this.#loading ??= this.#catchUp()
     return this.#loading
   }
 
@@ -63,17 +61,24 @@ export class PolicyFollower implements RegistrySource {
   async #catchUp(): Promise<void> {
     const { cutoffs, library } = this.#parts
     clearTimeout(this.#retry)
-    for (;;) {
-      const version = cutoffs.set.policy?.version
-      if (version === undefined || this.#isStopped) return
-      try {
-        const loaded = await library.load(version)
-        if (loaded === undefined) throw new Error('the store does not have it')
-        // Another may have been published meanwhile: then this one decides nothing.
-        if (cutoffs.set.policy?.version === version) return this.#swap(loaded)
-      } catch (error) {
-        return this.#fail(version, messageOf(error))
+    // Whoever asks from here on is given this.
+    await undefined
+    try {
+      for (;;) {
+        const version = cutoffs.set.policy?.version
+        if (version === undefined || this.#isStopped) return
+        try {
+          const loaded = await library.load(version)
+          if (loaded === undefined) throw new Error('the store does not have it')
+          // Another may have been published meanwhile: then this one decides nothing.
+          if (cutoffs.set.policy?.version === version) return this.#swap(loaded)
+        } catch (error) {
+          return this.#fail(version, messageOf(error))
+        }
       }
+    } finally {
+      // In the same step as the last look: what is published after it is heard of by another.
+      this.#loading = undefined
     }
   }
 
