@@ -39,7 +39,13 @@ const BROKER = 'broker'
 
 export function openPolicy(parts: PolicyParts): OpenPolicy {
   const { store, cutoffs, clock, log, issuer, environment, accessTokenSeconds, documents } = parts
-  const library = new PolicyLibrary({ store: store.documents, issuer, directoryOf: directoriesOf(documents) })
+  const published = () => cutoffs.set.policy?.version
+  const library = new PolicyLibrary({
+    store: store.documents,
+    issuer,
+    directoryOf: directoriesOf(documents),
+    published,
+  })
   const files = filesOf(documents)
   const own = library.decode({ issuer, accessTokenSeconds, files, entries: {} })
   const report = {

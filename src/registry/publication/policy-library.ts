@@ -27,6 +27,8 @@ export interface LibraryOptions {
   readonly store: DocumentStore
   readonly issuer: string
   readonly directoryOf: DirectoryOf
+  /** The version that decides now: however many were offered since, it is not forgotten. */
+  readonly published: () => string | undefined
 }
 
 const HISTORY = 'policy:history'
@@ -100,7 +102,7 @@ export class PolicyLibrary {
       const all = [...(text === undefined ? [] : (JSON.parse(text) as readonly Offered[])), offered]
       const kept = all.slice(-POLICY_VERSIONS_MAX)
       if (!(await this.#options.store.replace(HISTORY, text, JSON.stringify(kept)))) continue
-      const names = new Set(kept.map(({ version }) => version))
+      const names = new Set([...kept.map(({ version }) => version), this.#options.published()])
       for (const { version } of all) if (!names.has(version)) await this.#forget(version)
       return
     }
