@@ -230,7 +230,7 @@ const FRONT_DOOR: readonly { name: string; from: string; importers: readonly str
       'src/jose/verify-jwt.ts',
       'src/credentials/decoy.ts',
       'src/keys/shared-ring.ts',
-      'src/cli/inspect-token.ts',
+      'src/cli/agent/inspect-token.ts',
     ],
   },
   // A header with a key of its own in it.

@@ -10,7 +10,7 @@ import { arrayOf, type JsonObject, jsonObject, textOf } from './json-fields.ts'
 import { BROKER_OPTION, connectOperator, NAME_OPTION } from './operator.ts'
 import { CONFIG_OPTION, JSON_OPTION } from './options.ts'
 import { writeJson } from './output.ts'
-import { cutOffLines, shortVersion } from './publication-drawing.ts'
+import { cutOffLines, shortVersion } from './policy/publication-drawing.ts'
 import { plural, printable, type Styles } from './terminal.ts'
 
 const COMMON = { ...CONFIG_OPTION, ...BROKER_OPTION, ...NAME_OPTION, ...JSON_OPTION }

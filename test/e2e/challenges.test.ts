@@ -1,6 +1,6 @@
 /** What the policy refuses again and again, and what a draft of it would change (R152, R091). */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { drawChallenges, drawDiff } from '../../src/cli/diff-drawing.ts'
+import { drawChallenges, drawDiff } from '../../src/cli/policy/diff-drawing.ts'
 import { plainStyles } from '../../src/cli/terminal.ts'
 import { managementToken } from '../support/hops.ts'
 import { type Answer, INTENT, registryDocument, SLACK, startWorld, WAREHOUSE, type World } from '../support/world.ts'

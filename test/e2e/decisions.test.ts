@@ -1,6 +1,6 @@
 /** Decisions of a running broker, weeks later (R005, R150, R151). */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { drawReplay } from '../../src/cli/decision-drawing.ts'
+import { drawReplay } from '../../src/cli/records/decision-drawing.ts'
 import { plainStyles } from '../../src/cli/terminal.ts'
 import { sha256 } from '../../src/kernel/digest.ts'
 import { newDecisionId } from '../../src/kernel/ids.ts'

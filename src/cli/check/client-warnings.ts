@@ -4,7 +4,7 @@ import { CREDENTIAL_END_AHEAD_S } from '../../kernel/credential-limits.ts'
 import type { Client, ClientSecret } from '../../model/client.ts'
 import type { Registry } from '../../model/registry.ts'
 import type { BrokerSettings } from '../../model/settings.ts'
-import { beyondManifest } from '../api-key-reach.ts'
+import { beyondManifest } from '../registry/api-key-reach.ts'
 import { time } from '../terminal.ts'
 
 /** @param now epoch seconds */

@@ -1,5 +1,5 @@
 /** The end of the story: alice revokes, and it is measured how long anything of the session still lived. */
-import { decodeForDrawing } from '../inspect-token.ts'
+import { decodeForDrawing } from '../agent/inspect-token.ts'
 import { jsonObject as objectOf } from '../json-fields.ts'
 import { printable } from '../terminal.ts'
 import { callTool } from './agent-client.ts'

@@ -2,8 +2,8 @@
  * The story of one errand, told as it happens and over HTTP only: a user asks, an agent opens a session for exactly that,
  * passes a smaller part on, the sub-agent stays within it because it must, and the user calls all of it back.
  */
-import { authorityTree, authorityWords } from '../inspect-authority.ts'
-import { decodeForDrawing } from '../inspect-token.ts'
+import { authorityTree, authorityWords } from '../agent/inspect-authority.ts'
+import { decodeForDrawing } from '../agent/inspect-token.ts'
 import { drawTree } from '../terminal.ts'
 import { callTool } from './agent-client.ts'
 import { narrowerIntent, PURPOSE, wholeIntent } from './intents.ts'

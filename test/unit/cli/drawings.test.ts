@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest'
-import { drawRecord } from '../../../src/cli/audit-drawing.ts'
-import { drawKill } from '../../../src/cli/kill-drawing.ts'
+import { drawRecord } from '../../../src/cli/records/audit-drawing.ts'
 import { drawRefusal } from '../../../src/cli/refusal-drawing.ts'
-import { drawSession, drawSessions } from '../../../src/cli/session-drawing.ts'
+import { drawKill } from '../../../src/cli/sessions/kill-drawing.ts'
+import { drawSession, drawSessions } from '../../../src/cli/sessions/session-drawing.ts'
 import { plainStyles } from '../../../src/cli/terminal.ts'
 
 const NOW = 1_800_000_000

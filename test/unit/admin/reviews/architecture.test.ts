@@ -1,6 +1,6 @@
 /** The page about what there is: its facts are the registry's and the store's, and it fits a terminal. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { architectureMarkdown, architectureText } from '../../../../src/cli/architecture-drawing.ts'
+import { architectureMarkdown, architectureText } from '../../../../src/cli/records/architecture-drawing.ts'
 import { plainStyles } from '../../../../src/cli/terminal.ts'
 import { managementToken } from '../../../support/hops.ts'
 import { startIssuer, type TestIssuer } from '../../../support/issuer.ts'

@@ -1,0 +1,30 @@
+/** `errand audit`: the newest records, for people or as JSON. */
+import { LIST_ENTRIES_MAX } from '../../kernel/store-limits.ts'
+import type { CommandBody } from '../command.ts'
+import { arrayOf, jsonObject } from '../json-fields.ts'
+import { BROKER_OPTION, connectOperator, NAME_OPTION } from '../operator.ts'
+import { CONFIG_OPTION, JSON_OPTION } from '../options.ts'
+import { writeJson } from '../output.ts'
+import { drawRecord } from './audit-drawing.ts'
+
+const LINES_DEFAULT = 50
+
+export const auditCommand: CommandBody = {
+  arguments: [],
+  options: {
+    limit: { value: 'N', help: `how many (default ${LINES_DEFAULT}, at most ${LIST_ENTRIES_MAX})` },
+    ...CONFIG_OPTION,
+    ...BROKER_OPTION,
+    ...NAME_OPTION,
+    ...JSON_OPTION,
+  },
+  examples: ['errand audit --limit 20', 'errand audit --json | jq ".records[] | select(.outcome == \\"refused\\")"'],
+  run: async (args, io) => {
+    const limit = args.whole('limit', 1, LIST_ENTRIES_MAX) ?? LINES_DEFAULT
+    const operator = await connectOperator(args)
+    const answer = await operator.get(`/audit?limit=${limit}`)
+    if (args.flag('json')) writeJson(answer, io)
+    else for (const record of arrayOf(answer['records'])) io.out(drawRecord(jsonObject(record), io.styles))
+    return 0
+  },
+}

@@ -1,0 +1,31 @@
+/** `errand blocks`: who may begin nothing until somebody lifts it, with the line that does. */
+import type { CommandBody } from '../command.ts'
+import { shellWord } from '../invocation.ts'
+import { arrayOf, jsonObject, textOf } from '../json-fields.ts'
+import { BROKER_OPTION, connectOperator, NAME_OPTION } from '../operator.ts'
+import { CONFIG_OPTION, JSON_OPTION } from '../options.ts'
+import { writeJson } from '../output.ts'
+
+export const blocksCommand: CommandBody = {
+  arguments: [],
+  options: { ...CONFIG_OPTION, ...BROKER_OPTION, ...NAME_OPTION, ...JSON_OPTION },
+  examples: ['errand blocks', 'errand blocks --json'],
+  run: async (args, io) => {
+    const operator = await connectOperator(args)
+    const answer = await operator.get('/blocks')
+    if (args.flag('json')) writeJson(answer, io)
+    else {
+      const blocks = arrayOf(answer['blocks']).map(jsonObject)
+      io.out(blocks.length === 0 ? 'nothing is blocked\n' : blocks.map((block) => `${line(block)}\n`).join(''))
+    }
+    return 0
+  },
+}
+
+function line(block: Readonly<Record<string, unknown>>): string {
+  const [kind, id, since] = [textOf(block['kind']) ?? '', textOf(block['id']) ?? '', textOf(block['since']) ?? '']
+  const [subject = '', agent = ''] = id.split('|')
+  const lift =
+    kind === 'pair' ? `--on-behalf ${shellWord(subject)} --by ${shellWord(agent)}` : `--${kind} ${shellWord(id)}`
+  return `${kind.padEnd(6)} ${id.replace('|', ' × ')}  since ${since}  errand lift ${lift}`
+}

@@ -1,0 +1,62 @@
+/** What a revocation killed, hop by hop. */
+import { arrayOf, type JsonObject, jsonObject, numberIn, textOf } from '../json-fields.ts'
+import { plural, type Styles } from '../terminal.ts'
+
+interface Hop {
+  readonly session: string
+  readonly words: string
+  readonly node: string
+  readonly depth: number
+  readonly tokens: number
+}
+
+export interface Killed {
+  /** The headline's beginning: "session revoked". */
+  readonly what: string
+  /** The hops live on: only access tokens issued from them died. */
+  readonly tokensOnly: boolean
+  /** What else there is to know about this kind of revocation. */
+  readonly note?: string | undefined
+}
+
+export function drawKill(answer: JsonObject, { what, tokensOnly, note }: Killed, styles: Styles): string {
+  const revoked = jsonObject(answer['revoked'])
+  const hops = arrayOf(revoked['hops']).map(hopOf)
+  const sessions = [...new Set(hops.map(({ session }) => session))]
+  const ended = new Set(arrayOf(revoked['sessions']).flatMap((id) => textOf(id) ?? []))
+  const tokens = hops.reduce((sum, hop) => sum + hop.tokens, 0)
+  const counts = `${tokensOnly ? '' : `${plural(hops.length, 'hop')}, `}${plural(tokens, 'access token')}`
+  const lines = [`${styles.bad(what)}: ${hops.length === 0 ? 'nothing that is listed was alive' : counts}`]
+  for (const id of sessions) {
+    lines.push(`  session ${id}${ended.has(id) ? '' : styles.dim('  (the session itself lives)')}`)
+    const own = hops.filter(({ session }) => session === id)
+    const top = Math.min(...own.map(({ depth }) => depth))
+    for (const { depth, words, tokens: issued, node } of own) {
+      const branch = `${'   '.repeat(depth - top)}└─ ${words}`
+      lines.push(`    ${branch}  ${plural(issued, 'access token')}  ${styles.dim(node)}`)
+    }
+  }
+  const unreached = arrayOf(revoked['unreached']).flatMap((id) => textOf(id) ?? [])
+  if (unreached.length > 0) {
+    lines.push(
+      `  ${styles.bad('not marked yet')}, dead all the same: ${unreached.join(', ')}; the same command again marks them`,
+    )
+  }
+  if (revoked['truncated'] === true) lines.push('  more died than is listed here')
+  const audit = answer['audit'] === 'deferred' ? 'audit deferred: the store is slow or down' : 'audit recorded'
+  const end = `every broker refuses these tokens from now on (sequence ${numberIn(revoked['seq'])}, ${audit})`
+  lines.push(...[end, ...(note === undefined ? [] : [note])].map((line) => styles.dim(`  ${line}`)), '')
+  return lines.join('\n')
+}
+
+function hopOf(value: unknown): Hop {
+  const hop = jsonObject(value)
+  const agent = textOf(hop['agent']) ?? 'unnamed'
+  return {
+    session: textOf(hop['session']) ?? 'unnamed',
+    words: hop['pending'] === true ? `${agent} (had not accepted yet)` : agent,
+    node: textOf(hop['node']) ?? '',
+    depth: numberIn(hop['depth']) || 0,
+    tokens: numberIn(hop['tokens']) || 0,
+  }
+}
