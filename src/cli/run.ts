@@ -104,7 +104,7 @@ async function tellFault(fault: unknown, found: Found | undefined, argv: readonl
     return 2
   }
   if (fault instanceof CommandFailure || fault instanceof Rejection) {
-    io.err(`errand: ${printable(fault.message)}\n`)
+    io.err(`errand: ${fault.message.split('\n').map(printable).join('\n  ')}\n`)
     return 1
   }
   const { tellFaultOfParts } = await import('./part-faults.ts')

@@ -47,7 +47,8 @@ export async function startServing(
     broker = await createBroker(config, { documents, ...(worker && { worker }) })
   } catch (fault) {
     if (fault instanceof StoreUnavailable) throw new CommandFailure(`the store cannot be used: ${fault.message}`, fault)
-    if (fault instanceof Rejection) throw new CommandFailure([fault.message, ...fault.missing].join('\n'), fault)
+    if (fault instanceof Rejection)
+      throw new CommandFailure([`the policy files: ${fault.message}`, ...fault.missing].join('\n'), fault)
     throw fault
   }
   let listening: Listening

@@ -5,6 +5,7 @@ import { mayIssue } from '../../model/lifecycle.ts'
 import type { Grant, Registry } from '../../model/registry.ts'
 import type { Resource, Tool } from '../../model/resource.ts'
 import type { BrokerSettings } from '../../model/settings.ts'
+import { beyondOwners } from '../../policy/beyond-owner.ts'
 import { GrantedTools } from '../../policy/dead-grants.ts'
 import { selects } from '../../policy/selector.ts'
 import { ToolReach } from '../../policy/tool-reach.ts'
@@ -22,6 +23,10 @@ export function policyWarnings(registry: Registry, settings: BrokerSettings): re
     ...registry.resources.flatMap((resource) => resourceWarnings(resource, registry)),
     ...registry.agents.flatMap((agent) => agentWarnings(agent, registry, settings, granted)),
     ...registry.grants.flatMap((grant) => grantWarnings(grant, reached)),
+    ...beyondOwners(registry).beyond.map(
+      ({ agent: { clientId, owner } }) =>
+        `agent ${clientId}: its manifest goes beyond its owner ${owner}, and no new agent may; errand policy check says where`,
+    ),
   ]
 }
 

@@ -45,6 +45,13 @@ describe('warnings about a policy', () => {
       'agent writer: belongs to environment production',
       ({ agents: [agent] }) => Object.assign(agent ?? {}, { environment: 'production' }),
     ],
+    [
+      'agent writer: its manifest goes beyond its owner user:corp:bob, and no new agent may',
+      ({ agents: [agent], users }) => {
+        users.push({ issuer: 'corp', sub: 'bob' })
+        Object.assign(agent ?? {}, { owner: 'user:corp:bob' })
+      },
+    ],
     ['agent writer: has no key', ({ agents: [agent] }) => Object.assign(agent ?? {}, { keys: [] })],
     ['agent writer: has no grant_types', ({ agents: [agent] }) => Object.assign(agent ?? {}, { grant_types: [] })],
     [
