@@ -12,8 +12,8 @@ import { Rejection } from '../kernel/rejection.ts'
 import type { Secret } from '../kernel/secret.ts'
 import type { KeyRing } from '../keys/key-ring.ts'
 import type { Caller, OperatorCaller } from '../model/caller.ts'
+import { isInService } from '../model/client.ts'
 import type { SingleUse } from '../model/evidence.ts'
-import { mayIssue } from '../model/lifecycle.ts'
 import type { Registry } from '../model/registry.ts'
 import { apiAudience } from '../model/settings.ts'
 import type { IssuerKeys } from '../net/issuer-keys.ts'
@@ -65,7 +65,7 @@ export async function identifyCaller(
   if (
     token.audience !== apiAudience(sources.issuer) ||
     client === undefined ||
-    !mayIssue(client.state, sources.environment)
+    !isInService(client, sources.environment)
   ) {
     throw new Rejection('bearer_invalid', 'this is not an API token of an active client')
   }

@@ -40,7 +40,10 @@ export type VerifiedManagement = Verified<{
 }>
 
 /** For the admin API alone. @throws Rejection `bearer_invalid` */
-export async function verifyManagementToken(token: Secret, deps: OwnTokenDependencies): Promise<VerifiedManagement> {
+export async function verifyManagementToken(
+  token: Secret,
+  deps: OwnTokenDependencies & { readonly environment: string },
+): Promise<VerifiedManagement> {
   return await inSlot('bearer', async () => {
     const jwt = await verifyOwn(token, deps, {
       keyClass: 'internal',
@@ -48,6 +51,8 @@ export async function verifyManagementToken(token: Secret, deps: OwnTokenDepende
       audience: { sole: `${deps.issuer}/admin` },
       lifetimeSecondsMax: MANAGEMENT_TOKEN_LIFETIME_S,
     })
+    // Whoever may read the keys of one environment administers that one, and none that shares them.
+    if (nameClaim(jwt.claims, 'env') !== deps.environment) throw new JwtError('claims', 'env must be this environment')
     const sub = nameClaim(jwt.claims, 'sub')
     return verified({
       operator: sub as PrincipalId,

@@ -1,6 +1,8 @@
 /** The short line of an API token: no session, so no commit; its record is durable before it leaves. */
 import type { AuditDraft } from '../audit/audit-draft.ts'
 import type { Auditor } from '../audit/auditor.ts'
+import { Rejection } from '../kernel/rejection.ts'
+import { isInService } from '../model/client.ts'
 import type { ProvenKeys } from '../model/confirmation.ts'
 import type { VerifiedClient } from '../model/evidence.ts'
 import type { ExchangeObserver } from '../model/exchange.ts'
@@ -30,7 +32,7 @@ export interface ApiIssueParts {
   readonly nowMs: number
 }
 
-/** @throws Rejection as `grantedApiScopes` does, `issuance_limited`, `cutoffs_stale`, `certification_overdue`; StoreUnavailable */
+/** @throws Rejection as `grantedApiScopes` does, `agent_inactive`, `issuance_limited`, `cutoffs_stale`, `certification_overdue`; StoreUnavailable */
 export async function issueForApi(
   request: TokenRequest,
   verified: VerifiedClient,
@@ -41,6 +43,10 @@ export async function issueForApi(
   if (verified.workload !== undefined) assertWorkloadStands(verified.workload.token, cutoffs)
   const scopes = grantedApiScopes(request, verified, parts)
   const { client } = verified
+  // Where tools are asked for, the decision says so.
+  if (!isInService(client, parts.settings.environment)) {
+    throw new Rejection('agent_inactive', 'this agent belongs to another environment')
+  }
   if (client.kind === 'agent') assertCertified([client], parts.settings, now)
   const agent = client.kind === 'agent' ? client : { clientId: client.clientId, issuance: [] }
   return issuedWithin(store.windows, { agent, scopes, id: draft.id }, async () => {

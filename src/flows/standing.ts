@@ -4,7 +4,7 @@
  */
 import type { BlockKind } from '../authority/cutoffs.ts'
 import { Rejection } from '../kernel/rejection.ts'
-import { type Agent, versionState } from '../model/client.ts'
+import { type Agent, isInService, versionState } from '../model/client.ts'
 import type { Question } from '../model/decision.ts'
 import type { HandleEvidence, SubjectEvidence, UserEvidence } from '../model/evidence.ts'
 import { mayIssue } from '../model/lifecycle.ts'
@@ -88,7 +88,7 @@ function assertHandleStands(evidence: HandleEvidence, presenter: Agent, standing
   }
   for (const id of agents) {
     const client = standing.registry.client(id)
-    if (client?.kind === 'agent' && mayIssue(client.state, standing.environment)) continue
+    if (client?.kind === 'agent' && isInService(client, standing.environment)) continue
     throw new Rejection('agent_inactive', 'an agent of this chain is no longer active')
   }
 }

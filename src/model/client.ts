@@ -4,7 +4,7 @@ import type { ClientId, ResourceUrl } from '../kernel/ids.ts'
 import type { GrantType } from '../protocol/oauth.ts'
 import type { ScopeSet } from '../protocol/scope.ts'
 import type { Intent } from './intent.ts'
-import type { LifecycleState } from './lifecycle.ts'
+import { type LifecycleState, mayIssue } from './lifecycle.ts'
 import type { ManifestEntry } from './resource.ts'
 import type { SpiffeBinding } from './trust-domain.ts'
 import type { WorkloadBinding } from './workload.ts'
@@ -115,6 +115,11 @@ export interface Service extends ClientRecord {
 }
 
 export type Client = Agent | Service
+
+/** Whether a broker of this environment serves it at all: an agent belongs to one environment, services answer in each. */
+export function isInService(client: Client, environment: string): boolean {
+  return mayIssue(client.state, environment) && (client.kind === 'service' || client.environment === environment)
+}
 
 /** How far a version of a client has come; what is not registered among others that are, has never begun. */
 export function versionState(client: Client, version: string): LifecycleState {

@@ -5,7 +5,7 @@
 
 import { claimAt } from '../jose/claim-at.ts'
 import { parseUserPrincipal } from '../kernel/user-name.ts'
-import { versionState } from '../model/client.ts'
+import { isInService, versionState } from '../model/client.ts'
 import { findUser } from '../model/find-user.ts'
 import { mayIssue } from '../model/lifecycle.ts'
 import type { Registry } from '../model/registry.ts'
@@ -40,7 +40,7 @@ function everyoneActive(token: AccessToken, registry: Registry, settings: Livene
   const ofHolder = claimAt(token.claims, ['agent', 'version'])
   const isActive = (name: string): boolean => {
     const client = registry.client(name)
-    if (client === undefined || !mayIssue(client.state, settings.environment)) return false
+    if (client === undefined || !isInService(client, settings.environment)) return false
     return name !== token.clientId || mayIssue(versionState(client, String(ofHolder)), settings.environment)
   }
   if (!agentsOf(token, settings.issuer).every(isActive)) return false

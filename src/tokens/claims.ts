@@ -158,6 +158,7 @@ export function managementClaims(fixed: Fixed, order: ManagementOrder): Claims {
     sub: operator,
     aud: adminAudience(fixed.issuer),
     roles,
+    env: fixed.environment,
     ...(signIn === undefined ? {} : { auth_time: signIn.at, evidence: signIn.digest }),
     ...bound({ confirmation }),
   }

@@ -87,12 +87,13 @@ export class Minter {
     const { operator, roles, signIn, confirmation, now, expiresAt } = order
     const jti = newJti()
     const claims = managementClaims(this.#fixed(jti), order)
-    const { issuer } = this.#settings
+    const { issuer, environment } = this.#settings
     const expected = {
       iss: issuer,
       sub: operator,
       aud: adminAudience(issuer),
       roles,
+      env: environment,
       auth_time: signIn?.at,
       evidence: signIn?.digest,
       cnf: decidedCnf(confirmation),

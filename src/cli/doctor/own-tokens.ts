@@ -91,6 +91,7 @@ async function access(patient: Patient): Promise<Accepted> {
 }
 
 async function management(patient: Patient): Promise<Accepted> {
-  const { operator } = await verifyManagementToken(patient.token, await depsOf(patient))
+  const { environment } = patient.settings
+  const { operator } = await verifyManagementToken(patient.token, { ...(await depsOf(patient)), environment })
   return { principal: operator, notes: ['at the admin API alone'] }
 }

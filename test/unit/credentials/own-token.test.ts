@@ -67,6 +67,7 @@ const MANAGEMENT: Draft = {
     iat: NOW,
     exp: NOW + 600,
     roles: ['viewer'],
+    env: 'test',
     jti: 'jti_9',
   },
 }
@@ -74,7 +75,7 @@ const MANAGEMENT: Draft = {
 const asSession = (token: Secret, client = A) => verifyHandle(token, 'session', { ...deps, client })
 const asDelegation = (token: Secret, client = B) => verifyHandle(token, 'delegation', { ...deps, client })
 const asAccess = (token: Secret) => verifyAccessToken(token, deps)
-const asManagement = (token: Secret) => verifyManagementToken(token, deps)
+const asManagement = (token: Secret) => verifyManagementToken(token, { ...deps, environment: 'test' })
 
 describe('a session or delegation token', () => {
   it("is a node's handle, from its own agent", async () => {
@@ -246,6 +247,9 @@ describe('a management token', () => {
     { exp: NOW },
     { exp: NOW + MANAGEMENT_TOKEN_LIFETIME_S + 1 },
     { jti: undefined },
+    { env: 'production' },
+    { env: '' },
+    { env: undefined },
     { iss: 'https://other.example' },
   ])('is refused with %j', async (claims) => {
     expect(await refusal(asManagement(sign(vary(MANAGEMENT, { claims }))))).toBe('bearer_invalid')

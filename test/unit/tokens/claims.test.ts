@@ -124,6 +124,7 @@ test('the claims of a management token are these and no others: no client, no sc
       expiresAt: NOW + 600,
     }),
   ).toEqual({
+    env: 'development',
     iss: 'https://errand.example',
     iat: NOW,
     exp: NOW + 600,
