@@ -56,18 +56,19 @@ export async function createBroker(config: Config, options: BrokerOptions): Prom
   const { store, metrics } = await openState(config, clock, worker?.peers)
   const cutoffs = new LiveCutoffs(clock, (kid) => keeper.killed(kid))
   const parts = { ...settings, store, cutoffs, clock, log, documents, keeper: () => keeper }
-  const { follower: registries, publisher, begin } = openPolicy(parts)
+  const { follower: registries, publisher, shadow, begin } = openPolicy(parts)
   const { ring, keeper, shared } = await openRing(config, registries.current, { store, clock, log })
   const feed = await store.control.follow(cutoffs)
   await shared?.sync()
   keeper.start()
   const audit = startAudit(store.audit, clock, { filling: fillingTo(log), stranger: metrics?.stranger })
   await begin(filesAreTruth(config, worker) && ((files) => publishOwnFiles(files, AT_START, { ...audit, publisher })))
+  await shadow.start()
   const sessions = new SessionRepository(store)
   const operations = startOperations({ store, cutoffs, ring, clock, audit, log, metrics, build: buildOf(registries) })
   const published = await askingOthers(config, registries.current, { clock, operations })
   const unknown = new UnknownCommits(store, sessions, () => log.warn(COMMIT_FORGOTTEN))
-  const common = { settings, registries, ring, keeper, store, sessions, cutoffs, auditor: audit.auditor, clock }
+  const common = { settings, registries, ring, keeper, store, sessions, cutoffs, auditor: audit.auditor, clock, shadow }
   const sourceOf = sourceReader(config.trustedProxies)
   const nonces = config.dpop.nonce === 'off' ? undefined : await DpopNonces.open(store.documents, clock)
   const sources = { ring, ...published, issuer: settings.issuer, seen: seenSignatures(), nonces }
@@ -106,7 +107,7 @@ export async function createBroker(config: Config, options: BrokerOptions): Prom
     countUnread: (reason, peer) => audit.auditor.strangers.count(reason, sourceOf(peer, undefined)),
     readiness: operations.readiness,
     metrics,
-    close: () => stopAll([operations, registries, keeper, unknown, audit, usage, feed], store),
+    close: () => stopAll([operations, registries, shadow, keeper, unknown, audit, usage, feed], store),
   }
 }
 

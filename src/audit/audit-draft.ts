@@ -10,6 +10,7 @@ import { AUDIT_RECORD_BYTES_MAX } from '../kernel/store-limits.ts'
 import type { AuditEvent, AuditRecord } from '../model/audit-record.ts'
 import type { Content } from '../model/commit.ts'
 import type { Decision, Layer, Verdict } from '../model/decision.ts'
+import type { ShadowAnswer } from '../model/shadow.ts'
 import type { ChangeRecord } from './change-record.ts'
 
 type Fields = Omit<AuditRecord, 'id' | 'at' | 'outcome' | 'reason' | 'by' | 'by_class'>
@@ -74,8 +75,8 @@ export class AuditDraft {
     return this.#contents
   }
 
-  /** @param kept the question, as it is kept */
-  addDecision(decision: Decision, kept: KeptQuestion): void {
+  /** @param kept the question, as it is kept; `shadow`: what a draft would have answered instead */
+  addDecision(decision: Decision, kept: KeptQuestion, shadow?: ShadowAnswer): void {
     this.#contents = kept.contents
     const layers: Partial<Record<Layer, Verdict>> = {}
     for (const { layer, verdict } of decision.layers) layers[layer] = verdict
@@ -87,6 +88,7 @@ export class AuditDraft {
       ...(kept.target === undefined ? {} : { resource: kept.target }),
       ...(decision.grantsMatched.length > 0 ? { grants: decision.grantsMatched } : {}),
       ...(decision.missing.length > 0 ? { missing: decision.missing } : {}),
+      ...(shadow === undefined ? {} : { shadow }),
     })
   }
 
@@ -131,7 +133,14 @@ export class AuditDraft {
 }
 
 /** What a record sheds, first to last, until it fits: what the same question to the same policy would yield again. */
-const SHEDDABLE: readonly (keyof AuditRecord)[] = ['missing', 'grants', 'layers', 'grants_evaluated', 'detail']
+const SHEDDABLE: readonly (keyof AuditRecord)[] = [
+  'missing',
+  'grants',
+  'layers',
+  'grants_evaluated',
+  'shadow',
+  'detail',
+]
 /** Attribution and outcome are never shed: what is too long of it is named by its digest (DESIGN §8). */
 const ADDRESSABLE = [
   'scope',

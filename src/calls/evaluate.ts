@@ -109,7 +109,8 @@ async function concluded(
   if (gone !== undefined) return refused(draft, gone, call)
   const answer = external ?? state.question.external
   const { decision, refusal } = answered(state, call, answer)
-  draft.addDecision(decision, keepDecision({ ...state.question, external: answer }, decision))
+  const asked = { ...state.question, external: answer }
+  draft.addDecision(decision, keepDecision(asked, decision), call.parts.shadow.answer(asked, decision))
   if (refusal !== undefined) return refused(draft, refusal, call)
   await record(draft, undefined, call)
   return { decision: true, context: { decision_id: draft.id, ...bound(state) } }

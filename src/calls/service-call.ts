@@ -11,6 +11,7 @@ import type { Registry } from '../model/registry.ts'
 import type { RequestFacts } from '../model/request-facts.ts'
 import type { Resource } from '../model/resource.ts'
 import type { BrokerSettings } from '../model/settings.ts'
+import type { Shadow } from '../model/shadow.ts'
 import type { ExternalPolicy } from '../net/external-policy.ts'
 import type { LiveCutoffs } from '../sessions/live-cutoffs.ts'
 import type { SessionRepository } from '../sessions/session-repository.ts'
@@ -28,6 +29,7 @@ export interface EvaluationParts {
   readonly clock: Clock
   /** `undefined`: none is configured. */
   readonly external: Pick<ExternalPolicy, 'ask'> | undefined
+  readonly shadow: Shadow
 }
 
 export interface ServiceRequest {

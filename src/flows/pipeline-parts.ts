@@ -4,6 +4,7 @@ import type { Clock } from '../kernel/clock.ts'
 import type { ExchangeObserver } from '../model/exchange.ts'
 import type { RegistrySource } from '../model/published-registry.ts'
 import type { BrokerSettings } from '../model/settings.ts'
+import type { Shadow } from '../model/shadow.ts'
 import type { ExternalPolicy } from '../net/external-policy.ts'
 import type { LiveCutoffs } from '../sessions/live-cutoffs.ts'
 import type { SessionRepository } from '../sessions/session-repository.ts'
@@ -26,4 +27,5 @@ export interface PipelineParts {
   readonly observer?: ExchangeObserver | undefined
   /** Asked before every decision; `undefined`: none is configured. */
   readonly external: Pick<ExternalPolicy, 'ask'> | undefined
+  readonly shadow: Shadow
 }

@@ -230,7 +230,7 @@ class Run {
     const signedInAt = evidence.kind === 'user' ? evidence.signedInAt : live?.facts.evidence?.signedInAt
     const asked = await askedOutside(framed.question, external, signedInAt, standing)
     const decision = decide(registry, asked)
-    this.draft.addDecision(decision, keepDecision(asked, decision))
+    this.draft.addDecision(decision, keepDecision(asked, decision), this.#parts.shadow.answer(asked, decision))
     return { framed, permit: permitted(decision) }
   }
 

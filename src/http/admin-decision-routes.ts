@@ -75,9 +75,16 @@ function filterOf(context: Context): DecisionFilter {
     resource,
     outcome,
     reason,
+    shadow: shadowOf(context),
     sinceMs: timeOf(context, 'since'),
     untilMs: timeOf(context, 'until'),
   }
+}
+
+function shadowOf(context: Context): 'differs' | undefined {
+  const text = parameter(context, 'shadow')
+  if (text !== undefined && text !== 'differs') throw new Rejection('parameter_malformed', 'shadow must be differs')
+  return text
 }
 
 function limitOf(context: Context): number {

@@ -1,5 +1,6 @@
-/** The published policy: what it is, and publishing another. */
+/** The published policy: what it is, and publishing another; a draft in shadow beside it. */
 import { policyOrder, publishPolicy, showPolicy } from '../admin/publication/policy-requests.ts'
+import { beginShadow, endShadow, shadowOrder, showShadow } from '../admin/publication/shadow-requests.ts'
 import { POLICY_BODY_BYTES_MAX } from '../kernel/policy-limits.ts'
 import type { AdminRoute } from './admin-route.ts'
 import { decodeOrder } from './decode-order.ts'
@@ -20,6 +21,20 @@ export function policyRoutes(parts: RouterParts): readonly AdminRoute[] {
             return json(200, await publishPolicy(request, order, parts.policy))
           },
         },
+      },
+    },
+    {
+      path: '/policy/shadow',
+      methods: {
+        GET: { permission: 'read', answer: async (request) => json(200, await showShadow(request, parts.policy)) },
+        POST: {
+          permission: 'shadow',
+          answer: async (request, context) => {
+            const order = async () => decodeOrder(shadowOrder, await readJsonText(context, POLICY_BODY_BYTES_MAX))
+            return json(200, await beginShadow(request, order, parts.policy))
+          },
+        },
+        DELETE: { permission: 'shadow', answer: async (request) => json(200, await endShadow(request, parts.policy)) },
       },
     },
   ]

@@ -3,6 +3,7 @@ import type { Context } from 'hono'
 import type { CallerParts } from '../admin/callers.ts'
 import type { ChallengeParts } from '../admin/decisions/resolve-challenge.ts'
 import type { LoginParts } from '../admin/login.ts'
+import type { ShadowRequestParts } from '../admin/publication/shadow-requests.ts'
 import type { ReviewParts } from '../admin/reviews/read-review.ts'
 import type { Admission } from '../admission/admission.ts'
 import type { EvaluationParts } from '../calls/service-call.ts'
@@ -26,7 +27,7 @@ export interface RouterParts {
   readonly pipeline: TokenPipeline
   readonly revocation: RevocationParts
   readonly listing: ReviewParts
-  readonly policy: ChallengeParts
+  readonly policy: ChallengeParts & ShadowRequestParts
   readonly callers: CallerParts
   readonly login: LoginParts
   readonly evaluation: EvaluationParts

@@ -16,5 +16,9 @@ export const POLICY_ATTEMPTS_MAX = 8
  * right up to where it must have loaded the new one; twice over, because clocks differ.
  */
 export const ACCESS_CUTOFF_S = 1_800
+/** How long a draft may run in shadow; then it is off by itself. */
+export const SHADOW_DAYS_MAX = 30
+/** How often a broker looks which draft runs in shadow, and writes what it has counted of it. */
+export const SHADOW_LOOK_MS = 2_000
 /** The body of `POST /admin/v1/policy`, read for those only who may publish. */
 export const POLICY_BODY_BYTES_MAX = 64 * 1024 * 1024

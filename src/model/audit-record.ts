@@ -1,6 +1,7 @@
 /** One record per authenticated request (DESIGN §8). Keys are stable: people search for them. */
 import type { ClientAuthenticationMethod } from '../protocol/oauth.ts'
 import type { Layer, Verdict } from './decision.ts'
+import type { ShadowAnswer } from './shadow.ts'
 
 export type AuditEvent =
   | 'session.open'
@@ -20,6 +21,7 @@ export type AuditEvent =
   | 'registry.change'
   | 'admin.read'
   | 'policy.publish'
+  | 'policy.shadow'
   | 'challenge.resolve'
   | 'request.refused'
   | 'strangers.refused'
@@ -97,6 +99,8 @@ export interface AuditRecord {
   /** SHA-256 of the question that was decided, whose text is kept beside the record: what a replay asks again. */
   readonly question?: string
   readonly missing?: readonly string[]
+  /** What a draft of the policy would have answered instead; absent: the same, or none was in shadow. */
+  readonly shadow?: ShadowAnswer
   readonly correlation?: string
   /** What an admin changed. */
   readonly change?: Change

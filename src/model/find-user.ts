@@ -11,3 +11,8 @@ export function findUser(
   const issuer = name === undefined ? undefined : registry.issuerBySlug(name.issuerSlug)
   return issuer === undefined || name === undefined ? undefined : registry.user(issuer, name.sub)
 }
+
+/** One whom the registry does not list, or whose issuer it has not, is nobody there. */
+export function findUserOrNobody(registry: Pick<Registry, 'issuerBySlug' | 'user'>, then: User): User {
+  return findUser(registry, then) ?? { ...then, active: false, groups: [], roles: [] }
+}

@@ -103,7 +103,8 @@ export function evaluateWith(world: World, registry: Registry, body: Readonly<Re
   const client = registry.client('warehouse-server')
   if (client === undefined) throw new Error('the registry has no warehouse-server')
   const auditor = new Auditor(new AuditLog(store.audit), new StrangerCounts(store.audit, clock), clock)
-  const common = { store, ring, cutoffs, clock, settings, auditor, external: undefined }
+  const alone = { external: undefined, shadow: { answer: () => undefined } }
+  const common = { store, ring, cutoffs, clock, settings, auditor, ...alone }
   const caller = {
     kind: 'client',
     principal: servicePrincipal(client.clientId),

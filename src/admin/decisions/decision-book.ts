@@ -5,8 +5,7 @@ import { DECISIONS_LOOKED_AT_MAX } from '../../kernel/limits.ts'
 import { Rejection } from '../../kernel/rejection.ts'
 import type { AuditRecord } from '../../model/audit-record.ts'
 import type { Question } from '../../model/decision.ts'
-import { findUser } from '../../model/find-user.ts'
-import type { User } from '../../model/issuer.ts'
+import { findUserOrNobody } from '../../model/find-user.ts'
 import type { Registry } from '../../model/registry.ts'
 import type { QuestionSources } from '../../policy/encode-question.ts'
 import { answerOfKept, type KeptAnswer, partsOfKept, questionOfKept } from '../../policy/recorded-decision.ts'
@@ -38,6 +37,8 @@ export interface DecisionFilter {
   readonly resource?: string | undefined
   readonly outcome?: string | undefined
   readonly reason?: string | undefined
+  /** Whether a draft in shadow would have answered otherwise. */
+  readonly shadow?: 'differs' | undefined
   /** Epoch milliseconds: at or after, and before. */
   readonly sinceMs?: number | undefined
   readonly untilMs?: number | undefined
@@ -113,7 +114,7 @@ export class DecisionBook {
 }
 
 function matches(record: AuditRecord, filter: DecisionFilter): boolean {
-  const { agent, user, resource, outcome, reason, untilMs } = filter
+  const { agent, user, resource, outcome, reason, shadow, untilMs } = filter
   return (
     record.question !== undefined &&
     (agent === undefined || record.by === `agent:${agent}` || record.agent?.id === agent) &&
@@ -121,6 +122,7 @@ function matches(record: AuditRecord, filter: DecisionFilter): boolean {
     (resource === undefined || record.resource === resource) &&
     (outcome === undefined || record.outcome === outcome) &&
     (reason === undefined || record.reason === reason) &&
+    (shadow === undefined || record.shadow !== undefined) &&
     (untilMs === undefined || Date.parse(record.at) < untilMs)
   )
 }
@@ -135,15 +137,10 @@ export function questionIn(kept: KeptTexts, id: string, registry: Registry, user
       const client = registry.client(clientId)
       return client?.kind === 'agent' ? client : undefined
     },
-    user: (then) => (usersOf === 'then' ? then : userIn(registry, then)),
+    user: (then) => (usersOf === 'then' ? then : findUserOrNobody(registry, then)),
     part: (digest) => kept.parts.get(digest),
   }
   return questionOfKept(kept.text, id as DecisionId, sources)
-}
-
-/** One whom the registry does not list, or whose issuer it has not, is nobody there. */
-function userIn(registry: Registry, then: User): User {
-  return findUser(registry, then) ?? { ...then, active: false, groups: [], roles: [] }
 }
 
 /** @throws QuestionUnreadable */

@@ -1,7 +1,7 @@
 /** A policy that nobody has published, as its author has sent it: files in place of those published, what was written over the API beside them. */
 import { MISSING_LINES_MAX } from '../../kernel/limits.ts'
 import { Rejection } from '../../kernel/rejection.ts'
-import type { Registry } from '../../model/registry.ts'
+import type { LoadedPolicy } from '../../registry/publication/policy-library.ts'
 import { ConfigurationError } from '../../registry/strict-document.ts'
 import type { RegistryPublisher } from '../publication/publish.ts'
 
@@ -9,7 +9,7 @@ import type { RegistryPublisher } from '../publication/publish.ts'
 export function decodeDraft(
   files: readonly { readonly name: string; readonly document?: unknown }[],
   publisher: Pick<RegistryPublisher, 'draft'>,
-): Registry {
+): LoadedPolicy {
   try {
     return publisher.draft(files.map(({ name, document }) => ({ name, document })))
   } catch (error) {

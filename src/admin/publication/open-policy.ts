@@ -13,6 +13,7 @@ import type { LiveCutoffs } from '../../sessions/live-cutoffs.ts'
 import type { Store } from '../../store/ports.ts'
 import { PolicyFollower } from './policy-follower.ts'
 import { RegistryPublisher } from './publish.ts'
+import { ShadowPolicy } from './shadow-policy.ts'
 
 export interface PolicyParts {
   readonly store: Store
@@ -31,6 +32,8 @@ export interface PolicyParts {
 export interface OpenPolicy {
   readonly follower: PolicyFollower
   readonly publisher: RegistryPublisher
+  /** To be started once this has begun. */
+  readonly shadow: ShadowPolicy
   /** @param publishOwn for files other than those published; `false`: those published decide. @throws Rejection `policy_*` */
   begin(publishOwn: false | ((files: readonly PolicyFile[]) => Promise<unknown>)): Promise<void>
 }
@@ -69,7 +72,10 @@ export function openPolicy(parts: PolicyParts): OpenPolicy {
     if (publishOwn !== false) await publishOwn(files)
     else log.warn({ published: follower.current.version, files: own.registry.version }, FILES_DIFFER)
   }
-  return { follower, publisher, begin }
+  const failed = (draft: string, problem: string) =>
+    log.error({ draft, problem }, 'the draft in shadow cannot be asked: decisions are made without it')
+  const shadow = new ShadowPolicy({ library, documents: store.documents, clock, failed })
+  return { follower, publisher, shadow, begin }
 }
 
 const FILES_DIFFER = 'the files here are not the published policy, which decides: errand policy apply publishes them'

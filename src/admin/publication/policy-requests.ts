@@ -11,14 +11,13 @@ import { assertMayChange, documentOf } from '../objects/section-authority.ts'
 import { type ListingParts, type ReadRequest, readAs } from '../session-listing.ts'
 import type { Publication, RegistryPublisher } from './publish.ts'
 
+export const policyFiles = z
+  .array(z.strictObject({ name: z.string().min(1).max(128), document: z.unknown() }))
+  .min(1)
+  .max(256)
+
 /** `POST /admin/v1/policy`: files in place of those published. */
-export const policyOrder = z.strictObject({
-  files: z
-    .array(z.strictObject({ name: z.string().min(1).max(128), document: z.unknown() }))
-    .min(1)
-    .max(256),
-  dry_run: z.boolean().default(false),
-})
+export const policyOrder = z.strictObject({ files: policyFiles, dry_run: z.boolean().default(false) })
 export type PolicyOrder = z.output<typeof policyOrder>
 
 export interface PolicyView {
@@ -88,10 +87,7 @@ export async function publishPolicy(
     draft.add({ event: 'policy.publish', ...(correlation === undefined ? {} : { correlation }) })
     // So large a body is read for those only who may publish.
     const { files, dry_run } = await read()
-    const named = files.map(({ name, document }): PolicyFile => ({ name, document }))
-    if (new Set(named.map(({ name }) => name)).size < named.length) {
-      throw new Rejection('body_malformed', 'files: two of one name')
-    }
+    const named = toFiles(files)
     if (!dry_run) await auditor.log.append(draft.id, draft.intended())
     const done = await publisher.publishFiles(named, {
       by: principal,
@@ -111,6 +107,14 @@ export async function publishPolicy(
     if (!(error instanceof Rejection)) draft.leaveUnfinished()
     throw await auditor.refuse(draft, error, request.facts.source)
   }
+}
+
+/** @throws Rejection `body_malformed` */
+export function toFiles(files: z.output<typeof policyFiles>): readonly PolicyFile[] {
+  if (new Set(files.map(({ name }) => name)).size < files.length) {
+    throw new Rejection('body_malformed', 'files: two of one name')
+  }
+  return files.map(({ name, document }) => ({ name, document }))
 }
 
 export interface OwnFilesParts {

@@ -100,8 +100,13 @@ export class RegistryPublisher {
   }
 
   /** What would be decided by, were these the files: with what was written over the API. @throws ConfigurationError */
-  draft(files: readonly PolicyFile[]): Registry {
-    return this.#parts.library.decode({ ...this.published.documents, files }).registry
+  draft(files: readonly PolicyFile[]): LoadedPolicy {
+    return this.#parts.library.decode({ ...this.published.documents, files })
+  }
+
+  /** Among the versions that can be looked up; it decides nothing. @throws StoreUnavailable */
+  keepDraft(policy: LoadedPolicy, by: string): Promise<void> {
+    return this.#parts.library.keep(policy, by, this.#parts.clock.nowMs())
   }
 
   /** Whether the files published say the same as these. */
