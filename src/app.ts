@@ -63,7 +63,6 @@ export async function createBroker(config: Config, options: BrokerOptions): Prom
   keeper.start()
   const audit = startAudit(store.audit, clock, { filling: fillingTo(log), stranger: metrics?.stranger })
   await begin(filesAreTruth(config, worker) && ((files) => publishOwnFiles(files, AT_START, { ...audit, publisher })))
-  await shadow.start()
   const sessions = new SessionRepository(store)
   const operations = startOperations({ store, cutoffs, ring, clock, audit, log, metrics, build: buildOf(registries) })
   const published = await askingOthers(config, registries.current, { clock, operations })

@@ -32,7 +32,6 @@ export interface PolicyParts {
 export interface OpenPolicy {
   readonly follower: PolicyFollower
   readonly publisher: RegistryPublisher
-  /** To be started once this has begun. */
   readonly shadow: ShadowPolicy
   /** @param publishOwn for files other than those published; `false`: those published decide. @throws Rejection `policy_*` */
   begin(publishOwn: false | ((files: readonly PolicyFile[]) => Promise<unknown>)): Promise<void>
@@ -65,16 +64,17 @@ export function openPolicy(parts: PolicyParts): OpenPolicy {
     ...shared,
     ensureKeys: (registry) => signersFor(registry, parts.keeper()),
   })
+  const failed = (draft: string, problem: string) =>
+    log.error({ draft, problem }, 'the draft in shadow cannot be asked: decisions are made without it')
+  const shadow = new ShadowPolicy({ library, documents: store.documents, clock, failed })
   const begin: OpenPolicy['begin'] = async (publishOwn) => {
     if (cutoffs.set.policy === undefined) await publisher.publishFirst(BROKER)
     await follower.caughtUp()
+    await shadow.start()
     if (cutoffs.policyFault !== undefined || publisher.hasFiles(files)) return
     if (publishOwn !== false) await publishOwn(files)
     else log.warn({ published: follower.current.version, files: own.registry.version }, FILES_DIFFER)
   }
-  const failed = (draft: string, problem: string) =>
-    log.error({ draft, problem }, 'the draft in shadow cannot be asked: decisions are made without it')
-  const shadow = new ShadowPolicy({ library, documents: store.documents, clock, failed })
   return { follower, publisher, shadow, begin }
 }
 
