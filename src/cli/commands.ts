@@ -123,17 +123,17 @@ export const GROUPS: readonly Group[] = [
       command(
         'registry list',
         'list agents, resources, users, grants …: state, owner, and where each is written',
-        async () => (await import('./registry-objects.ts')).registryListCommand,
+        async () => (await import('./policy/registry-objects.ts')).registryListCommand,
       ),
       command(
         'registry show',
         'print one object of the registry',
-        async () => (await import('./registry-objects.ts')).registryShowCommand,
+        async () => (await import('./policy/registry-objects.ts')).registryShowCommand,
       ),
       command(
         'registry move',
         'take an agent, resource or service a step along its life',
-        async () => (await import('./registry-objects.ts')).registryMoveCommand,
+        async () => (await import('./policy/registry-objects.ts')).registryMoveCommand,
       ),
       command(
         'registry export',
@@ -189,7 +189,7 @@ export const GROUPS: readonly Group[] = [
       command(
         'reach',
         'say which tools an agent could be given now, and what refuses it the others',
-        async () => (await import('./reach.ts')).reachCommand,
+        async () => (await import('./policy/reach.ts')).reachCommand,
       ),
       command(
         'explain',
@@ -204,7 +204,7 @@ export const GROUPS: readonly Group[] = [
       command(
         'challenges resolve',
         'grant the least that resolves one of them, for hours; shows it first',
-        async () => (await import('./challenges-resolve.ts')).challengesResolveCommand,
+        async () => (await import('./records/challenges-resolve.ts')).challengesResolveCommand,
       ),
       command(
         'replay',

@@ -1,6 +1,6 @@
 /** What an agent could be given, server by server: each tool with what is left of it, or with what refuses it. */
-import { arrayOf, type JsonObject, jsonObject, numberIn, textOf } from './json-fields.ts'
-import { plural, printable, type Styles } from './terminal.ts'
+import { arrayOf, type JsonObject, jsonObject, numberIn, textOf } from '../json-fields.ts'
+import { plural, printable, type Styles } from '../terminal.ts'
 
 export function drawReach(reach: JsonObject, styles: Styles): string {
   const { bold, dim, bad } = styles

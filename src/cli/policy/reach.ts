@@ -1,9 +1,9 @@
 /** `errand reach`: what an agent could be given at this moment, and what refuses the rest. */
-import { pathSegment } from '../admin/objects/stored-objects.ts'
-import type { CommandBody } from './command.ts'
-import { BROKER_OPTION, connectOperator, NAME_OPTION, userId } from './operator.ts'
-import { CONFIG_OPTION, JSON_OPTION } from './options.ts'
-import { writeJson } from './output.ts'
+import { pathSegment } from '../../admin/objects/stored-objects.ts'
+import type { CommandBody } from '../command.ts'
+import { BROKER_OPTION, connectOperator, NAME_OPTION, userId } from '../operator.ts'
+import { CONFIG_OPTION, JSON_OPTION } from '../options.ts'
+import { writeJson } from '../output.ts'
 import { drawReach } from './reach-drawing.ts'
 
 export const reachCommand: CommandBody = {

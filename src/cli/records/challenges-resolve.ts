@@ -1,12 +1,12 @@
 /** `errand challenges resolve`: the least grant that a challenge needs, until a time; first shown, then published. */
-import { CHALLENGE_GRANT_S_DEFAULT, CHALLENGE_GRANT_S_MAX } from '../kernel/limits.ts'
-import type { CommandBody } from './command.ts'
-import { UsageError } from './failures.ts'
-import { arrayOf, type JsonObject, jsonObject, numberIn, textOf } from './json-fields.ts'
-import { BROKER_OPTION, connectOperator, NAME_OPTION } from './operator.ts'
-import { CONFIG_OPTION, JSON_OPTION } from './options.ts'
-import { writeJson } from './output.ts'
-import { plural, printable, type Styles } from './terminal.ts'
+import { CHALLENGE_GRANT_S_DEFAULT, CHALLENGE_GRANT_S_MAX } from '../../kernel/limits.ts'
+import type { CommandBody } from '../command.ts'
+import { UsageError } from '../failures.ts'
+import { arrayOf, type JsonObject, jsonObject, numberIn, textOf } from '../json-fields.ts'
+import { BROKER_OPTION, connectOperator, NAME_OPTION } from '../operator.ts'
+import { CONFIG_OPTION, JSON_OPTION } from '../options.ts'
+import { writeJson } from '../output.ts'
+import { plural, printable, type Styles } from '../terminal.ts'
 
 const HOUR_S = 3600
 
