@@ -90,7 +90,7 @@ function diffRoute({ listing, policy }: RouterParts): AdminRoute {
             200,
             await readAs(request, listing, 'admin.read', async () => {
               const { files, since, limit } = decodeOrder(diffOrder, await readJsonText(context, POLICY_BODY_BYTES_MAX))
-              const { registry: draft } = decodeDraft(files, policy.publisher)
+              const { registry: draft } = await decodeDraft(files, policy.publisher)
               const book = new DecisionBook(listing.store.audit)
               return policyDiff(book, draft, since === undefined ? {} : { sinceMs: Date.parse(since) }, limit)
             }),

@@ -5,6 +5,7 @@
  */
 import { userPrincipal } from '../kernel/ids.ts'
 import { getOrInsertComputed } from '../kernel/maps.ts'
+import { atOnce, type Sliced } from '../kernel/slices.ts'
 import type { Question } from '../model/decision.ts'
 import type { Grant, GrantConditions, PrincipalSelector, Registry } from '../model/registry.ts'
 import type { Container, Resource, Tool, ToolSelector } from '../model/resource.ts'
@@ -41,29 +42,24 @@ export function grantsFor(registry: Registry, use: Use, principals: readonly str
 function indexOf(registry: Registry): GrantIndex {
   const known = indexes.get(registry)
   if (known !== undefined) return known
-  const made = new GrantIndex(registry.grants)
+  const made = new GrantIndex()
+  atOnce(made.fill(registry.grants))
   indexes.set(registry, made)
   return made
+}
+
+/** Before a version decides: else its first decision would wait until all its grants are in the index. */
+export function* prepareGrants(registry: Registry): Sliced<undefined> {
+  if (indexes.has(registry)) return
+  const made = new GrantIndex()
+  yield* made.fill(registry.grants)
+  indexes.set(registry, made)
 }
 
 class GrantIndex {
   readonly #byPrincipal = new Map<string, Map<string, Grant[]>>()
   #kept = new Map<Resource, Map<string, readonly Grant[]>>()
   #keptCount = 0
-
-  constructor(grants: readonly Grant[]) {
-    for (const grant of grants) {
-      for (const principal of grant.principals) {
-        const named = getOrInsertComputed(this.#byPrincipal, principalKey(principal), () => new Map<string, Grant[]>())
-        for (const selector of grant.resources) {
-          for (const place of placesOf(selector)) {
-            const there = getOrInsertComputed(named, place, () => [])
-            if (there.at(-1) !== grant) there.push(grant)
-          }
-        }
-      }
-    }
-  }
 
   find(principal: string, use: Use): readonly Grant[] {
     const named = this.#byPrincipal.get(principal)
@@ -79,6 +75,21 @@ class GrantIndex {
       this.#keptCount = 0
     } else ofResource.set(key, found)
     return found
+  }
+
+  *fill(grants: readonly Grant[]): Sliced<undefined> {
+    for (const grant of grants) {
+      for (const principal of grant.principals) {
+        const named = getOrInsertComputed(this.#byPrincipal, principalKey(principal), () => new Map<string, Grant[]>())
+        for (const selector of grant.resources) {
+          for (const place of placesOf(selector)) {
+            const there = getOrInsertComputed(named, place, () => [])
+            if (there.at(-1) !== grant) there.push(grant)
+          }
+        }
+      }
+      yield
+    }
   }
 }
 

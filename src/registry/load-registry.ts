@@ -4,8 +4,9 @@
  */
 
 import { claimAt } from '../jose/claim-at.ts'
-import { sha256 } from '../kernel/digest.ts'
+import { Sha256 } from '../kernel/digest.ts'
 import type { ResourceUrl } from '../kernel/ids.ts'
+import { atOnce, type Sliced } from '../kernel/slices.ts'
 import { userName } from '../kernel/user-name.ts'
 import type { Client } from '../model/client.ts'
 import type { Issuer, User } from '../model/issuer.ts'
@@ -19,14 +20,15 @@ import { crossCheck, type Entries, type Placed } from './checks/cross-checks.ts'
 import { decodeAgent } from './decode/decode-agent.ts'
 import { decodeAuthorizationServer, isSameServer } from './decode/decode-authorization-server.ts'
 import { decodeService } from './decode/decode-client.ts'
+import { decodeDocument } from './decode/decode-document.ts'
 import { decodeGrant } from './decode/decode-grant.ts'
 import { decodeIssuer, decodeUser } from './decode/decode-issuer.ts'
 import { decodeProjects, decodeResource } from './decode/decode-resource.ts'
 import { rolesGiven } from './decode/decode-role.ts'
 import { decodeWorkloadIssuer } from './decode/decode-workload.ts'
-import { type DecodedDocument, registryDocument } from './entries/registry-document.ts'
+import type { DecodedDocument } from './entries/registry-document.ts'
 import { decodeTrustDomain } from './entries/trust-domain-entry.ts'
-import { ConfigurationError, decodeStrictly, parseYamlText, place } from './strict-document.ts'
+import { ConfigurationError, parseYamlText, place } from './strict-document.ts'
 import { ClaimIndex } from './workloads/claim-index.ts'
 
 export interface RegistryOptions {
@@ -49,17 +51,23 @@ export interface RegistryDocument {
 
 /** One registry from several documents. @throws ConfigurationError naming every problem. */
 export function decodeRegistryDocuments(documents: readonly RegistryDocument[], options: RegistryOptions): Registry {
+  return atOnce(decodingRegistry(documents, options))
+}
+
+/** As `decodeRegistryDocuments`, in slices: what takes seconds holds up nobody. @throws ConfigurationError */
+export function* decodingRegistry(documents: readonly RegistryDocument[], options: RegistryOptions): Sliced<Registry> {
   const problems: string[] = []
   const decoded: Decoded[] = []
   for (const { document, sourceName, directory = '.' } of documents) {
-    const result = decodeStrictly(registryDocument, document, sourceName, problems)
+    const result = yield* decodeDocument(document, sourceName, problems)
     if (result !== undefined) decoded.push({ document: result, sourceName, directory })
   }
   // References are judged only when every document was readable: an entry that was not would be reported as missing.
   if (problems.length > 0) throw new ConfigurationError(problems)
   const entries = gather(decoded)
-  crossCheck(entries, options.issuer, problems)
-  const registry = build(entries, options, problems)
+  yield
+  yield* crossCheck(entries, options.issuer, problems)
+  const registry = yield* build(entries, options, problems)
   if (problems.length > 0) throw new ConfigurationError(problems)
   return registry
 }
@@ -100,7 +108,7 @@ function gather(decoded: readonly Decoded[]): Entries {
   }
 }
 
-function build(entries: Entries, options: RegistryOptions, problems: string[]): Registry {
+function* build(entries: Entries, options: RegistryOptions, problems: string[]): Sliced<Registry> {
   const issuers = entries.issuers.map(({ directory, entry }) => decodeIssuer(entry, directory))
   const workloadIssuers = entries.workloadIssuers.map(({ directory, entry }) =>
     decodeWorkloadIssuer(entry, directory, options.issuer),
@@ -108,18 +116,20 @@ function build(entries: Entries, options: RegistryOptions, problems: string[]): 
   const trustDomains = entries.trustDomains.map(({ directory, entry }) => decodeTrustDomain(entry, directory))
   const roles = entries.roles.map(({ entry }) => entry)
   const withRoles = rolesGiven(roles)
-  const users = entries.users.map(({ entry }) => withRoles(decodeUser(entry)))
+  const users = yield* mapped(entries.users, ({ entry }) => withRoles(decodeUser(entry)))
   const authorizationServers = entries.authorizationServers.map(({ entry }) => decodeAuthorizationServer(entry))
   const services = entries.services.map(({ at, entry }) => decodeService(entry, at, problems))
   const projects = decodeProjects(entries.projects.map(({ entry }) => entry))
   const surroundings = { accessTokenSeconds: options.accessTokenSeconds, projects }
   const resources = entries.resources.map(({ at, entry }) => decodeResource(entry, at, surroundings, problems))
   const urls = new Map(resources.map((resource): [string, ResourceUrl] => [resource.id, resource.url]))
-  const agents = entries.agents.map(({ at, entry }) => decodeAgent(entry, at, urls, problems))
-  const grants = entries.grants.map(({ at, entry }) => decodeGrant(entry, at, problems))
+  const agents = yield* mapped(entries.agents, ({ at, entry }) => decodeAgent(entry, at, urls, problems))
+  const grants = yield* mapped(entries.grants, ({ at, entry }) => decodeGrant(entry, at, problems))
   const lookUps = indexed(issuers, { users, withRoles }, [...services, ...agents], problems.length > 0 ? [] : resources)
+  yield
+  const version = options.version ?? (yield* versionOf(entries, options))
   return Object.freeze({
-    version: options.version ?? versionOf(entries, options),
+    version,
     grants,
     agents,
     services,
@@ -139,12 +149,29 @@ function build(entries: Entries, options: RegistryOptions, problems: string[]): 
 }
 
 /** The same entries give the same version, whatever files they came from and however those were spelled. */
-function versionOf(entries: Entries, options: RegistryOptions): string {
-  const sections = Object.entries(entries).map(([name, placed]: [string, readonly Placed<unknown>[]]) => [
-    name,
-    placed.map(({ entry }) => entry),
-  ])
-  return sha256(canonicalJson([Object.fromEntries(sections), options.issuer, options.accessTokenSeconds ?? null]))
+function* versionOf(entries: Entries, options: RegistryOptions): Sliced<string> {
+  const digest = new Sha256()
+  const sections = Object.entries(entries).sort(([a], [b]) => (a < b ? -1 : 1))
+  // Canonical JSON of all the sections, the issuer and the lifetime, piece by piece.
+  for (const [index, [name, placed]] of sections.entries()) {
+    digest.add(`${index === 0 ? '[{' : ','}${JSON.stringify(name)}:[`)
+    for (const [position, { entry }] of (placed as readonly Placed<unknown>[]).entries()) {
+      digest.add(`${position === 0 ? '' : ','}${canonicalJson(entry)}`)
+      yield
+    }
+    digest.add(']')
+  }
+  digest.add(`},${canonicalJson(options.issuer)},${canonicalJson(options.accessTokenSeconds ?? null)}]`)
+  return digest.digest()
+}
+
+function* mapped<T, U>(items: readonly T[], make: (item: T) => U): Sliced<readonly U[]> {
+  const made: U[] = []
+  for (const item of items) {
+    made.push(make(item))
+    yield
+  }
+  return made
 }
 
 type LookUps = Pick<Registry, 'client' | 'issuer' | 'issuerBySlug' | 'resource' | 'resourceByName' | 'user'>

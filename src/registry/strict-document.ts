@@ -54,19 +54,29 @@ export function strictObject<S extends ZodRawShape>(shape: S) {
   })
 }
 
-/** The decoded document, or `undefined` after adding what is wrong with it to `problems`. */
+/** Where in which document something stands: what problems are reported under. */
+export interface Within {
+  readonly sourceName: string
+  readonly path: readonly PropertyKey[]
+}
+
+/**
+ * The decoded document, or `undefined` after adding what is wrong with it to `problems`.
+ * @param source its name; of a part of one, where that stands
+ */
 export function decodeStrictly<T>(
   schema: z.ZodType<T>,
   document: unknown,
-  sourceName: string,
+  source: string | Within,
   problems: string[],
 ): T | undefined {
+  const within = typeof source === 'string' ? { sourceName: source, path: [] } : source
   const poisoned = [...pathsToProto(document, [])]
-  for (const path of poisoned) problems.push(`${place(sourceName, path)}: may not be used as a name`)
+  for (const path of poisoned) problems.push(`${placeIn(within, path)}: may not be used as a name`)
   if (poisoned.length > 0) return undefined
   const result = schema.safeParse(document)
   if (result.success) return result.data
-  problems.push(...problemsOf(result.error, sourceName))
+  problems.push(...problemsOf(result.error, within))
   return undefined
 }
 
@@ -78,21 +88,25 @@ export function place(sourceName: string, path: readonly PropertyKey[]): string 
   return text === '' ? sourceName : `${sourceName}: ${text}`
 }
 
-function problemsOf(error: ZodError, sourceName: string): string[] {
+function placeIn({ sourceName, path }: Within, inner: readonly PropertyKey[]): string {
+  return place(sourceName, [...path, ...inner])
+}
+
+function problemsOf(error: ZodError, within: Within): string[] {
   const problems: string[] = []
   for (const issue of error.issues) {
     if (issue.code === 'unrecognized_keys') {
       const messages = issue.message.split('\n')
       issue.keys.forEach((key, index) => {
-        problems.push(`${place(sourceName, [...issue.path, key])}: ${messages[index] ?? 'unknown key'}`)
+        problems.push(`${placeIn(within, [...issue.path, key])}: ${messages[index] ?? 'unknown key'}`)
       })
     } else if (issue.code === 'invalid_key') {
       const why = issue.issues.map((inner) => inner.message).join('; ')
-      problems.push(`${place(sourceName, issue.path)}: not a usable name: ${why}`)
+      problems.push(`${placeIn(within, issue.path)}: not a usable name: ${why}`)
     } else if (issue.code === 'invalid_type' && issue.message.endsWith('received undefined')) {
-      problems.push(`${place(sourceName, issue.path)}: required`)
+      problems.push(`${placeIn(within, issue.path)}: required`)
     } else {
-      problems.push(`${place(sourceName, issue.path)}: ${issue.message}`)
+      problems.push(`${placeIn(within, issue.path)}: ${issue.message}`)
     }
   }
   return problems

@@ -91,11 +91,24 @@ test('flood counts what strangers were answered and what they left in the log', 
 }, 120_000)
 
 test('policy compares few with many grants, and every question is answered', () => {
-  const { code, out, err } = bench('policy', '--json', '--rounds', '1', '--exchanges', '50', '--agents', '20')
+  const { code, out, err } = bench(
+    ...['policy', '--json', '--rounds', '1', '--exchanges', '50', '--agents', '20', '--grants', '100'],
+  )
   expect(code, err).toBe(0)
   const result = lastLine(out)
-  expect(result.goals).toEqual({ decision_us_at_100k: goal(50), growth_100k_over_10: goal(2) })
+  expect(result.goals).toEqual({
+    decision_us_at_100k: goal(50),
+    growth_100k_over_10: goal(2),
+    reload_pause_ms: goal(50),
+  })
   expect(result.figures.map(({ grants }: { grants: number }) => grants)).toEqual([10, 1_000, 10_000, 100_000])
+  expect(result.reload).toEqual({
+    grants: 100,
+    pauses_ms: [expect.any(Number)],
+    quiet_pauses_ms: [expect.any(Number)],
+    cpu_pauses_ms: [expect.any(Number)],
+    publish_and_load_ms: expect.any(Number),
+  })
 }, 120_000)
 
 test('credentials verifies every kind beside its bare signature, and asks nobody for anything meanwhile', () => {

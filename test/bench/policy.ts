@@ -1,6 +1,6 @@
 /**
  * `bench policy`: what a decision costs among few and many grants that have nothing to do with it. The same questions are put
- * to registries that differ in those grants alone, in turn, in this process.
+ * to registries that differ in those grants alone, in turn, in this process. And for how long loading many holds a broker up.
  */
 import type { Authority } from '../../src/authority/authority.ts'
 import type { DecisionId, ResourceUrl } from '../../src/kernel/ids.ts'
@@ -13,12 +13,15 @@ import { decodeRegistry } from '../../src/registry/load-registry.ts'
 import { ISSUER, keyPair } from './company.ts'
 import { atMost, environment, median, rounded } from './figures.ts'
 import { goalTable, type Output, table } from './output.ts'
+import { type ReloadFigures, reload } from './reload.ts'
 
 export interface PolicyOptions {
   readonly rounds: number
   readonly agents: number
   /** Decisions of one turn. */
   readonly exchanges: number
+  /** Of the version that a running broker loads. */
+  readonly grants: number
 }
 
 const COUNTS = [10, 1_000, 10_000, 100_000] as const
@@ -53,15 +56,27 @@ export async function policy(options: PolicyOptions, output: Output): Promise<un
     load_ms: rounded(loadMs, 0),
   }))
   const [few, many] = [figures[0]?.decision_us ?? 0, figures.at(-1)?.decision_us ?? 0]
-  const goals = { decision_us_at_100k: atMost(many, 50), growth_100k_over_10: atMost(many / few, 2) }
+  const reloaded = await reload(options, output)
+  const goals = {
+    decision_us_at_100k: atMost(many, 50),
+    growth_100k_over_10: atMost(many / few, 2),
+    reload_pause_ms: atMost(median(reloaded.pauses_ms), 50),
+  }
   const rows = figures.map(({ grants, decision_us, first_decision_us, load_ms }) => [
     grants,
     decision_us,
     first_decision_us,
     load_ms,
   ])
-  output.say(`${table([['grants', 'CPU µs per decision', 'asked first', 'load ms'], ...rows])}\n\n${goalTable(goals)}`)
-  return { bench: 'policy', environment: environment(), agents: options.agents, figures, goals }
+  const costs = table([['grants', 'CPU µs per decision', 'asked first', 'load ms'], ...rows])
+  output.say(`${costs}\n\n${reloadText(reloaded)}\n\n${goalTable(goals)}`)
+  return { bench: 'policy', environment: environment(), agents: options.agents, figures, reload: reloaded, goals }
+}
+
+function reloadText({ grants, publish_and_load_ms, ...figures }: ReloadFigures): string {
+  const { pauses_ms, quiet_pauses_ms, cpu_pauses_ms } = figures
+  const [pauses, quiet, work] = [pauses_ms, quiet_pauses_ms, cpu_pauses_ms].map((each) => each.join(', '))
+  return `loading ${grants} grants: pauses of ${pauses} ms (without a load: ${quiet} ms), ${work} ms of them its own CPU time; published and loaded in ${publish_and_load_ms} ms`
 }
 
 /** CPU µs of this process per decision, over `count` questions about everybody and everything in turn. */

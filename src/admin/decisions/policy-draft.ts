@@ -6,12 +6,12 @@ import { ConfigurationError } from '../../registry/strict-document.ts'
 import type { RegistryPublisher } from '../publication/publish.ts'
 
 /** @throws Rejection `body_malformed` naming every problem there is room for */
-export function decodeDraft(
+export async function decodeDraft(
   files: readonly { readonly name: string; readonly document?: unknown }[],
   publisher: Pick<RegistryPublisher, 'draft'>,
-): LoadedPolicy {
+): Promise<LoadedPolicy> {
   try {
-    return publisher.draft(files.map(({ name, document }) => ({ name, document })))
+    return await publisher.draft(files.map(({ name, document }) => ({ name, document })))
   } catch (error) {
     if (!(error instanceof ConfigurationError)) throw error
     const missing = error.problems.slice(0, MISSING_LINES_MAX)

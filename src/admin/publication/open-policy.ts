@@ -6,6 +6,7 @@ import type { Logger } from 'pino'
 import type { Clock } from '../../kernel/clock.ts'
 import type { KeyKeeper } from '../../keys/key-keeper.ts'
 import type { Registry } from '../../model/registry.ts'
+import { prepareGrants } from '../../policy/grant-index.ts'
 import type { RegistryDocument } from '../../registry/load-registry.ts'
 import type { PolicyFile } from '../../registry/publication/policy-documents.ts'
 import { PolicyLibrary } from '../../registry/publication/policy-library.ts'
@@ -47,9 +48,10 @@ export function openPolicy(parts: PolicyParts): OpenPolicy {
     issuer,
     directoryOf: directoriesOf(documents),
     published,
+    prepare: prepareGrants,
   })
   const files = filesOf(documents)
-  const own = library.decode({ issuer, accessTokenSeconds, files, entries: {} })
+  const own = library.decodeAtOnce({ issuer, accessTokenSeconds, files, entries: {} })
   const report = {
     loaded: ({ version }: Registry) => log.info({ policy: version }, 'another policy decides from now on'),
     failed: (policy: string, problem: string) =>

@@ -100,7 +100,7 @@ export class RegistryPublisher {
   }
 
   /** What would be decided by, were these the files: with what was written over the API. @throws ConfigurationError */
-  draft(files: readonly PolicyFile[]): LoadedPolicy {
+  draft(files: readonly PolicyFile[]): Promise<LoadedPolicy> {
     return this.#parts.library.decode({ ...this.published.documents, files })
   }
 
@@ -145,7 +145,7 @@ export class RegistryPublisher {
     const { library, follower, cutoffs, control, clock } = this.#parts
     const before = cutoffs.set.policy?.version
     const known = before === undefined ? undefined : await this.#known(before)
-    const next = this.#decode(make(known?.documents ?? follower.policy.documents))
+    const next = await this.#decode(make(known?.documents ?? follower.policy.documents))
     const { version } = next.registry
     if (before === version) return { version, before, seq: undefined, difference: UNCHANGED }
     const difference = before === undefined ? UNCHANGED : await this.#difference(known?.registry, next)
@@ -175,9 +175,9 @@ export class RegistryPublisher {
   }
 
   /** @throws Rejection `policy_invalid` naming every problem there is room for */
-  #decode(documents: PolicyDocuments): LoadedPolicy {
+  async #decode(documents: PolicyDocuments): Promise<LoadedPolicy> {
     try {
-      return this.#parts.library.decode(documents)
+      return await this.#parts.library.decode(documents)
     } catch (error) {
       if (!(error instanceof ConfigurationError)) throw error
       throw invalid(error.problems)

@@ -55,7 +55,7 @@ export function beginShadow(
     if (!(untilMs > nowMs && untilMs <= nowMs + SHADOW_DAYS_MAX * DAY_MS)) {
       throw new Rejection('body_malformed', `until: within the next ${SHADOW_DAYS_MAX} days`)
     }
-    const policy = decodeDraft(toFiles(files), parts.publisher)
+    const policy = await decodeDraft(toFiles(files), parts.publisher)
     const { version } = policy.registry
     if (version === parts.registries.current.version) {
       throw new Rejection('body_malformed', 'files: they are the policy that decides already')

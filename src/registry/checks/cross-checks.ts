@@ -5,6 +5,7 @@
 
 import { nearestName } from '../../kernel/nearest-name.ts'
 import { Rejection } from '../../kernel/rejection.ts'
+import type { Sliced } from '../../kernel/slices.ts'
 import { userName } from '../../kernel/user-name.ts'
 import { adminAudience, apiAudience } from '../../model/settings.ts'
 import { canonicalResource } from '../../protocol/resource.ts'
@@ -62,14 +63,18 @@ interface Names extends TreeNames {
 }
 
 /** Adds a line to `problems` for each contradiction. */
-export function crossCheck(entries: Entries, issuer: string, problems: string[]): void {
-  checkUnique(entries, problems)
+export function* crossCheck(entries: Entries, issuer: string, problems: string[]): Sliced<undefined> {
+  yield* checkUnique(entries, problems)
   checkBuiltIns(entries, issuer, problems)
   checkAudiences(entries, issuer, problems)
+  yield
   checkWorkloads(entries, issuer, problems)
+  yield
   checkClientMetadata(entries, issuer, problems)
   checkAuthorizationServers(entries, issuer, problems)
+  yield
   const names = namesOf(entries)
+  yield
   const refer: Refer = (known, name, at, noun) => {
     if (known.has(name)) return
     const nearest = nearestName(name, known.keys())
@@ -85,7 +90,9 @@ export function crossCheck(entries: Entries, issuer: string, problems: string[])
   }
   const owned = [...entries.projects, ...entries.resources, ...entries.agents]
   checkOwners(owned, ({ slug, at }) => refer(names.slugs, slug, at, 'issuer'), problems)
+  yield
   checkVersions(entries.agents, problems)
+  yield
   for (const { at, entry } of entries.services) {
     if (entry.users_of !== undefined) refer(names.slugs, entry.users_of, `${at}.users_of`, 'issuer')
   }
@@ -98,8 +105,12 @@ export function crossCheck(entries: Entries, issuer: string, problems: string[])
   for (const { at, entry } of entries.agents) {
     checkAgent(entry, at, names, refer)
     if (entry.delegates.includes(entry.client_id)) problems.push(`${at}.delegates: an agent cannot delegate to itself`)
+    yield
   }
-  for (const { at, entry } of entries.grants) checkGrant(entry, at, names, refer)
+  for (const { at, entry } of entries.grants) {
+    checkGrant(entry, at, names, refer)
+    yield
+  }
 }
 
 type Refer = (known: Pick<ReadonlySet<string>, 'has' | 'keys'>, name: string, at: string, noun: string) => void
@@ -119,27 +130,28 @@ function namesOf(entries: Entries): Names {
   }
 }
 
-function checkUnique(entries: Entries, problems: string[]): void {
-  const unique = <T>(placed: readonly Placed<T>[], nameOf: (entry: T) => string, member: string): void => {
+function* checkUnique(entries: Entries, problems: string[]): Sliced<undefined> {
+  function* unique<T>(placed: readonly Placed<T>[], nameOf: (entry: T) => string, member: string): Sliced<undefined> {
     const first = new Map<string, string>()
     for (const { at, entry } of placed) {
       const name = nameOf(entry)
       const before = first.get(name)
       if (before === undefined) first.set(name, at)
       else problems.push(`${at}.${member}: already used by ${before}`)
+      yield
     }
   }
-  unique(entries.issuers, (entry) => entry.issuer, 'issuer')
-  unique<{ slug: string }>([...entries.issuers, ...entries.workloadIssuers], (entry) => entry.slug, 'slug')
-  unique(entries.workloadIssuers, (entry) => entry.issuer, 'issuer')
-  unique(entries.users, (entry) => userName({ issuerSlug: entry.issuer, sub: entry.sub }), 'sub')
-  unique(entries.projects, (entry) => entry.id, 'id')
-  unique(entries.roles, (entry) => entry.name, 'name')
-  unique(entries.resources, (entry) => entry.id, 'id')
-  unique(entries.resources, (entry) => canonicalOrRaw(entry.url), 'url')
+  yield* unique(entries.issuers, (entry) => entry.issuer, 'issuer')
+  yield* unique<{ slug: string }>([...entries.issuers, ...entries.workloadIssuers], (entry) => entry.slug, 'slug')
+  yield* unique(entries.workloadIssuers, (entry) => entry.issuer, 'issuer')
+  yield* unique(entries.users, (entry) => userName({ issuerSlug: entry.issuer, sub: entry.sub }), 'sub')
+  yield* unique(entries.projects, (entry) => entry.id, 'id')
+  yield* unique(entries.roles, (entry) => entry.name, 'name')
+  yield* unique(entries.resources, (entry) => entry.id, 'id')
+  yield* unique(entries.resources, (entry) => canonicalOrRaw(entry.url), 'url')
   // One namespace: `client_id` alone says who a client is.
-  unique<ServiceEntry>([...entries.services, ...entries.agents], (entry) => entry.client_id, 'client_id')
-  unique(entries.grants, (entry) => entry.id, 'id')
+  yield* unique<ServiceEntry>([...entries.services, ...entries.agents], (entry) => entry.client_id, 'client_id')
+  yield* unique(entries.grants, (entry) => entry.id, 'id')
 }
 
 /** A resource at the broker's own URLs would make its API tokens ordinary ones; itself as an IdP would launder tokens. */

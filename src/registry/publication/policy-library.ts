@@ -3,9 +3,10 @@
  * were offered, when and by whom; the oldest are forgotten together with their documents.
  */
 import { POLICY_LOADED_MAX, POLICY_VERSIONS_MAX } from '../../kernel/policy-limits.ts'
+import { atOnce, inSlices, type Sliced } from '../../kernel/slices.ts'
 import type { Registry } from '../../model/registry.ts'
 import type { DocumentStore } from '../../store/ports.ts'
-import { decodeRegistryDocuments } from '../load-registry.ts'
+import { decodingRegistry } from '../load-registry.ts'
 import { type DirectoryOf, decodePolicy, documentsOf, encodePolicy, type PolicyDocuments } from './policy-documents.ts'
 
 /** A version offered for publication. */
@@ -29,6 +30,8 @@ export interface LibraryOptions {
   readonly directoryOf: DirectoryOf
   /** The version that decides now: however many were offered since, it is not forgotten. */
   readonly published: () => string | undefined
+  /** What decisions will look things up in, made beforehand. */
+  readonly prepare: (registry: Registry) => Sliced<undefined>
 }
 
 const HISTORY = 'policy:history'
@@ -43,11 +46,14 @@ export class PolicyLibrary {
     this.#options = options
   }
 
+  /** As `decode`, with nothing in between: for a broker that answers nobody yet. @throws ConfigurationError */
+  decodeAtOnce(documents: PolicyDocuments): LoadedPolicy {
+    return atOnce(this.#decoding(documents))
+  }
+
   /** The version that these documents are. @throws ConfigurationError naming every problem */
-  decode(documents: PolicyDocuments, version?: string): LoadedPolicy {
-    const { issuer, directoryOf } = this.#options
-    const options = { issuer, accessTokenSeconds: documents.accessTokenSeconds, ...(version && { version }) }
-    return { registry: decodeRegistryDocuments(documentsOf(documents, directoryOf), options), documents }
+  decode(documents: PolicyDocuments, version?: string): Promise<LoadedPolicy> {
+    return inSlices(this.#decoding(documents, version))
   }
 
   /** `undefined`: never published, or forgotten. @throws ConfigurationError, StoreUnavailable; Error where it is damaged */
@@ -55,7 +61,7 @@ export class PolicyLibrary {
     const known = this.#loaded.get(version)
     if (known !== undefined) return this.remember(known)
     const documents = await this.read(version)
-    return documents === undefined ? undefined : this.remember(this.decode(documents, version))
+    return documents === undefined ? undefined : this.remember(await this.decode(documents, version))
   }
 
   /** As `load`, not decoded: a later program may no longer take what an earlier one published. */
@@ -94,6 +100,14 @@ export class PolicyLibrary {
   async history(): Promise<readonly Offered[]> {
     const text = await this.#options.store.read(HISTORY)
     return text === undefined ? [] : (JSON.parse(text) as readonly Offered[])
+  }
+
+  *#decoding(documents: PolicyDocuments, version?: string): Sliced<LoadedPolicy> {
+    const { issuer, directoryOf, prepare } = this.#options
+    const options = { issuer, accessTokenSeconds: documents.accessTokenSeconds, ...(version && { version }) }
+    const registry = yield* decodingRegistry(documentsOf(documents, directoryOf), options)
+    yield* prepare(registry)
+    return { registry, documents }
   }
 
   async #add(offered: Offered): Promise<void> {

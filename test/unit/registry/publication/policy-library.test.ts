@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { POLICY_VERSIONS_MAX } from '../../../../src/kernel/policy-limits.ts'
+import { prepareGrants } from '../../../../src/policy/grant-index.ts'
 import { PolicyLibrary } from '../../../../src/registry/publication/policy-library.ts'
 import { HandClock, type TestStore, testStore } from '../../sessions/fixtures.ts'
 
@@ -17,11 +18,12 @@ test('the oldest versions are forgotten, and never the one that decides, however
     issuer: ISSUER,
     directoryOf: () => '.',
     published: () => decides,
+    prepare: prepareGrants,
   }
   const library = new PolicyLibrary(options)
   const version = (name: string) => {
     const files = [{ name: 'policy.yaml', document: { projects: [{ id: name, owner: 'team' }] } }]
-    return library.decode({ issuer: ISSUER, accessTokenSeconds: 300, files, entries: {} })
+    return library.decodeAtOnce({ issuer: ISSUER, accessTokenSeconds: 300, files, entries: {} })
   }
   const published = version('published')
   const { version: name } = published.registry
