@@ -1,7 +1,6 @@
 /** Callers of the broker's own endpoints, checked against the revocations of the moment. */
 import { type CallerSources, identifyCaller } from '../credentials/caller.ts'
 import type { PresentedToken } from '../credentials/proof/presented-token.ts'
-import type { UserBearer } from '../credentials/user/user-bearer.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { newNonce } from '../kernel/ids.ts'
 import { Rejection } from '../kernel/rejection.ts'
@@ -13,6 +12,7 @@ import type { LiveCutoffs } from '../sessions/live-cutoffs.ts'
 import { cutoffKilling, isOfEnvironment } from '../sessions/liveness.ts'
 import { claimOnce } from '../sessions/replay-guard.ts'
 import { type ClaimStore, StoreUnavailable } from '../store/ports.ts'
+import { assertStillStands } from './signed-in.ts'
 
 export interface CallerParts extends Omit<CallerSources, 'registry' | 'now'> {
   readonly registries: RegistrySource
@@ -66,7 +66,7 @@ async function callerFor(
       throw new Rejection('bearer_invalid', 'this API token was revoked')
     }
   }
-  if (user !== undefined) assertUserStands(user, parts, nowMs)
+  if (user !== undefined) assertStillStands(user, parts)
   if (caller.kind === 'client' && !caller.scopes.includes(scope)) {
     throw new Rejection('bearer_scope', `this endpoint needs the scope ${scope}`)
   }
@@ -84,20 +84,5 @@ export async function claimProof(
   } catch (error) {
     const isOurs = error instanceof StoreUnavailable || (error instanceof Rejection && error.reason === 'cutoffs_stale')
     if (purpose === 'reading' || !isOurs) throw error
-  }
-}
-
-/** A user who was cut off has nothing left to end, and whoever holds the older token should not look on. */
-function assertUserStands(user: UserBearer, { cutoffs }: CallerParts, nowMs: number): void {
-  const evidence = {
-    digest: user.digest,
-    subject: user.principal,
-    agent: '', // the user in person
-    user: user.principal,
-    signedInAt: user.signedInAt,
-  }
-  const isBlockedUser = cutoffs.set.blocked('user', user.principal, nowMs) !== undefined
-  if (isBlockedUser || cutoffs.set.evidenceRefusal(evidence) !== undefined) {
-    throw new Rejection('bearer_invalid', 'access of this user was cut off: sign in again, or ask an operator')
   }
 }

@@ -18,7 +18,7 @@ import type { RequestFacts } from '../model/request-facts.ts'
 import { claimOnce } from '../sessions/replay-guard.ts'
 import type { Minter } from '../tokens/minter.ts'
 import type { CallerParts } from './callers.ts'
-import { assertAdminStands } from './operator-caller.ts'
+import { assertStillStands } from './signed-in.ts'
 
 export interface LoginParts extends CallerParts {
   readonly minter: Minter
@@ -50,7 +50,7 @@ export async function login(request: LoginRequest, parts: LoginParts): Promise<L
     parts.cutoffs.assertFresh()
     const now = Math.floor(parts.clock.nowMs() / 1000)
     const user = await verifyUserBearer(request.token, { ...parts, registry: parts.registries.current, now }, 'admin')
-    assertAdminStands(user, parts)
+    assertStillStands(user, parts, user.issuer.slug)
     const proven = await provenKeys(request.facts, {
       ...parts,
       method: 'POST',

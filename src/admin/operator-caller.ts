@@ -5,12 +5,12 @@
 import { identifyOperator } from '../credentials/caller.ts'
 import type { SignIn } from '../credentials/management-token.ts'
 import type { PresentedToken } from '../credentials/proof/presented-token.ts'
-import { type PrincipalId, userPrincipal } from '../kernel/ids.ts'
+import { userPrincipal } from '../kernel/ids.ts'
 import { Rejection } from '../kernel/rejection.ts'
 import { type AdminRole, adminRolesOf, type Permission, permits } from '../model/admin-role.ts'
 import type { OperatorCaller } from '../model/caller.ts'
-import type { LiveCutoffs } from '../sessions/live-cutoffs.ts'
 import { type CallerParts, claimProof } from './callers.ts'
+import { assertStillStands } from './signed-in.ts'
 
 /**
  * An admin whose roles give what the endpoint asks for. Where the revocations are not certain, whoever has signed in may
@@ -62,29 +62,6 @@ function rolesNow(signIn: SignIn, parts: CallerParts): readonly AdminRole[] {
   const issuer = registry.issuerBySlug(issuerSlug)
   const user = issuer?.adminAudience === undefined ? undefined : registry.user(issuer, sub)
   if (user?.active !== true) throw new Rejection('bearer_invalid', 'this admin is no longer known here, or not active')
-  assertAdminStands({ principal: userPrincipal(issuerSlug, sub), signedInAt: at, digest }, parts)
+  assertStillStands({ principal: userPrincipal(issuerSlug, sub), signedInAt: at, digest }, parts, issuerSlug)
   return adminRolesOf(user, parts.admins)
-}
-
-export interface SignedIn {
-  readonly principal: PrincipalId
-  /** Epoch seconds. */
-  readonly signedInAt: number
-  readonly digest: string
-}
-
-/**
- * @throws Rejection `bearer_invalid` for whoever was blocked, or cut off since they signed in; with everybody of their issuer, too:
- * who vouched for them then may not be believed any more
- */
-export function assertAdminStands(
-  { principal, signedInAt, digest }: SignedIn,
-  { cutoffs, clock }: { readonly cutoffs: LiveCutoffs; readonly clock: CallerParts['clock'] },
-): void {
-  const [, issuer = ''] = principal.split(':')
-  const evidence = { digest, subject: principal, agent: '', user: principal, issuer, signedInAt }
-  const isBlocked = cutoffs.set.blocked('user', principal, clock.nowMs()) !== undefined
-  if (isBlocked || cutoffs.set.evidenceRefusal(evidence) !== undefined) {
-    throw new Rejection('bearer_invalid', 'access of this admin was cut off: sign in again, or ask another')
-  }
 }
