@@ -192,6 +192,11 @@ export const GROUPS: readonly Group[] = [
         async () => (await import('./policy/reach.ts')).reachCommand,
       ),
       command(
+        'decisions',
+        'list recorded decisions of the policy, by agent, user, resource or reason',
+        async () => (await import('./decisions.ts')).decisionsCommand,
+      ),
+      command(
         'explain',
         'say why a request was allowed or refused, and the smallest change that would allow it',
         async () => (await import('./records/explain.ts')).explainCommand,
