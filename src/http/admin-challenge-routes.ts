@@ -7,6 +7,7 @@ import { policyDiff } from '../admin/decisions/policy-diff.ts'
 import { decodeDraft } from '../admin/decisions/policy-draft.ts'
 import { resolveChallenge, resolveOrder } from '../admin/decisions/resolve-challenge.ts'
 import { readAs } from '../admin/session-listing.ts'
+import { epochSeconds } from '../kernel/clock.ts'
 import { DECISIONS_LOOKED_AT_MAX } from '../kernel/limits.ts'
 import { POLICY_BODY_BYTES_MAX } from '../kernel/policy-limits.ts'
 import { timeOf } from './admin-decision-routes.ts'
@@ -39,7 +40,9 @@ export function challengeRoutes(parts: RouterParts): readonly AdminRoute[] {
               await readAs(request, listing, 'admin.read', async () => {
                 const book = new DecisionBook(listing.store.audit)
                 const { challenges, lookedAt, more } = await readChallenges(book, timeOf(context, 'since'))
-                const shown = challenges.map((challenge) => showChallenge(challenge, registries.current))
+                const shown = challenges.map((challenge) =>
+                  showChallenge(challenge, registries.current, epochSeconds(listing.clock)),
+                )
                 return { challenges: shown, looked_at: lookedAt, more }
               }),
             ),
@@ -57,7 +60,7 @@ export function challengeRoutes(parts: RouterParts): readonly AdminRoute[] {
               await readAs(request, listing, 'admin.read', async () => {
                 const book = new DecisionBook(listing.store.audit)
                 const challenge = await findChallenge(book, context.req.param('challenge') ?? '')
-                return previewChallenge(challenge, registries.current)
+                return previewChallenge(challenge, registries.current, epochSeconds(listing.clock))
               }),
             ),
         },

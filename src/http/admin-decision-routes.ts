@@ -3,6 +3,7 @@ import type { Context } from 'hono'
 import { DecisionBook, type DecisionFilter } from '../admin/decisions/decision-book.ts'
 import { explainDecision, replayDecision } from '../admin/decisions/explain-decision.ts'
 import { readAs } from '../admin/session-listing.ts'
+import { epochSeconds } from '../kernel/clock.ts'
 import { NAME_CHARS_MAX } from '../kernel/limits.ts'
 import { Rejection } from '../kernel/rejection.ts'
 import { LIST_ENTRIES_MAX } from '../kernel/store-limits.ts'
@@ -54,7 +55,12 @@ export function decisionRoutes(parts: RouterParts): readonly AdminRoute[] {
       path: '/decisions/:decision/explanation',
       methods: {
         GET: read(async (book, context) =>
-          explainDecision(await book.find(id(context)), versions, parts.registries.current),
+          explainDecision(
+            await book.find(id(context)),
+            versions,
+            parts.registries.current,
+            epochSeconds(listing.clock),
+          ),
         ),
       },
     },

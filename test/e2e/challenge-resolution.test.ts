@@ -1,8 +1,10 @@
 /** An approver resolves a challenge: the minimal grant, until a time, by one person or by two (R152). */
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { operatorPrincipal, userPrincipal } from '../../src/kernel/ids.ts'
+import { Secret } from '../../src/kernel/secret.ts'
 import { ADMIN_ROLES, type AdminEntry, type AdminRole } from '../../src/model/admin-role.ts'
 import { Minter } from '../../src/tokens/minter.ts'
+import { type RunningRedis, startRedis } from '../support/redis.ts'
 import { type Answer, INTENT, startWorld, WAREHOUSE, type World } from '../support/world.ts'
 
 const READ = [INTENT[0], { type: 'mcp_tools', locations: [WAREHOUSE], tools: { query: { table: { const: 'costs' } } } }]
@@ -26,6 +28,8 @@ const ask = (world: World, details: unknown = READ): Promise<Answer> =>
   world.open({ subject_token: world.idToken({ sub: 'bob' }), authorization_details: JSON.stringify(details) })
 const post = async (world: World, path: string, name: string, body: unknown, roles?: readonly AdminRole[]) =>
   world.bearer(`/admin/v1/challenges/${path}`, await tokenOf(world, name, roles), 'POST', body)
+const recordsOf = async (world: World, id: string) =>
+  (await world.broker.store.audit.find(id)).map((text) => JSON.parse(text))
 async function challengeOf(world: World, tool: string): Promise<string> {
   const { body } = await world.bearer('/admin/v1/challenges', await tokenOf(world, 'viewer'))
   // biome-ignore lint/suspicious/noExplicitAny: answers of many shapes
@@ -73,6 +77,11 @@ describe('by one approver', () => {
     const [record] = (await world.audit(20)).filter(({ event }) => event === 'challenge.resolve')
     expect(record).toMatchObject({ outcome: 'granted', by: 'operator:carol' })
     expect(record.detail).toContain(challenge)
+    const changes = await recordsOf(world, record.id)
+    expect(changes.map(({ outcome }) => outcome)).toEqual(['unfinished', 'granted'])
+    expect(record.change).toEqual({ object: `grants/${challenge}`, after: expect.any(String) })
+    const [written] = JSON.parse((await world.broker.store.audit.content(record.change.after, record.id)) ?? '[]')
+    expect(written).toMatchObject({ id: challenge, constraints: { table: { const: 'costs' } } })
   })
 
   test('resolving it again changes nothing, whoever does', async () => {
@@ -98,12 +107,36 @@ describe('by one approver', () => {
     expect(body.change).toMatchObject({ allowed_now: true })
   })
 
+  test('an order cannot be told what to grant, nor for whom', async () => {
+    const wider = { reason: 'x', grants: [{ resources: [{ server: '*' }] }], constraints: {}, tools: ['query'] }
+    const { body } = await post(world, `${challenge}/resolve`, 'carol', wider)
+    expect(body.error_reason).toBe('body_malformed')
+    const registry = world.broker.publisher.published.registry
+    expect(registry.grants.filter(({ id }) => id.startsWith('chl_'))).toMatchObject([
+      { id: challenge, principals: [{ user: 'corp:bob' }], resources: [{ server: 'warehouse', tool: 'query' }] },
+    ])
+  })
+
   test('ends by itself, and can be granted anew', async () => {
     await world.advance(3601)
-    expect((await ask(world)).body.error_reason).toBe('nothing_granted')
+    const bearer = await tokenOf(world, 'viewer')
+    const { body: explained } = await world.bearer(
+      `/admin/v1/decisions/${refused.body.decision_id}/explanation`,
+      bearer,
+    )
+    expect(explained.change.allowed_now).toBe(false)
+    const listed = (await world.bearer('/admin/v1/challenges', bearer)).body.challenges
+    expect(listed).toContainEqual(expect.objectContaining({ challenge, state: 'open' }))
+    // More, asked for in the meantime, is another matter: nothing can be slipped under an approval.
+    expect((await ask(world, [INTENT[0], { ...READ[1], tools: { query: {} } }])).body.error_reason).toBe(
+      'nothing_granted',
+    )
     const { body } = await post(world, `${challenge}/resolve`, 'carol', { reason: 'once more' })
     expect(body).toMatchObject({ state: 'resolved', grants: [challenge] })
     expect((await ask(world)).status).toBe(200)
+    expect((await ask(world, [INTENT[0], { ...READ[1], tools: { list_tables: {} } }])).status).toBe(400)
+    const [grant] = world.broker.publisher.published.registry.grants.filter(({ id }) => id === challenge)
+    expect(grant && [...grant.constraints.keys()]).toEqual(['table'])
   })
 
   test('what no approver may grant is refused with what it would need', async () => {
@@ -147,6 +180,50 @@ test('the manifest of an agent is not an approver’s to change', async () => {
   } finally {
     await world.close()
   }
+})
+
+describe.each(['embedded', 'redis'] as const)('on the %s store', (kind) => {
+  let world: World
+  let redis: RunningRedis | undefined
+  let challenge: string
+  beforeAll(async () => {
+    redis = kind === 'redis' ? await startRedis() : undefined
+    const store = redis && ({ kind: 'redis', url: new Secret(redis.url) } as const)
+    world = await startWorld({ registry: { grants: GRANTS }, realClock: true, ...(store && { store }) })
+    await ask(world)
+    challenge = await challengeOf(world, 'query')
+  })
+  afterAll(async () => {
+    await world.close()
+    await redis?.stop()
+  })
+
+  test('what cannot be recorded is not granted, whichever record it is', async () => {
+    const version = world.broker.publisher.published.registry.version
+    const append = vi.spyOn(world.broker.store.audit, 'append').mockRejectedValue(new Error('full'))
+    const answer = await post(world, `${challenge}/resolve`, 'carol', { reason: 'quarter end' })
+    append.mockRestore()
+    expect([answer.status, answer.body.error_reason]).toEqual([503, 'audit_unavailable'])
+    expect(world.broker.publisher.published.registry.version).toBe(version)
+    expect((await ask(world)).body.error_reason).toBe('nothing_granted')
+  })
+
+  test('of approvers who resolve it at once, all get the one grant that there is', async () => {
+    const names = ['carol', 'dave', 'erin', 'frank']
+    const answers = await Promise.all(
+      names.map((name, n) =>
+        post(world, `${challenge}/resolve`, name, { reason: name, expires_in_seconds: 600 + n * 60 }),
+      ),
+    )
+    const [first] = answers
+    expect(first?.body).toMatchObject({ state: 'resolved', grants: [challenge] })
+    for (const { status, body } of answers) expect([status, body]).toEqual([200, first?.body])
+    const { grants } = world.broker.publisher.published.registry
+    expect(grants.filter(({ id }) => id.startsWith('chl_'))).toHaveLength(1)
+    const changes = (await world.audit(100)).filter(({ event }) => event === 'challenge.resolve')
+    const ended = changes.filter(({ outcome }) => outcome === 'granted')
+    expect(ended.filter(({ change }) => change !== undefined && change.before === undefined)).toHaveLength(1)
+  })
 })
 
 const admins: AdminEntry[] = ['alice', 'bob'].map((sub) => ({ user: `corp:${sub}`, roles: ['approver'] }))
@@ -207,10 +284,40 @@ describe('by two', () => {
     }
   })
 
+  test('a confirmation that could not be published, or recorded, does not use the proposal up', async () => {
+    const resolve = () => post(world, `${challenge}/resolve`, 'erin', { reason: 'seen', expires_in_seconds: 600 })
+    const { audit, control } = world.broker.store
+    const append = vi.spyOn(audit, 'append').mockRejectedValue(new Error('full'))
+    expect((await resolve()).body.error_reason).toBe('audit_unavailable')
+    append.mockRestore()
+    const write = vi.spyOn(control, 'writeAfter').mockResolvedValue(undefined)
+    expect((await resolve()).body.error_reason).toBe('policy_contended')
+    write.mockRestore()
+    expect((await ask(world)).status).toBe(400)
+    const again = await post(world, `${challenge}/resolve`, 'dave', { reason: 'mine' })
+    expect(again.body.error_reason).toBe('challenge_same_person')
+  })
+
   test('another confirms it, for the shorter of both times', async () => {
     const { body } = await post(world, `${challenge}/resolve`, 'carol', { reason: 'seen', expires_in_seconds: 600 })
     expect(body).toMatchObject({ state: 'resolved', grants: [challenge] })
     expect(Date.parse(body.expires_at)).toBe((world.now() + 600) * 1000)
     expect((await ask(world)).status).toBe(200)
+  })
+
+  test('one proposal is confirmed once: when the grant is over, two have to approve anew', async () => {
+    await world.advance(601)
+    const late = await post(world, `${challenge}/resolve`, 'erin', { reason: 'once more' })
+    expect(late.body).toMatchObject({ state: 'proposed', by: 'operator:erin' })
+    const [record] = (await world.audit(20)).filter(({ event }) => event === 'challenge.resolve')
+    expect(record).toMatchObject({ outcome: 'granted', by: 'operator:erin' })
+    expect(record.change.object).toBe(`challenges/${challenge}`)
+    const [first, second] = await Promise.all(
+      ['carol', 'dave'].map((name) => post(world, `${challenge}/resolve`, name, { reason: 'seen' })),
+    )
+    const { grants } = world.broker.publisher.published.registry
+    expect(grants.filter(({ id }) => id.startsWith('chl_'))).toHaveLength(1)
+    const states = [first, second].map((answer) => answer?.body.state ?? answer?.body.error_reason)
+    expect(states).toContain('resolved')
   })
 })

@@ -11,7 +11,7 @@ import { type Case, type Change, sayChange, withChange } from '../../policy/poli
 import { selects } from '../../policy/selector.ts'
 import { smallestChange } from '../../policy/smallest-change.ts'
 import type { Challenge } from './challenges.ts'
-import { questionIn } from './decision-book.ts'
+import { questionNow } from './decision-book.ts'
 
 export type GrantChange = Extract<Change, { kind: 'grant' }>
 
@@ -25,10 +25,10 @@ export interface ChallengeAnswer {
 }
 
 /** @throws QuestionUnreadable where the agent is no longer registered */
-export function answerTo({ refusals }: Challenge, current: Registry): ChallengeAnswer {
+export function answerTo({ refusals }: Challenge, current: Registry, now: number): ChallengeAnswer {
   const [newest] = refusals
   if (newest === undefined) throw new QuestionUnreadable('part', 'nothing of this challenge is kept')
-  const question = questionIn(newest.kept, newest.id, current, 'registry')
+  const question = questionNow(newest.kept, newest.id, current, now)
   const { environment } = question
   if (decide(current, question).outcome === 'allow') {
     return { grant: undefined, environment, whyNot: ['the policy of now allows it: ask again'], allowedNow: true }
@@ -64,10 +64,15 @@ const WHOSE: Readonly<Record<Change['kind'], string>> = {
 }
 
 /** Which of the refusals kept of the challenge the grant would turn: decided again with it. */
-export function turnedBy(grant: GrantChange, { refusals }: Challenge, current: Registry): readonly string[] {
+export function turnedBy(
+  grant: GrantChange,
+  { refusals }: Challenge,
+  current: Registry,
+  now: number,
+): readonly string[] {
   return refusals.flatMap(({ id, kept }) => {
     try {
-      const given: Case = { registry: current, question: questionIn(kept, id, current, 'registry') }
+      const given: Case = { registry: current, question: questionNow(kept, id, current, now) }
       const { registry, question } = withChange(given, grant)
       return decide(registry, question).outcome === 'allow' ? [id] : []
     } catch (error) {

@@ -12,7 +12,7 @@ export interface ChallengeView {
   readonly agent: string
   readonly on_behalf_of: string
   readonly reason: string
-  readonly tools: readonly { readonly resource: string; readonly tool: string }[]
+  readonly tools: Challenge['tools']
   readonly count: number
   readonly first_seen: string
   readonly last_seen: string
@@ -22,9 +22,9 @@ export interface ChallengeView {
   readonly state: 'open' | 'allowed_now' | 'unknown'
 }
 
-export function showChallenge(challenge: Challenge, current: Registry): ChallengeView {
+export function showChallenge(challenge: Challenge, current: Registry, now: number): ChallengeView {
   const { id, agent, subject, reason, tools, count, firstSeen, lastSeen, refusals } = challenge
-  const refused = isStillRefused(challenge, current)
+  const refused = isStillRefused(challenge, current, now)
   return {
     challenge: id,
     agent,
@@ -52,17 +52,17 @@ export interface ChallengePreview extends ChallengeView {
   readonly also_allows: readonly { readonly agent: string; readonly tools: readonly string[] }[]
 }
 
-export function previewChallenge(challenge: Challenge, current: Registry): ChallengePreview {
-  const view = { ...showChallenge(challenge, current), looked_at: challenge.refusals.length }
+export function previewChallenge(challenge: Challenge, current: Registry, now: number): ChallengePreview {
+  const view = { ...showChallenge(challenge, current, now), looked_at: challenge.refusals.length }
   try {
-    const { grant, whyNot, environment } = answerTo(challenge, current)
+    const { grant, whyNot, environment } = answerTo(challenge, current, now)
     if (grant === undefined) return { ...view, approvable: false, why_not: whyNot, turns: [], also_allows: [] }
     return {
       ...view,
       approvable: true,
       why_not: [],
       grant: describeChange(grant),
-      turns: turnedBy(grant, challenge, current),
+      turns: turnedBy(grant, challenge, current, now),
       also_allows: alsoAllows(grant, { agent: challenge.agent, environment }, current),
     }
   } catch (error) {

@@ -1,8 +1,10 @@
 /**
  * Refusals of the policy that are alike, as one matter to look at: the same agent, for the same user, was refused the same
- * tools for the same reason. A challenge is read from the records, under an id made of what it is about; nothing else keeps it.
+ * tools with the same arguments for the same reason. So whatever is asked for between looking at one and resolving it, the grant
+ * is the one that was looked at. A challenge is read from the records, under an id made of what it is about; nothing else keeps it.
  */
 import { setImmediate as turn } from 'node:timers/promises'
+import { encodeToolConstraints } from '../../authority/constraints.ts'
 import { sha256 } from '../../kernel/digest.ts'
 import { DECISIONS_LOOKED_AT_MAX } from '../../kernel/limits.ts'
 import { Rejection } from '../../kernel/rejection.ts'
@@ -11,7 +13,8 @@ import type { Registry } from '../../model/registry.ts'
 import { decide } from '../../policy/decide.ts'
 import { QuestionUnreadable } from '../../policy/encode-question.ts'
 import { topicOfKept } from '../../policy/recorded-decision.ts'
-import { answerIn, type DecisionBook, type KeptTexts, questionIn } from './decision-book.ts'
+import { canonicalJson } from '../../registry/canonical-json.ts'
+import { answerIn, type DecisionBook, type KeptTexts, questionNow } from './decision-book.ts'
 
 export interface Challenge {
   readonly id: string
@@ -19,12 +22,19 @@ export interface Challenge {
   readonly subject: string
   readonly reason: string
   /** What was asked for where it was refused. */
-  readonly tools: readonly { readonly resource: string; readonly tool: string }[]
+  readonly tools: readonly AskedTool[]
   readonly count: number
   readonly firstSeen: string
   readonly lastSeen: string
   /** Newest first; of each, what was asked. */
   readonly refusals: readonly { readonly id: string; readonly kept: KeptTexts }[]
+}
+
+export interface AskedTool {
+  readonly resource: string
+  readonly tool: string
+  /** Absent: any arguments. */
+  readonly constraints?: ReturnType<typeof encodeToolConstraints>
 }
 
 export interface Challenges {
@@ -84,10 +94,18 @@ function challengeOf({ id, at }: AuditRecord, kept: KeptTexts): Challenge | unde
     const { agent, subject, target, asked } = topicOfKept(kept.text, { part: (digest) => kept.parts.get(digest) })
     const concerned = [...asked.resources].filter(([url]) => target === undefined || url === target)
     const tools = concerned
-      .flatMap(([resource, { tools }]) => [...tools.keys()].map((tool) => ({ resource: resource as string, tool })))
+      .flatMap(([resource, { tools }]) =>
+        [...tools].map(
+          ([tool, constraints]): AskedTool => ({
+            resource,
+            tool,
+            ...(constraints.size === 0 ? {} : { constraints: encodeToolConstraints(constraints) }),
+          }),
+        ),
+      )
       .sort((a, b) => (`${a.resource} ${a.tool}` < `${b.resource} ${b.tool}` ? -1 : 1))
     const { reason } = answer
-    const name = sha256(JSON.stringify([agent, subject, reason, tools])).slice(0, 22)
+    const name = sha256(canonicalJson([agent, subject, reason, tools])).slice(0, 22)
     const refusals = [{ id, kept }]
     return { id: `chl_${name}`, agent, subject, reason, tools, count: 1, firstSeen: at, lastSeen: at, refusals }
   } catch (error) {
@@ -97,10 +115,10 @@ function challengeOf({ id, at }: AuditRecord, kept: KeptTexts): Challenge | unde
 }
 
 /** Whether the newest of its refusals would be one again. `undefined`: it cannot be asked again. */
-export function isStillRefused({ refusals: [newest] }: Challenge, current: Registry): boolean | undefined {
+export function isStillRefused({ refusals: [newest] }: Challenge, current: Registry, now: number): boolean | undefined {
   if (newest === undefined) return undefined
   try {
-    return decide(current, questionIn(newest.kept, newest.id, current, 'registry')).outcome === 'deny'
+    return decide(current, questionNow(newest.kept, newest.id, current, now)).outcome === 'deny'
   } catch (error) {
     if (error instanceof QuestionUnreadable) return undefined
     throw error

@@ -1,5 +1,6 @@
 /** Recorded decisions as operators read them: by id, newest first, and with the question that was asked. */
 
+import type { Authority } from '../../authority/authority.ts'
 import type { DecisionId } from '../../kernel/ids.ts'
 import { DECISIONS_LOOKED_AT_MAX } from '../../kernel/limits.ts'
 import { Rejection } from '../../kernel/rejection.ts'
@@ -141,6 +142,17 @@ export function questionIn(kept: KeptTexts, id: string, registry: Registry, user
     part: (digest) => kept.parts.get(digest),
   }
   return questionOfKept(kept.text, id as DecisionId, sources)
+}
+
+/**
+ * As it would be asked now, for as long as was asked for then: a grant may have ended since, or begun.
+ * @param now epoch seconds. @throws QuestionUnreadable
+ */
+export function questionNow(kept: KeptTexts, id: string, registry: Registry, now: number): Question {
+  const then = questionIn(kept, id, registry, 'registry')
+  const later = <T extends Authority | undefined>(authority: T): T =>
+    authority && { ...authority, notAfter: authority.notAfter + now - then.now }
+  return { ...then, now, asked: later(then.asked), parent: later(then.parent), ceiling: later(then.ceiling) }
 }
 
 /** @throws QuestionUnreadable */

@@ -9,7 +9,14 @@ import { type ExplainedLayer, explain } from '../../policy/explain.ts'
 import { describeChange } from '../../policy/policy-change.ts'
 import { type Difference, differences, effectiveDigest } from '../../policy/replay.ts'
 import { smallestChange } from '../../policy/smallest-change.ts'
-import { answerIn, type KeptTexts, type PolicyVersions, questionIn, type StoredDecision } from './decision-book.ts'
+import {
+  answerIn,
+  type KeptTexts,
+  type PolicyVersions,
+  questionIn,
+  questionNow,
+  type StoredDecision,
+} from './decision-book.ts'
 
 export interface DecisionExplanation {
   readonly decision: string
@@ -34,10 +41,12 @@ export interface ExplainedChange {
   readonly never: readonly string[]
 }
 
+/** @param now epoch seconds: what would change it, is asked as of then */
 export async function explainDecision(
   { record, kept }: StoredDecision,
   versions: PolicyVersions,
   current: Registry,
+  now: number,
 ): Promise<DecisionExplanation> {
   const common = {
     decision: record.id,
@@ -48,10 +57,10 @@ export async function explainDecision(
   }
   if (record.policy === undefined) return { ...common, layers: [], sentence: beforePolicy(record) }
   const then = await versions.versionOf(record.policy)
-  const question = then === undefined ? undefined : readable(kept, record.id, then, 'then')
+  const question = then === undefined ? undefined : kept && readable(() => questionIn(kept, record.id, then, 'then'))
   const policy = { version: record.policy, kept: then !== undefined }
   const isDenied = kept !== undefined && deniedIn(kept)
-  const change = isDenied ? changeNow(kept, record.id, current) : undefined
+  const change = isDenied ? changeNow(kept, record.id, current, now) : undefined
   const more = change === undefined ? {} : { change }
   if (then === undefined || question === undefined) {
     return { ...common, ...more, policy, layers: layersOfRecord(record), sentence: ofRecord(record) }
@@ -70,23 +79,17 @@ function deniedIn(kept: KeptTexts): boolean {
   }
 }
 
-function readable(
-  kept: KeptTexts | undefined,
-  id: string,
-  registry: Registry,
-  usersOf: 'then' | 'registry',
-): Question | undefined {
-  if (kept === undefined) return undefined
+function readable(read: () => Question): Question | undefined {
   try {
-    return questionIn(kept, id, registry, usersOf)
+    return read()
   } catch (error) {
     if (error instanceof QuestionUnreadable) return undefined
     throw error
   }
 }
 
-function changeNow(kept: KeptTexts, id: string, current: Registry): ExplainedChange | undefined {
-  const question = readable(kept, id, current, 'registry')
+function changeNow(kept: KeptTexts, id: string, current: Registry, now: number): ExplainedChange | undefined {
+  const question = readable(() => questionNow(kept, id, current, now))
   if (question === undefined) return undefined
   const allowed_now = decide(current, question).outcome === 'allow'
   const { ways, never } = smallestChange({ registry: current, question })

@@ -3,17 +3,23 @@
  * Where two persons are asked for, the first one's approval is a proposal, which another has to make, too.
  */
 import { z } from 'zod'
+import type { AuditDraft } from '../../audit/audit-draft.ts'
+import { changeRecord } from '../../audit/change-record.ts'
 import { encodeToolConstraints } from '../../authority/constraints.ts'
-import { isPlainObject, type JsonObject, own } from '../../authority/strict-object.ts'
 import { sha256 } from '../../kernel/digest.ts'
 import { CHALLENGE_GRANT_S_DEFAULT, CHALLENGE_GRANT_S_MAX, CHALLENGE_PROPOSAL_S } from '../../kernel/limits.ts'
 import { Rejection } from '../../kernel/rejection.ts'
 import type { AdminEntry } from '../../model/admin-role.ts'
 import type { OperatorCaller } from '../../model/caller.ts'
 import { grantsOf, sayChange } from '../../policy/policy-change.ts'
+import type { PolicyDocuments } from '../../registry/publication/policy-documents.ts'
+import { entriesOf, isWritten, nameOf, type Written } from '../../registry/sections.ts'
+import type { DocumentStore } from '../../store/ports.ts'
+import { type Claim, makeChange, type Plan } from '../objects/change-object.ts'
+import { storedObjects } from '../objects/stored-objects.ts'
+import { type ChangeRequest, onRecord } from '../on-record.ts'
 import { stillMay } from '../operator-caller.ts'
 import type { PolicyRequestParts } from '../publication/policy-requests.ts'
-import type { ReadRequest } from '../session-listing.ts'
 import { answerTo, type GrantChange } from './challenge-grant.ts'
 import { type Challenge, findChallenge } from './challenges.ts'
 import { DecisionBook } from './decision-book.ts'
@@ -42,70 +48,74 @@ export type Resolved =
   | { readonly state: 'proposed'; readonly by: string; readonly until: string }
 
 /** @throws RefusedRequest */
-export async function resolveChallenge(
-  request: ReadRequest & { readonly caller: () => Promise<OperatorCaller> },
+export function resolveChallenge(
+  request: ChangeRequest,
   id: string,
   read: () => Promise<ResolveOrder>,
   parts: ChallengeParts,
 ): Promise<Resolved> {
-  const { auditor } = parts
-  const draft = auditor.begin()
-  try {
-    const { principal } = await request.caller()
-    draft.authenticatedAs(principal)
-    const { correlation } = request.facts
-    draft.add({ event: 'challenge.resolve', ...(correlation === undefined ? {} : { correlation }) })
+  return onRecord(request, 'challenge.resolve', parts.auditor, async (caller, draft) => {
+    parts.cutoffs.assertFresh()
     const order = await read()
     const challenge = await findChallenge(new DecisionBook(parts.store.audit), id)
-    // Nothing is granted that is not on record as intended.
-    draft.add({ detail: JSON.stringify({ challenge: id, reason: order.reason }) })
-    await auditor.log.append(draft.id, draft.intended())
-    const done = await resolved(challenge, { order, by: principal }, parts)
-    draft.add({ detail: JSON.stringify({ challenge: id, ...done, reason: order.reason }) })
-    const audit = await auditor.log.appendOrDefer(draft.id, draft.granted())
-    if (audit === 'recorded') return done
-    // It is done, and its record is kept to be written; but nobody is told before it is.
-    draft.leaveUnfinished()
-    throw new Rejection('audit_unavailable', 'the audit log could not be written: look whether it was resolved', {
-      retryAfterSeconds: 1,
-    })
-  } catch (error) {
-    throw await auditor.refuse(draft, error, request.facts.source)
-  }
+    const said = { challenge: id, reason: order.reason }
+    draft.add({ detail: JSON.stringify(said) })
+    if (challenge.subject === caller.principal) {
+      throw new Rejection('challenge_same_person', 'another approver has to grant what is for yourself')
+    }
+    const done = await resolved(challenge, { order, caller, draft }, parts)
+    draft.add({ detail: JSON.stringify({ ...said, ...done }) })
+    return done
+  })
 }
 
 interface Approval {
   readonly order: ResolveOrder
-  readonly by: string
+  readonly caller: OperatorCaller
+  readonly draft: AuditDraft
 }
 
 async function resolved(challenge: Challenge, approval: Approval, parts: ChallengeParts): Promise<Resolved> {
-  const { registries, clock } = parts
-  const current = registries.current
-  if (challenge.subject === approval.by) {
-    throw new Rejection('challenge_same_person', 'another approver has to grant what is for yourself')
-  }
+  const { publisher, clock } = parts
+  const { documents, registry } = publisher.published
   const now = Math.floor(clock.nowMs() / 1000)
-  const standing = current.grants.filter(
-    ({ id, when }) => isOf(id, challenge.id) && when.notAfter !== undefined && when.notAfter > now,
-  )
-  const [first] = standing
-  if (first?.when.notAfter !== undefined) {
-    const expires_at = rfc3339(first.when.notAfter)
-    return { state: 'resolved', grants: standing.map(({ id }) => id), expires_at, policy: current.version }
-  }
-  const { grant, whyNot, environment } = answerTo(challenge, current)
+  const standing = standingIn(documents, challenge.id, now)
+  if (standing.length > 0) return resolution(standing, registry.version)
+  const { grant, whyNot, environment } = answerTo(challenge, registry, now)
   if (grant === undefined) {
     throw new Rejection('challenge_not_approvable', 'no grant alone resolves this challenge', { missing: whyNot })
   }
-  const agreed = parts.secondPerson ? await agreedOn(challenge, grant, approval, parts) : approval.order
+  const { order, caller, draft } = approval
+  const agreed = parts.secondPerson ? await agreedOn(challenge, grant, approval, parts) : { order, claim: undefined }
   if ('state' in agreed) return agreed
-  const notAfter = now + agreed.expires_in_seconds
-  const entries = grantEntries(grant, { challenge: challenge.id, environment, notAfter, reason: agreed.reason })
-  const { version } = await parts.publisher.publishEntries((given) => withGrants(given, entries, now), {
-    by: approval.by,
-  })
-  return { state: 'resolved', grants: entries.map(({ id }) => id), expires_at: rfc3339(notAfter), policy: version }
+  const { expires_in_seconds, reason } = agreed.order
+  const given = { challenge: challenge.id, environment, notAfter: now + expires_in_seconds, reason }
+  const plan = (published: PolicyDocuments) => planned(published, challenge.id, grantEntries(grant, given), now)
+  const made = await makeChange({ plan, preview: false, claim: agreed.claim }, caller, draft, parts)
+  return resolution(made.after as readonly Written[], made.publication.version)
+}
+
+/** Where another approver was faster, their grant is the answer, and nothing changes. */
+function planned(documents: PolicyDocuments, id: string, entries: readonly Written[], now: number): Plan {
+  const object = `grants/${id}`
+  const standing = standingIn(documents, id, now)
+  if (standing.length > 0) return { object, before: standing, after: standing, entries: documents.entries }
+  return { object, before: undefined, after: entries, entries: withGrants(documents.entries, entries, now) }
+}
+
+function resolution(grants: readonly Written[], policy: string): Resolved {
+  const [expires_at = ''] = grants.map((grant) => endOf(grant) ?? '')
+  return { state: 'resolved', grants: grants.map((grant) => nameOf('grants', grant)), expires_at, policy }
+}
+
+/** What the challenge was answered with, and is not over. */
+function standingIn(documents: PolicyDocuments, challenge: string, now: number): readonly Written[] {
+  return storedObjects(documents, 'grants')
+    .filter(
+      ({ id, entry }) =>
+        (id === challenge || id.startsWith(`${challenge}-`)) && endOf(entry) !== undefined && !isOver(entry, now),
+    )
+    .map(({ entry }) => entry)
 }
 
 interface Proposal extends ResolveOrder {
@@ -116,42 +126,66 @@ interface Proposal extends ResolveOrder {
   readonly grant: string
 }
 
+interface Agreed {
+  readonly order: ResolveOrder
+  /** On the proposal: one is confirmed once. */
+  readonly claim: Claim | undefined
+}
+
 /** What two have agreed on; or, of the first of them, the proposal. @throws Rejection `challenge_same_person` */
 async function agreedOn(
   { id }: Challenge,
   change: GrantChange,
-  { order, by }: Approval,
+  { order, caller, draft }: Approval,
   parts: ChallengeParts,
-): Promise<ResolveOrder | Extract<Resolved, { state: 'proposed' }>> {
-  const { store, clock } = parts
+): Promise<Agreed | Extract<Resolved, { state: 'proposed' }>> {
+  const { store, clock, auditor } = parts
+  const by = caller.principal
   const now = Math.floor(clock.nowMs() / 1000)
-  const name = `challenge:${id}`
   const grant = sha256(
     JSON.stringify(grantEntries(change, { challenge: id, environment: '', notAfter: 0, reason: '' })),
   )
-  const text = await store.documents.read(name)
+  const text = await store.documents.read(proposalOf(id))
   const held = text === undefined || text === '' ? undefined : (JSON.parse(text) as Proposal)
   // Whoever has left since, or approves no more, is no second person.
   if (held !== undefined && held.until > now && held.grant === grant && stillMay(held.by, 'approve', parts)) {
     if (held.by === by)
       throw new Rejection('challenge_same_person', 'another approver has to confirm what you proposed')
-    // Used up: what has expired later is proposed anew.
-    if (!(await store.documents.replace(name, text, ''))) throw contended()
-    const seconds = Math.min(held.expires_in_seconds, order.expires_in_seconds)
-    return { expires_in_seconds: seconds, reason: held.reason }
+    const expires_in_seconds = Math.min(held.expires_in_seconds, order.expires_in_seconds)
+    const claim = claimOn(proposalOf(id), text, store.documents)
+    return { order: { expires_in_seconds, reason: held.reason }, claim }
   }
   const proposal: Proposal = { ...order, by, until: now + CHALLENGE_PROPOSAL_S, grant }
-  if (!(await store.documents.replace(name, text, JSON.stringify(proposal)))) throw contended()
+  const next = JSON.stringify(proposal)
+  draft.addChange(changeRecord(`challenges/${id}`, held && text, next))
+  await auditor.log.append(draft.id, draft.intended(), draft.contents)
+  const isFirst = await store.documents.replace(proposalOf(id), text, next).catch((fault: unknown) => {
+    draft.leaveUnfinished()
+    throw fault
+  })
+  if (!isFirst) throw contended()
   return { state: 'proposed', by, until: rfc3339(proposal.until) }
+}
+
+const proposalOf = (challenge: string) => `challenge:${challenge}`
+
+/** Used up before anything is granted: of two who confirm at once one does; where it breaks off, it is proposed anew. */
+function claimOn(name: string, text: string | undefined, documents: DocumentStore): Claim {
+  let isTaken = false
+  return {
+    take: async () => {
+      isTaken = await documents.replace(name, text, '')
+      if (!isTaken) throw contended()
+    },
+    giveBack: async () => {
+      // A store that is away keeps it used up.
+      if (isTaken && text !== undefined) await documents.replace(name, '', text).catch(() => false)
+    },
+  }
 }
 
 function contended(): Rejection {
   return new Rejection('policy_contended', 'another approver was faster: look again', { retryAfterSeconds: 1 })
-}
-
-interface GrantEntry {
-  readonly id: string
-  readonly [member: string]: unknown
 }
 
 /** As entries of a policy document. Ids are made of the challenge's. */
@@ -163,7 +197,7 @@ function grantEntries(
     readonly notAfter: number
     readonly reason: string
   },
-): readonly GrantEntry[] {
+): readonly Written[] {
   const { challenge, environment, notAfter, reason } = given
   return grantsOf(change, challenge).map(({ id, effect, principals, resources, constraints }) => ({
     id,
@@ -177,19 +211,22 @@ function grantEntries(
 }
 
 /** With these in place of what challenges have left behind and is over. */
-function withGrants(given: unknown, entries: readonly GrantEntry[], now: number): JsonObject {
-  const document = isPlainObject(given) ? given : {}
-  const grants = own(document, 'grants')
-  const kept = (Array.isArray(grants) ? (grants as readonly GrantEntry[]) : []).filter(({ id, when }) => {
-    const until = isPlainObject(when) ? own(when, 'not_after') : undefined
-    const isOver = id.startsWith('chl_') && typeof until === 'string' && Date.parse(until) / 1000 <= now
-    return !isOver && !entries.some((entry) => entry.id === id)
+function withGrants(given: unknown, entries: readonly Written[], now: number): Written {
+  const kept = entriesOf(given, 'grants').filter((entry) => {
+    const id = nameOf('grants', entry)
+    return !(id.startsWith('chl_') && isOver(entry, now)) && !entries.some((one) => nameOf('grants', one) === id)
   })
-  return { ...document, grants: [...kept, ...entries] }
+  return { ...(isWritten(given) ? given : {}), grants: [...kept, ...entries] }
 }
 
-function isOf(grant: string, challenge: string): boolean {
-  return grant === challenge || grant.startsWith(`${challenge}-`)
+function endOf({ when }: Written): string | undefined {
+  const until = isWritten(when) ? when['not_after'] : undefined
+  return typeof until === 'string' ? until : undefined
+}
+
+function isOver(entry: Written, now: number): boolean {
+  const until = endOf(entry)
+  return until !== undefined && Date.parse(until) / 1000 <= now
 }
 
 function rfc3339(epochSeconds: number): string {

@@ -6,16 +6,11 @@ import type { AuditDraft } from '../../audit/audit-draft.ts'
 import { type ChangeRecord, changeRecord } from '../../audit/change-record.ts'
 import { Rejection } from '../../kernel/rejection.ts'
 import type { OperatorCaller } from '../../model/caller.ts'
-import type { RequestFacts } from '../../model/request-facts.ts'
 import { canonicalJson } from '../../registry/canonical-json.ts'
 import type { PolicyDocuments } from '../../registry/publication/policy-documents.ts'
+import { type ChangeRequest, onRecord } from '../on-record.ts'
 import type { PolicyRequestParts } from '../publication/policy-requests.ts'
 import type { Publication } from '../publication/publish.ts'
-
-export interface ChangeRequest {
-  readonly caller: () => Promise<OperatorCaller>
-  readonly facts: RequestFacts
-}
 
 /** A change, as it would be made of what is published now. */
 export interface Plan {
@@ -32,6 +27,15 @@ export interface Change {
   readonly plan: (documents: PolicyDocuments, caller: OperatorCaller) => Plan
   /** Says what would be done, and does nothing. */
   readonly preview: boolean
+  /** What it is made by virtue of, once: taken when it is on record, given back where nothing was published for certain. */
+  readonly claim?: Claim | undefined
+}
+
+export interface Claim {
+  /** @throws Rejection where it is gone */
+  take(): Promise<void>
+  /** Nothing, where it was not taken. */
+  giveBack(): Promise<void>
 }
 
 export interface Changed extends Plan {
@@ -41,30 +45,36 @@ export interface Changed extends Plan {
 const ATTEMPTS_MAX = 4
 
 /** @param read of the body, for those only who may ask. @throws RefusedRequest */
-export async function changeRegistry(
+export function changeRegistry(
   request: ChangeRequest,
   read: () => Promise<Change>,
   parts: PolicyRequestParts,
 ): Promise<Changed> {
-  const draft = parts.auditor.begin()
-  try {
-    const caller = await request.caller()
-    draft.authenticatedAs(caller.principal)
-    const { correlation } = request.facts
-    draft.add({ event: 'registry.change', ...(correlation === undefined ? {} : { correlation }) })
+  return onRecord(request, 'registry.change', parts.auditor, async (caller, draft) => {
     parts.cutoffs.assertFresh()
-    const change = await read()
+    return makeChange(await read(), caller, draft, parts)
+  })
+}
+
+/** On record as intended first. @throws Rejection; what a store throws: then nobody knows, and the record does not say */
+export async function makeChange(
+  change: Change,
+  caller: OperatorCaller,
+  draft: AuditDraft,
+  parts: PolicyRequestParts,
+): Promise<Changed> {
+  try {
     const changed = await attempted(change, caller, draft, parts)
     draft.add({ policy: changed.publication.version })
-    await parts.auditor.log.append(draft.id, draft.granted(), draft.contents)
     return changed
   } catch (error) {
-    throw await parts.auditor.refuse(draft, error, request.facts.source)
+    if (error instanceof Rejection) await change.claim?.giveBack()
+    throw error
   }
 }
 
 async function attempted(
-  { plan, preview }: Change,
+  { plan, preview, claim }: Change,
   caller: OperatorCaller,
   draft: AuditDraft,
   parts: PolicyRequestParts,
@@ -76,8 +86,12 @@ async function attempted(
     draft.addChange(recordOf(made))
     // What is wrong with it is said before anything is on record as intended.
     const previewed = await publisher.publishEntries(() => made.entries, { by, preview: true })
-    if (preview) return { ...made, publication: previewed }
+    if (preview) {
+      draft.add({ detail: 'dry run: nothing is changed' })
+      return { ...made, publication: previewed }
+    }
     await auditor.log.append(draft.id, draft.intended(), draft.contents)
+    if (attempt === 0) await claim?.take()
     const publication = await published(made, plan, caller, { draft, parts })
     if (publication !== undefined) return { ...made, publication }
   }

@@ -1,13 +1,17 @@
 /** The published policy: what it is, and publishing another, over the admin API or on the broker's own machine; each recorded under whoever asked. */
 import { z } from 'zod'
+import type { AuditDraft } from '../../audit/audit-draft.ts'
 import type { Auditor } from '../../audit/auditor.ts'
+import { type ChangeRecord, changeRecord } from '../../audit/change-record.ts'
 import type { PrincipalId } from '../../kernel/ids.ts'
 import { Rejection } from '../../kernel/rejection.ts'
 import { LIST_ENTRIES_MAX } from '../../kernel/store-limits.ts'
 import type { RegistrySource } from '../../model/published-registry.ts'
-import type { PolicyFile } from '../../registry/publication/policy-documents.ts'
+import { canonicalJson } from '../../registry/canonical-json.ts'
+import type { PolicyDocuments, PolicyFile } from '../../registry/publication/policy-documents.ts'
 import type { LiveCutoffs } from '../../sessions/live-cutoffs.ts'
 import { assertMayChange, documentOf } from '../objects/section-authority.ts'
+import { type ChangeRequest, onRecord } from '../on-record.ts'
 import { type ListingParts, type ReadRequest, readAs } from '../session-listing.ts'
 import type { Publication, RegistryPublisher } from './publish.ts'
 
@@ -73,39 +77,41 @@ export function showPolicy(request: ReadRequest, parts: PolicyRequestParts): Pro
 
 /** @throws RefusedRequest, of a Rejection `policy_*` too */
 export async function publishPolicy(
-  request: ReadRequest,
+  request: ChangeRequest,
   read: () => Promise<PolicyOrder>,
-  parts: PolicyRequestParts,
+  { auditor, publisher }: PolicyRequestParts,
 ): Promise<PublicationView> {
-  const { auditor, publisher } = parts
-  const draft = auditor.begin()
-  try {
-    const caller = await request.caller()
-    const { principal } = caller
-    draft.authenticatedAs(principal)
-    const { correlation } = request.facts
-    draft.add({ event: 'policy.publish', ...(correlation === undefined ? {} : { correlation }) })
+  const done = await onRecord(request, 'policy.publish', auditor, async (caller, draft) => {
     // So large a body is read for those only who may publish.
     const { files, dry_run } = await read()
     const named = toFiles(files)
-    if (!dry_run) await auditor.log.append(draft.id, draft.intended())
-    const done = await publisher.publishFiles(named, {
-      by: principal,
-      preview: dry_run,
-      check: (before, after) => assertMayChange(documentOf(before, 'all'), documentOf(after, 'all'), caller),
-    })
-    draft.add({ detail: detailOf(done, dry_run) })
-    const audit = await auditor.log.appendOrDefer(draft.id, draft.granted())
-    if (audit === 'recorded') return view(done)
-    // It is done, and the record that says so is kept to be written; but nobody is told before it is.
-    draft.leaveUnfinished()
-    throw new Rejection('audit_unavailable', 'the audit log could not be written: look whether it was published', {
-      retryAfterSeconds: 1,
-    })
+    const options = {
+      by: caller.principal,
+      check: (before: PolicyDocuments, after: PolicyDocuments) =>
+        assertMayChange(documentOf(before, 'all'), documentOf(after, 'all'), caller),
+    }
+    // What is wrong with it is said before anything is on record as intended.
+    const previewed = await publisher.publishFiles(named, { ...options, preview: true })
+    draft.add({ detail: detailOf(previewed, dry_run) })
+    if (dry_run) return previewed
+    draft.addChange(changeOf(previewed))
+    await auditor.log.append(draft.id, draft.intended(), draft.contents)
+    return published(draft, () => publisher.publishFiles(named, options))
+  })
+  return view(done)
+}
+
+/** What became of it, for its record. */
+async function published(draft: AuditDraft, publish: () => Promise<Publication>): Promise<Publication> {
+  try {
+    const done = await publish()
+    draft.addChange(changeOf(done))
+    draft.add({ detail: detailOf(done, false) })
+    return done
   } catch (error) {
     // Whether it was written, nobody knows: the record must not say that it was not.
     if (!(error instanceof Rejection)) draft.leaveUnfinished()
-    throw await auditor.refuse(draft, error, request.facts.source)
+    throw error
   }
 }
 
@@ -115,6 +121,11 @@ export function toFiles(files: z.output<typeof policyFiles>): readonly PolicyFil
     throw new Rejection('body_malformed', 'files: two of one name')
   }
   return files.map(({ name, document }) => ({ name, document }))
+}
+
+/** Versions by name: their documents are kept under these. */
+function changeOf({ before, version }: Publication): ChangeRecord {
+  return changeRecord('policy', before && canonicalJson({ policy: before }), canonicalJson({ policy: version }))
 }
 
 export interface OwnFilesParts {
@@ -135,12 +146,10 @@ export async function publishOwnFiles(
   draft.authenticatedAs(by)
   draft.add({ event: 'policy.publish' })
   try {
-    const done = await publisher.publishFiles(files, { by })
-    draft.add({ detail: detailOf(done, false) })
-    if (done.seq !== undefined) await auditor.log.appendOrDefer(draft.id, draft.granted())
+    const done = await published(draft, () => publisher.publishFiles(files, { by }))
+    if (done.seq !== undefined) await auditor.log.appendOrDefer(draft.id, draft.granted(), draft.contents)
     return done
   } catch (error) {
-    if (!(error instanceof Rejection)) draft.leaveUnfinished()
     await auditor.refuse(draft, error, '')
     throw error
   }

@@ -1,6 +1,6 @@
 /** What a draft of the policy would change, and what is refused again and again, as people read them. */
 import { arrayOf, type JsonObject, jsonObject, numberIn, textOf } from '../json-fields.ts'
-import { plural, type Styles } from '../terminal.ts'
+import { plural, printable, type Styles } from '../terminal.ts'
 
 const TURNS: Readonly<Record<string, readonly [mark: string, words: string]>> = {
   refused: ['-', 'would be refused'],
@@ -43,7 +43,7 @@ export function drawChallenges(body: JsonObject, { dim, bad, good, bold }: Style
       (tool) => textOf(tool['resource']) ?? '',
     )
     const tools = [...byResource].map(([resource, there]) => {
-      return `${there.map((tool) => textOf(tool['tool'])).join(', ')} at ${resource}`
+      return `${there.map(toolWords).join(', ')} at ${resource}`
     })
     const state = textOf(challenge['state']) ?? ''
     const mark = state === 'open' ? bad('✗') : state === 'allowed_now' ? good('✓') : dim('·')
@@ -63,4 +63,9 @@ export function drawChallenges(body: JsonObject, { dim, bad, good, bold }: Style
 function forWhom(challenge: JsonObject): string {
   const subject = textOf(challenge['on_behalf_of']) ?? ''
   return subject === `agent:${textOf(challenge['agent'])}` ? 'itself' : subject
+}
+
+function toolWords({ tool, constraints }: JsonObject): string {
+  const name = textOf(tool) ?? ''
+  return constraints === undefined ? name : `${name} ${printable(JSON.stringify(constraints))}`
 }
