@@ -194,7 +194,7 @@ export const GROUPS: readonly Group[] = [
       command(
         'decisions',
         'list recorded decisions of the policy, by agent, user, resource or reason',
-        async () => (await import('./decisions.ts')).decisionsCommand,
+        async () => (await import('./records/decisions.ts')).decisionsCommand,
       ),
       command(
         'explain',
