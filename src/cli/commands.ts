@@ -213,7 +213,7 @@ export const GROUPS: readonly Group[] = [
       ),
       command(
         'replay',
-        'make a recorded decision again, from its stored question and policy',
+        'make a recorded decision again',
         async () => (await import('./records/replay.ts')).replayCommand,
       ),
       command(
@@ -221,11 +221,7 @@ export const GROUPS: readonly Group[] = [
         'mint a short-lived management token on the broker’s own machine',
         async () => (await import('./keys/admin-token.ts')).adminTokenCommand,
       ),
-      command(
-        'keys',
-        'list the broker’s signing keys and their states',
-        async () => (await import('./keys/keys.ts')).keysCommand,
-      ),
+      command('keys', 'list signing keys and their states', async () => (await import('./keys/keys.ts')).keysCommand),
       command(
         'keys rotate',
         'announce the successor of a signing key',
