@@ -135,6 +135,22 @@ const REFUSALS: readonly Refused[] = [
     ways: [['open a session whose intent names `query` at warehouse']],
   },
   {
+    layer: 'external',
+    rest: () => ({
+      external: { kind: 'answered', allowed: new Map([[WAREHOUSE as ResourceUrl, new Set(['insert'])]]) },
+    }),
+    sentence: `${ALICE} \`query\` at warehouse: the external policy does not allow it.`,
+    ways: [],
+    never: ['query at warehouse: the external policy does not allow it'],
+  },
+  {
+    layer: 'external',
+    rest: () => ({ external: { kind: 'failed', cause: 'the external policy did not answer in time' } }),
+    sentence: `${ALICE} \`query\` at warehouse: the external policy did not answer in time.`,
+    ways: [],
+    never: ['query at warehouse: the external policy did not answer in time'],
+  },
+  {
     layer: 'deny_grants',
     change: (made) =>
       made.grants.push(
