@@ -18,8 +18,8 @@ export function drawRecord(record: JsonObject, styles: Styles): string {
     text('resource'),
     text('reason'),
     text('session'),
-    textOf(jsonObject(record['change'])['object']),
-    detailWords(record['detail']),
+    // A detail says what it was done to by itself.
+    detailWords(record['detail']) ?? textOf(jsonObject(record['change'])['object']),
   ]
   const head = `${at}  ${outcome.padEnd(7)}  ${event.padEnd(17)}`
   const mark = (outcome === 'granted' ? styles.good : styles.bad)(outcome.padEnd(7))
