@@ -105,7 +105,8 @@ describe('the commands', () => {
       examples.flatMap((example) => example.split(' | ')).map((line) => line.split(' > ')[0] ?? ''),
     )
     for (const line of lines.filter((text) => text.startsWith('errand '))) {
-      const words = line.split(' ').slice(1)
+      // As a shell reads it: what is quoted is one word.
+      const words = [...line.matchAll(/"([^"]*)"|\S+/g)].map(([word, quoted]) => quoted ?? word).slice(1)
       const fitting = COMMANDS.filter(({ name }) => `${words.join(' ')} `.startsWith(`${name} `))
       const command = fitting.toSorted((a, b) => b.name.length - a.name.length)[0]
       expect(command, line).toBeDefined()
