@@ -141,15 +141,20 @@ describe('an outage', () => {
     const store = await open(proxy)
     redis.pause()
     const first = Array.from({ length: STORE_WAITING_MAX }, () => store.audit.append('key', 'record'))
+    let isLate = false
+    for (const call of first) call.catch(() => (isLate = true))
     const settled = Promise.allSettled(first)
-    const from = performance.now()
-    await expect(store.audit.append('key', 'one more')).rejects.toThrow(/are waiting for Redis already/)
-    expect(performance.now() - from).toBeLessThan(STORE_DEADLINE_MS)
-    for (const result of await settled) expect(result).toMatchObject({ status: 'rejected' })
+    // At once, however slow the machine: before the deadline of any of those that wait.
+    const refusal = await store.audit.append('key', 'one more').catch((error: unknown) => error)
+    expect([isLate, String(refusal)]).toEqual([false, expect.stringContaining('are waiting for Redis already')])
+    expect(new Set((await settled).map(({ status }) => status))).toEqual(new Set(['rejected']))
     const sent = proxy.received
-    for (let n = 0; n < 1_000; n++) {
-      await expect(store.audit.append('key', 'refused'.repeat(9))).rejects.toThrow(/has stopped answering/)
-    }
+    // All in one turn: the connection, too, is given up after a while, and then says something else.
+    const refusals = await Promise.all(
+      Array.from({ length: 1_000 }, () => store.audit.append('key', 'refused'.repeat(9)).catch(String)),
+    )
+    expect([...new Set(refusals)]).toEqual([expect.stringContaining('has stopped answering')])
+    await sleep(50)
     expect(proxy.received - sent).toBeLessThan(1_000)
     redis.resume()
     await eventuallyAnswers(store)
