@@ -7,8 +7,10 @@ import type { SignIn } from '../credentials/management-token.ts'
 import type { PresentedToken } from '../credentials/proof/presented-token.ts'
 import { userPrincipal } from '../kernel/ids.ts'
 import { Rejection } from '../kernel/rejection.ts'
+import { parseUserPrincipal } from '../kernel/user-name.ts'
 import { type AdminRole, adminRolesOf, type Permission, permits } from '../model/admin-role.ts'
 import type { OperatorCaller } from '../model/caller.ts'
+import { findUser } from '../model/find-user.ts'
 import { type CallerParts, claimProof } from './callers.ts'
 import { assertStillStands } from './signed-in.ts'
 
@@ -48,10 +50,9 @@ export function stillMay(
   permission: Permission,
   { registries, admins, cutoffs, clock }: Pick<CallerParts, 'registries' | 'admins' | 'cutoffs' | 'clock'>,
 ): boolean {
-  const [kind, slug = '', ...sub] = principal.split(':')
-  if (kind !== 'user') return kind === 'operator'
-  const issuer = registries.current.issuerBySlug(slug)
-  const user = issuer === undefined ? undefined : registries.current.user(issuer, sub.join(':'))
+  const name = parseUserPrincipal(principal)
+  if (name === undefined) return principal.startsWith('operator:')
+  const user = findUser(registries.current, name)
   const isBlocked = cutoffs.set.blocked('user', principal, clock.nowMs()) !== undefined
   return user?.active === true && !isBlocked && permits(adminRolesOf(user, admins), permission)
 }

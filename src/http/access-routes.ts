@@ -4,9 +4,10 @@ import { evaluatingCaller } from '../admin/callers.ts'
 import { evaluateMany, evaluateOne } from '../calls/evaluate.ts'
 import { search } from '../calls/search.ts'
 import type { ServiceRequest } from '../calls/service-call.ts'
-import { isJsonObject, parseStrictJson } from '../jose/strict-json.ts'
+import { isJsonObject } from '../jose/strict-json.ts'
 import { Rejection } from '../kernel/rejection.ts'
 import type { RequestFacts } from '../model/request-facts.ts'
+import { parseBody } from './decode-order.ts'
 import { json } from './error-response.ts'
 import { ACCESS } from './pdp-metadata.ts'
 import { readJsonText } from './request.ts'
@@ -43,12 +44,7 @@ async function requestOf(context: Context, facts: RequestFacts, parts: RouterPar
 
 /** Members that nobody knows are ignored; those that two readers would read differently are refused. */
 function objectOf(text: string): Readonly<Record<string, unknown>> {
-  let value: unknown
-  try {
-    value = parseStrictJson(text)
-  } catch {
-    throw new Rejection('body_malformed', 'the body is not JSON without repeated members')
-  }
+  const value = parseBody(text)
   if (!isJsonObject(value)) throw new Rejection('body_malformed', 'the body is not a JSON object')
   return value
 }

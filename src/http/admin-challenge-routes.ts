@@ -4,24 +4,21 @@ import { previewChallenge, showChallenge } from '../admin/decisions/challenge-vi
 import { findChallenge, readChallenges } from '../admin/decisions/challenges.ts'
 import { DecisionBook } from '../admin/decisions/decision-book.ts'
 import { policyDiff } from '../admin/decisions/policy-diff.ts'
-import { decodeDraft } from '../admin/decisions/policy-draft.ts'
 import { resolveChallenge, resolveOrder } from '../admin/decisions/resolve-challenge.ts'
+import { policyFiles, toFiles } from '../admin/publication/policy-requests.ts'
 import { readAs } from '../admin/session-listing.ts'
 import { epochSeconds } from '../kernel/clock.ts'
 import { DECISIONS_LOOKED_AT_MAX } from '../kernel/limits.ts'
 import { POLICY_BODY_BYTES_MAX } from '../kernel/policy-limits.ts'
-import { timeOf } from './admin-decision-routes.ts'
 import type { AdminRoute } from './admin-route.ts'
 import { decodeOrder } from './decode-order.ts'
 import { json } from './error-response.ts'
+import { knownOnly, timeOf } from './query.ts'
 import { readJsonText } from './request.ts'
 import type { RouterParts } from './route.ts'
 
 const diffOrder = z.strictObject({
-  files: z
-    .array(z.strictObject({ name: z.string().min(1).max(128), document: z.unknown() }))
-    .min(1)
-    .max(256),
+  files: policyFiles,
   since: z.iso.datetime({ offset: true }).optional(),
   limit: z.int().min(1).max(DECISIONS_LOOKED_AT_MAX).default(DECISIONS_LOOKED_AT_MAX),
 })
@@ -38,6 +35,7 @@ export function challengeRoutes(parts: RouterParts): readonly AdminRoute[] {
             json(
               200,
               await readAs(request, listing, 'admin.read', async () => {
+                knownOnly(context, ['since'])
                 const book = new DecisionBook(listing.store.audit)
                 const { challenges, lookedAt, more } = await readChallenges(book, timeOf(context, 'since'))
                 const shown = challenges.map((challenge) =>
@@ -93,7 +91,7 @@ function diffRoute({ listing, policy }: RouterParts): AdminRoute {
             200,
             await readAs(request, listing, 'admin.read', async () => {
               const { files, since, limit } = decodeOrder(diffOrder, await readJsonText(context, POLICY_BODY_BYTES_MAX))
-              const { registry: draft } = await decodeDraft(files, policy.publisher)
+              const { registry: draft } = await policy.publisher.draft(toFiles(files))
               const book = new DecisionBook(listing.store.audit)
               return policyDiff(book, draft, since === undefined ? {} : { sinceMs: Date.parse(since) }, limit)
             }),

@@ -4,14 +4,15 @@ import { DecisionBook, type DecisionFilter } from '../admin/decisions/decision-b
 import { explainDecision, replayDecision } from '../admin/decisions/explain-decision.ts'
 import { readAs } from '../admin/session-listing.ts'
 import { epochSeconds } from '../kernel/clock.ts'
-import { NAME_CHARS_MAX } from '../kernel/limits.ts'
 import { Rejection } from '../kernel/rejection.ts'
-import { LIST_ENTRIES_MAX } from '../kernel/store-limits.ts'
 import type { AdminMethod, AdminRequest, AdminRoute } from './admin-route.ts'
 import { json } from './error-response.ts'
+import { knownOnly, limitOf, parameter, timeOf } from './query.ts'
 import type { RouterParts } from './route.ts'
 
 const LISTED_DEFAULT = 50
+const NAMED = ['agent', 'user', 'resource', 'outcome', 'reason'] as const
+const LISTED_BY = [...NAMED, 'shadow', 'since', 'until', 'limit', 'after']
 
 export function decisionRoutes(parts: RouterParts): readonly AdminRoute[] {
   const { listing } = parts
@@ -29,9 +30,10 @@ export function decisionRoutes(parts: RouterParts): readonly AdminRoute[] {
       path: '/decisions',
       methods: {
         GET: read(async (book, context) => {
+          knownOnly(context, LISTED_BY)
           const { records, lookedAt, next } = await book.page(
             filterOf(context),
-            limitOf(context),
+            limitOf(context, LISTED_DEFAULT),
             parameter(context, 'after'),
           )
           return { decisions: records, looked_at: lookedAt, ...(next === undefined ? {} : { next }) }
@@ -72,9 +74,7 @@ export function decisionRoutes(parts: RouterParts): readonly AdminRoute[] {
 }
 
 function filterOf(context: Context): DecisionFilter {
-  const [agent, user, resource, outcome, reason] = ['agent', 'user', 'resource', 'outcome', 'reason'].map((name) =>
-    parameter(context, name),
-  )
+  const [agent, user, resource, outcome, reason] = NAMED.map((name) => parameter(context, name))
   return {
     agent,
     user,
@@ -90,27 +90,5 @@ function filterOf(context: Context): DecisionFilter {
 function shadowOf(context: Context): 'differs' | undefined {
   const text = parameter(context, 'shadow')
   if (text !== undefined && text !== 'differs') throw new Rejection('parameter_malformed', 'shadow must be differs')
-  return text
-}
-
-function limitOf(context: Context): number {
-  const limit = Number(context.req.query('limit') ?? LISTED_DEFAULT)
-  if (!Number.isInteger(limit)) throw new Rejection('parameter_malformed', 'limit must be a whole number')
-  return Math.min(Math.max(1, limit), LIST_ENTRIES_MAX)
-}
-
-export function timeOf(context: Context, name: string): number | undefined {
-  const text = parameter(context, name)
-  if (text === undefined) return undefined
-  const at = Date.parse(text)
-  if (Number.isNaN(at)) throw new Rejection('parameter_malformed', `${name} must be a time as in RFC 3339`)
-  return at
-}
-
-function parameter(context: Context, name: string): string | undefined {
-  const text = context.req.query(name)
-  if (text !== undefined && text.length > NAME_CHARS_MAX) {
-    throw new Rejection('parameter_malformed', `${name} is longer than any name there is`)
-  }
   return text
 }

@@ -12,12 +12,11 @@ import {
 } from '../admin/objects/object-requests.ts'
 import { listObjects, type ObjectView, readObject } from '../admin/objects/read-objects.ts'
 import { idInPath } from '../admin/objects/stored-objects.ts'
-import { parseStrictJson } from '../jose/strict-json.ts'
 import { POLICY_BODY_BYTES_MAX } from '../kernel/policy-limits.ts'
 import { Rejection } from '../kernel/rejection.ts'
 import { SECTION_NAMES, SECTIONS, type SectionName } from '../registry/sections.ts'
 import type { AdminRoute } from './admin-route.ts'
-import { decodeOrder } from './decode-order.ts'
+import { decodeOrder, parseBody } from './decode-order.ts'
 import { json } from './error-response.ts'
 import { headerOf } from './incoming.ts'
 import { readJsonText } from './request.ts'
@@ -74,7 +73,7 @@ function sectionRoutes(section: SectionName, parts: RouterParts): readonly Admin
       PUT: {
         permission,
         answer: async (request, context) => {
-          const read = async () => parsed(await readJsonText(context))
+          const read = async () => parseBody(await readJsonText(context))
           const { created, ...done } = await putObject(request, targetOf(section, context), read, parts.policy)
           return withVersion(created ? 201 : 200, done)
         },
@@ -120,12 +119,4 @@ function expectedIn(context: Context): string | undefined {
 function withVersion(status: number, body: ObjectView | { readonly object?: ObjectView }): Response {
   const object = 'entry' in body ? body : 'object' in body ? body.object : undefined
   return json(status, body, object === undefined ? {} : { ETag: `"${object.version}"` })
-}
-
-function parsed(text: string): unknown {
-  try {
-    return parseStrictJson(text)
-  } catch {
-    throw new Rejection('body_malformed', 'the body is not JSON without repeated members')
-  }
 }

@@ -1,4 +1,4 @@
-/** JSON bodies of the admin API: strict JSON, strict schema, an error that names the member. */
+/** JSON bodies: strict JSON; of the admin API a strict schema, too, and an error that names the member. */
 import { parseStrictJson } from '../jose/strict-json.ts'
 import { Rejection } from '../kernel/rejection.ts'
 
@@ -10,15 +10,18 @@ interface Schema<T> {
     | { success: false; error: { issues: readonly { code?: string; path: readonly PropertyKey[]; message: string }[] } }
 }
 
-/** @throws Rejection `body_malformed` naming the member */
-export function decodeOrder<T>(schema: Schema<T>, text: string): T {
-  let value: unknown
+/** @throws Rejection `body_malformed` */
+export function parseBody(text: string): unknown {
   try {
-    value = parseStrictJson(text)
+    return parseStrictJson(text)
   } catch {
     throw new Rejection('body_malformed', 'the body is not JSON without repeated members')
   }
-  const decoded = schema.safeParse(value)
+}
+
+/** @throws Rejection `body_malformed` naming the member */
+export function decodeOrder<T>(schema: Schema<T>, text: string): T {
+  const decoded = schema.safeParse(parseBody(text))
   if (decoded.success) return decoded.data
   const issue = decoded.error.issues[0]
   // The schema's own message would repeat an unknown member's name, which is the caller's text.

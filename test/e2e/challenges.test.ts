@@ -168,9 +168,14 @@ describe('a draft', () => {
     }
   })
 
+  test('a filter that is not known is refused: it would filter nothing, and look as if it had', async () => {
+    const { status, body } = await world.bearer('/admin/v1/challenges?agent=analyst', bearer)
+    expect([status, body.error_reason]).toEqual([400, 'parameter_malformed'])
+  })
+
   test('that is no policy is refused with its problems, and one needs the permission', async () => {
     const wrong = await post('/policy/diff', { files: [{ name: 'draft.yaml', document: { grants: [{}] } }] })
-    expect([wrong.status, wrong.body.error_reason]).toEqual([400, 'body_malformed'])
+    expect([wrong.status, wrong.body.error_reason]).toEqual([400, 'policy_invalid'])
     expect(wrong.body.missing.join()).toContain('draft.yaml: grants[0]')
   })
 })

@@ -163,7 +163,7 @@ describe('weeks later', () => {
     expect([...page.decisions.map(({ id }: { id: string }) => id), ...rest]).toEqual(
       expect.arrayContaining([second, first]),
     )
-    for (const wrong of ['?since=tomorrow', '?limit=x', `?agent=${'a'.repeat(300)}`]) {
+    for (const wrong of ['?since=tomorrow', '?since=2026', '?limit=x', '?agnet=analyst', `?agent=${'a'.repeat(300)}`]) {
       expect([wrong, (await read(wrong)).body.error_reason]).toEqual([wrong, 'parameter_malformed'])
     }
   })

@@ -214,7 +214,7 @@ describe('one broker', () => {
   })
 
   test.each([
-    ['is no policy', (w: World) => draft(w, { agents: [{ client_id: 'x', admin: true }] }), 'body_malformed'],
+    ['is no policy', (w: World) => draft(w, { agents: [{ client_id: 'x', admin: true }] }), 'policy_invalid'],
     ['has no end', (w: World) => ({ files: draft(w, NOTHING).files }), 'body_malformed'],
     ['has an end that is no time', (w: World) => ({ ...draft(w, NOTHING), until: 'never' }), 'body_malformed'],
     ['is over', (w: World) => draft(w, NOTHING, 0), 'body_malformed'],

@@ -99,9 +99,9 @@ export class RegistryPublisher {
     return this.#parts.follower.policy
   }
 
-  /** What would be decided by, were these the files: with what was written over the API. @throws ConfigurationError */
+  /** What would be decided by, were these the files: with what was written over the API. @throws Rejection `policy_invalid` */
   draft(files: readonly PolicyFile[]): Promise<LoadedPolicy> {
-    return this.#parts.library.decode({ ...this.published.documents, files })
+    return this.#decode({ ...this.published.documents, files })
   }
 
   /** Among the versions that can be looked up; it decides nothing. @throws StoreUnavailable */
@@ -201,7 +201,7 @@ function invalid(problems: readonly string[]): Rejection {
   const missing = problems.length <= MISSING_LINES_MAX ? problems : problems.slice(0, MISSING_LINES_MAX)
   return new Rejection(
     'policy_invalid',
-    `it cannot be published: ${problems.length === 1 ? 'one problem' : `${problems.length} problems`}`,
+    `this is no policy to decide by: ${problems.length === 1 ? 'one problem' : `${problems.length} problems`}`,
     {
       missing,
     },

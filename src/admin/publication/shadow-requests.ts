@@ -8,7 +8,6 @@ import { changeRecord } from '../../audit/change-record.ts'
 import { newDecisionId } from '../../kernel/ids.ts'
 import { SHADOW_DAYS_MAX } from '../../kernel/policy-limits.ts'
 import { Rejection } from '../../kernel/rejection.ts'
-import { decodeDraft } from '../decisions/policy-draft.ts'
 import { type ReadRequest, readAs } from '../session-listing.ts'
 import { type PolicyRequestParts, policyFiles, toFiles } from './policy-requests.ts'
 import type { ShadowPolicy } from './shadow-policy.ts'
@@ -41,7 +40,7 @@ export function showShadow(
   })
 }
 
-/** In place of whatever runs. @throws RefusedRequest, of a Rejection `body_malformed` too */
+/** In place of whatever runs. @throws RefusedRequest, of a Rejection `body_malformed`, `policy_invalid` too */
 export function beginShadow(
   request: ReadRequest,
   read: () => Promise<ShadowOrder>,
@@ -55,7 +54,7 @@ export function beginShadow(
     if (!(untilMs > nowMs && untilMs <= nowMs + SHADOW_DAYS_MAX * DAY_MS)) {
       throw new Rejection('body_malformed', `until: within the next ${SHADOW_DAYS_MAX} days`)
     }
-    const policy = await decodeDraft(toFiles(files), parts.publisher)
+    const policy = await parts.publisher.draft(toFiles(files))
     const { version } = policy.registry
     if (version === parts.registries.current.version) {
       throw new Rejection('body_malformed', 'files: they are the policy that decides already')
