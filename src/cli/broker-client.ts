@@ -83,6 +83,10 @@ export class BrokerClient {
     return this.#ask(path, { method: 'POST', bearer, body: { type: 'application/json', text: JSON.stringify(value) } })
   }
 
+  delete(path: string, bearer: Secret): Promise<JsonObject> {
+    return this.#ask(path, { method: 'DELETE', bearer })
+  }
+
   /** @throws BrokerRefusal, CommandFailure */
   async #ask(path: string, asked: Asked): Promise<JsonObject> {
     const { origin, pathname } = this.#base

@@ -26,3 +26,12 @@ export interface Command extends CommandTitle, CommandBody {}
 export interface CommandEntry extends CommandTitle {
   load(): Promise<Command>
 }
+
+export interface Group {
+  readonly title: string
+  readonly commands: readonly CommandEntry[]
+}
+
+export function command(name: string, summary: string, body: () => Promise<CommandBody>): CommandEntry {
+  return { name, summary, load: async () => ({ name, summary, ...(await body()) }) }
+}

@@ -1,7 +1,6 @@
 /** Help: of the whole program, and of one command, each with an example that works. */
 import { HELP_OPTION } from './args.ts'
-import type { Command, CommandEntry } from './command.ts'
-import type { Group } from './commands.ts'
+import type { Command, CommandEntry, Group } from './command.ts'
 import type { OptionSpec } from './options.ts'
 import type { Styles } from './terminal.ts'
 

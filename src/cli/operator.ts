@@ -35,6 +35,7 @@ export const NAME_OPTION: OptionSpecs = {
 export interface Operator {
   get(path: string): Promise<JsonObject>
   post(path: string, value: unknown): Promise<JsonObject>
+  delete(path: string): Promise<JsonObject>
 }
 
 /** @throws ConfigurationError, KeyFileError, UsageError, Rejection `keys_not_ready` */
@@ -50,6 +51,7 @@ export async function connectOperator(args: Args): Promise<Operator> {
   return {
     get: (path) => client.get(`/admin/v1${path}`, bearer).catch(explainOwnToken),
     post: (path, value) => client.postJson(`/admin/v1${path}`, bearer, value).catch(explainOwnToken),
+    delete: (path) => client.delete(`/admin/v1${path}`, bearer).catch(explainOwnToken),
   }
 }
 

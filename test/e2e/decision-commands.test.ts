@@ -31,6 +31,44 @@ async function decided(...filter: string[]): Promise<readonly string[]> {
   return JSON.parse(out).decisions.map(({ id }: { id: string }) => id)
 }
 
+test('a draft in shadow is started, looked at, seen in each decision it would turn, and stopped', async () => {
+  expect(await run('policy', 'shadow')).toMatchObject({ code: 0, out: 'no draft is in shadow\n' })
+  const before = readFileSync(join(directory, 'registry.yaml'), 'utf8')
+  writeFileSync(join(directory, 'draft.yaml'), before.replace(/^grants:.*$/m, `grants: ${DENY}`))
+  const started = await run('policy', 'shadow', 'start', '--draft', 'draft.yaml', '--days', '2')
+  expect([started.code, started.err]).toEqual([0, ''])
+  expect(started.out).toMatch(
+    /^in shadow: policy \S{12} until \S+Z\n {2}begun \S+ by operator:\S+\n {2}0 decisions compared/,
+  )
+  expect((await exchange()).code).toBe(0)
+
+  const [turned = ''] = await decided('--shadow-differs')
+  expect((await run('decisions', '--shadow-differs')).out).toContain('in shadow, would refuse it (nothing_granted)')
+  const explained = await run('explain', turned)
+  expect(explained.out).toContain('Allowed: agent analyst may `query` at warehouse')
+  expect(explained.out).toMatch(/\n {2}draft {4}\S{12}, in shadow, would refuse it \(nothing_granted\)\n/)
+  expect(JSON.parse((await run('explain', turned, '--json')).out).shadow).toMatchObject({ turn: 'refused' })
+  expect((await run('policy', 'shadow')).out).toContain('1 decision compared, 1 it would answer otherwise')
+
+  const stopped = await run('policy', 'shadow', 'stop')
+  expect(stopped.out).toMatch(/^ended: policy \S{12} is in shadow no more\n/)
+  expect((await run('policy', 'shadow', '--json')).out).toBe('{\n  "shadow": null\n}\n')
+  expect((await exchange()).code).toBe(0)
+  expect(await decided('--shadow-differs')).toEqual([turned])
+}, 60_000)
+
+test('a draft that is no policy, an action that is none, and stopping nothing are refused', async () => {
+  writeFileSync(join(directory, 'bad.yaml'), 'agents: [{ client_id: x, admin: true }]\n')
+  const bad = await run('policy', 'shadow', 'start', '--draft', 'bad.yaml')
+  expect([bad.code === 0, bad.out, bad.err.includes('bad.yaml')]).toEqual([false, '', true])
+  expect(await run('policy', 'shadow', 'begin')).toMatchObject({ code: 2, out: '' })
+  expect((await run('policy', 'shadow', 'stop', '--days', '2')).err).toContain('--days goes with start')
+  expect((await run('policy', 'shadow', 'start', '--days', '31')).err).toContain('from 1 to 30')
+  const stop = await run('policy', 'shadow', 'stop')
+  expect([stop.code, stop.err.includes('not_found')]).toEqual([1, true])
+  expect((await run('policy', 'shadow')).out).toBe('no draft is in shadow\n')
+}, 60_000)
+
 test('a grant and a refusal are listed, explained, made again, and put to a draft', async () => {
   expect((await exchange()).code).toBe(0)
   const [granted = ''] = await decided('--agent', 'analyst')

@@ -3,6 +3,7 @@ import { Rejection } from '../../kernel/rejection.ts'
 import type { AuditRecord } from '../../model/audit-record.ts'
 import { LAYERS, type Question } from '../../model/decision.ts'
 import type { Registry } from '../../model/registry.ts'
+import type { ShadowAnswer } from '../../model/shadow.ts'
 import { decide, deliberate } from '../../policy/decide.ts'
 import { QuestionUnreadable } from '../../policy/encode-question.ts'
 import { type ExplainedLayer, explain } from '../../policy/explain.ts'
@@ -32,6 +33,8 @@ export interface DecisionExplanation {
   readonly user?: unknown
   /** Of the policy as it is now; absent where the decision allowed. */
   readonly change?: ExplainedChange
+  /** What the draft in shadow would have answered instead; absent: the same, or there was none. */
+  readonly shadow?: ShadowAnswer
 }
 
 export interface ExplainedChange {
@@ -54,6 +57,7 @@ export async function explainDecision(
     outcome: record.outcome,
     ...(record.reason === undefined ? {} : { reason: record.reason }),
     grants: { evaluated: record.grants_evaluated ?? 0, matched: record.grants ?? [] },
+    ...(record.shadow === undefined ? {} : { shadow: record.shadow }),
   }
   if (record.policy === undefined) return { ...common, layers: [], sentence: beforePolicy(record) }
   const then = await versions.versionOf(record.policy)

@@ -1,24 +1,18 @@
 /** `errand policy diff`: the past decisions that a draft of the policy would answer otherwise; for a person, and for a build. */
 
-import { resolve } from 'node:path'
-import { configPath, loadConfig, loadRegistryFiles } from '../../config/load-config.ts'
 import { DECISIONS_LOOKED_AT_MAX } from '../../kernel/limits.ts'
 import type { CommandBody } from '../command.ts'
 import { arrayOf } from '../json-fields.ts'
-import { readPolicyFile } from '../named-document.ts'
 import { BROKER_OPTION, connectOperator, NAME_OPTION } from '../operator.ts'
 import { CONFIG_OPTION, JSON_OPTION } from '../options.ts'
 import { writeJson } from '../output.ts'
 import { drawDiff } from './diff-drawing.ts'
+import { DRAFT_OPTION, draftFiles } from './draft-files.ts'
 
 export const policyDiffCommand: CommandBody = {
   arguments: [],
   options: {
-    draft: {
-      value: 'FILE',
-      help: 'a policy file of the draft, may be repeated (default: those of the configuration, as they are on disk)',
-      repeats: true,
-    },
+    ...DRAFT_OPTION,
     since: { value: 'TIME', help: 'only decisions since then, such as 2026-11-01T00:00:00Z' },
     limit: { value: 'N', help: `at most so many decisions, newest first (default ${DECISIONS_LOOKED_AT_MAX})` },
     'fail-on-change': { help: 'exit code 1 where any would change: for a build' },
@@ -35,12 +29,7 @@ export const policyDiffCommand: CommandBody = {
     'Asks the running broker, which has the decisions; nothing is published. It says how many it compared, and how many it could not.',
   ],
   run: async (args, io) => {
-    const config = loadConfig(configPath(args.text('config')))
-    const drafts = args.all('draft').map((path) => resolve(path))
-    const registryPaths = drafts.length === 0 ? config.registryPaths : drafts
-    // Problems are named here, by file, before anything is sent.
-    loadRegistryFiles({ ...config, registryPaths })
-    const files = registryPaths.map(readPolicyFile)
+    const files = draftFiles(args)
     const limit = args.whole('limit', 1, DECISIONS_LOOKED_AT_MAX)
     const since = args.text('since')
     const operator = await connectOperator(args)

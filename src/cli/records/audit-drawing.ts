@@ -18,6 +18,7 @@ export function drawRecord(record: JsonObject, styles: Styles): string {
     text('resource'),
     text('reason'),
     text('session'),
+    shadowWords(record['shadow']),
     // A detail says what it was done to by itself.
     detailWords(record['detail']) ?? textOf(jsonObject(record['change'])['object']),
   ]
@@ -54,6 +55,21 @@ function strangers(value: unknown): string | undefined {
   return rows
     .map(([reason, source, count]) => `${numberIn(count)} × ${textOf(reason)} from ${textOf(source)}`)
     .join(', ')
+}
+
+const SHADOW_TURNS: Readonly<Record<string, string>> = {
+  granted: 'would grant it',
+  refused: 'would refuse it',
+  narrowed: 'would give less',
+  widened: 'would give more',
+}
+
+/** Of the draft that ran in shadow: "in shadow, would refuse it (nothing_granted)". `undefined`: it would have said the same. */
+export function shadowWords(value: unknown): string | undefined {
+  const shadow = jsonObject(value)
+  const [turn, reason] = [textOf(shadow['turn']), textOf(shadow['reason'])]
+  if (turn === undefined) return undefined
+  return `in shadow, ${SHADOW_TURNS[turn] ?? turn}${reason === undefined ? '' : ` (${reason})`}`
 }
 
 /** An operator's order is recorded as it came, in JSON; said here as `errand revoke` and `errand lift` would say it. */

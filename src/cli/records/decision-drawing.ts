@@ -3,6 +3,7 @@
 import { arrayOf, type JsonObject, jsonObject, numberIn, textOf } from '../json-fields.ts'
 import { shortVersion } from '../policy/publication-drawing.ts'
 import type { Styles } from '../terminal.ts'
+import { shadowWords } from './audit-drawing.ts'
 
 const VERDICTS: Readonly<Record<string, readonly [mark: string, words: string]>> = {
   allowed: ['✓', 'yes'],
@@ -28,6 +29,7 @@ export function drawExplanation(body: JsonObject, styles: Styles): string {
     `  ${dim(facts.join('  '))}`,
     ...(layers.length === 0 ? [] : ['', ...layers.flatMap((layer) => layerLines(layer, styles))]),
     ...factLines(body, styles),
+    ...shadowLines(body['shadow'], styles),
     ...changeLines(jsonObject(body['change']), bold, dim),
     '',
   ].join('\n')
@@ -64,6 +66,12 @@ function factLines(body: JsonObject, { dim }: Styles): readonly string[] {
         ]),
     `  ${dim('policy')}   ${shortVersion(version)}${kept}`,
   ]
+}
+
+function shadowLines(shadow: unknown, { dim, accent }: Styles): readonly string[] {
+  const words = shadowWords(shadow)
+  if (words === undefined) return []
+  return [`  ${dim('draft')}    ${shortVersion(jsonObject(shadow)['policy'])}, ${accent(words)}`]
 }
 
 function changeLines(

@@ -20,6 +20,7 @@ export const decisionsCommand: CommandBody = {
     outcome: { value: 'OUTCOME', help: 'granted, refused, unfinished or undone' },
     reason: { value: 'REASON', help: 'only those refused for this reason' },
     since: { value: 'TIME', help: 'only since then, such as 2026-11-01T00:00:00Z' },
+    'shadow-differs': { help: 'only those that the draft in shadow would have answered otherwise' },
     limit: { value: 'N', help: `how many (default ${LINES_DEFAULT}, at most ${LIST_ENTRIES_MAX})` },
     ...CONFIG_OPTION,
     ...BROKER_OPTION,
@@ -29,6 +30,7 @@ export const decisionsCommand: CommandBody = {
   examples: [
     'errand decisions --outcome refused --limit 20',
     'errand decisions --agent orchestrator --user user:corp:alice --since 2026-11-01T00:00:00Z',
+    'errand decisions --shadow-differs',
   ],
   notes: [
     'Decisions of the policy only; errand audit has every record. errand explain says more about one, by its id.',
@@ -40,6 +42,7 @@ export const decisionsCommand: CommandBody = {
       const value = args.text(name)
       if (value !== undefined) query.set(name, value)
     }
+    if (args.flag('shadow-differs')) query.set('shadow', 'differs')
     const operator = await connectOperator(args)
     const answer = await operator.get(`/decisions?${query}`)
     if (args.flag('json')) {

@@ -1,0 +1,130 @@
+/** The commands of whoever runs a broker, in the order help lists them. */
+import { command, type Group } from './command.ts'
+
+export const OPERATOR_COMMANDS: Group = {
+  title: 'As an operator, on the broker’s own machine',
+  commands: [
+    command(
+      'registry list',
+      'list agents, resources, users, grants …: state, owner, and where each is written',
+      async () => (await import('./policy/registry-objects.ts')).registryListCommand,
+    ),
+    command(
+      'registry show',
+      'print one object of the registry',
+      async () => (await import('./policy/registry-objects.ts')).registryShowCommand,
+    ),
+    command(
+      'registry move',
+      'take an agent, resource or service a step along its life',
+      async () => (await import('./policy/registry-objects.ts')).registryMoveCommand,
+    ),
+    command(
+      'registry export',
+      'print the registry as one policy document',
+      async () => (await import('./policy/registry-export.ts')).registryExportCommand,
+    ),
+    command(
+      'registry import',
+      'put a policy document in place of what was written over the admin API',
+      async () => (await import('./policy/registry-import.ts')).registryImportCommand,
+    ),
+    command(
+      'health',
+      'whether the broker would issue a token now, check by check',
+      async () => (await import('./broker/health.ts')).healthCommand,
+    ),
+    command(
+      'sessions',
+      'list the newest sessions, or draw one as its tree',
+      async () => (await import('./sessions/sessions.ts')).sessionsCommand,
+    ),
+    command(
+      'revoke',
+      'kill a session, a hop, everything of an agent or a user, or everything',
+      async () => (await import('./sessions/revoke.ts')).revokeCommand,
+    ),
+    command(
+      'lift',
+      'lift a block, so that new sessions become possible',
+      async () => (await import('./sessions/lift.ts')).liftCommand,
+    ),
+    command(
+      'blocks',
+      'list what stands blocked: agents, users, agents for a user',
+      async () => (await import('./sessions/blocks.ts')).blocksCommand,
+    ),
+    command('audit', 'show the newest audit records', async () => (await import('./records/audit.ts')).auditCommand),
+    command(
+      'review',
+      'who may what and does not use it, what ends, who is missing',
+      async () => (await import('./records/review.ts')).reviewCommand,
+    ),
+    command(
+      'report architecture',
+      'one page: which servers, whose, who reaches them, whose identity flows through',
+      async () => (await import('./records/report-architecture.ts')).reportArchitectureCommand,
+    ),
+    command(
+      'drill revoke',
+      'revoke a token of the drill’s own, and measure how fast every broker calls it dead',
+      async () => (await import('./sessions/drill-revoke.ts')).drillRevokeCommand,
+    ),
+    command(
+      'reach',
+      'say which tools an agent could be given now, and what refuses it the others',
+      async () => (await import('./policy/reach.ts')).reachCommand,
+    ),
+    command(
+      'decisions',
+      'list recorded decisions of the policy, by agent, user, resource or reason',
+      async () => (await import('./records/decisions.ts')).decisionsCommand,
+    ),
+    command(
+      'explain',
+      'say why a request was allowed or refused, and the smallest change that would allow it',
+      async () => (await import('./records/explain.ts')).explainCommand,
+    ),
+    command(
+      'challenges',
+      'list what the policy refuses again and again',
+      async () => (await import('./records/challenges.ts')).challengesCommand,
+    ),
+    command(
+      'challenges resolve',
+      'grant the least that resolves one of them, for hours; shows it first',
+      async () => (await import('./records/challenges-resolve.ts')).challengesResolveCommand,
+    ),
+    command(
+      'replay',
+      'make a recorded decision again',
+      async () => (await import('./records/replay.ts')).replayCommand,
+    ),
+    command(
+      'admin token',
+      'mint a short-lived management token on the broker’s own machine',
+      async () => (await import('./keys/admin-token.ts')).adminTokenCommand,
+    ),
+    command('keys', 'list signing keys and their states', async () => (await import('./keys/keys.ts')).keysCommand),
+    command(
+      'keys rotate',
+      'announce the successor of a signing key',
+      async () => (await import('./keys/keys-rotate.ts')).keysRotateCommand,
+    ),
+    command(
+      'keys kill',
+      'kill a signing key: everything it signed is dead at once',
+      async () => (await import('./keys/keys-kill.ts')).keysKillCommand,
+    ),
+    command(
+      'backup',
+      'copy the embedded store to a file, while the broker runs',
+      async () => (await import('./broker/backup.ts')).backupCommand,
+    ),
+    command(
+      'restore',
+      'make the embedded store of a backup; everything issued before is dead',
+      async () => (await import('./broker/restore.ts')).restoreCommand,
+    ),
+  ],
+}
