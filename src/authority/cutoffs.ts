@@ -5,22 +5,10 @@
  * lift ends the blocks written before it. Whatever cannot be compared (a missing number, an unknown dimension) kills or throws.
  */
 import { FOREIGN_EVIDENCE_MARGIN_S } from '../kernel/limits.ts'
+import { type Concern, concerning, DIMENSIONS, type Dimension, EVERYTHING, isAbsolute, pairKey } from './dimensions.ts'
 import type { PolicyEntry } from './policy-entry.ts'
 import { covers, isExpired, stricter, wellFormed } from './strictness.ts'
 import type { EvidenceFacts, TokenFacts } from './token-facts.ts'
-
-/** Presence kills. */
-export type AbsoluteDimension = 'node' | 'session' | 'key'
-/** A token is dead iff a cut-off that concerns it has `seq > token.rv`. */
-export type SequenceDimension =
-  | ('session_access' | 'agent' | 'user' | 'user_agent' | 'everything')
-  /** Access tokens only, of whoever this is about, and at whatever this is for: their sessions live on, and policy is asked. */
-  | ('agent_access' | 'user_access' | 'resource')
-  /** Slug of the issuer: everything of its users. */
-  | 'issuer'
-/** The one id of the dimension `everything`; of `resource`: all of them. */
-export const EVERYTHING = '*'
-export type Dimension = AbsoluteDimension | SequenceDimension
 
 /** Everything in this dimension decided before `seq` is dead. */
 export interface Cutoff {
@@ -61,17 +49,6 @@ export interface Lift {
 
 export type ControlEntry = Cutoff | Block | Lift | PolicyEntry
 
-export function pairKey(subject: string, clientId: string): string {
-  return `${subject}|${clientId}`
-}
-
-const ABSOLUTE: readonly Dimension[] = ['node', 'session', 'key']
-const ACCESS: readonly Dimension[] = ['session_access', 'agent_access', 'user_access', 'resource']
-const DIMENSIONS: readonly Dimension[] = [
-  ...ABSOLUTE,
-  ...ACCESS,
-  ...(['agent', 'user', 'user_agent', 'issuer', 'everything'] as const),
-]
 const BLOCK_KINDS: readonly BlockKind[] = ['agent', 'user', 'resource', 'evidence', 'pair']
 
 /** The in-memory revocation set that both ends share. */
@@ -157,30 +134,22 @@ export class CutoffSet {
 
   /** A cut-off that this token is dead by; `undefined`: none. */
   killing(facts: TokenFacts): Cutoff | undefined {
-    const { session, user, kid } = facts
-    const before = (dimension: Dimension, id: string | undefined) => this.#killingById(dimension, id, facts.rv)
-    for (const node of facts.nodes) {
-      const cutoff = before('node', node)
+    return this.killingAny(concerning(facts), facts.rv)
+  }
+
+  /** The first of these that there is, and that the token's `rv` does not know: ids may be hashed, if the set's are. */
+  killingAny(concerns: readonly Concern[], rv: number): Cutoff | undefined {
+    for (const [dimension, id] of concerns) {
+      const cutoff = this.#killingById(dimension, id, rv)
       if (cutoff !== undefined) return cutoff
     }
-    for (const agent of facts.agents) {
-      const subject = facts.subject ?? user
-      const pair = subject === undefined ? undefined : pairKey(subject, agent)
-      const access = facts.accessToken ? agent : undefined
-      const cutoff = before('agent', agent) ?? before('user_agent', pair) ?? before('agent_access', access)
-      if (cutoff !== undefined) return cutoff
-    }
-    const own = before('session', session) ?? before('user', user) ?? before('issuer', slugOf(user))
-    const wide = own ?? before('key', kid) ?? before('everything', EVERYTHING)
-    if (wide !== undefined || !facts.accessToken) return wide
-    const narrow = before('session_access', session) ?? before('user_access', user)
-    return narrow ?? before('resource', facts.audience) ?? before('resource', EVERYTHING)
+    return undefined
   }
 
   /** Not `seq > rv`: an `rv` that is no number must not outlive every cut-off. */
-  #killingById(dimension: Dimension, id: string | undefined, rv: number): Cutoff | undefined {
-    const cutoff = id === undefined ? undefined : this.#cutoffs.get(dimension)?.get(id)
-    if (cutoff === undefined || ABSOLUTE.includes(dimension)) return cutoff
+  #killingById(dimension: Dimension, id: string, rv: number): Cutoff | undefined {
+    const cutoff = this.#cutoffs.get(dimension)?.get(id)
+    if (cutoff === undefined || isAbsolute(dimension)) return cutoff
     return cutoff.seq <= rv ? undefined : cutoff
   }
 
@@ -236,11 +205,6 @@ export class CutoffSet {
       ...(this.#policy === undefined ? [] : [this.#policy]),
     ]
   }
-}
-
-/** `user:<slug>:<sub>`: a slug has no colon. */
-function slugOf(user: string | undefined): string | undefined {
-  return user?.split(':', 2)[1]
 }
 
 function mapOf<K, V>(maps: ReadonlyMap<K, V>, key: K): V {

@@ -3,7 +3,8 @@
  * lifting of blocks. One write each, whatever the number of tokens.
  */
 import { changeRecord } from '../audit/change-record.ts'
-import { type BlockKind, EVERYTHING, pairKey } from '../authority/cutoffs.ts'
+import type { BlockKind } from '../authority/cutoffs.ts'
+import { EVERYTHING, pairKey } from '../authority/dimensions.ts'
 import type { SessionId } from '../kernel/ids.ts'
 import { CLOCK_SKEW_S, CUTOFF_LIFETIME_S, SESSION_LIFETIME_S_MAX } from '../kernel/limits.ts'
 import { Rejection } from '../kernel/rejection.ts'

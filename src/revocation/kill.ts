@@ -3,7 +3,7 @@
  * it; then the sessions' own slots, so that the next commit there fails by itself. Both are idempotent: a caller that got no
  * answer repeats the call (DESIGN §7).
  */
-import { pairKey } from '../authority/cutoffs.ts'
+import { pairKey } from '../authority/dimensions.ts'
 import { newJti, type SessionId } from '../kernel/ids.ts'
 import { CLOCK_SKEW_S, CUTOFF_LIFETIME_S, FOREIGN_EVIDENCE_MARGIN_S } from '../kernel/limits.ts'
 import { Rejection } from '../kernel/rejection.ts'

@@ -1,6 +1,7 @@
 /** Whether one of our own tokens, already verified as bytes, is alive now: by the cut-offs, and by the standing blocks. */
 import { type Actor, actors } from '../authority/actor-chain.ts'
-import { type Block, type Cutoff, pairKey } from '../authority/cutoffs.ts'
+import type { Block, Cutoff } from '../authority/cutoffs.ts'
+import { pairKey } from '../authority/dimensions.ts'
 import { claimAt } from '../jose/claim-at.ts'
 import { agentPrincipal, type ClientId, type PrincipalId, type SessionId } from '../kernel/ids.ts'
 import { Rejection } from '../kernel/rejection.ts'

@@ -6,7 +6,8 @@
  * a snapshot, for as long as the block could matter. A newer block that takes the slot back carries the lift along, with that
  * expiry: without it, who missed the lift would hold the older, stricter block for good.
  */
-import type { BlockKind, ControlEntry, Dimension } from '../authority/cutoffs.ts'
+import type { BlockKind, ControlEntry } from '../authority/cutoffs.ts'
+import type { Dimension } from '../authority/dimensions.ts'
 import { CURRENT_POLICY } from '../authority/policy-entry.ts'
 import { CONTROL_ENTRIES_MAX, checkedInteger } from './bounds.ts'
 import type { ControlWrite } from './ports.ts'

@@ -18,7 +18,7 @@ import {
 } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { open } from 'lmdb'
-import { EVERYTHING } from '../authority/cutoffs.ts'
+import { EVERYTHING } from '../authority/dimensions.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { newNonce } from '../kernel/ids.ts'
 import { CUTOFF_LIFETIME_S } from '../kernel/limits.ts'

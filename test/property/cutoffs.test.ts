@@ -1,15 +1,8 @@
 /** The laws of the cut-off set: order and repetition never show, more entries never revive, pruning forgets only the expired. */
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import {
-  type Block,
-  type ControlEntry,
-  type Cutoff,
-  CutoffSet,
-  type Dimension,
-  EVERYTHING,
-  pairKey,
-} from '../../src/authority/cutoffs.ts'
+import { type Block, type ControlEntry, type Cutoff, CutoffSet } from '../../src/authority/cutoffs.ts'
+import { type Dimension, EVERYTHING, pairKey } from '../../src/authority/dimensions.ts'
 import { CURRENT_POLICY } from '../../src/authority/policy-entry.ts'
 import type { EvidenceFacts, TokenFacts } from '../../src/authority/token-facts.ts'
 import { FOREIGN_EVIDENCE_MARGIN_S } from '../../src/kernel/limits.ts'

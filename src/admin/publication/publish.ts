@@ -3,7 +3,7 @@
  * the policy of all brokers and cuts off whatever it takes away. Two who publish at once: the second looks again at what the
  * first has made of it.
  */
-import { EVERYTHING } from '../../authority/cutoffs.ts'
+import { EVERYTHING } from '../../authority/dimensions.ts'
 import { CURRENT_POLICY } from '../../authority/policy-entry.ts'
 import type { Clock } from '../../kernel/clock.ts'
 import { CUTOFF_LIFETIME_S, MISSING_LINES_MAX } from '../../kernel/limits.ts'

@@ -5,7 +5,7 @@
  * Sessions end only where what they stand on is gone: an agent or user that is out of service, a credential, an issuer. Whatever
  * merely became less is asked for again: access tokens die, and each exchange is decided by the new version.
  */
-import { EVERYTHING } from '../../authority/cutoffs.ts'
+import { EVERYTHING } from '../../authority/dimensions.ts'
 import type { ResourceUrl } from '../../kernel/ids.ts'
 import type { Registry } from '../../model/registry.ts'
 

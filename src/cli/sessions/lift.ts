@@ -1,6 +1,6 @@
 /** `errand lift`: ends a block. What was cut off stays dead; only new sessions become possible. */
 
-import { pairKey } from '../../authority/cutoffs.ts'
+import { pairKey } from '../../authority/dimensions.ts'
 import { parseUserPrincipal } from '../../kernel/user-name.ts'
 import type { LiftOrder } from '../../revocation/kill-order.ts'
 import type { Args } from '../args.ts'

@@ -1,12 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import {
-  type Block,
-  type ControlEntry,
-  type Cutoff,
-  CutoffSet,
-  type Dimension,
-  pairKey,
-} from '../../../src/authority/cutoffs.ts'
+import { type Block, type ControlEntry, type Cutoff, CutoffSet } from '../../../src/authority/cutoffs.ts'
+import { type Dimension, pairKey } from '../../../src/authority/dimensions.ts'
 import type { TokenFacts } from '../../../src/authority/token-facts.ts'
 import { FOREIGN_EVIDENCE_MARGIN_S } from '../../../src/kernel/limits.ts'
 

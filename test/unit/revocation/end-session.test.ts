@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { pairKey } from '../../../src/authority/cutoffs.ts'
+import { pairKey } from '../../../src/authority/dimensions.ts'
 import { endNode, endSession } from '../../../src/revocation/end-session.ts'
 import { failing } from '../sessions/faults.ts'
 import { ALICE, CHILD, GRANDCHILD, NOW, ROOT, SESSION } from '../sessions/fixtures.ts'

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { ControlEntry } from '../../../src/authority/cutoffs.ts'
-import { pairKey } from '../../../src/authority/cutoffs.ts'
+import { pairKey } from '../../../src/authority/dimensions.ts'
 import { decodeJwt } from '../../../src/jose/decode-jws.ts'
 import { signJwt } from '../../../src/jose/sign-jwt.ts'
 import { Secret } from '../../../src/kernel/secret.ts'

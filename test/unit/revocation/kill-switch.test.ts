@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { pairKey } from '../../../src/authority/cutoffs.ts'
+import { pairKey } from '../../../src/authority/dimensions.ts'
 import type { PrincipalId, SessionId } from '../../../src/kernel/ids.ts'
 import { LIST_ENTRIES_MAX } from '../../../src/kernel/store-limits.ts'
 import { killOrder, liftOrder } from '../../../src/revocation/kill-order.ts'

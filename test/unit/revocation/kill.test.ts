@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { pairKey } from '../../../src/authority/cutoffs.ts'
+import { pairKey } from '../../../src/authority/dimensions.ts'
 import type { SessionId } from '../../../src/kernel/ids.ts'
 import { CLOCK_SKEW_S, CUTOFF_LIFETIME_S, FOREIGN_EVIDENCE_MARGIN_S } from '../../../src/kernel/limits.ts'
 import { killNode, killSession, killToken, mark, noWayRound } from '../../../src/revocation/kill.ts'
