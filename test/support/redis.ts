@@ -3,7 +3,7 @@
  * can be killed, paused and restarted on the same port and directory, which is what the outage and durability tests need.
  */
 import { spawn } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -29,6 +29,8 @@ export interface RedisOptions {
   readonly port?: number
   /** More arguments of redis-server, such as `--appendonly yes`. */
   readonly args?: readonly string[]
+  /** Lines of a Sentinel's configuration: it is one then, and no store. */
+  readonly sentinel?: readonly string[]
 }
 
 export interface RunningRedis {
@@ -42,6 +44,8 @@ export interface RunningRedis {
   /** SIGSTOP: connections stay open, nothing answers. */
   pause(): void
   resume(): void
+  /** After `kill`: the same server once more, on its port, directory and arguments. */
+  again(): Promise<RunningRedis>
 }
 
 export async function startRedis(options: RedisOptions = {}): Promise<RunningRedis> {
@@ -58,8 +62,7 @@ export async function startRedis(options: RedisOptions = {}): Promise<RunningRed
 }
 
 async function launch(dir: string, port: number, options: RedisOptions): Promise<RunningRedis> {
-  const args = ['--port', String(port), '--bind', '127.0.0.1', '--dir', dir, '--save', '', '--appendonly', 'no']
-  const server = spawn('/bin/sh', ['-c', SUPERVISED, 'sh', ...args, '--daemonize', 'no', ...(options.args ?? [])])
+  const server = spawn('/bin/sh', ['-c', SUPERVISED, 'sh', ...argumentsOf(dir, port, options)])
   // Closed by the kernel when this process ends, however it ends.
   server.stdin.on('error', () => undefined)
   let output = ''
@@ -73,7 +76,7 @@ async function launch(dir: string, port: number, options: RedisOptions): Promise
       output = (output + chunk.toString()).slice(-4_000)
       pid ??= /^pid ([0-9]+)$/m.exec(output)?.[1]
       // Said after its data are loaded.
-      if (output.includes('Ready to accept connections')) becomesReady(true)
+      if (output.includes('Ready to accept connections') || output.includes('Sentinel ID is')) becomesReady(true)
     })
   }
   const exited = new Promise<void>((resolve) => {
@@ -115,7 +118,17 @@ async function launch(dir: string, port: number, options: RedisOptions): Promise
     kill: () => end('SIGKILL'),
     pause: () => void signal('SIGSTOP'),
     resume: () => void signal('SIGCONT'),
+    again: () => startRedis({ ...options, dir, port }),
   }
+}
+
+function argumentsOf(dir: string, port: number, { args = [], sentinel }: RedisOptions): readonly string[] {
+  const where = ['--port', String(port), '--bind', '127.0.0.1', '--dir', dir, '--daemonize', 'no']
+  if (sentinel === undefined) return [...where, '--save', '', '--appendonly', 'no', ...args]
+  // A Sentinel writes what it learns into its configuration: one that comes again reads that.
+  const file = join(dir, 'sentinel.conf')
+  if (!existsSync(file)) writeFileSync(file, `${sentinel.join('\n')}\n`)
+  return [file, '--sentinel', ...where, ...args]
 }
 
 export function freePort(): Promise<number> {
