@@ -3,6 +3,7 @@
  * is certain is reported: any allow counts, whenever, wherever and however narrowly it holds, and only a deny that always holds.
  */
 
+import { getOrInsertComputed } from '../kernel/maps.ts'
 import { userName } from '../kernel/user-name.ts'
 import type { Agent } from '../model/client.ts'
 import { findUser } from '../model/find-user.ts'
@@ -51,20 +52,14 @@ function grantableTo(
   registry: Registry,
   reach: ToolReach,
 ): ReadonlyMap<string, ReadonlySet<Tool>> {
-  const principals = new Map([...owners].map((owner) => [owner, principalsOfOwner(registry, owner)] as const))
-  const naming = new Map([...principals.values()].flat().map((principal): [string, Grant[]] => [principal, []]))
+  const naming = new Map<string, Grant[]>()
+  const listsOf = (owner: string) =>
+    principalsOfOwner(registry, owner).map((principal) => getOrInsertComputed(naming, principal, () => []))
+  const lists = [...owners].map((owner) => [owner, listsOf(owner)] as const)
   for (const grant of registry.grants) {
     for (const principal of grant.principals) naming.get(principalKey(principal))?.push(grant)
   }
-  return new Map(
-    [...principals].map(([owner, keys]) => [
-      owner,
-      grantableBy(
-        keys.flatMap((key) => naming.get(key) ?? []),
-        reach,
-      ),
-    ]),
-  )
+  return new Map(lists.map(([owner, grants]) => [owner, grantableBy(grants.flat(), reach)]))
 }
 
 function grantableBy(grants: readonly Grant[], reach: ToolReach): ReadonlySet<Tool> {

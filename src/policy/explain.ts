@@ -1,7 +1,6 @@
 /** A decision said to people: one plain sentence, and what each layer said and why. */
 import { timeText } from '../kernel/time-text.ts'
 import type { Layer, Question, Verdict } from '../model/decision.ts'
-import { LAYERS } from '../model/decision.ts'
 import type { Deliberation } from './decide.ts'
 import { type Judgement, refusal } from './judgement.ts'
 
@@ -42,12 +41,25 @@ function sentenceOf(question: Question, { decision, judgements }: Deliberation):
   return `Refused: ${who} may not ${causesOf(concerned)}.`
 }
 
-/** "`query`, `list_tables` at warehouse: no grant allows user:corp:bob" */
 function causesOf(lost: readonly Judgement[]): string {
-  const byCause = Map.groupBy(lost, (judgement) => refusal(judgement)?.cause ?? 'nothing is left of it')
-  const said = [...byCause].map(([cause, judgements]) => `${placesOf(judgements).join(' and ')}: ${cause}`)
+  const said = linesOf(
+    lost.map((judgement) => ({ judgement, cause: refusal(judgement)?.cause ?? 'nothing is left of it' })),
+  )
   const more = said.length - CAUSES_SAID_MAX
   return [...said.slice(0, CAUSES_SAID_MAX), ...(more > 0 ? [`and ${more} more`] : [])].join('; ')
+}
+
+interface Refused {
+  readonly judgement: Judgement
+  readonly cause: string
+}
+
+/** One for each cause: "`query`, `list_tables` at warehouse: no grant allows user:corp:bob". */
+function linesOf(refused: readonly Refused[]): readonly string[] {
+  const byCause = Map.groupBy(refused, ({ cause }) => cause)
+  return [...byCause].map(([cause, those]) => {
+    return `${placesOf(those.map(({ judgement }) => judgement)).join(' and ')}: ${cause}`
+  })
 }
 
 function placesOf(judgements: readonly Judgement[]): readonly string[] {
@@ -56,16 +68,11 @@ function placesOf(judgements: readonly Judgement[]): readonly string[] {
 }
 
 function layersOf({ decision, judgements }: Deliberation): readonly ExplainedLayer[] {
-  return LAYERS.map((layer) => {
-    const refused = judgements.flatMap((judgement) => {
-      const verdict = judgement.verdicts[layer]
-      return verdict !== undefined && 'cause' in verdict ? [{ judgement, cause: verdict.cause }] : []
+  return decision.layers.map(({ layer, verdict }) => {
+    const refused = judgements.flatMap((judgement): Refused[] => {
+      const said = judgement.verdicts[layer]
+      return said !== undefined && 'cause' in said ? [{ judgement, cause: said.cause }] : []
     })
-    const byCause = Map.groupBy(refused, ({ cause }) => cause)
-    const says = [...byCause].map(([cause, those]) => {
-      return `${placesOf(those.map(({ judgement }) => judgement)).join(', ')}: ${cause}`
-    })
-    const verdict = decision.layers.find((one) => one.layer === layer)?.verdict ?? 'not_applicable'
-    return { layer, verdict, says }
+    return { layer, verdict, says: linesOf(refused) }
   })
 }

@@ -72,6 +72,16 @@ describe('a manifest', () => {
     expect(beyond(both, (d) => d.grants.push(no))).toEqual(['query at warehouse', 'insert at warehouse'])
     expect(beyond(both, (d) => d.grants.push({ ...no, when: { environment: 'staging' } }))).toEqual(insertAt)
   })
+
+  test('what holds in one container gives a tool, and takes none: it may be used elsewhere', () => {
+    const within = (effect: string, tool: string) => (d: Raw) => {
+      d.resources[0].containers = [{ id: 'a', type: 'folder' }]
+      const resources = [{ server: 'warehouse', container: 'a', tool }]
+      d.grants.push({ id: 'within', effect, principals: [{ group: 'finance' }], resources })
+    }
+    expect(beyond(both, within('allow', 'insert'))).toEqual([])
+    expect(beyond(both, within('deny', 'query'))).toEqual(insertAt)
+  })
 })
 
 describe('an owner', () => {
@@ -89,12 +99,17 @@ describe('an owner', () => {
     const roles = [{ name: 'all', groups: ['finance'] }]
     const grants = [{ id: 'all', effect: 'allow', principals: [{ role: 'all' }], resources: [{ server: '*' }] }]
     expect(owned('group:finance', (d) => Object.assign(d, { roles, grants })).beyond).toEqual([])
+    const others = [{ name: 'all', groups: ['others'] }]
+    expect(owned('group:finance', (d) => Object.assign(d, { roles: others, grants })).beyond).toHaveLength(1)
+    const direct = [{ ...grants[0], principals: [{ group: 'finance' }] }]
+    expect(owned('group:finance', (d) => Object.assign(d, { grants: direct })).beyond).toEqual([])
   })
 
   test('that is a team is unverified, and never compared', () => {
     const { beyond, unverified } = owned('data-team')
     expect(beyond).toEqual([])
-    expect(unverified.map(({ clientId }) => clientId)).toContain('orchestrator')
+    expect(unverified.map(({ clientId }) => clientId)).toEqual(['orchestrator', 'planner'])
+    expect(owned('group:finance').unverified.map(({ clientId }) => clientId)).toEqual(['planner'])
   })
 
   test('who has left, or whose agent is retired, is not compared: to take away must never be refused for it', () => {

@@ -28,9 +28,14 @@ describe('the answer of the external policy in a stored question', () => {
     {},
     { kind: 'other' },
     { kind: 'failed' },
+    { kind: 'other', cause: 'a cause', allowed: [] },
+    { kind: 'answered' },
     { kind: 'answered', allowed: [[1]] },
+    { kind: 'answered', allowed: [[WAREHOUSE, 1]] },
     [],
   ])('%j is no answer, and none is made of it', (value) => {
-    expect(() => decodeExternal(value)).toThrow('malformed')
+    expect(() => decodeExternal(value)).toThrow(
+      'stored question is malformed: what the external policy said is no answer',
+    )
   })
 })

@@ -177,7 +177,7 @@ test.each(REFUSALS)('a refusal of $layer: $sentence', ({
   expect(explanation.sentence).toBe(sentence)
   const said = explanation.layers.find((one) => one.layer === layer)
   expect(said?.verdict).toBe(layer === 'deny_grants' ? 'explicit_deny' : 'implicit_deny')
-  expect(said?.says).toHaveLength(1)
+  expect(sentence.endsWith(` may not ${said?.says.join('; ')}.`)).toBe(true)
   const found = smallestChange({ registry, question: asked })
   expect(found.ways.map((way) => way.map(sayChange).sort())).toEqual(ways)
   expect(found.never).toEqual(never)
@@ -208,6 +208,57 @@ test('several causes are named, the first three of them', () => {
   const { ways, never } = smallestChange({ registry, question: asked })
   expect(ways.map((way) => way.map(sayChange))).toEqual([['grant user corp:alice `query` at warehouse']])
   expect(never).toEqual(['drop_table at warehouse: not delegable to agents, whatever the user may do'])
+})
+
+test('what is refused at other places is no part of a refusal of one place', () => {
+  const registry = world((made) => Object.assign(made.resources[1], { state: 'retired' }))
+  const rest = { target: WAREHOUSE, ...forUser(registry, 'bob') }
+  const asked = question(registry, { [WAREHOUSE]: { query: {} }, [SLACK]: { list: {} } }, rest)
+  expect(explain(asked, deliberate(registry, asked)).sentence).toBe(
+    'Refused: agent orchestrator, acting for user:corp:bob, may not `query` at warehouse: no grant allows user:corp:bob.',
+  )
+})
+
+test('what is allowed as asked is said place by place, and nothing besides', () => {
+  const registry = world()
+  const asked = question(registry, { [WAREHOUSE]: { query: {}, insert: {} }, [NOTES]: { note: {} } })
+  expect(explain(asked, deliberate(registry, asked)).sentence).toBe(
+    'Allowed: agent orchestrator, acting for user:corp:alice, may `query`, `insert` at warehouse, and `note` at notes, until 2026-05-28T21:26:40Z.',
+  )
+})
+
+test('of three causes none is left out, and tools of one cause are said together', () => {
+  const registry = world((made) => {
+    made.grants = [{ ...made.grants[0], resources: [{ server: 'warehouse' }] }]
+    made.agents[0].manifest = [{ server: '*', category: 'read' }, { tool: 'drop_table' }]
+    Object.assign(made.resources[0].tools.drop_table, { delegable: false })
+  })
+  const wanted = { [WAREHOUSE]: { insert: {}, drop_table: {} }, [FILES]: { get: {}, put: {} }, [NOTES]: { note: {} } }
+  const asked = question(registry, wanted)
+  const { sentence, layers } = explain(asked, deliberate(registry, asked))
+  expect(sentence).toBe(
+    `${ALICE} \`insert\` at warehouse and \`put\` at files: not in the manifest of agent orchestrator; \`drop_table\` at warehouse: not delegable to agents; \`get\` at files and \`note\` at notes: no grant allows user:corp:alice.`,
+  )
+  expect(layers).toEqual([
+    { layer: 'resource', verdict: 'allowed', says: [] },
+    { layer: 'enforcement', verdict: 'not_applicable', says: [] },
+    { layer: 'tool', verdict: 'allowed', says: ['`drop_table` at warehouse: not delegable to agents'] },
+    {
+      layer: 'agent',
+      verdict: 'allowed',
+      says: ['`insert` at warehouse and `put` at files: not in the manifest of agent orchestrator'],
+    },
+    {
+      layer: 'user',
+      verdict: 'allowed',
+      says: ['`get`, `put` at files and `note` at notes: no grant allows user:corp:alice'],
+    },
+    { layer: 'agent_grants', verdict: 'not_applicable', says: [] },
+    { layer: 'parent', verdict: 'not_applicable', says: [] },
+    { layer: 'intent', verdict: 'not_applicable', says: [] },
+    { layer: 'external', verdict: 'not_applicable', says: [] },
+    { layer: 'deny_grants', verdict: 'allowed', says: [] },
+  ])
 })
 
 test('a grant is proposed for all that it is enough for, with the arguments that were asked for and no others', () => {
