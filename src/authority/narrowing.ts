@@ -75,7 +75,8 @@ function meetAt(a: ResourceAuthority, b: ResourceAuthority): ResourceAuthority |
   return isSpent(left, a) || isSpent(left, b) ? undefined : left
 }
 
-function meetLimits(a: ToolLimits, b: ToolLimits): ToolLimits {
+/** The least of both. */
+export function meetLimits(a: ToolLimits, b: ToolLimits): ToolLimits {
   if (a.maxCalls === undefined) return b
   return b.maxCalls === undefined ? a : { maxCalls: Math.min(a.maxCalls, b.maxCalls) }
 }

@@ -9,14 +9,14 @@ import type { Authority, ResourceAuthority, ToolConstraints } from '../authority
 import type { ResourceUrl } from '../kernel/ids.ts'
 import { MISSING_LINES_MAX } from '../kernel/limits.ts'
 import type { RejectionReason } from '../kernel/rejection.ts'
-import type { Decision, Denial, Question } from '../model/decision.ts'
+import type { Decision, Denial, Layer, Question } from '../model/decision.ts'
 import { mayIssue } from '../model/lifecycle.ts'
 import type { Grant, Registry } from '../model/registry.ts'
 import { whyNotIssuedFor } from '../model/resource.ts'
 import { scopeSet } from '../protocol/scope.ts'
 import { principalsOf } from './grant-index.ts'
 import { type Judgement, judgeAll, layerVerdicts, leastLimits, refusal } from './judgement.ts'
-import { allowsInForce, type Context, denialsAhead } from './layers.ts'
+import { type AskedTool, allowsInForce, type Context, denialsAhead } from './layers.ts'
 
 /** A decision, and what each layer said of each tool that was asked for. */
 export interface Deliberation {
@@ -33,7 +33,8 @@ export function deliberate(registry: Registry, question: Question): Deliberation
   const context: Context = { registry, question, principals, evaluated: new Set<Grant>(), matched: new Set<Grant>() }
   const judgements = judgeAll(context)
   const effective = effectiveAuthority(context, judgements)
-  const denied = denialOf(question, judgements, effective)
+  const lost = judgements.flatMap(lostOf)
+  const denied = denialOf(question, judgements, lost, effective)
   const record = {
     id: question.id,
     policyVersion: registry.version,
@@ -44,7 +45,7 @@ export function deliberate(registry: Registry, question: Question): Deliberation
       .map(({ id }) => id)
       .sort()
       .slice(0, MISSING_LINES_MAX),
-    missing: missingLines(judgements),
+    missing: missingLines(lost),
   }
   const decision: Decision =
     denied === undefined ? { ...record, outcome: 'allow', effective } : { ...record, outcome: 'deny', ...denied }
@@ -62,19 +63,18 @@ function effectiveAuthority(context: Context, judgements: readonly Judgement[]):
   const ends = bounds.map(({ notAfter }) => notAfter)
   const byResource = new Map<ResourceUrl, Remainder>()
   for (const { asked, constraints } of judgements) {
-    const { url, name, resource, tool, place } = asked
-    if (constraints === undefined || resource === undefined || tool === undefined) continue
+    if (constraints === undefined || asked.tool === undefined) continue
+    const { url, name, tool } = asked
     const there: Remainder = byResource.get(url) ?? { scopes: [], tools: new Map() }
     byResource.set(url, there)
-    const use = { resource, tool, place }
     there.scopes.push(tool.scope)
     there.tools.set(name, constraints)
     // What a grant with an end allowed must not outlive the grant.
-    for (const { when } of allowsInForce(context, use, context.principals.user)) {
+    for (const { when } of allowsInForce(context, asked, context.principals.user)) {
       if (when.notAfter !== undefined) ends.push(when.notAfter)
     }
     // Nor may an access token outlive the moment a deny against it begins: nobody asks again before it ends. A session does.
-    if (url === question.target) ends.push(...denialsAhead(context, use))
+    if (url === question.target) ends.push(...denialsAhead(context, asked))
   }
   const resources = new Map<ResourceUrl, ResourceAuthority>()
   for (const [url, { scopes, tools }] of byResource) {
@@ -83,67 +83,87 @@ function effectiveAuthority(context: Context, judgements: readonly Judgement[]):
   return { resources, notAfter: Math.min(...ends), maxDepth: Math.min(...bounds.map(({ maxDepth }) => maxDepth)) }
 }
 
+/** A tool that was asked for and is not given: which layer refuses it first, and why. */
+interface Lost {
+  readonly asked: AskedTool
+  readonly layer: Layer
+  readonly cause: string
+}
+
+function lostOf(judgement: Judgement): readonly Lost[] {
+  const why = refusal(judgement)
+  return why === undefined ? [] : [{ asked: judgement.asked, ...why }]
+}
+
 type Refusal = Pick<Denial, 'reason' | 'description'>
 
 /** `undefined`: something is left, where it is wanted. */
-function denialOf(question: Question, judgements: readonly Judgement[], effective: Authority): Refusal | undefined {
+function denialOf(
+  question: Question,
+  judgements: readonly Judgement[],
+  lost: readonly Lost[],
+  effective: Authority,
+): Refusal | undefined {
   // Spelled out by the request: a part that its server cannot be held to is said, not silently dropped.
-  if (question.askedExplicitly && judgements.some(isUnenforceable)) return cannotEnforce(judgements)
+  const unenforceable = question.askedExplicitly ? whyUnenforceable(lost) : undefined
+  if (unenforceable !== undefined) return unenforceable
   const { target, now } = question
   const somethingLeft = target === undefined ? effective.resources.size > 0 : effective.resources.has(target)
   // Written so that a time that is not a number denies.
   if (somethingLeft && effective.notAfter > now) return undefined
-  return whyNothing(question, judgements)
+  return whyNothing(
+    question,
+    target === undefined ? judgements : judgements.filter(({ asked }) => asked.url === target),
+  )
 }
 
-function whyNothing(
-  { agent, user, subject, target, environment, external }: Question,
-  judgements: readonly Judgement[],
-): Refusal {
+/** @param concerned those at the target, where there is one */
+function whyNothing(question: Question, concerned: readonly Judgement[]): Refusal {
+  const { agent, user, subject, target, environment, external } = question
   const who = `agent ${agent.clientId}`
   if (!mayIssue(agent.state, environment)) return refused('agent_inactive', `${who} is ${agent.state}`)
   if (user !== undefined && !user.active) return refused('user_inactive', `${subject} is not active`)
-  const concerned = target === undefined ? judgements : judgements.filter(({ asked }) => asked.url === target)
   if (target !== undefined && concerned.length === 0) {
     return refused('resource_not_in_session', `nothing was asked for at ${target}`)
   }
-  if (concerned.length > 0 && concerned.every((judgement) => refusal(judgement)?.layer === 'resource')) {
-    const [known] = concerned.flatMap(({ asked }) => asked.resource ?? [])
-    if (known === undefined) return refused('resource_unknown', 'the resource is not registered')
-    const { reason, says } = whyNotIssuedFor(known, environment) ?? { reason: 'resource_inactive', says: 'not active' }
-    return refused(reason, `the resource is ${says}`)
-  }
-  if (concerned.some(isUnenforceable)) return cannotEnforce(concerned)
-  if (external.kind === 'failed' && concerned.some((judgement) => refusal(judgement)?.layer === 'external')) {
+  const lost = concerned.flatMap(lostOf)
+  const why = whyNoResource(concerned, environment) ?? whyUnenforceable(lost)
+  if (why !== undefined) return why
+  if (external.kind === 'failed' && lost.some(({ layer }) => layer === 'external')) {
     return refused('external_policy_unavailable', external.cause)
   }
   const where = target === undefined ? '' : ` at ${target}`
   return refused('nothing_granted', `nothing that was asked for${where} is granted to ${who} acting for ${subject}`)
 }
 
-function cannotEnforce(judgements: readonly Judgement[]): Refusal {
-  const first = judgements.find(isUnenforceable)
-  const what = first === undefined ? 'a resource cannot enforce what was asked for' : missingLine(first)
-  return refused('resource_cannot_enforce', what)
+const UNKNOWN = { reason: 'resource_unknown', says: 'not registered' } as const
+
+/** `undefined`: not because of its resource is each of them refused. Of one that is known there is more to say. */
+function whyNoResource(concerned: readonly Judgement[], environment: string): Refusal | undefined {
+  const whys = concerned.map(({ asked: { resource } }) =>
+    resource === undefined ? UNKNOWN : whyNotIssuedFor(resource, environment),
+  )
+  if (whys.includes(undefined)) return undefined
+  const why = whys.find((one) => one !== UNKNOWN) ?? whys[0]
+  return why && refused(why.reason, `the resource is ${why.says}`)
+}
+
+function whyUnenforceable(lost: readonly Lost[]): Refusal | undefined {
+  const first = lost.find(({ layer }) => layer === 'enforcement')
+  return first && refused('resource_cannot_enforce', missingLine(first))
 }
 
 function refused(reason: RejectionReason, description: string): Refusal {
   return { reason, description }
 }
 
-function isUnenforceable(judgement: Judgement): boolean {
-  const verdict = judgement.verdicts.enforcement
-  return verdict !== undefined && 'cause' in verdict
-}
-
 /** One line for each tool asked for and not given, so far as there is room; the last says how many more. */
-function missingLines(judgements: readonly Judgement[]): readonly string[] {
-  const lines = judgements.filter(({ constraints }) => constraints === undefined).map(missingLine)
+function missingLines(lost: readonly Lost[]): readonly string[] {
+  const lines = lost.map(missingLine)
   if (lines.length <= MISSING_LINES_MAX) return lines
   return [...lines.slice(0, MISSING_LINES_MAX - 1), `and ${lines.length - MISSING_LINES_MAX + 1} more tools`]
 }
 
-function missingLine(judgement: Judgement): string {
-  const { name, resource, url } = judgement.asked
-  return `${name} at ${resource?.id ?? url}: ${refusal(judgement)?.cause ?? 'nothing is left of it'}`
+function missingLine({ asked, cause }: Lost): string {
+  return `${asked.name} at ${asked.resource?.id ?? asked.url}: ${cause}`
 }

@@ -2,13 +2,14 @@
  * One asked tool put through every layer, and what the layers say together. All layers always speak, also after a refusal:
  * the record then shows everything that stands in the way, not only what came first.
  */
-import type { ResourceAuthority, ToolConstraints, ToolLimits } from '../authority/authority.ts'
+import type { ToolConstraints, ToolLimits } from '../authority/authority.ts'
 import { meetTool } from '../authority/constraints.ts'
+import { meetLimits } from '../authority/narrowing.ts'
 import type { ResourceUrl } from '../kernel/ids.ts'
-import { LAYERS, type Layer, type LayerVerdict, type Question } from '../model/decision.ts'
-import type { Container, Resource, Tool } from '../model/resource.ts'
+import { LAYERS, type Layer, type LayerVerdict, type Question, type Verdict } from '../model/decision.ts'
+import type { Container, Resource } from '../model/resource.ts'
 import { unenforceable } from './enforcement.ts'
-import { type AskedTool, type Context, judge, type ToolLayer, type ToolVerdict } from './layers.ts'
+import { type AskedTool, type Context, type Entry, judge, type ToolLayer, type ToolVerdict } from './layers.ts'
 
 export type Verdicts = Readonly<Partial<Record<Layer, ToolVerdict>>>
 
@@ -28,11 +29,12 @@ export function judgeAll(context: Context): readonly Judgement[] {
     const resource = registered(context, url)
     const here: Judgement[] = []
     for (const [name, constraints] of asked.tools) {
-      const tool = resource?.tools.get(name)
-      const place = placeOf(context.question, resource, tool, constraints)
-      here.push(judgeTool(context, { url, name, resource, tool, place }, constraints))
+      const entry: Entry =
+        resource === undefined ? { resource, tool: undefined } : { resource, tool: resource.tools.get(name) }
+      const place = placeOf(context.question, entry, constraints)
+      here.push(judgeTool(context, { url, name, scopes: asked.scopes, place, ...entry }, constraints))
     }
-    judgements.push(...(resource === undefined ? here : enforced(context.question, here, url)))
+    judgements.push(...(resource === undefined ? here : enforced(context.question, here, resource)))
   }
   return judgements
 }
@@ -43,8 +45,7 @@ export function judgeAll(context: Context): readonly Judgement[] {
  */
 function placeOf(
   { container }: Question,
-  resource: Resource | undefined,
-  tool: Tool | undefined,
+  { resource, tool }: Entry,
   constraints: ToolConstraints,
 ): Container | undefined {
   const argument = tool?.containerArgument
@@ -55,13 +56,14 @@ function placeOf(
 }
 
 /** Only under the URL it is registered with: parents and tokens are compared byte for byte. */
-function registered({ registry }: Context, url: ResourceUrl) {
+function registered({ registry }: Context, url: ResourceUrl): Resource | undefined {
+  let found: Resource | undefined
   try {
-    const resource = registry.resource(url)
-    return resource?.url === url ? resource : undefined
+    found = registry.resource(url)
   } catch {
-    return undefined
+    // What is no URL is the URL of nothing.
   }
+  return found?.url === url ? found : undefined
 }
 
 function judgeTool(context: Context, asked: AskedTool, wanted: ToolConstraints): Judgement {
@@ -94,18 +96,13 @@ const CONTRADICTION: Readonly<Record<ToolLayer, string>> = {
 }
 
 /** Judges what the other layers left at one resource: whether the resource can hold its callers to it. */
-function enforced(question: Question, here: readonly Judgement[], url: ResourceUrl): readonly Judgement[] {
+function enforced(question: Question, here: readonly Judgement[], resource: Resource): readonly Judgement[] {
   const tools = new Map<string, ToolConstraints>()
   for (const { asked, constraints } of here) if (constraints !== undefined) tools.set(asked.name, constraints)
-  const resource = here[0]?.asked.resource
-  if (resource === undefined || tools.size === 0) return here
   let lost: ReadonlyMap<string, string>
   try {
-    lost = unenforceable(
-      question.atCall ? { ...resource, enforces: 'arguments' } : resource,
-      tools,
-      leastLimits(question, url),
-    )
+    const enforcing: Resource = question.atCall ? { ...resource, enforces: 'arguments' } : resource
+    lost = unenforceable(enforcing, tools, leastLimits(question, resource.url))
   } catch {
     lost = new Map([...tools.keys()].map((name) => [name, 'the enforcement layer failed']))
   }
@@ -123,10 +120,8 @@ function enforced(question: Question, here: readonly Judgement[], url: ResourceU
 
 /** The least of what was asked, is above, and the session is for. */
 export function leastLimits({ asked, parent, ceiling }: Question, url: ResourceUrl): ToolLimits {
-  const bounds = [asked, parent, ceiling]
-    .map((authority): ResourceAuthority | undefined => authority?.resources.get(url))
-    .flatMap((resource) => resource?.limits.maxCalls ?? [])
-  return bounds.length === 0 ? {} : { maxCalls: Math.min(...bounds) }
+  const bounds = [asked, parent, ceiling].flatMap((authority) => authority?.resources.get(url) ?? [])
+  return bounds.map(({ limits }) => limits).reduce(meetLimits)
 }
 
 /** The first layer, in the fixed order, that refuses the tool, and why; `undefined`: none does. */
@@ -147,12 +142,9 @@ export function layerVerdicts(judgements: readonly Judgement[]): readonly LayerV
   return LAYERS.map((layer) => ({ layer, verdict: verdictOf(layer, judgements) }))
 }
 
+const STRONGEST_FIRST = ['allowed', 'explicit_deny', 'implicit_deny'] as const
+
 function verdictOf(layer: Layer, judgements: readonly Judgement[]): LayerVerdict['verdict'] {
-  let most: LayerVerdict['verdict'] = 'not_applicable'
-  for (const { verdicts } of judgements) {
-    const verdict = verdicts[layer]?.verdict
-    if (verdict === 'allowed') return verdict
-    if (verdict === 'explicit_deny' || (verdict === 'implicit_deny' && most === 'not_applicable')) most = verdict
-  }
-  return most
+  const said = (verdict: Verdict) => judgements.some(({ verdicts }) => verdicts[layer]?.verdict === verdict)
+  return STRONGEST_FIRST.find(said) ?? 'not_applicable'
 }

@@ -2,7 +2,7 @@
  * The layers of DESIGN §6 that speak about one tool. Each judges alone, so that no order of layers, grants or manifest
  * entries can change what is granted; only `decide.ts` combines them. `enforcement` speaks about scopes: see its own file.
  */
-import type { Authority, ToolConstraints } from '../authority/authority.ts'
+import type { Authority, ResourceAuthority, ToolConstraints } from '../authority/authority.ts'
 import { meetTool } from '../authority/constraints.ts'
 import type { ResourceUrl } from '../kernel/ids.ts'
 import { userPrincipal } from '../kernel/ids.ts'
@@ -10,6 +10,7 @@ import type { Layer, Question } from '../model/decision.ts'
 import { mayIssue } from '../model/lifecycle.ts'
 import type { Grant, Registry } from '../model/registry.ts'
 import { type Container, type ManifestEntry, type Resource, type Tool, whyNotIssuedFor } from '../model/resource.ts'
+import type { ScopeSet } from '../protocol/scope.ts'
 import { grantsFor, isInForce, type Principals, type Use } from './grant-index.ts'
 import { holdsIn, selects } from './selector.ts'
 
@@ -20,15 +21,22 @@ export type ToolVerdict =
   /** `cause`: what would have been needed. */
   | { readonly verdict: 'implicit_deny' | 'explicit_deny'; readonly cause: string }
 
-/** One tool asked for, as the registry knows it (`undefined`: it does not). */
-export interface AskedTool {
+/** One tool asked for. */
+interface Asked {
   readonly url: ResourceUrl
   readonly name: string
-  readonly resource: Resource | undefined
-  readonly tool: Tool | undefined
+  /** All that were asked for at the resource. */
+  readonly scopes: ScopeSet
   /** Where it is to be used: the container of `resource` that the question names; `undefined`: none, or none there is. */
   readonly place: Container | undefined
 }
+
+/** As the registry knows it; `undefined`: it does not. No tool is known without its resource. */
+export type Entry =
+  | { readonly resource: Resource; readonly tool: Tool }
+  | { readonly resource: Resource | undefined; readonly tool: undefined }
+
+export type AskedTool = Asked & Entry
 
 export interface Context {
   readonly registry: Registry
@@ -42,7 +50,7 @@ export interface Context {
 
 export type ToolLayer = Exclude<Layer, 'enforcement'>
 /** A tool that the registry has. */
-export type Known = AskedTool & Use
+export type Known = Asked & Use
 type Judge<T extends AskedTool> = (context: Context, asked: T) => ToolVerdict
 
 const ALLOWED: ToolVerdict = { verdict: 'allowed' }
@@ -67,16 +75,14 @@ const JUDGES: Readonly<Record<ToolLayer, Judge<AskedTool>>> = {
     const why = whyNotIssuedFor(resource, question.environment)
     return why === undefined ? ALLOWED : denied(`the resource is ${why.says}`)
   },
-  tool: ({ question }, { url, resource, tool, place }) => {
+  tool: ({ question }, { scopes, resource, tool, place }) => {
     if (tool === undefined) return denied('the tool is not registered')
     // Also where two parts of the question name different ones: what is judged must be what will be used.
     if (question.container !== undefined && question.container !== place?.id) {
-      return denied(`${resource?.id} has no container ${question.container} that this is about`)
+      return denied(`${resource.id} has no container ${question.container} that this is about`)
     }
-    if (resource?.isClassified === false)
-      return denied('unclassified: the tools of the server are not those that were pinned')
+    if (!resource.isClassified) return denied('unclassified: the tools of the server are not those that were pinned')
     if (!tool.delegable) return denied('not delegable to agents')
-    const scopes = question.asked.resources.get(url)?.scopes ?? []
     return scopes.includes(tool.scope) ? ALLOWED : denied(`its scope ${tool.scope} was not asked for`)
   },
   agent: known(judgeAgent),
@@ -94,8 +100,7 @@ const JUDGES: Readonly<Record<ToolLayer, Judge<AskedTool>>> = {
 
 /** What the registry does not know is refused by `resource` and `tool`; the other layers have nothing to judge. */
 function known(judgeKnown: Judge<Known>): Judge<AskedTool> {
-  return (context, { resource, tool, ...rest }) =>
-    resource === undefined || tool === undefined ? NOT_APPLICABLE : judgeKnown(context, { ...rest, resource, tool })
+  return (context, asked) => (asked.tool === undefined ? NOT_APPLICABLE : judgeKnown(context, asked))
 }
 
 /** Of every agent of the chain: what one may no longer do, those it passed it on to may not do either. */
@@ -138,17 +143,13 @@ function judgeAgentGrants(context: Context, use: Known): ToolVerdict {
 }
 
 function judgeDenyGrants(context: Context, use: Known): ToolVerdict {
-  const { question } = context
   const denies = deniesNaming(context, use)
-  let denial: Grant | undefined
-  for (const grant of denies) {
-    context.evaluated.add(grant)
-    if (isInForce(grant.when, question) === false) continue
-    context.matched.add(grant)
-    // The least id: which deny is named must not depend on the order of the file.
-    if (denial === undefined || grant.id < denial.id) denial = grant
-  }
-  return denial === undefined ? ALLOWED : { verdict: 'explicit_deny', cause: `denied by grant ${denial.id}` }
+  const inForce = denies.filter(({ when }) => isInForce(when, context.question) !== false)
+  for (const grant of denies) context.evaluated.add(grant)
+  for (const grant of inForce) context.matched.add(grant)
+  // The least id: which deny is named must not depend on the order of the file.
+  const [id] = inForce.map((grant) => grant.id).sort()
+  return id === undefined ? ALLOWED : { verdict: 'explicit_deny', cause: `denied by grant ${id}` }
 }
 
 function deniesNaming({ registry, principals }: Context, use: Use): readonly Grant[] {
@@ -159,10 +160,8 @@ function deniesNaming({ registry, principals }: Context, use: Use): readonly Gra
 export function denialsAhead(context: Context, use: Use): readonly number[] {
   const { now } = context.question
   return deniesNaming(context, use).flatMap(({ when }) => {
-    const { notBefore } = when
-    const begins =
-      notBefore !== undefined && notBefore > now && isInForce(when, { ...context.question, now: notBefore }) !== false
-    return begins ? [notBefore] : []
+    const { notBefore = now } = when
+    return notBefore > now && isInForce(when, { ...context.question, now: notBefore }) !== false ? [notBefore] : []
   })
 }
 
@@ -185,11 +184,13 @@ function narrowed(rules: readonly { readonly constraints: ToolConstraints }[], w
   return { verdict: 'allowed', constraints }
 }
 
+const NOTHING: Pick<ResourceAuthority, 'scopes' | 'tools'> = { scopes: [], tools: new Map() }
+
 function within(bound: Authority | undefined, { url, name, tool }: Known, what: string): ToolVerdict {
   if (bound === undefined) return NOT_APPLICABLE
-  const resource = bound.resources.get(url)
-  const constraints = resource?.tools.get(name)
-  if (resource === undefined || constraints === undefined) return denied(`not in ${what}`)
-  if (!resource.scopes.includes(tool.scope)) return denied(`its scope ${tool.scope} is not in ${what}`)
+  const { scopes, tools } = bound.resources.get(url) ?? NOTHING
+  const constraints = tools.get(name)
+  if (constraints === undefined) return denied(`not in ${what}`)
+  if (!scopes.includes(tool.scope)) return denied(`its scope ${tool.scope} is not in ${what}`)
   return { verdict: 'allowed', constraints }
 }

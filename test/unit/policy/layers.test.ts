@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest'
 import type { PrincipalId } from '../../../src/kernel/ids.ts'
 import { decide } from '../../../src/policy/decide.ts'
 import {
+  agent,
   ask,
   authorityOf,
   autonomous,
@@ -68,6 +69,14 @@ describe('every layer must say yes', () => {
     expect(granted(ask(delegable, { [WAREHOUSE]: { [name]: {} } }, autonomous(delegable, 'planner')))).toBeDefined()
   })
 
+  test('tool: while the tools of its server are not those that were pinned, it is refused for that', () => {
+    const registry = world((d) => (d.resources[0].manifest_digest = 'A'.repeat(43)))
+    expect(ask(registry, query).missing).toEqual([
+      'query at warehouse: unclassified: the tools of the server are not those that were pinned',
+    ])
+    expect(granted(ask(registry, { ...query, [FILES]: { get: {} } }))).toEqual({ [FILES]: { get: {} } })
+  })
+
   test('tool: without its scope asked for, it opens nothing', () => {
     const registry = world()
     const asked = authorityOf(registry, {
@@ -117,6 +126,16 @@ describe('every layer must say yes', () => {
         ),
       ),
     ).toBeUndefined()
+  })
+
+  test('agent: of several in the chain, all whose manifests leave nothing together are named', () => {
+    const registry = world((d) => {
+      const entry = (x: number) => ({ tool: 'query', constraints: { x: { const: x } } })
+      for (const [n, one] of d.agents.entries()) one.manifest = [entry(n)]
+    })
+    expect(ask(registry, query, { chain: [agent(registry, 'planner')] }).missing).toEqual([
+      'query at warehouse: the manifest of agent orchestrator, planner contradict each other',
+    ])
   })
 
   test('user: no grant, no tool', () => {

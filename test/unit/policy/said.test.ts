@@ -94,7 +94,9 @@ describe('a refusal', () => {
 
   test('of a server that is known and one that is not, the known one is spoken of', () => {
     const suspended = world((d) => (d.resources[0].state = 'suspended'))
-    expect(reason(ask(suspended, { [UNKNOWN]: { query: {} }, ...QUERY }))).toBe('resource_inactive')
+    expect(says(ask(suspended, { [UNKNOWN]: { query: {} }, ...QUERY }))).toBe(
+      'resource_inactive: the resource is suspended',
+    )
   })
 
   test('where a container is named, too, an unknown server is unknown', () => {
@@ -310,9 +312,17 @@ describe('an external policy', () => {
     const external = { kind: 'answered', allowed: new Map([[WAREHOUSE, new Set(['query'])]]) } as const
     const decision = ask(world(), { ...two, [NOTES]: { note: {} } }, { external })
     expect(granted(decision)).toEqual(QUERY)
-    expect(decision.missing[0]).toBe('insert at warehouse: the external policy does not allow it')
+    expect(decision.missing).toEqual([
+      'insert at warehouse: the external policy does not allow it',
+      'note at notes: the external policy does not allow it',
+    ])
     expect(verdict(ask(world(), QUERY), 'external')).toBe('not_applicable')
     expect(says(ask(world(), two, { external: failed }))).toBe('external_policy_unavailable: no answer in time')
+  })
+
+  test('that answers no is not said to have given no answer', () => {
+    const external = { kind: 'answered', allowed: new Map() } as const
+    expect(reason(ask(world(), two, { external }))).toBe('nothing_granted')
   })
 
   test('that failed is not blamed for what was refused without it', () => {
