@@ -37,7 +37,7 @@ export class BrokerRefusal extends Error {
 
 interface Asked {
   readonly method: 'GET' | 'POST' | 'DELETE'
-  readonly bearer?: Secret
+  readonly bearer?: Secret | undefined
   readonly anyStatus?: true
   readonly dpop?: Secret | undefined
   readonly body?: { readonly type: string; readonly text: string }
@@ -70,8 +70,9 @@ export class BrokerClient {
     })
   }
 
-  get(path: string, bearer: Secret): Promise<JsonObject> {
-    return this.#ask(path, { method: 'GET', bearer })
+  /** @param dpop by the key that the token is bound to, for this request */
+  get(path: string, bearer: Secret, dpop?: Secret): Promise<JsonObject> {
+    return this.#ask(path, { method: 'GET', bearer, dpop })
   }
 
   /** What a broker says of itself, also where that is nothing good: any status with an object is an answer. */
@@ -79,12 +80,14 @@ export class BrokerClient {
     return this.#ask(path, { method: 'GET', anyStatus: true })
   }
 
-  postJson(path: string, bearer: Secret, value: unknown): Promise<JsonObject> {
-    return this.#ask(path, { method: 'POST', bearer, body: { type: 'application/json', text: JSON.stringify(value) } })
+  /** @param bearer `undefined`: whoever signs in has none yet */
+  postJson(path: string, bearer: Secret | undefined, value: unknown, dpop?: Secret): Promise<JsonObject> {
+    const body = { type: 'application/json', text: JSON.stringify(value) }
+    return this.#ask(path, { method: 'POST', bearer, dpop, body })
   }
 
-  delete(path: string, bearer: Secret): Promise<JsonObject> {
-    return this.#ask(path, { method: 'DELETE', bearer })
+  delete(path: string, bearer: Secret, dpop?: Secret): Promise<JsonObject> {
+    return this.#ask(path, { method: 'DELETE', bearer, dpop })
   }
 
   /** @throws BrokerRefusal, CommandFailure */
@@ -126,7 +129,9 @@ function send(
       signal: AbortSignal.timeout(TIMEOUT_MS),
       headers: {
         accept: 'application/json',
-        ...(bearer === undefined ? {} : { authorization: `Bearer ${bearer.reveal()}` }),
+        ...(bearer === undefined
+          ? {}
+          : { authorization: `${dpop === undefined ? 'Bearer' : 'DPoP'} ${bearer.reveal()}` }),
         ...(dpop === undefined ? {} : { dpop: dpop.reveal() }),
         ...(body === undefined
           ? {}

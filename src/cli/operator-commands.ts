@@ -2,7 +2,7 @@
 import { command, type Group } from './command.ts'
 
 export const OPERATOR_COMMANDS: Group = {
-  title: 'As an operator, on the broker’s own machine',
+  title: 'As an operator, on the broker’s own machine or signed in (--admin)',
   commands: [
     command(
       'registry list',
@@ -99,6 +99,11 @@ export const OPERATOR_COMMANDS: Group = {
       'replay',
       'make a recorded decision again',
       async () => (await import('./records/replay.ts')).replayCommand,
+    ),
+    command(
+      'admin login',
+      'sign in with your identity provider’s token, to work from any machine',
+      async () => (await import('./keys/admin-login.ts')).adminLoginCommand,
     ),
     command(
       'admin token',

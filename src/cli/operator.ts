@@ -1,6 +1,6 @@
 /**
- * An operator on the broker's own machine: whoever may read its signing keys may mint a short-lived management token. There
- * is no static admin key to steal; every use is recorded under the operator's name.
+ * An operator: on the broker's own machine whoever may read its signing keys, and so may mint a short-lived management token;
+ * anywhere else whoever has signed in. There is no static admin key to steal; every use is recorded under the operator's name.
  */
 
 import { userInfo } from 'node:os'
@@ -15,12 +15,14 @@ import { KeyRing } from '../keys/key-ring.ts'
 import { ADMIN_ROLES, type AdminRole } from '../model/admin-role.ts'
 import { isLoopbackHost } from '../registry/url-rules.ts'
 import { Minter } from '../tokens/minter.ts'
+import { proofMaker, withProof } from './agent/dpop-key.ts'
 import type { Args } from './args.ts'
 import { BrokerClient, BrokerRefusal } from './broker-client.ts'
 import { UsageError } from './failures.ts'
 import type { JsonObject } from './json-fields.ts'
 import { readText } from './named-document.ts'
-import type { OptionSpecs } from './options.ts'
+import { CONFIG_OPTION, type OptionSpecs } from './options.ts'
+import { readSignIn } from './sign-in-file.ts'
 
 /** For one command's own requests. */
 const COMMAND_TOKEN_SECONDS = 60
@@ -31,6 +33,15 @@ export const BROKER_OPTION: OptionSpecs = {
 export const NAME_OPTION: OptionSpecs = {
   name: { value: 'NAME', help: 'who you are, for the audit (default: your user name here)' },
 }
+/** Of every command that asks a broker as its operator. */
+export const OPERATOR_OPTIONS: OptionSpecs = {
+  ...CONFIG_OPTION,
+  ...BROKER_OPTION,
+  ...NAME_OPTION,
+  admin: { value: 'FILE', help: 'from any machine, as who has signed in: the file that errand admin login wrote' },
+}
+
+export const ADMIN_API = '/admin/v1'
 
 export interface Operator {
   get(path: string): Promise<JsonObject>
@@ -38,8 +49,13 @@ export interface Operator {
   delete(path: string): Promise<JsonObject>
 }
 
-/** @throws ConfigurationError, KeyFileError, UsageError, Rejection `keys_not_ready` */
-export async function connectOperator(args: Args): Promise<Operator> {
+/** @throws ConfigurationError, KeyFileError, UsageError, CommandFailure, Rejection `keys_not_ready` */
+export function connectOperator(args: Args): Promise<Operator> {
+  const file = args.text('admin')
+  return file === undefined ? onOwnMachine(args) : signedIn(file, args)
+}
+
+async function onOwnMachine(args: Args): Promise<Operator> {
   const config = loadConfig(configPath(args.text('config')))
   const { base, certificate } = brokerAddress(config, args)
   const client = new BrokerClient(base, certificate)
@@ -48,21 +64,45 @@ export async function connectOperator(args: Args): Promise<Operator> {
     roles: ADMIN_ROLES,
     seconds: COMMAND_TOKEN_SECONDS,
   })
+  const ask = (asked: Promise<JsonObject>) => asked.catch(explainToken(KEYS_DIFFER))
   return {
-    get: (path) => client.get(`/admin/v1${path}`, bearer).catch(explainOwnToken),
-    post: (path, value) => client.postJson(`/admin/v1${path}`, bearer, value).catch(explainOwnToken),
-    delete: (path) => client.delete(`/admin/v1${path}`, bearer).catch(explainOwnToken),
+    get: (path) => ask(client.get(ADMIN_API + path, bearer)),
+    post: (path, value) => ask(client.postJson(ADMIN_API + path, bearer, value)),
+    delete: (path) => ask(client.delete(ADMIN_API + path, bearer)),
   }
 }
 
-/** The token was made a moment ago, from the keys at hand: the broker does not have those. */
-function explainOwnToken(fault: unknown): never {
-  if (!(fault instanceof BrokerRefusal) || fault.body['error'] !== 'invalid_token') throw fault
-  throw new BrokerRefusal(fault.status, fault.body, KEYS_DIFFER)
+async function signedIn(file: string, args: Args): Promise<Operator> {
+  for (const name of ['broker', 'name']) {
+    if (args.flag(name)) throw new UsageError(`--${name} goes without --admin: the sign-in says it`)
+  }
+  const { issuer, broker, token, dpopKey } = await readSignIn(file, epochSeconds(systemClock))
+  const client = new BrokerClient(broker)
+  const make = dpopKey === undefined ? undefined : await proofMaker(dpopKey)
+  const ask = (method: string, path: string, send: (proof: Secret | undefined) => Promise<JsonObject>) => {
+    // A proof names the endpoint without its query (RFC 9449 §4.2).
+    const url = `${issuer}${ADMIN_API}${path.replace(/\?.*$/s, '')}`
+    return withProof(make, { method, url, token }, send).catch(explainToken(SIGN_IN_AGAIN))
+  }
+  return {
+    get: (path) => ask('GET', path, (proof) => client.get(ADMIN_API + path, token, proof)),
+    post: (path, value) => ask('POST', path, (proof) => client.postJson(ADMIN_API + path, token, value, proof)),
+    delete: (path) => ask('DELETE', path, (proof) => client.delete(ADMIN_API + path, token, proof)),
+  }
 }
 
+/** The broker does not take the token: what the person at the keyboard may do about it. */
+function explainToken(advice: string): (fault: unknown) => never {
+  return (fault) => {
+    if (!(fault instanceof BrokerRefusal) || fault.body['error'] !== 'invalid_token') throw fault
+    throw new BrokerRefusal(fault.status, fault.body, advice)
+  }
+}
+
+/** That token was made a moment ago, from the keys at hand: the broker does not have those. */
 const KEYS_DIFFER =
   'the keys here are not (or not yet) the broker’s: try again in a few seconds, and check that --config is this broker’s'
+const SIGN_IN_AGAIN = 'sign in again with errand admin login: it has ended, or was cut off'
 
 interface ManagementWish {
   readonly name: string

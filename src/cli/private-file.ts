@@ -63,7 +63,7 @@ export async function readPrivateFile(path: string): Promise<string> {
     if ((mode & constants.S_IFMT) !== constants.S_IFREG) throw new UsageError(`${path} is not a regular file`)
     if ((mode & OTHERS) !== 0) {
       const found = (mode & 0o777).toString(8).padStart(3, '0')
-      throw new UsageError(`${path}: mode ${found} lets others at a private key; run chmod 600 on it`)
+      throw new UsageError(`${path}: mode ${found} lets others at what is private; run chmod 600 on it`)
     }
     if (size > FILE_BYTES_MAX) throw tooLarge(path)
     return file.readFile('utf8')

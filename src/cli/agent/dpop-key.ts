@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs'
 import { type ProofRequest, signDpopProof } from '../../jose/sign-proof.ts'
 import { epochSeconds, systemClock } from '../../kernel/clock.ts'
 import type { Secret } from '../../kernel/secret.ts'
+import { BrokerRefusal } from '../broker-client.ts'
 import { UsageError } from '../failures.ts'
 import type { OptionSpecs } from '../options.ts'
 import { createFile, PRIVATE } from '../private-file.ts'
@@ -28,4 +29,23 @@ export async function proofMaker(path: string): Promise<MakeProof> {
   const { alg, key } = await readClientKey(path)
   if (alg !== 'ES256') throw new UsageError(`${path} is not a key for ES256, which DPoP proofs are signed with here`)
   return (request) => signDpopProof(key, { ...request, now: epochSeconds(systemClock) })
+}
+
+/**
+ * Sent once more where the broker wants its nonce in the proof, with everything signed anew (RFC 9449 §8).
+ * @param make `undefined`: nothing is bound, and no proof goes along
+ */
+export async function withProof<T>(
+  make: MakeProof | undefined,
+  request: Pick<ProofRequest, 'method' | 'url' | 'token'>,
+  send: (proof: Secret | undefined) => Promise<T>,
+): Promise<T> {
+  const once = async (nonce: string | undefined) => send(await make?.({ ...request, nonce }))
+  try {
+    return await once(undefined)
+  } catch (refusal) {
+    const isAsked = make !== undefined && refusal instanceof BrokerRefusal && refusal.body['error'] === 'use_dpop_nonce'
+    if (!isAsked || refusal.nonce === undefined) throw refusal
+    return once(refusal.nonce)
+  }
 }

@@ -2,7 +2,7 @@
 import { decodeJwt } from '../../jose/decode-jws.ts'
 import { JwtError } from '../../jose/jwt-error.ts'
 import { epochSeconds, systemClock } from '../../kernel/clock.ts'
-import { AUTHORIZATION_DETAILS_CHARS_MAX, TOKEN_CHARS_MAX } from '../../kernel/limits.ts'
+import { AUTHORIZATION_DETAILS_CHARS_MAX } from '../../kernel/limits.ts'
 import type { RejectionReason } from '../../kernel/rejection.ts'
 import { Secret } from '../../kernel/secret.ts'
 import { CLIENT_ASSERTION_TYPE_JWT, ENDPOINT, GRANT_TYPE, JWT_TYP, TOKEN_TYPE } from '../../protocol/oauth.ts'
@@ -16,8 +16,9 @@ import { type JsonObject, textOf } from '../json-fields.ts'
 import { JSON_OPTION } from '../options.ts'
 import { writeJson, writeToken } from '../output.ts'
 import { PRIVATE, readNamedFile, replaceFile } from '../private-file.ts'
+import { readToken } from '../token-input.ts'
 import { CLIENT_OPTIONS, type ClientIdentity, identify } from './client-identity.ts'
-import { DPOP_KEY_OPTION, type MakeProof, newOrOldKey } from './dpop-key.ts'
+import { DPOP_KEY_OPTION, type MakeProof, newOrOldKey, withProof } from './dpop-key.ts'
 import { drawToken } from './inspect-token.ts'
 
 const SUBJECTS = {
@@ -107,25 +108,17 @@ function withNextStep(fault: unknown, args: Args): unknown {
   return new BrokerRefusal(fault.status, fault.body, advice)
 }
 
-/** Once more where the broker wants its nonce in the proof, with everything signed anew (RFC 9449 §8). */
 async function ask(
   { issuer, broker, assertion }: ClientIdentity,
   form: URLSearchParams,
   make: MakeProof | undefined,
 ): Promise<JsonObject> {
-  const once = async (nonce: string | undefined): Promise<JsonObject> => {
+  const url = `${issuer}${ENDPOINT.token}`
+  return withProof(make, { method: 'POST', url, token: undefined }, async (proof) => {
     form.set('client_assertion_type', CLIENT_ASSERTION_TYPE_JWT)
     form.set('client_assertion', (await assertion()).reveal())
-    const url = `${issuer}${ENDPOINT.token}`
-    return broker.postForm(ENDPOINT.token, form, await make?.({ method: 'POST', url, token: undefined, nonce }))
-  }
-  try {
-    return await once(undefined)
-  } catch (refusal) {
-    const isAsked = make !== undefined && refusal instanceof BrokerRefusal && refusal.body['error'] === 'use_dpop_nonce'
-    if (!isAsked || refusal.nonce === undefined) throw refusal
-    return once(refusal.nonce)
-  }
+    return broker.postForm(ENDPOINT.token, form, proof)
+  })
 }
 
 /** @throws UsageError */
@@ -162,12 +155,6 @@ function kindOf(token: Secret): Subject {
     if (error instanceof JwtError) return 'id'
     throw error
   }
-}
-
-async function readToken(path: string, io: Io): Promise<Secret> {
-  const text = (path === '-' ? await io.readAll(TOKEN_CHARS_MAX + 2) : await readNamedFile(path)).trim()
-  if (text === '') throw new UsageError(path === '-' ? 'no token was piped in' : `${path} is empty`)
-  return new Secret(text)
 }
 
 /** Sent as it is written: the broker judges it, and says what is wrong with it. */

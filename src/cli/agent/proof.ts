@@ -1,10 +1,8 @@
 /** `errand proof`: a DPoP proof for one request with a token that is bound to a key, for use with curl. */
-import { TOKEN_CHARS_MAX } from '../../kernel/limits.ts'
-import { Secret } from '../../kernel/secret.ts'
 import type { CommandBody } from '../command.ts'
 import { UsageError } from '../failures.ts'
 import { writeToken } from '../output.ts'
-import { readNamedFile } from '../private-file.ts'
+import { readToken } from '../token-input.ts'
 import { proofMaker } from './dpop-key.ts'
 
 export const proofCommand: CommandBody = {
@@ -24,14 +22,12 @@ export const proofCommand: CommandBody = {
     'Good for one request within a minute: the key stays in its file, and whoever sees the proof has nothing of it.',
   ],
   run: async (args, io) => {
-    const path = args.require('token-file')
-    const text = (path === '-' ? await io.readAll(TOKEN_CHARS_MAX + 2) : await readNamedFile(path)).trim()
-    if (text === '') throw new UsageError('there is no token')
+    const token = await readToken(args.require('token-file'), io)
     const url = args.require('url')
     if (!URL.canParse(url)) throw new UsageError('--url must be an absolute URL')
     const make = await proofMaker(args.require('dpop-key'))
     const method = (args.text('method') ?? 'GET').toUpperCase()
-    writeToken(await make({ method, url, token: new Secret(text), nonce: args.text('nonce') }), io)
+    writeToken(await make({ method, url, token, nonce: args.text('nonce') }), io)
     return 0
   },
 }

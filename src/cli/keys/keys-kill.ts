@@ -4,14 +4,14 @@ import { loadKeys } from '../../keys/key-files.ts'
 import type { CommandBody } from '../command.ts'
 import { UsageError } from '../failures.ts'
 import { jsonObject, textOf } from '../json-fields.ts'
-import { BROKER_OPTION, connectOperator, NAME_OPTION } from '../operator.ts'
-import { CONFIG_OPTION, JSON_OPTION } from '../options.ts'
+import { connectOperator, OPERATOR_OPTIONS } from '../operator.ts'
+import { JSON_OPTION } from '../options.ts'
 import { writeJson } from '../output.ts'
 import { KID_CHARS } from './keys.ts'
 
 export const keysKillCommand: CommandBody = {
   arguments: ['KID'],
-  options: { ...CONFIG_OPTION, ...BROKER_OPTION, ...NAME_OPTION, ...JSON_OPTION },
+  options: { ...OPERATOR_OPTIONS, ...JSON_OPTION },
   examples: ['errand keys kill 8Zb0yVq3nT1u'],
   notes: [
     'For a key that others may hold. Every broker refuses what it signed within a second, signs with another, and takes it out of /jwks; its file is renamed to …killed. A server that only reads signatures believes it until its copy of /jwks ends, ten minutes at most; one that asks /introspect does not. KID may be its beginning, as errand keys prints it. An internal key takes every session token with it: agents open new sessions.',

@@ -4,8 +4,8 @@ import { filesOf } from '../../admin/publication/open-policy.ts'
 import { configPath, loadConfig, readRegistryFiles } from '../../config/load-config.ts'
 import type { CommandBody } from '../command.ts'
 import { jsonObject } from '../json-fields.ts'
-import { BROKER_OPTION, connectOperator, NAME_OPTION } from '../operator.ts'
-import { CONFIG_OPTION, JSON_OPTION } from '../options.ts'
+import { connectOperator, OPERATOR_OPTIONS } from '../operator.ts'
+import { JSON_OPTION } from '../options.ts'
 import { writeJson } from '../output.ts'
 import type { Styles } from '../terminal.ts'
 import { changeLines, cutOffLines, shortVersion } from './publication-drawing.ts'
@@ -14,9 +14,7 @@ export const policyApplyCommand: CommandBody = {
   arguments: [],
   options: {
     'dry-run': { help: 'say what would change, and publish nothing' },
-    ...CONFIG_OPTION,
-    ...BROKER_OPTION,
-    ...NAME_OPTION,
+    ...OPERATOR_OPTIONS,
     ...JSON_OPTION,
   },
   examples: ['errand policy apply --dry-run', 'errand policy apply --config errand.yaml'],

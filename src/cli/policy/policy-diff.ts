@@ -3,8 +3,8 @@
 import { DECISIONS_LOOKED_AT_MAX } from '../../kernel/limits.ts'
 import type { CommandBody } from '../command.ts'
 import { arrayOf } from '../json-fields.ts'
-import { BROKER_OPTION, connectOperator, NAME_OPTION } from '../operator.ts'
-import { CONFIG_OPTION, JSON_OPTION } from '../options.ts'
+import { connectOperator, OPERATOR_OPTIONS } from '../operator.ts'
+import { JSON_OPTION } from '../options.ts'
 import { writeJson } from '../output.ts'
 import { drawDiff } from './diff-drawing.ts'
 import { DRAFT_OPTION, draftFiles } from './draft-files.ts'
@@ -16,9 +16,7 @@ export const policyDiffCommand: CommandBody = {
     since: { value: 'TIME', help: 'only decisions since then, such as 2026-11-01T00:00:00Z' },
     limit: { value: 'N', help: `at most so many decisions, newest first (default ${DECISIONS_LOOKED_AT_MAX})` },
     'fail-on-change': { help: 'exit code 1 where any would change: for a build' },
-    ...CONFIG_OPTION,
-    ...BROKER_OPTION,
-    ...NAME_OPTION,
+    ...OPERATOR_OPTIONS,
     ...JSON_OPTION,
   },
   examples: [

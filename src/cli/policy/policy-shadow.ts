@@ -6,8 +6,8 @@ import type { Args } from '../args.ts'
 import type { CommandBody } from '../command.ts'
 import { UsageError } from '../failures.ts'
 import { type JsonObject, jsonObject, numberIn, textOf } from '../json-fields.ts'
-import { BROKER_OPTION, connectOperator, NAME_OPTION } from '../operator.ts'
-import { CONFIG_OPTION, JSON_OPTION } from '../options.ts'
+import { connectOperator, OPERATOR_OPTIONS } from '../operator.ts'
+import { JSON_OPTION } from '../options.ts'
 import { writeJson } from '../output.ts'
 import { plural, type Styles } from '../terminal.ts'
 import { DRAFT_OPTION, draftFiles } from './draft-files.ts'
@@ -26,9 +26,7 @@ export const policyShadowCommand: CommandBody = {
       value: 'N',
       help: `with start: for how long (default ${DAYS_DEFAULT}, at most ${SHADOW_DAYS_MAX}); then it is off by itself`,
     },
-    ...CONFIG_OPTION,
-    ...BROKER_OPTION,
-    ...NAME_OPTION,
+    ...OPERATOR_OPTIONS,
     ...JSON_OPTION,
   },
   examples: [

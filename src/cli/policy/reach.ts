@@ -1,8 +1,8 @@
 /** `errand reach`: what an agent could be given at this moment, and what refuses the rest. */
 import { pathSegment } from '../../admin/objects/stored-objects.ts'
 import type { CommandBody } from '../command.ts'
-import { BROKER_OPTION, connectOperator, NAME_OPTION, userId } from '../operator.ts'
-import { CONFIG_OPTION, JSON_OPTION } from '../options.ts'
+import { connectOperator, OPERATOR_OPTIONS, userId } from '../operator.ts'
+import { JSON_OPTION } from '../options.ts'
 import { writeJson } from '../output.ts'
 import { drawReach } from './reach-drawing.ts'
 
@@ -10,9 +10,7 @@ export const reachCommand: CommandBody = {
   arguments: ['AGENT'],
   options: {
     user: { value: 'ID', help: 'for this user, user:<issuer slug>:<sub> (default: work of its own)' },
-    ...CONFIG_OPTION,
-    ...BROKER_OPTION,
-    ...NAME_OPTION,
+    ...OPERATOR_OPTIONS,
     ...JSON_OPTION,
   },
   examples: ['errand reach report-agent', 'errand reach report-agent --user user:corp:alice --json'],

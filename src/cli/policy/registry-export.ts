@@ -2,17 +2,15 @@
 import { stringify } from 'yaml'
 import type { CommandBody } from '../command.ts'
 import { jsonObject } from '../json-fields.ts'
-import { BROKER_OPTION, connectOperator, NAME_OPTION } from '../operator.ts'
-import { CONFIG_OPTION, JSON_OPTION } from '../options.ts'
+import { connectOperator, OPERATOR_OPTIONS } from '../operator.ts'
+import { JSON_OPTION } from '../options.ts'
 import { writeJson } from '../output.ts'
 
 export const registryExportCommand: CommandBody = {
   arguments: [],
   options: {
     api: { help: 'only what was written over the admin API, without what files say' },
-    ...CONFIG_OPTION,
-    ...BROKER_OPTION,
-    ...NAME_OPTION,
+    ...OPERATOR_OPTIONS,
     ...JSON_OPTION,
   },
   examples: ['errand registry export > registry.yaml', 'errand registry export --api --json'],

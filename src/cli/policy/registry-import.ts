@@ -3,8 +3,8 @@
 import type { CommandBody } from '../command.ts'
 import type { JsonObject } from '../json-fields.ts'
 import { readPolicyFile } from '../named-document.ts'
-import { BROKER_OPTION, connectOperator, NAME_OPTION } from '../operator.ts'
-import { CONFIG_OPTION, JSON_OPTION } from '../options.ts'
+import { connectOperator, OPERATOR_OPTIONS } from '../operator.ts'
+import { JSON_OPTION } from '../options.ts'
 import { writeJson } from '../output.ts'
 import { changeLines, cutOffLines, shortVersion } from './publication-drawing.ts'
 
@@ -12,9 +12,7 @@ export const registryImportCommand: CommandBody = {
   arguments: ['FILE'],
   options: {
     'dry-run': { help: 'say what would change, and change nothing' },
-    ...CONFIG_OPTION,
-    ...BROKER_OPTION,
-    ...NAME_OPTION,
+    ...OPERATOR_OPTIONS,
     ...JSON_OPTION,
   },
   examples: ['errand registry import registry.yaml --dry-run', 'errand registry import registry.yaml'],

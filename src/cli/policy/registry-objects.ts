@@ -7,13 +7,13 @@ import { SECTION_NAMES, SECTIONS } from '../../registry/sections.ts'
 import type { CommandBody } from '../command.ts'
 import { UsageError } from '../failures.ts'
 import { arrayOf, type JsonObject, jsonObject, textOf } from '../json-fields.ts'
-import { BROKER_OPTION, connectOperator, NAME_OPTION } from '../operator.ts'
-import { CONFIG_OPTION, JSON_OPTION } from '../options.ts'
+import { connectOperator, OPERATOR_OPTIONS } from '../operator.ts'
+import { JSON_OPTION } from '../options.ts'
 import { writeJson } from '../output.ts'
 import { plural, printable, type Styles } from '../terminal.ts'
 import { cutOffLines, shortVersion } from './publication-drawing.ts'
 
-const COMMON = { ...CONFIG_OPTION, ...BROKER_OPTION, ...NAME_OPTION, ...JSON_OPTION }
+const COMMON = { ...OPERATOR_OPTIONS, ...JSON_OPTION }
 const FILTERS = ['owner', 'state', 'source', 'after'] as const
 
 export const registryListCommand: CommandBody = {

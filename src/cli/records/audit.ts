@@ -2,8 +2,8 @@
 import { LIST_ENTRIES_MAX } from '../../kernel/store-limits.ts'
 import type { CommandBody } from '../command.ts'
 import { arrayOf, jsonObject } from '../json-fields.ts'
-import { BROKER_OPTION, connectOperator, NAME_OPTION } from '../operator.ts'
-import { CONFIG_OPTION, JSON_OPTION } from '../options.ts'
+import { connectOperator, OPERATOR_OPTIONS } from '../operator.ts'
+import { JSON_OPTION } from '../options.ts'
 import { writeJson } from '../output.ts'
 import { drawRecord } from './audit-drawing.ts'
 
@@ -13,9 +13,7 @@ export const auditCommand: CommandBody = {
   arguments: [],
   options: {
     limit: { value: 'N', help: `how many (default ${LINES_DEFAULT}, at most ${LIST_ENTRIES_MAX})` },
-    ...CONFIG_OPTION,
-    ...BROKER_OPTION,
-    ...NAME_OPTION,
+    ...OPERATOR_OPTIONS,
     ...JSON_OPTION,
   },
   examples: ['errand audit --limit 20', 'errand audit --json | jq ".records[] | select(.outcome == \\"refused\\")"'],

@@ -3,8 +3,8 @@ import { CHALLENGE_GRANT_S_DEFAULT, CHALLENGE_GRANT_S_MAX } from '../../kernel/l
 import type { CommandBody } from '../command.ts'
 import { UsageError } from '../failures.ts'
 import { arrayOf, type JsonObject, jsonObject, numberIn, textOf } from '../json-fields.ts'
-import { BROKER_OPTION, connectOperator, NAME_OPTION } from '../operator.ts'
-import { CONFIG_OPTION, JSON_OPTION } from '../options.ts'
+import { connectOperator, OPERATOR_OPTIONS } from '../operator.ts'
+import { JSON_OPTION } from '../options.ts'
 import { writeJson } from '../output.ts'
 import { plural, printable, type Styles } from '../terminal.ts'
 
@@ -18,9 +18,7 @@ export const challengesResolveCommand: CommandBody = {
       value: 'N',
       help: `for how long (default ${CHALLENGE_GRANT_S_DEFAULT / HOUR_S}, at most ${CHALLENGE_GRANT_S_MAX / HOUR_S})`,
     },
-    ...CONFIG_OPTION,
-    ...BROKER_OPTION,
-    ...NAME_OPTION,
+    ...OPERATOR_OPTIONS,
     ...JSON_OPTION,
   },
   examples: [

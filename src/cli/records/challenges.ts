@@ -1,7 +1,7 @@
 /** `errand challenges`: what the policy refuses again and again, each as one matter. */
 import type { CommandBody } from '../command.ts'
-import { BROKER_OPTION, connectOperator, NAME_OPTION } from '../operator.ts'
-import { CONFIG_OPTION, JSON_OPTION } from '../options.ts'
+import { connectOperator, OPERATOR_OPTIONS } from '../operator.ts'
+import { JSON_OPTION } from '../options.ts'
 import { writeJson } from '../output.ts'
 import { drawChallenges } from '../policy/diff-drawing.ts'
 
@@ -9,9 +9,7 @@ export const challengesCommand: CommandBody = {
   arguments: [],
   options: {
     since: { value: 'TIME', help: 'only refusals since then, such as 2026-11-01T00:00:00Z' },
-    ...CONFIG_OPTION,
-    ...BROKER_OPTION,
-    ...NAME_OPTION,
+    ...OPERATOR_OPTIONS,
     ...JSON_OPTION,
   },
   examples: ['errand challenges', 'errand challenges --since 2026-11-20T00:00:00Z --json'],

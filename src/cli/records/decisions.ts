@@ -2,8 +2,8 @@
 import { LIST_ENTRIES_MAX } from '../../kernel/store-limits.ts'
 import type { CommandBody } from '../command.ts'
 import { arrayOf, jsonObject, numberIn } from '../json-fields.ts'
-import { BROKER_OPTION, connectOperator, NAME_OPTION } from '../operator.ts'
-import { CONFIG_OPTION, JSON_OPTION } from '../options.ts'
+import { connectOperator, OPERATOR_OPTIONS } from '../operator.ts'
+import { JSON_OPTION } from '../options.ts'
 import { writeJson } from '../output.ts'
 import { plural } from '../terminal.ts'
 import { drawRecord } from './audit-drawing.ts'
@@ -22,9 +22,7 @@ export const decisionsCommand: CommandBody = {
     since: { value: 'TIME', help: 'only since then, such as 2026-11-01T00:00:00Z' },
     'shadow-differs': { help: 'only those that the draft in shadow would have answered otherwise' },
     limit: { value: 'N', help: `how many (default ${LINES_DEFAULT}, at most ${LIST_ENTRIES_MAX})` },
-    ...CONFIG_OPTION,
-    ...BROKER_OPTION,
-    ...NAME_OPTION,
+    ...OPERATOR_OPTIONS,
     ...JSON_OPTION,
   },
   examples: [

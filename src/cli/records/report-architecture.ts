@@ -1,8 +1,7 @@
 /** `errand report architecture`: the page an architecture review asks for, from the running broker. */
 
 import type { CommandBody } from '../command.ts'
-import { BROKER_OPTION, connectOperator, NAME_OPTION } from '../operator.ts'
-import { CONFIG_OPTION } from '../options.ts'
+import { connectOperator, OPERATOR_OPTIONS } from '../operator.ts'
 import { writeJson } from '../output.ts'
 import { architectureMarkdown, architectureText } from './architecture-drawing.ts'
 
@@ -12,9 +11,7 @@ export const reportArchitectureCommand: CommandBody = {
   arguments: [],
   options: {
     format: { value: 'FORMAT', help: `${FORMATS.join(', ')} (default text)`, oneOf: FORMATS },
-    ...CONFIG_OPTION,
-    ...BROKER_OPTION,
-    ...NAME_OPTION,
+    ...OPERATOR_OPTIONS,
   },
   examples: ['errand report architecture', 'errand report architecture --format markdown'],
   notes: [

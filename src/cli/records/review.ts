@@ -2,8 +2,8 @@
 import { REVIEW_DAYS_DEFAULT, REVIEW_DAYS_MAX } from '../../kernel/store-limits.ts'
 import type { CommandBody } from '../command.ts'
 import { numberIn } from '../json-fields.ts'
-import { BROKER_OPTION, connectOperator, NAME_OPTION } from '../operator.ts'
-import { CONFIG_OPTION, JSON_OPTION } from '../options.ts'
+import { connectOperator, OPERATOR_OPTIONS } from '../operator.ts'
+import { JSON_OPTION } from '../options.ts'
 import { writeJson } from '../output.ts'
 import { drawReview } from './review-drawing.ts'
 
@@ -12,9 +12,7 @@ export const reviewCommand: CommandBody = {
   options: {
     days: { value: 'N', help: `what was not used for so long is unused (default ${REVIEW_DAYS_DEFAULT})` },
     fail: { help: 'exit code 1 where something needs attention: for a scheduled build' },
-    ...CONFIG_OPTION,
-    ...BROKER_OPTION,
-    ...NAME_OPTION,
+    ...OPERATOR_OPTIONS,
     ...JSON_OPTION,
   },
   examples: ['errand review', 'errand review --days 90 --fail'],

@@ -2,13 +2,13 @@
 import type { CommandBody } from '../command.ts'
 import { shellWord } from '../invocation.ts'
 import { arrayOf, jsonObject, textOf } from '../json-fields.ts'
-import { BROKER_OPTION, connectOperator, NAME_OPTION } from '../operator.ts'
-import { CONFIG_OPTION, JSON_OPTION } from '../options.ts'
+import { connectOperator, OPERATOR_OPTIONS } from '../operator.ts'
+import { JSON_OPTION } from '../options.ts'
 import { writeJson } from '../output.ts'
 
 export const blocksCommand: CommandBody = {
   arguments: [],
-  options: { ...CONFIG_OPTION, ...BROKER_OPTION, ...NAME_OPTION, ...JSON_OPTION },
+  options: { ...OPERATOR_OPTIONS, ...JSON_OPTION },
   examples: ['errand blocks', 'errand blocks --json'],
   run: async (args, io) => {
     const operator = await connectOperator(args)

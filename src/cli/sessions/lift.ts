@@ -6,8 +6,8 @@ import type { LiftOrder } from '../../revocation/kill-order.ts'
 import type { Args } from '../args.ts'
 import type { CommandBody } from '../command.ts'
 import { UsageError } from '../failures.ts'
-import { BROKER_OPTION, connectOperator, NAME_OPTION } from '../operator.ts'
-import { CONFIG_OPTION, JSON_OPTION } from '../options.ts'
+import { connectOperator, OPERATOR_OPTIONS } from '../operator.ts'
+import { JSON_OPTION } from '../options.ts'
 import { writeJson } from '../output.ts'
 
 export const liftCommand: CommandBody = {
@@ -20,9 +20,7 @@ export const liftCommand: CommandBody = {
       help: 'with --by: the block of one agent for one user, or for its own work (agent:<id>)',
     },
     by: { value: 'CLIENT', help: 'with --on-behalf: the agent' },
-    ...CONFIG_OPTION,
-    ...BROKER_OPTION,
-    ...NAME_OPTION,
+    ...OPERATOR_OPTIONS,
     ...JSON_OPTION,
   },
   examples: [

@@ -6,8 +6,8 @@ import type { CommandBody } from '../command.ts'
 import { CommandFailure, UsageError } from '../failures.ts'
 import { programName, shellWord, typedPath } from '../invocation.ts'
 import { arrayOf, type JsonObject, jsonObject, textOf } from '../json-fields.ts'
-import { BROKER_OPTION, connectOperator, NAME_OPTION, type Operator, userId } from '../operator.ts'
-import { CONFIG_OPTION, JSON_OPTION } from '../options.ts'
+import { connectOperator, OPERATOR_OPTIONS, type Operator, userId } from '../operator.ts'
+import { JSON_OPTION } from '../options.ts'
 import { writeJson } from '../output.ts'
 import { drawKill } from './kill-drawing.ts'
 
@@ -26,9 +26,7 @@ export const revokeCommand: CommandBody = {
     by: { value: 'CLIENT', help: 'with --on-behalf: the agent' },
     everything: { help: 'every token there is, whoever holds it; people sign in anew' },
     block: { help: 'and let nothing new begin until it is lifted (agent, user, or pair)' },
-    ...CONFIG_OPTION,
-    ...BROKER_OPTION,
-    ...NAME_OPTION,
+    ...OPERATOR_OPTIONS,
     ...JSON_OPTION,
   },
   examples: [

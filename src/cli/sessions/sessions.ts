@@ -5,8 +5,8 @@ import type { Args } from '../args.ts'
 import type { CommandBody } from '../command.ts'
 import { UsageError } from '../failures.ts'
 import { arrayOf } from '../json-fields.ts'
-import { BROKER_OPTION, connectOperator, NAME_OPTION, userId } from '../operator.ts'
-import { CONFIG_OPTION, JSON_OPTION } from '../options.ts'
+import { connectOperator, OPERATOR_OPTIONS, userId } from '../operator.ts'
+import { JSON_OPTION } from '../options.ts'
 import { writeJson } from '../output.ts'
 import { drawSession, drawSessions } from './session-drawing.ts'
 
@@ -15,9 +15,7 @@ export const sessionsCommand: CommandBody = {
   options: {
     agent: { value: 'CLIENT', help: 'only those that this agent takes part in' },
     user: { value: 'USER', help: 'only those on behalf of this user: user:<issuer slug>:<sub>' },
-    ...CONFIG_OPTION,
-    ...BROKER_OPTION,
-    ...NAME_OPTION,
+    ...OPERATOR_OPTIONS,
     ...JSON_OPTION,
   },
   examples: ['errand sessions', 'errand sessions --agent report-agent', 'errand sessions ses_4VnVzJ0oQm2mXcW3l6y8aA'],
