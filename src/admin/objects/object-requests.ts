@@ -10,11 +10,12 @@ import type { ChangeRequest } from '../on-record.ts'
 import type { PolicyRequestParts } from '../publication/policy-requests.ts'
 import type { Publication } from '../publication/publish.ts'
 import { type ReadRequest, readAs } from '../session-listing.ts'
-import { type Changed, changeRegistry } from './change-object.ts'
+import { type Change, type Changed, changeRegistry } from './change-object.ts'
 import { inState, type ObjectEdit, planned } from './edits.ts'
 import { type ObjectView, viewOf } from './read-objects.ts'
 import { assertMayChange, assertNamesNoFiles, documentOf } from './section-authority.ts'
 import { storedObject } from './stored-objects.ts'
+import { assertOwnersChange } from './tool-authority.ts'
 
 export const stateOrder = z.strictObject({ state: z.enum(LIFECYCLE_STATES) })
 export const registryOrder = z.strictObject({ document: z.unknown(), dry_run: z.boolean().default(false) })
@@ -82,7 +83,15 @@ async function edit(
     async () => {
       const wanted = { ...target(), next: await read() }
       const object = `${wanted.section}/${wanted.id}`
-      return { plan: (documents) => ({ object, ...planned(documents, wanted) }), preview: false }
+      const plan: Change['plan'] = (documents, caller) => {
+        const made = planned(documents, wanted)
+        const [before, after] = [made.before, made.after].map((entry) => (entry === undefined ? [] : [entry]))
+        if (wanted.section === 'resources') {
+          assertOwnersChange(before ?? [], after ?? [], caller, parts.publisher.published.registry)
+        }
+        return { object, ...made }
+      }
+      return { plan, preview: false }
     },
     parts,
   )
@@ -132,7 +141,7 @@ export async function importRegistry(
       return {
         preview: dry_run,
         plan: ({ entries }, caller) => {
-          assertMayChange(isWritten(entries) ? entries : {}, document, caller)
+          assertMayChange(isWritten(entries) ? entries : {}, document, caller, parts.publisher.published.registry)
           for (const section of SECTION_NAMES) assertNamesNoFiles(section, entriesOf(document, section))
           return { object: 'registry', before: digestOf(entries), after: digestOf(document), entries: document }
         },

@@ -6,6 +6,7 @@
 import { MISSING_LINES_MAX } from '../../kernel/limits.ts'
 import { Rejection } from '../../kernel/rejection.ts'
 import type { Caller } from '../../model/caller.ts'
+import type { Registry } from '../../model/registry.ts'
 import { canonicalJson } from '../../registry/canonical-json.ts'
 import type { PolicyDocuments } from '../../registry/publication/policy-documents.ts'
 import {
@@ -18,6 +19,7 @@ import {
   type Written,
 } from '../../registry/sections.ts'
 import { permitted } from '../operator-caller.ts'
+import { assertOwnersChange } from './tool-authority.ts'
 
 /** All that is published, or that was written over the API, as one policy document. */
 export function documentOf({ files, entries }: PolicyDocuments, source: 'all' | 'api'): Written {
@@ -26,12 +28,15 @@ export function documentOf({ files, entries }: PolicyDocuments, source: 'all' | 
   return Object.fromEntries(sections.filter(([, listed]) => listed.length > 0))
 }
 
-/** @throws Rejection `admin_forbidden` */
-export function assertMayChange(before: Written, after: Written, caller: Caller): void {
+/** @param people who is in which group. @throws Rejection `admin_forbidden` */
+export function assertMayChange(before: Written, after: Written, caller: Caller, people: Registry): void {
   for (const section of SECTION_NAMES) {
     if (canonicalJson(entriesOf(before, section)) === canonicalJson(entriesOf(after, section))) continue
     if (caller.kind !== 'operator') throw new Rejection('bearer_invalid', 'only admins change the registry')
     permitted(caller, SECTIONS[section].permission)
+    if (section === 'resources') {
+      assertOwnersChange(entriesOf(before, section), entriesOf(after, section), caller, people)
+    }
   }
 }
 

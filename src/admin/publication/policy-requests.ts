@@ -88,7 +88,7 @@ export async function publishPolicy(
     const options = {
       by: caller.principal,
       check: (before: PolicyDocuments, after: PolicyDocuments) =>
-        assertMayChange(documentOf(before, 'all'), documentOf(after, 'all'), caller),
+        assertMayChange(documentOf(before, 'all'), documentOf(after, 'all'), caller, publisher.published.registry),
     }
     // What is wrong with it is said before anything is on record as intended.
     const previewed = await publisher.publishFiles(named, { ...options, preview: true })
