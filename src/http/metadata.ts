@@ -12,6 +12,7 @@ import {
   ENDPOINT,
   GRANT_PROFILE_ID_JAG,
   GRANT_TYPE,
+  STATEMENT_ALG,
   TLS_CLIENT_AUTH,
   TOKEN_TYPE,
 } from '../protocol/oauth.ts'
@@ -55,6 +56,8 @@ export function serverMetadata(settings: Known, registry: Registry): Readonly<Re
     token_endpoint_auth_signing_alg_values_supported: ALGORITHM_NAMES,
     introspection_endpoint_auth_methods_supported: methods,
     introspection_endpoint_auth_signing_alg_values_supported: ALGORITHM_NAMES,
+    // RFC 9701 §7.
+    introspection_signing_alg_values_supported: [STATEMENT_ALG],
     revocation_endpoint_auth_methods_supported: methods,
     revocation_endpoint_auth_signing_alg_values_supported: ALGORITHM_NAMES,
     ...(settings.mutualTls === undefined ? {} : { tls_client_certificate_bound_access_tokens: true }),

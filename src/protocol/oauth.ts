@@ -64,8 +64,12 @@ export const JWT_TYP = {
   delegation: 'errand-delegation+jwt',
   management: 'errand-management+jwt',
   clientAuthentication: 'client-authentication+jwt', // rfc7523bis
+  introspection: 'token-introspection+jwt', // RFC 9701 §5
   idJag: 'oauth-id-jag+jwt', // draft-ietf-oauth-identity-assertion-authz-grant
 } as const
+
+/** What introspection answers are signed with. */
+export const STATEMENT_ALG = 'ES256'
 
 /** RFC 6749 §5.2, RFC 8707 §2, RFC 9396 §5, RFC 6750 §3.1, RFC 7009 §2.2.1, RFC 9449 §5, §8. */
 export type OAuthError =

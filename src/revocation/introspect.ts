@@ -1,14 +1,18 @@
 /**
  * RFC 7662: a live answer about an access token, for the MCP server it is for and nobody else. Whatever is wrong with the
- * token, the answer is exactly `{"active":false}`: the caller learns nothing of tokens that are not its own.
+ * token, the answer is exactly `{"active":false}`: the caller learns nothing of tokens that are not its own. Signed for those
+ * who ask for that (RFC 9701): an answer then is believed for who gave it, not for the way it came.
  */
 import { type VerifiedAccess, verifyAccessToken } from '../credentials/own-token.ts'
 import { parseTokenParameter } from '../credentials/token-parameter.ts'
+import { signJwt } from '../jose/sign-jwt.ts'
+import { epochSeconds } from '../kernel/clock.ts'
+import type { ClientId } from '../kernel/ids.ts'
 import { Rejection } from '../kernel/rejection.ts'
 import type { Arrival } from '../model/request-facts.ts'
 import { whyNotIssuedFor } from '../model/resource.ts'
 import type { Form } from '../protocol/form.ts'
-import { ENDPOINT } from '../protocol/oauth.ts'
+import { ENDPOINT, JWT_TYP, STATEMENT_ALG } from '../protocol/oauth.ts'
 import { isAlive } from '../sessions/live-access.ts'
 import { withinBudget } from '../store/time-budget.ts'
 import { type ClientCall, callAsClient, type RevocationParts } from './client-call.ts'
@@ -17,9 +21,15 @@ export type Introspection = { readonly active: false } | ({ readonly active: tru
 
 const INACTIVE: Introspection = { active: false }
 
+/** The answer, and whose question it was. */
+export interface Introspected {
+  readonly introspection: Introspection
+  readonly caller: ClientId
+}
+
 /** @throws RefusedRequest */
-export function introspect(form: () => Form, facts: Arrival, parts: RevocationParts): Promise<Introspection> {
-  const answerCall = async (call: ClientCall): Promise<Introspection> => {
+export function introspect(form: () => Form, facts: Arrival, parts: RevocationParts): Promise<Introspected> {
+  const answerCall = async (call: ClientCall): Promise<Introspected> => {
     const text = call.form.require('token')
     parts.cutoffs.assertFresh()
     if (parts.cutoffs.set.blocked('agent', call.client.clientId, call.nowMs) !== undefined) {
@@ -30,9 +40,22 @@ export function introspect(form: () => Form, facts: Arrival, parts: RevocationPa
     if (token !== undefined && isFor(token, call)) describe(token, call)
     call.draft.add({ detail: active ? 'active' : 'inactive' })
     await parts.auditor.log.append(call.draft.id, call.draft.granted('token.introspect'))
-    return active ? answer(token) : INACTIVE
+    return { introspection: active ? answer(token) : INACTIVE, caller: call.client.clientId }
   }
   return withinBudget(() => callAsClient({ form, facts, endpoint: ENDPOINT.introspection }, parts, answerCall))
+}
+
+/**
+ * RFC 9701 §5, with a key that signs nothing else. No `sub` and no `exp` of its own: it must not pass for the token that it is
+ * about. @throws Rejection `keys_not_ready`
+ */
+export function signIntrospection(
+  { introspection, caller }: Introspected,
+  { ring, settings, clock }: Pick<RevocationParts, 'ring' | 'settings' | 'clock'>,
+): Promise<string> {
+  const now = epochSeconds(clock)
+  const claims = { iss: settings.issuer, aud: caller, iat: now, token_introspection: introspection }
+  return signJwt(ring.active('statement', STATEMENT_ALG, now), JWT_TYP.introspection, claims)
 }
 
 /** `undefined` for anything that is not one of our access tokens, in time and properly signed. */

@@ -130,6 +130,7 @@ describe('110 and 111: what the document says', () => {
       token_endpoint_auth_methods_supported: ['private_key_jwt'],
       token_endpoint_auth_signing_alg_values_supported: algorithms,
       introspection_endpoint_auth_methods_supported: ['private_key_jwt'],
+      introspection_signing_alg_values_supported: ['ES256'],
       introspection_endpoint_auth_signing_alg_values_supported: algorithms,
       revocation_endpoint_auth_methods_supported: ['private_key_jwt'],
       revocation_endpoint_auth_signing_alg_values_supported: algorithms,
@@ -141,7 +142,7 @@ describe('110 and 111: what the document says', () => {
 
   test('RFC 8414 §2: no algorithm is symmetric or none', async () => {
     const lists = Object.entries(await metadata(world)).filter(([name]) => name.endsWith('_alg_values_supported'))
-    expect(lists).toHaveLength(4)
+    expect(lists).toHaveLength(5)
     for (const algorithm of lists.flatMap(([, list]) => list as string[])) {
       expect(algorithm).toMatch(/^(ES|RS|PS)(256|384|512)$|^Ed25519$|^EdDSA$/)
     }

@@ -75,12 +75,14 @@ test('a token that would not be given again as it is, is dead', () => {
       if (given.outcome === 'deny') return
       const target = asked.target as ResourceUrl
       const held = restrictToResources(given.effective, [target])
-      const again = decide(after, {
-        ...questionOf(after, asked),
-        asked: held,
-        askedExplicitly: false,
-      })
-      const isLost = again.outcome === 'deny' || widening(held, again.effective) !== undefined
+      const isGivenBy = (registry: Registry) => {
+        const again = decide(registry, { ...questionOf(registry, asked), asked: held, askedExplicitly: false })
+        return again.outcome !== 'deny' && widening(held, again.effective) === undefined
+      }
+      // Where a constraint of one entry names the container that another is about, both hold from then on: one version does not
+      // give all of it twice.
+      if (!isGivenBy(before)) return
+      const isLost = !isGivenBy(after)
       const isDead = cutOffs(before, after, asked.environment).killing(factsOf(question, target)) !== undefined
       if (isLost) {
         expect(isDead).toBe(true)

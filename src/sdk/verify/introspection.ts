@@ -1,13 +1,19 @@
 /**
  * Asks the broker whether a token lives *now* (RFC 7662): the answer a signature cannot give. Authenticated with
- * `private_key_jwt`, one fresh assertion per question. Anything but a plain yes about this very token is a no.
+ * `private_key_jwt`, one fresh assertion per question. Anything but a plain yes about this very token is a no. A signed answer
+ * (RFC 9701) is believed for the broker's signature, whatever it came through.
  */
 import { randomBytes } from 'node:crypto'
+import { decodeJwt } from '../../jose/decode-jws.ts'
 import { isJsonObject, parseStrictJson } from '../../jose/strict-json.ts'
+import { verifyJws } from '../../jose/verify-jws.ts'
+import { checkAudience } from '../../jose/verify-jwt.ts'
 import { type Clock, epochSeconds } from '../../kernel/clock.ts'
-import type { Secret } from '../../kernel/secret.ts'
-import { CLIENT_ASSERTION_TYPE_JWT } from '../../protocol/oauth.ts'
+import { CLOCK_SKEW_S } from '../../kernel/limits.ts'
+import { Secret } from '../../kernel/secret.ts'
+import { CLIENT_ASSERTION_TYPE_JWT, JWT_TYP, STATEMENT_ALG } from '../../protocol/oauth.ts'
 import type { JsonDoor } from './http.ts'
+import type { KeySource } from './key-source.ts'
 import { TokenRefused } from './verified-token.ts'
 
 /** This server's own identity at the broker: the service registered as `server_client` of the resource. */
@@ -15,6 +21,11 @@ export interface Introspection {
   readonly clientId: string
   /** Signs the claims as a JWS with `typ: client-authentication+jwt` and this server's registered key. */
   sign(claims: Readonly<Record<string, unknown>>): Promise<string>
+  /**
+   * Takes only answers that the broker has signed, for this server, within the clock skew (60 s) of the question: for where TLS
+   * ends at a proxy that is not to be believed. Default: plain JSON.
+   */
+  readonly signedAnswers?: boolean
 }
 
 export interface Question {
@@ -27,6 +38,8 @@ export interface IntrospectionDependencies {
   readonly introspection: Introspection
   readonly door: JsonDoor
   readonly clock: Clock
+  /** The broker's published keys. */
+  readonly keys: Pick<KeySource, 'keysFor'>
 }
 
 const ASSERTION_LIFETIME_S = 60
@@ -45,8 +58,9 @@ export async function confirmActive(question: Question, dependencies: Introspect
 
 async function ask(
   question: Question,
-  { issuer, introspection, door, clock }: IntrospectionDependencies,
+  dependencies: IntrospectionDependencies,
 ): Promise<Readonly<Record<string, unknown>>> {
+  const { issuer, introspection, door, clock } = dependencies
   const iat = epochSeconds(clock)
   const assertion = await introspection.sign({
     iss: introspection.clientId,
@@ -61,6 +75,35 @@ async function ask(
     client_assertion_type: CLIENT_ASSERTION_TYPE_JWT,
     client_assertion: assertion,
   })
-  const answer = parseStrictJson(await door({ url: `${issuer}/introspect`, form }))
+  const request = { url: `${issuer}/introspect`, form }
+  const answer =
+    introspection.signedAnswers === true
+      ? await signedAnswer(await door({ ...request, accept: SIGNED }), iat, dependencies)
+      : parseStrictJson(await door(request))
   return isJsonObject(answer) ? answer : {}
+}
+
+const SIGNED = `application/${JWT_TYP.introspection}` as const
+
+/**
+ * RFC 9701 §5: of the kind, by the issuer, for this server alone, and not of some time ago: else an old yes could be played back
+ * for a token that has died since.
+ */
+async function signedAnswer(
+  text: string,
+  askedAt: number,
+  { issuer, introspection, keys, clock }: IntrospectionDependencies,
+): Promise<unknown> {
+  const jwt = decodeJwt(new Secret(text))
+  const { header, claims } = jwt
+  if (header.typ !== JWT_TYP.introspection) throw new Error('the answer is of another kind (typ)')
+  await verifyJws(jwt, { keys: await keys.keysFor(header.kid, header.alg), algorithms: [STATEMENT_ALG] })
+  if (claims['iss'] !== issuer) throw new Error('the answer is of another issuer')
+  checkAudience(claims, { sole: introspection.clientId })
+  const iat = Number(claims['iat'])
+  // Written as what must hold: no number fails it.
+  if (!(iat >= askedAt - CLOCK_SKEW_S && iat <= epochSeconds(clock) + CLOCK_SKEW_S)) {
+    throw new Error('the answer is not of now')
+  }
+  return claims['token_introspection']
 }

@@ -16,7 +16,7 @@ import { type Clock, epochSeconds, systemClock } from '../../kernel/clock.ts'
 import { ACCESS_TOKEN_LIFETIME_S_MAX, CLOCK_SKEW_S } from '../../kernel/limits.ts'
 import { Rejection } from '../../kernel/rejection.ts'
 import { Secret } from '../../kernel/secret.ts'
-import { JWT_TYP } from '../../protocol/oauth.ts'
+import { JWT_TYP, STATEMENT_ALG } from '../../protocol/oauth.ts'
 import { parseScope } from '../../protocol/scope.ts'
 import { assertProven, type ProofRules, rememberedProofs } from './dpop.ts'
 import { assertHeldBy, type Holder } from './holder.ts'
@@ -72,7 +72,9 @@ export function createVerifier(options: VerifierOptions): Verifier {
   if (!URL.canParse(issuer) || issuer.endsWith('/'))
     throw new TypeError('issuer must be a URL without a trailing slash')
   const proofs = { isFirstUse: rememberedProofs(() => clock.nowMs()), ...options.proofs }
-  const keySource = new KeySource({ jwksUri, algorithms, door, clock })
+  // Signed answers come with keys of their own algorithm.
+  const keyAlgorithms = [...new Set([...algorithms, STATEMENT_ALG])]
+  const keySource = new KeySource({ jwksUri, algorithms: keyAlgorithms, door, clock })
 
   const verified = async (token: Secret, holder: Holder): Promise<VerifiedToken> => {
     const { header } = decodeJwt(token)
@@ -96,7 +98,7 @@ export function createVerifier(options: VerifierOptions): Verifier {
     )
     const result = readClaims(jwt, resource)
     if (introspection !== undefined) {
-      await confirmActive({ token, jti: result.jti }, { issuer, introspection, door, clock })
+      await confirmActive({ token, jti: result.jti }, { issuer, introspection, door, clock, keys: keySource })
     }
     return result
   }

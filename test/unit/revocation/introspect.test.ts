@@ -42,8 +42,8 @@ async function accessToken(over: Partial<MintOrder> = {}): Promise<{ text: strin
   const { token, jti } = await minter.access(order({ rv: bench.parts.cutoffs.rv, ...over }), 'ES256')
   return { text: token.reveal(), jti }
 }
-const ask = (token: string, as = 'warehouse-server', parts = bench.parts) =>
-  introspect(formAs(as, { token }), FACTS, parts)
+const ask = async (token: string, as = 'warehouse-server', parts = bench.parts) =>
+  (await introspect(formAs(as, { token }), FACTS, parts)).introspection
 const INACTIVE = { active: false }
 
 /** Expects the token to be active before `spoil` and exactly `{"active":false}` after it. */
@@ -112,8 +112,10 @@ describe('an active token', () => {
   test('stays active until its last second', async () => {
     const { text } = await accessToken()
     bench.clock.ms = (NOW + 299) * 1000
-    const late = () =>
-      introspect(formAs('warehouse-server', { token: text }, { iat: NOW + 299, exp: NOW + 350 }), FACTS, bench.parts)
+    const late = async () => {
+      const form = formAs('warehouse-server', { token: text }, { iat: NOW + 299, exp: NOW + 350 })
+      return (await introspect(form, FACTS, bench.parts)).introspection
+    }
     bench.parts.cutoffs.confirmed(bench.parts.cutoffs.rv, bench.clock.ms)
     expect((await late()).active).toBe(true)
     bench.clock.ms = (NOW + 300) * 1000

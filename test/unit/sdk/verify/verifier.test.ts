@@ -12,10 +12,10 @@ let door: Door
 let clock: ManualClock
 let verifier: Verifier
 
-function verifierWithIntrospection(): Verifier {
+function verifierWithIntrospection(signedAnswers = false): Verifier {
   const sign = (assertion: Readonly<Record<string, unknown>>) =>
     signJwt(serviceKey, 'client-authentication+jwt', assertion)
-  const introspection = { clientId: 'warehouse-server', sign }
+  const introspection = { clientId: 'warehouse-server', sign, signedAnswers }
   return createVerifier({ issuer: ISSUER, resource: RESOURCE, door: door.open, clock, introspection })
 }
 
@@ -190,6 +190,52 @@ describe('live introspection (RFC 7662)', () => {
   test('is not asked about a token that was refused already', async () => {
     await refusal(await token(key, { aud: 'https://slack.example/mcp' }), verifierWithIntrospection())
     expect(door.asked.map(({ url }) => url)).toEqual([`${ISSUER}/jwks`])
+  })
+})
+
+describe('signed introspection (RFC 9701)', () => {
+  const statementKey = newKey('st1')
+  const ACTIVE = { active: true, jti: 'jti_1' }
+  const said = (changes: Readonly<Record<string, unknown>> = {}, typ = 'token-introspection+jwt', by = statementKey) =>
+    signJwt(by, typ, { iss: ISSUER, aud: 'warehouse-server', iat: NOW_S, token_introspection: ACTIVE, ...changes })
+  const outcome = async (answer: string) => {
+    door = new Door([key, statementKey])
+    door.introspect = () => answer
+    const live = verifierWithIntrospection(true)
+    return live.verify(await token(key)).then(
+      () => 'believed',
+      (error: unknown) => (error instanceof TokenRefused ? error.kind : error),
+    )
+  }
+
+  test('is asked for, and believed for its signature', async () => {
+    expect(await outcome(await said())).toBe('believed')
+    expect(door.asked.find(({ url }) => url === `${ISSUER}/introspect`)?.accept).toBe(
+      'application/token-introspection+jwt',
+    )
+  })
+
+  test('that says no is a no', async () => {
+    expect(await outcome(await said({ token_introspection: { active: false } }))).toBe('invalid')
+  })
+
+  const useless: [string, () => string | Promise<string>][] = [
+    ['is plain JSON', () => JSON.stringify(ACTIVE)],
+    ['is signed by a key that nobody publishes', () => said({}, 'token-introspection+jwt', newKey('st1'))],
+    ['is of another kind', () => said({}, 'at+jwt')],
+    ['has no kind', () => said({}, 'JWT')],
+    ['is of another issuer', () => said({ iss: 'https://other.example' })],
+    ['is for another server', () => said({ aud: 'slack-server' })],
+    ['is for another server as well', () => said({ aud: ['warehouse-server', 'slack-server'] })],
+    ['is an old one, played back', () => said({ iat: NOW_S - 61 })],
+    ['is of later', () => said({ iat: NOW_S + 61 })],
+    ['does not say when', () => said({ iat: undefined })],
+    ['says when in words', () => said({ iat: 'now' })],
+    ['says nothing of the token', () => said({ token_introspection: undefined, ...ACTIVE })],
+    ['is about another token', () => said({ token_introspection: { active: true, jti: 'jti_2' } })],
+  ]
+  test.each(useless)('is no confirmation when the answer %s', async (_title, answer) => {
+    expect(await outcome(await answer())).toBe('unavailable')
   })
 })
 
