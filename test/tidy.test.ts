@@ -228,6 +228,7 @@ const FRONT_DOOR: readonly { name: string; from: string; importers: readonly str
     from: 'src/jose/verify-jws.ts',
     importers: [
       'src/jose/verify-jwt.ts',
+      'src/jose/verify-statement.ts',
       'src/credentials/decoy.ts',
       'src/keys/shared-ring.ts',
       'src/cli/agent/inspect-token.ts',
