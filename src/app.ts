@@ -226,5 +226,5 @@ function storeOptions(config: Config, clock: Clock, peers: StorePeers | undefine
   const { store, org } = config
   return store.kind === 'embedded'
     ? ({ kind: 'embedded', directory: store.directory, org, clock, ...(peers && { peers }) } as const)
-    : ({ kind: 'redis', org, clock, url: store.url, ...(store.ca === undefined ? {} : { ca: store.ca }) } as const)
+    : ({ ...store, org } as const)
 }

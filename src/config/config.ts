@@ -5,11 +5,12 @@ import type { Secret } from '../kernel/secret.ts'
 import type { AdminEntry } from '../model/admin-role.ts'
 import type { BrokerSettings } from '../model/settings.ts'
 import type { ExternalPdp } from '../net/external-policy.ts'
+import type { RedisServers } from '../store/redis-servers.ts'
 
 export type StoreConfig =
   | { readonly kind: 'embedded'; readonly directory: string }
-  /** The URL may hold a password: it is a secret from the moment it is read. `ca`: PEM, for a server of a private CA. */
-  | { readonly kind: 'redis'; readonly url: Secret; readonly ca?: string }
+  /** A URL may hold a password: it is a secret from the moment it is read. */
+  | ({ readonly kind: 'redis' } & RedisServers<Secret>)
 
 export const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'silent'] as const
 export type LogLevel = (typeof LOG_LEVELS)[number]

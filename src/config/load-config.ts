@@ -8,10 +8,11 @@ import type { Registry } from '../model/registry.ts'
 import { DEVELOPMENT_ENVIRONMENT } from '../model/settings.ts'
 import { decodeRegistryDocuments, type RegistryDocument } from '../registry/load-registry.ts'
 import { ConfigurationError, decodeStrictly, parseYamlText } from '../registry/strict-document.ts'
-import type { Config, MetricsConfig, StoreConfig } from './config.ts'
+import type { Config, MetricsConfig } from './config.ts'
 import { configInEnvironment } from './environment.ts'
-import { type ConfigDocument, configDocument, redisUrlProblem } from './schema.ts'
+import { type ConfigDocument, configDocument } from './schema.ts'
 import { staticKeySettings } from './static-keys.ts'
+import { type NamedFiles, storeOf } from './store-config.ts'
 
 /** By absolute path: what this process has read, or what its parent had read when it was started. */
 const texts = new Map<string, string>()
@@ -106,7 +107,7 @@ function configOf(document: ConfigDocument, absolute: (path: string) => string, 
     listen: Object.freeze(listenOf(document.listen, absolute)),
     ...(document.metrics === undefined ? {} : { metrics: metricsOf(document.metrics, absolute, problems) }),
     org: document.org,
-    store: Object.freeze(storeOf(document.store, absolute, problems)),
+    store: Object.freeze(storeOf(document.store, namedFiles(absolute, problems), problems)),
     keys: Object.freeze({ directory: absolute(document.keys.directory) }),
     registryPaths: Object.freeze(registry.map(absolute)),
     limits: Object.freeze({
@@ -172,26 +173,12 @@ function rateOf(limit: ConfigDocument['limits']['per_source']): Rate | undefined
   return limit === 'off' ? undefined : { perSecond: limit.per_second, burst: limit.burst }
 }
 
-function storeOf(store: ConfigDocument['store'], absolute: (path: string) => string, problems: string[]): StoreConfig {
-  if (store.kind === 'embedded') return { kind: 'embedded', directory: absolute(store.directory) }
-  const ca =
-    store.ca_file === undefined
-      ? undefined
-      : tried('store.ca_file', () => readText(absolute(store.ca_file ?? '')), problems)
-  const url = urlOf(store, absolute, problems)
-  if (ca !== undefined && !url.startsWith('rediss:')) problems.push('store.ca_file: goes with a rediss:// URL')
-  return { kind: 'redis', url: new Secret(url), ...(ca === undefined ? {} : { ca }) }
-}
-
-type RedisDocument = Extract<ConfigDocument['store'], { kind: 'redis' }>
-
-function urlOf({ url, url_file }: RedisDocument, absolute: (path: string) => string, problems: string[]): string {
-  if (url_file === undefined) return url ?? ''
-  const found = tried('store.url_file', () => readSecretText(absolute(url_file)), problems)
-  // Says what is wanted and never what is there: the text may be a password that was pasted into the wrong file.
-  const problem = found === undefined ? undefined : redisUrlProblem(found)
-  if (problem !== undefined) problems.push(`store.url_file: the file's content ${problem}`)
-  return found ?? ''
+function namedFiles(absolute: (path: string) => string, problems: string[]): NamedFiles {
+  return {
+    path: absolute,
+    text: (setting, path) => tried(setting, () => readText(absolute(path)), problems),
+    secret: (setting, path) => tried(setting, () => readSecretText(absolute(path)), problems),
+  }
 }
 
 function tried(setting: string, read: () => string, problems: string[]): string | undefined {

@@ -29,6 +29,7 @@ import { environmentName, host, url } from '../registry/entries/entry-fields.ts'
 import { strictObject } from '../registry/strict-document.ts'
 import { isLoopbackHost, urlProblem } from '../registry/url-rules.ts'
 import { LOG_LEVELS } from './config.ts'
+import { store } from './store-schema.ts'
 
 const path = z.string().min(1)
 
@@ -36,26 +37,6 @@ const issuer = z.string().superRefine((value, context) => {
   const problem = issuerProblem(value)
   if (problem !== undefined) context.addIssue({ code: 'custom', message: problem })
 })
-
-const redisUrl = z.string().superRefine((value, context) => {
-  const problem = redisUrlProblem(value) ?? (hasCredentials(value) ? PASSWORD_IN_FILE : undefined)
-  if (problem !== undefined) context.addIssue({ code: 'custom', message: problem })
-})
-
-const PASSWORD_IN_FILE = 'must not carry a user name or password; put the whole URL in a file and name it in url_file'
-
-const store = z.discriminatedUnion('kind', [
-  strictObject({ kind: z.literal('embedded'), directory: path }),
-  strictObject({
-    kind: z.literal('redis'),
-    url: redisUrl.optional(),
-    url_file: path.optional(),
-    ca_file: path.optional(),
-  }).refine(
-    (value) => (value.url === undefined) !== (value.url_file === undefined),
-    'needs exactly one of url and url_file',
-  ),
-])
 
 const PORT = 'must be a whole number from 0 to 65535'
 const port = z
@@ -197,17 +178,6 @@ function issuerProblem(text: string): string | undefined {
   const url = new URL(text)
   const plain = url.pathname === '/' ? url.origin : `${url.origin}${url.pathname}`
   return text === plain ? undefined : `must be written in its plain form: ${plain}`
-}
-
-export function redisUrlProblem(text: string): string | undefined {
-  const protocol = URL.canParse(text) ? new URL(text).protocol : undefined
-  return protocol === 'redis:' || protocol === 'rediss:' ? undefined : 'must be a redis:// or rediss:// URL'
-}
-
-function hasCredentials(text: string): boolean {
-  if (!URL.canParse(text)) return false
-  const { username, password, searchParams } = new URL(text)
-  return username !== '' || password !== '' || searchParams.has('password') || searchParams.has('username')
 }
 
 function isNetwork(text: string): boolean {

@@ -6,8 +6,8 @@ import { CONTENTS_MAX, OUTBOX_RECORDS_MAX, STRANGER_RECORDS_MAX } from '../kerne
 import type { Content } from '../model/commit.ts'
 import { checkedContents } from './commit-rules.ts'
 import type { AuditStore, OutboxEntry, OutboxExtent, OutboxUsage } from './ports.ts'
-import type { RedisConnection } from './redis-connection.ts'
 import type { RedisKeys } from './redis-keys.ts'
+import type { RedisLink } from './redis-link.ts'
 
 const PAGE_MIN = 4
 
@@ -20,11 +20,11 @@ interface Reading {
 }
 
 export class RedisAudit implements AuditStore {
-  readonly #connection: RedisConnection
+  readonly #connection: RedisLink
   readonly #keys: RedisKeys
   readonly #contentsMax: number
 
-  constructor(connection: RedisConnection, keys: RedisKeys, contentsMax: number = CONTENTS_MAX) {
+  constructor(connection: RedisLink, keys: RedisKeys, contentsMax: number = CONTENTS_MAX) {
     this.#connection = connection
     this.#keys = keys
     this.#contentsMax = contentsMax

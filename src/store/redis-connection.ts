@@ -9,35 +9,20 @@
  * - Errors carry the server's message only: ioredis hangs the command's arguments on its own.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
-import { Redis, type RedisOptions } from 'ioredis'
-import type { Secret } from '../kernel/secret.ts'
+import { Redis, ReplyError } from 'ioredis'
 import { STORE_DEADLINE_MS, STORE_WAITING_MAX } from '../kernel/store-limits.ts'
 import { startDeadline } from './deadline.ts'
 import { StoreUnavailable } from './ports.ts'
+import { type Argument, type Command, type RedisLink, RedisRefusal } from './redis-link.ts'
 import { SCRIPTS, type ScriptName } from './redis-scripts.ts'
+import { OPTIONS, revealed, type SingleServer, sentinelOptions } from './redis-servers.ts'
 import { callDeadlineMs } from './time-budget.ts'
 
 /** A server that is starting up, or loading its data, is waited for this long. */
 const OPEN_WAIT_MS = 5_000
-const RECONNECT_MS_MAX = 250
-/** Nothing received for this long while something is outstanding: the peer is gone, whatever TCP believes. */
-const SILENCE_MS_MAX = 2 * STORE_DEADLINE_MS
 const PROBE_PAUSE_MS = 50
 
-type Argument = string | number
-
-const OPTIONS = {
-  lazyConnect: true,
-  protocol: 2,
-  enableOfflineQueue: false,
-  autoResendUnfulfilledCommands: false,
-  maxRetriesPerRequest: 0,
-  connectTimeout: 2_000,
-  socketTimeout: SILENCE_MS_MAX,
-  retryStrategy: (times: number) => Math.min(25 * times, RECONNECT_MS_MAX),
-} satisfies RedisOptions
-
-export class RedisConnection {
+export class RedisConnection implements RedisLink {
   readonly #client: Redis
   #lastError: string | undefined
   #waiting = 0
@@ -46,14 +31,9 @@ export class RedisConnection {
   #closed = false
   #gathering: Redis['stream'] | undefined
 
-  /**
-   * @param url `redis://` or `rediss://`, with the password in it where there is one.
-   * @param ca PEM of the authority that vouches for a `rediss://` server; absent: the public ones.
-   */
-  constructor(url: Secret | string, name: string, ca?: string) {
-    const text = typeof url === 'string' ? url : url.reveal()
-    if (!/^rediss?:\/\//.test(text)) throw new TypeError('the URL of a Redis store starts with redis:// or rediss://')
-    this.#client = new Redis(text, { ...OPTIONS, connectionName: name, ...(ca === undefined ? {} : { tls: { ca } }) })
+  /** One server by its URL (`redis://` or `rediss://`, with the password in it where there is one), or by Sentinels. */
+  constructor(servers: SingleServer, name: string) {
+    this.#client = clientOf(servers, name)
     this.#client.on('error', (error: Error) => {
       this.#lastError = error.message
       // The library listens for one error of each socket. TLS sends two where a handshake fails, and the second would end the process.
@@ -62,29 +42,35 @@ export class RedisConnection {
     for (const [script, definition] of Object.entries(SCRIPTS)) this.#client.defineCommand(script, definition)
   }
 
-  /** Ready, or `StoreUnavailable` with the server's own words. */
   async open(waitMs = OPEN_WAIT_MS): Promise<void> {
+    this.begin()
+    if (await this.ready(waitMs)) return
+    this.close()
+    const why = this.#lastError === undefined ? '' : `: ${this.#lastError}`
+    throw new StoreUnavailable(`Redis was not ready within ${waitMs} ms${why}`)
+  }
+
+  /** Connects, and goes on trying. */
+  begin(): void {
+    // Its first failure is one of several: `retryStrategy` goes on.
+    if (this.#client.status === 'wait') this.#client.connect().catch(() => undefined)
+  }
+
+  /** Whether it is, within so many ms. */
+  async ready(waitMs: number): Promise<boolean> {
     const client = this.#client
-    await new Promise<void>((resolve, reject) => {
-      const refuse = (): void => {
-        const why = this.#lastError === undefined ? '' : `: ${this.#lastError}`
-        reject(new StoreUnavailable(`Redis was not ready within ${waitMs} ms${why}`))
+    if (client.status === 'ready') return true
+    return new Promise<boolean>((resolve) => {
+      const settle = (is: boolean) => () => {
+        clearTimeout(timer)
+        client.off('ready', isReady).off('end', isNot)
+        resolve(is)
       }
-      const timer = setTimeout(refuse, waitMs)
-      client.once('ready', () => {
-        clearTimeout(timer)
-        resolve()
-      })
+      const isReady = settle(true)
       // A wrong password does not become right by waiting.
-      client.once('end', () => {
-        clearTimeout(timer)
-        refuse()
-      })
-      // Its first failure is one of several: `retryStrategy` goes on, and the timer decides.
-      client.connect().catch(() => undefined)
-    }).catch((error: unknown) => {
-      client.disconnect()
-      throw error
+      const isNot = settle(false)
+      const timer = setTimeout(isNot, waitMs)
+      client.once('ready', isReady).once('end', isNot)
     })
   }
 
@@ -113,9 +99,22 @@ export class RedisConnection {
     return this.#client.status === 'ready' && !this.#silent
   }
 
-  /** @param blockedMs how long the server may hold the command back by its own arguments. */
-  command(command: readonly [string, ...Argument[]], blockedMs = 0): Promise<unknown> {
+  /** What the server had to say last when it could not be reached. */
+  get lastError(): string | undefined {
+    return this.#lastError
+  }
+
+  command(command: Command, blockedMs = 0): Promise<unknown> {
     return this.#bounded(() => this.#client.call(...command), callDeadlineMs() + blockedMs)
+  }
+
+  everywhere(command: Command): Promise<readonly unknown[]> {
+    return Promise.all([this.command(command)])
+  }
+
+  /** What is sent in the same turn right behind it, and only that, is performed for a slot on its way here. */
+  asking(): void {
+    this.command(['ASKING']).catch(() => undefined)
   }
 
   close(): void {
@@ -147,7 +146,8 @@ export class RedisConnection {
         (error: unknown) => {
           deadline.met()
           const message = error instanceof Error ? error.message : 'unknown error'
-          reject(new StoreUnavailable(`Redis refused or was lost: ${message}`))
+          const refused = error instanceof ReplyError
+          reject(refused ? new RedisRefusal(message) : new StoreUnavailable(`Redis refused or was lost: ${message}`))
         },
       )
     }).finally(() => {
@@ -176,4 +176,12 @@ export class RedisConnection {
       }
     }
   }
+}
+
+function clientOf({ ca, once, ...servers }: SingleServer, name: string): Redis {
+  const own = { ...OPTIONS, connectionName: name, ...(once === true ? { retryStrategy: null } : {}) }
+  if ('sentinel' in servers) return new Redis({ ...own, ...sentinelOptions(servers.sentinel, ca) })
+  const text = revealed(servers.url)
+  if (!/^rediss?:\/\//.test(text)) throw new TypeError('the URL of a Redis store starts with redis:// or rediss://')
+  return new Redis(text, { ...own, ...(ca === undefined ? {} : { tls: { ca } }) })
 }

@@ -1,22 +1,22 @@
 /** The control slot in Redis: writing there *is* the revocation. Followers: `redis-follower.ts`. */
 import { checkWrites, entryText, POLICY_SLOT, slotOf } from './control-text.ts'
 import type { ControlListener, ControlSnapshot, ControlStore, ControlWrite, ControlWritten } from './ports.ts'
-import type { RedisConnection } from './redis-connection.ts'
 import { RedisFollower } from './redis-follower.ts'
 import type { RedisKeys } from './redis-keys.ts'
+import type { RedisLink } from './redis-link.ts'
 import { readSnapshot } from './redis-readings.ts'
 
 /** Events kept for followers; one that has fallen further behind takes a snapshot. */
 const EVENTS_MAX = 10_000
 
 export class RedisControl implements ControlStore {
-  readonly #connection: RedisConnection
+  readonly #connection: RedisLink
   readonly #keys: RedisKeys
-  readonly #connect: () => RedisConnection
+  readonly #connect: () => RedisLink
   readonly #followers = new Set<RedisFollower>()
 
   /** @param connect a connection of their own for each follower: a blocking read holds up all that share it. */
-  constructor(connection: RedisConnection, keys: RedisKeys, connect: () => RedisConnection) {
+  constructor(connection: RedisLink, keys: RedisKeys, connect: () => RedisLink) {
     this.#connection = connection
     this.#keys = keys
     this.#connect = connect

@@ -1,13 +1,13 @@
 /** Shared documents in Redis, in the control slot: compared and replaced by one script. */
 import type { DocumentStore } from './ports.ts'
-import type { RedisConnection } from './redis-connection.ts'
 import type { RedisKeys } from './redis-keys.ts'
+import type { RedisLink } from './redis-link.ts'
 
 export class RedisDocuments implements DocumentStore {
-  readonly #connection: RedisConnection
+  readonly #connection: RedisLink
   readonly #keys: RedisKeys
 
-  constructor(connection: RedisConnection, keys: RedisKeys) {
+  constructor(connection: RedisLink, keys: RedisKeys) {
     this.#connection = connection
     this.#keys = keys
   }

@@ -7,8 +7,8 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type ControlListener, StoreUnavailable } from './ports.ts'
-import type { RedisConnection } from './redis-connection.ts'
 import type { RedisKeys } from './redis-keys.ts'
+import type { RedisLink } from './redis-link.ts'
 import { awaitWrite, type ControlReading, readSince, readSnapshot } from './redis-readings.ts'
 
 /** Two confirmations are at most this and a round trip apart; `ports.ts` promises 500 ms. */
@@ -23,7 +23,7 @@ interface Position {
 }
 
 export class RedisFollower {
-  readonly #connection: RedisConnection
+  readonly #connection: RedisLink
   readonly #keys: RedisKeys
   readonly #listener: ControlListener
   /** `undefined`: needs a snapshot. */
@@ -31,7 +31,7 @@ export class RedisFollower {
   #stopped = false
   #running: Promise<void> = Promise.resolve()
 
-  constructor(connection: RedisConnection, keys: RedisKeys, listener: ControlListener) {
+  constructor(connection: RedisLink, keys: RedisKeys, listener: ControlListener) {
     this.#connection = connection
     this.#keys = keys
     this.#listener = listener

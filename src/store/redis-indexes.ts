@@ -1,16 +1,16 @@
 /** Lists for people in Redis: one sorted set per list, scored by expiry. */
 import type { IndexBackend } from './batched-indexes.ts'
-import type { RedisConnection } from './redis-connection.ts'
 import type { RedisKeys } from './redis-keys.ts'
+import type { RedisLink } from './redis-link.ts'
 
 /** One script stays short. */
 const ENTRIES_PER_CALL_MAX = 500
 
 export class RedisIndexes implements IndexBackend {
-  readonly #connection: RedisConnection
+  readonly #connection: RedisLink
   readonly #keys: RedisKeys
 
-  constructor(connection: RedisConnection, keys: RedisKeys) {
+  constructor(connection: RedisLink, keys: RedisKeys) {
     this.#connection = connection
     this.#keys = keys
   }

@@ -2,8 +2,8 @@
 import type { ControlEntry } from '../authority/cutoffs.ts'
 import { liveEntries, parseEntry } from './control-text.ts'
 import type { ControlSnapshot } from './ports.ts'
-import type { RedisConnection } from './redis-connection.ts'
 import type { RedisKeys } from './redis-keys.ts'
+import type { RedisLink } from './redis-link.ts'
 
 /** Events of one reading: a follower far behind catches up in several. */
 const EVENTS_PER_READING_MAX = 500
@@ -22,7 +22,7 @@ export interface ControlReading {
   readonly events: readonly ControlEvent[]
 }
 
-export async function readSnapshot(connection: RedisConnection, keys: RedisKeys): Promise<ControlSnapshot> {
+export async function readSnapshot(connection: RedisLink, keys: RedisKeys): Promise<ControlSnapshot> {
   const of = [keys.control('seq'), keys.control('entries')]
   const answer = await connection.script('errandControlSnapshot', of, [])
   const [epoch, seq, at, flat] = answer as [string, string, string, string[]]
@@ -31,7 +31,7 @@ export async function readSnapshot(connection: RedisConnection, keys: RedisKeys)
 }
 
 /** The writes after `seq`, in order. */
-export async function readSince(connection: RedisConnection, keys: RedisKeys, seq: number): Promise<ControlReading> {
+export async function readSince(connection: RedisLink, keys: RedisKeys, seq: number): Promise<ControlReading> {
   const of = [keys.control('seq'), keys.control('events')]
   const answer = await connection.script('errandControlRead', of, [seq, EVENTS_PER_READING_MAX])
   const [epoch, last, at, events] = answer as [string, string, string, [string, string[]][]]
@@ -48,12 +48,7 @@ export async function readSince(connection: RedisConnection, keys: RedisKeys, se
 }
 
 /** Returns when something was written after `seq`, or after `blockMs`. */
-export async function awaitWrite(
-  connection: RedisConnection,
-  keys: RedisKeys,
-  seq: number,
-  blockMs: number,
-): Promise<void> {
+export async function awaitWrite(connection: RedisLink, keys: RedisKeys, seq: number, blockMs: number): Promise<void> {
   const from = ['STREAMS', keys.control('events'), `${seq}-0`] as const
   await connection.command(['XREAD', 'COUNT', 1, 'BLOCK', blockMs, ...from], blockMs)
 }

@@ -6,15 +6,15 @@ import type { Check, Commit, CommitOutcome, Operation } from '../model/commit.ts
 import { COMMIT_REPEAT_MS, checkedExpiry } from './bounds.ts'
 import { checkBounds, checkedContents, notAnInteger } from './commit-rules.ts'
 import { type ClaimStore, type SessionStore, StoreUnavailable } from './ports.ts'
-import type { RedisConnection } from './redis-connection.ts'
 import type { RedisKeys } from './redis-keys.ts'
+import type { RedisLink } from './redis-link.ts'
 
 export class RedisSessions implements SessionStore {
-  readonly #connection: RedisConnection
+  readonly #connection: RedisLink
   readonly #keys: RedisKeys
   readonly #contentsMax: number
 
-  constructor(connection: RedisConnection, keys: RedisKeys, contentsMax: number = CONTENTS_MAX) {
+  constructor(connection: RedisLink, keys: RedisKeys, contentsMax: number = CONTENTS_MAX) {
     this.#connection = connection
     this.#keys = keys
     this.#contentsMax = contentsMax
@@ -86,10 +86,10 @@ export class RedisSessions implements SessionStore {
 }
 
 export class RedisClaims implements ClaimStore {
-  readonly #connection: RedisConnection
+  readonly #connection: RedisLink
   readonly #keys: RedisKeys
 
-  constructor(connection: RedisConnection, keys: RedisKeys) {
+  constructor(connection: RedisLink, keys: RedisKeys) {
     this.#connection = connection
     this.#keys = keys
   }

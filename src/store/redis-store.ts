@@ -5,28 +5,26 @@
  *
  * Refuses to start on a server that may evict: an evicted cut-off would bring dead tokens back to life.
  */
-import type { Secret } from '../kernel/secret.ts'
 import { BatchedIndexes } from './batched-indexes.ts'
 import { checkedOrg, SCHEMA_VERSION } from './bounds.ts'
 import { startHeartbeat } from './heartbeat.ts'
 import { type Store, StoreUnavailable } from './ports.ts'
 import { RedisAudit } from './redis-audit.ts'
+import { RedisCluster } from './redis-cluster.ts'
 import { RedisConnection } from './redis-connection.ts'
 import { RedisControl } from './redis-control.ts'
 import { RedisDocuments } from './redis-documents.ts'
 import { RedisIndexes } from './redis-indexes.ts'
 import { RedisKeys } from './redis-keys.ts'
+import { CONTROL, type RedisLink } from './redis-link.ts'
+import type { RedisServers } from './redis-servers.ts'
 import { RedisClaims, RedisSessions } from './redis-sessions.ts'
 import { RedisWindows } from './redis-windows.ts'
 
 /** Script flags, `PEXPIRETIME`, `ZADD GT` together. Valkey reports itself as 7.2. */
 const MAJOR_VERSION_MIN = 7
 
-export interface RedisStoreOptions {
-  /** `redis://` or `rediss://`, with user and password in it where there are any. */
-  readonly url: Secret | string
-  /** PEM of a private CA that vouches for the server. */
-  readonly ca?: string
+export type RedisStoreOptions = RedisServers & {
   readonly org: string
   /** Contents kept per shard: fewer where it is shown that the oldest are forgotten. */
   readonly contentsMax?: number
@@ -34,20 +32,16 @@ export interface RedisStoreOptions {
 
 export async function openRedisStore(options: RedisStoreOptions): Promise<Store> {
   const keys = new RedisKeys(checkedOrg(options.org))
-  const connection = new RedisConnection(options.url, 'errand', options.ca)
+  const connection = linkTo(options, 'errand')
   await connection.open()
   try {
-    await checkServer(connection)
+    await checkServers(connection)
     await checkSchema(connection, keys)
   } catch (error) {
     connection.close()
     throw error
   }
-  const control = new RedisControl(
-    connection,
-    keys,
-    () => new RedisConnection(options.url, 'errand-follower', options.ca),
-  )
+  const control = new RedisControl(connection, keys, () => linkTo(options, 'errand-follower', [CONTROL]))
   const heartbeat = startHeartbeat(() => connection.script('errandHeartbeat', [keys.control('seq')], []))
   const indexes = new BatchedIndexes(new RedisIndexes(connection, keys))
   return {
@@ -74,37 +68,43 @@ export async function openRedisStore(options: RedisStoreOptions): Promise<Store>
   }
 }
 
-/** `INFO`, not `CONFIG`: managed services forbid the latter. */
-async function checkServer(connection: RedisConnection): Promise<void> {
-  const version = await infoField(connection, 'server', 'redis_version')
-  if (Number.parseInt(version, 10) < MAJOR_VERSION_MIN) {
+/** @param tags those that it will be asked for, where that is not all */
+function linkTo(servers: RedisServers, name: string, tags?: readonly string[]): RedisLink {
+  return 'cluster' in servers ? new RedisCluster(servers, name, tags) : new RedisConnection(servers, name)
+}
+
+/** Each of them. `INFO`, not `CONFIG`: managed services forbid the latter. */
+async function checkServers(connection: RedisLink): Promise<void> {
+  for (const version of await infoFields(connection, 'server', 'redis_version')) {
+    if (Number.parseInt(version, 10) >= MAJOR_VERSION_MIN) continue
     throw new StoreUnavailable(`Redis ${version} is too old: version ${MAJOR_VERSION_MIN} or later is needed`)
   }
-  const policy = await infoField(connection, 'memory', 'maxmemory_policy')
-  if (policy !== 'noeviction') {
+  for (const policy of await infoFields(connection, 'memory', 'maxmemory_policy')) {
+    if (policy === 'noeviction') continue
     throw new StoreUnavailable(
       `Redis has maxmemory-policy ${policy}: it could evict a revocation. Set maxmemory-policy to noeviction`,
     )
   }
 }
 
-async function infoField(connection: RedisConnection, section: string, field: string): Promise<string> {
-  let text: string
-  try {
-    text = String(await connection.command(['INFO', section]))
-  } catch (error) {
+/** Of each server. */
+async function infoFields(connection: RedisLink, section: string, field: string): Promise<readonly string[]> {
+  const answers = await connection.everywhere(['INFO', section]).catch((error: unknown) => {
     throw new StoreUnavailable(
       `INFO ${section} failed. This account must be allowed INFO, and the server must have maxmemory-policy noeviction`,
       error,
     )
-  }
-  for (const line of text.split('\r\n')) {
-    if (line.startsWith(`${field}:`)) return line.slice(field.length + 1)
-  }
-  throw new StoreUnavailable(`Redis does not report ${field}: check that this is Redis 7 or Valkey`)
+  })
+  return answers.map((answer) => {
+    const line = String(answer)
+      .split('\r\n')
+      .find((one) => one.startsWith(`${field}:`))
+    if (line !== undefined) return line.slice(field.length + 1)
+    throw new StoreUnavailable(`Redis does not report ${field}: check that this is Redis 7 or Valkey`)
+  })
 }
 
-async function checkSchema(connection: RedisConnection, keys: RedisKeys): Promise<void> {
+async function checkSchema(connection: RedisLink, keys: RedisKeys): Promise<void> {
   const key = keys.control('schema')
   await connection.command(['SET', key, SCHEMA_VERSION, 'NX'])
   const found = await connection.command(['GET', key])

@@ -1,13 +1,13 @@
 /** Sliding windows in Redis: sorted sets of ids by the server's time; all of one owner lie in one slot. */
 import type { WindowLimit, WindowStore } from './ports.ts'
-import type { RedisConnection } from './redis-connection.ts'
 import type { RedisKeys } from './redis-keys.ts'
+import type { RedisLink } from './redis-link.ts'
 
 export class RedisWindows implements WindowStore {
-  readonly #connection: RedisConnection
+  readonly #connection: RedisLink
   readonly #keys: RedisKeys
 
-  constructor(connection: RedisConnection, keys: RedisKeys) {
+  constructor(connection: RedisLink, keys: RedisKeys) {
     this.#connection = connection
     this.#keys = keys
   }

@@ -1,6 +1,6 @@
 /** What `errand init` asks: each answer from its option, else from the person, else (with --yes) its default. */
 import { hostname, userInfo } from 'node:os'
-import { redisUrlProblem } from '../../config/schema.ts'
+import { redisUrlProblem } from '../../config/store-schema.ts'
 import { isJsonObject } from '../../jose/strict-json.ts'
 import { JWKS_BYTES_MAX } from '../../kernel/limits.ts'
 import { FETCH_TIMEOUT_MS } from '../../kernel/outbound-limits.ts'

@@ -59,14 +59,14 @@ describe('the URL of Redis', () => {
   test('comes from a file when it has a password, and does not print itself', () => {
     write('redis-url', 'rediss://:hunter2@redis.example:6380/0\n')
     const { store } = loadConfig(write('redis.yaml', redis('redis-url')))
-    if (store.kind !== 'redis') throw new Error('not Redis')
+    if (store.kind !== 'redis' || !('url' in store)) throw new Error('not Redis')
     expect(store.url.reveal()).toBe('rediss://:hunter2@redis.example:6380/0')
     expect(`${inspect(store)} ${JSON.stringify(store)}`).not.toContain('hunter2')
   })
 
   test('without a password may be written out', () => {
     const { store } = loadConfig(write('plain.yaml', `${BASE}store: { kind: redis, url: "redis://127.0.0.1:6379" }\n`))
-    expect(store.kind === 'redis' && store.url.reveal()).toBe('redis://127.0.0.1:6379')
+    expect(store.kind === 'redis' && 'url' in store && store.url.reveal()).toBe('redis://127.0.0.1:6379')
   })
 
   test('is refused when its file is missing or holds something else, which is not printed', () => {
@@ -82,6 +82,63 @@ describe('the URL of Redis', () => {
     expect(problemsOf(() => loadConfig(write('r2.yaml', redis('pasted'))))).toEqual([
       "r2.yaml: store.url_file: the file's content must be a redis:// or rediss:// URL",
     ])
+  })
+})
+
+describe('a Redis of several servers', () => {
+  const document = (store: string) => `${BASE}store: { kind: redis, ${store} }\n`
+
+  test('by Sentinels: passwords come from files and do not print themselves', () => {
+    write('redis-password', 'hunter2\n')
+    write('sentinel-password', 'hunter3\n')
+    const passwords = 'username: errand, password_file: redis-password, sentinel_password_file: sentinel-password'
+    const sentinel = `sentinel: { name: main, hosts: ["10.0.0.1:26379", "[::1]:26380"], tls: true, ${passwords} }`
+    const { store } = loadConfig(write('s1.yaml', document(sentinel)))
+    if (store.kind !== 'redis' || !('sentinel' in store)) throw new Error('not Sentinel')
+    const { password, sentinelPassword, ...rest } = store.sentinel
+    expect(rest).toEqual({ name: 'main', hosts: ['10.0.0.1:26379', '[::1]:26380'], tls: true, username: 'errand' })
+    expect([password?.reveal(), sentinelPassword?.reveal()]).toEqual(['hunter2', 'hunter3'])
+    expect(`${inspect(store)} ${JSON.stringify(store)}`).not.toMatch(/hunter/)
+  })
+
+  test('a cluster: its URLs from a file, one a line, or written out', () => {
+    write('cluster-urls', 'rediss://:hunter2@a.example:6379\nrediss://:hunter2@b.example:6379\n')
+    const stores = ['{ urls_file: cluster-urls }', '{ urls: ["redis://a.example", "redis://b.example:6380"] }'].map(
+      (cluster, n) => loadConfig(write(`c${n}.yaml`, document(`cluster: ${cluster}`))).store,
+    )
+    const urls = stores.map((store) => {
+      if (store.kind !== 'redis' || !('cluster' in store)) throw new Error('no cluster')
+      return store.cluster.map((url) => url.reveal())
+    })
+    expect(urls).toEqual([
+      ['rediss://:hunter2@a.example:6379', 'rediss://:hunter2@b.example:6379'],
+      ['redis://a.example', 'redis://b.example:6380'],
+    ])
+    expect(`${inspect(stores)} ${JSON.stringify(stores)}`).not.toMatch(/hunter/)
+  })
+
+  test.each([
+    ['cluster: { urls: ["redis://a", "rediss://b"] }', 'store.cluster: its URLs must agree'],
+    ['cluster: { urls: ["redis://a/2"] }', 'store.cluster: a Redis Cluster has database 0 only'],
+    ['cluster: {}', 'store.cluster: needs exactly one of urls and urls_file'],
+    ['cluster: { urls: [] }', 'store.cluster.urls: '],
+    ['cluster: { urls: ["redis://:hunter2@a"] }', 'store.cluster.urls[0]: must not carry a user name or password'],
+    ['cluster: { urls: ["redis://a"] }, url: "redis://a"', 'store: needs exactly one of url, url_file, sentinel and'],
+    ['cluster: { urls: ["redis://a"] }, ca_file: redis-password', 'store.ca_file: goes with a rediss:// URL'],
+    ['sentinel: { name: main, hosts: [] }', 'store.sentinel.hosts: '],
+    ['sentinel: { name: main, hosts: ["a"] }', 'store.sentinel.hosts[0]: must be HOST:PORT'],
+    ['sentinel: { name: main, hosts: ["redis://a:1"] }', 'store.sentinel.hosts[0]: must be HOST:PORT'],
+    ['sentinel: { name: main, hosts: ["a:1"], password: hunter2 }', 'store.sentinel.password: '],
+    ['sentinel: { name: main, hosts: ["a:1"], password_file: nowhere }', 'store.sentinel.password_file: '],
+    [
+      'sentinel: { name: main, hosts: ["a:1"] }, ca_file: redis-password',
+      'store.ca_file: goes with store.sentinel.tls',
+    ],
+  ])('%s', (store, problem) => {
+    const problems = problemsOf(() => loadConfig(write('wrong.yaml', document(store))))
+    expect(problems).toHaveLength(1)
+    expect(problems[0]).toContain(`wrong.yaml: ${problem}`)
+    expect(problems.join()).not.toContain('hunter2')
   })
 })
 

@@ -1,0 +1,26 @@
+/** The same contract on a primary that Sentinels name. */
+import { randomUUID } from 'node:crypto'
+import { afterAll, beforeAll } from 'vitest'
+import { openStore } from '../../src/store/open-store.ts'
+import { type ReplicatedRedis, startReplicatedRedis } from '../support/redis-replicas.ts'
+import { describeAudit } from './audit-contract.ts'
+import { describeControl } from './control-contract.ts'
+import { describeStore, type FreshOptions, type OpenedStore } from './store-contract.ts'
+import { describeModel } from './store-model.ts'
+
+let servers: ReplicatedRedis
+beforeAll(async () => {
+  servers = await startReplicatedRedis({ replicas: 1 })
+})
+afterAll(() => servers?.stop())
+
+async function openFresh(options: FreshOptions = {}): Promise<OpenedStore> {
+  const sentinel = { name: servers.name, hosts: servers.hosts, tls: false }
+  const store = await openStore({ kind: 'redis', sentinel, org: `o-${randomUUID()}`, ...options })
+  return { store, close: () => store.close() }
+}
+
+describeStore('redis by sentinel', openFresh)
+describeAudit('redis by sentinel', openFresh)
+describeControl('redis by sentinel', openFresh)
+describeModel('redis by sentinel', openFresh)
