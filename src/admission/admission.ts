@@ -139,6 +139,13 @@ export class Admission {
     }
   }
 
+  /** One request, at this endpoint, of a client that has shown a token of ours. @throws Rejection `client_limited` */
+  spend(clientId: string, endpoint: string): void {
+    const own: Taken[] = []
+    this.#spend(this.#clients.bucket(`${endpoint} ${clientId}`), 'client_limited', own)
+    for (const { from, places } of own) from.count(places, this.#now())
+  }
+
   /** Whether this is a known pair that can pay for itself. */
   #claim({ source, payer, claimed, taken, paid }: Arrived): boolean {
     const nowMs = this.#now()

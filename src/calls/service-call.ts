@@ -35,6 +35,8 @@ export interface EvaluationParts {
 export interface ServiceRequest {
   readonly caller: () => Promise<Caller>
   readonly facts: RequestFacts
+  /** One request of this client. @throws Rejection `client_limited` */
+  readonly spend: (clientId: string) => void
   /** The JSON object of the body. @throws Rejection `body_malformed` */
   readonly body: () => Readonly<Record<string, unknown>>
 }
@@ -74,6 +76,7 @@ export async function callAsService<T>(
       throw new Rejection('bearer_scope', 'only a service asks, about the servers that it authenticates as')
     }
     const { client } = caller
+    request.spend(client.clientId)
     const own = ownResources(registry, client.clientId)
     const nowMs = parts.clock.nowMs()
     const call = { parts, registry, caller: client, own, body: request.body(), nowMs, bearers: new Map() }

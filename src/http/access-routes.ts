@@ -14,6 +14,9 @@ import { readJsonText } from './request.ts'
 import type { Route, RouterParts } from './route.ts'
 import { admitted } from './session-routes.ts'
 
+/** One rate for all of them: each is a question about decisions. */
+const ENDPOINTS = '/access/v1'
+
 export function accessRoutes(parts: RouterParts, base: string): readonly Route[] {
   const post = (path: string, work: (request: ServiceRequest) => Promise<unknown>): Route => ({
     path: base + path,
@@ -38,6 +41,7 @@ async function requestOf(context: Context, facts: RequestFacts, parts: RouterPar
   return {
     caller: () => admitted(context, facts, parts, (presented) => evaluatingCaller(presented, parts.callers)),
     facts,
+    spend: (clientId) => parts.admission.spend(clientId, ENDPOINTS),
     body: () => objectOf(text),
   }
 }

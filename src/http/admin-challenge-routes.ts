@@ -2,18 +2,17 @@
 import { z } from 'zod'
 import { previewChallenge, showChallenge } from '../admin/decisions/challenge-views.ts'
 import { findChallenge, readChallenges } from '../admin/decisions/challenges.ts'
-import { DecisionBook } from '../admin/decisions/decision-book.ts'
 import { policyDiff } from '../admin/decisions/policy-diff.ts'
+import { readDecisions } from '../admin/decisions/read-decisions.ts'
 import { resolveChallenge, resolveOrder } from '../admin/decisions/resolve-challenge.ts'
 import { policyFiles, toFiles } from '../admin/publication/policy-requests.ts'
-import { readAs } from '../admin/session-listing.ts'
 import { epochSeconds } from '../kernel/clock.ts'
 import { DECISIONS_LOOKED_AT_MAX } from '../kernel/limits.ts'
 import { POLICY_BODY_BYTES_MAX } from '../kernel/policy-limits.ts'
 import type { AdminRoute } from './admin-route.ts'
 import { decodeOrder } from './decode-order.ts'
 import { json } from './error-response.ts'
-import { knownOnly, timeOf } from './query.ts'
+import { timeOf } from './query.ts'
 import { readJsonText } from './request.ts'
 import type { RouterParts } from './route.ts'
 
@@ -31,12 +30,11 @@ export function challengeRoutes(parts: RouterParts): readonly AdminRoute[] {
       methods: {
         GET: {
           permission: 'read',
+          query: ['since'],
           answer: async (request, context) =>
             json(
               200,
-              await readAs(request, listing, 'admin.read', async () => {
-                knownOnly(context, ['since'])
-                const book = new DecisionBook(listing.store.audit)
+              await readDecisions(request, listing, async (book) => {
                 const { challenges, lookedAt, more } = await readChallenges(book, timeOf(context, 'since'))
                 const shown = challenges.map((challenge) =>
                   showChallenge(challenge, registries.current, epochSeconds(listing.clock)),
@@ -55,8 +53,7 @@ export function challengeRoutes(parts: RouterParts): readonly AdminRoute[] {
           answer: async (request, context) =>
             json(
               200,
-              await readAs(request, listing, 'admin.read', async () => {
-                const book = new DecisionBook(listing.store.audit)
+              await readDecisions(request, listing, async (book) => {
                 const challenge = await findChallenge(book, context.req.param('challenge') ?? '')
                 return previewChallenge(challenge, registries.current, epochSeconds(listing.clock))
               }),
@@ -89,10 +86,9 @@ function diffRoute({ listing, policy }: RouterParts): AdminRoute {
         answer: async (request, context) =>
           json(
             200,
-            await readAs(request, listing, 'admin.read', async () => {
+            await readDecisions(request, listing, async (book) => {
               const { files, since, limit } = decodeOrder(diffOrder, await readJsonText(context, POLICY_BODY_BYTES_MAX))
               const { registry: draft } = await policy.publisher.draft(toFiles(files))
-              const book = new DecisionBook(listing.store.audit)
               return policyDiff(book, draft, since === undefined ? {} : { sinceMs: Date.parse(since) }, limit)
             }),
           ),

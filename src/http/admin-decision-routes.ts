@@ -1,13 +1,13 @@
 /** Recorded decisions for admins: listed, explained, and made again. */
 import type { Context } from 'hono'
-import { DecisionBook, type DecisionFilter } from '../admin/decisions/decision-book.ts'
+import type { DecisionBook, DecisionFilter } from '../admin/decisions/decision-book.ts'
 import { explainDecision, replayDecision } from '../admin/decisions/explain-decision.ts'
-import { readAs } from '../admin/session-listing.ts'
+import { readDecisions } from '../admin/decisions/read-decisions.ts'
 import { epochSeconds } from '../kernel/clock.ts'
 import { Rejection } from '../kernel/rejection.ts'
 import type { AdminMethod, AdminRequest, AdminRoute } from './admin-route.ts'
 import { json } from './error-response.ts'
-import { knownOnly, limitOf, parameter, timeOf } from './query.ts'
+import { limitOf, parameter, timeOf } from './query.ts'
 import type { RouterParts } from './route.ts'
 
 const LISTED_DEFAULT = 50
@@ -17,12 +17,14 @@ const LISTED_BY = [...NAMED, 'shadow', 'since', 'until', 'limit', 'after']
 export function decisionRoutes(parts: RouterParts): readonly AdminRoute[] {
   const { listing } = parts
   const versions = { versionOf: (version: string) => parts.policy.publisher.versionOf(version) }
-  const read = (work: (book: DecisionBook, context: Context) => Promise<unknown>): AdminMethod => ({
+  const read = (
+    work: (book: DecisionBook, context: Context) => Promise<unknown>,
+    query: readonly string[] = [],
+  ): AdminMethod => ({
     permission: 'read',
-    answer: async (request: AdminRequest, context: Context) => {
-      const book = new DecisionBook(listing.store.audit)
-      return json(200, await readAs(request, listing, 'admin.read', () => work(book, context)))
-    },
+    query,
+    answer: async (request: AdminRequest, context: Context) =>
+      json(200, await readDecisions(request, listing, (book) => work(book, context))),
   })
   const id = (context: Context) => context.req.param('decision') ?? ''
   return [
@@ -30,14 +32,13 @@ export function decisionRoutes(parts: RouterParts): readonly AdminRoute[] {
       path: '/decisions',
       methods: {
         GET: read(async (book, context) => {
-          knownOnly(context, LISTED_BY)
-          const { records, lookedAt, next } = await book.page(
+          const { records, lookedAt, after } = await book.page(
             filterOf(context),
             limitOf(context, LISTED_DEFAULT),
             parameter(context, 'after'),
           )
-          return { decisions: records, looked_at: lookedAt, ...(next === undefined ? {} : { next }) }
-        }),
+          return { decisions: records, looked_at: lookedAt, ...(after === undefined ? {} : { after }) }
+        }, LISTED_BY),
       },
     },
     {

@@ -25,6 +25,7 @@ function sessionEndpoints(parts: RouterParts): readonly AdminRoute[] {
       methods: {
         GET: {
           permission: 'read',
+          query: ['agent', 'user'],
           answer: async (request, context) => {
             const agent = context.req.query('agent')
             const of = agent === undefined ? context.req.query('user') : `agent:${agent}`
@@ -56,6 +57,7 @@ function recordEndpoints(parts: RouterParts): readonly AdminRoute[] {
       methods: {
         GET: {
           permission: 'read',
+          query: ['limit'],
           answer: async (request, context) => {
             const limit = Number(context.req.query('limit') ?? '50')
             return json(200, { records: await readAudit(request, limit, parts.listing) })

@@ -13,6 +13,7 @@ export function reachRoutes({ listing, evaluation }: RouterParts): readonly Admi
       methods: {
         GET: {
           permission: 'read',
+          query: ['user'],
           answer: async (request, context) => {
             const id = idInPath(context.req.param('id') ?? '')
             const user = context.req.query('user')

@@ -10,7 +10,7 @@ import {
   removeObject,
   stateOrder,
 } from '../admin/objects/object-requests.ts'
-import { listObjects, type ObjectView, readObject } from '../admin/objects/read-objects.ts'
+import { LISTED_BY, listObjects, type ObjectView, readObject } from '../admin/objects/read-objects.ts'
 import { idInPath } from '../admin/objects/stored-objects.ts'
 import { POLICY_BODY_BYTES_MAX } from '../kernel/policy-limits.ts'
 import { Rejection } from '../kernel/rejection.ts'
@@ -32,10 +32,9 @@ function wholeRoute(parts: RouterParts): AdminRoute {
     methods: {
       GET: {
         permission: 'read',
-        answer: async (request, context) => {
-          const source = context.req.query('source') === 'api' ? 'api' : 'all'
-          return json(200, await exportRegistry(request, source, parts.policy))
-        },
+        query: ['source'],
+        answer: async (request, context) =>
+          json(200, await exportRegistry(request, context.req.query('source'), parts.policy)),
       },
       POST: {
         permission: 'policy',
@@ -55,6 +54,7 @@ function sectionRoutes(section: SectionName, parts: RouterParts): readonly Admin
     methods: {
       GET: {
         permission: 'read',
+        query: LISTED_BY,
         answer: async (request, context) =>
           json(200, await listObjects(request, section, context.req.query(), parts.policy)),
       },

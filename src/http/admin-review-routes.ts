@@ -11,6 +11,7 @@ export function reviewRoutes(parts: RouterParts): readonly AdminRoute[] {
       methods: {
         GET: {
           permission: 'read',
+          query: ['days'],
           answer: async (request, context) =>
             json(200, await readReview(request, context.req.query('days'), parts.listing)),
         },

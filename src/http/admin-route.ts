@@ -7,17 +7,20 @@ import { operatorCaller } from '../admin/operator-caller.ts'
 import type { Permission } from '../model/admin-role.ts'
 import type { OperatorCaller } from '../model/caller.ts'
 import type { RequestFacts } from '../model/request-facts.ts'
+import { knownOnly } from './query.ts'
 import { readPresented } from './request.ts'
 import type { Handler, Method, Route, RouterParts } from './route.ts'
 
 export interface AdminRequest {
-  /** To be called once, after the request's record has begun. @throws Rejection `bearer_*`, `admin_forbidden` */
+  /** To be called once, after the request's record has begun. @throws Rejection `bearer_*`, `admin_forbidden`, `parameter_malformed` */
   readonly caller: () => Promise<OperatorCaller>
   readonly facts: RequestFacts
 }
 
 export interface AdminMethod {
   readonly permission: Permission
+  /** Query parameters it takes; any other is refused. Most take none. */
+  readonly query?: readonly string[]
   answer(request: AdminRequest, context: Context): Promise<Response>
 }
 
@@ -34,8 +37,12 @@ export function mounted({ path, methods }: AdminRoute, parts: RouterParts, base:
 
 function handler(endpoint: AdminMethod, parts: RouterParts): Handler {
   return (context, facts) => {
-    const caller = async () =>
-      operatorCaller(readPresented(context, facts, parts.issuer), parts.callers, endpoint.permission)
+    const caller = async () => {
+      const presented = readPresented(context, facts, parts.issuer)
+      const operator = await operatorCaller(presented, parts.callers, endpoint.permission)
+      knownOnly(context, endpoint.query ?? [], operator.principal)
+      return operator
+    }
     return endpoint.answer({ caller, facts }, context)
   }
 }

@@ -1,16 +1,25 @@
 /** Query parameters of the admin API: known, of bounded length, in one form. */
 import type { Context } from 'hono'
 import { z } from 'zod'
+import type { PrincipalId } from '../kernel/ids.ts'
 import { NAME_CHARS_MAX } from '../kernel/limits.ts'
 import { Rejection } from '../kernel/rejection.ts'
 import { LIST_ENTRIES_MAX } from '../kernel/store-limits.ts'
 
 const time = z.iso.datetime({ offset: true })
 
-/** One that is not known would filter nothing, and look as if it had. @throws Rejection `parameter_malformed` */
-export function knownOnly(context: Context, names: readonly string[]): void {
-  if (Object.keys(context.req.query()).every((name) => names.includes(name))) return
-  throw new Rejection('parameter_malformed', `a parameter that is not known here: known are ${names.join(', ')}`)
+/**
+ * One that is not known would filter nothing, or hold nothing back, and look as if it had; of one that is given twice, another
+ * than is meant might count. @param by whose it is, for the record. @throws Rejection `parameter_malformed`
+ */
+export function knownOnly(context: Context, names: readonly string[], by: PrincipalId): void {
+  const given = Object.entries(context.req.queries())
+  const unknown = given.some(([name]) => !names.includes(name))
+  if (!unknown && given.every(([, values]) => values.length === 1)) return
+  const known = names.length === 0 ? 'there are none' : `known are ${names.join(', ')}, each once`
+  throw new Rejection('parameter_malformed', `a query parameter that is not known here, or given twice: ${known}`, {
+    by,
+  })
 }
 
 /** @throws Rejection `parameter_malformed` */

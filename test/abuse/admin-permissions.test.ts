@@ -22,7 +22,7 @@ async function tokenOf(...roles: readonly AdminRole[]): Promise<string> {
 }
 
 const ENDPOINTS = adminEndpoints({} as RouterParts).flatMap(({ path, methods }) =>
-  Object.entries(methods).map(([method, { permission }]) => ({ method, path, permission })),
+  Object.entries(methods).map(([method, { permission, query = [] }]) => ({ method, path, permission, query })),
 )
 
 const at = (path: string) => `/admin/v1${path.replaceAll(/:[a-z]+/g, 'nobody')}`
@@ -49,7 +49,25 @@ describe.each(ADMIN_ROLES)('the role %s', (role) => {
   })
 })
 
-test('each role gives what it is for and no more', () => {
+describe('a query parameter that an endpoint does not know would hold nothing back, and look as if it had', () => {
+  const malformed = { status: 400, error: 'invalid_request', reason: 'parameter_malformed' } as const
+  test.each(ENDPOINTS)('$method $path', async ({ method, path, query }) => {
+    const token = await tokenOf(...ADMIN_ROLES)
+    const [known = 'limit'] = query
+    for (const wrong of ['dry_run=true', `${known}=1&${known}=1`]) {
+      const ask = () => world.bearer(`${at(path)}?${wrong}`, token, method, bodyFor(method))
+      const { record } = await expectRefused(world, ask, malformed)
+      expect(record).toMatchObject({ by: 'operator:ops', by_class: 'operator' })
+    }
+  })
+
+  test('a stranger is told nothing of it', async () => {
+    const stranger = { status: 401, error: 'invalid_token', reason: 'bearer_invalid', stranger: true } as const
+    await expectRefused(world, () => world.bearer('/admin/v1/sessions?dry_run=true', world.userToken()), stranger)
+  })
+})
+
+test('each role gives and no more', () => {
   const given = (role: AdminRole) =>
     (['read', 'approve', 'policy', 'security', 'shadow'] as const).filter((permission: Permission) =>
       permits([role], permission),

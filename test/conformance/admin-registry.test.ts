@@ -93,6 +93,51 @@ test('an agent is written, works at once, is replaced by its version, suspended,
   expect((await ask('GET', '/agents/robot')).body.entry.state).toBe('retired')
 })
 
+describe('no step of a life is skipped, however it is asked for', () => {
+  const key = (name: string) => ({ keys: [{ ...publicJwk(testKey(`${name}-key`)), version: '1' }] })
+  const entries: Readonly<Record<string, (state: string) => object>> = {
+    'services/gate': (state) => ({ client_id: 'gate', state, ...key('gate') }),
+    'agents/slow': (state) => robot({ client_id: 'slow', upstream: {}, state, ...key('slow') }),
+    'resources/shed': (state) => ({ id: 'shed', url: 'https://shed.example/mcp', owner: 'team', tools: {}, state }),
+  }
+  const WAYS = ['put', 'move', 'import'] as const
+
+  test.each(
+    Object.keys(entries).flatMap((path) => WAYS.map((way) => [path, way] as const)),
+  )('%s, by %s', async (path, way) => {
+    const own = await startWorld({ issuer: world.idp })
+    try {
+      const as = await managementToken(own)
+      const entry = (state: string) => entries[path]?.(state)
+      const section = path.split('/')[0] ?? ''
+      const take = (state: string) => {
+        if (way === 'put') return ask('PUT', `/${path}`, entry(state), { at: own, as, match: '*' })
+        if (way === 'move') return ask('POST', `/${path}/state`, { state }, { at: own, as })
+        return ask('POST', '/registry', { document: { [section]: [entry(state)] } }, { at: own, as })
+      }
+      const created = await ask('PUT', `/${path}`, entry('draft'), { at: own, as })
+      expect(created.status, JSON.stringify(created.body)).toBe(201)
+      const steps = [
+        ['active', false],
+        ['testing', true],
+        ['suspended', false],
+        ['active', true],
+        ['draft', false],
+        ['retired', true],
+        ['active', false],
+      ] as const
+      let now = 'draft'
+      for (const [state, legal] of steps) {
+        expect([state, (await take(state)).status < 300]).toEqual([state, legal])
+        if (legal) now = state
+        expect((await ask('GET', `/${path}`, undefined, { at: own, as })).body.state).toBe(now)
+      }
+    } finally {
+      await own.close()
+    }
+  })
+})
+
 describe('lost updates', () => {
   test('whoever replaces must name the version they have seen; of two who have seen the same, one wins', async () => {
     const created = await ask('PUT', '/agents/racer', robot({ client_id: 'racer', upstream: {} }))

@@ -1,6 +1,7 @@
 /** Limits after authentication on the wire: per client, per issuer, and issuance per agent and scope (R093). */
 import { afterEach, expect, test } from 'vitest'
 import type { RejectionReason } from '../../src/kernel/rejection.ts'
+import { ask, EVALUATION, EVALUATIONS, evaluateToken, evaluatingServices } from '../support/authzen.ts'
 import { details, granted, intent, tools } from '../support/hops.ts'
 import { expectRefused, type Refusal } from '../support/refusal.ts'
 import { HandTicks } from '../support/sources.ts'
@@ -112,4 +113,28 @@ test('API tokens count like any other', async () => {
   await expectRefused(world, () => api(), tooMany('issuance_limited'))
   const other = { resource: `${world.issuer}/api`, scope: 'revocations' }
   expect((await world.clientCredentials('orchestrator', other)).status).toBe(200)
+})
+
+test('a service over its limit asks for no more decisions; its tokens, and other services, are counted apart', async () => {
+  await start({})
+  await world.close()
+  const limited = { issuer: world.idp, registry: evaluatingServices(world.idp), limits: { perClient: RATE } }
+  await start(limited)
+  const token = await evaluateToken(world, 'warehouse-server')
+  const other = await evaluateToken(world, 'slack-server')
+  const question = {
+    subject: { type: 'user', id: 'user:corp:alice' },
+    action: { name: 'tools/call' },
+    resource: { type: 'tool', id: 'list_tables' },
+  }
+  const asked = (path: string, as = token) => ask(world, as, path, question)
+  for (const path of [EVALUATION, EVALUATIONS, EVALUATION]) expect((await asked(path)).status).toBe(200)
+  const { answer, record } = await expectRefused(world, () => asked(EVALUATION), tooMany('client_limited'))
+  expect(answer.headers.get('retry-after')).toBe('4')
+  expect(record.by).toBe('service:warehouse-server')
+  expect((await asked(EVALUATIONS)).status).toBe(429)
+  expect((await asked(EVALUATION, other)).status).toBe(200)
+  expect((await evaluateToken(world, 'warehouse-server')).length).toBeGreaterThan(0)
+  ticks.advance(4_000)
+  expect((await asked(EVALUATION)).status).toBe(200)
 })

@@ -341,7 +341,7 @@ describe('help', () => {
       ['servee', 'did you mean serve?'],
       ['keys rotat', 'did you mean keys rotate?'],
       ['agent ad', 'did you mean agent add?'],
-      ['admin', 'say which: admin token'],
+      ['admin', 'say which: admin login, admin token'],
       ['serve --prot 1', 'did you mean --port?'],
       ['serve --port', '--port needs a value'],
       ['serve --port x', 'must be a whole number'],

@@ -159,7 +159,7 @@ describe('weeks later', () => {
     expect(await ids(`?since=${later}`)).toEqual([])
     expect(await ids(`?until=${later}`)).toEqual([second, first])
     const page = (await read('?limit=1')).body
-    const rest = await ids(`?after=${encodeURIComponent(page.next)}`)
+    const rest = await ids(`?after=${encodeURIComponent(page.after)}`)
     expect([...page.decisions.map(({ id }: { id: string }) => id), ...rest]).toEqual(
       expect.arrayContaining([second, first]),
     )

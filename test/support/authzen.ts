@@ -119,7 +119,7 @@ export function evaluateWith(world: World, registry: Registry, body: Readonly<Re
     correlation: undefined,
   }
   return evaluateOne(
-    { caller: async () => caller, facts, body: () => body },
+    { caller: async () => caller, facts, spend: () => undefined, body: () => body },
     { ...common, registries: { current: registry }, sessions: new SessionRepository(store) },
   )
 }

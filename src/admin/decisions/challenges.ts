@@ -61,7 +61,7 @@ export async function readChallenges(book: DecisionBook, sinceMs?: number): Prom
       const kept = await book.kept(record)
       if (kept !== undefined) add(found, record, kept)
     }
-    after = page.next
+    after = page.after
     await turn()
   } while (after !== undefined && lookedAt < DECISIONS_LOOKED_AT_MAX)
   return { challenges: [...found.values()], lookedAt, more: after !== undefined }

@@ -49,8 +49,8 @@ export interface DecisionPage {
   readonly records: readonly AuditRecord[]
   /** Records read to find them. */
   readonly lookedAt: number
-  /** Where the next page begins; absent: nothing older is kept, or none in the time asked for. */
-  readonly next?: string
+  /** The next page begins after it; absent: nothing older is kept, or none in the time asked for. */
+  readonly after?: string
 }
 
 const READ_AT_ONCE = 200
@@ -85,11 +85,11 @@ export class DecisionBook {
         const read = JSON.parse(record) as AuditRecord
         if (filter.sinceMs !== undefined && Date.parse(read.at) < filter.sinceMs) return { records, lookedAt }
         if (matches(read, filter)) records.push(read)
-        if (records.length === limit) return { records, lookedAt, next: at }
+        if (records.length === limit) return { records, lookedAt, after: at }
       }
       if (entries.length < READ_AT_ONCE) return { records, lookedAt }
     }
-    return { records, lookedAt, ...(at === undefined ? {} : { next: at }) }
+    return { records, lookedAt, ...(at === undefined ? {} : { after: at }) }
   }
 
   /** What the record names, as far as it is kept. */

@@ -61,7 +61,7 @@ export async function policyDiff(
         count(groups, { ...changed, resource: targetOfKept(kept.text) }, record)
       }
     }
-    after = page.next
+    after = page.after
     // Other requests are answered between two pages.
     await turn()
   } while (after !== undefined && counts.compared + counts.not_comparable < most)

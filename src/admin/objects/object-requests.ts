@@ -110,15 +110,16 @@ function cutOff({ version, seq, difference }: Publication): Omit<ChangeView, 'ob
   return { policy: version, ...(seq === undefined ? {} : { seq }), cut_off }
 }
 
-/** One policy document: of everything, or of what was written over the API. @throws RefusedRequest */
+/** One policy document: of everything, or (`source`: `api`) of what was written over the API. @throws RefusedRequest */
 export function exportRegistry(
   request: ReadRequest,
-  source: 'all' | 'api',
+  source: string | undefined,
   parts: PolicyRequestParts,
 ): Promise<{ readonly policy: string; readonly document: Written }> {
   return readAs(request, parts, 'admin.read', async () => {
+    if (source !== undefined && source !== 'api') throw new Rejection('parameter_malformed', 'source must be api')
     const { documents, registry } = parts.publisher.published
-    return { policy: registry.version, document: documentOf(documents, source) }
+    return { policy: registry.version, document: documentOf(documents, source ?? 'all') }
   })
 }
 

@@ -48,7 +48,7 @@ export const decisionsCommand: CommandBody = {
       return 0
     }
     for (const record of arrayOf(answer['decisions'])) io.out(drawRecord(jsonObject(record), io.styles))
-    const older = answer['next'] === undefined ? '' : '; there are older ones'
+    const older = answer['after'] === undefined ? '' : '; there are older ones'
     io.out(`${io.styles.dim(`${plural(numberIn(answer['looked_at']), 'record')} looked at${older}`)}\n`)
     return 0
   },

@@ -24,6 +24,8 @@ export interface NewAgent {
 export interface NewService {
   readonly client_id: string
   readonly keys: readonly Readonly<Record<string, string>>[]
+  readonly grant_types?: readonly string[]
+  readonly api_scopes?: readonly string[]
 }
 
 /** An entry, and its lines as this program writes it. */
@@ -158,7 +160,13 @@ function agentLines(agent: NewAgent): string[] {
 }
 
 function serviceLines(service: NewService): string[] {
-  return [`client_id: ${yamlText(service.client_id)}`, 'keys:', ...service.keys.map((key) => `  - ${yamlFlowMap(key)}`)]
+  return [
+    `client_id: ${yamlText(service.client_id)}`,
+    'keys:',
+    ...service.keys.map((key) => `  - ${yamlFlowMap(key)}`),
+    ...(service.grant_types === undefined ? [] : [`grant_types: ${yamlFlowList(service.grant_types)}`]),
+    ...(service.api_scopes === undefined ? [] : [`api_scopes: ${yamlFlowList(service.api_scopes)}`]),
+  ]
 }
 
 /** The list is empty, or written on a single line. */

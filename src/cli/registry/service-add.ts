@@ -14,11 +14,15 @@ export const serviceAddCommand: CommandBody = {
   arguments: ['CLIENT'],
   options: {
     resource: { value: 'RESOURCE', help: 'the id of the MCP server in the registry, whose tokens it may introspect' },
+    evaluate: { help: 'let it ask for decisions, too: AuthZEN at /access/v1' },
     ...REGISTRY_OPTION,
     ...CONFIG_OPTION,
     ...JSON_OPTION,
   },
-  examples: ['errand service add warehouse-server --resource warehouse'],
+  examples: [
+    'errand service add warehouse-server --resource warehouse',
+    'errand service add warehouse-server --resource warehouse --evaluate',
+  ],
   notes: [
     'The registry keeps its comments and layout. Nothing is written unless the whole registry is still right with the new service in it.',
   ],
@@ -30,12 +34,15 @@ export const serviceAddCommand: CommandBody = {
     const registryFile = chosenRegistry(config, args)
     const key = newClientKey(clientId)
     const keyFile = clientKeyPath(dirname(configFile), clientId)
-    const service = { client_id: clientId, keys: [key.registered] }
+    const evaluate = args.flag('evaluate')
+    const asks = evaluate ? ({ grant_types: ['client_credentials'], api_scopes: ['evaluate'] } as const) : {}
+    const service = { client_id: clientId, keys: [key.registered], ...asks }
     await registerClient(config, { registryFile, file: { path: keyFile, text: key.privateText } }, (text) =>
       addService(text, basename(registryFile), service, resource),
     )
-    if (args.flag('json')) writeJson({ client: clientId, resource, key_file: keyFile, registry_file: registryFile }, io)
-    else tell({ clientId, resource, keyFile, registryFile, configFile }, io)
+    const files = { key_file: keyFile, registry_file: registryFile }
+    if (args.flag('json')) writeJson({ client: clientId, resource, evaluate, ...files }, io)
+    else tell({ clientId, resource, evaluate, keyFile, registryFile, configFile }, io)
     return 0
   },
 }
@@ -43,16 +50,17 @@ export const serviceAddCommand: CommandBody = {
 interface Added {
   readonly clientId: string
   readonly resource: string
+  readonly evaluate: boolean
   readonly keyFile: string
   readonly registryFile: string
   readonly configFile: string
 }
 
-function tell({ clientId, resource, keyFile, registryFile, configFile }: Added, io: Io): void {
+function tell({ clientId, resource, evaluate, keyFile, registryFile, configFile }: Added, io: Io): void {
   const { bold, dim } = io.styles
   io.out(
     [
-      `${bold('added')}: service ${clientId}, which may introspect the tokens of ${resource}`,
+      `${bold('added')}: service ${clientId}, which may introspect the tokens of ${resource}${evaluate ? ', and ask for decisions about it' : ''}`,
       `  ${dim('registry')}     ${registryFile}`,
       `  ${dim('private key')}  ${keyFile} (0600): give it to the MCP server, and to nobody else`,
       '',

@@ -97,6 +97,13 @@ describe('a service added for a resource', () => {
     expect(document.resources.find(({ id }) => id === resource)).toMatchObject({ server_client: 'new-server' })
   })
 
+  test('one that may ask for decisions is written so, and read as it was meant', () => {
+    const asking = { ...SERVICE, grant_types: ['client_credentials'], api_scopes: ['evaluate'] }
+    const edited = addService(EXAMPLE.replace('    server_client: slack-server\n', ''), 'r', asking, 'slack')
+    expect(edited).toContain('grant_types: [client_credentials]\n')
+    expect((parseYamlText(edited, 'r') as { services: unknown[] }).services.at(-1)).toEqual(asking)
+  })
+
   test.each([
     ['JSON', '{"resources": [{"id": "r"}]}'],
     ['a resource on one line', 'resources:\n  - { id: r, url: u } # why\nservices: []\n'],
