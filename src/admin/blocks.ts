@@ -1,10 +1,11 @@
 /** What stands blocked, for operators: what a revoke has left behind for somebody to lift. */
+import type { BlockKind } from '../authority/cutoffs.ts'
 import { LIST_ENTRIES_MAX } from '../kernel/store-limits.ts'
 import { type ListingParts, type ReadRequest, readAs } from './session-listing.ts'
 
 export interface BlockSummary {
-  readonly kind: 'agent' | 'user' | 'pair'
-  /** Client id, user principal, or subject and client id with a bar between. */
+  readonly kind: Exclude<BlockKind, 'evidence'>
+  /** Client id, user principal, resource URL; or subject and client id, client id and version with a bar between. */
   readonly id: string
   /** RFC 3339. */
   readonly since: string
@@ -17,7 +18,7 @@ export function listBlocks(request: ReadRequest, parts: ListingParts): Promise<r
   return readAs(request, parts, 'admin.read', async () => {
     const { entries } = await parts.store.control.snapshot()
     const blocks = entries.flatMap((entry): BlockSummary[] => {
-      if (entry.entry !== 'block' || entry.kind === 'evidence' || entry.kind === 'resource') return []
+      if (entry.entry !== 'block' || entry.kind === 'evidence') return []
       const newer = entry.newerThanS === undefined ? {} : { until_sign_in_after: rfc3339(entry.newerThanS * 1000) }
       return [{ kind: entry.kind, id: entry.id, since: rfc3339(entry.atMs), ...newer }]
     })

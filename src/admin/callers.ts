@@ -9,7 +9,7 @@ import type { Caller } from '../model/caller.ts'
 import type { SingleUse } from '../model/evidence.ts'
 import type { RegistrySource } from '../model/published-registry.ts'
 import type { LiveCutoffs } from '../sessions/live-cutoffs.ts'
-import { cutoffKilling, isOfEnvironment } from '../sessions/liveness.ts'
+import { cutoffKilling, isClientBlocked, isOfEnvironment } from '../sessions/liveness.ts'
 import { claimOnce } from '../sessions/replay-guard.ts'
 import { type ClaimStore, StoreUnavailable } from '../store/ports.ts'
 import { assertStillStands } from './signed-in.ts'
@@ -62,7 +62,7 @@ async function callerFor(
     const dead = cutoffKilling(token, parts.cutoffs, { issuer: parts.issuer, accessToken: true }) !== undefined
     // Not the block of the agent's autonomous work: it may still see and end what it holds.
     const elsewhere = !isOfEnvironment(token.claims, parts.environment)
-    if (dead || elsewhere || parts.cutoffs.set.blocked('agent', token.clientId, nowMs) !== undefined) {
+    if (dead || elsewhere || isClientBlocked(token.clientId, token.versions, parts.cutoffs, nowMs)) {
       throw new Rejection('bearer_invalid', 'this API token was revoked')
     }
   }

@@ -12,7 +12,7 @@ import { type AdminRole, adminRolesOf, type Permission, permits } from '../model
 import type { OperatorCaller } from '../model/caller.ts'
 import { findUser } from '../model/find-user.ts'
 import { type CallerParts, claimProof } from './callers.ts'
-import { assertStillStands } from './signed-in.ts'
+import { assertStillStands, isSignInBlocked } from './signed-in.ts'
 
 /**
  * An admin whose roles give what the endpoint asks for. Where the revocations are not certain, whoever has signed in may
@@ -53,7 +53,7 @@ export function stillMay(
   const name = parseUserPrincipal(principal)
   if (name === undefined) return principal.startsWith('operator:')
   const user = findUser(registries.current, name)
-  const isBlocked = cutoffs.set.blocked('user', principal, clock.nowMs()) !== undefined
+  const isBlocked = isSignInBlocked(principal, { cutoffs, clock })
   return user?.active === true && !isBlocked && permits(adminRolesOf(user, admins), permission)
 }
 

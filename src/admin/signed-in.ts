@@ -1,4 +1,5 @@
 /** Whoever has signed in, user or admin: whether what let them in may still be believed. */
+import { slugOf } from '../authority/dimensions.ts'
 import type { Clock } from '../kernel/clock.ts'
 import type { PrincipalId } from '../kernel/ids.ts'
 import { Rejection } from '../kernel/rejection.ts'
@@ -24,8 +25,17 @@ export function assertStillStands(
   // The user in person, by no agent.
   const person = { digest, subject: principal, agent: '', user: principal, signedInAt }
   const evidence = issuer === undefined ? person : { ...person, issuer }
-  const isBlocked = cutoffs.set.blocked('user', principal, clock.nowMs()) !== undefined
-  if (isBlocked || cutoffs.set.evidenceRefusal(evidence) !== undefined) {
+  if (isSignInBlocked(principal, { cutoffs, clock }) || cutoffs.set.evidenceRefusal(evidence) !== undefined) {
     throw new Rejection('bearer_invalid', 'access of this user was cut off: sign in again, or ask an operator')
   }
+}
+
+/** A standing block of this user, or of everybody of their issuer. */
+export function isSignInBlocked(
+  principal: string,
+  { cutoffs, clock }: { readonly cutoffs: LiveCutoffs; readonly clock: Clock },
+): boolean {
+  const [nowMs, slug] = [clock.nowMs(), slugOf(principal)]
+  if (cutoffs.set.blocked('user', principal, nowMs) !== undefined) return true
+  return slug !== undefined && cutoffs.set.blocked('issuer', slug, nowMs) !== undefined
 }

@@ -5,7 +5,16 @@
  * lift ends the blocks written before it. Whatever cannot be compared (a missing number, an unknown dimension) kills or throws.
  */
 import { FOREIGN_EVIDENCE_MARGIN_S } from '../kernel/limits.ts'
-import { type Concern, concerning, DIMENSIONS, type Dimension, EVERYTHING, isAbsolute, pairKey } from './dimensions.ts'
+import {
+  type Concern,
+  concerning,
+  concerningEvidence,
+  DIMENSIONS,
+  type Dimension,
+  EVERYTHING,
+  isAbsolute,
+  pairKey,
+} from './dimensions.ts'
 import type { PolicyEntry } from './policy-entry.ts'
 import { covers, isExpired, stricter, wellFormed } from './strictness.ts'
 import type { EvidenceFacts, TokenFacts } from './token-facts.ts'
@@ -14,7 +23,7 @@ import type { EvidenceFacts, TokenFacts } from './token-facts.ts'
 export interface Cutoff {
   readonly entry: 'cutoff'
   readonly dimension: Dimension
-  /** Node, session or key id, client id, user principal, resource URL, issuer slug, or `pairKey(user, agent)`. */
+  /** Node, session or key id, client id, user principal, resource URL, issuer slug, or a `pairKey`. */
   readonly id: string
   readonly seq: number
   /** Time of the store when it was written: what foreign evidence is compared with. */
@@ -23,13 +32,13 @@ export interface Cutoff {
   readonly expiresAtMs: number
 }
 
-export type BlockKind = 'agent' | 'user' | 'resource' | 'evidence' | 'pair'
+export type BlockKind = 'agent' | 'agent_version' | 'user' | 'issuer' | 'resource' | 'evidence' | 'pair'
 
 /** A standing refusal, until lifted or expired. */
 export interface Block {
   readonly entry: 'block'
   readonly kind: BlockKind
-  /** Client id, user principal, resource URL, evidence digest, or `pairKey(subject, agent)`. */
+  /** Client id, user principal, issuer slug, resource URL, evidence digest, `pairKey(subject, agent)` or `pairKey(agent, version)`. */
   readonly id: string
   readonly seq: number
   readonly atMs: number
@@ -49,7 +58,7 @@ export interface Lift {
 
 export type ControlEntry = Cutoff | Block | Lift | PolicyEntry
 
-const BLOCK_KINDS: readonly BlockKind[] = ['agent', 'user', 'resource', 'evidence', 'pair']
+const BLOCK_KINDS: readonly BlockKind[] = ['agent', 'agent_version', 'user', 'issuer', 'resource', 'evidence', 'pair']
 
 /** The in-memory revocation set that both ends share. */
 export class CutoffSet {
@@ -155,18 +164,12 @@ export class CutoffSet {
 
   /** Why a foreign credential may not be used now; `undefined`: not for its time. Blocks of an agent or user: `blocked`. */
   evidenceRefusal(evidence: EvidenceFacts): 'evidence_blocked' | 'principal_blocked' | undefined {
-    const { digest, subject, agent, user, issuer, signedInAt } = evidence
+    const { digest, subject, agent, signedInAt } = evidence
     if (this.#blocks.get('evidence')?.has(digest)) return 'evidence_blocked'
     const pairBlocks = (subject === undefined ? [] : this.#blocks.get('pair')?.get(pairKey(subject, agent))) ?? []
     const passes = ({ newerThanS }: Block) => newerThanS !== undefined && signedInAt > newerThanS
     if (!pairBlocks.every(passes)) return 'principal_blocked'
-    const cutoffs = [
-      this.#cutoffs.get('everything')?.get(EVERYTHING),
-      this.#cutoffs.get('agent')?.get(agent),
-      user === undefined ? undefined : this.#cutoffs.get('user')?.get(user),
-      issuer === undefined ? undefined : this.#cutoffs.get('issuer')?.get(issuer),
-      user === undefined ? undefined : this.#cutoffs.get('user_agent')?.get(pairKey(user, agent)),
-    ]
+    const cutoffs = concerningEvidence(evidence).map(([dimension, id]) => this.#cutoffs.get(dimension)?.get(id))
     const outlives = (cutoff: Cutoff) => (signedInAt - FOREIGN_EVIDENCE_MARGIN_S) * 1000 > cutoff.atMs
     return cutoffs.every((cutoff) => cutoff === undefined || outlives(cutoff)) ? undefined : 'principal_blocked'
   }

@@ -9,6 +9,8 @@ export interface TokenFacts {
   readonly nodes: readonly string[]
   /** Client ids of *all* actors in the chain: inner actors authorize nothing, and still count for revocation. */
   readonly agents: readonly string[]
+  /** `pairKey(client id, version)` of every agent whose version it names: its holder, and those that passed it on. */
+  readonly versions: readonly string[]
   /** User principal. */
   readonly user?: string
   /** Whom it is about, user or agent: what pairs are keyed by. Absent: the user. */
@@ -26,10 +28,32 @@ export interface EvidenceFacts {
   readonly subject: string | undefined
   /** Client id. */
   readonly agent: string
+  /** Of the agent that brings it; absent: nobody that has versions does. */
+  readonly version?: string
   /** User principal. */
   readonly user?: string
   /** Slug of the issuer, of what is believed later without its token being read again. */
   readonly issuer?: string
   /** Epoch seconds. */
   readonly signedInAt: number
+}
+
+/** Hops of a chain, and the root that they hang from. */
+const BUILDS_MAX = 16
+const BUILD_CHARS_MAX = 256
+
+/**
+ * `versions` of a token's claims `client_id` and `agent`. Empty: it names none, as an API token of a service does.
+ * `undefined`: malformed, and the token is good for nothing.
+ */
+export function versionsNamed(clientId: string, agent: unknown): readonly string[] | undefined {
+  if (agent === undefined) return []
+  if (typeof agent !== 'object' || agent === null || Array.isArray(agent)) return undefined
+  const { version, via = [] } = agent as { readonly version?: unknown; readonly via?: unknown }
+  if (!isBuild(version) || !Array.isArray(via) || via.length > BUILDS_MAX || !via.every(isBuild)) return undefined
+  return [`${clientId}|${version}`, ...via]
+}
+
+function isBuild(value: unknown): value is string {
+  return typeof value === 'string' && value !== '' && value.length <= BUILD_CHARS_MAX
 }

@@ -168,7 +168,8 @@ function reachAt(registry: Registry, resource: Resource, asks: Asks): ServerReac
 /** What no grant changes, and every exchange would be refused for. */
 function stops(agent: Agent, { subject, user, now }: Asks, { settings, cutoffs, clock }: Parts): readonly Stop[] {
   const found: Stop[] = []
-  const block = blockOn({ subject, agents: [agent.clientId], signedInAt: undefined }, cutoffs, clock.nowMs())
+  const whose = { subject, agents: [agent.clientId], versions: [], resource: undefined }
+  const block = blockOn({ ...whose, signedInAt: undefined }, cutoffs, clock.nowMs())
   if (block !== undefined) {
     const says =
       block.newerThanS === undefined

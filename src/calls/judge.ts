@@ -4,7 +4,9 @@
  * Guarantees: what is not certain is no; a question reaches nothing but the caller's own servers, and nobody is looked up for
  * any other; the same engine judges arguments that judges them at a server's own verifier.
  */
+
 import { argumentsRefusal, isUnconstrained } from '../authority/constraints.ts'
+import { concerningCall } from '../authority/dimensions.ts'
 import type { DecisionId } from '../kernel/ids.ts'
 import { getOrInsertComputed } from '../kernel/maps.ts'
 import type { RejectionReason } from '../kernel/rejection.ts'
@@ -43,6 +45,10 @@ export interface Verdict {
 const INACTIVE: Refusal = { reason: 'subject_token_inactive', says: 'this is no live access token for this server' }
 const NOWHERE: Refusal = { reason: 'resource_unknown', says: 'no server of yours has such a thing' }
 const NOBODY: Refusal = { reason: 'not_found', says: 'nobody is known by that name' }
+const TOOL_REVOKED: Refusal = {
+  reason: 'subject_token_revoked',
+  says: 'this tool was cut off since the token was issued: get a new token',
+}
 const BLOCKED: Refusal = { reason: 'principal_blocked', says: 'blocked until an operator lifts the block' }
 
 /** @throws Rejection `parameter_malformed`, `keys_not_ready`; StoreUnavailable */
@@ -55,6 +61,7 @@ export async function prepare(asked: Evaluation, call: ServiceCall, id: Decision
   if (bearer === undefined) return INACTIVE
   const matter = matterOf(asked, [bearer.resource])
   if (matter === undefined) return NOWHERE
+  if (isCallDead(bearer, toolsMeant(matter), call)) return TOOL_REVOKED
   return prepared(matter, bearer.asks, { call, id, bearer, notAfter: bearer.token.expiresAt })
 }
 
@@ -65,7 +72,7 @@ function prepareNamed(asked: Evaluation, call: ServiceCall, id: DecisionId): Pre
   const { environment } = call.parts.settings
   const party = partyOf(asked.subject, asked.context, { ...call, environment })
   if (party === undefined) return NOBODY
-  if (isBlocked(party, call)) return BLOCKED
+  if (isBlocked(party, matter, call)) return BLOCKED
   const asks = { ...party, chain: [], risk: undefined, parent: undefined }
   return prepared(matter, asks, { call, id, bearer: undefined, notAfter: Number.MAX_SAFE_INTEGER })
 }
@@ -109,15 +116,33 @@ function toolsMeant({ resource, tool }: Matter): readonly string[] {
  * Whether it still stands once somebody else was asked: that took its time.
  * @throws Rejection `cutoffs_stale`; StoreUnavailable
  */
-export async function stillStands({ bearer, question }: Prepared, call: ServiceCall): Promise<Refusal | undefined> {
+export async function stillStands(
+  { bearer, question, matter, tools }: Prepared,
+  call: ServiceCall,
+): Promise<Refusal | undefined> {
   call.parts.cutoffs.assertFresh()
-  if (bearer !== undefined) return (await isAlive(bearer.token, livenessOf(call))) ? undefined : INACTIVE
-  return isBlocked(question, call) ? BLOCKED : undefined
+  if (bearer !== undefined) {
+    if (isCallDead(bearer, tools, call)) return TOOL_REVOKED
+    return (await isAlive(bearer.token, livenessOf(call))) ? undefined : INACTIVE
+  }
+  return isBlocked(question, matter, call) ? BLOCKED : undefined
 }
 
-function isBlocked(party: Pick<Party, 'subject' | 'user' | 'agent'>, { parts, nowMs }: ServiceCall): boolean {
-  const named = { subject: party.subject, agents: agentsNamed(party), signedInAt: undefined }
+function isBlocked(
+  party: Pick<Party, 'subject' | 'user' | 'agent'>,
+  { resource }: Matter,
+  { parts, nowMs }: ServiceCall,
+): boolean {
+  const whose = { subject: party.subject, agents: agentsNamed(party), versions: [] }
+  const named = { ...whose, resource: resource.url, signedInAt: undefined }
   return blockOn(named, parts.cutoffs, nowMs) !== undefined
+}
+
+/** The cut-off of a tool kills its calls, not the token. */
+function isCallDead({ token, resource }: Bearer, tools: readonly string[], { parts }: ServiceCall): boolean {
+  return tools.some(
+    (tool) => parts.cutoffs.set.killingAny([concerningCall(resource.url, tool)], token.rv) !== undefined,
+  )
 }
 
 function livenessOf({ parts, registry, nowMs }: ServiceCall) {

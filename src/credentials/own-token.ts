@@ -6,6 +6,7 @@
  * Does not validate: session, node and cut-offs (a token that verifies here may be long revoked), nor single use.
  */
 import { type Actor, parseActorChain } from '../authority/actor-chain.ts'
+import { versionsNamed } from '../authority/token-facts.ts'
 import { JwtError } from '../jose/jwt-error.ts'
 import type { SeenSignatures } from '../jose/seen-signatures.ts'
 import { type AudienceRule, type VerifiedJwt, verifyJwt } from '../jose/verify-jwt.ts'
@@ -54,6 +55,7 @@ export type VerifiedAccess = Verified<{
   /** The key it is bound to; `undefined`: a bearer token. */
   readonly confirmation: Confirmation | undefined
   readonly act: Actor | undefined
+  readonly versions: readonly string[]
   readonly rv: number
   readonly issuedAt: number
   readonly expiresAt: number
@@ -169,10 +171,17 @@ export async function verifyOwn(token: Secret, deps: OwnTokenDependencies, rules
 function common({ claims, kid, expiresAt, signingInputHash, digest }: VerifiedJwt) {
   const act = claim(claims, 'act')
   if (kid === undefined) throw new JwtError('key', 'a token of ours names its key')
+  const clientId = nameClaim(claims, 'client_id') as ClientId
+  const versions = versionsNamed(clientId, claim(claims, 'agent'))
+  const inSession = claim(claims, 'sid') !== undefined
+  if (versions === undefined || (inSession && versions.length === 0)) {
+    throw new JwtError('claims', 'agent must name its version')
+  }
   return {
     jti: idClaim(claims, 'jti') as Jti,
     kid,
-    clientId: nameClaim(claims, 'client_id') as ClientId,
+    clientId,
+    versions,
     subject: nameClaim(claims, 'sub') as PrincipalId,
     act: act === undefined ? undefined : parseActorChain(act),
     rv: integerClaim(claims, 'rv'),

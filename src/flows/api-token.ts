@@ -1,4 +1,5 @@
 /** The API token (DESIGN §2): for the broker's own endpoints, in no session, scopes as the client's record lists them. */
+import { pairKey } from '../authority/dimensions.ts'
 import { agentPrincipal, servicePrincipal } from '../kernel/ids.ts'
 import { API_TOKEN_LIFETIME_S } from '../kernel/limits.ts'
 import { Rejection } from '../kernel/rejection.ts'
@@ -9,6 +10,7 @@ import { apiAudience } from '../model/settings.ts'
 import { canonicalResource } from '../protocol/resource.ts'
 import { intersectScopes, type ScopeSet } from '../protocol/scope.ts'
 import type { LiveCutoffs } from '../sessions/live-cutoffs.ts'
+import { isClientBlocked } from '../sessions/liveness.ts'
 import type { Minter } from '../tokens/minter.ts'
 import { bindTo } from './sender-constraint.ts'
 import type { TokenRequest } from './token-request.ts'
@@ -31,7 +33,7 @@ export function isForApi(request: TokenRequest, issuer: string): boolean {
 /** @throws Rejection `target_ambiguous`, `principal_blocked`, `nothing_granted`, `details_unknown` */
 export function grantedApiScopes(
   request: TokenRequest,
-  { client }: VerifiedClient,
+  { client, version }: VerifiedClient,
   { cutoffs, nowMs }: { readonly cutoffs: LiveCutoffs; readonly nowMs: number },
 ): ScopeSet {
   if (request.resources.length + request.audiences.length > 1) {
@@ -40,7 +42,7 @@ export function grantedApiScopes(
   if (request.details !== undefined) {
     throw new Rejection('details_unknown', 'API tokens carry scopes only, no authorization_details')
   }
-  if (cutoffs.set.blocked('agent', client.clientId, nowMs) !== undefined) {
+  if (isClientBlocked(client.clientId, [pairKey(client.clientId, version)], cutoffs, nowMs)) {
     throw new Rejection('principal_blocked', 'this client is blocked until an operator lifts the block')
   }
   const scopes = request.scope === undefined ? client.apiScopes : intersectScopes(request.scope, client.apiScopes)
@@ -54,7 +56,7 @@ export function grantedApiScopes(
 
 export function mintApiToken(
   minter: Minter,
-  { client }: VerifiedClient,
+  { client, version }: VerifiedClient,
   scopes: ScopeSet,
   { proven, rv, now }: ApiTokenFacts,
 ): Promise<MintedToken> {
@@ -62,6 +64,7 @@ export function mintApiToken(
     subject: client.kind === 'agent' ? agentPrincipal(client.clientId) : servicePrincipal(client.clientId),
     profile: client.kind === 'agent' ? 'ai_agent' : 'service',
     clientId: client.clientId,
+    agentVersion: client.kind === 'agent' ? version : undefined,
     scopes,
     confirmation: bindTo(undefined, proven, client),
     rv,

@@ -43,7 +43,7 @@ import type { PipelineParts } from './pipeline-parts.ts'
 import { selectFlow } from './select-flow.ts'
 import { bindTo, constraintOf, withDemandedKey } from './sender-constraint.ts'
 import { SingleUses } from './single-uses.ts'
-import { assertBuildsStand, assertStanding } from './standing.ts'
+import { assertBuildsStand, assertStanding, versionsIn } from './standing.ts'
 import { parseTokenRequest, type TokenRequest } from './token-request.ts'
 import { type TokenResponse, tokenResponse } from './token-response.ts'
 
@@ -218,8 +218,9 @@ class Run {
     const [registry, rv] = [this.#registry, this.#rv]
     cutoffs.assertFresh()
     const { issuer, environment } = settings
-    const standing = { cutoffs, registry, issuer, environment, nowMs: this.#nowMs }
     const { evidence, party, live } = input
+    const versions = versionsIn(party, live)
+    const standing = { cutoffs, registry, issuer, environment, nowMs: this.#nowMs, versions }
     assertStanding(evidence, party, standing)
     assertBuildsStand(live, standing)
     const begun = { id: this.draft.id, now: this.#now, environment: settings.environment }

@@ -3,6 +3,7 @@
  * the registry as it is now. Read `rv` before calling these (DESIGN §5).
  */
 import type { BlockKind } from '../authority/cutoffs.ts'
+import { pairKey } from '../authority/dimensions.ts'
 import { Rejection } from '../kernel/rejection.ts'
 import { type Agent, isInService, versionState } from '../model/client.ts'
 import type { Question } from '../model/decision.ts'
@@ -20,47 +21,68 @@ export interface Standing {
   readonly issuer: string
   readonly environment: string
   readonly nowMs: number
+  /** `pairKey(client id, version)` of whoever asks, and of those that passed on what they ask with. */
+  readonly versions: readonly string[]
+}
+
+export function versionsIn({ agent, verified }: Party, live: LiveSession | undefined): readonly string[] {
+  const behind = live === undefined ? [] : [...live.above, live.node]
+  const builds = behind.filter(({ agentVersion }) => agentVersion !== '')
+  return [
+    pairKey(agent.clientId, verified.version),
+    ...builds.map(({ holder, agentVersion }) => pairKey(holder, agentVersion)),
+  ]
 }
 
 /**
  * Nobody a question names is blocked: the user, the agent that will hold the authority, any agent of the chain, or one of
  * them for this subject. One check for every flow, so that no way in knows fewer blocks than another.
- * @throws Rejection `principal_blocked`
+ * @throws Rejection `principal_blocked`, `resource_inactive`
  */
 export function assertNobodyBlocked(question: Question, signedInAt: number | undefined, standing: Standing): void {
   const agents = [question.agent, ...question.chain].map(({ clientId }) => clientId)
-  const named = { subject: question.subject, agents, signedInAt }
+  const whose = { subject: question.subject, agents, versions: standing.versions }
+  const named = { ...whose, resource: question.target, signedInAt }
   const block = blockOn(named, standing.cutoffs, standing.nowMs)
   if (block === undefined) return
   const forever = block.kind === 'pair' && (block.newerThanS === undefined || signedInAt === undefined)
-  throw new Rejection('principal_blocked', forever ? LIFTED_ONLY : BLOCKED[block.kind])
+  const reason = block.kind === 'resource' ? 'resource_inactive' : 'principal_blocked'
+  throw new Rejection(reason, forever ? LIFTED_ONLY : BLOCKED[block.kind])
 }
 
 const LIFTED_ONLY = 'access of an agent of this chain for this subject was revoked, until an operator lifts the block'
 
 const BLOCKED: Readonly<Record<BlockKind, string>> = {
   agent: 'an agent of this chain is blocked until an operator lifts the block',
+  agent_version: 'a version of an agent of this chain is blocked until an operator lifts the block',
   user: 'this user is blocked until an operator lifts the block',
+  issuer: 'the issuer of this user is blocked until an operator lifts the block',
   pair: 'access of an agent of this chain for this subject was revoked: the user must sign in again, at least a minute after that',
   evidence: 'this evidence is blocked',
-  resource: 'this resource is blocked',
+  resource: 'this resource is blocked until an operator lifts the block',
 }
 
 /** Whatever a request is made with. @throws Rejection `*_blocked`, `subject_token_revoked`, `agent_inactive` */
 export function assertStanding(evidence: SubjectEvidence, { agent, verified }: Party, standing: Standing): void {
   if (verified.workload !== undefined) assertWorkloadStands(verified.workload.token, standing.cutoffs)
   if (evidence.kind === 'workload') assertWorkloadStands(evidence.token, standing.cutoffs)
-  if (evidence.kind === 'user') assertEvidenceStands(evidence, agent, standing)
-  if (evidence.kind === 'session' || evidence.kind === 'delegation') assertHandleStands(evidence, agent, standing)
+  if (evidence.kind === 'user') assertEvidenceStands(evidence, { agent, version: verified.version }, standing)
+  if (evidence.kind === 'session' || evidence.kind === 'delegation')
+    assertHandleStands(evidence, { agent, verified }, standing)
 }
 
 /** @throws Rejection `evidence_blocked`, `principal_blocked` */
-function assertEvidenceStands(evidence: UserEvidence, agent: Agent, standing: Standing): void {
+function assertEvidenceStands(
+  evidence: UserEvidence,
+  { agent, version }: { readonly agent: Agent; readonly version: string },
+  standing: Standing,
+): void {
   const { set } = standing.cutoffs
   const refusal = set.evidenceRefusal({
     digest: evidence.digest,
     subject: evidence.principal,
     agent: agent.clientId,
+    version,
     user: evidence.principal,
     signedInAt: evidence.signedInAt,
   })
@@ -77,14 +99,20 @@ function assertEvidenceStands(evidence: UserEvidence, agent: Agent, standing: St
  * for an agent before it was cut off must not let it in afterwards.
  * @throws Rejection `subject_token_revoked`, `agent_inactive`
  */
-function assertHandleStands(evidence: HandleEvidence, presenter: Agent, standing: Standing): void {
+function assertHandleStands(
+  evidence: HandleEvidence,
+  { agent: presenter, verified }: Pick<Party, 'agent' | 'verified'>,
+  standing: Standing,
+): void {
   if (!isOfEnvironment(evidence.claims, standing.environment)) {
     throw new Rejection('subject_token_revoked', 'this token was issued in another environment')
   }
   const agents = [...new Set([...agentsOf(evidence, standing.issuer), presenter.clientId])]
-  const killing = cutoffKilling(evidence, standing.cutoffs, { issuer: standing.issuer, accessToken: false, agents })
+  const versions = [...evidence.versions, pairKey(presenter.clientId, verified.version)]
+  const concerned = { issuer: standing.issuer, accessToken: false, agents, versions }
+  const killing = cutoffKilling(evidence, standing.cutoffs, concerned)
   if (killing !== undefined) {
-    throw new Rejection('subject_token_revoked', `this token was revoked (${killing.dimension.replace('_', ' ')})`)
+    throw new Rejection('subject_token_revoked', `this token was revoked (${killing.dimension.replaceAll('_', ' ')})`)
   }
   for (const id of agents) {
     const client = standing.registry.client(id)

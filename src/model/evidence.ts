@@ -107,6 +107,7 @@ export type HandleEvidence = Verified<{
   readonly clientId: ClientId
   readonly subject: PrincipalId
   readonly act: Actor | undefined
+  readonly versions: readonly string[]
   readonly rv: number
   readonly issuedAt: number
   readonly expiresAt: number

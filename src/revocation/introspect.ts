@@ -16,6 +16,7 @@ import { ENDPOINT, JWT_TYP, STATEMENT_ALG } from '../protocol/oauth.ts'
 import { isAlive } from '../sessions/live-access.ts'
 import { withinBudget } from '../store/time-budget.ts'
 import { type ClientCall, callAsClient, type RevocationParts } from './client-call.ts'
+import { liveClaims } from './live-tools.ts'
 
 export type Introspection = { readonly active: false } | ({ readonly active: true } & Readonly<Record<string, unknown>>)
 
@@ -36,11 +37,11 @@ export function introspect(form: () => Form, facts: Arrival, parts: RevocationPa
       throw new Rejection('principal_blocked', 'this client is blocked until an operator lifts the block')
     }
     const token = await readToken(text, call, parts)
-    const active = token !== undefined && (await isActive(token, call, parts))
+    const active = token !== undefined && (await isActive(token, call, parts)) ? liveIn(token, call, parts) : undefined
     if (token !== undefined && isFor(token, call)) describe(token, call)
-    call.draft.add({ detail: active ? 'active' : 'inactive' })
+    call.draft.add({ detail: active === undefined ? 'inactive' : 'active' })
     await parts.auditor.log.append(call.draft.id, call.draft.granted('token.introspect'))
-    return { introspection: active ? answer(token) : INACTIVE, caller: call.client.clientId }
+    return { introspection: active ?? INACTIVE, caller: call.client.clientId }
   }
   return withinBudget(() => callAsClient({ form, facts, endpoint: ENDPOINT.introspection }, parts, answerCall))
 }
@@ -88,9 +89,13 @@ const CLAIMS = [
   ...['authorization_details', 'auth_time', 'acr', 'amr', 'agent', 'origin', 'intent', 'env'],
 ]
 
-function answer(token: VerifiedAccess): Introspection {
+/** `undefined`: nothing that it opens is left. */
+function liveIn(token: VerifiedAccess, call: ClientCall, parts: RevocationParts): Introspection | undefined {
+  const resource = call.registry.resource(token.audience)
+  const live = resource && liveClaims(token, resource, parts.cutoffs.set)
+  if (live === undefined) return undefined
   const claims: Record<string, unknown> = {}
-  for (const name of CLAIMS) if (token.claims[name] !== undefined) claims[name] = token.claims[name]
+  for (const name of CLAIMS) if (live[name] !== undefined) claims[name] = live[name]
   // RFC 9449 §6.2.
   return { active: true, token_type: token.confirmation?.kind === 'jkt' ? 'DPoP' : 'Bearer', ...claims }
 }

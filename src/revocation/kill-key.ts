@@ -16,7 +16,14 @@ const NEVER_MS = 8_640_000_000_000_000
 /** Repeating it writes no second cut-off, and makes up for a successor that could not be made before. @throws Rejection `not_found` */
 export async function killKey(kid: string, parts: RevocationParts): Promise<KillReport> {
   const { ring, keeper, cutoffs, store } = parts
-  const known = cutoffs.set.killing({ rv: Number.MAX_SAFE_INTEGER, nodes: [], agents: [], kid, accessToken: false })
+  const known = cutoffs.set.killing({
+    rv: Number.MAX_SAFE_INTEGER,
+    nodes: [],
+    agents: [],
+    versions: [],
+    kid,
+    accessToken: false,
+  })
   const key = ring.known(kid)
   // A typing error must not look like a kill.
   if (key === undefined && known === undefined) throw new Rejection('not_found', 'no such key: errand keys lists them')

@@ -93,7 +93,7 @@ export interface DeadToken {
   readonly expiresAt: number
 }
 
-const NOBODY = { rv: Number.MAX_SAFE_INTEGER, agents: [], accessToken: false } as const
+const NOBODY = { rv: Number.MAX_SAFE_INTEGER, agents: [], versions: [], accessToken: false } as const
 
 function cutoff(dimension: 'session' | 'node', id: string, until: number): ControlWrite {
   return { entry: 'cutoff', dimension, id, expiresAtMs: (until + CLOCK_SKEW_S) * 1000 }

@@ -31,7 +31,8 @@ export async function isAlive(token: AccessToken, parts: LivenessParts): Promise
   if (!everyoneActive(token, registry, settings) || token.session === undefined) return false
   const live = await sessions.readLive(token.session, [...token.path, token.jti], Math.floor(nowMs / 1000))
   if (live === undefined) return false
-  const named = { subject: token.subject, agents: agentsOf(token, settings.issuer), signedInAt: live.signedInAt }
+  const whose = { subject: token.subject, agents: agentsOf(token, settings.issuer), versions: token.versions }
+  const named = { ...whose, resource: token.audience, signedInAt: live.signedInAt }
   return blockOn(named, cutoffs, nowMs) === undefined
 }
 

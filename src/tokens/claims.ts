@@ -4,6 +4,7 @@
  */
 import type { Authority } from '../authority/authority.ts'
 import { encodeResourceDetails } from '../authority/details.ts'
+import { pairKey } from '../authority/dimensions.ts'
 import { authorityScopes } from '../authority/narrowing.ts'
 import type { ClientId, Jti, NodeId, PrincipalId } from '../kernel/ids.ts'
 import type { AdminRole } from '../model/admin-role.ts'
@@ -18,6 +19,8 @@ export type Claims = Readonly<Record<string, unknown>>
 export interface Holder {
   readonly session: SessionFacts
   readonly node: NodeFacts
+  /** Those that it was passed on from, root first. */
+  readonly above: readonly NodeFacts[]
   /** Node ids from the root to `node`, both included. */
   readonly path: readonly NodeId[]
 }
@@ -69,7 +72,7 @@ export function sessionClaims(
     ...(evidence?.authTime === undefined ? {} : { auth_time: evidence.authTime }),
     ...(evidence?.acr === undefined ? {} : { acr: evidence.acr }),
     ...(evidence?.amr === undefined ? {} : { amr: evidence.amr }),
-    agent: { version: order.agentVersion, ...(order.instance === undefined ? {} : { instance: order.instance }) },
+    agent: agentClaim(order),
     origin: {
       type: node.origin.type,
       ...(node.origin.ref === undefined ? {} : { ref: node.origin.ref }),
@@ -80,6 +83,22 @@ export function sessionClaims(
     ...(order.parentHash === undefined ? {} : { par_hash: order.parentHash }),
     ...bound(order),
   }
+}
+
+/** Which build this is for; and in `via` every other that it hangs from, so that whoever reads it can tell when one is revoked. */
+function agentClaim({ agentVersion, instance, holder }: MintOrder): Claims {
+  const via = buildsBehind(holder, agentVersion)
+  return {
+    version: agentVersion,
+    ...(instance === undefined ? {} : { instance }),
+    ...(via.length === 0 ? {} : { via }),
+  }
+}
+
+/** `client id|version` of the nodes of its path, where they are not the one that asks. */
+export function buildsBehind({ node, above }: Holder, agentVersion: string): readonly string[] {
+  const builds = [...above, node].map(({ holder, agentVersion: version }) => pairKey(holder, version))
+  return [...new Set(builds)].filter((build) => build !== pairKey(node.holder, agentVersion))
 }
 
 /** What only an ID-JAG says: who the holder is there, and for which MCP server it is. */
@@ -118,6 +137,8 @@ export interface ApiOrder {
   readonly subject: PrincipalId
   readonly profile: 'ai_agent' | 'service'
   readonly clientId: ClientId
+  /** Of the agent; `undefined`: a service's, whose versions nobody tells apart. */
+  readonly agentVersion: string | undefined
   readonly scopes: ScopeSet
   readonly confirmation: Confirmation | undefined
   readonly rv: number
@@ -134,6 +155,7 @@ export function apiClaims(fixed: Fixed, order: ApiOrder): Claims {
     client_id: order.clientId,
     scope: formatScope(order.scopes),
     sub_profile: order.profile,
+    ...(order.agentVersion === undefined ? {} : { agent: { version: order.agentVersion } }),
     rv: order.rv,
     env: fixed.environment,
     ...bound(order),

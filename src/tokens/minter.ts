@@ -14,6 +14,7 @@ import { checkMinted, type Expected } from './check-minted.ts'
 import {
   type ApiOrder,
   apiClaims,
+  buildsBehind,
   type Claims,
   detailsOf,
   type Fixed,
@@ -169,7 +170,7 @@ function decidedClaims(order: MintOrder, fixed: Fixed): Expected['claims'] {
     auth_time: session.evidence?.authTime,
     acr: session.evidence?.acr,
     amr: session.evidence?.amr,
-    agent: { version: order.agentVersion, instance: order.instance },
+    agent: { version: order.agentVersion, instance: order.instance, via: decidedVia(order) },
     origin: { type: node.origin.type, ref: node.origin.ref, asserted_by: node.origin.assertedBy },
     intent: node.intentHash,
   }
@@ -203,6 +204,7 @@ function decidedApiClaims(order: ApiOrder, fixed: Fixed): Expected['claims'] {
     sub_profile: order.profile,
     aud: apiAudience(fixed.issuer),
     client_id: order.clientId,
+    agent: order.agentVersion === undefined ? undefined : { version: order.agentVersion },
     scope: formatScope(order.scopes),
     iat: order.now,
     exp: order.expiresAt,
@@ -211,6 +213,11 @@ function decidedApiClaims(order: ApiOrder, fixed: Fixed): Expected['claims'] {
     env: fixed.environment,
     cnf: decidedCnf(order.confirmation),
   }
+}
+
+function decidedVia({ holder, agentVersion }: MintOrder): readonly string[] | undefined {
+  const via = buildsBehind(holder, agentVersion)
+  return via.length === 0 ? undefined : via
 }
 
 function decidedCnf(key: Confirmation | undefined): unknown {

@@ -2,13 +2,14 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { type Block, type ControlEntry, type Cutoff, CutoffSet } from '../../src/authority/cutoffs.ts'
-import { type Dimension, EVERYTHING, pairKey } from '../../src/authority/dimensions.ts'
+import { concerningCall, type Dimension, EVERYTHING, pairKey } from '../../src/authority/dimensions.ts'
 import { CURRENT_POLICY } from '../../src/authority/policy-entry.ts'
 import type { EvidenceFacts, TokenFacts } from '../../src/authority/token-facts.ts'
 import { FOREIGN_EVIDENCE_MARGIN_S } from '../../src/kernel/limits.ts'
 
 const AGENTS = ['a1', 'a2']
 const USERS = ['user:i1:u1', 'user:i2:u2']
+const VERSIONS = [pairKey('a1', 'v1'), pairKey('a1', 'v2')]
 const NODES = ['n1', 'n2', 'n3']
 const PAIRS = USERS.flatMap((user) => AGENTS.map((agent) => pairKey(user, agent)))
 const IDS: Readonly<Record<Dimension, readonly string[]>> = {
@@ -24,10 +25,15 @@ const IDS: Readonly<Record<Dimension, readonly string[]>> = {
   user_access: USERS,
   resource: ['r1', 'r2', EVERYTHING],
   issuer: ['i1', 'i2'],
+  issuer_sign_ins: ['i1', 'i2'],
+  agent_version: VERSIONS,
+  tool: [pairKey('r1', 't1'), pairKey('r2', 't1')],
 }
 const BLOCK_IDS: Readonly<Record<Block['kind'], readonly string[]>> = {
   agent: AGENTS,
+  agent_version: VERSIONS,
   user: USERS,
+  issuer: ['i1'],
   resource: ['r1'],
   evidence: ['d1'],
   pair: PAIRS.slice(0, 2),
@@ -98,12 +104,13 @@ const facts: fc.Arbitrary<TokenFacts> = fc.record(
     session: fc.constantFrom(...IDS.session),
     nodes: fc.subarray(NODES),
     agents: fc.subarray(AGENTS),
+    versions: fc.subarray(VERSIONS),
     user: fc.constantFrom(...USERS),
     kid: fc.constant('k1'),
     accessToken: fc.boolean(),
     audience: fc.constantFrom('r1', 'r2', 'r3'),
   },
-  { requiredKeys: ['rv', 'nodes', 'agents', 'accessToken'] },
+  { requiredKeys: ['rv', 'nodes', 'agents', 'versions', 'accessToken'] },
 )
 
 const evidence: fc.Arbitrary<EvidenceFacts> = fc.record(
@@ -112,6 +119,8 @@ const evidence: fc.Arbitrary<EvidenceFacts> = fc.record(
     subject: fc.constantFrom(...USERS, undefined),
     agent: fc.constantFrom(...AGENTS),
     user: fc.constantFrom(...USERS),
+    version: fc.constantFrom('v1', 'v2'),
+    issuer: fc.constantFrom('i1', 'i2'),
     signedInAt: fc.constantFrom(58, 59, 60, 61, 62, 119, 120, 121),
   },
   { requiredKeys: ['digest', 'subject', 'agent', 'signedInAt'] },
@@ -161,10 +170,16 @@ class NaiveSet {
       if (dimension === 'user_access') return token.accessToken && token.user === id
       if (dimension === 'resource') return token.accessToken && (id === EVERYTHING || token.audience === id)
       if (dimension === 'issuer') return token.user?.startsWith(`user:${id}:`) === true
+      if (dimension === 'agent_version') return token.versions.includes(id)
+      if (dimension === 'tool' || dimension === 'issuer_sign_ins') return false
       return token.agents.some((agent) => token.user !== undefined && pairKey(token.user, agent) === id)
     }
     const absolute = ['node', 'session', 'key']
     return this.#cutoffs().some((c) => concerns(c) && (absolute.includes(c.dimension) || c.seq > token.rv))
+  }
+
+  killsCall(rv: number, resource: string, tool: string): boolean {
+    return this.#cutoffs().some((c) => c.dimension === 'tool' && c.id === pairKey(resource, tool) && c.seq > rv)
   }
 
   refuses(offered: EvidenceFacts): string | undefined {
@@ -181,6 +196,11 @@ class NaiveSet {
       (c) =>
         (c.dimension === 'everything' ||
           (c.dimension === 'agent' && c.id === offered.agent) ||
+          (c.dimension === 'agent_version' &&
+            offered.version !== undefined &&
+            c.id === pairKey(offered.agent, offered.version)) ||
+          (c.dimension === 'issuer' && c.id === offered.issuer) ||
+          (c.dimension === 'issuer_sign_ins' && offered.user?.startsWith(`user:${c.id}:`)) ||
           (c.dimension === 'user' && c.id === offered.user) ||
           (c.dimension === 'user_agent' &&
             offered.user !== undefined &&
@@ -219,6 +239,9 @@ function answers(
   const isNaive = set instanceof NaiveSet
   return {
     killed: tokens.map((token) => (isNaive ? set.kills(token) : set.killing(token) !== undefined)),
+    calls: tokens.map(({ rv, audience = '' }) =>
+      isNaive ? set.killsCall(rv, audience, 't1') : set.killingAny([concerningCall(audience, 't1')], rv) !== undefined,
+    ),
     refused: offered.map((each) => (isNaive ? set.refuses(each) : set.evidenceRefusal(each))),
     blocked: Object.entries(BLOCK_IDS).flatMap(([kind, ids]) =>
       ids.map((id) => set.blocked(kind as Block['kind'], id, nowMs)),

@@ -59,6 +59,7 @@ function factsOf({ agent, chain, user, subject }: Question, audience: string): T
     nodes: [],
     agents: [agent, ...chain].map(({ clientId }) => clientId),
     ...(user === undefined ? {} : { user: subject }),
+    versions: [],
     subject,
     accessToken: true,
     audience,

@@ -51,7 +51,7 @@ export function frameAccept(input: FrameInput<ExchangeRequest, HandleEvidence>):
       return {
         mint: target === undefined ? { kind: 'session' } : { kind: 'access', resource: target },
         order: {
-          holder: { session: live.facts, node, path: [...evidence.path, node.id as NodeId] },
+          holder: { session: live.facts, node, above: live.above, path: [...evidence.path, node.id as NodeId] },
           authority,
           audience: target?.url ?? settings.issuer,
           rv,

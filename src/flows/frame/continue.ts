@@ -46,7 +46,7 @@ export function frameContinue(input: FrameInput<ExchangeRequest, HandleEvidence>
       return {
         mint: target,
         order: {
-          holder: { session: live.facts, node: live.node, path: evidence.path },
+          holder: { session: live.facts, node: live.node, above: live.above, path: evidence.path },
           authority,
           audience: audienceOf(target),
           rv,

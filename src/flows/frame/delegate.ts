@@ -76,7 +76,12 @@ function issueDelegation(delegating: Delegating, permit: Permit): Issue {
   return {
     mint: { kind: 'delegation', jti },
     order: {
-      holder: { session: live.facts, node: { ...delegated, holder, agentVersion, act }, path: evidence.path },
+      holder: {
+        session: live.facts,
+        node: { ...delegated, holder, agentVersion, act },
+        above: live.above,
+        path: evidence.path,
+      },
       authority: permit.effective,
       audience: delegate.clientId,
       rv: input.rv,

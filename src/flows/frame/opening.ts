@@ -111,7 +111,7 @@ export function issueOpening(opening: Opening, permit: Permit): Issue {
   const authority: Authority = permit.effective
   const { session, root } = facts(opening, authority)
   const order = {
-    holder: { session, node: root, path: [root.id] },
+    holder: { session, node: root, above: [], path: [root.id] },
     authority,
     audience: opening.target === undefined ? opening.issuer : audienceOf(opening.target),
     rv: opening.rv,

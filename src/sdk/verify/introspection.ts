@@ -43,8 +43,11 @@ export interface IntrospectionDependencies {
 
 const ASSERTION_LIFETIME_S = 60
 
-/** @throws TokenRefused `invalid` when the token is dead, `unavailable` when the broker gives no usable answer. */
-export async function confirmActive(question: Question, dependencies: IntrospectionDependencies): Promise<void> {
+/** The answer: it may open less than the token says. @throws TokenRefused `invalid` when the token is dead, `unavailable` when the broker gives no usable answer. */
+export async function confirmActive(
+  question: Question,
+  dependencies: IntrospectionDependencies,
+): Promise<Readonly<Record<string, unknown>>> {
   const answer = await ask(question, dependencies).catch((error: unknown) => {
     throw new TokenRefused('unavailable', 'the token issuer cannot be asked at present', error)
   })
@@ -53,6 +56,7 @@ export async function confirmActive(question: Question, dependencies: Introspect
   if (answer['active'] !== true || answer['jti'] !== question.jti) {
     throw new TokenRefused('unavailable', 'the token issuer gave no usable answer')
   }
+  return answer
 }
 
 async function ask(

@@ -1,7 +1,7 @@
 /**
  * May the bearer of this token make this call? Asked with the tool and arguments of the request's *body*, before the tool runs.
  *
- * Checks: the server knows the tool; the token has the scope that opens it; the token's intent contains the tool; the
+ * Checks: the server knows the tool; the token has the scope that opens it; the tool was not cut off since; the token's intent contains the tool; the
  * arguments satisfy the intent's constraints. An unknown tool, and whatever this server cannot enforce, is refused.
  */
 import { argumentsRefusal } from '../../authority/constraints.ts'
@@ -34,6 +34,10 @@ export function toolCallRefusal(
   if (scope === undefined) return { error: 'outside_intent', description: 'this server has no such tool' }
   if (!token.scopes.includes(scope)) {
     return { error: 'insufficient_scope', description: `tool ${call.tool} needs scope ${scope}`, scope }
+  }
+  if (token.revokedTools.has(call.tool)) {
+    const description = `tool ${call.tool} was revoked since this token was issued: get a new one`
+    return { error: 'insufficient_scope', description, scope }
   }
   const constraints = token.tools.get(call.tool)
   if (constraints === undefined) {

@@ -16,8 +16,18 @@ export interface VerifiedToken {
   readonly session: string
   /** Tools of this server that the token opens, with what their arguments must satisfy. */
   readonly tools: ReadonlyMap<string, ToolConstraints>
+  /** Tools that were cut off since it was issued: a new token may open them again. */
+  readonly revokedTools: ReadonlySet<string>
   readonly limits: ToolLimits
   readonly claims: Readonly<Record<string, unknown>>
+}
+
+/** What is left of a token where single tools of this server were cut off since it was issued. */
+export function withoutRevoked(token: VerifiedToken, isRevoked: (tool: string) => boolean): VerifiedToken {
+  const revoked = [...token.tools.keys()].filter(isRevoked)
+  if (revoked.length === 0) return token
+  const tools = new Map([...token.tools].filter(([tool]) => !revoked.includes(tool)))
+  return { ...token, tools, revokedTools: new Set([...token.revokedTools, ...revoked]) }
 }
 
 /**

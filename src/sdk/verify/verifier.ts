@@ -23,7 +23,7 @@ import { assertHeldBy, type Holder } from './holder.ts'
 import { type JsonDoor, jsonOverHttp } from './http.ts'
 import { confirmActive, type Introspection } from './introspection.ts'
 import { KeySource } from './key-source.ts'
-import { TokenRefused, type VerifiedToken } from './verified-token.ts'
+import { TokenRefused, type VerifiedToken, withoutRevoked } from './verified-token.ts'
 
 export type { DpopRequest, ProofRules } from './dpop.ts'
 export type { Holder } from './holder.ts'
@@ -97,10 +97,9 @@ export function createVerifier(options: VerifierOptions): Verifier {
       assertProven(request, proofs, { ...at, thumbprint }),
     )
     const result = readClaims(jwt, resource)
-    if (introspection !== undefined) {
-      await confirmActive({ token, jti: result.jti }, { issuer, introspection, door, clock, keys: keySource })
-    }
-    return result
+    if (introspection === undefined) return result
+    const known = { issuer, introspection, door, clock, keys: keySource }
+    return asAnswered(result, await confirmActive({ token, jti: result.jti }, known))
   }
 
   return {
@@ -112,6 +111,16 @@ export function createVerifier(options: VerifierOptions): Verifier {
       }
     },
   }
+}
+
+/** Live, it may open less than was signed: tools of it may have been cut off. Never more. */
+function asAnswered(token: VerifiedToken, answer: Readonly<Record<string, unknown>>): VerifiedToken {
+  const { scope, authorization_details: details } = answer
+  const scopes = typeof scope === 'string' ? parseScope(scope) : token.scopes
+  const narrowed = { ...token, scopes: token.scopes.filter((one) => scopes.includes(one)) }
+  if (details === undefined) return narrowed
+  const tools = [...parseDetails(details).tools.values()].flatMap((here) => [...here.tools.keys()])
+  return withoutRevoked(narrowed, (tool) => !tools.includes(tool))
 }
 
 function readClaims({ claims, subject, expiresAt }: VerifiedJwt, resource: string): VerifiedToken {
@@ -137,6 +146,7 @@ function readClaims({ claims, subject, expiresAt }: VerifiedJwt, resource: strin
     jti: text(claims, 'jti'),
     session: text(claims, 'sid'),
     tools: here?.tools ?? new Map(),
+    revokedTools: new Set(),
     limits: here?.limits ?? {},
     claims,
   }

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { type Block, type ControlEntry, type Cutoff, CutoffSet } from '../../../src/authority/cutoffs.ts'
-import { type Dimension, pairKey } from '../../../src/authority/dimensions.ts'
+import { type Dimension, EVERYTHING, pairKey } from '../../../src/authority/dimensions.ts'
 import type { TokenFacts } from '../../../src/authority/token-facts.ts'
 import { FOREIGN_EVIDENCE_MARGIN_S } from '../../../src/kernel/limits.ts'
 
@@ -35,6 +35,7 @@ const TOKEN: TokenFacts = {
   session: 'ses_1',
   nodes: ['nod_root', 'nod_child', 'jti_1'],
   agents: ['sub-agent', 'orchestrator'],
+  versions: [pairKey('sub-agent', '2'), pairKey('orchestrator', '1.4')],
   user: 'user:idp:alice',
   kid: 'key-1',
   accessToken: true,
@@ -62,6 +63,9 @@ describe('killing (DESIGN §7)', () => {
     ['user_access', 'user:idp:alice'],
     ['resource', 'https://wiki.example/mcp'],
     ['issuer', 'idp'],
+    ['agent_version', pairKey('sub-agent', '2')],
+    ['agent_version', pairKey('orchestrator', '1.4')],
+    ['everything', EVERYTHING],
   ]
   test.each(concerning)('a later cut-off of %s %s kills, and one of another id does not', (dimension, id) => {
     const entry = cutoff(dimension, id)

@@ -44,6 +44,7 @@ const SESSION: Draft = {
     sid: 'ses_1',
     anc: ['nod_1'],
     rv: 17,
+    agent: { version: '1' },
     act: ACT,
   },
 }
@@ -90,6 +91,7 @@ describe('a session or delegation token', () => {
       clientId: 'a',
       subject: 'user:idp:alice',
       act: ACT,
+      versions: ['a|1'],
       rv: 17,
       issuedAt: NOW - 5,
       expiresAt: NOW + 900,
@@ -97,6 +99,20 @@ describe('a session or delegation token', () => {
       digest: token.fingerprint(),
       claims: SESSION.claims,
     })
+  })
+
+  it('names the builds that it hangs from; one that does not say which is nobody’s', async () => {
+    const via = (agent: unknown) => asSession(sign(vary(SESSION, { claims: { agent } })))
+    expect((await via({ version: '2', instance: 'pod', via: ['root|7'] })).versions).toEqual(['a|2', 'root|7'])
+    const long = Array.from({ length: 17 }, (_, index) => `a|${index}`)
+    for (const odd of [undefined, 'x', [], {}, { version: 2 }, { version: '' }]) {
+      expect(await refusal(via(odd)), JSON.stringify(odd)).toBe('subject_token_claims')
+    }
+    for (const odd of ['root|7', [7], [''], ['x'.repeat(257)], long]) {
+      expect(await refusal(via({ version: '2', via: odd })), JSON.stringify(odd).slice(0, 40)).toBe(
+        'subject_token_claims',
+      )
+    }
   })
 
   it('has no act where the agent works for itself', async () => {

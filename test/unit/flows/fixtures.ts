@@ -115,6 +115,7 @@ export function handleEvidence(over: Partial<HandleEvidence> = {}): HandleEviden
     clientId: 'orchestrator' as ClientId,
     subject: ALICE,
     act: actor('orchestrator'),
+    versions: ['orchestrator|1'],
     rv: 40,
     issuedAt: NOW - 60,
     expiresAt: END,

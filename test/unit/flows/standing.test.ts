@@ -15,14 +15,14 @@ import { ALICE, actor, CHILD, HandClock, ISSUER, NOW, ROOT, reasonOf, SESSION } 
 import { agentOf, handleEvidence, type Raw, registry, registryWith, userEvidence } from './fixtures.ts'
 
 const assertStands = (evidence: SubjectEvidence, agent: Agent, standing: Parameters<typeof assertStanding>[2]) =>
-  assertStanding(evidence, { agent, verified: {} } as Party, standing)
+  assertStanding(evidence, { agent, verified: { version: '1' } } as unknown as Party, standing)
 
 const RV = 40
 
 function standing(entries: readonly ControlEntry[] = [], from = registry) {
   const cutoffs = new LiveCutoffs(new HandClock())
   cutoffs.written(100, entries)
-  return { cutoffs, registry: from, issuer: ISSUER, environment: 'development', nowMs: NOW * 1000 }
+  return { cutoffs, registry: from, issuer: ISSUER, environment: 'development', nowMs: NOW * 1000, versions: [] }
 }
 const cutoff = (dimension: Dimension, id: string, over: object = {}): ControlEntry =>
   ({
@@ -114,6 +114,8 @@ describe('a user’s token as evidence', () => {
     ['user', ALICE],
     ['agent', 'orchestrator'],
     ['user_agent', pairKey(ALICE, 'orchestrator')],
+    ['agent_version', pairKey('orchestrator', '1')],
+    ['issuer_sign_ins', 'corp'],
   ] as const)('older than a cut-off of %s, with a margin for clocks, does not stand', async (dimension, id) => {
     const entry = cutoff(dimension, id)
     expect(await reasonOf(offering(entry, { signedInAt: NOW - 1 }))).toBe('principal_blocked')
@@ -133,6 +135,7 @@ describe('a handle of ours', () => {
     path: [ROOT, CHILD],
     clientId: 'researcher' as never,
     act: actor('researcher', 'orchestrator'),
+    versions: [pairKey('researcher', '1'), pairKey('orchestrator', '9')],
   })
   const presenting =
     (entries: readonly ControlEntry[], from = registry, by = 'researcher') =>
@@ -156,6 +159,9 @@ describe('a handle of ours', () => {
     ['its holder', cutoff('agent', 'researcher')],
     ['an agent further up the chain', cutoff('agent', 'orchestrator')],
     ['its user', cutoff('user', ALICE)],
+    ['its version', cutoff('agent_version', pairKey('researcher', '1'))],
+    ['a version further up the chain', cutoff('agent_version', pairKey('orchestrator', '9'))],
+    ['the issuer of its user', cutoff('issuer', 'corp')],
     ['its user for an agent of the chain', cutoff('user_agent', pairKey(ALICE, 'orchestrator'))],
   ])('is dead by a cut-off of %s', (_what, entry) => {
     const refusal = refusalOf(presenting([entry]))
@@ -167,6 +173,7 @@ describe('a handle of ours', () => {
     const offered = handleEvidence({ kind: 'delegation', rv: RV, jti: CHILD as never, path: [ROOT as NodeId] })
     const accepting = (entry: ControlEntry) => () => assertStands(offered, agentOf('researcher'), standing([entry]))
     expect(await reasonOf(accepting(cutoff('agent', 'researcher')))).toBe('subject_token_revoked')
+    expect(await reasonOf(accepting(cutoff('agent_version', pairKey('researcher', '1'))))).toBe('subject_token_revoked')
     expect(await reasonOf(accepting(cutoff('user_agent', pairKey(ALICE, 'researcher'))))).toBe('subject_token_revoked')
     expect(accepting(cutoff('agent', 'scribe'))).not.toThrow()
   })

@@ -15,6 +15,7 @@ import { failing } from '../sessions/faults.ts'
 import {
   ALICE,
   actor,
+  authority,
   CHILD,
   child,
   END,
@@ -59,6 +60,19 @@ const cut = (entry: object) => {
   const seq = cutoffs.rv + 1
   cutoffs.written(seq, [{ seq, atMs: NOW * 1000, expiresAtMs: (NOW + 9999) * 1000, ...entry } as ControlEntry])
 }
+const within = (scopes: readonly string[], ...tools: readonly string[]) =>
+  authority(
+    {},
+    {
+      resources: new Map([[WAREHOUSE, { scopes, tools: new Map(tools.map((tool) => [tool, new Map()])), limits: {} }]]),
+    },
+  )
+const scopeOnly = () =>
+  bench.withRegistry(
+    registryWith(({ resources }: Raw) => {
+      for (const resource of resources) if (resource.url === WAREHOUSE) resource.enforces = 'scope'
+    }),
+  )
 let commits = 0
 const commit = (change: Parameters<typeof bench.parts.sessions.commit>[0]) => {
   commits += 1
@@ -107,6 +121,29 @@ describe('an active token', () => {
         resource: WAREHOUSE,
       },
     ])
+  })
+
+  test('is described without a tool that was cut off since, and dead where it opened nothing else', async () => {
+    const two = within(['mcp:tools:read'], 'query', 'list_tables')
+    const [both, one] = [await accessToken({ authority: two }), await accessToken()]
+    cut({ entry: 'cutoff', dimension: 'tool', id: pairKey(WAREHOUSE, 'query') })
+    expect(await ask(one.text)).toEqual(INACTIVE)
+    expect(await ask(both.text)).toMatchObject({
+      active: true,
+      scope: 'mcp:tools:read',
+      authorization_details: [{ type: 'mcp_tools', locations: [WAREHOUSE], tools: { list_tables: {} } }],
+    })
+    expect((await ask((await accessToken()).text)).active, 'given since').toBe(true)
+  })
+
+  test('is described without the scope that opens a tool cut off since, to a server that checks scopes alone', async () => {
+    const both = within(['mcp:tools:read', 'mcp:tools:write'], 'query', 'insert_rows')
+    const { text } = await accessToken({ authority: both })
+    cut({ entry: 'cutoff', dimension: 'tool', id: pairKey(WAREHOUSE, 'insert_rows') })
+    expect(await ask(text, 'warehouse-server', scopeOnly())).toMatchObject({ scope: 'mcp:tools:read' })
+    cut({ entry: 'cutoff', dimension: 'tool', id: pairKey(WAREHOUSE, 'list_tables') })
+    // Nobody told it which tools of the scope the token may use.
+    expect(await ask(text, 'warehouse-server', scopeOnly())).toEqual(INACTIVE)
   })
 
   test('stays active until its last second', async () => {
@@ -243,7 +280,12 @@ describe('dead by its session’s own word', () => {
   })
 
   test('a session that is not there', async () => {
-    const holder = { session: sessionFacts({ id: 'ses_absent' as never }), node: child(), path: [ROOT, CHILD] }
+    const holder = {
+      session: sessionFacts({ id: 'ses_absent' as never }),
+      node: child(),
+      above: [],
+      path: [ROOT, CHILD],
+    }
     expect(await ask((await accessToken({ holder })).text)).toEqual(INACTIVE)
   })
 })
@@ -272,6 +314,7 @@ describe('dead by the registry’s word', () => {
     const holder = {
       session: sessionFacts({ subject: { principal: 'user:corp:alice:2' as never, profile: 'user', user: undefined } }),
       node: child(),
+      above: [],
       path: [ROOT, CHILD],
     }
     const { text } = await accessToken({ holder })
@@ -284,6 +327,7 @@ describe('dead by the registry’s word', () => {
     const holder = {
       session: sessionFacts({ subject: { principal: 'user:gone:alice' as never, profile: 'user', user: undefined } }),
       node: child(),
+      above: [],
       path: [ROOT, CHILD],
     }
     expect(await ask((await accessToken({ holder })).text)).toEqual(INACTIVE)

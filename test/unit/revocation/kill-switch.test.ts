@@ -43,7 +43,8 @@ describe('by session', () => {
     expect(Object.keys(hopsOf(report))).toHaveLength(4)
     expect(await stateOf(SESSION)).toBe('active')
     const killed = (accessToken: boolean, rv: number) =>
-      bench.parts.cutoffs.set.killing({ rv, session: SESSION, nodes: [], agents: [], accessToken }) !== undefined
+      bench.parts.cutoffs.set.killing({ rv, session: SESSION, nodes: [], agents: [], versions: [], accessToken }) !==
+      undefined
     expect([killed(true, report.seq - 1), killed(false, report.seq - 1), killed(true, report.seq)]).toEqual([
       true,
       false,
@@ -111,7 +112,7 @@ describe('by agent', () => {
     )
     expect(bench.parts.cutoffs.set.blocked('agent', 'orchestrator', NOW * 1000)).toBeUndefined()
     // What was cut off before stays so.
-    const killing = { rv: 0, nodes: [], agents: ['orchestrator'], accessToken: false }
+    const killing = { rv: 0, nodes: [], agents: ['orchestrator'], versions: [], accessToken: false }
     expect(bench.parts.cutoffs.set.killing(killing)?.seq).toBeLessThan(result.seq)
   })
 
@@ -168,7 +169,14 @@ describe('what can fail', () => {
     fault.heal()
     expect([...report.unreached].sort()).toEqual([OTHER, SESSION].sort())
     expect(await stateOf(SESSION)).toBe('active')
-    const token = { rv: report.seq - 1, session: SESSION, nodes: [ROOT], agents: ['orchestrator'], accessToken: true }
+    const token = {
+      rv: report.seq - 1,
+      session: SESSION,
+      nodes: [ROOT],
+      agents: ['orchestrator'],
+      versions: [],
+      accessToken: true,
+    }
     expect(bench.parts.cutoffs.set.killing(token)).toBeDefined()
   })
 

@@ -25,7 +25,8 @@ async function look(id: SessionId = SESSION): Promise<SessionView> {
 }
 const entries = async () => (await bench.parts.store.control.snapshot()).entries
 const isDead = (path: readonly string[], session: string = SESSION) =>
-  bench.parts.cutoffs.set.killing({ rv: 0, session, nodes: path, agents: [], accessToken: true }) !== undefined
+  bench.parts.cutoffs.set.killing({ rv: 0, session, nodes: path, agents: [], versions: [], accessToken: true }) !==
+  undefined
 
 describe('ending a session', () => {
   test('writes its cut-off, for as long as anything of it could live, and its end state', async () => {

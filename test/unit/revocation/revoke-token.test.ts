@@ -17,8 +17,8 @@ beforeEach(async () => {
 })
 afterEach(() => bench.close())
 
-const ROOT_HOLDER = { session: sessionFacts(), node: nodeFacts(), path: [ROOT] }
-const CHILD_HOLDER = { session: sessionFacts(), node: child(), path: [ROOT, CHILD] }
+const ROOT_HOLDER = { session: sessionFacts(), node: nodeFacts(), above: [], path: [ROOT] }
+const CHILD_HOLDER = { session: sessionFacts(), node: child(), above: [], path: [ROOT, CHILD] }
 const session = async (holder: MintOrder['holder']) =>
   (await minter.session(order({ holder, audience: ISSUER }))).token.reveal()
 const access = async () => {

@@ -21,7 +21,7 @@ const AGENT_CUTOFF: ControlWrite = { entry: 'cutoff', dimension: 'agent', id: 'o
 
 /** Whether a token of the orchestrator's with this `rv` is dead. */
 function kills(cutoffs: LiveCutoffs, rv: number): boolean {
-  return cutoffs.set.killing({ rv, nodes: [], agents: ['orchestrator'], accessToken: true }) !== undefined
+  return cutoffs.set.killing({ rv, nodes: [], agents: ['orchestrator'], versions: [], accessToken: true }) !== undefined
 }
 
 let clock: HandClock

@@ -15,6 +15,7 @@ const token: OwnToken = {
   subject: ALICE,
   clientId: 'researcher' as ClientId,
   act: actor('researcher', 'orchestrator'),
+  versions: [pairKey('researcher', '1')],
   session: SESSION,
   path: [ROOT, CHILD],
 }
@@ -92,6 +93,8 @@ describe('cut-offs', () => {
     ['agent', 'researcher'],
     ['agent', 'orchestrator'],
     ['user', ALICE],
+    ['agent_version', pairKey('researcher', '1')],
+    ['issuer', 'corp'],
     ['user_agent', pairKey(ALICE, 'researcher')],
     ['user_agent', pairKey(ALICE, 'orchestrator')],
     ['session_access', SESSION],
@@ -117,7 +120,13 @@ describe('cut-offs', () => {
 })
 
 describe('blocks', () => {
-  const named: Named = { subject: ALICE, agents: ['researcher', 'orchestrator'], signedInAt: NOW - 100 }
+  const named: Named = {
+    subject: ALICE,
+    agents: ['researcher', 'orchestrator'],
+    versions: [],
+    resource: undefined,
+    signedInAt: NOW - 100,
+  }
 
   function blockedBy(
     kind: BlockKind,
@@ -139,6 +148,16 @@ describe('blocks', () => {
     expect(blockedBy('user', ALICE)).toBe('user')
     expect(blockedBy('agent', 'researcher')).toBe('agent')
     expect(blockedBy('agent', 'orchestrator')).toBe('agent')
+  })
+
+  test('of a version, of the issuer of the user, and of the resource reach it', () => {
+    const versions = [pairKey('researcher', '1')]
+    expect(blockedBy('agent_version', pairKey('researcher', '1'), { versions })).toBe('agent_version')
+    expect(blockedBy('agent_version', pairKey('researcher', '2'), { versions })).toBeUndefined()
+    expect(blockedBy('issuer', 'corp')).toBe('issuer')
+    expect(blockedBy('issuer', 'partner')).toBeUndefined()
+    expect(blockedBy('resource', 'https://w.example', { resource: 'https://w.example' })).toBe('resource')
+    expect(blockedBy('resource', 'https://w.example')).toBeUndefined()
   })
 
   test('of anybody else do not, nor those of another kind under the same name', () => {

@@ -51,7 +51,7 @@ describe('the claims of a token of a session', () => {
     const node = nodeFacts({ act: undefined, origin: { type: 'schedule', assertedBy: 'agent:orchestrator' } })
     const claims = sessionClaims(
       FIXED,
-      order({ holder: { session, node, path: [ROOT] }, parentHash: undefined, instance: undefined }),
+      order({ holder: { session, node, above: [], path: [ROOT] }, parentHash: undefined, instance: undefined }),
     )
     for (const name of ['act', 'par_hash', 'auth_time', 'acr', 'amr']) expect(claims).not.toHaveProperty(name)
     expect(claims['agent']).toEqual({ version: '1' })
@@ -60,7 +60,7 @@ describe('the claims of a token of a session', () => {
 
   test('carry acr and amr where the user’s sign-in had them', () => {
     const evidence = { ...sessionFacts().evidence, acr: 'urn:mfa', amr: ['pwd', 'otp'] } as never
-    const holder = { session: sessionFacts({ evidence }), node: child(), path: [ROOT, CHILD] }
+    const holder = { session: sessionFacts({ evidence }), node: child(), above: [], path: [ROOT, CHILD] }
     expect(sessionClaims(FIXED, order({ holder }))).toMatchObject({ acr: 'urn:mfa', amr: ['pwd', 'otp'] })
   })
 
@@ -69,7 +69,7 @@ describe('the claims of a token of a session', () => {
       sessionClaims(
         FIXED,
         order({
-          holder: { session: sessionFacts(), node: child({ notAfter: nodeEnd }), path: [ROOT, CHILD] },
+          holder: { session: sessionFacts(), node: child({ notAfter: nodeEnd }), above: [], path: [ROOT, CHILD] },
           authority: authority({}, { notAfter: authorityEnd }),
         }),
       )['not_after']
@@ -82,7 +82,7 @@ describe('the claims of a token of a session', () => {
   })
 
   test('take the actor from the node, never from the client id', () => {
-    const holder = { session: sessionFacts(), node: child({ act: actor('somebody') }), path: [ROOT, CHILD] }
+    const holder = { session: sessionFacts(), node: child({ act: actor('somebody') }), above: [], path: [ROOT, CHILD] }
     const claims = sessionClaims(FIXED, order({ holder }))
     expect(claims['act']).toEqual(actor('somebody'))
     expect(claims['client_id']).toBe('researcher')
@@ -110,9 +110,23 @@ test('the claims of an API token are these and no others: no session, no act, no
     client_id: 'orchestrator',
     scope: 'revocations sessions',
     sub_profile: 'ai_agent',
+    agent: { version: '1' },
     rv: 41,
     env: 'development',
   })
+})
+
+test('builds that a token hangs from are named beside its own, each once', () => {
+  const [root, between] = [nodeFacts({ agentVersion: '7' }), child({ agentVersion: '3' })]
+  const leaf = child({ agentVersion: '3' })
+  const holder = { session: sessionFacts(), node: leaf, above: [root, between], path: [ROOT, CHILD] }
+  expect(sessionClaims(FIXED, order({ holder }))['agent']).toEqual({
+    version: '1',
+    instance: 'pod-7',
+    // The holder's own node was made by another version than asks now.
+    via: ['orchestrator|7', 'researcher|3'],
+  })
+  expect(apiClaims(FIXED, apiOrder({ agentVersion: undefined }))).not.toHaveProperty('agent')
 })
 
 test('the claims of a management token are these and no others: no client, no scope', () => {

@@ -28,7 +28,7 @@ export const FIXED = { issuer: ISSUER, environment: 'development', jti: JTI }
 
 export function order(over: Partial<MintOrder> = {}): MintOrder {
   return {
-    holder: { session: sessionFacts(), node: child(), path: [ROOT, CHILD] },
+    holder: { session: sessionFacts(), node: child(), above: [], path: [ROOT, CHILD] },
     authority: authority({ table: { const: 'revenue' } }),
     audience: WAREHOUSE,
     rv: 41,
@@ -47,6 +47,7 @@ export function apiOrder(over: Partial<ApiOrder> = {}): ApiOrder {
     subject: 'agent:orchestrator' as ApiOrder['subject'],
     profile: 'ai_agent',
     clientId: 'orchestrator' as ApiOrder['clientId'],
+    agentVersion: '1',
     scopes: ['revocations', 'sessions'],
     confirmation: undefined,
     rv: 41,

@@ -91,7 +91,7 @@ describe('what is issued', () => {
     const live = liveRoot()
     const { mint, order, change, indexes } = issueFor(frame({ instance: 'pod-7' }, live))
     expect(mint).toMatchObject({ kind: 'access', resource: { url: WAREHOUSE } })
-    expect(order.holder).toEqual({ session: live.facts, node: live.node, path: [ROOT] })
+    expect(order.holder).toEqual({ session: live.facts, node: live.node, above: [], path: [ROOT] })
     expect(order.holder.node.act).toEqual(actor('orchestrator'))
     expect(order).toMatchObject({
       audience: WAREHOUSE,

@@ -20,6 +20,7 @@ function tokenWith(changes: Partial<VerifiedToken> = {}): VerifiedToken {
     expiresAt: 1_790_000_300,
     jti: 'jti_1',
     session: 'ses_1',
+    revokedTools: new Set(),
     tools: new Map([['query', parseToolConstraints({ table: { const: 'revenue' }, limit: { maximum: 5 } }, 'query')]]),
     limits: {},
     claims: {},
@@ -105,5 +106,14 @@ describe('a tool call', () => {
         )
       }),
     )
+  })
+})
+
+test('a tool that was cut off since the token was issued is refused, and a new token asked for', () => {
+  const token = tokenWith({ tools: new Map(), revokedTools: new Set(['query']) })
+  expect(toolCallRefusal(token, call('query'), MANIFEST)).toMatchObject({
+    error: 'insufficient_scope',
+    scope: 'mcp:tools:read',
+    description: expect.stringContaining('revoked'),
   })
 })

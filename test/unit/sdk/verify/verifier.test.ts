@@ -158,6 +158,21 @@ describe('live introspection (RFC 7662)', () => {
     expect((await verifierWithIntrospection().verify(await token(key))).jti).toBe('jti_1')
   })
 
+  test('takes less than was signed where the answer says less, and never more', async () => {
+    const details = (tools: object) => [{ type: 'mcp_tools', locations: [RESOURCE], tools }]
+    const text = await token(key, { authorization_details: details({ query: {}, list_tables: {} }) })
+    const answers = (more: object) => {
+      door.introspect = () => JSON.stringify({ active: true, jti: 'jti_1', ...more })
+      return verifierWithIntrospection().verify(text)
+    }
+    const less = await answers({ authorization_details: details({ list_tables: {} }) })
+    expect([[...less.tools.keys()], [...less.revokedTools]]).toEqual([['list_tables'], ['query']])
+    const more = await answers({ authorization_details: details({ query: {}, list_tables: {}, drop_table: {} }) })
+    expect([[...more.tools.keys()], [...more.revokedTools]]).toEqual([['query', 'list_tables'], []])
+    const { scopes } = await answers({ scope: 'mcp:tools:admin' })
+    expect(scopes).toEqual([])
+  })
+
   test('refuses a token that is said to be inactive', async () => {
     door.introspect = () => '{"active":false}'
     expect(await refusal(await token(key), verifierWithIntrospection())).toMatchObject({
