@@ -13,6 +13,8 @@ export const UNKNOWN_COMMIT_RETRY_MS = 500
 export const STORE_HEARTBEAT_MS = 500
 /** A broker whose cut-offs are unconfirmed for this long issues nothing (DESIGN §7). */
 export const CUTOFF_STALENESS_MS_MAX = 2_000
+/** A verifier whose view of the feed is older refuses, unless its operator has said otherwise (DESIGN §7). */
+export const FEED_STALE_MS_DEFAULT = 5_000
 /** How long a writer of a revocation waits to hear its own write come back on the feed before answering anyway. */
 export const ECHO_WAIT_MS = 1_000
 /** Difference between a broker's clock and the store's beyond which it issues nothing. */

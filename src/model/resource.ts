@@ -1,12 +1,16 @@
 /** MCP servers, their tools, and the ways to name some of them. Decoded and checked by `registry/`; immutable. */
 import type { ToolConstraints } from '../authority/authority.ts'
 import type { ClientId, ResourceUrl } from '../kernel/ids.ts'
+import { CLOCK_SKEW_S } from '../kernel/limits.ts'
+import { CUTOFF_STALENESS_MS_MAX, FEED_STALE_MS_DEFAULT } from '../kernel/store-limits.ts'
 import type { Intent } from './intent.ts'
 import { type LifecycleState, mayIssue } from './lifecycle.ts'
 
 export type ToolCategory = 'read' | 'write' | 'destructive' | 'admin'
 /** What a resource checks by itself (DESIGN §3): its scope only, the tool's name too, or the arguments too. */
 export type Enforcement = 'scope' | 'tools' | 'arguments'
+/** How a server learns that a token for it was revoked; `offline`: not at all, it believes the token until its end. */
+export type RevocationCheck = 'feed' | 'introspection' | 'offline'
 export type SigningAlg = 'ES256' | 'RS256' | 'Ed25519'
 
 export interface Tool {
@@ -66,6 +70,7 @@ export interface Resource {
   readonly mode: 'shared' | 'personal'
   /** Whether its tokens must be bound to a key of their holder (RFC 9449, RFC 8705). */
   readonly senderConstraint: 'optional' | 'required'
+  readonly revocationCheck: RevocationCheck
   readonly signingAlg: SigningAlg
   readonly accessTokenLifetimeSeconds: number
   /** Whether what is said of its tools was said of these: `false`, and each counts as `admin`, until they are pinned again. */
@@ -74,6 +79,19 @@ export interface Resource {
   readonly containers: ReadonlyMap<string, Container>
   /** What users' work here is for where neither the request nor the agent's entry says it: enterprise-managed users only. */
   readonly standingIntent: Intent | undefined
+}
+
+/**
+ * For how many seconds at most the server believes a token that was revoked. The feed says as of when it is true, by the store's
+ * own clock; an introspection is answered by a broker that may be behind another; who asks nobody believes until the end.
+ */
+export function believedSecondsMax({
+  revocationCheck,
+  accessTokenLifetimeSeconds,
+}: Pick<Resource, 'revocationCheck' | 'accessTokenLifetimeSeconds'>): number {
+  if (revocationCheck === 'feed') return FEED_STALE_MS_DEFAULT / 1000
+  if (revocationCheck === 'introspection') return CUTOFF_STALENESS_MS_MAX / 1000
+  return accessTokenLifetimeSeconds + CLOCK_SKEW_S
 }
 
 /** Why a broker of this environment issues nothing for it; `undefined`: it does. */

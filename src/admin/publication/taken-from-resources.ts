@@ -35,6 +35,7 @@ const RULES: Rules = {
   authorizationServer: ifSame,
   mode: (_before, after) => after === 'shared',
   senderConstraint: (_before, after) => after === 'optional',
+  revocationCheck: KEEPS,
   signingAlg: KEEPS,
   accessTokenLifetimeSeconds: (before, after) => after >= before,
   tools: (before, after, { after: resource }) => keepsTools(before, after, resource),

@@ -9,7 +9,7 @@ import type { Agent, Client } from '../../model/client.ts'
 import type { Issuer } from '../../model/issuer.ts'
 import { ownerStanding } from '../../model/owner.ts'
 import type { Registry } from '../../model/registry.ts'
-import type { Resource, ToolCategory } from '../../model/resource.ts'
+import { believedSecondsMax, type Resource, type ToolCategory } from '../../model/resource.ts'
 import type { BrokerSettings } from '../../model/settings.ts'
 import { ToolReach } from '../../policy/tool-reach.ts'
 import { CLIENT_AUTH_METHOD, GRANT_TYPE } from '../../protocol/oauth.ts'
@@ -67,6 +67,8 @@ function serverFacts(resource: Resource, registry: Registry, reach: Reach & { id
     scopes: scopeFacts(resource),
     enforces: resource.enforces,
     sender_constraint: resource.senderConstraint,
+    revocation_check: resource.revocationCheck,
+    revoked_believed_seconds: believedSecondsMax(resource),
     tokens_by: resource.authorizationServer ?? 'errand',
     token_seconds: resource.accessTokenLifetimeSeconds,
     ...(resource.serverClient === undefined ? {} : { server_client: resource.serverClient as string }),

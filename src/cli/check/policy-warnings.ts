@@ -3,7 +3,7 @@ import type { AuthorizationServer } from '../../model/authorization-server.ts'
 import type { Agent } from '../../model/client.ts'
 import { mayIssue } from '../../model/lifecycle.ts'
 import type { Grant, Registry } from '../../model/registry.ts'
-import type { Resource, Tool } from '../../model/resource.ts'
+import { believedSecondsMax, type Resource, type Tool } from '../../model/resource.ts'
 import type { BrokerSettings } from '../../model/settings.ts'
 import { beyondOwners } from '../../policy/beyond-owner.ts'
 import { GrantedTools } from '../../policy/dead-grants.ts'
@@ -60,8 +60,16 @@ function resourceWarnings(resource: Resource, registry: Registry): string[] {
   if (isOurs && resource.enforces !== 'scope' && resource.serverClient === undefined) {
     warnings.push(`${name}: has no server_client, so its verifier cannot ask whether a token still lives`)
   }
+  if (isOurs && resource.revocationCheck === 'offline' && tools.some(isDangerous)) {
+    const seconds = believedSecondsMax(resource)
+    warnings.push(
+      `${name}: has dangerous tools for agents and asks nobody whether a token was revoked, so believes one for up to ${seconds} s; let it follow the feed or introspect, and say so in revocation_check`,
+    )
+  }
   return warnings
 }
+
+const isDangerous = ({ category, delegable }: Tool) => delegable && category !== 'read' && category !== 'write'
 
 function agentWarnings(agent: Agent, registry: Registry, settings: BrokerSettings, granted: GrantedTools): string[] {
   const name = `agent ${agent.clientId}`

@@ -79,11 +79,18 @@ function serverEntry(server: JsonObject): Entry {
         'enforces',
         `${text(server, 'enforces')}; ${issued}; ${asks === '' ? 'cannot introspect' : `introspects as ${asks}`}`,
       ],
+      ...(isOurs ? [['revoked', revokedRow(server)] as const] : []),
       ['agents', names(server['agents'], 'none reaches it')],
       ['granted to', names(server['granted_to'], 'nobody: no grant allows a user anything here')],
       ['identity', names(server['identity_flows'], 'none')],
     ],
   }
+}
+
+function revokedRow(server: JsonObject): string {
+  const check = text(server, 'revocation_check')
+  const how = check === 'offline' ? 'asks nobody' : check === 'feed' ? 'follows the feed' : 'introspects each token'
+  return `${how}: believes a revoked token for ${numberIn(server['revoked_believed_seconds'])} s at most`
 }
 
 function scopesOf(server: JsonObject): string {

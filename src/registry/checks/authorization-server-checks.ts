@@ -17,7 +17,7 @@ interface Elsewhere {
 }
 
 /** What only a server has that takes tokens of this broker. */
-const OURS_ONLY = ['server_client', 'access_token_seconds', 'standing_intent'] as const
+const OURS_ONLY = ['server_client', 'access_token_seconds', 'revocation_check', 'standing_intent'] as const
 
 /** Adds a line to `problems` for each contradiction. @param broker its own issuer identifier */
 export function checkAuthorizationServers(entries: Elsewhere, broker: string, problems: string[]): void {

@@ -98,6 +98,10 @@ export function* crossCheck(entries: Entries, issuer: string, problems: string[]
   }
   for (const { at, entry } of entries.resources) {
     if (entry.server_client !== undefined) refer(names.services, entry.server_client, `${at}.server_client`, 'service')
+    const asks = entry.revocation_check === 'feed' || entry.revocation_check === 'introspection'
+    if (asks && entry.server_client === undefined) {
+      problems.push(`${at}.revocation_check: ${entry.revocation_check} needs a server_client to ask as`)
+    }
     for (const tool of Object.keys(entry.standing_intent?.tools ?? {})) {
       refer(new Set(Object.keys(entry.tools)), tool, `${at}.standing_intent.tools.${tool}`, `tool of ${entry.id}`)
     }

@@ -48,6 +48,8 @@ export function decodeResource(
     authorizationServer: entry.authorization_server,
     mode: entry.mode,
     senderConstraint: entry.sender_constraint,
+    // What nobody has said is the worst.
+    revocationCheck: entry.revocation_check ?? 'offline',
     signingAlg: entry.signing_alg,
     accessTokenLifetimeSeconds: entry.access_token_seconds ?? accessTokenSeconds ?? ACCESS_TOKEN_LIFETIME_S_DEFAULT,
     isClassified,

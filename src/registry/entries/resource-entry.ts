@@ -72,6 +72,7 @@ export const resource = strictObject({
   enforces: z.enum(['scope', 'tools', 'arguments']).default('scope'),
   mode: z.enum(['shared', 'personal']).default('shared'),
   sender_constraint: z.enum(['optional', 'required']).default('optional'),
+  revocation_check: z.enum(['feed', 'introspection', 'offline']).optional(),
   signing_alg: z.enum(['ES256', 'RS256', 'Ed25519']).default('ES256'),
   access_token_seconds: z.int().min(1).max(ACCESS_TOKEN_LIFETIME_S_MAX).optional(),
   tools: z

@@ -21,7 +21,7 @@ export interface Introspection {
   /** Signs the claims as a JWS with `typ: client-authentication+jwt` and this server's registered key. */
   sign(claims: Readonly<Record<string, unknown>>): Promise<string>
   /**
-   * Takes only answers that the broker has signed, for this server, within the clock skew (60 s) of the question: for where TLS
+   * Takes only answers that the broker has signed, for this server, within the clock skew (30 s) of the question: for where TLS
    * ends at a proxy that is not to be believed. Default: plain JSON.
    */
   readonly signedAnswers?: boolean

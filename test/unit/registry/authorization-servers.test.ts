@@ -85,6 +85,11 @@ test.each<[string, (document: Raw) => void, string]>([
     'resources[2].server_client: no token of this broker is for this server',
   ],
   [
+    'a resource of theirs that would ask here whether its tokens live',
+    (d) => (d.resources.at(-1).revocation_check = 'offline'),
+    'resources[2].revocation_check: no token of this broker is for this server',
+  ],
+  [
     'a resource of theirs with a standing intent',
     (d) => (d.resources.at(-1).standing_intent = { purpose: 'x', tools: { search: {} } }),
     'resources[2].standing_intent: no token of this broker is for this server',

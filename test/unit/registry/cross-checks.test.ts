@@ -88,6 +88,14 @@ test.each<[string, (document: Raw) => void, string]>([
     `${at}resources[0].server_client: no service is named helper`,
   ],
   [
+    'a server that asks whether its tokens live, as nobody',
+    (d) => {
+      d.resources[0].revocation_check = 'feed'
+      d.resources[0].server_client = undefined
+    },
+    `${at}resources[0].revocation_check: feed needs a server_client to ask as`,
+  ],
+  [
     'an unknown delegate',
     (d) => (d.agents[0].delegates = ['helpr']),
     `${at}agents[0].delegates[0]: no agent is named helpr; did you mean helper?`,

@@ -250,6 +250,7 @@ test('what is absent is nothing, or the strict choice', () => {
     mode: 'shared',
     serverClient: undefined,
     senderConstraint: 'optional',
+    revocationCheck: 'offline',
     standingIntent: undefined,
     signingAlg: 'ES256',
     accessTokenLifetimeSeconds: 300,

@@ -19,7 +19,13 @@ beforeAll(async () => {
       return { ...resource, mode: 'personal', owner: 'user:corp:mallory', state: 'suspended' }
     if (resource.id !== 'wiki') return resource
     const review = { reviewed_on: '2026-01-31', residency: 'EU' }
-    return { ...resource, sender_constraint: 'required', exposure: 'external', vendor_review: review }
+    return {
+      ...resource,
+      sender_constraint: 'required',
+      revocation_check: 'introspection',
+      exposure: 'external',
+      vendor_review: review,
+    }
   })
   world = await startWorld({ issuer: idp, registry: { resources } })
 })
@@ -44,6 +50,8 @@ describe('the facts', () => {
       exposure: 'internal',
       enforces: 'arguments',
       sender_constraint: 'optional',
+      revocation_check: 'offline',
+      revoked_believed_seconds: 330,
       server_client: 'warehouse-server',
       scopes: [
         { scope: 'mcp:tools:read', tools: { read: 2 }, for_agents: 2 },
@@ -54,7 +62,12 @@ describe('the facts', () => {
       granted_to: ['group finance'],
       identity_flows: ['the agent itself', 'users of corp'],
     })
-    expect(await server('wiki')).toMatchObject({ exposure: 'external', sender_constraint: 'required' })
+    expect(await server('wiki')).toMatchObject({
+      exposure: 'external',
+      sender_constraint: 'required',
+      revocation_check: 'introspection',
+      revoked_believed_seconds: 2,
+    })
   })
 
   test('an owner who has left is called so, and a personal server is reached by no agent’s own identity', async () => {

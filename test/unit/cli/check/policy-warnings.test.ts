@@ -42,6 +42,11 @@ describe('warnings about a policy', () => {
       ({ resources: [resource] }) => Object.assign(resource ?? {}, { enforces: 'arguments' }),
     ],
     [
+      'resource notes: has dangerous tools for agents and asks nobody whether a token was revoked, so believes one for up to 330 s',
+      ({ resources: [resource] }) =>
+        Object.assign(resource ?? {}, { tools: { search: { category: 'destructive', delegable: true } } }),
+    ],
+    [
       'agent writer: belongs to environment production',
       ({ agents: [agent] }) => Object.assign(agent ?? {}, { environment: 'production' }),
     ],
