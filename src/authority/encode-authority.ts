@@ -22,8 +22,12 @@ export function encodeAuthority(authority: Authority): Readonly<Record<string, u
 
 /** @throws Error if the record is not one that `encodeAuthority` wrote. */
 export function decodeAuthority(value: unknown): Authority {
+  return asFault(() => decode(value))
+}
+
+function asFault<T>(read: () => T): T {
   try {
-    return decode(value)
+    return read()
   } catch (cause) {
     if (cause instanceof Rejection) throw new Error(`stored authority is malformed: ${cause.message}`)
     throw cause
@@ -48,6 +52,36 @@ function decode(value: unknown): Authority {
     notAfter: parseInteger(own(object, 'notAfter'), 'notAfter', 0),
     maxDepth: parseInteger(own(object, 'maxDepth'), 'maxDepth', 0),
   }
+}
+
+/** For sessions, of which a store holds a million: by resource its URL, scopes, tools and, where calls are counted, how many. */
+export function encodeResources(resources: Authority['resources']): readonly unknown[] {
+  return [...resources].map(([url, { scopes, tools, limits }]) => {
+    const counted = limits.maxCalls === undefined ? [] : [limits.maxCalls]
+    return [url, scopes, encodeTools(tools), ...counted]
+  })
+}
+
+/** @throws Error if it is not what `encodeResources` wrote. */
+export function decodeResources(value: unknown): Authority['resources'] {
+  return asFault(() => {
+    if (!Array.isArray(value)) throw malformed('resources', 'must be an array')
+    const resources = new Map<ResourceUrl, ResourceAuthority>()
+    for (const [place, member] of value.entries()) {
+      const path = `resources[${place}]`
+      if (!Array.isArray(member) || member.length < 3 || member.length > 4)
+        throw malformed(path, 'must have its members')
+      const [url, scopes, tools, maxCalls] = member as readonly unknown[]
+      if (typeof url !== 'string' || resources.has(url as ResourceUrl)) throw malformed(path, 'must be named, once')
+      canonicalResource(url)
+      resources.set(url as ResourceUrl, {
+        scopes: decodeScopes(scopes, `${path}.scopes`),
+        tools: parseTools(tools, `${path}.tools`),
+        limits: member.length === 3 ? {} : parseLimits({ maxCalls }, `${path}.limits`),
+      })
+    }
+    return resources
+  })
 }
 
 function decodeScopes(value: unknown, path: string): ScopeSet {

@@ -49,7 +49,7 @@ export async function bearerOf(
   if (whyNotIssuedFor(resource, parts.settings.environment) !== undefined) return undefined
   const [alive, facts] = await Promise.all([
     isAlive(token, parts),
-    token.session === undefined ? undefined : parts.sessions.factsOf(token.session),
+    token.session === undefined ? undefined : parts.sessions.factsOf(token.session, token.path[0]),
   ])
   if (!alive || facts === undefined) return undefined
   const agents = agentsOf(token, parts.settings.issuer).flatMap((id): Agent[] => {

@@ -1,8 +1,11 @@
 /** What a session, or one hop of it, declared it is for (DESIGN §3, RFC 9396). */
 import type { ResourceAuthority } from '../authority/authority.ts'
+import { sha256 } from '../kernel/digest.ts'
 import type { ResourceUrl } from '../kernel/ids.ts'
 
-export type OriginType = 'user_request' | 'agent_plan' | 'schedule' | 'upstream_agent'
+/** Stored as places in this list: a new one goes to its end. */
+export const ORIGIN_TYPES = ['user_request', 'agent_plan', 'schedule', 'upstream_agent'] as const
+export type OriginType = (typeof ORIGIN_TYPES)[number]
 
 /** What set the work off. `assertedBy` is written by the broker, never read from a request. */
 export interface Origin {
@@ -23,4 +26,9 @@ export interface Intent {
   readonly maxDepth: number | undefined
   /** By resource, as the request (or registry) spelled its URL, canonicalised. */
   readonly tools: ReadonlyMap<ResourceUrl, IntentTools>
+}
+
+/** What tokens carry of a purpose: enough to match it with the session's record, not enough to guess it. */
+export function intentHash(salt: string, purpose: string): string {
+  return sha256(`${salt}\n${purpose}`)
 }

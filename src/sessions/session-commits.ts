@@ -8,7 +8,8 @@ import { NODES_PER_SESSION_MAX, TOKEN_REVOCATIONS_PER_SESSION_MAX } from '../ker
 import type { Check, Content, Operation } from '../model/commit.ts'
 import type { NodeFacts, SessionFacts, SessionState } from '../model/session.ts'
 import { ISSUING_STATES, statesBefore } from '../model/session.ts'
-import { encodeFacts, encodeNode, FIELD } from './session-record.ts'
+import { encodeFacts, encodeNode } from './record-text.ts'
+import { FIELD } from './session-record.ts'
 
 export interface GuardedCheck {
   readonly check: Check
@@ -37,9 +38,9 @@ export function openSession(facts: SessionFacts, root: NodeFacts, withLeaf: bool
     operations: [
       { operation: 'set', field: FIELD.state, value: 'active' },
       { operation: 'set', field: FIELD.notAfter, value: String(facts.notAfter) },
-      { operation: 'set', field: FIELD.facts, value: encodeFacts(facts) },
+      { operation: 'set', field: FIELD.facts, value: encodeFacts(facts, root) },
       ...signedIn(facts),
-      { operation: 'set', field: FIELD.node(root.id), value: encodeNode(root) },
+      { operation: 'set', field: FIELD.node(root.id), value: encodeNode(root, facts.intentSalt) },
       { operation: 'increment', field: FIELD.nodes, by: 1 },
       ...(withLeaf ? [countLeaf(root.id)] : []),
     ],
@@ -80,7 +81,7 @@ export function offerDelegation(
       { check: { check: 'absent', field: FIELD.delegation(delegated.id) }, refusal: consumed },
     ],
     operations: [
-      { operation: 'set', field: FIELD.delegation(delegated.id), value: encodeNode(delegated) },
+      { operation: 'set', field: FIELD.delegation(delegated.id), value: encodeNode(delegated, facts.intentSalt) },
       { operation: 'increment', field: FIELD.nodes, by: 1 },
     ],
     notAfter: facts.notAfter,
@@ -105,7 +106,7 @@ export function acceptDelegation(
       { check: { check: 'absent', field: FIELD.revoked(accepted.id) }, refusal: nodeDead },
     ],
     operations: [
-      { operation: 'set', field: FIELD.node(accepted.id), value: encodeNode(accepted) },
+      { operation: 'set', field: FIELD.node(accepted.id), value: encodeNode(accepted, facts.intentSalt) },
       ...(options.withLeaf ? [countLeaf(accepted.id)] : []),
     ],
     notAfter: facts.notAfter,

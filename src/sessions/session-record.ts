@@ -3,7 +3,7 @@
  *
  *   state            active | contracted | halted | closed | revoked | expired
  *   notAfter         epoch seconds, decimal
- *   facts            SessionFacts
+ *   facts            SessionFacts, without what its first node says (`record-text.ts`)
  *   signedInAt       epoch seconds of the sign-in behind the opening evidence; absent for autonomous work
  *   nodes            nodes and delegations written so far, decimal
  *   n:<node>         NodeFacts of a node that holds authority
@@ -13,9 +13,10 @@
  *   l:<node>         access tokens issued from the node, decimal: its leaves are counted, not stored
  */
 import type { Actor } from '../authority/actor-chain.ts'
-import { decodeAuthority, encodeAuthority } from '../authority/encode-authority.ts'
+import type { NodeId, SessionId } from '../kernel/ids.ts'
 import type { NodeFacts, SessionFacts, SessionState } from '../model/session.ts'
 import { parseSessionState } from '../model/session.ts'
+import { decodeNode, decodeOpened, ROOT_BEGINS } from './record-text.ts'
 
 export const FIELD = {
   state: 'state',
@@ -29,25 +30,6 @@ export const FIELD = {
   revoked: (id: string) => `x:${id}`,
   leaves: (id: string) => `l:${id}`,
 } as const
-
-export function encodeFacts(facts: SessionFacts): string {
-  return JSON.stringify({ ...facts, ceiling: encodeAuthority(facts.ceiling) })
-}
-
-export function encodeNode(node: NodeFacts): string {
-  return JSON.stringify({ ...node, authority: encodeAuthority(node.authority) })
-}
-
-/** The store holds only what this file wrote: anything else is a fault, thrown, never repaired. */
-export function decodeFacts(text: string): SessionFacts {
-  const raw = JSON.parse(text) as SessionFacts & { ceiling: unknown }
-  return { ...raw, ceiling: decodeAuthority(raw.ceiling) }
-}
-
-export function decodeNode(text: string): NodeFacts {
-  const raw = JSON.parse(text) as NodeFacts & { authority: unknown }
-  return { ...raw, authority: decodeAuthority(raw.authority) }
-}
 
 /** A node with what has become of it. */
 export interface NodeView {
@@ -65,40 +47,56 @@ export interface SessionView {
 }
 
 /** The whole record for a person or a revoke report. A node below a revoked one is shown revoked. */
-export function viewSession(fields: ReadonlyMap<string, string>, now: number): SessionView | undefined {
-  const facts = fields.get(FIELD.facts)
+export function viewSession(
+  session: SessionId,
+  fields: ReadonlyMap<string, string>,
+  now: number,
+): SessionView | undefined {
+  const text = fields.get(FIELD.facts)
   const state = parseSessionState(fields.get(FIELD.state))
-  if (facts === undefined || state === undefined) return undefined
-  const decoded = decodeFacts(facts)
+  if (text === undefined || state === undefined) return undefined
+  const first = rootIn(fields)
+  if (first === undefined) throw new Error('stored session is malformed: it has no first node')
+  const { facts, root } = decodeOpened({ session, root: first.id }, { facts: text, root: first.text })
   const nodes = new Map<string, NodeView>()
-  const read = (id: string, text: string, accepted: boolean) => {
-    const facts = decodeNode(text)
-    // Ids that are their fields' names occur once each: what hangs below them is a tree, never a ring.
-    if (facts.id !== id) throw new Error('stored node is malformed: it is kept under another name')
-    nodes.set(id, {
-      facts,
+  const add = (node: NodeFacts, accepted: boolean) =>
+    nodes.set(node.id, {
+      facts: node,
       accepted,
-      revoked: fields.has(FIELD.revoked(id)),
-      leaves: Number(fields.get(FIELD.leaves(id)) ?? '0'),
+      revoked: fields.has(FIELD.revoked(node.id)),
+      leaves: Number(fields.get(FIELD.leaves(node.id)) ?? '0'),
     })
+  for (const [name, value] of fields) {
+    if (name.startsWith('d:')) add(decodeNode(value, name.slice(2) as NodeId, facts.intentSalt), false)
   }
-  for (const [name, value] of fields) if (name.startsWith('d:')) read(name.slice(2), value, false)
-  for (const [name, value] of fields) if (name.startsWith('n:')) read(name.slice(2), value, true)
-  const ended = now >= decoded.notAfter && (state === 'active' || state === 'contracted' || state === 'halted')
-  return { facts: decoded, state: ended ? 'expired' : state, nodes: inTreeOrder(nodes) }
+  for (const [name, value] of fields) {
+    if (!name.startsWith('n:')) continue
+    const id = name.slice(2) as NodeId
+    add(id === root.id ? root : decodeNode(value, id, facts.intentSalt), true)
+  }
+  const ordered = inTreeOrder(root, nodes)
+  if (ordered.length < nodes.size) throw new Error('stored session is malformed: it is not one tree')
+  const ended = now >= facts.notAfter && (state === 'active' || state === 'contracted' || state === 'halted')
+  return { facts, state: ended ? 'expired' : state, nodes: ordered }
 }
 
-function inTreeOrder(nodes: ReadonlyMap<string, NodeView>): readonly NodeView[] {
-  const ordered: NodeView[] = []
-  const visit = (parent: string | undefined, dead: boolean) => {
-    for (const node of nodes.values()) {
-      if (node.facts.parent !== parent) continue
-      const revoked = dead || node.revoked
-      ordered.push(revoked === node.revoked ? node : { ...node, revoked })
-      visit(node.facts.id, revoked)
-    }
+/** The node that a session was opened with: the one that has none above it. */
+function rootIn(fields: ReadonlyMap<string, string>): { readonly id: NodeId; readonly text: string } | undefined {
+  for (const [name, text] of fields) {
+    if (name.startsWith('n:') && text.startsWith(ROOT_BEGINS)) return { id: name.slice(2) as NodeId, text }
   }
-  visit(undefined, false)
+  return undefined
+}
+
+function inTreeOrder(root: NodeFacts, nodes: ReadonlyMap<string, NodeView>): readonly NodeView[] {
+  const ordered: NodeView[] = []
+  const visit = (node: NodeView, above: boolean) => {
+    const revoked = above || node.revoked
+    ordered.push(revoked === node.revoked ? node : { ...node, revoked })
+    for (const below of nodes.values()) if (below.facts.parent === node.facts.id) visit(below, revoked)
+  }
+  const first = nodes.get(root.id)
+  if (first !== undefined) visit(first, false)
   return ordered
 }
 

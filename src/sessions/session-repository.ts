@@ -6,8 +6,9 @@ import { Rejection } from '../kernel/rejection.ts'
 import type { NodeFacts, SessionFacts, SessionState } from '../model/session.ts'
 import { ISSUING_STATES, parseSessionState } from '../model/session.ts'
 import { type Store, StoreUnavailable } from '../store/ports.ts'
+import { decodeNode, decodeOpened } from './record-text.ts'
 import type { SessionChange } from './session-commits.ts'
-import { decodeFacts, decodeNode, FIELD, type SessionView, viewSession } from './session-record.ts'
+import { FIELD, type SessionView, viewSession } from './session-record.ts'
 
 /** What an exchange knows of the session its subject token belongs to. */
 export interface LiveSession {
@@ -39,11 +40,13 @@ export class SessionRepository {
     options: { readonly delegation?: string; readonly now: number },
   ): Promise<LiveSession> {
     const own = options.delegation ?? path.at(-1) ?? ''
+    const rootId = path[0]
     const nodeField = options.delegation === undefined ? FIELD.node(own) : FIELD.delegation(own)
     const guarded = [...path, own]
     const above = path.filter((id) => id !== own)
     const fields = await this.#store.sessions.read(session, [
       FIELD.state,
+      FIELD.notAfter,
       FIELD.facts,
       nodeField,
       ...guarded.map(FIELD.revoked),
@@ -56,17 +59,31 @@ export class SessionRepository {
     if (state === undefined || facts === undefined || !ISSUING_STATES.includes(state)) {
       throw new Rejection('session_not_issuing', `the session is ${state ?? 'in an unknown state'}: open a new one`)
     }
-    const decoded = decodeFacts(facts)
-    if (options.now >= decoded.notAfter) throw new Rejection('session_expired', 'the session has ended: open a new one')
+    if (!(Number(fields.get(FIELD.notAfter)) > options.now)) {
+      throw new Rejection('session_expired', 'the session has ended: open a new one')
+    }
     const node = fields.get(nodeField)
-    const passedOnBy = above.flatMap((id) => fields.get(FIELD.node(id)) ?? [])
-    if (node === undefined || passedOnBy.length < above.length || guarded.some((id) => fields.has(FIELD.revoked(id)))) {
+    const passedOnBy = above.flatMap((id) => {
+      const text = fields.get(FIELD.node(id))
+      return text === undefined ? [] : [{ id, text }]
+    })
+    const rootText = rootId === undefined ? undefined : fields.get(FIELD.node(rootId))
+    const isWhole = node !== undefined && rootText !== undefined && passedOnBy.length === above.length
+    if (!isWhole || rootId === undefined || guarded.some((id) => fields.has(FIELD.revoked(id)))) {
       throw new Rejection('node_revoked', 'this part of the session was revoked')
     }
     if (options.delegation !== undefined && fields.has(FIELD.node(own))) {
       throw new Rejection('delegation_consumed', 'this delegation has already been accepted')
     }
-    return { facts: decoded, state, node: decodeNode(node), above: passedOnBy.map(decodeNode) }
+    const opened = decodeOpened({ session, root: rootId }, { facts, root: rootText })
+    const decoded = (id: string, text: string) =>
+      id === rootId ? opened.root : decodeNode(text, id as NodeId, opened.facts.intentSalt)
+    return {
+      facts: opened.facts,
+      state,
+      node: decoded(own, node),
+      above: passedOnBy.map(({ id, text }) => decoded(id, text)),
+    }
   }
 
   /**
@@ -87,15 +104,18 @@ export class SessionRepository {
     return { signedInAt: signedInAt === undefined ? undefined : Number(signedInAt) }
   }
 
-  /** What was written when it was opened. */
-  async factsOf(session: SessionId): Promise<SessionFacts | undefined> {
-    const facts = (await this.#store.sessions.read(session, [FIELD.facts]))?.get(FIELD.facts)
-    return facts === undefined ? undefined : decodeFacts(facts)
+  /** What was written when it was opened, with this node. */
+  async factsOf(session: SessionId, root: NodeId | undefined): Promise<SessionFacts | undefined> {
+    if (root === undefined) return undefined
+    const fields = await this.#store.sessions.read(session, [FIELD.facts, FIELD.node(root)])
+    const [facts, node] = [fields?.get(FIELD.facts), fields?.get(FIELD.node(root))]
+    if (facts === undefined || node === undefined) return undefined
+    return decodeOpened({ session, root }, { facts, root: node }).facts
   }
 
   async view(session: SessionId, now: number): Promise<SessionView | undefined> {
     const fields = await this.#store.sessions.readAll(session)
-    return fields === undefined ? undefined : viewSession(fields, now)
+    return fields === undefined ? undefined : viewSession(session, fields, now)
   }
 
   /**

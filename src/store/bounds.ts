@@ -31,7 +31,7 @@ export function integerIn(text: string | undefined): number | undefined {
 
 /** How long a commit's id is remembered: longer than any caller retries. */
 export const COMMIT_REPEAT_MS = 600_000
-export const SCHEMA_VERSION = '1'
+export const SCHEMA_VERSION = '2'
 /** Expired entries removed at once: a long delete would hold up every writer. */
 export const SWEEP_ENTRIES_MAX = 100
 /** Entries of one control write: an owner's agents fit, and one script stays short. */

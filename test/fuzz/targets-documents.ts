@@ -21,11 +21,21 @@ import { challengeHeader } from '../../src/sdk/verify/challenge.ts'
 import { toolCallRefusal } from '../../src/sdk/verify/tool-call.ts'
 import { TokenRefused } from '../../src/sdk/verify/verified-token.ts'
 import { createVerifier } from '../../src/sdk/verify/verifier.ts'
-import { decodeFacts, decodeNode, encodeFacts, encodeNode, viewSession } from '../../src/sessions/session-record.ts'
+import { atLength } from '../../src/sessions/phrases.ts'
+import { decodeNode, decodeOpened, encodeFacts, encodeNode } from '../../src/sessions/record-text.ts'
+import { viewSession } from '../../src/sessions/session-record.ts'
 import { liveEntries, mergedText, parseEntry, slotExpiryMs } from '../../src/store/control-text.ts'
 import { COMMANDS } from '../support/commands.ts'
 import { claims, Door, ISSUER, ManualClock, newKey, RESOURCE, token } from '../unit/sdk/verify/issuing.ts'
-import { authority, child, NOW, nodeFacts, sessionFacts } from '../unit/sessions/fixtures.ts'
+import {
+  authority,
+  child,
+  NOW,
+  nodeFacts,
+  ROOT,
+  SESSION as SESSION_ID,
+  sessionFacts,
+} from '../unit/sessions/fixtures.ts'
 import { OracleError, type Target } from './harness.ts'
 import { frozenJson, isJwtError, isRejection, never, same } from './targets-wire.ts'
 
@@ -78,13 +88,16 @@ const SESSION = {
     },
   ],
 }
+const SALT = sessionFacts().intentSalt
+const FACTS_TEXT = encodeFacts(sessionFacts(), nodeFacts())
+const ROOT_TEXT = encodeNode(nodeFacts(), SALT)
 const RECORD_TEXT = json(
   Object.fromEntries([
     ['state', 'active'],
     ['notAfter', String(NOW + 60)],
-    ['facts', encodeFacts(sessionFacts())],
-    ['n:nod_root', encodeNode(nodeFacts())],
-    ['d:jti_child', encodeNode(child())],
+    ['facts', FACTS_TEXT],
+    ['n:nod_root', ROOT_TEXT],
+    ['d:jti_child', encodeNode(child(), SALT)],
     ['x:jti_child', '1'],
     ['l:nod_root', '3'],
   ]),
@@ -158,11 +171,22 @@ export const DOCUMENT_TARGETS: readonly Target[] = [
   },
   {
     name: 'session-facts',
-    corpus: [encodeFacts(sessionFacts()), encodeNode(nodeFacts()), encodeNode(child())],
+    corpus: [FACTS_TEXT, atLength(FACTS_TEXT)],
     isRefusal: isFault,
     run: (input) => {
-      if (!(decodeFacts(input).ceiling.resources instanceof Map)) throw new OracleError('no authority')
-      decodeNode(input)
+      const { facts, root } = decodeOpened({ session: SESSION_ID, root: ROOT }, { facts: input, root: ROOT_TEXT })
+      if (!(facts.ceiling.resources instanceof Map)) throw new OracleError('no authority')
+      const again = { facts: encodeFacts(facts, root), root: ROOT_TEXT }
+      same('facts', decodeOpened({ session: SESSION_ID, root: ROOT }, again).facts, facts)
+    },
+  },
+  {
+    name: 'session-node',
+    corpus: [ROOT_TEXT, atLength(ROOT_TEXT), encodeNode(child(), SALT)],
+    isRefusal: isFault,
+    run: (input) => {
+      const node = decodeNode(input, ROOT, SALT)
+      same('node', decodeNode(encodeNode(node, SALT), ROOT, SALT), node)
     },
   },
   {
@@ -173,7 +197,7 @@ export const DOCUMENT_TARGETS: readonly Target[] = [
       const value = frozenJson(input)
       if (!isJsonObject(value)) return
       const fields = Object.entries(value).filter((entry): entry is [string, string] => typeof entry[1] === 'string')
-      viewSession(new Map(fields), NOW)
+      viewSession(SESSION_ID, new Map(fields), NOW)
     },
   },
   {

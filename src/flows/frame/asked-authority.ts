@@ -2,7 +2,6 @@
 import type { Authority, ResourceAuthority } from '../../authority/authority.ts'
 import type { ParsedDetails } from '../../authority/details.ts'
 import { isEmpty, restrictToResources, restrictToScopes, widening } from '../../authority/narrowing.ts'
-import { sha256 } from '../../kernel/digest.ts'
 import type { ResourceUrl } from '../../kernel/ids.ts'
 import { Rejection } from '../../kernel/rejection.ts'
 import type { Intent, IntentTools } from '../../model/intent.ts'
@@ -116,9 +115,4 @@ function available(asked: Authority): readonly string[] {
   return [...asked.resources].map(([url, resource]: [ResourceUrl, ResourceAuthority]) => {
     return `${url} would be opened by: ${resource.scopes.join(' ')}`
   })
-}
-
-/** What tokens carry of a purpose: enough to match it with the session's record, not enough to guess it. */
-export function intentHash(salt: string, purpose: string): string {
-  return sha256(`${salt}\n${purpose}`)
 }

@@ -6,14 +6,13 @@ import { Rejection } from '../../kernel/rejection.ts'
 import type { Confirmation } from '../../model/confirmation.ts'
 import type { Permit } from '../../model/decision.ts'
 import type { SubjectEvidence, UserEvidence } from '../../model/evidence.ts'
-import type { Intent, Origin } from '../../model/intent.ts'
+import { type Intent, intentHash, type Origin } from '../../model/intent.ts'
 import type { Resource } from '../../model/resource.ts'
 import type { NodeFacts, OpeningEvidence, SessionFacts, Subject } from '../../model/session.ts'
 import { openSession } from '../../sessions/session-commits.ts'
 import { type FrameInput, type Issue, type Party, sessionIndex, type Target } from '../flow.ts'
 import { constraintFrom } from '../sender-constraint.ts'
 import type { TokenRequest } from '../token-request.ts'
-import { intentHash } from './asked-authority.ts'
 
 export interface Opening {
   readonly party: Party

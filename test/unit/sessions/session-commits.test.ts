@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest'
 import type { NodeId } from '../../../src/kernel/ids.ts'
 import { NODES_PER_SESSION_MAX, TOKEN_REVOCATIONS_PER_SESSION_MAX } from '../../../src/kernel/store-limits.ts'
 import { SESSION_STATES } from '../../../src/model/session.ts'
+import { decodeNode, decodeOpened } from '../../../src/sessions/record-text.ts'
 import {
   acceptDelegation,
   enterState,
@@ -11,7 +12,6 @@ import {
   revokeLeaf,
   revokeNodes,
 } from '../../../src/sessions/session-commits.ts'
-import { decodeFacts, decodeNode } from '../../../src/sessions/session-record.ts'
 import { CHILD, child, END, GRANDCHILD, grandchild, NOW, nodeFacts, ROOT, SESSION, sessionFacts } from './fixtures.ts'
 import { type Fields, perform } from './interpreter.ts'
 
@@ -48,8 +48,8 @@ describe('opening', () => {
     expect(fields.get('notAfter')).toBe(String(END))
     expect(fields.get('nodes')).toBe('1')
     expect(fields.get('signedInAt')).toBe(String(facts.evidence?.signedInAt))
-    expect(decodeFacts(fields.get('facts') ?? '')).toEqual(facts)
-    expect(decodeNode(fields.get(`n:${ROOT}`) ?? '')).toEqual(nodeFacts())
+    const texts = { facts: fields.get('facts') ?? '', root: fields.get(`n:${ROOT}`) ?? '' }
+    expect(decodeOpened({ session: SESSION, root: ROOT }, texts)).toEqual({ facts, root: nodeFacts() })
   })
 
   test('of autonomous work has nobody’s sign-in', () => {
@@ -166,7 +166,7 @@ describe('delegating', () => {
   test('writes what may be accepted, not a node that holds authority', () => {
     const fields = opened()
     expect(perform(fields, offer())).toBeUndefined()
-    expect(decodeNode(fields.get(`d:${CHILD}`) ?? '')).toEqual(child())
+    expect(decodeNode(fields.get(`d:${CHILD}`) ?? '', CHILD, facts.intentSalt)).toEqual(child())
     expect(fields.has(`n:${CHILD}`)).toBe(false)
     expect(fields.get('nodes')).toBe('2')
   })
@@ -192,7 +192,7 @@ describe('accepting', () => {
     perform(fields, offer())
     const accepted = child({ agentVersion: '7' })
     expect(perform(fields, accept(accepted))).toBeUndefined()
-    expect(decodeNode(fields.get(`n:${CHILD}`) ?? '')).toEqual(accepted)
+    expect(decodeNode(fields.get(`n:${CHILD}`) ?? '', CHILD, facts.intentSalt)).toEqual(accepted)
     expect(fields.get('nodes')).toBe('2')
     expect(fields.has(`l:${CHILD}`)).toBe(false)
   })
@@ -209,7 +209,7 @@ describe('accepting', () => {
     perform(fields, offer())
     expect(perform(fields, accept())).toBeUndefined()
     expect(perform(fields, accept(child({ purpose: 'again' })))).toBe('delegation_consumed')
-    expect(decodeNode(fields.get(`n:${CHILD}`) ?? '').purpose).toBe('Find the figures')
+    expect(decodeNode(fields.get(`n:${CHILD}`) ?? '', CHILD, facts.intentSalt).purpose).toBe('Find the figures')
   })
 
   test('having been accepted before is said even where the session has ended since', () => {

@@ -1,15 +1,10 @@
 import { describe, expect, test } from 'vitest'
-import type { NodeId } from '../../../src/kernel/ids.ts'
-import {
-  chainSubjects,
-  decodeFacts,
-  decodeNode,
-  encodeFacts,
-  encodeNode,
-  FIELD,
-  subtree,
-  viewSession,
-} from '../../../src/sessions/session-record.ts'
+import type { NodeId, PrincipalId } from '../../../src/kernel/ids.ts'
+import { Rejection } from '../../../src/kernel/rejection.ts'
+import { intentHash } from '../../../src/model/intent.ts'
+import { atLength } from '../../../src/sessions/phrases.ts'
+import { decodeNode, decodeOpened, encodeFacts, encodeNode } from '../../../src/sessions/record-text.ts'
+import { chainSubjects, FIELD, subtree, viewSession } from '../../../src/sessions/session-record.ts'
 import {
   actor,
   authority,
@@ -21,23 +16,26 @@ import {
   NOW,
   nodeFacts,
   ROOT,
+  SESSION,
   sessionFacts,
+  WAREHOUSE,
 } from './fixtures.ts'
 
 const SIBLING = 'jti_sibling' as NodeId
+const SALT = sessionFacts().intentSalt
 
 /** root ─ child ─ grandchild, and a sibling of the child that nobody accepted. Written youngest first. */
 function record(more: Readonly<Record<string, string>> = {}): Map<string, string> {
   return new Map([
-    [FIELD.node(GRANDCHILD), encodeNode(grandchild())],
-    [FIELD.delegation(GRANDCHILD), encodeNode(grandchild({ agentVersion: '' }))],
-    [FIELD.delegation(SIBLING), encodeNode(child({ id: SIBLING }))],
-    [FIELD.node(CHILD), encodeNode(child())],
-    [FIELD.delegation(CHILD), encodeNode(child({ agentVersion: '' }))],
-    [FIELD.node(ROOT), encodeNode(nodeFacts())],
+    [FIELD.node(GRANDCHILD), encodeNode(grandchild(), SALT)],
+    [FIELD.delegation(GRANDCHILD), encodeNode(grandchild({ agentVersion: '' }), SALT)],
+    [FIELD.delegation(SIBLING), encodeNode(child({ id: SIBLING }), SALT)],
+    [FIELD.node(CHILD), encodeNode(child(), SALT)],
+    [FIELD.delegation(CHILD), encodeNode(child({ agentVersion: '' }), SALT)],
+    [FIELD.node(ROOT), encodeNode(nodeFacts(), SALT)],
     [FIELD.state, 'active'],
     [FIELD.notAfter, String(END)],
-    [FIELD.facts, encodeFacts(sessionFacts())],
+    [FIELD.facts, encodeFacts(sessionFacts(), nodeFacts())],
     [FIELD.nodes, '4'],
     [FIELD.leaves(CHILD), '3'],
     ...Object.entries(more),
@@ -45,7 +43,7 @@ function record(more: Readonly<Record<string, string>> = {}): Map<string, string
 }
 
 function viewOf(fields: ReadonlyMap<string, string>, now = NOW) {
-  const view = viewSession(fields, now)
+  const view = viewSession(SESSION, fields, now)
   if (view === undefined) throw new Error('no view')
   return view
 }
@@ -53,25 +51,77 @@ function viewOf(fields: ReadonlyMap<string, string>, now = NOW) {
 const ids = (nodes: readonly { facts: { id: string } }[]) => nodes.map((node) => node.facts.id)
 
 describe('what is stored', () => {
+  const opened = (facts = sessionFacts(), root = nodeFacts()) =>
+    decodeOpened(
+      { session: facts.id, root: root.id },
+      { facts: encodeFacts(facts, root), root: encodeNode(root, facts.intentSalt) },
+    )
+
   test('facts and nodes survive the round trip with their authority', () => {
-    expect(decodeFacts(encodeFacts(sessionFacts()))).toEqual(sessionFacts())
-    const constrained = nodeFacts({ authority: authority({ table: { enum: ['a', 'b'] }, limit: { maximum: 5 } }) })
-    expect(decodeNode(encodeNode(constrained))).toEqual(constrained)
+    expect(opened()).toEqual({ facts: sessionFacts(), root: nodeFacts() })
+    const constrained = child({ authority: authority({ table: { enum: ['a', 'b'] }, limit: { maximum: 5 } }) })
+    expect(decodeNode(encodeNode(constrained, SALT), CHILD, SALT)).toEqual(constrained)
   })
 
   test('a root without parent, actor or reference stays one', () => {
     const node = nodeFacts({ act: undefined, origin: { type: 'schedule', assertedBy: 'agent:orchestrator' } })
-    const decoded = decodeNode(encodeNode(node))
-    expect(decoded.parent).toBeUndefined()
-    expect(decoded.act).toBeUndefined()
-    expect(decoded.origin).toEqual(node.origin)
+    expect(opened(sessionFacts({ evidence: undefined }), node).root).toEqual(node)
   })
 
-  test('a record that this broker did not write is a fault, never repaired', () => {
-    expect(() => decodeNode('{')).toThrow()
-    expect(() => decodeNode('{}')).toThrow('stored authority is malformed')
-    const text = encodeNode(nodeFacts()).replace('"mcp:tools:read"', '"*bad scope*"')
-    expect(() => decodeNode(text)).toThrow('stored authority is malformed')
+  test('what facts and first node share is written once, and an intent hash that follows from the purpose not at all', () => {
+    const shared = nodeFacts()
+    const facts = sessionFacts({ ceiling: shared.authority })
+    expect(opened(facts, shared)).toEqual({ facts, root: shared })
+    expect(encodeFacts(facts, shared)).not.toContain('warehouse')
+    const usual = nodeFacts({ intentHash: intentHash(SALT, nodeFacts().purpose) })
+    expect(encodeNode(usual, SALT).length).toBeLessThan(encodeNode(nodeFacts(), SALT).length)
+    expect(opened(facts, usual).root).toEqual(usual)
+  })
+
+  test('a session is written with its own first node, and a user under their own name', () => {
+    expect(() => encodeFacts(sessionFacts({ rootNode: CHILD }), nodeFacts())).toThrow('its own first node')
+    const subject = { ...sessionFacts().subject, principal: 'user:corp:mallory' as PrincipalId }
+    expect(() => encodeFacts(sessionFacts({ subject }), nodeFacts())).toThrow('one principal')
+  })
+
+  test.each([
+    '',
+    '{',
+    '{}',
+    '[]',
+    'null',
+    JSON.stringify({ ...nodeFacts(), authority: {} }),
+  ])('a record that this broker did not write is a fault, never repaired: %s', (text) => {
+    expect(() => decodeNode(text, ROOT, SALT)).toThrow(Error)
+    expect(() => decodeNode(text, ROOT, SALT)).not.toThrow(Rejection)
+    const ids = { session: SESSION, root: ROOT }
+    expect(() => decodeOpened(ids, { facts: text, root: encodeNode(nodeFacts(), SALT) })).toThrow(Error)
+    const facts = encodeFacts(sessionFacts(), nodeFacts())
+    expect(() => decodeOpened(ids, { facts, root: text })).toThrow(Error)
+  })
+
+  test('no member of a node may be of another kind, be missing, or be there twice', () => {
+    const tuple = JSON.parse(atLength(encodeNode(nodeFacts(), SALT))) as unknown[]
+    const read = (members: readonly unknown[]) => decodeNode(JSON.stringify(members), ROOT, SALT)
+    expect(read(tuple)).toEqual(nodeFacts())
+    for (const [place] of tuple.entries()) {
+      for (const other of [{}, true, [], [[]], 1.5]) {
+        const damaged = () => read(tuple.with(place, other))
+        expect(damaged, `${place}: ${JSON.stringify(other)}`).toThrow()
+      }
+    }
+    expect(() => read(tuple.slice(0, 9))).toThrow('stored session is malformed')
+    expect(() => read([...tuple, 'more'])).toThrow('stored session is malformed')
+    const badScope = encodeNode(
+      nodeFacts({
+        authority: {
+          ...authority(),
+          resources: new Map([[WAREHOUSE, { scopes: ['*bad scope*'], tools: new Map(), limits: {} }]]),
+        },
+      }),
+      SALT,
+    )
+    expect(() => decodeNode(badScope, ROOT, SALT)).toThrow('stored authority is malformed')
   })
 
   test('no two kinds of field can share a name', () => {
@@ -117,9 +167,9 @@ describe('a view', () => {
   test('there is none without facts, or with a state nobody knows', () => {
     const withoutFacts = record()
     withoutFacts.delete(FIELD.facts)
-    expect(viewSession(withoutFacts, NOW)).toBeUndefined()
-    expect(viewSession(record({ state: 'resting' }), NOW)).toBeUndefined()
-    expect(viewSession(new Map(), NOW)).toBeUndefined()
+    expect(viewSession(SESSION, withoutFacts, NOW)).toBeUndefined()
+    expect(viewSession(SESSION, record({ state: 'resting' }), NOW)).toBeUndefined()
+    expect(viewSession(SESSION, new Map(), NOW)).toBeUndefined()
   })
 })
 
@@ -145,9 +195,12 @@ test('the chain is listed newest first', () => {
   expect(chainSubjects(undefined)).toEqual([])
 })
 
-test('a node that is kept under another name, or is its own parent, is no record at all', () => {
-  const misplaced = record({ [FIELD.node('nod_other')]: encodeNode(nodeFacts()) })
-  expect(() => viewSession(misplaced, NOW)).toThrow('stored node is malformed')
-  const ring = record({ [FIELD.node(CHILD)]: JSON.stringify({ ...JSON.parse(encodeNode(child())), id: undefined }) })
-  expect(() => viewSession(ring, NOW)).toThrow('stored node is malformed')
+test('what is no tree with one root is no record at all', () => {
+  const two = record({ [FIELD.node('nod_other')]: encodeNode(nodeFacts(), SALT) })
+  expect(() => viewSession(SESSION, two, NOW)).toThrow('it is not one tree')
+  const ring = record({ [FIELD.node(CHILD)]: encodeNode(child({ parent: CHILD }), SALT) })
+  expect(() => viewSession(SESSION, ring, NOW)).toThrow('it is not one tree')
+  const rootless = record()
+  rootless.delete(FIELD.node(ROOT))
+  expect(() => viewSession(SESSION, rootless, NOW)).toThrow('it has no first node')
 })

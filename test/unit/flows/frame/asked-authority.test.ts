@@ -1,13 +1,13 @@
 import { describe, expect, test } from 'vitest'
 import {
   askedFrom,
-  intentHash,
   narrowTo,
   notInSession,
   openingIntent,
   requireIntent,
   toolsByResource,
 } from '../../../../src/flows/frame/asked-authority.ts'
+import { intentHash } from '../../../../src/model/intent.ts'
 import type { Resource } from '../../../../src/model/resource.ts'
 import { CALENDAR, WIKI } from '../../../support/world.ts'
 import { refusalOf } from '../../authority/refusal.ts'

@@ -1,9 +1,10 @@
 import { describe, expect, test } from 'vitest'
-import { encodeAuthority } from '../../../../src/authority/encode-authority.ts'
-import { intentHash } from '../../../../src/flows/frame/asked-authority.ts'
 import { frameDelegate } from '../../../../src/flows/frame/delegate.ts'
 import type { ExchangeRequest } from '../../../../src/flows/token-request.ts'
+import type { NodeId } from '../../../../src/kernel/ids.ts'
+import { intentHash } from '../../../../src/model/intent.ts'
 import { TOKEN_TYPE } from '../../../../src/protocol/oauth.ts'
+import { decodeNode } from '../../../../src/sessions/record-text.ts'
 import { offerDelegation } from '../../../../src/sessions/session-commits.ts'
 import { ALICE, actor, CHILD, child, END, NOW, ROOT, reasonOf, SLACK, WAREHOUSE } from '../../sessions/fixtures.ts'
 import { SETTINGS } from '../../tokens/fixtures.ts'
@@ -189,7 +190,7 @@ describe('what is issued', () => {
     const operation = change.operations[0]
     if (operation?.operation !== 'set') throw new Error('no node written')
     expect(operation.field).toBe(`d:${mint.jti}`)
-    const delegated = JSON.parse(operation.value)
+    const delegated = decodeNode(operation.value, mint.jti as string as NodeId, live.facts.intentSalt)
     expect(delegated).toMatchObject({
       id: mint.jti,
       parent: ROOT,
@@ -205,7 +206,7 @@ describe('what is issued', () => {
     })
     expect(order).toMatchObject({ audience: 'researcher', rv: 41, parentHash: 'hash-of-parent', instance: 'pod-7' })
     expect(toolsIn(order.authority)).toEqual({ [WAREHOUSE]: ['query'] })
-    expect(delegated.authority).toEqual(encodeAuthority(order.authority))
+    expect(delegated.authority).toEqual(order.authority)
     // The sub-agent finds what it was offered.
     expect(indexes).toEqual(['sessions:agent:researcher'])
   })
@@ -224,7 +225,10 @@ describe('what is issued', () => {
     const permit = { ...permitFor(frame()), effective: framed.question.asked }
     const { order, change } = framed.issue(permit)
     expect(order.holder.node.act).toBeUndefined()
-    expect(JSON.stringify(change.operations)).toContain('agent:researcher')
+    const operation = change.operations[0]
+    if (operation?.operation !== 'set') throw new Error('no node written')
+    const delegated = decodeNode(operation.value, 'jti_any' as NodeId, liveRoot().facts.intentSalt)
+    expect(delegated.act).toEqual(actor('researcher'))
   })
 
   test('may be accepted within the accept window, or until its authority ends if that is sooner', () => {
