@@ -72,7 +72,7 @@ function judgeTool(context: Context, asked: AskedTool, wanted: ToolConstraints):
   let refused = false
   for (const layer of TOOL_LAYERS) {
     let verdict = judge(layer, context, asked)
-    if (left !== undefined && verdict.verdict === 'allowed' && verdict.constraints !== undefined) {
+    if (left !== undefined && 'constraints' in verdict) {
       left = meetTool(left, verdict.constraints)
       if (left === undefined) verdict = { verdict: 'implicit_deny', cause: CONTRADICTION[layer] }
     }

@@ -15,9 +15,9 @@ import { grantsFor, isInForce, type Principals, type Use } from './grant-index.t
 import { holdsIn, selects } from './selector.ts'
 
 export type ToolVerdict =
+  | { readonly verdict: 'allowed' | 'not_applicable' }
   /** `constraints`: what the layer narrows the tool to. */
-  | { readonly verdict: 'allowed'; readonly constraints?: ToolConstraints }
-  | { readonly verdict: 'not_applicable' }
+  | { readonly verdict: 'allowed'; readonly constraints: ToolConstraints }
   /** `cause`: what would have been needed. */
   | { readonly verdict: 'implicit_deny' | 'explicit_deny'; readonly cause: string }
 

@@ -254,6 +254,7 @@ describe('a fault denies', () => {
     const faulty: Registry = { ...registry, resource: () => unknown }
     const decision = decide(faulty, question(registry, query))
     expect(reason(decision)).toBe('resource_cannot_enforce')
+    expect(decision.missing).toEqual(['query at warehouse: the enforcement layer failed'])
     expect(verdict(decision, 'enforcement')).toBe('implicit_deny')
   })
 })

@@ -92,6 +92,13 @@ test('a server that checks arguments is given constraints', () => {
   expect(granted(ask(world(), wanted, explicitly))).toEqual(wanted)
 })
 
+test('a server that asks at a call makes that one call only, whatever it checks by itself', () => {
+  for (const wanted of [{ [SLACK]: { post: {} } }, { [FILES]: { get: { path: { const: 'a' } } } }]) {
+    expect(granted(ask(world(), wanted, { atCall: true }))).toEqual(wanted)
+    expect(granted(ask(world(), wanted))).toBeUndefined()
+  }
+})
+
 test('nobody counts calls yet: a limit is refused wherever it comes from', () => {
   const registry = world()
   const wanted = { [WAREHOUSE]: { query: {} } }
