@@ -35,11 +35,9 @@ function climbs(text: string): boolean {
   return text.includes('..') || text.includes('\\') || text.includes('%')
 }
 
-/** JSON Schema counts code points; code units bound them from above, so that long texts are rarely walked. */
-function exceedsLength(text: string, most: number): boolean {
-  if (text.length <= most) return false
-  if (text.length > 2 * most) return true
-  return codePoints(text) > most
+/** JSON Schema counts code points, of at most two units each: what is much too long need not be walked. */
+function isWithin(most: number, text: string): boolean {
+  return text.length <= 2 * most && codePoints(text) <= most
 }
 
 function codePoints(text: string): number {
@@ -48,13 +46,17 @@ function codePoints(text: string): number {
   return count
 }
 
+function isNumber(value: unknown): value is number {
+  return Number.isFinite(value)
+}
+
 export function admits(constraint: ArgumentConstraint, value: unknown): boolean {
   const { minimum, maximum, maxLength, prefix, maxItems } = constraint
   if (constraint.const !== undefined && value !== constraint.const) return false
   if (constraint.enum !== undefined && !(constraint.enum as readonly unknown[]).includes(value)) return false
-  if (minimum !== undefined && !(typeof value === 'number' && Number.isFinite(value) && value >= minimum)) return false
-  if (maximum !== undefined && !(typeof value === 'number' && Number.isFinite(value) && value <= maximum)) return false
-  if (maxLength !== undefined && !(typeof value === 'string' && !exceedsLength(value, maxLength))) return false
+  if (minimum !== undefined && !(isNumber(value) && value >= minimum)) return false
+  if (maximum !== undefined && !(isNumber(value) && value <= maximum)) return false
+  if (maxLength !== undefined && !(typeof value === 'string' && isWithin(maxLength, value))) return false
   if (prefix !== undefined && !(typeof value === 'string' && value.startsWith(prefix) && !climbs(value))) return false
   if (maxItems !== undefined && !(Array.isArray(value) && value.length <= maxItems)) return false
   return true
@@ -79,12 +81,12 @@ export function isNarrower(child: ArgumentConstraint, parent: ArgumentConstraint
 }
 
 /** A bound the parent has and the child lacks was dropped, never kept. */
-function isRaised(child: number | undefined, parent: number | undefined): boolean {
-  return parent === undefined || (child !== undefined && child >= parent)
+function isRaised(child = Number.NEGATIVE_INFINITY, parent = Number.NEGATIVE_INFINITY): boolean {
+  return child >= parent
 }
 
-function isLowered(child: number | undefined, parent: number | undefined): boolean {
-  return parent === undefined || (child !== undefined && child <= parent)
+function isLowered(child = Number.POSITIVE_INFINITY, parent = Number.POSITIVE_INFINITY): boolean {
+  return child <= parent
 }
 
 /** What both admit; `undefined` where that is nothing. */
@@ -129,14 +131,11 @@ type Loose = { readonly [M in keyof ArgumentConstraint]?: ArgumentConstraint[M] 
 
 /** The one form of a set that is spelled by bounds; `undefined` if it is empty. */
 function settle(loose: Loose): ArgumentConstraint | undefined {
-  const { minimum, maximum, maxLength, prefix } = loose
-  if (minimum !== undefined && maximum !== undefined && minimum >= maximum) {
-    return minimum === maximum ? { const: minimum } : undefined
-  }
-  const leastLength = prefix === undefined ? 0 : codePoints(prefix)
-  if (maxLength !== undefined && leastLength >= maxLength) {
-    return leastLength === maxLength ? { const: prefix ?? '' } : undefined
-  }
+  const { minimum = Number.NEGATIVE_INFINITY, maximum = Number.POSITIVE_INFINITY } = loose
+  if (minimum >= maximum) return minimum === maximum ? { const: minimum } : undefined
+  const { prefix = '', maxLength = Number.POSITIVE_INFINITY } = loose
+  const leastLength = codePoints(prefix)
+  if (leastLength >= maxLength) return leastLength === maxLength ? { const: prefix } : undefined
   return Object.fromEntries(Object.entries(loose).filter(([, bound]) => bound !== undefined))
 }
 

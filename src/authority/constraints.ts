@@ -59,7 +59,7 @@ export function argumentsRefusal(
     if (!open && !constraints.has(name)) return `argument ${shown(name)} is not among those allowed`
   }
   for (const [name, constraint] of constraints) {
-    if (name === ANY_OTHER_ARGUMENT || isFree(constraint)) continue
+    if (isFree(constraint)) continue
     if (!Object.hasOwn(args, name))
       return `argument ${shown(name)} is missing: it must be ${describeConstraint(constraint)}`
     if (!admits(constraint, args[name])) return `argument ${shown(name)} must be ${describeConstraint(constraint)}`
@@ -78,7 +78,7 @@ export function narrowsTool(childForm: ToolConstraints, parentForm: ToolConstrai
     if (!parentOpen && !parent.has(name)) return `admits the argument ${shown(name)}`
   }
   for (const [name, bound] of parent) {
-    if (name === ANY_OTHER_ARGUMENT || isFree(bound)) continue
+    if (isFree(bound)) continue
     const constraint = child.get(name)
     if (constraint === undefined) return `drops the constraint on ${shown(name)}: ${describeConstraint(bound)}`
     if (!isNarrower(constraint, bound)) return `admits more for ${shown(name)} than ${describeConstraint(bound)}`
@@ -115,6 +115,6 @@ function meetNamed(
   if (inA !== undefined && inB !== undefined) return meetArgument(inA, inB) ?? 'impossible'
   const only = inA ?? inB ?? {}
   const other = inA === undefined ? a : b
-  if (name !== ANY_OTHER_ARGUMENT && other.has(ANY_OTHER_ARGUMENT)) return only
+  if (other.has(ANY_OTHER_ARGUMENT)) return only
   return isFree(only) ? undefined : 'impossible'
 }

@@ -37,11 +37,8 @@ function wideningAt(child: ResourceAuthority, parent: ResourceAuthority): string
     const widened = narrowsTool(constraints, bound)
     if (widened !== undefined) return `tool ${name} ${widened}`
   }
-  const most = parent.limits.maxCalls
-  if (most !== undefined && !(child.limits.maxCalls !== undefined && child.limits.maxCalls <= most)) {
-    return `maxCalls exceeds ${most}`
-  }
-  return undefined
+  const { maxCalls = Number.POSITIVE_INFINITY } = parent.limits
+  return (child.limits.maxCalls ?? Number.POSITIVE_INFINITY) <= maxCalls ? undefined : `maxCalls exceeds ${maxCalls}`
 }
 
 /**

@@ -10,7 +10,7 @@ import type { Question } from '../model/decision.ts'
 import type { Grant, GrantConditions, PrincipalSelector, Registry } from '../model/registry.ts'
 import type { Container, Resource, Tool, ToolSelector } from '../model/resource.ts'
 import { riskFits } from '../model/risk.ts'
-import { holdsIn, selects } from './selector.ts'
+import { holdsIn, namesOf, narrowest, selects } from './selector.ts'
 
 /** Findings kept at a time: about 20 MB. Beyond it all are forgotten, and found again when they are asked for. */
 const KEPT_MAX = 200_000
@@ -30,75 +30,64 @@ export interface Use {
  * about one container: allows where the use is certainly within it, denies where it may be.
  */
 export function grantsFor(registry: Registry, use: Use, principals: readonly string[]): readonly Grant[] {
-  const index = indexOf(registry)
-  let found = NONE
-  for (const principal of principals) {
-    const grants = index.find(principal, use)
-    if (grants.length > 0) found = found.length === 0 ? grants : [...new Set([...found, ...grants])]
-  }
-  return found
-}
-
-function indexOf(registry: Registry): GrantIndex {
-  const known = indexes.get(registry)
-  if (known !== undefined) return known
-  const made = new GrantIndex()
-  atOnce(made.fill(registry.grants))
-  indexes.set(registry, made)
-  return made
+  return getOrInsertComputed(indexes, registry, () => atOnce(indexOf(registry))).find(use, principals)
 }
 
 /** Before a version decides: else its first decision would wait until all its grants are in the index. */
 export function* prepareGrants(registry: Registry): Sliced<undefined> {
-  if (indexes.has(registry)) return
-  const made = new GrantIndex()
-  yield* made.fill(registry.grants)
-  indexes.set(registry, made)
+  if (!indexes.has(registry)) indexes.set(registry, yield* indexOf(registry))
+}
+
+function* indexOf({ grants }: Registry): Sliced<GrantIndex> {
+  const index = new GrantIndex()
+  for (const grant of grants) {
+    index.add(grant)
+    yield
+  }
+  return index
 }
 
 class GrantIndex {
   readonly #byPrincipal = new Map<string, Map<string, Grant[]>>()
-  #kept = new Map<Resource, Map<string, readonly Grant[]>>()
+  /** By tool, place and principal. */
+  readonly #kept = new Map<Tool, Map<Container | undefined, Map<string, readonly Grant[]>>>()
   #keptCount = 0
 
-  find(principal: string, use: Use): readonly Grant[] {
-    const named = this.#byPrincipal.get(principal)
-    if (named === undefined) return NONE
-    const ofResource = getOrInsertComputed(this.#kept, use.resource, () => new Map<string, readonly Grant[]>())
-    const key = `${use.tool.name} ${use.place?.id ?? ''} ${principal}`
-    const kept = ofResource.get(key)
-    if (kept !== undefined) return kept
-    const found = matching(named, use)
-    this.#keptCount += 1
-    if (this.#keptCount > KEPT_MAX) {
-      this.#kept = new Map()
-      this.#keptCount = 0
-    } else ofResource.set(key, found)
+  find(use: Use, principals: readonly string[]): readonly Grant[] {
+    const ofTool = getOrInsertComputed(
+      this.#kept,
+      use.tool,
+      () => new Map<Container | undefined, Map<string, Grant[]>>(),
+    )
+    const kept = getOrInsertComputed(ofTool, use.place, () => new Map<string, readonly Grant[]>())
+    let found = NONE
+    for (const principal of principals) {
+      const named = this.#byPrincipal.get(principal)
+      if (named === undefined) continue
+      const grants = getOrInsertComputed(kept, principal, () => this.#look(named, use))
+      // Stryker disable next-line ConditionalExpression,EqualityOperator: most find nothing, or all that there is; it saves time.
+      if (grants.length > 0) found = found.length === 0 ? grants : [...new Set([...found, ...grants])]
+    }
     return found
   }
 
-  *fill(grants: readonly Grant[]): Sliced<undefined> {
-    for (const grant of grants) {
-      for (const principal of grant.principals) {
-        const named = getOrInsertComputed(this.#byPrincipal, principalKey(principal), () => new Map<string, Grant[]>())
-        for (const selector of grant.resources) {
-          for (const place of placesOf(selector)) {
-            const there = getOrInsertComputed(named, place, () => [])
-            if (there.at(-1) !== grant) there.push(grant)
-          }
-        }
-      }
-      yield
+  #look(named: ReadonlyMap<string, readonly Grant[]>, use: Use): readonly Grant[] {
+    this.#keptCount += 1
+    if (this.#keptCount > KEPT_MAX) {
+      this.#kept.clear()
+      this.#keptCount = 0
+    }
+    const there = new Set(placesFor(use).flatMap((place) => named.get(place) ?? NONE))
+    return [...there].filter((grant) => names(grant, use))
+  }
+
+  add(grant: Grant): void {
+    const places = new Set(grant.resources.flatMap(placesOf))
+    for (const principal of new Set(grant.principals.map(principalKey))) {
+      const named = getOrInsertComputed(this.#byPrincipal, principal, () => new Map<string, Grant[]>())
+      for (const place of places) getOrInsertComputed(named, place, () => []).push(grant)
     }
   }
-}
-
-function matching(named: ReadonlyMap<string, readonly Grant[]>, use: Use): readonly Grant[] {
-  const found = new Set<Grant>()
-  for (const place of placesFor(use)) {
-    for (const grant of named.get(place) ?? NONE) if (names(grant, use)) found.add(grant)
-  }
-  return found.size === 0 ? NONE : [...found]
 }
 
 function names({ effect, resources }: Grant, { resource, tool, place }: Use): boolean {
@@ -115,22 +104,8 @@ function placesOf(selector: ToolSelector): readonly string[] {
   return selector.container === undefined ? [place] : [`container ${selector.container}`, `within ${place}`]
 }
 
-/** By one thing it names, by which each tool that it can reach is looked for. */
-function narrowest({ server, tool, project, category }: ToolSelector): string {
-  if (server !== undefined && server !== '*') return `server ${server}`
-  if (tool !== undefined && tool !== '*') return `tool ${tool}`
-  if (project !== undefined && project !== '*') return `project ${project}`
-  return category === undefined ? '*' : `category ${category}`
-}
-
 function placesFor({ resource, tool, place }: Use): readonly string[] {
-  const wide = [
-    `server ${resource.id}`,
-    `tool ${tool.name}`,
-    ...resource.projects.map((project) => `project ${project}`),
-    `category ${tool.category}`,
-    '*',
-  ]
+  const wide = namesOf(resource, tool)
   const narrow = place?.lineage.map((container) => `container ${container}`) ?? wide.map((name) => `within ${name}`)
   return [...wide, ...narrow]
 }

@@ -20,3 +20,21 @@ export function holdsIn({ container }: ToolSelector, place: Container | undefine
   if (container === undefined) return true
   return place?.lineage.includes(container)
 }
+
+/** One thing it names, under which to look for it: whatever tool it selects has that among its `namesOf`. */
+export function narrowest({ server, tool, project, category }: ToolSelector): string {
+  if (server !== undefined && server !== '*') return `server ${server}`
+  if (tool !== undefined && tool !== '*') return `tool ${tool}`
+  if (project !== undefined && project !== '*') return `project ${project}`
+  return category === undefined ? '*' : `category ${category}`
+}
+
+export function namesOf({ id, projects }: Resource, { name, category }: Tool): readonly string[] {
+  return [
+    `server ${id}`,
+    `tool ${name}`,
+    ...projects.map((project) => `project ${project}`),
+    `category ${category}`,
+    '*',
+  ]
+}
