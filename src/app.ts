@@ -32,6 +32,7 @@ import { IssuerKeys } from './net/issuer-keys.ts'
 import { TokenReviews } from './net/token-reviews.ts'
 import { TrustBundles } from './net/trust-bundles.ts'
 import { type Operations, startOperations } from './operate/operations.ts'
+import { RevocationFeed } from './revocation/feed.ts'
 import { LiveCutoffs } from './sessions/live-cutoffs.ts'
 import { SessionRepository } from './sessions/session-repository.ts'
 import { UnknownCommits } from './sessions/unknown-commits.ts'
@@ -58,7 +59,7 @@ export async function createBroker(config: Config, options: BrokerOptions): Prom
   const parts = { ...settings, store, cutoffs, clock, log, documents, keeper: () => keeper }
   const { follower: registries, publisher, shadow, begin } = openPolicy(parts)
   const { ring, keeper, shared } = await openRing(config, registries.current, { store, clock, log })
-  const feed = await store.control.follow(cutoffs)
+  const feed = await RevocationFeed.open(store, { cutoffs, clock, ticks, observer: metrics })
   await shared?.sync()
   keeper.start()
   const audit = startAudit(store.audit, clock, { filling: fillingTo(log), stranger: metrics?.stranger })
@@ -79,7 +80,7 @@ export async function createBroker(config: Config, options: BrokerOptions): Prom
     ...common,
     issuer: settings.issuer,
     pipeline: new TokenPipeline({ ...common, ...issuing, external: published.external }),
-    revocation: { ...common, ...sources },
+    revocation: { ...common, ...sources, feed },
     listing: common,
     callers,
     login: { ...callers, ...issuing },
@@ -89,8 +90,7 @@ export async function createBroker(config: Config, options: BrokerOptions): Prom
     admission: new Admission(config.limits, ticks),
     sourceOf,
     certificatesOf: certificatesReader(config.certificateSource, config.trustedProxies),
-    readiness: operations.readiness,
-    report: operations.report,
+    ...operations,
   })
   return {
     app,
@@ -105,6 +105,7 @@ export async function createBroker(config: Config, options: BrokerOptions): Prom
     reloadKeys: () => keeper.reload(),
     countUnread: (reason, peer) => audit.auditor.strangers.count(reason, sourceOf(peer, undefined)),
     readiness: operations.readiness,
+    endStreams: () => feed.endStreams(),
     metrics,
     close: () => stopAll([operations, registries, shadow, keeper, unknown, audit, usage, feed], store),
   }

@@ -54,6 +54,8 @@ export interface Broker {
   countUnread(reason: RejectionReason, peer: string): void
   /** Commits of unknown outcome, undone now instead of as soon as the store answers. */
   settleCommits(): Promise<void>
+  /** Ends what would never end by itself: those who follow the revocations turn to another broker. */
+  endStreams(): void
   /** Ends the feed, flushes what is counted, closes the store. */
   close(): Promise<void>
 }

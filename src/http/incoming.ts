@@ -38,6 +38,11 @@ export function peerOf(context: Context): string {
   return socketOf(context)?.remoteAddress ?? 'unknown'
 }
 
+/** Ends the connection at once, whatever was still to be sent on it. */
+export function dropConnection(context: Context): void {
+  ;(context.env as Partial<HttpBindings> | undefined)?.outgoing?.destroy()
+}
+
 /** The names in the request's query, as often as they stand there. */
 export function queryNames(context: Context): Iterable<string> {
   const url = incomingOf(context)?.url ?? context.req.url

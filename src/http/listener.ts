@@ -32,6 +32,8 @@ export interface Answering {
   countUnread(reason: RejectionReason, peer: string): void
   /** From here on it is not ready for more. */
   readonly readiness: { stop(): void }
+  /** What would never end by itself. */
+  endStreams(): void
   close(): Promise<void>
 }
 
@@ -103,6 +105,7 @@ export function listen(broker: Answering, address: ListenAddress, bounds: Listen
     const stop = async () => {
       stopping = true
       broker.readiness.stop()
+      broker.endStreams()
       await closed(server)
       await broker.close()
     }

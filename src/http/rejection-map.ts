@@ -49,6 +49,7 @@ export const WIRE: Readonly<Record<RejectionReason, WireError>> = {
   client_limited: TOO_MANY,
   issuer_limited: TOO_MANY,
   issuance_limited: TOO_MANY,
+  streams_exceeded: TOO_MANY,
   client_authentication_missing: BAD_CLIENT,
   client_authentication_ambiguous: BAD_REQUEST,
   client_assertion_type_unsupported: BAD_CLIENT,

@@ -16,6 +16,7 @@ import type { RequestFacts } from '../model/request-facts.ts'
 import type { FaultLog } from '../operate/fault-log.ts'
 import type { Readiness } from '../operate/readiness.ts'
 import type { RevocationParts } from '../revocation/client-call.ts'
+import type { RevocationFeed } from '../revocation/feed.ts'
 import type { CertificatesOf } from './client-certificate.ts'
 import type { SourceOf } from './source-address.ts'
 
@@ -25,7 +26,7 @@ export interface RouterParts {
   readonly ring: KeyRing
   readonly clock: Clock
   readonly pipeline: TokenPipeline
-  readonly revocation: RevocationParts
+  readonly revocation: RevocationParts & { readonly feed: RevocationFeed }
   readonly listing: ReviewParts
   readonly policy: ChallengeParts & ShadowRequestParts
   readonly callers: CallerParts

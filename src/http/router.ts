@@ -11,6 +11,7 @@ import { formRoutes } from './form-routes.ts'
 import { headerOf } from './incoming.ts'
 import { readFacts } from './request.ts'
 import { UNREADABLE_PATH } from './request-head.ts'
+import { revocationFeedRoute } from './revocation-feed-route.ts'
 import type { Method, Route, RouterParts } from './route.ts'
 import { sessionRoutes } from './session-routes.ts'
 
@@ -79,6 +80,7 @@ function routes(parts: RouterParts, base: string): readonly Route[] {
     ...discoveryRoutes(parts, base),
     ...formRoutes(parts, base),
     ...sessionRoutes(parts, base),
+    revocationFeedRoute(parts, base),
     adminLoginRoute(parts, base),
     ...accessRoutes(parts, base),
     ...adminRoutes(parts, base),

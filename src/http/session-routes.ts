@@ -54,12 +54,12 @@ export function sessionRoutes(parts: RouterParts, base: string): readonly Route[
 }
 
 /** Strangers' tokens cost signatures: they are limited like those who fail to authenticate at a form endpoint. */
-export async function admitted(
+export async function admitted<C extends Caller>(
   context: Context,
   facts: RequestFacts,
   parts: RouterParts,
-  verify: (presented: PresentedToken | undefined) => Promise<Caller>,
-): Promise<Caller> {
+  verify: (presented: PresentedToken | undefined) => Promise<C>,
+): Promise<C> {
   const entry = parts.admission.arrive(facts.source, 'sessions')
   try {
     const presented = readPresented(context, facts, parts.issuer)

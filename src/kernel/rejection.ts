@@ -32,6 +32,7 @@ export const REASONS = [
   'client_limited',
   'issuer_limited',
   'issuance_limited',
+  'streams_exceeded',
   // the client
   'client_authentication_missing',
   'client_authentication_ambiguous',
@@ -204,10 +205,17 @@ export class Rejection extends Error {
   }
 }
 
+const OVER_LIMIT: readonly RejectionReason[] = [
+  'client_limited',
+  'issuer_limited',
+  'issuance_limited',
+  'streams_exceeded',
+]
+
 /** Whether a caller that is known asks for more than its rate. Such refusals may come thousands a second. */
 export function isOverLimit(error: unknown): error is Rejection {
   if (!(error instanceof Rejection)) return false
-  return error.reason === 'client_limited' || error.reason === 'issuer_limited' || error.reason === 'issuance_limited'
+  return OVER_LIMIT.includes(error.reason)
 }
 
 /** Whether whoever brings a client's authentication so has not shown to be that client. */

@@ -13,6 +13,7 @@ export type AuditEvent =
   | 'token.introspect'
   | 'access.evaluate'
   | 'token.revoke'
+  | 'revocations.follow'
   | 'session.read'
   | 'session.close'
   | 'session.revoke'

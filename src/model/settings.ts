@@ -38,5 +38,5 @@ export function endpointUrls(
 export const apiAudience = (issuer: string): string => `${issuer}/api`
 export const adminAudience = (issuer: string): string => `${issuer}/admin`
 
-/** Scopes of the broker's own API: the words are fixed (DESIGN §2), `revocations` opens nothing yet. */
+/** Scopes of the broker's own API: the words are fixed (DESIGN §2). */
 export const API_SCOPES = ['evaluate', 'revocations', 'sessions'] as const

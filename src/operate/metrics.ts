@@ -23,6 +23,9 @@ export class BrokerMetrics implements Omit<ExchangeObserver, 'issued'> {
   readonly #storeFailures: Counter<'operation'>
   readonly #strangers: Counter<'reason'>
   readonly #keysUnread: Counter<'of'>
+  readonly #following: Gauge
+  readonly #followersDropped: Counter
+  readonly #feedEvents: Counter
 
   constructor() {
     const registers = [this.registry]
@@ -65,6 +68,21 @@ export class BrokerMetrics implements Omit<ExchangeObserver, 'issued'> {
       labelNames: ['of'],
       registers,
     })
+    this.#following = new Gauge({
+      name: 'errand_feed_streams',
+      help: 'Streams and waiting polls of those who follow the revocations.',
+      registers,
+    })
+    this.#feedEvents = new Counter({
+      name: 'errand_feed_events_total',
+      help: 'Events sent to those who follow the revocations, heartbeats among them.',
+      registers,
+    })
+    this.#followersDropped = new Counter({
+      name: 'errand_feed_dropped_total',
+      help: 'Streams ended because their consumer had taken nothing for ten seconds.',
+      registers,
+    })
     collectDefaultMetrics({ register: this.registry })
   }
 
@@ -88,6 +106,12 @@ export class BrokerMetrics implements Omit<ExchangeObserver, 'issued'> {
   readonly stranger = (reason: RejectionReason): void => this.#strangers.inc({ reason })
 
   readonly keysUnread = (of: KeyOwnerKind): void => this.#keysUnread.inc({ of })
+
+  readonly following = (consumers: number): void => this.#following.set(consumers)
+
+  readonly told = (): void => this.#feedEvents.inc()
+
+  readonly dropped = (): void => this.#followersDropped.inc()
 
   /** The text that Prometheus reads. */
   text(): Promise<string> {

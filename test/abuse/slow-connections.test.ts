@@ -177,6 +177,7 @@ describe('H28: number', () => {
       app: { fetch },
       countUnread: () => undefined,
       readiness: { stop: () => undefined },
+      endStreams: () => undefined,
       close: async () => undefined,
     }
     const bounds = { connections: 20, connectionsPerPeer: 10, headersMs: 5_000, requestMs: 5_000, checkMs: 50 }

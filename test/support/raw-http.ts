@@ -23,6 +23,7 @@ export function listenTo(world: World, bounds: Partial<ListenerBounds> = {}, tls
     app: world.broker.app,
     countUnread: world.broker.countUnread.bind(world.broker),
     readiness: { stop: () => undefined },
+    endStreams: () => undefined,
     close: async () => undefined,
   }
   const address = { host: '127.0.0.1', port: 0, ...(tls === undefined ? {} : { tls }) }

@@ -5,14 +5,14 @@
  * Guarantees: a nonce is good in its window and the next, at every broker and after any restart. A store that has lost the
  * secret gets a new one, which brokers that still hold the old one find when a nonce does not verify.
  */
-import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
+import { createHmac, timingSafeEqual } from 'node:crypto'
 import type { Clock } from '../../kernel/clock.ts'
 import { DPOP_NONCE_REREAD_MS, DPOP_NONCE_WINDOW_S } from '../../kernel/credential-limits.ts'
-import { Secret } from '../../kernel/secret.ts'
+import type { Secret } from '../../kernel/secret.ts'
 import type { DocumentStore } from '../../store/ports.ts'
+import { sharedSecret } from '../../store/shared-secret.ts'
 
 const DOCUMENT = 'dpop-nonce-secret'
-const SECRET_BYTES = 32
 /** 128 bits, as RFC 9449 §8 asks for: unpredictable. */
 const NONCE_CHARS = 22
 
@@ -34,7 +34,7 @@ export class DpopNonces {
 
   /** @throws StoreUnavailable */
   static async open(documents: DocumentStore, clock: Clock): Promise<DpopNonces> {
-    return new DpopNonces(documents, clock, await sharedSecret(documents))
+    return new DpopNonces(documents, clock, await sharedSecret(documents, DOCUMENT))
   }
 
   /** What a client is told to put into its next proof. */
@@ -61,7 +61,7 @@ export class DpopNonces {
     const nowMs = this.#clock.nowMs()
     if (Math.abs(nowMs - this.#readAtMs) < DPOP_NONCE_REREAD_MS) return Promise.resolve(false)
     this.#readAtMs = nowMs
-    this.#rereading = sharedSecret(this.#documents)
+    this.#rereading = sharedSecret(this.#documents, DOCUMENT)
       .then((secret) => {
         const isOther = secret.fingerprint() !== this.#secret.fingerprint()
         this.#secret = secret
@@ -77,17 +77,6 @@ export class DpopNonces {
   #window(): number {
     return Math.floor(this.#clock.nowMs() / (DPOP_NONCE_WINDOW_S * 1000))
   }
-}
-
-/** The store's own, made by whoever comes first. */
-async function sharedSecret(documents: DocumentStore): Promise<Secret> {
-  const known = await documents.read(DOCUMENT)
-  if (known !== undefined) return new Secret(known)
-  const made = randomBytes(SECRET_BYTES).toString('base64url')
-  if (await documents.replace(DOCUMENT, undefined, made)) return new Secret(made)
-  const won = await documents.read(DOCUMENT)
-  if (won === undefined) throw new Error('the secret of DPoP nonces is there and is not')
-  return new Secret(won)
 }
 
 function nonceOf(secret: Secret, window: number): string {
