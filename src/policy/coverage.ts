@@ -41,8 +41,8 @@ export class Spans {
   }
 
   #sorted(): Spanned[] {
-    // Infinity - Infinity is not a number: compared, never subtracted.
-    this.#spans.sort((a, b) => (a.from === b.from ? a.position - b.position : a.from < b.from ? -1 : 1))
+    // They were added in the order written, and keep it where they begin together.
+    this.#spans.sort((a, b) => a.from - b.from)
     let longest: Spanned | undefined
     return this.#spans.map((span) => {
       if (longest === undefined || span.until > longest.until) longest = span
@@ -122,7 +122,7 @@ export class Selectors {
     const id = this.#said.length
     this.#ids.set(key, id)
     // Of a node of the tree it says as much as lies above it, and itself.
-    this.#said.push(this.#widerMembers(members).reduce((sum, wider) => sum + wider.length - 1, 0))
+    this.#said.push(this.#widerMembers(members).reduce((sum, wider) => sum + wider.length, 0))
     return id
   }
 

@@ -4,6 +4,7 @@
  * and part found to be `never_matches`, `contradiction` or `shadowed` changes no decision. What is not found may still be dead.
  */
 import { encodeToolConstraints, isUnconstrained } from '../authority/constraints.ts'
+import { getOrInsertComputed } from '../kernel/maps.ts'
 import type { Agent } from '../model/client.ts'
 import { mayIssue } from '../model/lifecycle.ts'
 import type { Grant, Registry } from '../model/registry.ts'
@@ -35,8 +36,8 @@ export function policyFindings(registry: Registry, surroundings: Surroundings): 
   for (const rule of rules) {
     const found = comparison.judge(rule)
     if (found !== undefined) findings.push(found)
-    const grantsNothing = found !== undefined && found.kind !== 'shadowed'
-    if (rule.grant.effect === 'allow' && !grantsNothing) allowing.push(rule)
+    // What a shadowed one allows is allowed by the others.
+    else if (rule.grant.effect === 'allow') allowing.push(rule)
   }
   const granted = new GrantedTools(allowing, reach)
   const unmetAgents = registry.agents.filter(
@@ -75,15 +76,12 @@ export class GrantedTools {
 
   constructor(allowing: readonly Pick<Grant, 'principals' | 'resources'>[], reach: ToolReach) {
     this.#reach = reach
-    const seen = new Set<string>()
-    for (const { principals, resources } of allowing) {
-      if (!principals.some((one) => 'user' in one || 'group' in one || 'role' in one)) continue
-      for (const selector of resources) {
-        const key = selectorKey(selector)
-        if (seen.has(key)) continue
-        seen.add(key)
-        for (const { tool } of reach.of(selector)) this.#granted.add(tool)
-      }
+    const people = allowing.filter(({ principals }) =>
+      principals.some((one) => 'user' in one || 'group' in one || 'role' in one),
+    )
+    const selectors = people.flatMap(({ resources }) => resources)
+    for (const selector of new Map(selectors.map((one) => [selectorKey(one), one])).values()) {
+      for (const { tool } of reach.of(selector)) this.#granted.add(tool)
     }
   }
 
@@ -93,11 +91,8 @@ export class GrantedTools {
   }
 
   #isMet(selector: ToolSelector): boolean {
-    const key = selectorKey(selector)
-    const known = this.#met.get(key)
-    if (known !== undefined) return known
-    const met = this.#reach.of(selector).some(({ tool }) => tool.delegable && this.#granted.has(tool))
-    this.#met.set(key, met)
-    return met
+    return getOrInsertComputed(this.#met, selectorKey(selector), () =>
+      this.#reach.of(selector).some(({ tool }) => tool.delegable && this.#granted.has(tool)),
+    )
   }
 }

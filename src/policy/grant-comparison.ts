@@ -201,7 +201,7 @@ export class GrantComparison {
 }
 
 function environmentsOf({ environment }: Rule): readonly string[] {
-  return environment === ANY ? [ANY] : [ANY, environment]
+  return [...new Set([ANY, environment])]
 }
 
 /** No environment's name has a line's end. */

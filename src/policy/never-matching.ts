@@ -28,10 +28,10 @@ export function borneIn({ users, agents }: Registry, { environment }: Surroundin
 /** A finding without `part` is about the whole grant. */
 export function neverMatching(grant: Grant, borne: Borne, reach: ToolReach, now: number): readonly Finding[] {
   const { effect, when, at } = grant
-  const { notAfter, environment } = when
+  const { notAfter = Number.POSITIVE_INFINITY, environment } = when
   // What a deny names wrongly it does not deny; an allow only fails to allow it.
   const misnamed = { kind: 'never_matches', severity: effect === 'deny' ? 'error' : 'warning', grant, by: [] } as const
-  if (notAfter !== undefined && notAfter <= now) {
+  if (notAfter <= now) {
     // Meant to end, and ended.
     return [{ ...misnamed, severity: 'warning', path: `${at}.when.not_after`, says: 'its time is over' }]
   }

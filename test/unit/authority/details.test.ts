@@ -148,7 +148,10 @@ describe('parseDetails (RFC 9396 §2)', () => {
   test('holds 256 tools of one resource and no more', () => {
     const many = (count: number) => Object.fromEntries([...Array(count).keys()].map((index) => [`t${index}`, {}]))
     expect(parseDetails(tools({ tools: many(256) })).tools.get(WAREHOUSE.locations[0] ?? '')?.tools.size).toBe(256)
-    expect(refusalOf(() => parseDetails(tools({ tools: many(257) }))).reason).toBe(MALFORMED)
+    expect(refusalOf(() => parseDetails(tools({ tools: many(257) })))).toMatchObject({
+      reason: MALFORMED,
+      message: `${at}.tools exceeds 256 tools`,
+    })
   })
 
   test('holds a tool called __proto__ like any other', () => {

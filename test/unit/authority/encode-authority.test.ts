@@ -30,6 +30,11 @@ describe('the round trip', () => {
     expect(decodeAuthority(JSON.parse(text))).toEqual(AUTHORITY)
   })
 
+  test('says nothing of limits where there are none', () => {
+    const resources = new Map([...AUTHORITY.resources].map(([url, at]) => [url, { ...at, limits: {} }]))
+    expect(JSON.stringify(encodeAuthority({ ...AUTHORITY, resources }))).not.toContain('limits')
+  })
+
   test('keeps the empty authority empty', () => {
     const empty = { resources: new Map(), notAfter: 0, maxDepth: 0 }
     expect(decodeAuthority(JSON.parse(JSON.stringify(encodeAuthority(empty))))).toEqual(empty)

@@ -63,9 +63,12 @@ test('each kind has its words', () => {
 test('whoever denies parts of it is named, sorted, as far as there is room', () => {
   const groups = [...Array(10).keys()].map((n) => `g${n}`)
   const denies = groups.map((group) => deny(`by-${group}`, { principals: [{ group }] })).reverse()
-  const [finding] = findings([allow('a', { principals: groups.map((group) => ({ group })) }), ...denies], (d) => {
-    d.users[0].groups = groups
-  }).findings
+  const [finding] = findings(
+    [allow('a', { principals: groups.map((group) => ({ group })).reverse() }), ...denies],
+    (d) => {
+      d.users[0].groups = groups
+    },
+  ).findings
   expect(finding?.by).toEqual(groups.slice(0, 8).map((group) => `by-${group}`))
   expect(finding?.says).toContain('by-g0, by-g1')
 })
@@ -137,6 +140,17 @@ describe('where and whom', () => {
     expect(found([deny('a', agent), deny('b', owner)])).toEqual([])
     expect(found([deny('a', agent), deny('b', agent)])).toEqual(['shadowed b a'])
     expect(found([allow('a', agent), allow('b', owner)])).toEqual(['shadowed a b'])
+  })
+
+  test('a grant is not said to be made idle by itself', () => {
+    const both = { principals: [{ user: 'corp:alice' }, { group: 'finance' }] }
+    expect(found([allow('x', both), allow('y', { resources: [{ server: '*' }] })])).toEqual(['shadowed x y'])
+  })
+
+  test('one that is denied tool by tool as well is what stays, however early the others are written', () => {
+    const tools = ['query', 'insert', 'drop_table', 'unclassified']
+    const denies = tools.map((tool) => deny(tool, { resources: [{ server: 'warehouse', tool }] }))
+    expect(found([...denies, deny('all')])).toEqual(tools.map((tool) => `shadowed ${tool} all`))
   })
 
   test('parts that can never match are left out before the rest is compared', () => {

@@ -44,7 +44,7 @@ test('whatever a selector names, and with * wherever it may stand, it is found w
   const choices = (name: string, ...values: string[]) => [{}, ...values.map((value) => ({ [name]: value }))]
   const selectors: ToolSelector[] = choices('project', '*', 'analytics', 'default').flatMap((project) =>
     choices('server', '*', 'warehouse', 'slack').flatMap((server) =>
-      choices('tool', '*', 'query', 'post').flatMap((tool) =>
+      choices('tool', '*', 'query', 'post', 'nothing').flatMap((tool) =>
         choices('category', 'read', 'write').map((category) => ({ ...project, ...server, ...tool, ...category })),
       ),
     ),
