@@ -4,6 +4,7 @@
  */
 
 import { getOrInsertComputed } from '../kernel/maps.ts'
+import { atOnce, each, type Sliced } from '../kernel/slices.ts'
 import { userName } from '../kernel/user-name.ts'
 import type { Agent } from '../model/client.ts'
 import { findUser } from '../model/find-user.ts'
@@ -26,14 +27,27 @@ export interface OwnedAgents {
 }
 
 /** Of those of the agents whose owner stands; one who has left has left orphans, which are another matter. */
-export function beyondOwners(registry: Registry, agents: readonly Agent[] = registry.agents): OwnedAgents {
-  const living = agents.filter(({ state }) => state !== 'retired')
-  const unverified = living.filter(({ owner }) => ownerStanding(registry, owner) === 'unverified')
-  const owned = living.filter(({ owner }) => ownerStanding(registry, owner) === 'active')
+export function beyondOwners(registry: Registry): OwnedAgents {
+  return atOnce(findingBeyondOwners(registry, registry.agents))
+}
+
+/** As `beyondOwners`, in slices, of these agents. */
+export function* findingBeyondOwners(registry: Registry, agents: readonly Agent[]): Sliced<OwnedAgents> {
+  const unverified: Agent[] = []
+  const owned: Agent[] = []
+  const owners = new Set<string>()
+  yield* each(agents, (agent) => {
+    const standing = agent.state === 'retired' ? undefined : ownerStanding(registry, agent.owner)
+    if (standing === 'unverified') unverified.push(agent)
+    if (standing !== 'active') return
+    owned.push(agent)
+    owners.add(agent.owner)
+  })
   if (owned.length === 0) return { beyond: [], unverified }
   const reach = new ToolReach(registry.resources)
-  const grantable = grantableTo(new Set(owned.map(({ owner }) => owner)), registry, reach)
-  const beyond = owned.flatMap((agent): BeyondOwner[] => {
+  const grantable = yield* grantableTo(owners, registry, reach)
+  const beyond: BeyondOwner[] = []
+  yield* each(owned, (agent) => {
     const tools = agent.manifest.flatMap(({ selector }) =>
       reach
         .of(selector)
@@ -41,36 +55,41 @@ export function beyondOwners(registry: Registry, agents: readonly Agent[] = regi
           tool.delegable && grantable.get(agent.owner)?.has(tool) !== true ? [`${tool.name} at ${resource.id}`] : [],
         ),
     )
-    return tools.length === 0 ? [] : [{ agent, tools: [...new Set(tools)] }]
+    if (tools.length > 0) beyond.push({ agent, tools: [...new Set(tools)] })
   })
   return { beyond, unverified }
 }
 
 /** In one pass over the grants, most of which name nobody who owns anything. */
-function grantableTo(
+function* grantableTo(
   owners: ReadonlySet<string>,
   registry: Registry,
   reach: ToolReach,
-): ReadonlyMap<string, ReadonlySet<Tool>> {
+): Sliced<ReadonlyMap<string, ReadonlySet<Tool>>> {
   const naming = new Map<string, Grant[]>()
   const listsOf = (owner: string) =>
     principalsOfOwner(registry, owner).map((principal) => getOrInsertComputed(naming, principal, () => []))
   const lists = [...owners].map((owner) => [owner, listsOf(owner)] as const)
-  for (const grant of registry.grants) {
+  yield* each(registry.grants, (grant) => {
     for (const principal of grant.principals) naming.get(principalKey(principal))?.push(grant)
-  }
-  return new Map(lists.map(([owner, grants]) => [owner, grantableBy(grants.flat(), reach)]))
+  })
+  const grantable = new Map<string, ReadonlySet<Tool>>()
+  for (const [owner, grants] of lists) grantable.set(owner, yield* grantableBy(grants.flat(), reach))
+  return grantable
 }
 
-function grantableBy(grants: readonly Grant[], reach: ToolReach): ReadonlySet<Tool> {
-  const toolsOf = (effect: Grant['effect']) =>
-    grants
-      .filter((grant) => grant.effect === effect && (effect === 'allow' || Object.keys(grant.when).length === 0))
-      .flatMap(({ resources }) => resources)
-      .filter(({ container }) => effect === 'allow' || container === undefined)
-      .flatMap((selector) => reach.of(selector).map(({ tool }) => tool))
-  const denied = new Set(toolsOf('deny'))
-  return new Set(toolsOf('allow').filter((tool) => !denied.has(tool)))
+function* grantableBy(grants: readonly Grant[], reach: ToolReach): Sliced<ReadonlySet<Tool>> {
+  const allowed = new Set<Tool>()
+  const denied = new Set<Tool>()
+  yield* each(grants, ({ effect, when, resources }) => {
+    if (effect === 'deny' && Object.keys(when).length > 0) return
+    for (const selector of resources) {
+      if (effect === 'deny' && selector.container !== undefined) continue
+      for (const { tool } of reach.of(selector)) (effect === 'allow' ? allowed : denied).add(tool)
+    }
+  })
+  for (const tool of denied) allowed.delete(tool)
+  return allowed
 }
 
 /** As grants name them. A group has the roles that are given to it; what its members have besides is theirs. */

@@ -6,7 +6,7 @@
 import { claimAt } from '../jose/claim-at.ts'
 import { Sha256 } from '../kernel/digest.ts'
 import type { ResourceUrl } from '../kernel/ids.ts'
-import { atOnce, type Sliced } from '../kernel/slices.ts'
+import { atOnce, each, mapped, type Sliced } from '../kernel/slices.ts'
 import { userName } from '../kernel/user-name.ts'
 import type { Client } from '../model/client.ts'
 import type { Issuer, User } from '../model/issuer.ts'
@@ -16,7 +16,8 @@ import type { SpiffeBinding, TrustDomain } from '../model/trust-domain.ts'
 import type { WorkloadIssuer } from '../model/workload.ts'
 import { canonicalResource } from '../protocol/resource.ts'
 import { canonicalJson } from './canonical-json.ts'
-import { crossCheck, type Entries, type Placed } from './checks/cross-checks.ts'
+import { crossCheck } from './checks/cross-checks.ts'
+import type { Entries, Placed } from './checks/placed-entries.ts'
 import { decodeAgent } from './decode/decode-agent.ts'
 import { decodeAuthorizationServer, isSameServer } from './decode/decode-authorization-server.ts'
 import { decodeService } from './decode/decode-client.ts'
@@ -64,8 +65,7 @@ export function* decodingRegistry(documents: readonly RegistryDocument[], option
   }
   // References are judged only when every document was readable: an entry that was not would be reported as missing.
   if (problems.length > 0) throw new ConfigurationError(problems)
-  const entries = gather(decoded)
-  yield
+  const entries = yield* gather(decoded)
   yield* crossCheck(entries, options.issuer, problems)
   const registry = yield* build(entries, options, problems)
   if (problems.length > 0) throw new ConfigurationError(problems)
@@ -88,23 +88,30 @@ interface Decoded {
   readonly directory: string
 }
 
-function gather(decoded: readonly Decoded[]): Entries {
-  const section = <K extends keyof DecodedDocument>(name: K): Placed<DecodedDocument[K][number]>[] =>
-    decoded.flatMap(({ document, sourceName, directory }) =>
-      document[name].map((entry, index) => ({ at: place(sourceName, [name, index]), directory, entry })),
-    )
+function* gather(decoded: readonly Decoded[]): Sliced<Entries> {
+  function* section<K extends keyof DecodedDocument>(name: K): Sliced<Placed<DecodedDocument[K][number]>[]> {
+    const placed: Placed<DecodedDocument[K][number]>[] = []
+    for (const { document, sourceName, directory } of decoded) {
+      const entries: readonly DecodedDocument[K][number][] = document[name]
+      for (const [index, entry] of entries.entries()) {
+        placed.push({ at: place(sourceName, [name, index]), directory, entry })
+        yield
+      }
+    }
+    return placed
+  }
   return {
-    issuers: section('issuers'),
-    workloadIssuers: section('workload_issuers'),
-    trustDomains: section('trust_domains'),
-    users: section('users'),
-    roles: section('roles'),
-    authorizationServers: section('authorization_servers'),
-    services: section('services'),
-    projects: section('projects'),
-    resources: section('resources'),
-    agents: section('agents'),
-    grants: section('grants'),
+    issuers: yield* section('issuers'),
+    workloadIssuers: yield* section('workload_issuers'),
+    trustDomains: yield* section('trust_domains'),
+    users: yield* section('users'),
+    roles: yield* section('roles'),
+    authorizationServers: yield* section('authorization_servers'),
+    services: yield* section('services'),
+    projects: yield* section('projects'),
+    resources: yield* section('resources'),
+    agents: yield* section('agents'),
+    grants: yield* section('grants'),
   }
 }
 
@@ -118,15 +125,19 @@ function* build(entries: Entries, options: RegistryOptions, problems: string[]):
   const withRoles = rolesGiven(roles)
   const users = yield* mapped(entries.users, ({ entry }) => withRoles(decodeUser(entry)))
   const authorizationServers = entries.authorizationServers.map(({ entry }) => decodeAuthorizationServer(entry))
-  const services = entries.services.map(({ at, entry }) => decodeService(entry, at, problems))
+  const services = yield* mapped(entries.services, ({ at, entry }) => decodeService(entry, at, problems))
   const projects = decodeProjects(entries.projects.map(({ entry }) => entry))
   const surroundings = { accessTokenSeconds: options.accessTokenSeconds, projects }
-  const resources = entries.resources.map(({ at, entry }) => decodeResource(entry, at, surroundings, problems))
+  const resources = yield* mapped(entries.resources, ({ at, entry }) =>
+    decodeResource(entry, at, surroundings, problems),
+  )
   const urls = new Map(resources.map((resource): [string, ResourceUrl] => [resource.id, resource.url]))
   const agents = yield* mapped(entries.agents, ({ at, entry }) => decodeAgent(entry, at, urls, problems))
   const grants = yield* mapped(entries.grants, ({ at, entry }) => decodeGrant(entry, at, problems))
-  const lookUps = indexed(issuers, { users, withRoles }, [...services, ...agents], problems.length > 0 ? [] : resources)
-  yield
+  const clients = [...services, ...agents]
+  const lookUps = yield* indexed(issuers, { users, withRoles }, clients, problems.length > 0 ? [] : resources)
+  const workloads = yield* workloadLookUps(workloadIssuers, clients)
+  const spiffeIds = yield* spiffeLookUps(trustDomains, clients)
   const version = options.version ?? (yield* versionOf(entries, options))
   return Object.freeze({
     version,
@@ -143,8 +154,8 @@ function* build(entries: Entries, options: RegistryOptions, problems: string[]):
     authorizationServers,
     authorizationServer: (name: string) => authorizationServers.find(({ issuer }) => isSameServer(issuer, name)),
     ...lookUps,
-    ...workloadLookUps(workloadIssuers, [...services, ...agents]),
-    ...spiffeLookUps(trustDomains, [...services, ...agents]),
+    ...workloads,
+    ...spiffeIds,
   })
 }
 
@@ -165,31 +176,22 @@ function* versionOf(entries: Entries, options: RegistryOptions): Sliced<string> 
   return digest.digest()
 }
 
-function* mapped<T, U>(items: readonly T[], make: (item: T) => U): Sliced<readonly U[]> {
-  const made: U[] = []
-  for (const item of items) {
-    made.push(make(item))
-    yield
-  }
-  return made
-}
-
 type LookUps = Pick<Registry, 'client' | 'issuer' | 'issuerBySlug' | 'resource' | 'resourceByName' | 'user'>
 
-function indexed(
+function* indexed(
   issuers: readonly Issuer[],
   { users, withRoles }: { readonly users: readonly User[]; readonly withRoles: (user: User) => User },
   clients: readonly Client[],
   resources: readonly Resource[],
-): LookUps {
-  const byClientId = new Map<string, Client>(clients.map((client) => [client.clientId, client]))
+): Sliced<LookUps> {
+  const byClientId = yield* mapOf<Client>(clients, ({ clientId }) => clientId)
   const byIssuer = new Map(issuers.map((issuer) => [issuer.issuer, issuer]))
   const bySlug = new Map(issuers.map((issuer) => [issuer.slug, issuer]))
-  const byUrl = new Map(resources.map((resource) => [canonicalResource(resource.url), resource]))
-  const byId = new Map(resources.map((resource) => [resource.id, resource]))
-  const byUser = new Map(users.map((user) => [userName(user), user]))
+  const byUrl = yield* mapOf(resources, ({ url }) => canonicalResource(url))
+  const byId = yield* mapOf(resources, ({ id }) => id)
+  const byUser = yield* mapOf(users, userName)
   // As registered, which is how tokens and sessions name them; else in its canonical form.
-  const asRegistered = new Map<string, Resource>(resources.map((resource) => [resource.url, resource]))
+  const asRegistered = yield* mapOf(resources, ({ url }) => url)
   const resource = (url: string): Resource | undefined => asRegistered.get(url) ?? byUrl.get(canonicalResource(url))
   return {
     client: (clientId) => byClientId.get(clientId),
@@ -205,14 +207,21 @@ function indexed(
   }
 }
 
-function workloadLookUps(
+function* mapOf<T>(items: readonly T[], nameOf: (item: T) => string): Sliced<ReadonlyMap<string, T>> {
+  const named = new Map<string, T>()
+  yield* each(items, (item) => named.set(nameOf(item), item))
+  return named
+}
+
+function* workloadLookUps(
   issuers: readonly WorkloadIssuer[],
   clients: readonly Client[],
-): Pick<Registry, 'workloadIssuer' | 'workloads'> {
+): Sliced<Pick<Registry, 'workloadIssuer' | 'workloads'>> {
   const byIssuer = new Map(issuers.map((issuer) => [issuer.issuer, issuer]))
   const bySlug = new Map(issuers.map(({ slug }) => [slug, new ClaimIndex<WorkloadMatch>()]))
   for (const client of clients) {
     for (const { issuer, rules, version } of client.workloads) bySlug.get(issuer)?.add(rules, { client, version })
+    yield
   }
   return {
     workloadIssuer: (issuer) => byIssuer.get(issuer),
@@ -220,12 +229,14 @@ function workloadLookUps(
   }
 }
 
-function spiffeLookUps(
+function* spiffeLookUps(
   domains: readonly TrustDomain[],
   clients: readonly Client[],
-): Pick<Registry, 'trustDomain' | 'clientBySpiffeId'> {
+): Sliced<Pick<Registry, 'trustDomain' | 'clientBySpiffeId'>> {
   const byName = new Map(domains.map((domain) => [domain.name, domain]))
   const byId = new Map<string, { client: Client; binding: SpiffeBinding }>()
-  for (const client of clients) for (const binding of client.spiffeIds) byId.set(binding.id, { client, binding })
+  yield* each(clients, (client) => {
+    for (const binding of client.spiffeIds) byId.set(binding.id, { client, binding })
+  })
   return { trustDomain: (name) => byName.get(name), clientBySpiffeId: (id) => byId.get(id) }
 }

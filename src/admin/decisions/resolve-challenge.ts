@@ -9,6 +9,7 @@ import { encodeToolConstraints } from '../../authority/constraints.ts'
 import { sha256 } from '../../kernel/digest.ts'
 import { CHALLENGE_GRANT_S_DEFAULT, CHALLENGE_GRANT_S_MAX, CHALLENGE_PROPOSAL_S } from '../../kernel/limits.ts'
 import { Rejection } from '../../kernel/rejection.ts'
+import { each, inSlices, type Sliced } from '../../kernel/slices.ts'
 import type { AdminEntry } from '../../model/admin-role.ts'
 import type { OperatorCaller } from '../../model/caller.ts'
 import { grantsOf, sayChange } from '../../policy/policy-change.ts'
@@ -79,7 +80,7 @@ async function resolved(challenge: Challenge, approval: Approval, parts: Challen
   const { publisher, clock } = parts
   const { documents, registry } = publisher.published
   const now = Math.floor(clock.nowMs() / 1000)
-  const standing = standingIn(documents, challenge.id, now)
+  const standing = await inSlices(standingIn(documents, challenge.id, now))
   if (standing.length > 0) return resolution(standing, registry.version)
   const { grant, whyNot, environment } = answerTo(challenge, registry, now)
   if (grant === undefined) {
@@ -96,9 +97,9 @@ async function resolved(challenge: Challenge, approval: Approval, parts: Challen
 }
 
 /** Where another approver was faster, their grant is the answer, and nothing changes. */
-function planned(documents: PolicyDocuments, id: string, entries: readonly Written[], now: number): Plan {
+function* planned(documents: PolicyDocuments, id: string, entries: readonly Written[], now: number): Sliced<Plan> {
   const object = `grants/${id}`
-  const standing = standingIn(documents, id, now)
+  const standing = yield* standingIn(documents, id, now)
   if (standing.length > 0) return { object, before: standing, after: standing, entries: documents.entries }
   return { object, before: undefined, after: entries, entries: withGrants(documents.entries, entries, now) }
 }
@@ -109,13 +110,13 @@ function resolution(grants: readonly Written[], policy: string): Resolved {
 }
 
 /** What the challenge was answered with, and is not over. */
-function standingIn(documents: PolicyDocuments, challenge: string, now: number): readonly Written[] {
-  return storedObjects(documents, 'grants')
-    .filter(
-      ({ id, entry }) =>
-        (id === challenge || id.startsWith(`${challenge}-`)) && endOf(entry) !== undefined && !isOver(entry, now),
-    )
-    .map(({ entry }) => entry)
+function* standingIn(documents: PolicyDocuments, challenge: string, now: number): Sliced<readonly Written[]> {
+  const standing: Written[] = []
+  yield* each(storedObjects(documents, 'grants'), ({ id, entry }) => {
+    const isIts = id === challenge || id.startsWith(`${challenge}-`)
+    if (isIts && endOf(entry) !== undefined && !isOver(entry, now)) standing.push(entry)
+  })
+  return standing
 }
 
 interface Proposal extends ResolveOrder {

@@ -5,6 +5,7 @@
 import type { AuditDraft } from '../../audit/audit-draft.ts'
 import { type ChangeRecord, changeRecord } from '../../audit/change-record.ts'
 import { Rejection } from '../../kernel/rejection.ts'
+import { inSlices, type Sliced } from '../../kernel/slices.ts'
 import type { OperatorCaller } from '../../model/caller.ts'
 import { canonicalJson } from '../../registry/canonical-json.ts'
 import type { PolicyDocuments } from '../../registry/publication/policy-documents.ts'
@@ -24,7 +25,7 @@ export interface Plan {
 
 export interface Change {
   /** May be asked again, where others publish at the same time. @throws Rejection */
-  readonly plan: (documents: PolicyDocuments, caller: OperatorCaller) => Plan
+  readonly plan: (documents: PolicyDocuments, caller: OperatorCaller) => Sliced<Plan>
   /** Says what would be done, and does nothing. */
   readonly preview: boolean
   /** What it is made by virtue of, once: taken when it is on record, given back where nothing was published for certain. */
@@ -82,7 +83,7 @@ async function attempted(
   const { publisher, auditor } = parts
   const by = caller.principal
   for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt += 1) {
-    const made = plan(publisher.published.documents, caller)
+    const made = await inSlices(plan(publisher.published.documents, caller))
     draft.addChange(recordOf(made))
     // What is wrong with it is said before anything is on record as intended.
     const previewed = await publisher.publishEntries(() => made.entries, { by, preview: true })
@@ -110,8 +111,8 @@ async function published(
   const wanted = canonicalJson(made.before ?? null)
   try {
     return await parts.publisher.publishEntries(
-      (_entries, documents) => {
-        const again = plan(documents, caller)
+      async (_entries, documents) => {
+        const again = await inSlices(plan(documents, caller))
         if (canonicalJson(again.before ?? null) !== wanted) throw new Stale()
         return again.entries
       },

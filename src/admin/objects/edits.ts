@@ -3,12 +3,13 @@
  * looked at. What a file says is changed in the file: two places for one truth would overwrite each other.
  */
 import { Rejection } from '../../kernel/rejection.ts'
+import type { Sliced } from '../../kernel/slices.ts'
 import { type LifecycleState, legalTransition } from '../../model/lifecycle.ts'
 import type { PolicyDocuments } from '../../registry/publication/policy-documents.ts'
 import { entriesOf, isWritten, nameOf, SECTIONS, type SectionName, type Written } from '../../registry/sections.ts'
 import { stateOf } from './read-objects.ts'
 import { assertNamesNoFiles } from './section-authority.ts'
-import { storedObject, versionOf } from './stored-objects.ts'
+import { findingObject, versionOf } from './stored-objects.ts'
 
 export interface ObjectEdit {
   readonly section: SectionName
@@ -27,9 +28,9 @@ export interface PlannedEdit {
 }
 
 /** @throws Rejection `object_read_only`, `object_changed`, `precondition_missing`, `not_found`, and what `next` throws */
-export function planned(documents: PolicyDocuments, edit: ObjectEdit): PlannedEdit {
+export function* planned(documents: PolicyDocuments, edit: ObjectEdit): Sliced<PlannedEdit> {
   const { section, id } = edit
-  const object = storedObject(documents, section, id)
+  const object = yield* findingObject(documents, section, id)
   if (object?.file !== undefined) {
     throw new Rejection(
       'object_read_only',

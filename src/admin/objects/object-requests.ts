@@ -1,10 +1,10 @@
 /** What is asked of one object of the registry, and of all that was written over the admin API. */
 import { z } from 'zod'
-import { sha256 } from '../../kernel/digest.ts'
 import { Rejection } from '../../kernel/rejection.ts'
+import type { Sliced } from '../../kernel/slices.ts'
 import { LIST_ENTRIES_MAX } from '../../kernel/store-limits.ts'
 import { LIFECYCLE_STATES, type LifecycleState } from '../../model/lifecycle.ts'
-import { canonicalJson } from '../../registry/canonical-json.ts'
+import { canonicalDigest } from '../../registry/canonical-json.ts'
 import { entriesOf, isWritten, SECTION_NAMES, type Written } from '../../registry/sections.ts'
 import type { ChangeRequest } from '../on-record.ts'
 import type { PolicyRequestParts } from '../publication/policy-requests.ts'
@@ -83,8 +83,8 @@ async function edit(
     async () => {
       const wanted = { ...target(), next: await read() }
       const object = `${wanted.section}/${wanted.id}`
-      const plan: Change['plan'] = (documents, caller) => {
-        const made = planned(documents, wanted)
+      const plan: Change['plan'] = function* (documents, caller) {
+        const made = yield* planned(documents, wanted)
         const [before, after] = [made.before, made.after].map((entry) => (entry === undefined ? [] : [entry]))
         if (wanted.section === 'resources') {
           assertOwnersChange(before ?? [], after ?? [], caller, parts.publisher.published.registry)
@@ -124,8 +124,8 @@ export function exportRegistry(
 }
 
 /** The documents themselves are kept under the version of the policy, which the record names. */
-function digestOf(document: unknown): Written {
-  return { entries: sha256(canonicalJson(document ?? null)) }
+function* digestOf(document: unknown): Sliced<Written> {
+  return { entries: yield* canonicalDigest(document ?? null) }
 }
 
 /** In place of all that was written over the API. @throws RefusedRequest */
@@ -141,10 +141,12 @@ export async function importRegistry(
       if (!isWritten(document)) throw new Rejection('body_malformed', 'document: must be one policy document')
       return {
         preview: dry_run,
-        plan: ({ entries }, caller) => {
-          assertMayChange(isWritten(entries) ? entries : {}, document, caller, parts.publisher.published.registry)
+        *plan({ entries }, caller) {
+          const { registry } = parts.publisher.published
+          yield* assertMayChange(isWritten(entries) ? entries : {}, document, caller, registry)
           for (const section of SECTION_NAMES) assertNamesNoFiles(section, entriesOf(document, section))
-          return { object: 'registry', before: digestOf(entries), after: digestOf(document), entries: document }
+          const before = yield* digestOf(entries)
+          return { object: 'registry', before, after: yield* digestOf(document), entries: document }
         },
       }
     },

@@ -53,7 +53,7 @@ export function listObjects(
   return readAs(request, parts, 'admin.read', async () => {
     const wanted = filtersIn(query)
     const { documents, registry } = parts.publisher.published
-    const found = storedObjects(documents, section)
+    const found = [...storedObjects(documents, section)]
       .filter((object) => matches(object, wanted, registry))
       .sort((a, b) => (a.id < b.id ? -1 : 1))
     const page = found.slice(0, wanted.limit)

@@ -3,6 +3,7 @@
  * admin API.
  */
 import { sha256 } from '../../kernel/digest.ts'
+import { atOnce, type Sliced } from '../../kernel/slices.ts'
 import { canonicalJson } from '../../registry/canonical-json.ts'
 import type { PolicyDocuments } from '../../registry/publication/policy-documents.ts'
 import { entriesOf, nameOf, type SectionName, type Written } from '../../registry/sections.ts'
@@ -15,14 +16,27 @@ export interface StoredObject {
   readonly entry: Written
 }
 
-export function storedObjects({ files, entries }: PolicyDocuments, section: SectionName): readonly StoredObject[] {
-  const of = (document: unknown, file: string | undefined) =>
-    entriesOf(document, section).map((entry) => ({ section, id: nameOf(section, entry), file, entry }))
-  return [...files.flatMap(({ name, document }) => of(document, name)), ...of(entries, undefined)]
+export function* storedObjects({ files, entries }: PolicyDocuments, section: SectionName): Generator<StoredObject> {
+  for (const { name, document } of [...files, { name: undefined, document: entries }]) {
+    for (const entry of entriesOf(document, section)) yield { section, id: nameOf(section, entry), file: name, entry }
+  }
 }
 
 export function storedObject(documents: PolicyDocuments, section: SectionName, id: string): StoredObject | undefined {
-  return storedObjects(documents, section).find((object) => object.id === id)
+  return atOnce(findingObject(documents, section, id))
+}
+
+/** As `storedObject`, in slices. */
+export function* findingObject(
+  documents: PolicyDocuments,
+  section: SectionName,
+  id: string,
+): Sliced<StoredObject | undefined> {
+  for (const object of storedObjects(documents, section)) {
+    if (object.id === id) return object
+    yield
+  }
+  return undefined
 }
 
 /** The same entry has the same, however it was spelled; any other another. */

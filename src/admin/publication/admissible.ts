@@ -1,17 +1,22 @@
 /** What no new version of the policy may do, however well-formed it is: take steps that no life takes, or make an agent stronger than its owner. */
-import type { AgentVersion, Client } from '../../model/client.ts'
+import { each, mapped, type Sliced } from '../../kernel/slices.ts'
+import type { Agent, AgentVersion, Client } from '../../model/client.ts'
 import { type LifecycleState, legalTransition } from '../../model/lifecycle.ts'
 import type { Registry } from '../../model/registry.ts'
-import { beyondOwners } from '../../policy/beyond-owner.ts'
+import { findingBeyondOwners } from '../../policy/beyond-owner.ts'
 
 /** One line for each; of what is in both versions, for an object that was taken out and comes back later begins anew. */
-export function inadmissible(before: Registry, after: Registry): readonly string[] {
-  const resources = new Map(after.resources.map((resource) => [resource.id, resource]))
-  return [
-    ...[...before.agents, ...before.services].flatMap((client) => ofClient(client, after.client(client.clientId))),
-    ...before.resources.flatMap(({ id, state }) => ofState(`resource ${id}`, state, resources.get(id)?.state)),
-    ...beyondTheirOwners(before, after),
-  ]
+export function* inadmissible(before: Registry, after: Registry): Sliced<readonly string[]> {
+  const problems: string[] = []
+  yield* each([...before.agents, ...before.services], (client) => {
+    problems.push(...ofClient(client, after.client(client.clientId)))
+  })
+  const states = new Map<string, LifecycleState>()
+  yield* each(after.resources, ({ id, state }) => states.set(id, state))
+  yield* each(before.resources, ({ id, state }) => {
+    problems.push(...ofState(`resource ${id}`, state, states.get(id)))
+  })
+  return [...problems, ...(yield* beyondTheirOwners(before, after))]
 }
 
 function ofState(name: string, from: LifecycleState, to: LifecycleState | undefined): readonly string[] {
@@ -40,13 +45,19 @@ function ofVersion(name: string, before: AgentVersion, after: AgentVersion): rea
 }
 
 /** Only where this change makes it so: what takes rights from an owner must never be refused for what they own. */
-function beyondTheirOwners(before: Registry, after: Registry): readonly string[] {
-  const widened = after.agents.filter((agent) => {
+function* beyondTheirOwners(before: Registry, after: Registry): Sliced<readonly string[]> {
+  const widened: Agent[] = []
+  yield* each(after.agents, (agent) => {
     const was = before.client(agent.clientId)
-    if (was?.kind !== 'agent') return true
-    return was.owner !== agent.owner || JSON.stringify(was.manifest) !== JSON.stringify(agent.manifest)
+    const isAsBefore =
+      was?.kind === 'agent' &&
+      was.owner === agent.owner &&
+      JSON.stringify(was.manifest) === JSON.stringify(agent.manifest)
+    if (!isAsBefore) widened.push(agent)
   })
-  return beyondOwners(after, widened).beyond.map(
+  const { beyond } = yield* findingBeyondOwners(after, widened)
+  return yield* mapped(
+    beyond,
     ({ agent: { clientId, owner }, tools }) =>
       `agent ${clientId}: its owner ${owner} could not be granted ${tools.slice(0, 3).join(', ')}`,
   )

@@ -1,12 +1,12 @@
 /** Two versions of the policy side by side: what changed, for people; and what is taken away, for the cut-offs. */
 import { userPrincipal } from '../../kernel/ids.ts'
-import type { Sliced } from '../../kernel/slices.ts'
+import { each, type Sliced } from '../../kernel/slices.ts'
 import { parseUserName } from '../../kernel/user-name.ts'
 import type { User } from '../../model/issuer.ts'
 import type { Registry } from '../../model/registry.ts'
 import { fingerprint, isSame } from './fingerprint.ts'
 import { type Taken, TakenAway, type Versions } from './taken.ts'
-import { takenFromClient } from './taken-from-clients.ts'
+import { ownersNamed, takenFromClient } from './taken-from-clients.ts'
 import { takenByGrants } from './taken-from-grants.ts'
 import { takenFromResource } from './taken-from-resources.ts'
 import { narrowingNames, takenFromIssuer, takenFromUser } from './taken-from-users.ts'
@@ -44,13 +44,14 @@ export function* differenceOf(versions: Versions): Sliced<Difference> {
   for (const section of Object.keys(SECTIONS) as Section[]) {
     const before = yield* named(versions.before, section)
     const after = yield* named(versions.after, section)
-    for (const [name, text] of after) {
+    yield* each(after, ([name, text]) => {
       const was = before.get(name)
       if (was === undefined) added.push(name)
       else if (was !== text) changed.push(name)
-    }
-    for (const name of before.keys()) if (!after.has(name)) removed.push(name)
-    yield
+    })
+    yield* each(before.keys(), (name) => {
+      if (!after.has(name)) removed.push(name)
+    })
   }
   return { added, changed, removed, taken }
 }
@@ -69,35 +70,38 @@ function* named(registry: Registry, section: Section): Sliced<ReadonlyMap<string
 export function* takenBy(versions: Versions): Sliced<readonly Taken[]> {
   const { before, after } = versions
   const taken = new TakenAway()
-  for (const client of [...before.agents, ...before.services]) {
-    takenFromClient(client, versions, taken)
-    yield
-  }
+  const compared = { ...versions, ownersNamed: yield* ownersNamed(versions) }
+  yield* each([...before.agents, ...before.services], (client) => takenFromClient(client, compared, taken))
   for (const resource of before.resources) {
     takenFromResource(resource, versions, taken)
     yield
   }
   for (const issuer of before.issuers) takenFromIssuer(issuer, versions, taken)
-  const hazards = narrowingNames(after)
-  for (const user of [...before.users, ...after.users, ...bearersOf(before), ...bearersOf(after)]) {
-    takenFromUser(user, versions, hazards, taken)
-    yield
+  const hazards = yield* narrowingNames(after)
+  for (const users of [before.users, after.users, bearersOf(before), bearersOf(after)]) {
+    yield* each(users, (user) => takenFromUser(user, versions, hazards, taken))
   }
   yield* takenByGrants(versions, taken)
-  takenByVouchers(versions, taken)
+  yield* takenByVouchers(versions, taken)
   return taken.all()
 }
 
 /** Roles name users who may not be listed: their issuer vouches for them. */
-function bearersOf({ roles }: Registry): readonly Pick<User, 'issuerSlug' | 'sub'>[] {
-  return roles.flatMap(({ users }) => users.flatMap((user) => parseUserName(user) ?? []))
+function* bearersOf({ roles }: Registry): Generator<Pick<User, 'issuerSlug' | 'sub'>> {
+  for (const { users } of roles) {
+    for (const user of users) {
+      const parsed = parseUserName(user)
+      if (parsed !== undefined) yield parsed
+    }
+  }
 }
 
 /** Who vouches for workloads is who is believed: where that changes, whoever it vouched for begins anew. */
-function takenByVouchers({ before, after }: Versions, taken: TakenAway): void {
+function* takenByVouchers({ before, after }: Versions, taken: TakenAway): Sliced<undefined> {
   const platforms = changedOf(before.workloadIssuers, after.workloadIssuers, ({ slug }) => slug)
   const domains = changedOf(before.trustDomains, after.trustDomains, ({ name }) => name)
   for (const { clientId, workloads, spiffeIds } of [...before.agents, ...before.services]) {
+    yield
     const isConcerned =
       workloads.some(({ issuer }) => platforms.has(issuer)) ||
       spiffeIds.some(({ id }) => domains.has(id.slice('spiffe://'.length).split('/')[0] ?? ''))

@@ -9,7 +9,7 @@ import type { Clock } from '../../kernel/clock.ts'
 import { CUTOFF_LIFETIME_S, MISSING_LINES_MAX } from '../../kernel/limits.ts'
 import { ACCESS_CUTOFF_S, POLICY_ATTEMPTS_MAX } from '../../kernel/policy-limits.ts'
 import { Rejection } from '../../kernel/rejection.ts'
-import { inSlices } from '../../kernel/slices.ts'
+import { inSlices, type Sliced } from '../../kernel/slices.ts'
 import type { Registry } from '../../model/registry.ts'
 import { type PolicyDocuments, type PolicyFile, sameFiles } from '../../registry/publication/policy-documents.ts'
 import type { LoadedPolicy, Offered, PolicyLibrary } from '../../registry/publication/policy-library.ts'
@@ -47,7 +47,7 @@ export interface PublicationOptions {
   /** Says what would be done, and does nothing. */
   readonly preview?: boolean
   /** Whether files may be published in place of those there are. @throws Rejection */
-  readonly check?: (before: PolicyDocuments, after: PolicyDocuments) => void
+  readonly check?: (before: PolicyDocuments, after: PolicyDocuments) => Sliced<undefined>
 }
 
 const UNCHANGED: Difference = { added: [], changed: [], removed: [], taken: [] }
@@ -69,15 +69,15 @@ export class RegistryPublisher {
 
   /** This broker's own files, where nothing has been published yet. @throws StoreUnavailable */
   async publishFirst(by: string): Promise<void> {
-    await this.#attempt((published) => published, { by })
+    await this.#attempt(async (published) => published, { by })
   }
 
   /** Files in place of the files published; what was written over the API stays. @throws Rejection `policy_*`; StoreUnavailable */
   publishFiles(files: readonly PolicyFile[], options: PublicationOptions): Promise<Publication> {
     const { check } = options
-    const make = (published: PolicyDocuments) => {
+    const make = async (published: PolicyDocuments) => {
       const next = { ...published, files }
-      check?.(published, next)
+      if (check !== undefined) await inSlices(check(published, next))
       return next
     }
     return this.#publish(make, options)
@@ -91,7 +91,10 @@ export class RegistryPublisher {
     edit: (entries: unknown, published: PolicyDocuments) => unknown,
     options: PublicationOptions,
   ): Promise<Publication> {
-    return this.#publish((published) => ({ ...published, entries: edit(published.entries, published) }), options)
+    const make = async (published: PolicyDocuments) => {
+      return { ...published, entries: await edit(published.entries, published) }
+    }
+    return this.#publish(make, options)
   }
 
   /** What this broker decides by now, with what it was made from. */
@@ -126,7 +129,7 @@ export class RegistryPublisher {
   }
 
   async #publish(
-    make: (published: PolicyDocuments) => PolicyDocuments,
+    make: (published: PolicyDocuments) => Promise<PolicyDocuments>,
     options: PublicationOptions,
   ): Promise<Publication> {
     for (let attempt = 0; attempt < POLICY_ATTEMPTS_MAX; attempt += 1) {
@@ -139,13 +142,13 @@ export class RegistryPublisher {
 
   /** `undefined`: another version was published in the meantime. */
   async #attempt(
-    make: (published: PolicyDocuments) => PolicyDocuments,
+    make: (published: PolicyDocuments) => Promise<PolicyDocuments>,
     { by, preview = false }: PublicationOptions,
   ): Promise<Publication | undefined> {
     const { library, follower, cutoffs, control, clock } = this.#parts
     const before = cutoffs.set.policy?.version
     const known = before === undefined ? undefined : await this.#known(before)
-    const next = await this.#decode(make(known?.documents ?? follower.policy.documents))
+    const next = await this.#decode(await make(known?.documents ?? follower.policy.documents))
     const { version } = next.registry
     if (before === version) return { version, before, seq: undefined, difference: UNCHANGED }
     const difference = before === undefined ? UNCHANGED : await this.#difference(known?.registry, next)
@@ -186,7 +189,7 @@ export class RegistryPublisher {
 
   async #difference(before: Registry | undefined, { registry: after }: LoadedPolicy): Promise<Difference> {
     if (before === undefined) return UNKNOWN
-    const illegal = inadmissible(before, after)
+    const illegal = await inSlices(inadmissible(before, after))
     if (illegal.length > 0) throw invalid(illegal)
     return inSlices(differenceOf({ before, after, environment: this.#parts.environment }))
   }

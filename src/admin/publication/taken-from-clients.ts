@@ -1,9 +1,10 @@
 /** What a new version takes from agents and services. */
 import type { ToolConstraints } from '../../authority/authority.ts'
 import { isUnconstrained, meetTool, narrowsTool } from '../../authority/constraints.ts'
+import { each, type Sliced } from '../../kernel/slices.ts'
 import type { Agent, AgentVersion, Client, Service } from '../../model/client.ts'
 import { mayIssue } from '../../model/lifecycle.ts'
-import type { PrincipalSelector, Registry } from '../../model/registry.ts'
+import type { Registry } from '../../model/registry.ts'
 import type { ManifestEntry, Resource, Tool } from '../../model/resource.ts'
 import { selects } from '../../policy/selector.ts'
 import { isSame, keepsAll } from './fingerprint.ts'
@@ -11,7 +12,12 @@ import type { TakenAway, Versions } from './taken.ts'
 
 /** `session`: nothing that stands on it may live. `token`: what it was given must be asked for again. */
 type Loss = 'session' | 'token' | undefined
-type Rules<T> = { readonly [K in keyof T]-?: (before: T[K], after: T[K], versions: Versions) => Loss }
+type Rules<T> = { readonly [K in keyof T]-?: (before: T[K], after: T[K], versions: Compared) => Loss }
+
+interface Compared extends Versions {
+  /** By a grant of either version. */
+  readonly ownersNamed: ReadonlySet<string>
+}
 
 const NOTHING = () => undefined
 const ended = (isKept: boolean): Loss => (isKept ? undefined : 'session')
@@ -40,12 +46,8 @@ const SERVICE: Omit<Rules<Service>, 'kind'> = {
 
 const AGENT: Omit<Rules<Agent>, 'kind'> = {
   ...SERVICE,
-  owner: (before, after, { before: from, after: to }) => {
-    const isNamed = [from, to].some(({ grants }) =>
-      grants.some(({ principals }) => principals.some((one) => isOwner(one, before) || isOwner(one, after))),
-    )
-    return lessened(before === after || !isNamed)
-  },
+  owner: (before, after, { ownersNamed }) =>
+    lessened(before === after || !(ownersNamed.has(before) || ownersNamed.has(after))),
   certifiedUntil: NOTHING,
   environment: (before, after) => ended(before === after),
   manifest: (before, after, { after: registry }) => lessened(!narrowsManifest(before, after, registry)),
@@ -68,14 +70,25 @@ const AGENT: Omit<Rules<Agent>, 'kind'> = {
   apiKeys: endedUnlessKept,
 }
 
-export function takenFromClient(before: Client, versions: Versions, taken: TakenAway): void {
+/** Found once: each agent whose owner changes would go through all grants again. */
+export function* ownersNamed(versions: Versions): Sliced<ReadonlySet<string>> {
+  const owners = new Set<string>()
+  for (const { grants } of [versions.before, versions.after]) {
+    yield* each(grants, ({ principals }) => {
+      for (const principal of principals) if ('owner' in principal) owners.add(principal.owner)
+    })
+  }
+  return owners
+}
+
+export function takenFromClient(before: Client, versions: Compared, taken: TakenAway): void {
   const after = versions.after.client(before.clientId)
   const who = `${before.kind} ${before.clientId}`
   if (after === undefined || after.kind !== before.kind) {
     taken.add('agent', before.clientId, `${who}: removed`)
     return
   }
-  const rules: Readonly<Record<string, (before: never, after: never, versions: Versions) => Loss>> =
+  const rules: Readonly<Record<string, (before: never, after: never, versions: Compared) => Loss>> =
     before.kind === 'agent' ? AGENT : SERVICE
   for (const [member, rule] of Object.entries(rules)) {
     const [from, to] = [before, after].map((client) => client[member as keyof Client] as never) as [never, never]
@@ -84,10 +97,6 @@ export function takenFromClient(before: Client, versions: Versions, taken: Taken
     if (loss === 'session') taken.add('agent', before.clientId, `${who}: ${member}`)
     if (loss === 'token') taken.add('agent_access', before.clientId, `${who}: ${member}`)
   }
-}
-
-function isOwner(principal: PrincipalSelector, owner: string): boolean {
-  return 'owner' in principal && principal.owner === owner
 }
 
 /** More entries may narrow, too: all that reach a tool hold it together. What a resource itself has lost is not looked at. */

@@ -3,11 +3,12 @@
  * Grants are compared by what they say, never by their ids, nor by their order.
  */
 import { isUnconstrained } from '../../authority/constraints.ts'
-import type { Sliced } from '../../kernel/slices.ts'
+import { each, type Sliced } from '../../kernel/slices.ts'
 import type { Grant, PrincipalSelector } from '../../model/registry.ts'
 import type { Resource, ToolSelector } from '../../model/resource.ts'
 import { principalKey } from '../../policy/grant-index.ts'
 import { selects } from '../../policy/selector.ts'
+import { type ReachedTool, ToolReach } from '../../policy/tool-reach.ts'
 import { fingerprint } from './fingerprint.ts'
 import type { TakenAway, Versions } from './taken.ts'
 
@@ -28,9 +29,16 @@ export function* takenByGrants(versions: Versions, taken: TakenAway): Sliced<und
     if (!says.has(saying) && grant.effect === 'allow') concerned.by(grant, `grant ${grant.id}: it allowed more`)
     yield
   }
+  const reach = new ToolReach(before.resources)
+  let had: ReadonlySet<ReachedTool> | undefined
   for (const [saying, grant] of says) {
-    if (!said.has(saying) && narrowsWhoHad(grant, versions)) concerned.by(grant, `grant ${grant.id}: it narrows`)
     yield
+    if (said.has(saying) || !canNarrow(grant)) continue
+    if (!narrowsAlways(grant)) {
+      had ??= yield* allowedToUsers(before.grants, reach)
+      if (!reaches(grant, had, reach)) continue
+    }
+    concerned.by(grant, `grant ${grant.id}: it narrows`)
   }
 }
 
@@ -47,16 +55,22 @@ function* sayings(grants: readonly Grant[]): Sliced<ReadonlyMap<string, Grant>> 
 }
 
 /** An allow that holds what it allows to something narrows those who were allowed it by another; on an agent it always narrows. */
-function narrowsWhoHad(grant: Grant, { before }: Versions): boolean {
-  if (!canNarrow(grant)) return false
-  if (grant.effect === 'deny' || grant.principals.some((one) => 'agent' in one || 'owner' in one)) return true
-  const tools = before.resources.flatMap((resource) => [...resource.tools.values()].map((tool) => ({ resource, tool })))
-  const reaches = ({ resources }: Grant, { resource, tool }: (typeof tools)[number]) =>
-    resources.some((selector) => selects(selector, resource, tool))
-  const reached = tools.filter((one) => reaches(grant, one))
-  return before.grants.some(
-    (other) => other.effect === 'allow' && bearsUsers(other) && reached.some((one) => reaches(other, one)),
-  )
+function narrowsAlways({ effect, principals }: Grant): boolean {
+  return effect === 'deny' || principals.some((one) => 'agent' in one || 'owner' in one)
+}
+
+/** What allows that bear users reach, found once: each grant that narrows would go through all the others again. */
+function* allowedToUsers(grants: readonly Grant[], reach: ToolReach): Sliced<ReadonlySet<ReachedTool>> {
+  const had = new Set<ReachedTool>()
+  yield* each(grants, (grant) => {
+    if (grant.effect !== 'allow' || !bearsUsers(grant)) return
+    for (const selector of grant.resources) for (const reached of reach.of(selector)) had.add(reached)
+  })
+  return had
+}
+
+function reaches({ resources }: Grant, tools: ReadonlySet<ReachedTool>, reach: ToolReach): boolean {
+  return resources.some((selector) => reach.of(selector).some((reached) => tools.has(reached)))
 }
 
 function bearsUsers({ principals }: Grant): boolean {

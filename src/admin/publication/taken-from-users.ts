@@ -1,6 +1,7 @@
 /** What a new version takes from users, and from everybody of an issuer. */
 
 import { userPrincipal } from '../../kernel/ids.ts'
+import { each, type Sliced } from '../../kernel/slices.ts'
 import type { Issuer, User } from '../../model/issuer.ts'
 import type { Registry } from '../../model/registry.ts'
 import { principalKey } from '../../policy/grant-index.ts'
@@ -57,8 +58,12 @@ export function takenFromIssuer(before: Issuer, { after: registry }: Versions, t
 }
 
 /** Names that may cost whoever bears them something, in this version. */
-export function narrowingNames({ grants }: Registry): ReadonlySet<string> {
-  return new Set(grants.filter(canNarrow).flatMap(({ principals }) => principals.map(principalKey)))
+export function* narrowingNames({ grants }: Registry): Sliced<ReadonlySet<string>> {
+  const names = new Set<string>()
+  yield* each(grants, (grant) => {
+    if (canNarrow(grant)) for (const principal of grant.principals) names.add(principalKey(principal))
+  })
+  return names
 }
 
 export function takenFromUser(

@@ -1,4 +1,5 @@
 /** What an issuer's entry calls whom: tokens of one kind of holder must not pass for those of another. */
+import type { Sliced } from '../../kernel/slices.ts'
 import type { AgentEntry } from '../entries/agent-entry.ts'
 import type { IssuerEntry } from '../entries/issuer-entry.ts'
 
@@ -11,7 +12,7 @@ interface Named {
  * An agent holds tokens for its own client id: with that audience they must not also speak for the user over all sessions, and
  * neither they nor the user's must open the admin API.
  */
-export function checkAudiences({ issuers, agents }: Named, broker: string, problems: string[]): void {
+export function* checkAudiences({ issuers, agents }: Named, broker: string, problems: string[]): Sliced<undefined> {
   for (const { at, entry } of issuers) {
     if (entry.broker_audience !== undefined && entry.broker_audience === entry.user_audience) {
       problems.push(`${at}.broker_audience: is also user_audience; what agents hold must not pass for what users hold`)
@@ -24,6 +25,7 @@ export function checkAudiences({ issuers, agents }: Named, broker: string, probl
       ['user_audience', 'users'],
       ['admin_audience', 'admins'],
     ] as const) {
+      yield
       const holder = agents.find((agent) => agent.entry.upstream[entry.slug] === entry[member])
       if (entry[member] === undefined || holder === undefined) continue
       problems.push(

@@ -1,5 +1,6 @@
 /** What authorization servers of others, and the MCP servers that take their tokens, say about this broker's own. */
 
+import { each, type Sliced } from '../../kernel/slices.ts'
 import { isSameServer } from '../decode/decode-authorization-server.ts'
 import type { AgentEntry } from '../entries/agent-entry.ts'
 import type { AuthorizationServerEntry } from '../entries/authorization-server-entry.ts'
@@ -20,10 +21,11 @@ interface Elsewhere {
 const OURS_ONLY = ['server_client', 'access_token_seconds', 'revocation_check', 'standing_intent'] as const
 
 /** Adds a line to `problems` for each contradiction. @param broker its own issuer identifier */
-export function checkAuthorizationServers(entries: Elsewhere, broker: string, problems: string[]): void {
+export function* checkAuthorizationServers(entries: Elsewhere, broker: string, problems: string[]): Sliced<undefined> {
   const { authorizationServers, resources, agents } = entries
   const slugs = new Set(authorizationServers.map(({ entry }) => entry.slug))
-  const clientIds = new Set(agents.map(({ entry }) => entry.client_id))
+  const clientIds = new Set<string>()
+  yield* each(agents, ({ entry }) => clientIds.add(entry.client_id))
   for (const [index, { at, entry }] of authorizationServers.entries()) {
     // An assertion for this broker by this broker would be authority out of nothing (ID-JAG, Cross-Domain Use).
     if (isSameServer(entry.issuer, broker)) problems.push(`${at}.issuer: is the broker itself`)
@@ -36,6 +38,7 @@ export function checkAuthorizationServers(entries: Elsewhere, broker: string, pr
     }
   }
   for (const { at, entry } of resources) {
+    yield
     const { authorization_server: slug } = entry
     if (slug === undefined) {
       checkOwnServer({ at, entry }, authorizationServers, problems)

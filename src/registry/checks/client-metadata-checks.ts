@@ -2,6 +2,7 @@
  * Agents whose client id is the URL of their metadata: their keys come from that document and from nowhere else, and the URL is
  * the name of nothing else, because names of clients stand beside names of servers and issuers in `aud` and `iss`.
  */
+import type { Sliced } from '../../kernel/slices.ts'
 import type { AgentEntry } from '../entries/agent-entry.ts'
 import type { AuthorizationServerEntry } from '../entries/authorization-server-entry.ts'
 import type { IssuerEntry } from '../entries/issuer-entry.ts'
@@ -22,16 +23,17 @@ interface Named {
 }
 
 /** Adds a line to `problems` for each contradiction. */
-export function checkClientMetadata(
+export function* checkClientMetadata(
   { agents, resources, issuers, workloadIssuers, authorizationServers }: Named,
   issuer: string,
   problems: string[],
-): void {
+): Sliced<undefined> {
   const taken = new Map([
     ...[...issuers, ...workloadIssuers, ...authorizationServers].map(({ entry, at }) => [entry.issuer, at] as const),
     ...resources.map(({ entry, at }) => [entry.url, at] as const),
   ])
   for (const { at, entry } of agents) {
+    yield
     const isUrl = entry.client_id.includes(':')
     if (isUrl && entry.client_metadata === undefined) {
       problems.push(`${at}.client_metadata: is needed where client_id is a URL: its keys are read there`)

@@ -5,96 +5,52 @@
 
 import { nearestName } from '../../kernel/nearest-name.ts'
 import { Rejection } from '../../kernel/rejection.ts'
-import type { Sliced } from '../../kernel/slices.ts'
-import { userName } from '../../kernel/user-name.ts'
+import { each, type Sliced } from '../../kernel/slices.ts'
 import { adminAudience, apiAudience } from '../../model/settings.ts'
 import { canonicalResource } from '../../protocol/resource.ts'
 import type { AgentEntry } from '../entries/agent-entry.ts'
-import type { AuthorizationServerEntry } from '../entries/authorization-server-entry.ts'
-import type { ServiceEntry } from '../entries/client-entry.ts'
 import type { SelectorEntry } from '../entries/entry-fields.ts'
 import type { GrantEntry } from '../entries/grant-entry.ts'
-import type { IssuerEntry, UserEntry } from '../entries/issuer-entry.ts'
-import type { ProjectEntry } from '../entries/project-entry.ts'
-import type { ResourceEntry } from '../entries/resource-entry.ts'
-import type { RoleEntry } from '../entries/role-entry.ts'
-import type { TrustDomainEntry } from '../entries/trust-domain-entry.ts'
-import type { WorkloadIssuerEntry } from '../entries/workload-entry.ts'
 import { checkAudiences } from './audience-checks.ts'
 import { checkAuthorizationServers } from './authorization-server-checks.ts'
 import { checkClientMetadata } from './client-metadata-checks.ts'
 import { checkOwners, checkVersions } from './governance-checks.ts'
+import { type Names, namesOf } from './known-names.ts'
+import type { Entries } from './placed-entries.ts'
 import { checkSpiffeIds } from './spiffe-checks.ts'
-import { checkTree, type TreeNames, treeNames } from './tree-checks.ts'
+import { checkTree } from './tree-checks.ts'
+import { canonicalOrRaw, checkUnique } from './unique-names.ts'
 import { checkWorkloads } from './workload-checks.ts'
-
-/** An entry and where it was written: `registry.yaml: agents[2]`. */
-export interface Placed<T> {
-  readonly at: string
-  /** What relative paths in it are relative to. */
-  readonly directory: string
-  readonly entry: T
-}
-
-export interface Entries {
-  readonly issuers: readonly Placed<IssuerEntry>[]
-  readonly workloadIssuers: readonly Placed<WorkloadIssuerEntry>[]
-  readonly trustDomains: readonly Placed<TrustDomainEntry>[]
-  readonly users: readonly Placed<UserEntry>[]
-  readonly roles: readonly Placed<RoleEntry>[]
-  readonly authorizationServers: readonly Placed<AuthorizationServerEntry>[]
-  readonly services: readonly Placed<ServiceEntry>[]
-  readonly projects: readonly Placed<ProjectEntry>[]
-  readonly resources: readonly Placed<ResourceEntry>[]
-  readonly agents: readonly Placed<AgentEntry>[]
-  readonly grants: readonly Placed<GrantEntry>[]
-}
-
-/** Every name an entry may refer to. */
-interface Names extends TreeNames {
-  readonly slugs: ReadonlySet<string>
-  readonly listedSlugs: ReadonlySet<string>
-  readonly users: ReadonlySet<string>
-  readonly services: ReadonlySet<string>
-  readonly agents: ReadonlySet<string>
-  readonly owners: ReadonlySet<string>
-  readonly toolsByServer: ReadonlyMap<string, ReadonlySet<string>>
-  readonly tools: ReadonlySet<string>
-}
 
 /** Adds a line to `problems` for each contradiction. */
 export function* crossCheck(entries: Entries, issuer: string, problems: string[]): Sliced<undefined> {
   yield* checkUnique(entries, problems)
-  checkBuiltIns(entries, issuer, problems)
-  checkAudiences(entries, issuer, problems)
-  yield
-  checkWorkloads(entries, issuer, problems)
-  yield
-  checkClientMetadata(entries, issuer, problems)
-  checkAuthorizationServers(entries, issuer, problems)
-  yield
-  const names = namesOf(entries)
-  yield
+  yield* checkBuiltIns(entries, issuer, problems)
+  yield* checkAudiences(entries, issuer, problems)
+  yield* checkWorkloads(entries, issuer, problems)
+  yield* checkClientMetadata(entries, issuer, problems)
+  yield* checkAuthorizationServers(entries, issuer, problems)
+  const names = yield* namesOf(entries)
   const refer: Refer = (known, name, at, noun) => {
     if (known.has(name)) return
     const nearest = nearestName(name, known.keys())
     problems.push(`${at}: no ${noun} is named ${name}${nearest === undefined ? '' : `; did you mean ${nearest}?`}`)
   }
-  checkSpiffeIds(entries, problems, refer)
-  checkTree(entries, problems, refer)
-  for (const { at, entry } of entries.users) refer(names.slugs, entry.issuer, `${at}.issuer`, 'issuer')
+  yield* checkSpiffeIds(entries, problems, refer)
+  yield* checkTree(entries, problems, refer)
+  yield* each(entries.users, ({ at, entry }) => refer(names.slugs, entry.issuer, `${at}.issuer`, 'issuer'))
   for (const { at, entry } of entries.roles) {
-    entry.users.forEach((user, index) => {
+    for (const [index, user] of entry.users.entries()) {
       referToUser(user, `${at}.users[${index}]`, names, refer)
-    })
+      yield
+    }
   }
   const owned = [...entries.projects, ...entries.resources, ...entries.agents]
-  checkOwners(owned, ({ slug, at }) => refer(names.slugs, slug, at, 'issuer'), problems)
-  yield
-  checkVersions(entries.agents, problems)
-  yield
+  yield* checkOwners(owned, ({ slug, at }) => refer(names.slugs, slug, at, 'issuer'), problems)
+  yield* checkVersions(entries.agents, problems)
   for (const { at, entry } of entries.services) {
     if (entry.users_of !== undefined) refer(names.slugs, entry.users_of, `${at}.users_of`, 'issuer')
+    yield
   }
   for (const { at, entry } of entries.resources) {
     if (entry.server_client !== undefined) refer(names.services, entry.server_client, `${at}.server_client`, 'service')
@@ -105,6 +61,7 @@ export function* crossCheck(entries: Entries, issuer: string, problems: string[]
     for (const tool of Object.keys(entry.standing_intent?.tools ?? {})) {
       refer(new Set(Object.keys(entry.tools)), tool, `${at}.standing_intent.tools.${tool}`, `tool of ${entry.id}`)
     }
+    yield
   }
   for (const { at, entry } of entries.agents) {
     checkAgent(entry, at, names, refer)
@@ -119,47 +76,8 @@ export function* crossCheck(entries: Entries, issuer: string, problems: string[]
 
 type Refer = (known: Pick<ReadonlySet<string>, 'has' | 'keys'>, name: string, at: string, noun: string) => void
 
-function namesOf(entries: Entries): Names {
-  const { issuers, users, services, resources, agents } = entries
-  return {
-    ...treeNames(entries),
-    slugs: new Set(issuers.map(({ entry }) => entry.slug)),
-    listedSlugs: new Set(issuers.filter(({ entry }) => entry.users === 'listed').map(({ entry }) => entry.slug)),
-    users: new Set(users.map(({ entry }) => userName({ issuerSlug: entry.issuer, sub: entry.sub }))),
-    services: new Set(services.map(({ entry }) => entry.client_id)),
-    agents: new Set(agents.map(({ entry }) => entry.client_id)),
-    owners: new Set(agents.map(({ entry }) => entry.owner)),
-    toolsByServer: new Map(resources.map(({ entry }) => [entry.id, new Set(Object.keys(entry.tools))])),
-    tools: new Set(resources.flatMap(({ entry }) => Object.keys(entry.tools))),
-  }
-}
-
-function* checkUnique(entries: Entries, problems: string[]): Sliced<undefined> {
-  function* unique<T>(placed: readonly Placed<T>[], nameOf: (entry: T) => string, member: string): Sliced<undefined> {
-    const first = new Map<string, string>()
-    for (const { at, entry } of placed) {
-      const name = nameOf(entry)
-      const before = first.get(name)
-      if (before === undefined) first.set(name, at)
-      else problems.push(`${at}.${member}: already used by ${before}`)
-      yield
-    }
-  }
-  yield* unique(entries.issuers, (entry) => entry.issuer, 'issuer')
-  yield* unique<{ slug: string }>([...entries.issuers, ...entries.workloadIssuers], (entry) => entry.slug, 'slug')
-  yield* unique(entries.workloadIssuers, (entry) => entry.issuer, 'issuer')
-  yield* unique(entries.users, (entry) => userName({ issuerSlug: entry.issuer, sub: entry.sub }), 'sub')
-  yield* unique(entries.projects, (entry) => entry.id, 'id')
-  yield* unique(entries.roles, (entry) => entry.name, 'name')
-  yield* unique(entries.resources, (entry) => entry.id, 'id')
-  yield* unique(entries.resources, (entry) => canonicalOrRaw(entry.url), 'url')
-  // One namespace: `client_id` alone says who a client is.
-  yield* unique<ServiceEntry>([...entries.services, ...entries.agents], (entry) => entry.client_id, 'client_id')
-  yield* unique(entries.grants, (entry) => entry.id, 'id')
-}
-
 /** A resource at the broker's own URLs would make its API tokens ordinary ones; itself as an IdP would launder tokens. */
-function checkBuiltIns(entries: Entries, issuer: string, problems: string[]): void {
+function* checkBuiltIns(entries: Entries, issuer: string, problems: string[]): Sliced<undefined> {
   const own = [issuer, apiAudience(issuer), adminAudience(issuer)].map(canonicalOrRaw)
   for (const { at, entry } of entries.resources) {
     try {
@@ -168,17 +86,10 @@ function checkBuiltIns(entries: Entries, issuer: string, problems: string[]): vo
       if (!(fault instanceof Rejection)) throw fault
       problems.push(`${at}.url: ${fault.message}`)
     }
+    yield
   }
   for (const { at, entry } of entries.issuers) {
     if (canonicalOrRaw(entry.issuer) === canonicalOrRaw(issuer)) problems.push(`${at}.issuer: is the broker itself`)
-  }
-}
-
-function canonicalOrRaw(url: string): string {
-  try {
-    return canonicalResource(url)
-  } catch {
-    return url
   }
 }
 

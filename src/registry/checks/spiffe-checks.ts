@@ -1,4 +1,5 @@
 /** What trust domains and clients say about each other: one workload is one client, and someone is configured to vouch for it. */
+import type { Sliced } from '../../kernel/slices.ts'
 import { parseSpiffeId } from '../../protocol/spiffe-id.ts'
 import type { ServiceEntry } from '../entries/client-entry.ts'
 import type { TrustDomainEntry } from '../entries/trust-domain-entry.ts'
@@ -15,11 +16,11 @@ interface Spiffe {
 }
 
 /** Adds a line to `problems` for each contradiction. */
-export function checkSpiffeIds(
+export function* checkSpiffeIds(
   { trustDomains, services, agents }: Spiffe,
   problems: string[],
   refer: (known: ReadonlyMap<string, unknown>, name: string, at: string, noun: string) => void,
-): void {
+): Sliced<undefined> {
   const names = new Map<string, string>()
   for (const { at, entry } of trustDomains) {
     const before = names.get(entry.name)
@@ -28,6 +29,7 @@ export function checkSpiffeIds(
   }
   const holders = new Map<string, string>()
   for (const { at, entry } of [...services, ...agents]) {
+    yield
     entry.spiffe_ids.forEach(({ id }, index) => {
       const path = `${at}.spiffe_ids[${index}]`
       const before = holders.get(id)

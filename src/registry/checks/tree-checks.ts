@@ -4,6 +4,7 @@
  */
 import { CONTAINER_DEPTH_MAX, PROJECT_DEPTH_MAX } from '../../kernel/limits.ts'
 import { getOrInsertComputed } from '../../kernel/maps.ts'
+import type { Sliced } from '../../kernel/slices.ts'
 import type { ProjectEntry } from '../entries/project-entry.ts'
 import { DEFAULT_PROJECT, type ResourceEntry } from '../entries/resource-entry.ts'
 import { lineages, type TreeNode } from '../tree.ts'
@@ -28,7 +29,7 @@ export interface TreeNames {
   readonly containersByServer: ReadonlyMap<string, ReadonlySet<string>>
 }
 
-export function treeNames({ projects, resources }: Tree): TreeNames {
+export function* treeNames({ projects, resources }: Tree): Sliced<TreeNames> {
   const lines = lineages(
     projects.map(({ entry }) => entry),
     PROJECT_DEPTH_MAX,
@@ -40,6 +41,7 @@ export function treeNames({ projects, resources }: Tree): TreeNames {
       const tools = getOrInsertComputed(toolsByProject, project, () => new Set<string>())
       for (const tool of Object.keys(entry.tools)) tools.add(tool)
     }
+    yield
   }
   return {
     projects: new Set(toolsByProject.keys()),
@@ -50,13 +52,14 @@ export function treeNames({ projects, resources }: Tree): TreeNames {
   }
 }
 
-export function checkTree({ projects, resources }: Tree, problems: string[], refer: Refer): void {
+export function* checkTree({ projects, resources }: Tree, problems: string[], refer: Refer): Sliced<undefined> {
   const nodes = projects.map(({ at, entry }) => ({ at, ...entry }))
   checkNodes(nodes, { depthMax: PROJECT_DEPTH_MAX, noun: 'project' }, problems, refer)
   const known = new Set([DEFAULT_PROJECT, ...nodes.map(({ id }) => id)])
   for (const resource of resources) {
     if (projects.length > 0) refer(known, resource.entry.project, `${resource.at}.project`, 'project')
     checkContainers(resource, problems, refer)
+    yield
   }
 }
 

@@ -4,6 +4,7 @@
  */
 
 import { nearestName } from '../../kernel/nearest-name.ts'
+import type { Sliced } from '../../kernel/slices.ts'
 import type { ClaimValue } from '../../model/workload.ts'
 import { decodeRules } from '../decode/decode-workload.ts'
 import type { ServiceEntry } from '../entries/client-entry.ts'
@@ -26,13 +27,21 @@ interface Workloads {
 }
 
 /** Adds a line to `problems` for each contradiction. @param broker its own issuer identifier */
-export function checkWorkloads(entries: Workloads, broker: string, problems: string[]): void {
-  for (const placed of entries.workloadIssuers) checkIssuer(placed, entries, broker, problems)
+export function* checkWorkloads(entries: Workloads, broker: string, problems: string[]): Sliced<undefined> {
+  for (const placed of entries.workloadIssuers) {
+    checkIssuer(placed, entries, broker, problems)
+    yield
+  }
   const bySlug = new Map(entries.workloadIssuers.map(({ entry }) => [entry.slug, entry]))
-  const bindings = [...entries.services, ...entries.agents].flatMap(({ at, entry }) =>
-    entry.workloads.map((binding, index) => ({ at: `${at}.workloads[${index}]`, entry: binding })),
-  )
+  const bindings: Placed<WorkloadEntry>[] = []
+  for (const { at, entry } of [...entries.services, ...entries.agents]) {
+    for (const [index, binding] of entry.workloads.entries()) {
+      bindings.push({ at: `${at}.workloads[${index}]`, entry: binding })
+    }
+    yield
+  }
   for (const { at, entry } of bindings) {
+    yield
     const issuer = bySlug.get(entry.issuer)
     if (issuer === undefined) {
       const nearest = nearestName(entry.issuer, bySlug.keys())
@@ -40,7 +49,7 @@ export function checkWorkloads(entries: Workloads, broker: string, problems: str
       problems.push(`${at}.issuer: no workload issuer is named ${entry.issuer}${hint}`)
     } else checkMatch(entry.match, `${at}.match`, PLATFORMS[issuer.platform], problems)
   }
-  checkOverlaps(bindings, problems)
+  yield* checkOverlaps(bindings, problems)
 }
 
 function checkIssuer(
@@ -111,17 +120,19 @@ function formProblem(form: Form | undefined, value: ClaimValue): string | undefi
 }
 
 /** Where all that one rule asks for is asked for by another too, every token of the other's is also its own. */
-function checkOverlaps(bindings: readonly Placed<WorkloadEntry>[], problems: string[]): void {
+function* checkOverlaps(bindings: readonly Placed<WorkloadEntry>[], problems: string[]): Sliced<undefined> {
   const bySlug = new Map<string, ClaimIndex<string>>()
   for (const { at, entry } of bindings) {
     const index = bySlug.get(entry.issuer) ?? new ClaimIndex<string>()
     bySlug.set(entry.issuer, index)
     index.add(decodeRules(entry.match), at)
+    yield
   }
   for (const { at, entry } of bindings) {
     const asked = new Map(decodeRules(entry.match).map(({ path, value }) => [JSON.stringify(path), value]))
     const wider = bySlug.get(entry.issuer)?.fulfilled((path) => asked.get(JSON.stringify(path))) ?? []
     const other = wider.find((found) => found !== at)
     if (other !== undefined) problems.push(`${at}.match: every token it matches is matched by ${other} as well`)
+    yield
   }
 }

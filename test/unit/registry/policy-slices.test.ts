@@ -54,11 +54,27 @@ test('a text of which anything was changed is no policy', async () => {
 test('each entry is a slice of its own wherever all are gone through, and so is each grant of the index', () => {
   const documents = [{ document: largeDocument(), sourceName: 'r.yaml' }]
   const { steps, result } = stepsOf(decodingRegistry(documents, { issuer: ISSUER }))
-  // Its shape, its name, what it refers to, what it means, and its part of the version.
-  expect(steps).toBeGreaterThan(5 * GRANTS)
+  // Its shape, its place, its name, what it refers to, what it means, and its part of the version.
+  expect(steps).toBeGreaterThanOrEqual(6 * GRANTS)
   expect(result.version).toBe(decodeRegistryDocuments(documents, { issuer: ISSUER }).version)
   expect(stepsOf(prepareGrants(result)).steps).toBe(GRANTS)
   expect(stepsOf(prepareGrants(result)).steps).toBe(0)
+})
+
+test('so is each agent, in every check that goes through them all', () => {
+  const document = validDocument()
+  const stepsWith = (agents: number) => {
+    const more = Array.from({ length: agents }, (_, n) => ({
+      ...document.agents[0],
+      client_id: `agent-${n}`,
+      upstream: {},
+    }))
+    const given = { ...document, agents: [...document.agents, ...more] }
+    return stepsOf(decodingRegistry([{ document: given, sourceName: 'r.yaml' }], { issuer: ISSUER })).steps
+  }
+  // Beside what each grant takes: workloads, metadata, servers of others, names, owners, SPIFFE IDs, versions, look-ups.
+  expect(stepsWith(GRANTS) - stepsWith(0)).toBe(GRANTS * (stepsWith(1) - stepsWith(0)))
+  expect(stepsWith(1) - stepsWith(0)).toBeGreaterThanOrEqual(17)
 })
 
 test('problems of every entry, and of what is around them, are named together', () => {

@@ -1,11 +1,12 @@
 /** What no new version of the policy may do (R078, R190, R212). */
 import { expect, test } from 'vitest'
 import { inadmissible } from '../../../../src/admin/publication/admissible.ts'
+import { atOnce } from '../../../../src/kernel/slices.ts'
 import { LIFECYCLE_STATES, legalTransition } from '../../../../src/model/lifecycle.ts'
 import { type Raw, world } from '../../policy/world.ts'
 
 const problems = (before: (d: Raw) => void, after: (d: Raw) => void): readonly string[] =>
-  inadmissible(world(before), world(after))
+  atOnce(inadmissible(world(before), world(after)))
 const owned =
   (manifest: Raw[], owner = 'user:corp:alice') =>
   (d: Raw) => {
