@@ -74,6 +74,7 @@ describe('settings', () => {
       ...['sentinel_username', 'sentinel_password_file'].map((key) => `store.sentinel.${key}`),
       'store.cluster.urls',
       'store.cluster.urls_file',
+      'store.replicas',
       'listen.tls.certificate_file',
       'listen.tls.key_file',
       'client_certificates.from',

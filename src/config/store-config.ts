@@ -17,8 +17,10 @@ export interface NamedFiles {
 export function storeOf(document: StoreDocument, files: NamedFiles, problems: string[]): StoreConfig {
   if (document.kind === 'embedded') return { kind: 'embedded', directory: files.path(document.directory) }
   const ca = document.ca_file === undefined ? undefined : files.text('store.ca_file', document.ca_file)
-  const common = { kind: 'redis', ...(ca === undefined ? {} : { ca }) } as const
   const { sentinel, cluster } = document
+  // Where servers replace each other, what only one of them has is lost with it: that it may be takes a word of the operator's.
+  const replicas = document.replicas ?? (sentinel === undefined && cluster === undefined ? 0 : 1)
+  const common = { kind: 'redis', replicas, ...(ca === undefined ? {} : { ca }) } as const
   if (sentinel !== undefined) {
     if (ca !== undefined && !sentinel.tls) problems.push('store.ca_file: goes with store.sentinel.tls')
     return { ...common, sentinel: sentinelOf(sentinel, files) }

@@ -2,6 +2,8 @@
 import { z } from 'zod'
 import { strictObject } from '../registry/strict-document.ts'
 
+const REPLICAS_MAX = 5
+
 const path = z.string().min(1)
 const word = z.string().regex(/^[\w.-]{1,128}$/, 'must be 1 to 128 of A-Z a-z 0-9 _ . -')
 
@@ -46,6 +48,7 @@ export const store = z.discriminatedUnion('kind', [
     sentinel: sentinel.optional(),
     cluster: cluster.optional(),
     ca_file: path.optional(),
+    replicas: z.int().min(0).max(REPLICAS_MAX).optional(),
   }).refine(
     ({ url, url_file, sentinel, cluster }) =>
       [url, url_file, sentinel, cluster].filter((given) => given !== undefined).length === 1,

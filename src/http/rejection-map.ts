@@ -170,6 +170,7 @@ export const WIRE: Readonly<Record<RejectionReason, WireError>> = {
   token_of_another_client: BAD_REQUEST,
   external_policy_unavailable: LATER,
   store_unavailable: LATER,
+  write_unreplicated: LATER,
   audit_unavailable: LATER,
   cutoffs_stale: LATER,
   keys_not_ready: LATER,

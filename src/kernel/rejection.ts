@@ -160,6 +160,7 @@ export const REASONS = [
   // not certain
   'external_policy_unavailable',
   'store_unavailable',
+  'write_unreplicated',
   'audit_unavailable',
   'cutoffs_stale',
   'keys_not_ready',

@@ -9,6 +9,9 @@ export const STORE_WAITING_MAX = 2_000
 /** Commits that nobody knows the outcome of and that wait to be settled: as many as can be under way twice over. */
 export const UNKNOWN_COMMITS_MAX = 4_000
 export const UNKNOWN_COMMIT_RETRY_MS = 500
+/** Revocations that are not known to be on every replica, and are asked about, or written, again until they are. */
+export const OWED_WRITES_MAX = 1_000
+export const OWED_WRITES_RETRY_MS = 100
 /** How often a broker asks its store whether it would take a write: what readiness tells is at most so old. */
 export const STORE_HEARTBEAT_MS = 500
 /** A broker whose cut-offs are unconfirmed for this long issues nothing (DESIGN §7). */

@@ -11,7 +11,14 @@ import type { Clock } from '../kernel/clock.ts'
 import { POLICY_LOAD_MS_MAX } from '../kernel/policy-limits.ts'
 import { Rejection } from '../kernel/rejection.ts'
 import { CUTOFF_STALENESS_MS_MAX, ECHO_WAIT_MS, STORE_CLOCK_DIFFERENCE_MS_MAX } from '../kernel/store-limits.ts'
-import type { ControlListener, ControlSnapshot, ControlStore, ControlWrite, ControlWritten } from '../store/ports.ts'
+import {
+  type ControlListener,
+  type ControlSnapshot,
+  type ControlStore,
+  type ControlWrite,
+  type ControlWritten,
+  NotReplicated,
+} from '../store/ports.ts'
 
 export class LiveCutoffs implements ControlListener {
   readonly set = new CutoffSet()
@@ -113,9 +120,11 @@ export class LiveCutoffs implements ControlListener {
   /**
    * Writes to the control slot, applies it here at once, and waits until the feed has brought this broker up to it, so that
    * what it decides next already carries a later `rv`.
+   * @throws Rejection `write_unreplicated`: it is in force, and a failover may still lose it
    */
   async write(store: ControlStore, entries: readonly ControlWrite[]): Promise<ControlWritten> {
-    return this.#heard(entries, await store.write(entries, this.set.appliedSeq + 1))
+    const writing = store.write(entries, this.set.appliedSeq + 1)
+    return this.#heard(entries, await this.#replicated(entries, writing))
   }
 
   /** The same, if the policy published now is of this version; else `undefined`, and nothing is written. */
@@ -124,8 +133,22 @@ export class LiveCutoffs implements ControlListener {
     store: ControlStore,
     entries: readonly ControlWrite[],
   ): Promise<ControlWritten | undefined> {
-    const written = await store.writeAfter(version, entries, this.set.appliedSeq + 1)
+    const writing = store.writeAfter(version, entries, this.set.appliedSeq + 1)
+    const written = await this.#replicated(entries, writing)
     return written === undefined ? undefined : this.#heard(entries, written)
+  }
+
+  async #replicated<T>(entries: readonly ControlWrite[], writing: Promise<T>): Promise<T> {
+    try {
+      return await writing
+    } catch (error) {
+      if (!(error instanceof NotReplicated)) throw error
+      await this.#heard(entries, error.written)
+      throw new Rejection('write_unreplicated', 'it is in force, but not on every replica of the store: try again', {
+        retryAfterSeconds: 1,
+        cause: error,
+      })
+    }
   }
 
   async #heard(entries: readonly ControlWrite[], written: ControlWritten): Promise<ControlWritten> {

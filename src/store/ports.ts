@@ -20,6 +20,16 @@ export class StoreUnavailable extends Error {
   }
 }
 
+/** It is written, and in force, but not on as many replicas as are configured: a failover may still lose it. */
+export class NotReplicated extends StoreUnavailable {
+  readonly written: ControlWritten
+
+  constructor(written: ControlWritten, cause: unknown) {
+    super('it is written, but not on every replica yet', cause)
+    this.written = written
+  }
+}
+
 /** A session's record: an allow-list. An absent record is a dead session. */
 export interface SessionStore {
   /** The fields that exist among those asked for; `undefined`: no such session. */
@@ -68,7 +78,9 @@ export interface ControlListener {
 export interface ControlStore {
   /**
    * Appends all entries under one new sequence number, `seq = max(last + 1, floor, server time in ms)`. Merging is by max
-   * per (dimension, id); an entry never replaces a stricter one.
+   * per (dimension, id); an entry never replaces a stricter one. Cut-offs and blocks that it throws `StoreUnavailable` for are
+   * written later, as soon as they can be.
+   * @throws NotReplicated
    */
   write(entries: readonly ControlWrite[], floor: number): Promise<ControlWritten>
   /**

@@ -36,7 +36,7 @@ export class RedisAudit implements AuditStore {
    */
   async append(key: string, record: string, contents?: readonly Content[]): Promise<void> {
     const checked = checkedContents(contents)
-    await this.#connection.script(
+    await this.#connection.durably(
       'errandRecord',
       [this.#keys.outbox(key), this.#keys.contents(key), this.#keys.contentsAge(key)],
       [OUTBOX_RECORDS_MAX, record, this.#contentsMax, ...checked.flatMap(({ digest, text }) => [digest, text])],
@@ -46,6 +46,7 @@ export class RedisAudit implements AuditStore {
   async appendStrangers(record: string): Promise<void> {
     const bound = ['MAXLEN', '~', STRANGER_RECORDS_MAX] as const
     await this.#connection.command(['XADD', this.#keys.strangers(), ...bound, '*', 'record', record])
+    await this.#connection.standing(this.#keys.strangers())
   }
 
   async content(digest: string, key: string): Promise<string | undefined> {

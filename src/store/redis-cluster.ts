@@ -10,9 +10,9 @@
 import type { Secret } from '../kernel/secret.ts'
 import { SHARDS } from '../kernel/store-limits.ts'
 import { StoreUnavailable } from './ports.ts'
-import { RedisConnection } from './redis-connection.ts'
 import { type Argument, CONTROL, type Command, type RedisLink, RedisRefusal, tagIn, tagOf } from './redis-link.ts'
 import type { ScriptName } from './redis-scripts.ts'
+import { RedisServer } from './redis-server.ts'
 import { nodeUrl, revealed, type SingleServer } from './redis-servers.ts'
 import { hostAndPort, redirection, type SlotRange, slotOfTag, slotRanges } from './redis-slots.ts'
 import { callDeadlineMs } from './time-budget.ts'
@@ -29,17 +29,18 @@ const MISPLACED = new Set(['MOVED', 'CLUSTERDOWN', 'READONLY', 'MASTERDOWN', 'LO
 export interface ClusterServers {
   readonly cluster: readonly (Secret | string)[]
   readonly ca?: string
+  readonly replicas?: number
 }
 
 export class RedisCluster implements RedisLink {
   readonly #seeds: readonly string[]
-  readonly #ca: string | undefined
+  readonly #node: { readonly ca?: string; readonly replicas?: number }
   readonly #name: string
   /** Slot of each tag that this link is for. */
   readonly #slots: ReadonlyMap<string, number>
   /** Address of who serves each of them. */
   readonly #places = new Map<string, string>()
-  readonly #nodes = new Map<string, RedisConnection>()
+  readonly #nodes = new Map<string, RedisServer>()
   /** Every node of the cluster that was ever heard of, seeds first: whom to ask, in turns. */
   readonly #known: Set<string>
   #turn = 0
@@ -49,9 +50,9 @@ export class RedisCluster implements RedisLink {
   #closed = false
 
   /** @param tags of all keys that will be asked for */
-  constructor({ cluster, ca }: ClusterServers, name: string, tags: readonly string[] = TAGS) {
+  constructor({ cluster, ...node }: ClusterServers, name: string, tags: readonly string[] = TAGS) {
     this.#seeds = cluster.map(revealed)
-    this.#ca = ca
+    this.#node = node
     this.#name = name
     this.#slots = new Map(tags.map((tag) => [tag, slotOfTag(tag)]))
     this.#known = new Set(this.#seeds.map((seed) => new URL(seed)).map((url) => `${bare(url)}:${url.port || 6379}`))
@@ -78,6 +79,14 @@ export class RedisCluster implements RedisLink {
     return this.#ask(tagIn(keys[0] ?? ''), (node) => node.script(name, keys, args))
   }
 
+  durably(name: ScriptName, keys: readonly string[], args: readonly Argument[]): Promise<unknown> {
+    return this.#ask(tagIn(keys[0] ?? ''), (node) => node.durably(name, keys, args))
+  }
+
+  async standing(key: string): Promise<void> {
+    await this.#ask(tagIn(key), (node) => node.standing(key))
+  }
+
   command(command: Command, blockedMs = 0): Promise<unknown> {
     return this.#ask(tagOf(command), (node) => node.command(command, blockedMs))
   }
@@ -99,19 +108,19 @@ export class RedisCluster implements RedisLink {
     for (const node of this.#nodes.values()) node.close()
   }
 
-  #serving(tag: string): RedisConnection | undefined {
+  #serving(tag: string): RedisServer | undefined {
     const address = this.#places.get(tag)
     return address === undefined ? undefined : this.#nodes.get(address)
   }
 
-  #ask(tag: string, send: (node: RedisConnection) => Promise<unknown>): Promise<unknown> {
+  #ask(tag: string, send: (node: RedisServer) => Promise<unknown>): Promise<unknown> {
     const node = this.#serving(tag)
     if (node === undefined) return Promise.reject(unserved())
     return send(node).catch((error: unknown) => this.#redirected(error, tag, send))
   }
 
   /** After a refusal that says where it is to be sent instead; everything else is thrown on. */
-  async #redirected(error: unknown, tag: string, send: (node: RedisConnection) => Promise<unknown>): Promise<unknown> {
+  async #redirected(error: unknown, tag: string, send: (node: RedisServer) => Promise<unknown>): Promise<unknown> {
     let refusal = error
     for (let times = 0; times < REDIRECTIONS_MAX && refusal instanceof RedisRefusal; times++) {
       const { code, words } = refusal
@@ -131,18 +140,17 @@ export class RedisCluster implements RedisLink {
     throw refusal
   }
 
-  #nodeAt(address: string): RedisConnection {
+  #nodeAt(address: string): RedisServer {
     const known = this.#nodes.get(address)
     if (known !== undefined) return known
-    const node = new RedisConnection(this.#serverAt(address), this.#name)
+    const node = new RedisServer(this.#serverAt(address), this.#name)
     node.begin()
     this.#nodes.set(address, node)
     return node
   }
 
   #serverAt(address: string): SingleServer {
-    const url = nodeUrl(this.#seeds[0] ?? '', address)
-    return { url, ...(this.#ca === undefined ? {} : { ca: this.#ca }) }
+    return { ...this.#node, url: nodeUrl(this.#seeds[0] ?? '', address) }
   }
 
   /** One at a time; never throws. */
@@ -170,7 +178,7 @@ export class RedisCluster implements RedisLink {
   async #rangesBy(address: string): Promise<readonly SlotRange[]> {
     const held = this.#nodes.get(address)
     const own = held?.answers === true ? held : undefined
-    const node = own ?? new RedisConnection({ ...this.#serverAt(address), once: true }, this.#name)
+    const node = own ?? new RedisServer({ ...this.#serverAt(address), replicas: 0, once: true }, this.#name)
     try {
       if (own === undefined) await node.open(ASK_WAIT_MS)
       return slotRanges(await node.command(['CLUSTER', 'SLOTS']), hostAndPort(address).host)

@@ -13,16 +13,15 @@ import { Redis, ReplyError } from 'ioredis'
 import { STORE_DEADLINE_MS, STORE_WAITING_MAX } from '../kernel/store-limits.ts'
 import { startDeadline } from './deadline.ts'
 import { StoreUnavailable } from './ports.ts'
-import { type Argument, type Command, type RedisLink, RedisRefusal } from './redis-link.ts'
+import { identityIn } from './redis-identity.ts'
+import { type Argument, type Command, RedisRefusal } from './redis-link.ts'
 import { SCRIPTS, type ScriptName } from './redis-scripts.ts'
 import { OPTIONS, revealed, type SingleServer, sentinelOptions } from './redis-servers.ts'
 import { callDeadlineMs } from './time-budget.ts'
 
-/** A server that is starting up, or loading its data, is waited for this long. */
-const OPEN_WAIT_MS = 5_000
 const PROBE_PAUSE_MS = 50
 
-export class RedisConnection implements RedisLink {
+export class RedisConnection {
   readonly #client: Redis
   #lastError: string | undefined
   #waiting = 0
@@ -30,6 +29,8 @@ export class RedisConnection implements RedisLink {
   #silent = false
   #closed = false
   #gathering: Redis['stream'] | undefined
+  #epoch: string | undefined
+  readonly #lookedAt = new Set<() => void>()
 
   /** One server by its URL (`redis://` or `rediss://`, with the password in it where there is one), or by Sentinels. */
   constructor(servers: SingleServer, name: string) {
@@ -39,15 +40,11 @@ export class RedisConnection implements RedisLink {
       // The library listens for one error of each socket. TLS sends two where a handshake fails, and the second would end the process.
       this.#client.stream?.on('error', () => undefined)
     })
+    this.#client.on('ready', () => void this.#look())
+    this.#client.on('close', () => {
+      this.#epoch = undefined
+    })
     for (const [script, definition] of Object.entries(SCRIPTS)) this.#client.defineCommand(script, definition)
-  }
-
-  async open(waitMs = OPEN_WAIT_MS): Promise<void> {
-    this.begin()
-    if (await this.ready(waitMs)) return
-    this.close()
-    const why = this.#lastError === undefined ? '' : `: ${this.#lastError}`
-    throw new StoreUnavailable(`Redis was not ready within ${waitMs} ms${why}`)
   }
 
   /** Connects, and goes on trying. */
@@ -56,22 +53,45 @@ export class RedisConnection implements RedisLink {
     if (this.#client.status === 'wait') this.#client.connect().catch(() => undefined)
   }
 
-  /** Whether it is, within so many ms. */
+  /** Whether it is, within so many ms: connected, to a primary, and known which. */
   async ready(waitMs: number): Promise<boolean> {
-    const client = this.#client
-    if (client.status === 'ready') return true
+    if (this.#epoch !== undefined) return true
     return new Promise<boolean>((resolve) => {
-      const settle = (is: boolean) => () => {
+      const settle = (is: boolean) => (): void => {
         clearTimeout(timer)
-        client.off('ready', isReady).off('end', isNot)
+        this.#lookedAt.delete(isReady)
+        this.#client.off('end', isNot)
         resolve(is)
       }
       const isReady = settle(true)
       // A wrong password does not become right by waiting.
       const isNot = settle(false)
       const timer = setTimeout(isNot, waitMs)
-      client.once('ready', isReady).once('end', isNot)
+      this.#lookedAt.add(isReady)
+      this.#client.once('end', isNot)
     })
+  }
+
+  /** Which history of which run of a server this connection ends in; `undefined`: in none that is known. */
+  get epoch(): string | undefined {
+    return this.#epoch
+  }
+
+  /** Nothing is asked of a server before it is known which one it is, and that it is no replica. */
+  async #look(): Promise<void> {
+    const client = this.#client
+    const { stream } = client
+    try {
+      const texts = await Promise.all([client.info('server'), client.info('replication')])
+      if (client.stream !== stream) return
+      const { epoch, isPrimary } = identityIn(texts.join('\r\n'))
+      if (!isPrimary) throw new Error('this server is a replica')
+      this.#epoch = epoch
+      for (const wake of this.#lookedAt) wake()
+    } catch (error) {
+      this.#lastError = error instanceof Error ? error.message : undefined
+      if (client.stream === stream && !this.#closed) client.disconnect(true)
+    }
   }
 
   /**
@@ -94,9 +114,8 @@ export class RedisConnection implements RedisLink {
     return this.#bounded(() => scripts[name](keys.length, ...keys, ...args), callDeadlineMs())
   }
 
-  /** As far as is known without asking: connected, and not waited for in vain. */
   get answers(): boolean {
-    return this.#client.status === 'ready' && !this.#silent
+    return this.#epoch !== undefined && !this.#silent
   }
 
   /** What the server had to say last when it could not be reached. */
@@ -106,10 +125,6 @@ export class RedisConnection implements RedisLink {
 
   command(command: Command, blockedMs = 0): Promise<unknown> {
     return this.#bounded(() => this.#client.call(...command), callDeadlineMs() + blockedMs)
-  }
-
-  everywhere(command: Command): Promise<readonly unknown[]> {
-    return Promise.all([this.command(command)])
   }
 
   /** What is sent in the same turn right behind it, and only that, is performed for a slot on its way here. */
@@ -123,6 +138,7 @@ export class RedisConnection implements RedisLink {
   }
 
   #bounded(send: () => Promise<unknown>, deadlineMs: number): Promise<unknown> {
+    if (this.#epoch === undefined) return Promise.reject(new StoreUnavailable('Redis is not connected'))
     if (this.#silent) return Promise.reject(new StoreUnavailable('Redis has stopped answering'))
     if (this.#waiting >= STORE_WAITING_MAX) {
       return Promise.reject(new StoreUnavailable(`${STORE_WAITING_MAX} calls are waiting for Redis already`))

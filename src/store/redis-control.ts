@@ -1,9 +1,18 @@
 /** The control slot in Redis: writing there *is* the revocation. Followers: `redis-follower.ts`. */
 import { checkWrites, entryText, POLICY_SLOT, slotOf } from './control-text.ts'
-import type { ControlListener, ControlSnapshot, ControlStore, ControlWrite, ControlWritten } from './ports.ts'
+import {
+  type ControlListener,
+  type ControlSnapshot,
+  type ControlStore,
+  type ControlWrite,
+  type ControlWritten,
+  NotReplicated,
+  StoreUnavailable,
+} from './ports.ts'
 import { RedisFollower } from './redis-follower.ts'
 import type { RedisKeys } from './redis-keys.ts'
 import type { RedisLink } from './redis-link.ts'
+import { OwedWrites } from './redis-owed.ts'
 import { readSnapshot } from './redis-readings.ts'
 
 /** Events kept for followers; one that has fallen further behind takes a snapshot. */
@@ -14,6 +23,10 @@ export class RedisControl implements ControlStore {
   readonly #keys: RedisKeys
   readonly #connect: () => RedisLink
   readonly #followers = new Set<RedisFollower>()
+  readonly #owed = new OwedWrites({
+    write: (writes, floor) => this.#write('', writes, floor),
+    standing: () => this.#standing(),
+  })
 
   /** @param connect a connection of their own for each follower: a blocking read holds up all that share it. */
   constructor(connection: RedisLink, keys: RedisKeys, connect: () => RedisLink) {
@@ -23,9 +36,14 @@ export class RedisControl implements ControlStore {
   }
 
   async write(writes: readonly ControlWrite[], floor: number): Promise<ControlWritten> {
-    const written = await this.#write('', writes, floor)
-    if (written === undefined) throw new Error('a write without a condition was refused for one')
-    return written
+    try {
+      const written = await this.#write('', writes, floor)
+      if (written === undefined) throw new Error('a write without a condition was refused for one')
+      return written
+    } catch (error) {
+      if (error instanceof StoreUnavailable) this.#owed.add(writes, floor, error)
+      throw error
+    }
   }
 
   writeAfter(
@@ -56,7 +74,16 @@ export class RedisControl implements ControlStore {
       ...entries,
     ])
     const [seq, atMs] = answer as [string, string]
-    return seq === '' ? undefined : { seq: Number(seq), atMs: Number(atMs) }
+    if (seq === '') return undefined
+    const written = { seq: Number(seq), atMs: Number(atMs) }
+    await this.#standing().catch((error: unknown) => {
+      throw new NotReplicated(written, error)
+    })
+    return written
+  }
+
+  #standing(): Promise<void> {
+    return this.#connection.standing(this.#keys.control('seq'))
   }
 
   snapshot(): Promise<ControlSnapshot> {
@@ -76,6 +103,7 @@ export class RedisControl implements ControlStore {
   }
 
   async close(): Promise<void> {
+    this.#owed.stop()
     await Promise.all(Array.from(this.#followers, (follower) => follower.stop()))
     this.#followers.clear()
   }

@@ -19,6 +19,6 @@ export class RedisDocuments implements DocumentStore {
 
   async replace(name: string, expected: string | undefined, text: string): Promise<boolean> {
     const args = expected === undefined ? [text] : [text, expected]
-    return (await this.#connection.script('errandDocumentReplace', [this.#keys.document(name)], args)) === 1
+    return (await this.#connection.durably('errandDocumentReplace', [this.#keys.document(name)], args)) === 1
   }
 }

@@ -72,7 +72,7 @@ export class RedisFollower {
     if (this.#stopped) return
     this.#listener.snapshot(snapshot)
     this.#position = { epoch: snapshot.epoch, seq: snapshot.seq }
-    this.#listener.confirmed(snapshot.seq, snapshot.atMs)
+    await this.#confirm(snapshot)
   }
 
   /** The blocking read only wakes us up: what counts is read by a script, together with the time it is true at. */
@@ -81,10 +81,24 @@ export class RedisFollower {
     const reading = await readSince(this.#connection, this.#keys, position.seq)
     if (this.#stopped) return
     if (reading.epoch !== position.epoch) throw new StoreUnavailable('this is another server than before')
-    this.#deliver(position, reading)
+    if (this.#deliver(position, reading)) await this.#confirm(reading)
   }
 
-  #deliver(position: Position, reading: ControlReading): void {
+  /**
+   * A primary that is cut off from its replicas may have been replaced, and revocations are written to the other: what it says is
+   * delivered, and confirmed by nobody.
+   */
+  async #confirm({ seq, atMs }: { readonly seq: number; readonly atMs: number }): Promise<void> {
+    try {
+      await this.#connection.standing(this.#keys.control('seq'))
+    } catch {
+      return
+    }
+    if (!this.#stopped) this.#listener.confirmed(seq, atMs)
+  }
+
+  /** Whether that is all there is. */
+  #deliver(position: Position, reading: ControlReading): boolean {
     let { seq } = position
     for (const event of reading.events) {
       if (event.previous !== seq) throw gap()
@@ -92,9 +106,10 @@ export class RedisFollower {
       seq = event.seq
       this.#position = { epoch: position.epoch, seq }
     }
-    if (seq === reading.seq) this.#listener.confirmed(seq, reading.atMs)
+    if (seq === reading.seq) return true
     // More than one reading holds: the next begins at once. Nothing more, and yet behind: events were trimmed or lost.
-    else if (reading.events.length === 0) throw gap()
+    if (reading.events.length === 0) throw gap()
+    return false
   }
 }
 

@@ -16,6 +16,13 @@ export interface RedisLink {
   open(waitMs?: number): Promise<void>
   /** @param keys all of one slot, at least one */
   script(name: ScriptName, keys: readonly string[], args: readonly Argument[]): Promise<unknown>
+  /** The same, and answered only when as many replicas as are configured have what it has written. */
+  durably(name: ScriptName, keys: readonly string[], args: readonly Argument[]): Promise<unknown>
+  /**
+   * Throws unless as many replicas as are configured have, by now, all that was written where this key lies: nobody who has been
+   * cut off from them can answer for it.
+   */
+  standing(key: string): Promise<void>
   /**
    * Asked of whoever serves the first key in it, or, where it has none, `CONTROL`.
    * @param blockedMs how long the server may hold the command back by its own arguments

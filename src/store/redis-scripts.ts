@@ -6,6 +6,7 @@
  * at the start, before the first write, when it is out of memory; only revoking is allowed then.
  * Redis keeps a key through the millisecond of its expiry; ours is exclusive, hence the `- 1`.
  */
+import { EPOCH } from './redis-identity.ts'
 import { APPEND, COMMIT } from './redis-record-scripts.ts'
 
 const NOW = `
@@ -86,11 +87,6 @@ end
 redis.call('SET', KEYS[1], seq)
 redis.call('XADD', KEYS[4], 'MAXLEN', '~', ARGV[2], seq .. '-0', unpack(event))
 return {seq, at}
-`
-
-/** The server's own name for one run of itself: a restart or a failover changes it. */
-const EPOCH = `
-local epoch = string.match(redis.call('INFO', 'server'), 'run_id:(%w+)')
 `
 
 /** KEYS sequence, entries. Answers {epoch, seq, now, {slot, text, ...}}: one consistent reading. */

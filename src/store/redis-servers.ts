@@ -28,6 +28,8 @@ export type RedisServers<Url extends Secret | string = Secret | string> = (
 ) & {
   /** PEM of a private CA that vouches for the servers. */
   readonly ca?: string
+  /** How many replicas have whatever is acknowledged (0). */
+  readonly replicas?: number
 }
 
 /** `once`: given up when it cannot be connected to at the first attempt, or is lost. */

@@ -57,7 +57,7 @@ export class RedisSessions implements SessionStore {
       this.#keys.contents(session),
       this.#keys.contentsAge(session),
     ]
-    const [status, index] = (await this.#connection.script('errandCommit', keys, [
+    const [status, index] = (await this.#connection.durably('errandCommit', keys, [
       COMMIT_REPEAT_MS,
       checkedExpiry(commit.expiresAtMs),
       OUTBOX_RECORDS_MAX,
@@ -96,7 +96,7 @@ export class RedisClaims implements ClaimStore {
 
   async claim(key: string, nonce: string, expiresAtMs: number): Promise<boolean> {
     const args = [nonce, checkedExpiry(expiresAtMs)]
-    return (await this.#connection.script('errandClaim', [this.#keys.claim(key)], args)) === 1
+    return (await this.#connection.durably('errandClaim', [this.#keys.claim(key)], args)) === 1
   }
 }
 

@@ -11,12 +11,13 @@ import { startHeartbeat } from './heartbeat.ts'
 import { type Store, StoreUnavailable } from './ports.ts'
 import { RedisAudit } from './redis-audit.ts'
 import { RedisCluster } from './redis-cluster.ts'
-import { RedisConnection } from './redis-connection.ts'
 import { RedisControl } from './redis-control.ts'
 import { RedisDocuments } from './redis-documents.ts'
+import { infoField, optionalField } from './redis-identity.ts'
 import { RedisIndexes } from './redis-indexes.ts'
 import { RedisKeys } from './redis-keys.ts'
 import { CONTROL, type RedisLink } from './redis-link.ts'
+import { RedisServer } from './redis-server.ts'
 import type { RedisServers } from './redis-servers.ts'
 import { RedisClaims, RedisSessions } from './redis-sessions.ts'
 import { RedisWindows } from './redis-windows.ts'
@@ -35,14 +36,14 @@ export async function openRedisStore(options: RedisStoreOptions): Promise<Store>
   const connection = linkTo(options, 'errand')
   await connection.open()
   try {
-    await checkServers(connection)
+    await checkServers(connection, options.replicas ?? 0)
     await checkSchema(connection, keys)
   } catch (error) {
     connection.close()
     throw error
   }
   const control = new RedisControl(connection, keys, () => linkTo(options, 'errand-follower', [CONTROL]))
-  const heartbeat = startHeartbeat(() => connection.script('errandHeartbeat', [keys.control('seq')], []))
+  const heartbeat = startHeartbeat(() => connection.durably('errandHeartbeat', [keys.control('seq')], []))
   const indexes = new BatchedIndexes(new RedisIndexes(connection, keys))
   return {
     sessions: new RedisSessions(connection, keys, options.contentsMax),
@@ -70,38 +71,52 @@ export async function openRedisStore(options: RedisStoreOptions): Promise<Store>
 
 /** @param tags those that it will be asked for, where that is not all */
 function linkTo(servers: RedisServers, name: string, tags?: readonly string[]): RedisLink {
-  return 'cluster' in servers ? new RedisCluster(servers, name, tags) : new RedisConnection(servers, name)
+  return 'cluster' in servers ? new RedisCluster(servers, name, tags) : new RedisServer(servers, name)
 }
 
 /** Each of them. `INFO`, not `CONFIG`: managed services forbid the latter. */
-async function checkServers(connection: RedisLink): Promise<void> {
-  for (const version of await infoFields(connection, 'server', 'redis_version')) {
+async function checkServers(connection: RedisLink, replicas: number): Promise<void> {
+  for (const info of await infoOf(connection, 'server')) {
+    const version = infoField(info, 'redis_version')
     if (Number.parseInt(version, 10) >= MAJOR_VERSION_MIN) continue
     throw new StoreUnavailable(`Redis ${version} is too old: version ${MAJOR_VERSION_MIN} or later is needed`)
   }
-  for (const policy of await infoFields(connection, 'memory', 'maxmemory_policy')) {
+  for (const info of await infoOf(connection, 'memory')) {
+    const policy = infoField(info, 'maxmemory_policy')
     if (policy === 'noeviction') continue
     throw new StoreUnavailable(
       `Redis has maxmemory-policy ${policy}: it could evict a revocation. Set maxmemory-policy to noeviction`,
     )
   }
+  if (replicas > 0) for (const info of await infoOf(connection, 'replication')) checkReplicas(info, replicas)
+}
+
+/** How many `min-replicas-to-write` asks for is not among what a server reports of itself; that it asks for any is. */
+function checkReplicas(info: string, wanted: number): void {
+  const online = info.match(/^slave\d+:.*\bstate=online\b/gm)?.length ?? 0
+  if (online < wanted) {
+    throw new StoreUnavailable(
+      `a Redis primary has ${online} replicas, and store.replicas asks for ${wanted}: attach the others, or lower store.replicas`,
+    )
+  }
+  if (optionalField(info, 'min_slaves_good_slaves') === undefined) {
+    throw new StoreUnavailable(
+      `Redis has min-replicas-to-write unset: a primary that is cut off would go on taking writes that a failover loses. Set min-replicas-to-write to ${wanted} on every server that may become the primary`,
+    )
+  }
 }
 
 /** Of each server. */
-async function infoFields(connection: RedisLink, section: string, field: string): Promise<readonly string[]> {
-  const answers = await connection.everywhere(['INFO', section]).catch((error: unknown) => {
-    throw new StoreUnavailable(
-      `INFO ${section} failed. This account must be allowed INFO, and the server must have maxmemory-policy noeviction`,
-      error,
-    )
-  })
-  return answers.map((answer) => {
-    const line = String(answer)
-      .split('\r\n')
-      .find((one) => one.startsWith(`${field}:`))
-    if (line !== undefined) return line.slice(field.length + 1)
-    throw new StoreUnavailable(`Redis does not report ${field}: check that this is Redis 7 or Valkey`)
-  })
+function infoOf(connection: RedisLink, section: string): Promise<readonly string[]> {
+  return connection.everywhere(['INFO', section]).then(
+    (answers) => answers.map(String),
+    (error: unknown) => {
+      throw new StoreUnavailable(
+        `INFO ${section} failed. This account must be allowed INFO, and the server must have maxmemory-policy noeviction`,
+        error,
+      )
+    },
+  )
 }
 
 async function checkSchema(connection: RedisLink, keys: RedisKeys): Promise<void> {

@@ -10,7 +10,7 @@ import { describeModel } from './store-model.ts'
 
 let cluster: RunningCluster
 beforeAll(async () => {
-  cluster = await startRedisCluster({ replicas: 0 })
+  cluster = await startRedisCluster({ replicas: 0, downAfterMs: 15_000 })
 })
 afterAll(() => cluster?.stop())
 

@@ -10,7 +10,7 @@ import { describeModel } from './store-model.ts'
 
 let servers: ReplicatedRedis
 beforeAll(async () => {
-  servers = await startReplicatedRedis({ replicas: 1 })
+  servers = await startReplicatedRedis({ replicas: 1, downAfterMs: 15_000 })
 })
 afterAll(() => servers?.stop())
 

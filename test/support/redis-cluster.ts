@@ -16,6 +16,8 @@ export interface ClusterOptions {
   readonly args?: readonly string[]
   /** Each node is known to clients and other nodes by a proxy; what the nodes say to each other about the cluster goes beside it. */
   readonly proxied?: boolean
+  /** How long a primary may be silent before it is replaced (1 000). */
+  readonly downAfterMs?: number
 }
 
 export interface ClusterMember {
@@ -43,7 +45,7 @@ export interface RunningCluster {
 }
 
 const QUICK = [
-  ...['--cluster-enabled', 'yes', '--cluster-node-timeout', '1000', '--cluster-allow-replica-migration', 'no'],
+  ...['--cluster-enabled', 'yes', '--cluster-allow-replica-migration', 'no'],
   ...['--repl-diskless-sync-delay', '0', '--repl-ping-replica-period', '1', '--repl-timeout', '5'],
 ]
 
@@ -76,11 +78,12 @@ export async function startRedisCluster(options: ClusterOptions = {}): Promise<R
   return cluster
 }
 
-async function startNode({ args = [], proxied = false }: ClusterOptions): Promise<ClusterMember> {
+async function startNode({ args = [], proxied = false, downAfterMs = 1_000 }: ClusterOptions): Promise<ClusterMember> {
   const [port, busPort] = [await freePort(), await freePort()]
   const proxy = proxied ? await startStoreProxy({ port }) : undefined
   const known = proxy === undefined ? port : Number(new URL(proxy.url).port)
-  const own = ['--cluster-port', String(busPort), '--cluster-announce-port', String(known)]
+  const timeout = ['--cluster-node-timeout', String(downAfterMs)]
+  const own = [...timeout, '--cluster-port', String(busPort), '--cluster-announce-port', String(known)]
   const redis = await startRedis({ port, args: [...QUICK, ...own, ...args] })
   return { redis, port: known, proxy, busPort, id: String(await ask(port, ['CLUSTER', 'MYID'])) }
 }

@@ -14,6 +14,8 @@ export interface ReplicatedOptions {
   readonly args?: readonly string[]
   /** Each server is known to clients, replicas and Sentinels by a proxy in front of it, which can cut it off from all of them. */
   readonly proxied?: boolean
+  /** How long the primary may be silent before it is replaced (1 000). */
+  readonly downAfterMs?: number
 }
 
 export interface Member {
@@ -52,7 +54,9 @@ export async function startReplicatedRedis(options: ReplicatedOptions = {}): Pro
     members.push(await startMember([...QUICK, ...of, ...args], options.proxied === true))
   }
   const count = options.sentinels ?? 3
-  const sentinels = await Promise.all(Array.from({ length: count }, () => startSentinel(members[0]?.port ?? 0, count)))
+  const sentinels = await Promise.all(
+    Array.from({ length: count }, () => startSentinel(members[0]?.port ?? 0, count, options.downAfterMs)),
+  )
   const set: ReplicatedRedis = {
     name: NAME,
     hosts: sentinels.map(({ port }) => `127.0.0.1:${port}`),
@@ -104,11 +108,11 @@ export async function startMember(args: readonly string[], proxied: boolean): Pr
   return { redis, port: Number(known), proxy }
 }
 
-function startSentinel(primaryPort: number, sentinels: number): Promise<RunningRedis> {
+function startSentinel(primaryPort: number, sentinels: number, downAfterMs = 1_000): Promise<RunningRedis> {
   return startRedis({
     sentinel: [
       `sentinel monitor ${NAME} 127.0.0.1 ${primaryPort} ${Math.floor(sentinels / 2) + 1}`,
-      `sentinel down-after-milliseconds ${NAME} 1000`,
+      `sentinel down-after-milliseconds ${NAME} ${downAfterMs}`,
       `sentinel failover-timeout ${NAME} 4000`,
       `sentinel parallel-syncs ${NAME} 5`,
     ],

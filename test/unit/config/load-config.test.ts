@@ -117,7 +117,15 @@ describe('a Redis of several servers', () => {
     expect(`${inspect(stores)} ${JSON.stringify(stores)}`).not.toMatch(/hunter/)
   })
 
+  test('what they acknowledge is on a replica, unless the operator says otherwise', () => {
+    const servers = ['sentinel: { name: main, hosts: ["a:1"] }', 'cluster: { urls: ["redis://a"] }', 'url: "redis://a"']
+    const given = servers.flatMap((server) => [server, `${server}, replicas: 0`, `${server}, replicas: 2`])
+    const stores = given.map((store, n) => loadConfig(write(`r${n}.yaml`, document(store))).store)
+    expect(stores.map((store) => store.kind === 'redis' && store.replicas)).toEqual([1, 0, 2, 1, 0, 2, 0, 0, 2])
+  })
+
   test.each([
+    ['url: "redis://a", replicas: -1', 'store.replicas: '],
     ['cluster: { urls: ["redis://a", "rediss://b"] }', 'store.cluster: its URLs must agree'],
     ['cluster: { urls: ["redis://a/2"] }', 'store.cluster: a Redis Cluster has database 0 only'],
     ['cluster: {}', 'store.cluster: needs exactly one of urls and urls_file'],
