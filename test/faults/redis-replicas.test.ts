@@ -87,7 +87,7 @@ describe('a replica that does not answer', () => {
     const order = await cutoffs.write(store.control, [cutoff('held')]).catch((error: unknown) => error)
     expect(order).toBeInstanceOf(Rejection)
     expect(order).toMatchObject({ reason: 'write_unreplicated', retryAfterSeconds: 1 })
-    expect(cutoffs.set.killing({ rv: 0, nodes: [], agents: ['held'], accessToken: true })).toBeDefined()
+    expect(cutoffs.set.killing({ rv: 0, nodes: [], agents: ['held'], versions: [], accessToken: true })).toBeDefined()
     await following.stop()
   })
 
