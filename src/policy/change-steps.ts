@@ -5,66 +5,65 @@ import { isUnconstrained } from '../authority/constraints.ts'
 import { userPrincipal } from '../kernel/ids.ts'
 import { userName } from '../kernel/user-name.ts'
 import { LAYERS, type Layer } from '../model/decision.ts'
-import { mayIssue } from '../model/lifecycle.ts'
 import { grantsFor, isInForce, principalsOf } from './grant-index.ts'
-import type { Judgement } from './judgement.ts'
+import { causeAt, type Judgement, leastLimits } from './judgement.ts'
 import type { Known } from './layers.ts'
-import type { Case, Change, ChangedTool } from './policy-change.ts'
-import { holdsIn, selects } from './selector.ts'
+import { type Case, type Change, type ChangedTool, changedTool, sayChange } from './policy-change.ts'
 
 /** A change, or why none may be made. */
 export type Step = Change | string
 
 type Place = Known & { readonly changed: ChangedTool }
 
-/** For every layer that refuses the tool. @param all every tool of the request, this one among them */
-export function stepsFor(at: Case, judgement: Judgement, all: readonly Judgement[]): readonly Step[] {
-  const { asked, verdicts } = judgement
+/** What is known beside the tool: every tool of the request, this one among them, and the changes that were made already. */
+export interface Surroundings {
+  readonly all: readonly Judgement[]
+  readonly made: readonly Change[]
+}
+
+/** For every layer that refuses the tool. A layer that what can be changed for it has not satisfied stands in the way. */
+export function stepsFor(at: Case, judgement: Judgement, { all, made }: Surroundings): readonly Step[] {
   const refused = LAYERS.flatMap((layer) => {
-    const verdict = verdicts[layer]
-    return verdict !== undefined && 'cause' in verdict ? [{ layer, cause: verdict.cause }] : []
+    const cause = causeAt(judgement, layer)
+    return cause === undefined ? [] : [{ layer, cause }]
   })
-  const { resource, tool } = asked
-  if (resource === undefined || tool === undefined) return refused.slice(0, 1).map(({ cause }) => cause)
-  const wanted = at.question.asked.resources.get(asked.url)?.tools.get(asked.name) ?? new Map()
-  const place: Place = {
-    ...asked,
-    resource,
-    tool,
-    changed: { resource, tool, constraints: wanted, container: asked.place?.id },
+  const changed = changedTool(at.question, judgement.asked)
+  if (changed === undefined) return refused.slice(0, 1).map(({ cause }) => cause)
+  const place: Place = { ...judgement.asked, resource: changed.resource, tool: changed.tool, changed }
+  const said = new Set(made.map(sayChange))
+  if (refused.length > 0) {
+    return refused.flatMap(({ layer, cause }) => {
+      const steps = STEPS[layer](at, place).filter((step) => typeof step === 'string' || !said.has(sayChange(step)))
+      return steps.length === 0 ? [cause] : steps
+    })
   }
-  if (refused.length > 0) return refused.flatMap(({ layer, cause }) => STEPS[layer](at, place, cause))
   // It passes, and the request was refused for others that were spelled out beside it.
-  const unenforceable = all.flatMap(({ asked: other, verdicts: said, constraints }) => {
-    const isLost = constraints === undefined && said.enforcement !== undefined && 'cause' in said.enforcement
-    if (!isLost || other.resource === undefined || other.tool === undefined) return []
-    return [{ resource: other.resource, tool: other.tool, constraints: new Map(), container: undefined }]
+  const unenforceable = all.flatMap((other) => {
+    const lost = causeAt(other, 'enforcement') === undefined ? undefined : changedTool(at.question, other.asked)
+    return lost === undefined ? [] : [{ ...lost, constraints: new Map(), container: undefined }]
   })
   return unenforceable.length === 0 ? [] : [{ kind: 'ask_without', tools: unenforceable }]
 }
 
-const STEPS: Readonly<Record<Layer, (at: Case, place: Place, cause: string) => readonly Step[]>> = {
-  resource: (_at, { resource }, cause) =>
-    resource.state === 'active' ? [cause] : [{ kind: 'activate_resource', resource: resource.id }],
-  enforcement: ({ question }, { resource, changed }) => {
-    const { url, id, enforces } = resource
-    const limits = [question.asked, question.parent, question.ceiling].map((one) => one?.resources.get(url)?.limits)
-    if (limits.some((one) => one?.maxCalls !== undefined)) return [{ kind: 'ask_without_limits', resource: id }]
+/** Whatever could be lacking: what was not is left out where the plan is. None: the layer's own cause stands in the way. */
+const STEPS: Readonly<Record<Layer, (at: Case, place: Place) => readonly Step[]>> = {
+  resource: (_at, { resource: { id, state } }) =>
+    state === 'retired' ? [] : [{ kind: 'activate_resource', resource: id }],
+  enforcement: ({ question }, { resource: { url, id, enforces }, changed }) => {
+    if (leastLimits(question, url).maxCalls !== undefined) return [{ kind: 'ask_without_limits', resource: id }]
     const to = enforces === 'scope' && isUnconstrained(changed.constraints) ? 'tools' : 'arguments'
     return [{ kind: 'raise_enforces', resource: id, to }]
   },
-  tool: ({ question }, { tool, changed, place }, cause) => {
-    if (question.container !== place?.id) return [cause]
-    return tool.delegable
-      ? [{ kind: 'ask_for_scope', tools: [changed] }]
-      : ['not delegable to agents, whatever the user may do']
-  },
+  tool: (_at, { resource, tool, changed }) =>
+    resource.isClassified && !tool.delegable
+      ? ['not delegable to agents, whatever the user may do']
+      : [{ kind: 'ask_for_scope', tools: [changed] }],
   agent: stepsForAgents,
   user: stepsForUser,
-  agent_grants: (_at, _place, cause) => [cause],
-  parent: ({ question }, place, cause) => widening('widen_parent', question.parent, place, cause),
-  intent: ({ question }, place, cause) => widening('widen_session', question.ceiling, place, cause),
-  external: (_at, _place, cause) => [cause],
+  agent_grants: () => [],
+  parent: ({ question }, place) => widening('widen_parent', question.parent, place),
+  intent: ({ question }, place) => widening('widen_session', question.ceiling, place),
+  external: () => [],
   deny_grants: ({ registry, question }, place) => {
     const denies = grantsFor(registry, place, principalsOf(question).all).filter(
       ({ effect, when }) => effect === 'deny' && isInForce(when, question) !== false,
@@ -73,32 +72,25 @@ const STEPS: Readonly<Record<Layer, (at: Case, place: Place, cause: string) => r
   },
 }
 
-function stepsForAgents({ question }: Case, { resource, tool, place, changed }: Place, cause: string): readonly Step[] {
-  const steps = [question.agent, ...question.chain].flatMap(({ clientId, state, environment, manifest }): Step[] => {
+function stepsForAgents({ question }: Case, { changed }: Place): readonly Step[] {
+  return [question.agent, ...question.chain].flatMap(({ clientId, state, environment }): Step[] => {
     if (environment !== question.environment) {
       return [`agent ${clientId} belongs to environment ${environment}, and environments do not mix`]
     }
-    const isListed = manifest.some(
-      ({ selector }) => selects(selector, resource, tool) && holdsIn(selector, place) === true,
-    )
+    if (state === 'retired') return [`agent ${clientId} is retired, which is final`]
     return [
-      ...(mayIssue(state, question.environment) ? [] : [{ kind: 'activate_agent', agent: clientId } as const]),
-      ...(isListed ? [] : [{ kind: 'add_to_manifest', agent: clientId, tools: [changed] } as const]),
+      { kind: 'activate_agent', agent: clientId },
+      { kind: 'add_to_manifest', agent: clientId, tools: [changed] },
     ]
   })
-  return steps.length === 0 ? [cause] : steps
 }
 
-function stepsForUser({ registry, question }: Case, place: Place, cause: string): readonly Step[] {
-  const { user, subject } = question
-  if (user === undefined || subject !== userPrincipal(user.issuerSlug, user.sub)) return [cause]
-  const isAllowed = grantsFor(registry, place, principalsOf(question).user).some(
-    ({ effect, when }) => effect === 'allow' && isInForce(when, question) === true,
-  )
-  const steps: Change[] = []
-  if (!user.active) steps.push({ kind: 'activate_user', user: subject })
-  if (!isAllowed) steps.push({ kind: 'grant', user: userName(user), tools: [place.changed] })
-  return steps.length === 0 ? [cause] : steps
+function stepsForUser({ question: { user, subject } }: Case, { changed }: Place): readonly Step[] {
+  if (user === undefined || subject !== userPrincipal(user.issuerSlug, user.sub)) return []
+  return [
+    { kind: 'activate_user', user: subject },
+    { kind: 'grant', user: userName(user), tools: [changed] },
+  ]
 }
 
 /** Where the tool is there with its scope, it is the arguments that do not meet: those are the caller's to choose. */
@@ -106,9 +98,8 @@ function widening(
   kind: 'widen_parent' | 'widen_session',
   bound: Authority | undefined,
   { url, name, tool, changed }: Place,
-  cause: string,
 ): readonly Step[] {
   const there = bound?.resources.get(url)
   const isThere = there?.tools.has(name) === true && there.scopes.includes(tool.scope)
-  return isThere ? [cause] : [{ kind, tools: [changed] }]
+  return isThere ? [] : [{ kind, tools: [changed] }]
 }

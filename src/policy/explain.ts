@@ -2,7 +2,7 @@
 import { timeText } from '../kernel/time-text.ts'
 import type { Layer, Question, Verdict } from '../model/decision.ts'
 import type { Deliberation } from './decide.ts'
-import { type Judgement, refusal } from './judgement.ts'
+import { causeAt, type Judgement, refusal } from './judgement.ts'
 
 export interface ExplainedLayer {
   readonly layer: Layer
@@ -70,8 +70,8 @@ function placesOf(judgements: readonly Judgement[]): readonly string[] {
 function layersOf({ decision, judgements }: Deliberation): readonly ExplainedLayer[] {
   return decision.layers.map(({ layer, verdict }) => {
     const refused = judgements.flatMap((judgement): Refused[] => {
-      const said = judgement.verdicts[layer]
-      return said !== undefined && 'cause' in said ? [{ judgement, cause: said.cause }] : []
+      const cause = causeAt(judgement, layer)
+      return cause === undefined ? [] : [{ judgement, cause }]
     })
     return { layer, verdict, says: linesOf(refused) }
   })

@@ -124,11 +124,17 @@ export function leastLimits({ asked, parent, ceiling }: Question, url: ResourceU
   return bounds.map(({ limits }) => limits).reduce(meetLimits)
 }
 
+/** Why the layer refuses the tool; `undefined`: it does not. */
+export function causeAt({ verdicts }: Judgement, layer: Layer): string | undefined {
+  const verdict = verdicts[layer]
+  return verdict !== undefined && 'cause' in verdict ? verdict.cause : undefined
+}
+
 /** The first layer, in the fixed order, that refuses the tool, and why; `undefined`: none does. */
-export function refusal({ verdicts }: Judgement): { readonly layer: Layer; readonly cause: string } | undefined {
+export function refusal(judgement: Judgement): { readonly layer: Layer; readonly cause: string } | undefined {
   for (const layer of LAYERS) {
-    const verdict = verdicts[layer]
-    if (verdict !== undefined && 'cause' in verdict) return { layer, cause: verdict.cause }
+    const cause = causeAt(judgement, layer)
+    if (cause !== undefined) return { layer, cause }
   }
   return undefined
 }

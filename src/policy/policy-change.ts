@@ -1,12 +1,12 @@
 /** Single changes of a policy, or of what is asked of it: as data, made on a copy, and said to people. */
 import type { Authority, ResourceAuthority, ToolConstraints } from '../authority/authority.ts'
 import { encodeToolConstraints } from '../authority/constraints.ts'
-import type { ResourceUrl } from '../kernel/ids.ts'
 import { unreachable } from '../kernel/rejection.ts'
 import type { Agent } from '../model/client.ts'
 import type { Question } from '../model/decision.ts'
 import type { Grant, Registry } from '../model/registry.ts'
 import type { Enforcement, Resource, Tool, ToolSelector } from '../model/resource.ts'
+import type { AskedTool } from './layers.ts'
 
 /** A tool, and the arguments that were asked for: no change gives more. */
 export interface ChangedTool {
@@ -15,6 +15,16 @@ export interface ChangedTool {
   readonly constraints: ToolConstraints
   /** Where in the resource; `undefined`: what was asked did not say. */
   readonly container: string | undefined
+}
+
+/** The tool as the question asks for it; `undefined`: the registry does not have it. */
+export function changedTool(
+  { asked }: Question,
+  { url, name, resource, tool, place }: AskedTool,
+): ChangedTool | undefined {
+  if (resource === undefined || tool === undefined) return undefined
+  const constraints = asked.resources.get(url)?.tools.get(name) ?? new Map()
+  return { resource, tool, constraints, container: place?.id }
 }
 
 export type Change =
@@ -68,9 +78,12 @@ export function withChange(given: Case, change: Change): Case {
     case 'ask_without_limits':
       return { registry, question: unlimited(given, change.resource) }
     case 'widen_parent':
-      return { registry, question: { ...question, parent: widened(question.parent, change.tools) } }
+      return { registry, question: { ...question, parent: question.parent && widened(question.parent, change.tools) } }
     case 'widen_session':
-      return { registry, question: { ...question, ceiling: widened(question.ceiling, change.tools) } }
+      return {
+        registry,
+        question: { ...question, ceiling: question.ceiling && widened(question.ceiling, change.tools) },
+      }
     default:
       return unreachable(change)
   }
@@ -126,8 +139,7 @@ function withScope(authority: Authority, { resource, tool }: ChangedTool): Autho
   return withTools(authority, resource, (there) => ({ ...there, scopes: [...there.scopes, tool.scope] }))
 }
 
-function widened(authority: Authority | undefined, tools: readonly ChangedTool[]): Authority | undefined {
-  if (authority === undefined) return undefined
+function widened(authority: Authority, tools: readonly ChangedTool[]): Authority {
   return tools.reduce((wider, changed) => {
     const { resource, tool, constraints } = changed
     const added = withTools(wider, resource, (there) => {
@@ -138,14 +150,13 @@ function widened(authority: Authority | undefined, tools: readonly ChangedTool[]
 }
 
 function unlimited({ registry, question }: Case, id: string): Question {
-  const url = registry.resources.find((resource) => resource.id === id)?.url
-  const lifted = <T extends Authority | undefined>(authority: T): T => {
-    const there = authority?.resources.get(url as ResourceUrl)
-    if (authority === undefined || url === undefined || there === undefined) return authority
-    return { ...authority, resources: new Map([...authority.resources, [url, { ...there, limits: {} }]]) }
+  const resource = registry.resources.find((one) => one.id === id)
+  const lifted = (authority: Authority): Authority => {
+    if (resource === undefined || !authority.resources.has(resource.url)) return authority
+    return withTools(authority, resource, (there) => ({ ...there, limits: {} }))
   }
   const { asked, parent, ceiling } = question
-  return { ...question, asked: lifted(asked), parent: lifted(parent), ceiling: lifted(ceiling) }
+  return { ...question, asked: lifted(asked), parent: parent && lifted(parent), ceiling: ceiling && lifted(ceiling) }
 }
 
 /** As JSON says it. */

@@ -6,7 +6,8 @@ import { stepsFor } from './change-steps.ts'
 import { type Deliberation, deliberate } from './decide.ts'
 import { principalKey, principalsOf } from './grant-index.ts'
 import type { Judgement } from './judgement.ts'
-import { type Case, type Change, type ChangedTool, sayChange, withChange } from './policy-change.ts'
+import type { AskedTool } from './layers.ts'
+import { type Case, type Change, type ChangedTool, changedTool, sayChange, withChange } from './policy-change.ts'
 
 export interface SmallestChange {
   /** Each by itself would allow it; several where they are equally small. Empty: nothing is known that would. */
@@ -18,8 +19,6 @@ export interface SmallestChange {
 /** Tools tried one by one, and ways offered: a person reads them. */
 const TOOLS_TRIED_MAX = 32
 const WAYS_MAX = 3
-/** Each round removes what the last one has laid open; no case is known that needs more than four. */
-const ROUNDS_MAX = 12
 
 /** Nothing for a question that is allowed. */
 export function smallestChange({ registry, question }: Case): SmallestChange {
@@ -31,7 +30,7 @@ export function smallestChange({ registry, question }: Case): SmallestChange {
   for (const judgement of concerned(start, begun).slice(0, TOOLS_TRIED_MAX)) {
     const plan = planFor(start, judgement)
     if ('obstacles' in plan) never.push(...plan.obstacles)
-    else plans.push(extended(start, plan.changes))
+    else plans.push(extended(start, begun.judgements, plan.changes))
   }
   const fewest = Math.min(...plans.map((plan) => plan.length))
   const smallest = new Map<string, readonly Change[]>()
@@ -56,23 +55,30 @@ function concerned({ question }: Case, { judgements }: Deliberation): readonly J
 type Plan = { readonly changes: readonly Change[] } | { readonly obstacles: readonly string[] }
 
 /** What it takes until this tool passes every layer and the request is allowed; what turns out not to be needed is left out. */
-function planFor(start: Case, { asked: { url, name, resource } }: Judgement): Plan {
+function planFor(start: Case, { asked }: Judgement): Plan {
   let at = start
-  const changes: Change[] = []
-  for (let round = 0; round < ROUNDS_MAX; round += 1) {
+  const made: Change[] = []
+  // It ends: each round makes a change that was not made before.
+  for (;;) {
     const { decision, judgements } = deliberate(at.registry, at.question)
-    if (decision.outcome === 'allow') return { changes: needed(start, changes) }
-    const judgement = judgements.find(({ asked }) => asked.url === url && asked.name === name)
-    const steps = judgement === undefined ? [] : stepsFor(at, judgement, judgements)
-    const obstacles = steps.filter((step) => typeof step === 'string')
-    if (obstacles.length > 0)
-      return { obstacles: obstacles.map((cause) => `${name} at ${resource?.id ?? url}: ${cause}`) }
-    const made = steps.filter((step) => typeof step !== 'string')
-    if (made.length === 0) return { obstacles: [decision.description] }
-    changes.push(...made)
-    at = made.reduce(withChange, at)
+    if (decision.outcome === 'allow') return { changes: needed(start, made) }
+    const judgement = judgementOf(asked, judgements)
+    const steps = judgement === undefined ? [] : stepsFor(at, judgement, { all: judgements, made })
+    if (steps.length === 0) return { obstacles: [decision.description] }
+    const obstacles: string[] = []
+    for (const step of steps) {
+      if (typeof step === 'string') obstacles.push(`${asked.name} at ${asked.resource?.id ?? asked.url}: ${step}`)
+      else {
+        made.push(step)
+        at = withChange(at, step)
+      }
+    }
+    if (obstacles.length > 0) return { obstacles }
   }
-  return { obstacles: [] }
+}
+
+function judgementOf({ url, name }: AskedTool, judgements: readonly Judgement[]): Judgement | undefined {
+  return judgements.find(({ asked }) => asked.url === url && asked.name === name)
 }
 
 /** Without each change that the others do not need. */
@@ -91,15 +97,13 @@ function allows(start: Case, changes: readonly Change[]): boolean {
 }
 
 /** For every other tool of the request that the same changes, made for it too, would allow; each is still needed. */
-function extended(start: Case, plan: readonly Change[]): readonly Change[] {
+function extended(start: Case, judgements: readonly Judgement[], plan: readonly Change[]): readonly Change[] {
   let best = plan
-  const { judgements } = deliberate(start.registry, start.question)
   for (const { asked } of judgements) {
-    if (asked.resource === undefined || asked.tool === undefined) continue
-    const { resource, tool, url, name, place } = asked
-    const constraints = start.question.asked.resources.get(url)?.tools.get(name) ?? new Map()
-    const wider = best.map((change) => withTool(change, { resource, tool, constraints, container: place?.id }))
-    if (!passes(start, best, asked) && passes(start, wider, asked) && isMinimal(start, wider)) best = wider
+    const tool = changedTool(start.question, asked)
+    if (tool === undefined || passes(start, best, asked)) continue
+    const wider = best.map((change) => withTool(change, tool))
+    if (passes(start, wider, asked) && needed(start, wider).length === wider.length) best = wider
   }
   return best
 }
@@ -109,31 +113,16 @@ function withTool(change: Change, tool: ChangedTool): Change {
   return { ...change, tools: [...change.tools, tool] }
 }
 
-function passes(start: Case, changes: readonly Change[], { url, name }: Judgement['asked']): boolean {
+function passes(start: Case, changes: readonly Change[], asked: AskedTool): boolean {
   const { registry, question } = changes.reduce(withChange, start)
   const { decision, judgements } = deliberate(registry, question)
-  const judgement = judgements.find(({ asked }) => asked.url === url && asked.name === name)
-  return decision.outcome === 'allow' && judgement?.constraints !== undefined
-}
-
-function isMinimal(start: Case, changes: readonly Change[]): boolean {
-  return changes.every(
-    (change) =>
-      !allows(
-        start,
-        changes.filter((one) => one !== change),
-      ),
-  )
+  return decision.outcome === 'allow' && judgementOf(asked, judgements)?.constraints !== undefined
 }
 
 /** The same for plans of the same changes, in whatever order they were found. */
 function nameOf(plan: readonly Change[]): string {
-  const ordered = plan.map((change) => {
-    return 'tools' in change ? { ...change, tools: change.tools.toSorted(byPlace) } : change
+  const said = plan.flatMap((change) => {
+    return 'tools' in change ? change.tools.map((tool) => sayChange({ ...change, tools: [tool] })) : sayChange(change)
   })
-  return ordered.map(sayChange).sort().join('; ')
-}
-
-function byPlace(a: ChangedTool, b: ChangedTool): number {
-  return `${a.resource.id} ${a.tool.name}` < `${b.resource.id} ${b.tool.name}` ? -1 : 1
+  return said.sort().join('; ')
 }
