@@ -91,6 +91,8 @@ describe('a name that leads nowhere is refused before anything is decided', () =
 
   test('one resource in two spellings', () => {
     const twice = wanted([WAREHOUSE, 'query'], [`${WAREHOUSE}/`, 'insert'])
-    expect(refusalOf(() => askedAuthority(here(registry), twice, 9, 0)).reason).toBe('details_malformed')
+    const refusal = refusalOf(() => askedAuthority(here(registry), twice, 9, 0))
+    expect(refusal.reason).toBe('details_malformed')
+    expect(refusal.message).toContain(`'${WAREHOUSE}' is named twice`)
   })
 })

@@ -48,7 +48,11 @@ describe('a server that checks scopes only', () => {
     const constrained = {
       [SLACK]: { post: { channel: { const: '#finance' } }, list: {} },
     }
-    expect(reason(ask(world(), constrained, explicitly))).toBe('resource_cannot_enforce')
+    const decision = ask(world(), constrained, explicitly)
+    expect(reason(decision)).toBe('resource_cannot_enforce')
+    expect(decision.missing[0]).toBe(
+      'post at slack: the server checks scopes only, and chat would also open every use of post',
+    )
     const byGrant = world((d) => (d.grants[0].constraints = { channel: { const: '#finance' } }))
     expect(reason(ask(byGrant, chat, explicitly))).toBe('resource_cannot_enforce')
     const registry = world()

@@ -207,7 +207,10 @@ test('several causes are named, the first three of them', () => {
   // The tool that needs least: the others would need more, or may never be.
   const { ways, never } = smallestChange({ registry, question: asked })
   expect(ways.map((way) => way.map(sayChange))).toEqual([['grant user corp:alice `query` at warehouse']])
-  expect(never).toEqual(['drop_table at warehouse: not delegable to agents, whatever the user may do'])
+  expect(never).toEqual([
+    'drop_table at warehouse: not delegable to agents, whatever the user may do',
+    'list at slack: the resource is retired',
+  ])
 })
 
 test('what is refused at other places is no part of a refusal of one place', () => {

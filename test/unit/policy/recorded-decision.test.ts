@@ -125,14 +125,18 @@ describe('the parts of a text', () => {
       for (const group of groups) made.resources[0].tools[group] = { category: 'read' }
     })
     const wanted = { [WAREHOUSE]: Object.fromEntries(groups.map((name) => [name, {}])) }
-    const asked = question(many, wanted, {
-      parent: authorityOf(many, { ...wanted, [SLACK]: { post: {} } }),
-      ceiling: authorityOf(many, { ...wanted, [SLACK]: { list: {} } }),
-      external: { kind: 'answered', allowed },
-    })
+    const asked = question(
+      many,
+      { [WAREHOUSE]: { ...wanted[WAREHOUSE], query: {} } },
+      {
+        parent: authorityOf(many, { ...wanted, [SLACK]: { post: {} } }),
+        ceiling: authorityOf(many, { ...wanted, [SLACK]: { list: {} } }),
+        external: { kind: 'answered', allowed },
+      },
+    )
     const { text, parts } = kept(asked, many)
-    // The user, the external answer, the authorities above and of the session; what was granted is what was asked for.
-    expect(parts).toHaveLength(5)
+    // The user, the external answer, what was asked for, is above, the session is for, and was granted.
+    expect(parts).toHaveLength(6)
     for (const part of parts) expect(part.digest).toBe(sha256(part.text))
     expect(new Set(partsOfKept(text))).toEqual(new Set(parts.map(({ digest }) => digest)))
     expect(partsOfKept(kept(question(many, QUERY, { user: user(registry, 'alice') })).text)).toEqual([])
