@@ -2,7 +2,6 @@
 
 import type { Authority } from '../authority/authority.ts'
 import { isUnconstrained } from '../authority/constraints.ts'
-import { userPrincipal } from '../kernel/ids.ts'
 import { userName } from '../kernel/user-name.ts'
 import { LAYERS, type Layer } from '../model/decision.ts'
 import { grantsFor, isInForce, principalsOf } from './grant-index.ts'
@@ -86,7 +85,7 @@ function stepsForAgents({ question }: Case, { changed }: Place): readonly Step[]
 }
 
 function stepsForUser({ question: { user, subject } }: Case, { changed }: Place): readonly Step[] {
-  if (user === undefined || subject !== userPrincipal(user.issuerSlug, user.sub)) return []
+  if (user === undefined) return []
   return [
     { kind: 'activate_user', user: subject },
     { kind: 'grant', user: userName(user), tools: [changed] },

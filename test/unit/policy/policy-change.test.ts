@@ -1,6 +1,6 @@
 /** Single changes: each makes what it says and nothing else, and says it in words an operator can act on. */
 import { describe, expect, test } from 'vitest'
-import type { Authority } from '../../../src/authority/authority.ts'
+import type { Authority, ToolConstraints } from '../../../src/authority/authority.ts'
 import { parseToolConstraints } from '../../../src/authority/constraints.ts'
 import type { ResourceUrl } from '../../../src/kernel/ids.ts'
 import type { Registry } from '../../../src/model/registry.ts'
@@ -139,7 +139,7 @@ describe('a change of the question', () => {
         WAREHOUSE,
         {
           scopes: ['mcp:tools:write', 'mcp:tools:read'],
-          tools: new Map([
+          tools: new Map<string, ToolConstraints>([
             ['insert', new Map()],
             ['query', QUERY.constraints],
           ]),

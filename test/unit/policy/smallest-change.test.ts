@@ -163,6 +163,13 @@ describe('everything that is lacking is named, and nothing that is there', () =>
       ['let the agent above pass on `get` at files'],
     ],
     [
+      'a server above',
+      same,
+      QUERY,
+      (registry) => ({ parent: authorityOf(registry, { [FILES]: { put: {} } }) }),
+      ['let the agent above pass on `query` at warehouse'],
+    ],
+    [
       'a scope of the session, in which there is the tool',
       same,
       QUERY,
