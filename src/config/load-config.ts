@@ -7,6 +7,7 @@ import { Secret } from '../kernel/secret.ts'
 import type { Registry } from '../model/registry.ts'
 import { DEVELOPMENT_ENVIRONMENT } from '../model/settings.ts'
 import { decodeRegistryDocuments, type RegistryDocument } from '../registry/load-registry.ts'
+import { readDocument } from '../registry/reading/reading-thread.ts'
 import { ConfigurationError, decodeStrictly, parseYamlText } from '../registry/strict-document.ts'
 import type { Config, MetricsConfig } from './config.ts'
 import { configInEnvironment } from './environment.ts'
@@ -67,16 +68,32 @@ export function loadRegistryFiles(config: Config): Registry {
 
 /**
  * The documents of `config.registryPaths`, parsed and not yet trusted.
- * @param asTheyAreNow whether files that were read before are read again
  * @throws ConfigurationError naming every problem
  */
-export function readRegistryFiles(config: Config, asTheyAreNow = false): readonly RegistryDocument[] {
-  if (asTheyAreNow) for (const path of config.registryPaths) texts.delete(path)
+export function readRegistryFiles(config: Config): readonly RegistryDocument[] {
   const documents: RegistryDocument[] = []
   const problems: string[] = []
   for (const path of config.registryPaths) {
     try {
       const document = parseYamlText(readText(path), basename(path))
+      documents.push({ document, sourceName: basename(path), directory: dirname(path) })
+    } catch (fault) {
+      if (!(fault instanceof ConfigurationError)) throw fault
+      problems.push(...fault.problems)
+    }
+  }
+  if (problems.length > 0) throw new ConfigurationError(problems)
+  return documents
+}
+
+/** As `readRegistryFiles`, as they are now, by a broker that answers requests meanwhile. @throws ConfigurationError */
+export async function rereadRegistryFiles(config: Config): Promise<readonly RegistryDocument[]> {
+  const documents: RegistryDocument[] = []
+  const problems: string[] = []
+  for (const path of config.registryPaths) {
+    texts.delete(path)
+    try {
+      const document = await readDocument(Buffer.from(readText(path)), 'yaml', basename(path))
       documents.push({ document, sourceName: basename(path), directory: dirname(path) })
     } catch (fault) {
       if (!(fault instanceof ConfigurationError)) throw fault

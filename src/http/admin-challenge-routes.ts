@@ -10,10 +10,10 @@ import { epochSeconds } from '../kernel/clock.ts'
 import { DECISIONS_LOOKED_AT_MAX } from '../kernel/limits.ts'
 import { POLICY_BODY_BYTES_MAX } from '../kernel/policy-limits.ts'
 import type { AdminRoute } from './admin-route.ts'
-import { decodeOrder } from './decode-order.ts'
+import { decodeLongOrder, decodeOrder } from './decode-order.ts'
 import { json } from './error-response.ts'
 import { timeOf } from './query.ts'
-import { readJsonText } from './request.ts'
+import { readJsonBytes, readJsonText } from './request.ts'
 import type { RouterParts } from './route.ts'
 
 const diffOrder = z.strictObject({
@@ -87,7 +87,10 @@ function diffRoute({ listing, policy }: RouterParts): AdminRoute {
           json(
             200,
             await readDecisions(request, listing, async (book) => {
-              const { files, since, limit } = decodeOrder(diffOrder, await readJsonText(context, POLICY_BODY_BYTES_MAX))
+              const { files, since, limit } = await decodeLongOrder(
+                diffOrder,
+                await readJsonBytes(context, POLICY_BODY_BYTES_MAX),
+              )
               const { registry: draft } = await policy.publisher.draft(toFiles(files))
               return policyDiff(book, draft, since === undefined ? {} : { sinceMs: Date.parse(since) }, limit)
             }),

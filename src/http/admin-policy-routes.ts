@@ -3,9 +3,9 @@ import { policyOrder, publishPolicy, showPolicy } from '../admin/publication/pol
 import { beginShadow, endShadow, shadowOrder, showShadow } from '../admin/publication/shadow-requests.ts'
 import { POLICY_BODY_BYTES_MAX } from '../kernel/policy-limits.ts'
 import type { AdminRoute } from './admin-route.ts'
-import { decodeOrder } from './decode-order.ts'
+import { decodeLongOrder } from './decode-order.ts'
 import { json } from './error-response.ts'
-import { readJsonText } from './request.ts'
+import { readJsonBytes } from './request.ts'
 import type { RouterParts } from './route.ts'
 
 export function policyRoutes(parts: RouterParts): readonly AdminRoute[] {
@@ -17,7 +17,7 @@ export function policyRoutes(parts: RouterParts): readonly AdminRoute[] {
         POST: {
           permission: 'policy',
           answer: async (request, context) => {
-            const order = async () => decodeOrder(policyOrder, await readJsonText(context, POLICY_BODY_BYTES_MAX))
+            const order = async () => decodeLongOrder(policyOrder, await readJsonBytes(context, POLICY_BODY_BYTES_MAX))
             return json(200, await publishPolicy(request, order, parts.policy))
           },
         },
@@ -30,7 +30,7 @@ export function policyRoutes(parts: RouterParts): readonly AdminRoute[] {
         POST: {
           permission: 'shadow',
           answer: async (request, context) => {
-            const order = async () => decodeOrder(shadowOrder, await readJsonText(context, POLICY_BODY_BYTES_MAX))
+            const order = async () => decodeLongOrder(shadowOrder, await readJsonBytes(context, POLICY_BODY_BYTES_MAX))
             return json(200, await beginShadow(request, order, parts.policy))
           },
         },

@@ -16,10 +16,10 @@ import { POLICY_BODY_BYTES_MAX } from '../kernel/policy-limits.ts'
 import { Rejection } from '../kernel/rejection.ts'
 import { SECTION_NAMES, SECTIONS, type SectionName } from '../registry/sections.ts'
 import type { AdminRoute } from './admin-route.ts'
-import { decodeOrder, parseBody } from './decode-order.ts'
+import { decodeLongOrder, decodeOrder, parseBody } from './decode-order.ts'
 import { json } from './error-response.ts'
 import { headerOf } from './incoming.ts'
-import { readJsonText } from './request.ts'
+import { readJsonBytes, readJsonText } from './request.ts'
 import type { RouterParts } from './route.ts'
 
 export function registryRoutes(parts: RouterParts): readonly AdminRoute[] {
@@ -39,7 +39,7 @@ function wholeRoute(parts: RouterParts): AdminRoute {
       POST: {
         permission: 'policy',
         answer: async (request, context) => {
-          const read = async () => decodeOrder(registryOrder, await readJsonText(context, POLICY_BODY_BYTES_MAX))
+          const read = async () => decodeLongOrder(registryOrder, await readJsonBytes(context, POLICY_BODY_BYTES_MAX))
           return json(200, await importRegistry(request, read, parts.policy))
         },
       },

@@ -1,6 +1,8 @@
 /** JSON bodies: strict JSON; of the admin API a strict schema, too, and an error that names the member. */
 import { parseStrictJson } from '../jose/strict-json.ts'
 import { Rejection } from '../kernel/rejection.ts'
+import { readDocument } from '../registry/reading/reading-thread.ts'
+import { ConfigurationError } from '../registry/strict-document.ts'
 
 interface Schema<T> {
   safeParse(
@@ -15,13 +17,27 @@ export function parseBody(text: string): unknown {
   try {
     return parseStrictJson(text)
   } catch {
-    throw new Rejection('body_malformed', 'the body is not JSON without repeated members')
+    throw notJson()
   }
 }
 
+const notJson = () => new Rejection('body_malformed', 'the body is not JSON without repeated members')
+
 /** @throws Rejection `body_malformed` naming the member */
 export function decodeOrder<T>(schema: Schema<T>, text: string): T {
-  const decoded = schema.safeParse(parseBody(text))
+  return decoded(schema, parseBody(text))
+}
+
+/** As `decodeOrder`, of what may be long: a policy. Others are answered meanwhile. @throws Rejection `body_malformed` */
+export async function decodeLongOrder<T>(schema: Schema<T>, bytes: Uint8Array): Promise<T> {
+  const document = await readDocument(bytes, 'json', 'the body').catch((fault: unknown) => {
+    throw fault instanceof ConfigurationError ? notJson() : fault
+  })
+  return decoded(schema, document)
+}
+
+function decoded<T>(schema: Schema<T>, document: unknown): T {
+  const decoded = schema.safeParse(document)
   if (decoded.success) return decoded.data
   const issue = decoded.error.issues[0]
   // The schema's own message would repeat an unknown member's name, which is the caller's text.

@@ -61,9 +61,15 @@ export async function readFormText(context: Context): Promise<string> {
 }
 
 /** @throws Rejection as above */
-export async function readJsonText(context: Context, bytesMax = BODY_BYTES_MAX): Promise<string> {
+export async function readJsonText(context: Context): Promise<string> {
   requireMediaType(context, 'application/json')
-  return readText(context, bytesMax)
+  return readText(context, BODY_BYTES_MAX)
+}
+
+/** Of a body that may be long, which is then read in a thread of its own. @throws Rejection as above */
+export async function readJsonBytes(context: Context, bytesMax: number): Promise<Uint8Array> {
+  requireMediaType(context, 'application/json')
+  return readBytes(context, bytesMax)
 }
 
 function requireMediaType(context: Context, expected: string): void {
@@ -77,11 +83,16 @@ function requireMediaType(context: Context, expected: string): void {
 
 const UTF8 = new TextDecoder('utf-8', { fatal: true })
 
-async function readText(context: Context, bytesMax: number): Promise<string> {
+async function readBytes(context: Context, bytesMax: number): Promise<Uint8Array> {
   const declared = Number(headerOf(context, 'content-length') ?? '0')
   if (declared > bytesMax) throw tooLarge(bytesMax)
   const bytes = await bodyOf(context, bytesMax)
   if (bytes === undefined) throw tooLarge(bytesMax)
+  return bytes
+}
+
+async function readText(context: Context, bytesMax: number): Promise<string> {
+  const bytes = await readBytes(context, bytesMax)
   try {
     return UTF8.decode(bytes)
   } catch {

@@ -60,7 +60,8 @@ export async function policy(options: PolicyOptions, output: Output): Promise<un
   const goals = {
     decision_us_at_100k: atMost(many, 50),
     growth_100k_over_10: atMost(many / few, 2),
-    reload_pause_ms: atMost(median(reloaded.pauses_ms), 50),
+    // Whichever of the two brokers is held up longer.
+    reload_pause_ms: atMost(Math.max(median(reloaded.publishing.pauses_ms), median(reloaded.loading.pauses_ms)), 50),
   }
   const rows = figures.map(({ grants, decision_us, first_decision_us, load_ms }) => [
     grants,
@@ -73,10 +74,13 @@ export async function policy(options: PolicyOptions, output: Output): Promise<un
   return { bench: 'policy', environment: environment(), agents: options.agents, figures, reload: reloaded, goals }
 }
 
-function reloadText({ grants, publish_and_load_ms, ...figures }: ReloadFigures): string {
-  const { pauses_ms, quiet_pauses_ms, cpu_pauses_ms } = figures
-  const [pauses, quiet, work] = [pauses_ms, quiet_pauses_ms, cpu_pauses_ms].map((each) => each.join(', '))
-  return `loading ${grants} grants: pauses of ${pauses} ms (without a load: ${quiet} ms), ${work} ms of them its own CPU time; published and loaded in ${publish_and_load_ms} ms`
+function reloadText({ grants, publish_and_load_ms, publishing, loading }: ReloadFigures): string {
+  const rows = Object.entries({ publishing, loading }).flatMap(([who, pauses]) => [
+    [who, pauses.pauses_ms.join(', '), pauses.own_pauses_ms.join(', ')],
+    [`${who} nothing`, pauses.quiet_pauses_ms.join(', '), pauses.quiet_own_pauses_ms.join(', ')],
+  ])
+  const head = [`${grants} grants`, 'longest pauses ms', 'less the wait for a core']
+  return `${table([head, ...rows])}\npublished and loaded in ${publish_and_load_ms} ms`
 }
 
 /** CPU µs of this process per decision, over `count` questions about everybody and everything in turn. */

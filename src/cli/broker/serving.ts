@@ -4,7 +4,7 @@ import { filesOf } from '../../admin/publication/open-policy.ts'
 import type { Broker, WorkerPlace } from '../../broker.ts'
 import type { Config } from '../../config/config.ts'
 import { openFilesMax } from '../../config/environment.ts'
-import { readRegistryFiles } from '../../config/load-config.ts'
+import { rereadRegistryFiles } from '../../config/load-config.ts'
 import type { Listening } from '../../http/listener.ts'
 import type { MetricsListening } from '../../http/metrics-listener.ts'
 import { systemClock } from '../../kernel/clock.ts'
@@ -154,7 +154,7 @@ async function bound<T>(
 /** With several processes on one store each publishes the same, and one of them is first. */
 async function reloadPolicy(broker: Broker, config: Config, log: Logger): Promise<void> {
   try {
-    const files = filesOf(readRegistryFiles(config, true))
+    const files = filesOf(await rereadRegistryFiles(config))
     const { version, before, seq, difference } = await broker.publishOwnFiles(files)
     const { taken } = difference
     if (seq !== undefined)
