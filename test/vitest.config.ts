@@ -5,6 +5,7 @@ const UNDISTURBED = [
   'test/bench/**/*.test.ts',
   'test/faults/{clock-steps,disk-stalled,event-loop,redis-faults}.test.ts',
   'test/e2e/{race-broker,two-brokers,workers}.test.ts',
+  'test/chaos/chaos.test.ts',
 ]
 
 /** Suites that start processes, or are one themselves. */

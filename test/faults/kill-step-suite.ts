@@ -16,10 +16,10 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { p1363FromDer } from '../../src/jose/ecdsa-form.ts'
 import type { SessionId } from '../../src/kernel/ids.ts'
-import { Secret } from '../../src/kernel/secret.ts'
 import { FIELD } from '../../src/sessions/session-record.ts'
 import type { ChildOrder } from '../support/broker-child.ts'
 import { type BrokerProcess, type Fleet, startFleet } from '../support/broker-process.ts'
+import { storeConfig } from '../support/store-order.ts'
 import {
   type Answer,
   claimsOf,
@@ -139,7 +139,7 @@ export function killStepSuite(prepare: () => Promise<Prepared>): void {
   /** A broker started on what is there: in this process, which nobody kills. */
   const startChecker = async (): Promise<World> => {
     checker = await startWorld({
-      store: store.kind === 'redis' ? { kind: 'redis', url: new Secret(store.url) } : store,
+      store: storeConfig(store),
       issuer: fleet.idp,
       keysDirectory: fleet.keysDirectory,
       settings: { issuer: fleet.issuer },

@@ -5,6 +5,7 @@
  */
 import { randomInt } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { Chance } from '../support/chance.ts'
 import { enterpriseRegistry, idJag, JWT_BEARER } from '../support/id-jag.ts'
 import { startIssuer, type TestIssuer } from '../support/issuer.ts'
 import {
@@ -19,7 +20,7 @@ import {
   type World,
 } from '../support/world.ts'
 import { seedOf } from './harness.ts'
-import { Chance, mutate } from './mutate.ts'
+import { mutate } from './mutate.ts'
 
 const SEED = Number(process.env['FUZZ_SEED'] ?? randomInt(2 ** 31))
 const MILLISECONDS = 6_000

@@ -5,7 +5,8 @@
 import { createHash } from 'node:crypto'
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { Chance, mutate } from './mutate.ts'
+import { Chance } from '../support/chance.ts'
+import { mutate } from './mutate.ts'
 
 export interface Target {
   readonly name: string

@@ -6,10 +6,11 @@
 import { randomInt } from 'node:crypto'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { Listening } from '../../src/http/listener.ts'
+import { Chance } from '../support/chance.ts'
 import { converse, listenTo, Wire } from '../support/raw-http.ts'
 import { startWorld, type World } from '../support/world.ts'
 import { seedOf } from './harness.ts'
-import { Chance, mutate } from './mutate.ts'
+import { mutate } from './mutate.ts'
 
 const SEED = Number(process.env['FUZZ_SEED'] ?? randomInt(2 ** 31))
 const MILLISECONDS = 5_000

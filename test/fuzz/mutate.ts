@@ -2,29 +2,7 @@
  * Inputs near valid ones: bytes flipped, parts cut, doubled, exchanged and grown, and where a text is JSON, its members
  * dropped, renamed and replaced. Every choice comes from one seed, so that an input can be made again from its number.
  */
-
-/** Mulberry32: small, fast, the same everywhere. */
-export class Chance {
-  #state: number
-
-  constructor(seed: number) {
-    this.#state = seed >>> 0
-  }
-
-  below(bound: number): number {
-    this.#state = (this.#state + 0x6d2b79f5) >>> 0
-    let mixed = this.#state
-    mixed = Math.imul(mixed ^ (mixed >>> 15), mixed | 1)
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
-    return Math.floor((((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32) * bound)
-  }
-
-  pick<T>(from: readonly T[]): T {
-    const picked = from[this.below(from.length)]
-    if (picked === undefined && from.length === 0) throw new Error('nothing to pick from')
-    return picked as T
-  }
-}
+import type { Chance } from '../support/chance.ts'
 
 /** Each has broken a parser somewhere. */
 const TRAPS = [

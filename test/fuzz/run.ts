@@ -4,8 +4,9 @@
  */
 import { randomInt } from 'node:crypto'
 import { parseArgs } from 'node:util'
+import { Chance } from '../support/chance.ts'
 import { check, describeFailure, fuzz, keepSeed, seedOf } from './harness.ts'
-import { Chance, mutate } from './mutate.ts'
+import { mutate } from './mutate.ts'
 import { TARGETS } from './targets.ts'
 
 const { values } = parseArgs({

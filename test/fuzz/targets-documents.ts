@@ -274,7 +274,7 @@ export const DOCUMENT_TARGETS: readonly Target[] = [
       const value = frozenJson(input)
       const call = { tool: 'query', arguments: value as Record<string, unknown> }
       const constraints = parseToolConstraints({ table: { const: 'revenue' }, limit: { maximum: 5 } }, 'x')
-      const held = { scopes: ['s'], tools: new Map([['query', constraints]]), limits: {} }
+      const held = { scopes: ['s'], tools: new Map([['query', constraints]]), limits: {}, revokedTools: new Set() }
       const refusal = toolCallRefusal(held as never, call, new Map([['query', 's']]))
       const args = isJsonObject(value) ? value : {}
       const allowed = args['table'] === 'revenue' && typeof args['limit'] === 'number' && args['limit'] <= 5

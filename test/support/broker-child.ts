@@ -10,19 +10,17 @@ import type { Config } from '../../src/config/config.ts'
 import { developmentConfig } from '../../src/config/development.ts'
 import { listen } from '../../src/http/listener.ts'
 import { systemClock } from '../../src/kernel/clock.ts'
-import { Secret } from '../../src/kernel/secret.ts'
 import type { BrokerSettings } from '../../src/model/settings.ts'
 import type { Store } from '../../src/store/ports.ts'
 import type { KillOrder } from './kill-steps.ts'
 import { NO_LIMITS } from './no-limits.ts'
+import { type StoreOrder, storeConfig } from './store-order.ts'
 
 export interface ChildOrder {
   /** 0: any free one. */
   readonly port: number
   readonly settings: Partial<BrokerSettings> & Pick<BrokerSettings, 'issuer'>
-  readonly store:
-    | { readonly kind: 'embedded'; readonly directory: string }
-    | { readonly kind: 'redis'; readonly url: string }
+  readonly store: StoreOrder
   readonly keysDirectory: string
   /** Whether DPoP proofs must carry a nonce. */
   readonly dpop?: Config['dpop']
@@ -41,7 +39,7 @@ let offsetMs = 0
 async function start(order: ChildOrder): Promise<void> {
   const base = developmentConfig({
     port: order.port,
-    store: order.store.kind === 'redis' ? { kind: 'redis', url: new Secret(order.store.url) } : order.store,
+    store: storeConfig(order.store),
     keysDirectory: order.keysDirectory,
     logLevel: 'silent',
   })

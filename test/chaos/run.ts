@@ -1,0 +1,178 @@
+/**
+ * One run: three brokers behind a load balancer on a store that fails, two verifiers, callers who go on whatever happens; and one
+ * fault after another, chosen by the seed.
+ */
+import { setTimeout as sleep } from 'node:timers/promises'
+import { type BrokerProcess, type Fleet, startFleet } from '../support/broker-process.ts'
+import { Chance } from '../support/chance.ts'
+import { Caller, type Stage } from './callers.ts'
+import type { Bounds, Happening, History } from './history.ts'
+import { startLoadBalancer } from './load-balancer.ts'
+import { type ChaosStore, type StoreFault, startClusterStore, startSentinelStore } from './topologies.ts'
+import { type RemoteVerifier, startVerifier } from './verifiers.ts'
+
+export const TOPOLOGIES = { sentinel: startSentinelStore, cluster: startClusterStore } as const
+export type Topology = keyof typeof TOPOLOGIES
+
+export interface RunOptions {
+  readonly seed: number
+  readonly topology: Topology
+  readonly rounds: number
+  readonly callers?: number
+  /** Told of each fault and of each recovery. */
+  readonly progress?: (text: string) => void
+}
+
+const BROKERS = 3
+const STEADY_MS = 700
+/** What is down for longer than this after its fault was healed does not return by itself. */
+const RECOVERY_MS_MAX = 20_000
+/** A broker that has not confirmed its view for 2 s issues nothing and answers nobody; what is asked meanwhile takes its time. */
+const BOUNDS: Bounds = { brokerMs: 2_500, verifierMs: { first: 2_500, second: 2_500 } }
+
+interface Running {
+  readonly fleet: Fleet
+  readonly brokers: BrokerProcess[]
+  readonly chance: Chance
+  readonly progress: (text: string) => void
+  keep(happening: Happening): void
+  now(): number
+  serve(): void
+}
+
+export async function runChaos(options: RunOptions): Promise<History> {
+  const { seed, topology } = options
+  const chance = new Chance(seed)
+  const chaos = await TOPOLOGIES[topology]()
+  const balancer = await startLoadBalancer()
+  const fleet = await startFleet(() => ({ store: chaos.store, settings: { issuer: balancer.url } }))
+  const happenings: Happening[] = []
+  const begun = performance.now()
+  const now = () => performance.now() - begun
+  const brokers: BrokerProcess[] = []
+  const serve = () => balancer.serve(brokers.map(({ url }) => Number(new URL(url).port)))
+  const verifiers = Object.keys(BOUNDS.verifierMs).map((name) => startVerifier(name, balancer.url))
+  const running: Running = {
+    fleet,
+    brokers,
+    chance: chance.fork(),
+    progress: options.progress ?? (() => undefined),
+    keep: (happening) => void happenings.push(happening),
+    now,
+    serve,
+  }
+  const stage = stageOf(running, verifiers)
+  try {
+    for (let n = 0; n < BROKERS; n++) brokers.push(await fleet.start())
+    serve()
+    const callers = Array.from({ length: options.callers ?? 4 }, () => new Caller(stage, chance.fork()))
+    const work = Promise.all(callers.map((caller) => caller.work()))
+    await rounds(options.rounds, chaos, running)
+    stage.end()
+    await work
+  } finally {
+    stage.end()
+    await Promise.all(verifiers.map((verifier) => verifier.close()))
+    await fleet.close()
+    await balancer.close()
+    await chaos.stop()
+  }
+  return { seed, topology, bounds: BOUNDS, happenings }
+}
+
+function stageOf(running: Running, verifiers: readonly RemoteVerifier[]): Stage & { end(): void } {
+  let isOver = false
+  let token: Promise<string> | undefined
+  return {
+    get brokers() {
+      return running.brokers
+    },
+    verifiers,
+    // Brokers make the keys when they start.
+    managementToken: () => {
+      token ??= running.fleet.managementToken()
+      return token
+    },
+    now: running.now,
+    keep: running.keep,
+    get isOver() {
+      return isOver
+    },
+    end: () => {
+      isOver = true
+    },
+  }
+}
+
+async function rounds(count: number, chaos: ChaosStore, running: Running): Promise<void> {
+  // Each once before any twice: a short run, too, meets most of them.
+  let left: StoreFault[] = []
+  for (let round = 0; round < count; round++) {
+    if (left.length === 0) left = [...chaos.faults, ...brokerFaults(running)]
+    const fault = running.chance.pick(left)
+    left = left.filter((one) => one !== fault)
+    await sleep(STEADY_MS)
+    const at = running.now()
+    running.keep({ kind: 'fault', at, what: fault.name })
+    running.progress(`${fault.name} …`)
+    const heal = await fault.strike()
+    await heal()
+    running.keep({ kind: 'healed', at: running.now(), what: fault.name })
+    const returnedMs = await returned(running)
+    if (returnedMs === undefined) {
+      running.progress('… and not every broker came back')
+      return
+    }
+    running.progress(
+      `… healed after ${Math.round(running.now() - at - returnedMs)} ms, back ${Math.round(returnedMs)} ms later`,
+    )
+  }
+  await sleep(STEADY_MS)
+}
+
+/** Until every broker opens a session again; nobody does anything to it meanwhile. `undefined`: one does not. */
+async function returned({ brokers, now, keep }: Running): Promise<number | undefined> {
+  const begun = now()
+  const all = await Promise.all(
+    brokers.map(async (broker) => {
+      for (;;) {
+        const answer = await broker.open().catch(() => undefined)
+        if (answer?.status === 200) return true
+        if (now() - begun > RECOVERY_MS_MAX) {
+          keep({ kind: 'not_back', at: now(), what: `${answer?.status} ${JSON.stringify(answer?.body)}` })
+          return false
+        }
+        await sleep(25)
+      }
+    }),
+  )
+  return all.includes(false) ? undefined : now() - begun
+}
+
+function brokerFaults(running: Running): readonly StoreFault[] {
+  const { fleet, brokers, chance, serve } = running
+  return [
+    {
+      name: 'a broker is killed',
+      async strike() {
+        const at = chance.below(brokers.length)
+        await brokers[at]?.kill()
+        return async () => {
+          brokers[at] = await fleet.start()
+          serve()
+        }
+      },
+    },
+    {
+      name: 'a broker stands still',
+      async strike() {
+        const broker = chance.pick(brokers)
+        broker.pause()
+        return async () => {
+          await sleep(3_000)
+          broker.resume()
+        }
+      },
+    },
+  ]
+}
