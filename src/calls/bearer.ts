@@ -5,6 +5,7 @@
 
 import { actors } from '../authority/actor-chain.ts'
 import { parseDetails } from '../authority/details.ts'
+import { agentsOf, userIn } from '../authority/named.ts'
 import type { ToolsWithLimits } from '../authority/resource-tools.ts'
 import { type VerifiedAccess, verifyAccessToken } from '../credentials/own-token.ts'
 import { parseTokenParameter } from '../credentials/token-parameter.ts'
@@ -19,7 +20,6 @@ import { findUser } from '../model/find-user.ts'
 import { type Resource, whyNotIssuedFor } from '../model/resource.ts'
 import { parseScope } from '../protocol/scope.ts'
 import { isAlive, type LivenessParts } from '../sessions/live-access.ts'
-import { agentsOf, userIn } from '../sessions/liveness.ts'
 import type { SessionRepository } from '../sessions/session-repository.ts'
 
 export interface Bearer {

@@ -4,6 +4,7 @@
  */
 import type { BlockKind } from '../authority/cutoffs.ts'
 import { pairKey } from '../authority/dimensions.ts'
+import { agentsOf } from '../authority/named.ts'
 import { Rejection } from '../kernel/rejection.ts'
 import { type Agent, isInService, versionState } from '../model/client.ts'
 import type { Question } from '../model/decision.ts'
@@ -11,7 +12,7 @@ import type { HandleEvidence, SubjectEvidence, UserEvidence } from '../model/evi
 import { mayIssue } from '../model/lifecycle.ts'
 import type { Registry } from '../model/registry.ts'
 import type { LiveCutoffs } from '../sessions/live-cutoffs.ts'
-import { agentsOf, assertWorkloadStands, blockOn, cutoffKilling, isOfEnvironment } from '../sessions/liveness.ts'
+import { assertWorkloadStands, blockOn, cutoffKilling, isOfEnvironment } from '../sessions/liveness.ts'
 import type { LiveSession } from '../sessions/session-repository.ts'
 import type { Party } from './flow.ts'
 

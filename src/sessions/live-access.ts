@@ -3,6 +3,7 @@
  * it names, by its session's own slot, and by the standing blocks. Nothing of it is remembered from one question to the next.
  */
 
+import { agentsOf, userIn } from '../authority/named.ts'
 import { claimAt } from '../jose/claim-at.ts'
 import { parseUserPrincipal } from '../kernel/user-name.ts'
 import { isInService, versionState } from '../model/client.ts'
@@ -11,7 +12,7 @@ import { mayIssue } from '../model/lifecycle.ts'
 import type { Registry } from '../model/registry.ts'
 import type { BrokerSettings } from '../model/settings.ts'
 import type { LiveCutoffs } from './live-cutoffs.ts'
-import { agentsOf, blockOn, cutoffKilling, isOfEnvironment, type OwnToken, userIn } from './liveness.ts'
+import { blockOn, cutoffKilling, isOfEnvironment, type OwnToken } from './liveness.ts'
 import type { SessionRepository } from './session-repository.ts'
 
 export interface LivenessParts {

@@ -1,9 +1,10 @@
 /** Whether one of our own tokens, already verified as bytes, is alive now: by the cut-offs, and by the standing blocks. */
-import { type Actor, actors } from '../authority/actor-chain.ts'
+import type { Actor } from '../authority/actor-chain.ts'
 import type { Block, BlockKind, Cutoff } from '../authority/cutoffs.ts'
 import { pairKey, slugOf } from '../authority/dimensions.ts'
+import { agentsOf, userIn } from '../authority/named.ts'
 import { claimAt } from '../jose/claim-at.ts'
-import { agentPrincipal, type ClientId, type PrincipalId, type SessionId } from '../kernel/ids.ts'
+import type { ClientId, PrincipalId, SessionId } from '../kernel/ids.ts'
 import { Rejection } from '../kernel/rejection.ts'
 import type { WorkloadToken } from '../model/evidence.ts'
 import type { LiveCutoffs } from './live-cutoffs.ts'
@@ -21,19 +22,6 @@ export interface OwnToken {
   readonly path: readonly string[]
   /** The one resource an access token is for. */
   readonly audience?: string
-}
-
-/** Client ids of every agent of ours a token names: subject, holder and each actor. All count for revocation. */
-export function agentsOf(token: Pick<OwnToken, 'subject' | 'clientId' | 'act'>, issuer: string): readonly string[] {
-  const principals = new Set<string>([token.subject, agentPrincipal(token.clientId)])
-  if (token.act !== undefined) {
-    for (const actor of actors(token.act)) if (actor.iss === issuer) principals.add(actor.sub)
-  }
-  return [...principals].filter((sub) => sub.startsWith('agent:')).map((sub) => sub.slice('agent:'.length))
-}
-
-export function userIn(token: Pick<OwnToken, 'subject'>): PrincipalId | undefined {
-  return token.subject.startsWith('user:') ? token.subject : undefined
 }
 
 /** What is issued in one environment is dead in another, whatever keys and store they share: a token that names none, in all. */

@@ -1,12 +1,12 @@
 /** What Continue, Delegate and Accept share: all start from a handle of a node of a live session. */
 import type { ParsedDetails } from '../../authority/details.ts'
+import { agentsOf } from '../../authority/named.ts'
 import { Rejection } from '../../kernel/rejection.ts'
 import type { Agent } from '../../model/client.ts'
 import type { HandleEvidence } from '../../model/evidence.ts'
 import type { User } from '../../model/issuer.ts'
 import type { Registry } from '../../model/registry.ts'
 import type { SessionFacts } from '../../model/session.ts'
-import { agentsOf } from '../../sessions/liveness.ts'
 import type { LiveSession } from '../../sessions/session-repository.ts'
 import type { FrameInput } from '../flow.ts'
 import type { ExchangeRequest } from '../token-request.ts'

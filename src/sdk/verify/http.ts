@@ -4,6 +4,8 @@
  */
 import { JWKS_BYTES_MAX } from '../../kernel/limits.ts'
 import { FETCH_TIMEOUT_MS } from '../../kernel/outbound-limits.ts'
+import type { Secret } from '../../kernel/secret.ts'
+import { EVENT_STREAM } from '../../protocol/revocation-feed.ts'
 
 export interface JsonRequest {
   readonly url: string
@@ -11,23 +13,69 @@ export interface JsonRequest {
   readonly form?: URLSearchParams
   /** The media type that is wanted and taken; absent: JSON. */
   readonly accept?: 'application/token-introspection+jwt'
+  readonly bearer?: Secret
+  /** What the broker was asked to wait before it answers. */
+  readonly waitMs?: number
 }
 
 /** The answer's text, with status 200 and the media type asked for. @throws on everything else. */
 export type JsonDoor = (request: JsonRequest) => Promise<string>
 
-export const jsonOverHttp: JsonDoor = async ({ url, form, accept }) => {
+/** It answered, and not with what was asked for. */
+export class BrokerRefused extends Error {
+  readonly status: number
+
+  constructor(status: number) {
+    super(`the broker answered with status ${status}`)
+    this.name = 'BrokerRefused'
+    this.status = status
+  }
+}
+
+export interface StreamRequest {
+  readonly url: string
+  readonly bearer: Secret
+  /** Where the last stream had come to; absent: from the beginning. */
+  readonly lastEventId?: string
+  /** Ends it. */
+  readonly signal: AbortSignal
+}
+
+/** The bytes of an event stream, as they come. @throws on everything else */
+export type StreamDoor = (request: StreamRequest) => Promise<AsyncIterable<Uint8Array>>
+
+export const streamOverHttp: StreamDoor = async ({ url, bearer, lastEventId, signal }) => {
+  const response = await fetch(url, {
+    headers: {
+      accept: EVENT_STREAM,
+      authorization: `Bearer ${bearer.reveal()}`,
+      ...(lastEventId === undefined ? {} : { 'last-event-id': lastEventId }),
+    },
+    redirect: 'error',
+    signal,
+  })
+  const type = (response.headers.get('content-type') ?? '').split(';', 1)[0]
+  if (response.status === 200 && type === EVENT_STREAM && response.body !== null) return response.body
+  await response.body?.cancel()
+  if (response.status !== 200) throw new BrokerRefused(response.status)
+  throw new Error('the broker answered with something other than a stream')
+}
+
+export const jsonOverHttp: JsonDoor = async ({ url, form, accept, bearer, waitMs = 0 }) => {
   const response = await fetch(url, {
     method: form === undefined ? 'GET' : 'POST',
     ...(form === undefined ? {} : { body: form }),
-    headers: { accept: accept ?? 'application/json' },
+    headers: {
+      accept: accept ?? 'application/json',
+      ...(bearer === undefined ? {} : { authorization: `Bearer ${bearer.reveal()}` }),
+    },
     // A redirect would send the client assertion, or the trust in a key set, to an address nobody configured.
     redirect: 'error',
-    signal: AbortSignal.timeout(FETCH_TIMEOUT_MS),
+    signal: AbortSignal.timeout(FETCH_TIMEOUT_MS + waitMs),
   })
   if (response.status !== 200) {
     await response.body?.cancel()
-    throw new Error(`the broker answered with status ${response.status}`)
+    throw new BrokerRefused(response.status)
   }
   const type = response.headers.get('content-type') ?? ''
   const isWanted =

@@ -4,7 +4,7 @@
  * Validates: form, signature by the broker's published keys, `typ`, issuer, audience (this resource and no other), times
  * (RFC 9068 §4); that a bound token comes with its certificate
  * (RFC 8705 §3) or the proof of its key (RFC 9449 §7); the actor chain, and that its newest actor is the client; details for this resource only; and, where
- * introspection is configured, that the token lives now.
+ * the feed or introspection is configured, that the token lives now.
  * Does not validate: the call. See `tool-call.ts`.
  */
 import { actors, parseActorChain } from '../../authority/actor-chain.ts'
@@ -12,20 +12,22 @@ import { parseDetails } from '../../authority/details.ts'
 import { decodeJwt } from '../../jose/decode-jws.ts'
 import { JwtError, type JwtErrorCode } from '../../jose/jwt-error.ts'
 import { type VerifiedJwt, verifyJwt } from '../../jose/verify-jwt.ts'
-import { type Clock, epochSeconds, systemClock } from '../../kernel/clock.ts'
+import { type Clock, epochSeconds, systemClock, systemTicks, type Ticks } from '../../kernel/clock.ts'
 import { ACCESS_TOKEN_LIFETIME_S_MAX, CLOCK_SKEW_S } from '../../kernel/limits.ts'
 import { Rejection } from '../../kernel/rejection.ts'
 import { Secret } from '../../kernel/secret.ts'
 import { JWT_TYP, STATEMENT_ALG } from '../../protocol/oauth.ts'
 import { parseScope } from '../../protocol/scope.ts'
 import { assertProven, type ProofRules, rememberedProofs } from './dpop.ts'
+import { type RevocationOptions, Revocations } from './feed/revocations.ts'
 import { assertHeldBy, type Holder } from './holder.ts'
-import { type JsonDoor, jsonOverHttp } from './http.ts'
+import { type JsonDoor, jsonOverHttp, type StreamDoor, streamOverHttp } from './http.ts'
 import { confirmActive, type Introspection } from './introspection.ts'
 import { KeySource } from './key-source.ts'
 import { TokenRefused, type VerifiedToken, withoutRevoked } from './verified-token.ts'
 
 export type { DpopRequest, ProofRules } from './dpop.ts'
+export type { RevocationOptions, RevocationState } from './feed/revocations.ts'
 export type { Holder } from './holder.ts'
 export type { Introspection } from './introspection.ts'
 
@@ -40,18 +42,30 @@ export interface VerifierOptions {
   readonly algorithms?: readonly string[]
   /** Without it, a revoked token is believed until it expires. */
   readonly introspection?: Introspection
+  /**
+   * Hears of revocations as they are written, by the broker's feed: no question per token. Close the verifier when it is no
+   * longer needed.
+   */
+  readonly revocations?: RevocationOptions
   /** What is asked of DPoP proofs beyond RFC 9449 §4.3. Default: that this process has not seen them. */
   readonly proofs?: ProofRules
   /** `required`: tokens that are bound to no key are refused. Default: `optional`. */
   readonly senderConstraint?: 'optional' | 'required'
   readonly door?: JsonDoor
+  readonly streams?: StreamDoor
   readonly clock?: Clock
+  readonly ticks?: Ticks
 }
 
 export interface Verifier {
   /** @param holder what the request that brought the token has proven. @throws TokenRefused */
   verify(token: string, holder?: Holder): Promise<VerifiedToken>
+  /** What it knows of the revocations, and how old that is; `undefined`: it does not follow them. */
+  readonly revocations: Followed | undefined
 }
+
+/** Of a verifier that follows the revocations. */
+type Followed = Pick<Revocations, 'ready' | 'state' | 'close'>
 
 const REQUIRED_CLAIMS = ['sub', 'client_id', 'iat', 'jti', 'scope', 'sid']
 
@@ -67,6 +81,8 @@ const PHRASES: Partial<Record<JwtErrorCode, string>> = {
 export function createVerifier(options: VerifierOptions): Verifier {
   const { issuer, resource, introspection } = options
   const { jwksUri = `${issuer}/jwks`, algorithms = ['ES256'], door = jsonOverHttp, clock = systemClock } = options
+  const { streams = streamOverHttp, ticks = systemTicks } = options
+  const network = { door, streams, clock, ticks }
   // The identifier is compared byte for byte, and every path hangs on it: a slash too many would refuse for ever, as if the
   // broker were away.
   if (!URL.canParse(issuer) || issuer.endsWith('/'))
@@ -75,6 +91,8 @@ export function createVerifier(options: VerifierOptions): Verifier {
   // Signed answers come with keys of their own algorithm.
   const keyAlgorithms = [...new Set([...algorithms, STATEMENT_ALG])]
   const keySource = new KeySource({ jwksUri, algorithms: keyAlgorithms, door, clock })
+
+  const revocations = options.revocations && new Revocations(options.revocations, { ...network, issuer, resource })
 
   const verified = async (token: Secret, holder: Holder): Promise<VerifiedToken> => {
     const { header } = decodeJwt(token)
@@ -96,13 +114,15 @@ export function createVerifier(options: VerifierOptions): Verifier {
     await assertHeldBy(holder, jwt.claims, (request, thumbprint) =>
       assertProven(request, proofs, { ...at, thumbprint }),
     )
-    const result = readClaims(jwt, resource)
+    const signed = readClaims(jwt, resource)
+    const result = revocations === undefined ? signed : revocations.judged(jwt, signed)
     if (introspection === undefined) return result
     const known = { issuer, introspection, door, clock, keys: keySource }
     return asAnswered(result, await confirmActive({ token, jti: result.jti }, known))
   }
 
   return {
+    revocations,
     verify: async (text, holder = {}) => {
       try {
         return await verified(new Secret(text), holder)

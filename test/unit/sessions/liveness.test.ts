@@ -2,9 +2,10 @@ import { beforeEach, describe, expect, test } from 'vitest'
 import type { BlockKind } from '../../../src/authority/cutoffs.ts'
 import type { Dimension } from '../../../src/authority/dimensions.ts'
 import { pairKey } from '../../../src/authority/dimensions.ts'
+import { agentsOf, userIn } from '../../../src/authority/named.ts'
 import type { ClientId, PrincipalId } from '../../../src/kernel/ids.ts'
 import { LiveCutoffs } from '../../../src/sessions/live-cutoffs.ts'
-import { agentsOf, blockOn, cutoffKilling, type Named, type OwnToken, userIn } from '../../../src/sessions/liveness.ts'
+import { blockOn, cutoffKilling, type Named, type OwnToken } from '../../../src/sessions/liveness.ts'
 import { ALICE, actor, CHILD, HandClock, ISSUER, NOW, ROOT, SESSION } from './fixtures.ts'
 
 const RV = 1000
