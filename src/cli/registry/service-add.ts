@@ -15,6 +15,7 @@ export const serviceAddCommand: CommandBody = {
   options: {
     resource: { value: 'RESOURCE', help: 'the id of the MCP server in the registry, whose tokens it may introspect' },
     evaluate: { help: 'let it ask for decisions, too: AuthZEN at /access/v1' },
+    follow: { help: 'let it follow the revocations, too: GET /revocations' },
     ...REGISTRY_OPTION,
     ...CONFIG_OPTION,
     ...JSON_OPTION,
@@ -22,6 +23,7 @@ export const serviceAddCommand: CommandBody = {
   examples: [
     'errand service add warehouse-server --resource warehouse',
     'errand service add warehouse-server --resource warehouse --evaluate',
+    'errand service add warehouse-server --resource warehouse --follow',
   ],
   notes: [
     'The registry keeps its comments and layout. Nothing is written unless the whole registry is still right with the new service in it.',
@@ -35,14 +37,16 @@ export const serviceAddCommand: CommandBody = {
     const key = newClientKey(clientId)
     const keyFile = clientKeyPath(dirname(configFile), clientId)
     const evaluate = args.flag('evaluate')
-    const asks = evaluate ? ({ grant_types: ['client_credentials'], api_scopes: ['evaluate'] } as const) : {}
+    const follow = args.flag('follow')
+    const scopes = [...(evaluate ? ['evaluate'] : []), ...(follow ? ['revocations'] : [])]
+    const asks = scopes.length === 0 ? {} : { grant_types: ['client_credentials'], api_scopes: scopes }
     const service = { client_id: clientId, keys: [key.registered], ...asks }
     await registerClient(config, { registryFile, file: { path: keyFile, text: key.privateText } }, (text) =>
       addService(text, basename(registryFile), service, resource),
     )
     const files = { key_file: keyFile, registry_file: registryFile }
-    if (args.flag('json')) writeJson({ client: clientId, resource, evaluate, ...files }, io)
-    else tell({ clientId, resource, evaluate, keyFile, registryFile, configFile }, io)
+    if (args.flag('json')) writeJson({ client: clientId, resource, evaluate, follow, ...files }, io)
+    else tell({ clientId, resource, evaluate, follow, keyFile, registryFile, configFile }, io)
     return 0
   },
 }
@@ -51,16 +55,17 @@ interface Added {
   readonly clientId: string
   readonly resource: string
   readonly evaluate: boolean
+  readonly follow: boolean
   readonly keyFile: string
   readonly registryFile: string
   readonly configFile: string
 }
 
-function tell({ clientId, resource, evaluate, keyFile, registryFile, configFile }: Added, io: Io): void {
+function tell({ clientId, resource, evaluate, follow, keyFile, registryFile, configFile }: Added, io: Io): void {
   const { bold, dim } = io.styles
   io.out(
     [
-      `${bold('added')}: service ${clientId}, which may introspect the tokens of ${resource}${evaluate ? ', and ask for decisions about it' : ''}`,
+      `${bold('added')}: service ${clientId}, which may introspect the tokens of ${resource}${evaluate ? ', and ask for decisions about it' : ''}${follow ? ', and follow the revocations' : ''}`,
       `  ${dim('registry')}     ${registryFile}`,
       `  ${dim('private key')}  ${keyFile} (0600): give it to the MCP server, and to nobody else`,
       '',
