@@ -59,6 +59,11 @@ describe('parseArgumentConstraint', () => {
     expect(refusal.message).toMatch(/^\S+ \S/)
   })
 
+  test('says which members do not go together', () => {
+    const refusal = refusalOf(() => parseArgumentConstraint({ maxItems: 1, prefix: 'a', minimum: 1 }, 'arg'))
+    expect(refusal.message).toBe('arg mixes minimum and prefix and maxItems, which no one value can be held to')
+  })
+
   const kept: readonly ArgumentConstraint[] = [
     {},
     { const: '' },

@@ -52,7 +52,7 @@ describe('every layer must say yes', () => {
   test('resource: another spelling of its URL is not the registered one', () => {
     const registry = world()
     const spelled = { 'https://WAREHOUSE.example/mcp': { query: {} } }
-    expect(granted(ask(registry, spelled))).toBeUndefined()
+    expect(reason(ask(registry, spelled))).toBe('resource_unknown')
   })
 
   test('tool: an unknown one is refused', () => {
