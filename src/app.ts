@@ -22,6 +22,7 @@ import { Secret } from './kernel/secret.ts'
 import { type OpenKeys, openKeys } from './keys/open-keys.ts'
 import { readPrivate } from './keys/private-files.ts'
 import type { RingDocument } from './keys/shared-ring.ts'
+import type { ExchangeObserver } from './model/exchange.ts'
 import type { RegistrySource } from './model/published-registry.ts'
 import type { Registry } from './model/registry.ts'
 import { ClientKeys } from './net/client-keys.ts'
@@ -57,24 +58,23 @@ export async function createBroker(config: Config, options: BrokerOptions): Prom
   const { store, metrics } = await openState(config, clock, worker?.peers)
   const cutoffs = new LiveCutoffs(clock, (kid) => keeper.killed(kid))
   const parts = { ...settings, store, cutoffs, clock, log, documents, keeper: () => keeper }
-  const { follower: registries, publisher, shadow, begin } = openPolicy(parts)
+  const { follower: registries, publisher, aside, begin } = openPolicy(parts)
   const { ring, keeper, shared } = await openRing(config, registries.current, { store, clock, log })
   const feed = await RevocationFeed.open(store, { cutoffs, clock, ticks, observer: metrics })
   await shared?.sync()
   keeper.start()
   const audit = startAudit(store.audit, clock, { filling: fillingTo(log), stranger: metrics?.stranger })
   await begin(filesAreTruth(config, worker) && ((files) => publishOwnFiles(files, AT_START, { ...audit, publisher })))
-  const sessions = new SessionRepository(store)
+  const state = { store, sessions: new SessionRepository(store), cutoffs, clock }
   const operations = startOperations({ store, cutoffs, ring, clock, audit, log, metrics, build: buildOf(registries) })
   const published = await askingOthers(config, registries.current, { clock, operations })
-  const unknown = new UnknownCommits(store, sessions, () => log.warn(COMMIT_FORGOTTEN))
-  const common = { settings, registries, ring, keeper, store, sessions, cutoffs, auditor: audit.auditor, clock, shadow }
+  const unknown = new UnknownCommits(store, state.sessions, () => log.warn(COMMIT_FORGOTTEN))
+  const common = { ...state, settings, registries, ring, keeper, auditor: audit.auditor, ...aside }
   const sourceOf = sourceReader(config.trustedProxies)
   const nonces = config.dpop.nonce === 'off' ? undefined : await DpopNonces.open(store.documents, clock)
   const sources = { ring, ...published, issuer: settings.issuer, seen: seenSignatures(), nonces }
   const usage = startUsage(store, registries, clock)
-  const observer = { ...(metrics ?? UNCOUNTED), issued: usage.issued }
-  const issuing = { unknown, observer, evidence: sources, minter: new Minter(ring, settings) }
+  const issuing = { unknown, ...observing(metrics, usage), evidence: sources, minter: new Minter(ring, settings) }
   const callers = { ...common, ...sources, ...settings, admins, claims: store.claims }
   const app = createRouter({
     ...common,
@@ -107,7 +107,8 @@ export async function createBroker(config: Config, options: BrokerOptions): Prom
     readiness: operations.readiness,
     endStreams: () => feed.endStreams(),
     metrics,
-    close: () => stopAll([operations, registries, shadow, keeper, unknown, audit, usage, feed], store),
+    close: () =>
+      stopAll([operations, registries, aside.shadow, aside.orphans, keeper, unknown, audit, usage, feed], store),
   }
 }
 
@@ -127,6 +128,10 @@ function logOf(config: Config, worker: WorkerPlace | undefined): Logger {
 }
 
 const fillingTo = (log: Logger) => (usage: OutboxUsage) => log.warn({ ...usage }, OUTBOX_FILLS)
+
+function observing(metrics: Broker['metrics'], usage: UsageLedger): { readonly observer: ExchangeObserver } {
+  return { observer: { ...(metrics ?? UNCOUNTED), issued: usage.issued } }
+}
 
 function startUsage(store: Store, registries: RegistrySource, clock: Clock): UsageLedger {
   const usage = new UsageLedger(store.documents, registries, clock)

@@ -59,7 +59,7 @@ interface ServerReach {
   readonly refused: readonly { readonly tool: string; readonly layer: string; readonly says: string }[]
 }
 
-type Parts = Pick<EvaluationParts, 'settings' | 'registries' | 'cutoffs' | 'clock' | 'external'>
+type Parts = Pick<EvaluationParts, 'settings' | 'registries' | 'cutoffs' | 'clock' | 'external' | 'orphans'>
 
 /**
  * @param user `user:<issuer slug>:<sub>`; `undefined`: the agent's own work
@@ -166,7 +166,11 @@ function reachAt(registry: Registry, resource: Resource, asks: Asks): ServerReac
 }
 
 /** What no grant changes, and every exchange would be refused for. */
-function stops(agent: Agent, { subject, user, now }: Asks, { settings, cutoffs, clock }: Parts): readonly Stop[] {
+function stops(
+  agent: Agent,
+  { subject, user, now }: Asks,
+  { settings, cutoffs, clock, orphans }: Parts,
+): readonly Stop[] {
   const found: Stop[] = []
   const whose = { subject, agents: [agent.clientId], versions: [], resource: undefined }
   const block = blockOn({ ...whose, signedInAt: undefined }, cutoffs, clock.nowMs())
@@ -180,6 +184,10 @@ function stops(agent: Agent, { subject, user, now }: Asks, { settings, cutoffs, 
   const { certifiedUntil } = agent
   if (settings.suspendOverdue && !(certifiedUntil !== undefined && now < certifiedUntil)) {
     found.push({ reason: 'certification_overdue', says: 'its certified_until has passed, or it has none' })
+  }
+  const orphanedAt = orphans.since(agent.clientId)
+  if (orphanedAt !== undefined && now >= Math.floor(orphanedAt / 1000) + settings.orphanGraceSeconds) {
+    found.push({ reason: 'agent_orphaned', says: 'its owner has left: give it another' })
   }
   const wanted = user === undefined ? ownGrantTypes(agent) : [GRANT_TYPE.tokenExchange, GRANT_TYPE.jwtBearer]
   if (!agent.grantTypes.some((type) => wanted.includes(type))) {

@@ -6,6 +6,7 @@ import { Rejection } from '../kernel/rejection.ts'
 import type { KeyRing } from '../keys/key-ring.ts'
 import type { Caller } from '../model/caller.ts'
 import type { Service } from '../model/client.ts'
+import type { Orphans } from '../model/owner.ts'
 import type { RegistrySource } from '../model/published-registry.ts'
 import type { Registry } from '../model/registry.ts'
 import type { RequestFacts } from '../model/request-facts.ts'
@@ -30,6 +31,7 @@ export interface EvaluationParts {
   /** `undefined`: none is configured. */
   readonly external: Pick<ExternalPolicy, 'ask'> | undefined
   readonly shadow: Shadow
+  readonly orphans: Orphans
 }
 
 export interface ServiceRequest {

@@ -10,6 +10,7 @@ import {
   REFUSAL_DELAY_MS_DEFAULT,
   SESSION_LIFETIME_S_DEFAULT,
 } from '../kernel/limits.ts'
+import { ORPHAN_GRACE_DAYS_DEFAULT } from '../kernel/policy-limits.ts'
 import { DEVELOPMENT_ENVIRONMENT } from '../model/settings.ts'
 import type { Config, LogLevel, StoreConfig } from './config.ts'
 
@@ -35,6 +36,7 @@ export function developmentConfig(choices: DevelopmentChoices): Config {
       clientSecretBasic: false,
       apiKeys: false,
       suspendOverdue: false,
+      orphanGraceSeconds: ORPHAN_GRACE_DAYS_DEFAULT * 86_400,
     }),
     listen: Object.freeze({ host: '127.0.0.1', port: choices.port }),
     org: 'default',

@@ -23,6 +23,7 @@ import {
   SESSION_LIFETIME_S_MAX,
 } from '../kernel/limits.ts'
 import { EXTERNAL_PDP_TIMEOUT_MS_DEFAULT, EXTERNAL_PDP_TIMEOUT_MS_MAX } from '../kernel/outbound-limits.ts'
+import { ORPHAN_GRACE_DAYS_DEFAULT, ORPHAN_GRACE_DAYS_MAX } from '../kernel/policy-limits.ts'
 import { ADMIN_ROLES } from '../model/admin-role.ts'
 import { DEVELOPMENT_ENVIRONMENT } from '../model/settings.ts'
 import { environmentName, host, url } from '../registry/entries/entry-fields.ts'
@@ -138,7 +139,10 @@ export const configDocument = strictObject({
     client_secret_basic: z.boolean().default(false),
     api_keys: z.boolean().default(false),
   }).prefault({}),
-  reviews: strictObject({ suspend_overdue: z.boolean().default(false) }).prefault({}),
+  reviews: strictObject({
+    suspend_overdue: z.boolean().default(false),
+    orphan_grace_days: z.int().min(0).max(ORPHAN_GRACE_DAYS_MAX).default(ORPHAN_GRACE_DAYS_DEFAULT),
+  }).prefault({}),
   challenges: strictObject({ second_person: z.boolean().default(false) }).prefault({}),
   dpop: strictObject({ nonce: z.enum(['off', 'required']).default('off') }).prefault({}),
   trusted_proxies: z.array(network).default([]),

@@ -7,19 +7,21 @@ import type { ProvenKeys } from '../model/confirmation.ts'
 import type { VerifiedClient } from '../model/evidence.ts'
 import type { ExchangeObserver } from '../model/exchange.ts'
 import type { MintedToken } from '../model/minted.ts'
+import type { Orphans } from '../model/owner.ts'
 import { apiAudience, type BrokerSettings } from '../model/settings.ts'
 import type { LiveCutoffs } from '../sessions/live-cutoffs.ts'
 import { assertWorkloadStands } from '../sessions/liveness.ts'
 import type { Store } from '../store/ports.ts'
 import type { Minter } from '../tokens/minter.ts'
 import { grantedApiScopes, mintApiToken } from './api-token.ts'
-import { assertCertified } from './certification.ts'
+import { assertGoverned } from './governance.ts'
 import { issuedWithin } from './issuance.ts'
 import { tellIssued } from './observed.ts'
 import type { TokenRequest } from './token-request.ts'
 
 export interface ApiIssueParts {
   readonly settings: BrokerSettings
+  readonly orphans: Orphans
   readonly cutoffs: LiveCutoffs
   readonly minter: Minter
   readonly auditor: Auditor
@@ -32,7 +34,7 @@ export interface ApiIssueParts {
   readonly nowMs: number
 }
 
-/** @throws Rejection as `grantedApiScopes` does, `agent_inactive`, `issuance_limited`, `cutoffs_stale`, `certification_overdue`; StoreUnavailable */
+/** @throws Rejection as `grantedApiScopes` does, `agent_inactive`, `issuance_limited`, `cutoffs_stale`, `certification_overdue`, `agent_orphaned`; StoreUnavailable */
 export async function issueForApi(
   request: TokenRequest,
   verified: VerifiedClient,
@@ -47,7 +49,7 @@ export async function issueForApi(
   if (!isInService(client, parts.settings.environment)) {
     throw new Rejection('agent_inactive', 'this agent belongs to another environment')
   }
-  if (client.kind === 'agent') assertCertified([client], parts.settings, now)
+  if (client.kind === 'agent') assertGoverned([client], parts, now)
   const agent = client.kind === 'agent' ? client : { clientId: client.clientId, issuance: [] }
   return issuedWithin(store.windows, { agent, scopes, id: draft.id }, async () => {
     const minted = await mintApiToken(parts.minter, verified, scopes, { proven: parts.proven, rv, now })

@@ -2,6 +2,7 @@
 import type { Auditor } from '../audit/auditor.ts'
 import type { Clock } from '../kernel/clock.ts'
 import type { ExchangeObserver } from '../model/exchange.ts'
+import type { Orphans } from '../model/owner.ts'
 import type { RegistrySource } from '../model/published-registry.ts'
 import type { BrokerSettings } from '../model/settings.ts'
 import type { Shadow } from '../model/shadow.ts'
@@ -28,4 +29,5 @@ export interface PipelineParts {
   /** Asked before every decision; `undefined`: none is configured. */
   readonly external: Pick<ExternalPolicy, 'ask'> | undefined
   readonly shadow: Shadow
+  readonly orphans: Orphans
 }

@@ -28,12 +28,12 @@ import type { LiveSession } from '../sessions/session-repository.ts'
 import { withinBudget } from '../store/time-budget.ts'
 import { isForApi } from './api-token.ts'
 import { boundTo, describeEvidence } from './attribution.ts'
-import { assertCertified } from './certification.ts'
 import { commitIssue } from './commit-issue.ts'
 import { assertWithinConfinement } from './confinement.ts'
 import type { EvidenceSources } from './evidence.ts'
 import { askedOutside } from './external-answer.ts'
 import { type Framed, type Issue, type Party, permitted, requireAgent } from './flow.ts'
+import { assertGoverned } from './governance.ts'
 import { refusingAsGrant } from './grant-refusals.ts'
 import { issuedWithin } from './issuance.ts'
 import { issueForApi } from './issue-for-api.ts'
@@ -227,7 +227,7 @@ class Run {
     const question = { ...begun, container: undefined, external: beforeAsking(external), atCall: false }
     const confirmation = bindTo(constraintOf(evidence, live), party.proven, party.agent)
     const framed = frame({ ...input, registry, settings, question, rv, confirmation })
-    assertCertified([framed.question.agent, ...framed.question.chain], settings, this.#now)
+    assertGoverned([framed.question.agent, ...framed.question.chain], this.#parts, this.#now)
     const signedInAt = evidence.kind === 'user' ? evidence.signedInAt : live?.facts.evidence?.signedInAt
     const asked = await askedOutside(framed.question, external, signedInAt, standing)
     const decision = decide(registry, asked)

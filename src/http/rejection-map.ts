@@ -82,6 +82,7 @@ export const WIRE: Readonly<Record<RejectionReason, WireError>> = {
   grant_type_not_allowed: { status: 400, error: 'unauthorized_client' },
   agent_inactive: BAD_EVIDENCE,
   certification_overdue: BAD_EVIDENCE,
+  agent_orphaned: BAD_EVIDENCE,
   service_inactive: BAD_REQUEST,
   dpop_proof_invalid: BAD_PROOF,
   dpop_proof_replayed: BAD_PROOF,

@@ -22,3 +22,11 @@ export const SHADOW_DAYS_MAX = 30
 export const SHADOW_LOOK_MS = 2_000
 /** The body of `POST /admin/v1/policy`, read for those only who may publish. */
 export const POLICY_BODY_BYTES_MAX = 64 * 1024 * 1024
+/**
+ * How long an agent is issued tokens after its owner has left: a review once a week finds it within seven days, and leaves as many
+ * to find who answers for it now. Nobody who has left has authority in an organisation for longer than that.
+ */
+export const ORPHAN_GRACE_DAYS_DEFAULT = 14
+export const ORPHAN_GRACE_DAYS_MAX = 365
+/** How often a broker looks whether the policy has changed, and whose owner has left with it. */
+export const ORPHAN_LOOK_MS = 2_000

@@ -66,6 +66,7 @@ export const REASONS = [
   'grant_type_not_allowed',
   'agent_inactive',
   'certification_overdue',
+  'agent_orphaned',
   'service_inactive',
   'dpop_proof_invalid',
   'dpop_proof_replayed',

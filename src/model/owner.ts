@@ -21,6 +21,12 @@ export interface Orphan {
   readonly owner: string
 }
 
+/** Agents whose owner has left. */
+export interface Orphans {
+  /** Epoch milliseconds; `undefined`: somebody answers for it. */
+  since(clientId: string): number | undefined
+}
+
 type People = Pick<Registry, 'users' | 'issuerBySlug' | 'user'>
 
 export function parseOwner(owner: string): Owner {

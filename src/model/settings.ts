@@ -21,6 +21,8 @@ export interface BrokerSettings {
   readonly apiKeys: boolean
   /** Whether an agent that is not certified for today is issued nothing. */
   readonly suspendOverdue: boolean
+  /** How long an agent whose owner has left is issued tokens all the same. */
+  readonly orphanGraceSeconds: number
   /** Set where clients can show certificates. `endpoints`: base of the URLs where they are asked for them, if others than everybody's. */
   readonly mutualTls?: { readonly endpoints: string | undefined }
 }

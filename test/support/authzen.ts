@@ -103,7 +103,7 @@ export function evaluateWith(world: World, registry: Registry, body: Readonly<Re
   const client = registry.client('warehouse-server')
   if (client === undefined) throw new Error('the registry has no warehouse-server')
   const auditor = new Auditor(new AuditLog(store.audit), new StrangerCounts(store.audit, clock), clock)
-  const alone = { external: undefined, shadow: { answer: () => undefined } }
+  const alone = { external: undefined, shadow: { answer: () => undefined }, orphans: { since: () => undefined } }
   const common = { store, ring, cutoffs, clock, settings, auditor, ...alone }
   const caller = {
     kind: 'client',

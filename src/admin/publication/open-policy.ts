@@ -12,6 +12,7 @@ import type { PolicyFile } from '../../registry/publication/policy-documents.ts'
 import { PolicyLibrary } from '../../registry/publication/policy-library.ts'
 import type { LiveCutoffs } from '../../sessions/live-cutoffs.ts'
 import type { Store } from '../../store/ports.ts'
+import { OrphanWatch } from '../reviews/orphan-watch.ts'
 import { PolicyFollower } from './policy-follower.ts'
 import { RegistryPublisher } from './publish.ts'
 import { ShadowPolicy } from './shadow-policy.ts'
@@ -33,7 +34,8 @@ export interface PolicyParts {
 export interface OpenPolicy {
   readonly follower: PolicyFollower
   readonly publisher: RegistryPublisher
-  readonly shadow: ShadowPolicy
+  /** What looks at the policy beside those who decide by it, once it has begun. */
+  readonly aside: { readonly shadow: ShadowPolicy; readonly orphans: OrphanWatch }
   /** @param publishOwn for files other than those published; `false`: those published decide. @throws Rejection `policy_*` */
   begin(publishOwn: false | ((files: readonly PolicyFile[]) => Promise<unknown>)): Promise<void>
 }
@@ -69,15 +71,17 @@ export function openPolicy(parts: PolicyParts): OpenPolicy {
   const failed = (draft: string, problem: string) =>
     log.error({ draft, problem }, 'the draft in shadow cannot be asked: decisions are made without it')
   const shadow = new ShadowPolicy({ library, documents: store.documents, clock, failed })
+  const orphans = new OrphanWatch({ documents: store.documents, registries: follower, clock, log })
   const begin: OpenPolicy['begin'] = async (publishOwn) => {
     if (cutoffs.set.policy === undefined) await publisher.publishFirst(BROKER)
     await follower.caughtUp()
     await shadow.start()
+    await orphans.start()
     if (cutoffs.policyFault !== undefined || publisher.hasFiles(files)) return
     if (publishOwn !== false) await publishOwn(files)
     else log.warn({ published: follower.current.version, files: own.registry.version }, FILES_DIFFER)
   }
-  return { follower, publisher, shadow, begin }
+  return { follower, publisher, aside: { shadow, orphans }, begin }
 }
 
 const FILES_DIFFER = 'the files here are not the published policy, which decides: errand policy apply publishes them'

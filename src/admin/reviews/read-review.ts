@@ -1,6 +1,7 @@
 /** Reviews and reports as operators read them: from the state of this moment, and recorded like every look of theirs. */
 import { Rejection } from '../../kernel/rejection.ts'
 import { REVIEW_DAYS_DEFAULT, REVIEW_DAYS_MAX } from '../../kernel/store-limits.ts'
+import type { Orphans } from '../../model/owner.ts'
 import type { RegistrySource } from '../../model/published-registry.ts'
 import type { BrokerSettings } from '../../model/settings.ts'
 import { type ListingParts, type ReadRequest, readAs } from '../session-listing.ts'
@@ -11,6 +12,7 @@ import { readUsages } from './usage-documents.ts'
 export interface ReviewParts extends ListingParts {
   readonly registries: RegistrySource
   readonly settings: BrokerSettings
+  readonly orphans: Orphans
 }
 
 /** @param days as the query has it: what was not used for so long counts as unused. @throws RefusedRequest */
@@ -23,7 +25,7 @@ export function readReview(request: ReadRequest, days: string | undefined, parts
     const registry = parts.registries.current
     const usages = await readUsages(parts.store.documents, registry.agents)
     const now = Math.floor(parts.clock.nowMs() / 1000)
-    return review({ registry, usages, now, days: wanted, settings: parts.settings })
+    return review({ registry, usages, now, days: wanted, settings: parts.settings, orphans: parts.orphans })
   })
 }
 

@@ -10,6 +10,7 @@ import { userName } from '../../kernel/user-name.ts'
 import type { Agent } from '../../model/client.ts'
 import type { User } from '../../model/issuer.ts'
 import { mayIssue } from '../../model/lifecycle.ts'
+import type { Orphans } from '../../model/owner.ts'
 import type { Grant, Registry } from '../../model/registry.ts'
 import type { BrokerSettings } from '../../model/settings.ts'
 import { ToolReach } from '../../policy/tool-reach.ts'
@@ -23,7 +24,8 @@ import { unusedAuthority } from './unused-authority.ts'
 
 export interface ReviewInput {
   readonly registry: Registry
-  readonly settings: Pick<BrokerSettings, 'environment' | 'suspendOverdue'>
+  readonly settings: Pick<BrokerSettings, 'environment' | 'suspendOverdue' | 'orphanGraceSeconds'>
+  readonly orphans: Orphans
   /** By client id; an agent that is missing has not been counted yet. */
   readonly usages: ReadonlyMap<string, AgentUsage>
   /** Epoch seconds. */
@@ -59,11 +61,11 @@ const DAY_S = 86_400
 
 export async function review(input: ReviewInput): Promise<Review> {
   const { registry, usages, now, days, settings } = input
-  const { environment, suspendOverdue } = settings
+  const { environment } = settings
   const from = now - days * DAY_S
   const inService = registry.resources.filter(({ state }) => mayIssue(state, environment))
   const counting: Counting = { ...input, from, environment, reach: new ToolReach(inService) }
-  const findings: Finding[] = [...standingFindings(registry, suspendOverdue, now)]
+  const findings: Finding[] = [...standingFindings(input)]
   const note = (found: readonly Finding[]) => void findings.push(...found)
   const clients = [...registry.agents, ...registry.services].filter(({ state }) => state !== 'retired')
   await inSlices(clients, (client) => note(endingCredentials(client, now)))

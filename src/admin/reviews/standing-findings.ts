@@ -1,9 +1,10 @@
 /** Who answers for agents and servers, and whether somebody has lately said that they may stay. */
 
 import { CERTIFICATION_AHEAD_S } from '../../kernel/credential-limits.ts'
-import { dayText } from '../../kernel/time-text.ts'
-import { orphaned, ownerStanding } from '../../model/owner.ts'
+import { dayText, timeText } from '../../kernel/time-text.ts'
+import { type Orphans, orphaned, ownerStanding } from '../../model/owner.ts'
 import type { Registry } from '../../model/registry.ts'
+import type { BrokerSettings } from '../../model/settings.ts'
 import type { Finding } from './finding.ts'
 
 interface Governed {
@@ -12,21 +13,28 @@ interface Governed {
   readonly certifiedUntil: number | undefined
 }
 
-/** @param suspends whether an agent that is overdue is issued nothing; `now`: epoch seconds */
-export function standingFindings(registry: Registry, suspends: boolean, now: number): readonly Finding[] {
-  return [...ownerFindings(registry), ...certificationFindings(registry, suspends, now), ...unclassified(registry)]
+export interface StandingInput {
+  readonly registry: Registry
+  readonly settings: Pick<BrokerSettings, 'suspendOverdue' | 'orphanGraceSeconds'>
+  readonly orphans: Orphans
+  /** Epoch seconds. */
+  readonly now: number
 }
 
-function ownerFindings(registry: Registry): readonly Finding[] {
-  const orphans = orphaned(registry).map(
-    ({ kind, id, owner }): Finding => ({
-      kind: 'owner_left',
-      severity: 'attention',
-      object: `${kind}:${id}`,
-      owner,
-      says: 'its owner has left: give it another, or retire it',
-    }),
-  )
+export function standingFindings(input: StandingInput): readonly Finding[] {
+  const { registry, settings, now } = input
+  const certification = certificationFindings(registry, settings.suspendOverdue, now)
+  return [...ownerFindings(input), ...certification, ...unclassified(registry)]
+}
+
+function ownerFindings({ registry, settings, orphans: watched, now }: StandingInput): readonly Finding[] {
+  const orphans = orphaned(registry).map(({ kind, id, owner }): Finding => {
+    const since = kind === 'agent' ? watched.since(id) : undefined
+    const ends = since === undefined ? undefined : Math.floor(since / 1000) + settings.orphanGraceSeconds
+    const stops = ends === undefined ? '' : `; it is issued nothing ${now < ends ? 'from' : 'since'} ${timeText(ends)}`
+    const says = `its owner has left: give it another, or retire it${stops}`
+    return { kind: 'owner_left', severity: 'attention', object: `${kind}:${id}`, owner, says }
+  })
   const teams = new Set(
     governed(registry)
       .filter(({ owner }) => ownerStanding(registry, owner) === 'unverified')

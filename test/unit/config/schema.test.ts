@@ -16,6 +16,7 @@ test('what is not written has the strict or the stated default', () => {
       clientSecretBasic: false,
       apiKeys: false,
       suspendOverdue: false,
+      orphanGraceSeconds: 14 * 86_400,
     },
     listen: { host: '127.0.0.1', port: 8080 },
     org: 'default',

@@ -21,6 +21,7 @@ export const SETTINGS: BrokerSettings = {
   maxChainDepth: 5,
   apiKeys: false,
   suspendOverdue: false,
+  orphanGraceSeconds: 0,
   clientSecretBasic: false,
 }
 export const JTI = 'jti_minted' as Jti
