@@ -4,6 +4,7 @@ import { basename, dirname, resolve } from 'node:path'
 import type { Rate } from '../admission/cells.ts'
 import { codeOf } from '../kernel/fault.ts'
 import { Secret } from '../kernel/secret.ts'
+import type { AdminEntry } from '../model/admin-role.ts'
 import type { Registry } from '../model/registry.ts'
 import { DEVELOPMENT_ENVIRONMENT } from '../model/settings.ts'
 import { decodeRegistryDocuments, type RegistryDocument } from '../registry/load-registry.ts'
@@ -58,6 +59,12 @@ export function decodeConfig(document: unknown, sourceName: string, directory: s
   const config = configOf(decoded, (path) => resolve(directory, path), problems)
   if (problems.length > 0) throw new ConfigurationError(problems.map((problem) => `${sourceName}: ${problem}`))
   return config
+}
+
+/** Who may sign in as what, by the file as it is now: all of it has to be right. @throws ConfigurationError naming every problem */
+export function readAdminsNow(path: string): readonly AdminEntry[] {
+  texts.delete(resolve(path))
+  return loadConfig(path).admins
 }
 
 /** The registry that `config.registryPaths` describe. @throws ConfigurationError naming every problem */

@@ -2,7 +2,7 @@
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { errand, freePort, type Serving, serveErrand, TOKEN_TEXT } from '../support/errand-command.ts'
 import { startIssuer, type TestIssuer } from '../support/issuer.ts'
 import { registryDocument } from '../support/world.ts'
@@ -32,7 +32,8 @@ afterAll(async () => {
   rmSync(directory, { recursive: true, force: true })
 })
 
-function writeConfiguration(port: number, roles: readonly string[]): void {
+/** @param roles Alice's; `undefined`: she is not named */
+function writeConfiguration(port: number, roles?: readonly string[]): void {
   const configuration = {
     issuer,
     listen: { port },
@@ -41,7 +42,7 @@ function writeConfiguration(port: number, roles: readonly string[]): void {
     keys: { directory: './keys' },
     outbound: { allow_loopback: true },
     dpop: { nonce: 'required' },
-    admins: [{ user: 'corp:alice', roles }],
+    admins: roles === undefined ? [] : [{ user: 'corp:alice', roles }],
   }
   writeFileSync(path('errand.yaml'), JSON.stringify(configuration))
 }
@@ -110,6 +111,35 @@ test('bound to a key, the sign-in is worth nothing without it; nonces are asked 
   await login(idToken(), '--out', 'other.json', '--dpop-key', 'other.jwk.json')
   writeFileSync(path('away/copied.json'), JSON.stringify({ ...kept, dpop_key: path('away/other.jwk.json') }))
   expect((await run('blocks', '--admin', 'copied.json')).code).toBe(1)
+}, 60_000)
+
+test('who is what is read again on SIGHUP: whoever is taken out has nothing any more, and a broken file takes nobody', async () => {
+  await login(idToken(), '--out', 'watched.json')
+  const { port } = new URL(issuer)
+  const reread = async (says: string) => {
+    const before = broker.written().split(says).length
+    broker.signal('SIGHUP')
+    await vi.waitUntil(() => broker.written().split(says).length > before, { timeout: 10_000, interval: 50 })
+  }
+  const revoke = async () => (await run('lift', '--agent', 'researcher', '--admin', 'watched.json')).err
+  const looks = async () => (await run('blocks', '--admin', 'watched.json')).code
+  writeConfiguration(Number(port), ['viewer'])
+  await reread('admins read again')
+  expect([await looks(), (await revoke()).includes('admin_forbidden')]).toEqual([0, true])
+  writeFileSync(path('errand.yaml'), readFileSync(path('errand.yaml'), 'utf8').replace('"admins"', '"admin"'))
+  await reread('admins not read')
+  expect(await looks()).toBe(0)
+  writeConfiguration(Number(port), [])
+  await reread('admins not read')
+  writeConfiguration(Number(port))
+  await reread('admins read again')
+  expect([await looks(), (await login(idToken(), '--out', 'none.json')).err.includes('admin_forbidden')]).toEqual([
+    1,
+    true,
+  ])
+  writeConfiguration(Number(port), ['viewer', 'security'])
+  await reread('admins read again')
+  expect(await looks()).toBe(0)
 }, 60_000)
 
 test.each<readonly [string, () => Promise<string[]>, string]>([

@@ -32,7 +32,7 @@ export const serveCommand: CommandBody = {
   },
   examples: ['errand serve --config errand.yaml', 'errand serve --development'],
   notes: [
-    'SIGTERM and SIGINT let requests in flight finish; a second one does not wait. SIGHUP publishes the policy files as they are now, and reads the key directory and the certificate at once.',
+    'SIGTERM and SIGINT let requests in flight finish; a second one does not wait. SIGHUP publishes the policy files as they are now, and reads admins, the key directory and the certificate at once.',
   ],
   run: async (args, io) => {
     assertNoStaticKeySet()
@@ -44,7 +44,7 @@ export const serveCommand: CommandBody = {
     const { port, stopped } =
       workers > 1
         ? await (await import('./workers.ts')).startWorkers({ config, workers, files: filesRead(), log })
-        : running(await startServing(config, readRegistryFiles(config), log))
+        : running(await startServing(config, { documents: readRegistryFiles(config), configFile }, log))
     if (isOurs) await rememberPort(configFile, config.listen.port)
     const isWatched = io.outIsTerminal || args.flag('development')
     if (isWatched) io.out(`${readyLine(config, registry, { port, workers })}\n`)
@@ -85,9 +85,9 @@ async function readConfig(args: Args): Promise<Read> {
 
 /** Its configuration is its parent's: what has changed on disk since is for the next start of all of them. */
 async function serveAsWorker(args: Args, place: WorkerPlace) {
-  const { config } = await readConfig(args)
+  const { config, configFile } = await readConfig(args)
   const log = pino({ level: config.log.level, base: { service: 'errand', worker: place.id } })
-  return running(await startServing(config, readRegistryFiles(config), log, place))
+  return running(await startServing(config, { documents: readRegistryFiles(config), configFile }, log, place))
 }
 
 const running = (serving: Serving) => ({ port: serving.port, stopped: untilStopped(serving) })

@@ -4,12 +4,13 @@ import { filesOf } from '../../admin/publication/open-policy.ts'
 import type { Broker, WorkerPlace } from '../../broker.ts'
 import type { Config } from '../../config/config.ts'
 import { openFilesMax } from '../../config/environment.ts'
-import { rereadRegistryFiles } from '../../config/load-config.ts'
+import { readAdminsNow, rereadRegistryFiles } from '../../config/load-config.ts'
 import type { Listening } from '../../http/listener.ts'
 import type { MetricsListening } from '../../http/metrics-listener.ts'
 import { systemClock } from '../../kernel/clock.ts'
 import { codeOf, messageOf } from '../../kernel/fault.ts'
 import { Rejection } from '../../kernel/rejection.ts'
+import type { AdminEntry } from '../../model/admin-role.ts'
 import {
   CertificateProblem,
   type CertificateWatch,
@@ -23,16 +24,23 @@ import { CommandFailure } from '../failures.ts'
 
 export interface Serving {
   readonly port: number
-  /** Reads keys and certificate again. Whichever cannot be read stays as it was, and is logged. */
+  /** Reads admins, keys, policy and certificate again. Whichever cannot be read stays as it was, and is logged. */
   reload(): Promise<void>
   /** Stops accepting, lets requests in flight finish, closes the store. */
   stop(): Promise<void>
 }
 
+export interface ServedFiles {
+  /** Of the policy. */
+  readonly documents: readonly RegistryDocument[]
+  /** Path of the configuration. */
+  readonly configFile: string
+}
+
 /** @throws CommandFailure, ConfigurationError */
 export async function startServing(
   config: Config,
-  documents: readonly RegistryDocument[],
+  { documents, configFile }: ServedFiles,
   log: Logger,
   worker?: WorkerPlace,
 ): Promise<Serving> {
@@ -42,9 +50,13 @@ export async function startServing(
     import('../../http/listener.ts'),
   ])
   const certificate = await certificateOf(config)
+  // Asked of at every request, and replaced as a whole when they are read again.
+  const admins = [...config.admins]
+  // In the place of another: what its parent has read is not what the others have read again since.
+  if (worker?.isFirst === false && !reloadAdmins(admins, configFile, log)) admins.length = 0
   let broker: Broker
   try {
-    broker = await createBroker(config, { documents, ...(worker && { worker }) })
+    broker = await createBroker({ ...config, admins }, { documents, ...(worker && { worker }) })
   } catch (fault) {
     if (fault instanceof StoreUnavailable) throw new CommandFailure(`the store cannot be used: ${fault.message}`, fault)
     if (fault instanceof Rejection)
@@ -70,6 +82,7 @@ export async function startServing(
   return {
     port: listening.port,
     reload: async () => {
+      reloadAdmins(admins, configFile, log)
       await Promise.all([reloadKeys(broker, log), reloadPolicy(broker, config, log), watch?.reload()])
     },
     stop: async () => {
@@ -162,6 +175,18 @@ async function reloadPolicy(broker: Broker, config: Config, log: Logger): Promis
   } catch (fault) {
     const problems = fault instanceof Rejection ? fault.missing : []
     log.error({ problem: messageOf(fault), problems }, 'policy files not published; the published policy stays')
+  }
+}
+
+/** Whoever is taken out may nothing more from their next request on. */
+function reloadAdmins(admins: AdminEntry[], configFile: string, log: Logger): boolean {
+  try {
+    admins.splice(0, admins.length, ...readAdminsNow(configFile))
+    log.info({ admins: admins.length }, 'admins read again')
+    return true
+  } catch (fault) {
+    log.error({ problem: messageOf(fault) }, 'admins not read')
+    return false
   }
 }
 
