@@ -1,5 +1,5 @@
 /** What an operator asks of a broker that runs: the review, the page, and the drill, by the commands themselves. */
-import { mkdtempSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
@@ -55,6 +55,18 @@ test('errand review fails a build only where it is asked to and something needs 
   expect(calm.out).toContain('Review of 1 agent, 1 server, 0 users')
   expect(calm.out).toContain('nothing needs attention')
   expect(calm.out).toContain('owner platform')
+}, 30_000)
+
+test('errand review --narrow writes no draft where everything is used, and takes no file’s place', async () => {
+  const calm = await run('review', '--narrow', 'draft.yaml')
+  expect([calm.code, calm.err]).toEqual([0, ''])
+  expect(calm.out).toContain('nothing to narrow in the policy files: no draft is written')
+  expect(existsSync(join(directory, 'draft.yaml'))).toBe(false)
+  expect(JSON.parse((await run('review', '--narrow', 'draft.yaml', '--json')).out).narrow).toEqual({
+    file: null,
+    narrowed: [],
+    left: [],
+  })
 }, 30_000)
 
 test('errand report architecture prints the page as text, Markdown and JSON', async () => {
