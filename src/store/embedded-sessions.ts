@@ -89,11 +89,25 @@ function sessionKey(session: SessionId): string {
   return `session:${segment(session)}`
 }
 
-/** Pairs, not an object: a field named `__proto__` is a field like any other. */
+/** Each field as the lengths of its name and its value, then both as they are: quoting would make a session a third longer. */
 export function fieldsText(record: ReadonlyMap<string, string>): string {
-  return JSON.stringify([...record])
+  let text = ''
+  for (const [name, value] of record) text += `${name.length}:${value.length}:${name}${value}`
+  return text
 }
 
 export function parseFields(text: string): Map<string, string> {
-  return new Map(JSON.parse(text) as [string, string][])
+  const fields = new Map<string, string>()
+  for (let at = 0; at < text.length; ) {
+    const middle = text.indexOf(':', at)
+    const begin = text.indexOf(':', middle + 1) + 1
+    const end = begin + Number(text.slice(at, middle))
+    const next = end + Number(text.slice(middle + 1, begin - 1))
+    // Behind it or cut short: what is not as it was written is no session.
+    if (middle < 0 || begin === 0 || !(next >= begin && next <= text.length))
+      throw new Error('a stored record is malformed')
+    fields.set(text.slice(begin, end), text.slice(end, next))
+    at = next
+  }
+  return fields
 }

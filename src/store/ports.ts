@@ -145,7 +145,7 @@ export interface AuditStore {
 export interface IndexStore {
   /** A member's expiry never moves backwards. */
   add(index: string, member: string, expiresAtMs: number): Promise<void>
-  /** Unexpired members, latest expiry first. */
+  /** Unexpired members, latest expiry first; of a list of thousands, among those that came last. */
   list(index: string, nowMs: number, limit: number): Promise<readonly string[]>
 }
 

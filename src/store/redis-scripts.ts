@@ -7,6 +7,7 @@
  * Redis keeps a key through the millisecond of its expiry; ours is exclusive, hence the `- 1`.
  */
 import { EPOCH } from './redis-identity.ts'
+import { READ } from './redis-record-fields.ts'
 import { APPEND, COMMIT } from './redis-record-scripts.ts'
 
 const NOW = `
@@ -102,16 +103,33 @@ local events = redis.call('XRANGE', KEYS[2], '(' .. ARGV[1] .. '-0', '+', 'COUNT
 return {epoch, redis.call('GET', KEYS[1]) or '0', string.format('%.0f', now), events}
 `
 
-/** KEYS index. ARGV per entry: member, expiry. Forgets twice as many as it adds: no list outgrows its living members for long. */
+/**
+ * KEYS index. ARGV entries (`redis-indexes.ts`). For each that comes, one that lives on goes from the front to the back, and those
+ * before it that are over are forgotten: whatever the expiries, no list outgrows its living members for long.
+ */
 const INDEX_ADD = `#!lua
 ${NOW}
-local gone = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', string.format('%.0f', now), 'LIMIT', 0, 100 + #ARGV)
-for _, member in ipairs(gone) do redis.call('ZREM', KEYS[1], member) end
-for i = 1, #ARGV, 2 do
-  if tonumber(ARGV[i + 1]) > now then redis.call('ZADD', KEYS[1], 'GT', ARGV[i + 1], ARGV[i]) end
+local function ends(entry)
+  return tonumber(string.match(entry, '^%w+'), 36)
 end
-local newest = redis.call('ZREVRANGE', KEYS[1], 0, 0, 'WITHSCORES')
-if newest[2] then redis.call('PEXPIREAT', KEYS[1], string.format('%.0f', tonumber(newest[2]))) end
+local turns = math.min(#ARGV, redis.call('LLEN', KEYS[1]))
+for _ = 1, turns + 100 + #ARGV do
+  local first = redis.call('LINDEX', KEYS[1], 0)
+  if not first then break end
+  if ends(first) <= now then redis.call('LPOP', KEYS[1])
+  elseif turns > 0 then
+    turns = turns - 1
+    redis.call('LMOVE', KEYS[1], KEYS[1], 'LEFT', 'RIGHT')
+  else break end
+end
+local last = 0
+for _, entry in ipairs(ARGV) do
+  local at = ends(entry)
+  if at > now then redis.call('RPUSH', KEYS[1], entry) end
+  last = math.max(last, at)
+end
+local known = redis.call('PEXPIRETIME', KEYS[1])
+if known ~= -2 and known < last then redis.call('PEXPIREAT', KEYS[1], string.format('%.0f', last)) end
 return 1
 `
 
@@ -155,6 +173,7 @@ export const SCRIPTS = {
   errandControlWrite: { lua: CONTROL_WRITE },
   errandControlSnapshot: { lua: CONTROL_SNAPSHOT },
   errandControlRead: { lua: CONTROL_READ },
+  errandRead: { lua: READ },
   errandIndexAdd: { lua: INDEX_ADD },
   errandDocumentReplace: { lua: DOCUMENT_REPLACE },
   errandWindowTake: { lua: WINDOW_TAKE },

@@ -21,29 +21,25 @@ export class RedisSessions implements SessionStore {
   }
 
   async read(session: SessionId, fields: readonly string[]): Promise<ReadonlyMap<string, string> | undefined> {
-    const found = await this.#fields(session, fields)
-    if (found.size > 0) return found
-    // None of these fields: of a session that lives, or of none? The two answers are not the same.
-    if ((await this.#connection.command(['EXISTS', this.#keys.session(session)])) !== 1) return undefined
-    // It may have begun between the two reads.
-    return this.#fields(session, fields)
+    const values = await this.#read(session, ['0', ...fields])
+    if (values === null) return undefined
+    const found = new Map<string, string>()
+    for (const [index, value] of values.entries()) if (value !== null) found.set(fields[index] ?? '', value)
+    return found
   }
 
   async readAll(session: SessionId): Promise<ReadonlyMap<string, string> | undefined> {
-    const flat = (await this.#connection.command(['HGETALL', this.#keys.session(session)])) as string[]
+    const flat = await this.#read(session, ['1'])
+    if (flat === null) return undefined
     const record = new Map<string, string>()
     for (let index = 0; index + 1 < flat.length; index += 2) record.set(flat[index] ?? '', flat[index + 1] ?? '')
-    return record.size === 0 ? undefined : record
+    return record
   }
 
-  async #fields(session: SessionId, fields: readonly string[]): Promise<ReadonlyMap<string, string>> {
-    const found = new Map<string, string>()
-    if (fields.length === 0) return found
-    const answer = await this.#connection.command(['HMGET', this.#keys.session(session), ...fields])
-    for (const [index, value] of (answer as (string | null)[]).entries()) {
-      if (value !== null) found.set(fields[index] ?? '', value)
-    }
-    return found
+  /** `null`: no such session, which is another answer than none of these fields. */
+  async #read(session: SessionId, args: readonly string[]): Promise<readonly (string | null)[] | null> {
+    const answer = await this.#connection.script('errandRead', [this.#keys.session(session)], args)
+    return answer as readonly (string | null)[] | null
   }
 
   async commit(commit: Commit): Promise<CommitOutcome> {
@@ -66,6 +62,7 @@ export class RedisSessions implements SessionStore {
       checks.length,
       this.#contentsMax,
       contents.length,
+      commit.id,
       ...contents.flatMap(({ digest, text }) => [digest, text]),
       ...checks.flatMap(checkArguments),
       ...operations.flatMap(operationArguments),
