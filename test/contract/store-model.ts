@@ -37,10 +37,20 @@ const emptyModel = (): Model => ({
 const soon = Date.now() + HOUR_MS
 
 const session = fc.constantFrom('one', 'two', 'Ω three') as fc.Arbitrary<SessionId>
-const field: fc.Arbitrary<string> = fc.constantFrom('a', 'b', '__proto__', 'n')
+// Some look like the names and values that a store keeps for itself.
+const field: fc.Arbitrary<string> = fc.constantFrom('a', 'b', '__proto__', 'n', '7', '\0c', '\0-7')
 const value = fc.oneof(
   fc.constantFrom('', '0', '7', '-3', '9007199254740991', 'x'),
   fc.string({ unit: 'grapheme', maxLength: 8 }),
+  fc.constantFrom(
+    'x'.repeat(64),
+    'x'.repeat(65),
+    'ä'.repeat(100),
+    '9'.repeat(5_000),
+    '\0',
+    '\u00000:1',
+    `\0${'y'.repeat(4_100)}`,
+  ),
 )
 const small = fc.integer({ min: -5, max: 8 })
 
