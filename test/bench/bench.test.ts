@@ -68,7 +68,7 @@ test('growth compares few with many of everything, and says what a session occup
     agents: [10, 20],
     depth_us_per_hop: expect.any(Number),
     tool_us_per_tool: expect.any(Number),
-    goals: { sessions_growth: goal(1.2), agents_growth: goal(1.2) },
+    goals: { sessions_growth: goal(1.2), agents_growth: goal(1.2), session_bytes: goal(1_024) },
   })
   expect(result.session_bytes.redis).toBeGreaterThan(500)
   expect(result.session_bytes.embedded).toBeGreaterThan(500)

@@ -23,6 +23,7 @@ const FEW_AGENTS = 10
 const MANY_TOOLS = 50
 const MANY_HOPS = 5
 const USUAL_TOOLS = 3
+const SESSION_BYTES_MAX = 1_024
 
 export async function growth(options: GrowthOptions, output: Output): Promise<unknown> {
   const bench = await Bench.start(options.connections)
@@ -40,11 +41,13 @@ export async function growth(options: GrowthOptions, output: Output): Promise<un
         1.2,
       ),
       agents_growth: atMost(ratio(agents, 'open, many agents', 'open, few agents'), 1.2),
+      session_bytes: atMost(sessions.filled.bytes.redis, SESSION_BYTES_MAX),
     }
     const costs = {
       depth_us_per_hop: perUnit(shape, `continue, ${MANY_HOPS} hops`, 'continue, 1 hop', MANY_HOPS - 1),
       tool_us_per_tool: perUnit(shape, `open, ${MANY_TOOLS} tools`, 'open, 1 tool', MANY_TOOLS - 1),
       session_bytes: sessions.filled.bytes,
+      opening_bytes: sessions.filled.openingBytes,
     }
     output.say(`${goalTable(goals)}\n\n${costsText(costs)}`)
     const counts = { sessions: [FEW_SESSIONS, options.sessions], agents: [FEW_AGENTS, options.agents] }
@@ -150,10 +153,12 @@ function costsText(costs: {
   readonly depth_us_per_hop: number
   readonly tool_us_per_tool: number
   readonly session_bytes: Filled['bytes']
+  readonly opening_bytes: number
 }): string {
   return [
     `depth_us_per_hop  ${costs.depth_us_per_hop}`,
     `tool_us_per_tool  ${costs.tool_us_per_tool}`,
     `session_bytes     redis ${costs.session_bytes.redis}, embedded ${costs.session_bytes.embedded}`,
+    `opening_bytes     redis ${costs.opening_bytes}, with its audit record, contents and single-use id`,
   ].join('\n')
 }

@@ -2,18 +2,22 @@
 import { join } from 'node:path'
 import { Redis } from 'ioredis'
 import { claimsOf } from '../support/world.ts'
-import type { Template } from './fill.ts'
 import type { Output } from './output.ts'
+import type { Template } from './session-copies.ts'
 import type { Bench, Runner, Scene, StoreOf } from './systems.ts'
 
 export interface Filled {
   readonly runners: readonly { readonly label: string; readonly runner: Runner }[]
-  /** What one session occupies: its record, its entry in the list of all, and for ten minutes the id of its commit. */
+  /** What one session occupies for as long as it lives: its record, with the id of its commit, and its entries in three lists. */
   readonly bytes: { readonly redis: number; readonly embedded: number }
+  /** What opening one leaves in Redis at first: the same, its single-use id (minutes), audit record and contents (bounded). */
+  readonly openingBytes: number
 }
 
 /** Between two words on how far it has come. */
 const CHUNK = 10_000
+/** Enough that what Redis takes once and for all does not count. */
+const OPENED = 500
 
 export async function fillStores(
   bench: Bench,
@@ -21,7 +25,7 @@ export async function fillStores(
   counts: { readonly few: number; readonly many: number },
   output: Output,
 ): Promise<Filled> {
-  const template = await openTemplate(bench, scene)
+  const { template, openingBytes } = await openTemplate(bench, scene)
   const bytes = { redis: 0, embedded: 0 }
   const prepared: Promise<Filled['runners'][number]>[] = []
   for (const much of ['few', 'many'] as const) {
@@ -39,11 +43,14 @@ export async function fillStores(
       prepared.push(ready)
     }
   }
-  return { runners: await Promise.all(prepared), bytes }
+  return { runners: await Promise.all(prepared), bytes, openingBytes }
 }
 
 /** One session, opened as any other; what the store holds of it is what the others are copied from. */
-async function openTemplate(bench: Bench, scene: Scene): Promise<Template> {
+async function openTemplate(
+  bench: Bench,
+  scene: Scene,
+): Promise<{ readonly template: Template; readonly openingBytes: number }> {
   const store: StoreOf = { kind: 'redis', url: (await bench.redis()).url }
   const { process, target } = await bench.errand('template', scene, store)
   const token = await bench.generator.call<string>('openHandles', { target, count: 1, depth: 1 })
@@ -52,9 +59,12 @@ async function openTemplate(bench: Bench, scene: Scene): Promise<Template> {
   const node = String((anc as readonly unknown[])[0])
   const filler = bench.process('./fill.ts', 'the filler')
   await filler.call('open', store)
-  const fields = await filler.call<Template['fields']>('read', { session, node })
+  const template = await filler.call<Template>('read', { session, node })
+  const before = await bytesOf(store, filler)
+  await bench.generator.call('openHandles', { target, count: OPENED, depth: 1 })
+  const openingBytes = Math.round(((await bytesOf(store, filler)) - before) / OPENED)
   await Promise.all([filler.stop(), process.stop()])
-  return { fields, session, node }
+  return { template, openingBytes }
 }
 
 /** @returns bytes per session */
