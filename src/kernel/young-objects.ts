@@ -18,7 +18,10 @@ export function collectYoung(): void {
   const young = getHeapSpaceStatistics().find(({ space_name }) => space_name === 'new_space')
   if (young === undefined || young.space_used_size < YOUNG_BYTES_MAX) return
   collect ??= collector()
+  // Alone: so little is moved before threads that help have woken up, and on a busy machine they are waited for.
+  setFlagsFromString('--no-parallel-scavenge')
   collect({ type: 'minor', execution: 'sync' })
+  setFlagsFromString('--parallel-scavenge')
 }
 
 /** V8 gives it to contexts that are made while it is told to: to none but this one. */

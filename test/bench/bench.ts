@@ -19,7 +19,7 @@ flood      whether strangers slow known agents, and what they leave in the audit
 credentials
            what a credential costs whose issuer's keys are known, against the bare check of its signature
 policy     what a decision costs among 10 and 100 000 grants that have nothing to do with it, and for how long
-           loading that many holds a running broker up
+           publishing and loading that many hold running brokers up
 growth     whether that stays so with a million live sessions, ten thousand agents, long chains, large intents
 
 options
@@ -31,7 +31,7 @@ options
   --profile          exchange: says afterwards where Errand's CPU time goes, and writes CPU profiles
   --sessions N       growth: live sessions of the full stores (1000000)
   --agents N         growth, policy: agents of the large registry (10000)
-  --grants N         policy: grants of the version that a running broker loads (100000)
+  --grants N         policy: grants of the version that is published at running brokers (100000)
   --known N          flood: requests of known agents per second (200)
   --strangers N      flood: requests of strangers per second (2000)
   --sources N        flood: loopback addresses that strangers come from (5; more than one needs Linux)
