@@ -109,8 +109,7 @@ function extended(start: Case, judgements: readonly Judgement[], plan: readonly 
 }
 
 function withTool(change: Change, tool: ChangedTool): Change {
-  if (!('tools' in change) || change.kind === 'ask_without') return change
-  return { ...change, tools: [...change.tools, tool] }
+  return 'tools' in change ? { ...change, tools: [...change.tools, tool] } : change
 }
 
 function passes(start: Case, changes: readonly Change[], asked: AskedTool): boolean {

@@ -309,6 +309,27 @@ describe('of several tools', () => {
     ])
   })
 
+  test('tools of one name at two servers are told apart', () => {
+    const two = (made: Raw) => {
+      made.grants[0].resources = [{ server: 'warehouse' }]
+      made.resources[3].tools.query = { category: 'read' }
+    }
+    const wanted = { [WAREHOUSE]: { query: {} }, [NOTES]: { query: {} } }
+    expect(proposed(two, wanted, { target: NOTES }).ways).toEqual([['grant user corp:alice `query` at notes']])
+  })
+
+  test('each is offered its own way, where other changes are as small', () => {
+    const change = (made: Raw) => {
+      made.grants[0].resources = [{ server: 'warehouse' }]
+    }
+    const wanted = { [WAREHOUSE]: { query: {}, nothing: {} }, [NOTES]: { note: {} } }
+    const parent = (registry: Registry) => ({ parent: authorityOf(registry, { [NOTES]: { note: {} } }) })
+    expect(proposed(change, wanted, parent)).toEqual({
+      ways: [['let the agent above pass on `query` at warehouse'], ['grant user corp:alice `note` at notes']],
+      never: ['nothing at warehouse: the tool is not registered'],
+    })
+  })
+
   test('at most three ways are offered, and the first thirty-two are tried', () => {
     const suspended = (made: Raw) => {
       for (const one of made.resources) one.state = 'suspended'
