@@ -35,7 +35,7 @@ describe('a draft', () => {
   })
 
   test('grants what was refused', () => {
-    expect(answerOf((made) => made.grants.push(forBob), bob)).toEqual({ outcome: 'allow', turn: 'granted' })
+    expect(answerOf((made) => made.grants.push(forBob), bob)).toStrictEqual({ outcome: 'allow', turn: 'granted' })
   })
 
   test('refuses what was granted, with its reason', () => {
