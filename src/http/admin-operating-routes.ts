@@ -98,7 +98,8 @@ function controlEndpoints(parts: RouterParts): readonly AdminRoute[] {
           permission: 'security',
           answer: async (request, context) => {
             const text = await readJsonText(context)
-            return killed(await killByOrder(request, () => decodeOrder(killOrder, text), parts.revocation))
+            const { result, audit } = await killByOrder(request, () => decodeOrder(killOrder, text), parts.revocation)
+            return json(200, { ...result, audit })
           },
         },
       },

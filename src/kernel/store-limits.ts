@@ -31,6 +31,10 @@ export const INDEX_WAIT_MS = 20
 export const INDEX_ENTRIES_WAITING_MAX = 10_000
 /** Entries a listing returns at most. */
 export const LIST_ENTRIES_MAX = 200
+/** Up to how many entries of a list are counted where only some of them are returned. */
+export const LISTED_COUNTED_MAX = 20_000
+/** Hops that a report of what died names; it counts the others. */
+export const KILL_HOPS_TOLD_MAX = 1_000
 /** Nodes of one session: bounds its record, which one machine's store reads whole, and the work of reporting what died. */
 export const NODES_PER_SESSION_MAX = 128
 /** Single tokens revoked one by one in one session: more are cut off all the same, without a mark in its record. */

@@ -121,6 +121,13 @@ export function isInService(client: Client, environment: string): boolean {
   return mayIssue(client.state, environment) && (client.kind === 'service' || client.environment === environment)
 }
 
+/** Every version that it is registered in, or that a credential of it is bound to. */
+export function versionsOf(agent: Agent): ReadonlySet<string> {
+  const { keys, keySets, secrets, workloads, spiffeIds, apiKeys } = agent
+  const bound = [...keys, ...keySets, ...secrets, ...workloads, ...spiffeIds, ...apiKeys].map(({ version }) => version)
+  return new Set([...agent.versions.keys(), ...bound])
+}
+
 /** How far a version of a client has come; what is not registered among others that are, has never begun. */
 export function versionState(client: Client, version: string): LifecycleState {
   if (client.kind === 'service' || client.versions.size === 0) return client.state

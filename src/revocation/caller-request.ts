@@ -15,7 +15,7 @@ export interface CallerRequest {
 export interface CallerWork<T> {
   readonly event: AuditEvent
   /** A revoke is executed first and recorded as soon as it can be; everything else is recorded before it is answered. */
-  readonly mayDefer: boolean
+  mayDefer(): boolean
   work(caller: Caller, draft: AuditDraft): Promise<T>
 }
 
@@ -40,7 +40,7 @@ export async function callAsCaller<T>(
     const result = await endpoint.work(caller, draft)
     const record = draft.granted()
     const audit = await auditor.log.appendOrDefer(draft.id, record, draft.contents)
-    if (audit === 'recorded' || endpoint.mayDefer) return { result, audit }
+    if (audit === 'recorded' || endpoint.mayDefer()) return { result, audit }
     // It is done, and its record is kept to be written; but nobody is told before it is.
     draft.leaveUnfinished()
     throw new Rejection('audit_unavailable', 'the audit log could not be written: look whether it was done', {

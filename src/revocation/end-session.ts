@@ -10,19 +10,20 @@ import type { Caller } from '../model/caller.ts'
 import type { NodeView, SessionView } from '../sessions/session-record.ts'
 import { type Answered, type CallerRequest, callAsCaller } from './caller-request.ts'
 import type { RevocationParts } from './client-call.ts'
-import { type KillReport, killNode, killSession } from './kill.ts'
+import { killNode, killSession } from './kill.ts'
+import { type KillReport, type ToldReport, told } from './kill-report.ts'
 import { revokeHolder, revokeSession } from './revoke-for-good.ts'
 
-export function endSession(request: CallerRequest, id: string, parts: RevocationParts): Promise<Answered<KillReport>> {
+export function endSession(request: CallerRequest, id: string, parts: RevocationParts): Promise<Answered<ToldReport>> {
   return callAsCaller(request, parts, {
     event: 'session.revoke',
-    mayDefer: true,
+    mayDefer: () => true,
     work: async (caller, draft) => {
       draft.add({ session: id })
       const view = await parts.sessions.view(id as SessionId, Math.floor(parts.clock.nowMs() / 1000))
       if (view === undefined || !mayEnd(caller, view)) throw absent()
       draft.add({ on_behalf_of: view.facts.subject.principal })
-      return end(caller, view, draft, parts)
+      return told(await end(caller, view, draft, parts), parts)
     },
   })
 }
@@ -31,10 +32,10 @@ export function endNode(
   request: CallerRequest,
   target: { readonly session: string; readonly node: string },
   parts: RevocationParts,
-): Promise<Answered<KillReport>> {
+): Promise<Answered<ToldReport>> {
   return callAsCaller(request, parts, {
     event: 'session.revoke',
-    mayDefer: true,
+    mayDefer: () => true,
     work: async (caller, draft) => {
       draft.add(target)
       const view = await parts.sessions.view(target.session as SessionId, Math.floor(parts.clock.nowMs() / 1000))
@@ -42,9 +43,9 @@ export function endNode(
       if (view === undefined || node === undefined || !mayEndNode(caller, view, node)) throw absent()
       draft.add({ on_behalf_of: view.facts.subject.principal })
       // The root node is the session: ended by this name, it must not come back by the same evidence either.
-      if (node.facts.parent === undefined) return end(caller, view, draft, parts)
-      if (caller.kind === 'client') return killNode(view, target.node, parts)
-      return revokeHolder(view, target.node, node.facts.holder, parts)
+      if (node.facts.parent === undefined) return told(await end(caller, view, draft, parts), parts)
+      if (caller.kind === 'client') return told(await killNode(view, target.node, parts), parts)
+      return told(await revokeHolder(view, target.node, node.facts.holder, parts), parts)
     },
   })
 }

@@ -8,13 +8,20 @@
  */
 import { Rejection } from '../kernel/rejection.ts'
 import type { RevocationParts } from './client-call.ts'
-import type { KillReport } from './kill.ts'
+import type { KillParts } from './kill.ts'
+import { type KillReport, nothingDied } from './kill-report.ts'
 
 /** The last millisecond a Date can name: stores keep an expiry, and this one never comes. */
 const NEVER_MS = 8_640_000_000_000_000
 
+/** Without a `keeper`, no successor is made. */
+export type KeyKillParts = Pick<KillParts, 'cutoffs' | 'store'> &
+  Pick<RevocationParts, 'ring' | 'registries' | 'settings'> & {
+    readonly keeper: RevocationParts['keeper'] | undefined
+  }
+
 /** Repeating it writes no second cut-off, and makes up for a successor that could not be made before. @throws Rejection `not_found` */
-export async function killKey(kid: string, parts: RevocationParts): Promise<KillReport> {
+export async function killKey(kid: string, parts: KeyKillParts): Promise<KillReport> {
   const { ring, keeper, cutoffs, store } = parts
   const known = cutoffs.set.killing({
     rv: Number.MAX_SAFE_INTEGER,
@@ -29,8 +36,9 @@ export async function killKey(kid: string, parts: RevocationParts): Promise<Kill
   if (key === undefined && known === undefined) throw new Rejection('not_found', 'no such key: errand keys lists them')
   const cutoff = { entry: 'cutoff', dimension: 'key', id: kid, expiresAtMs: NEVER_MS } as const
   const { seq } = known ?? (await cutoffs.write(store.control, [cutoff]))
-  const report: KillReport = { seq, sessions: [], hops: [], unreached: [] }
+  const report = nothingDied(seq)
   if (key === undefined) return report
-  const signs = (await keeper.ensureSigner(key.class, key.alg)) ?? null
-  return { ...report, key: { kid, class: key.class, alg: key.alg, signs } }
+  const killed = { kid, class: key.class, alg: key.alg }
+  if (keeper === undefined) return { ...report, key: killed }
+  return { ...report, key: { ...killed, signs: (await keeper.ensureSigner(key.class, key.alg)) ?? null } }
 }

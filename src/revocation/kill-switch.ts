@@ -1,37 +1,57 @@
 /**
  * The operator's one kill endpoint: a cut-off in any dimension, with a block where the operator wants one to stand, and the
- * lifting of blocks. One write each, whatever the number of tokens.
+ * lifting of blocks. One write each, whatever the number of tokens. A dry run is the same order with nothing that can write.
  */
 import { changeRecord } from '../audit/change-record.ts'
 import type { BlockKind } from '../authority/cutoffs.ts'
-import { EVERYTHING, pairKey } from '../authority/dimensions.ts'
+import { pairKey } from '../authority/dimensions.ts'
 import type { SessionId } from '../kernel/ids.ts'
-import { CLOCK_SKEW_S, CUTOFF_LIFETIME_S, SESSION_LIFETIME_S_MAX } from '../kernel/limits.ts'
+import { CLOCK_SKEW_S, SESSION_LIFETIME_S_MAX } from '../kernel/limits.ts'
 import { Rejection } from '../kernel/rejection.ts'
+import type { Registry } from '../model/registry.ts'
 import type { SessionView } from '../sessions/session-record.ts'
+import { CONTROL_ENTRIES_MAX } from '../store/bounds.ts'
 import { type ControlWrite, StoreUnavailable } from '../store/ports.ts'
 import { type Answered, type CallerRequest, callAsCaller } from './caller-request.ts'
 import type { RevocationParts } from './client-call.ts'
-import { type KillReport, killNode, report } from './kill.ts'
+import { killNode, latestMs } from './kill.ts'
 import { killKey } from './kill-key.ts'
-import { assertKnown, type KillOrder, type LiftOrder } from './kill-order.ts'
-import { markListed, revokeSession } from './revoke-for-good.ts'
+import type { KillOrder, LiftOrder } from './kill-order.ts'
+import { planOf } from './kill-plan.ts'
+import { type KillReport, nothingDied, report, type ToldReport, told } from './kill-report.ts'
+import { markListed } from './mark-listed.ts'
+import { type OrderParts, rehearsal } from './rehearsal.ts'
+import { revokeSession } from './revoke-for-good.ts'
 
-export function killByOrder(
+/** What died; or, of a dry run, what would. */
+export type KillAnswer = { readonly revoked: ToldReport } | { readonly would_revoke: Omit<ToldReport, 'seq'> }
+
+export async function killByOrder(
   request: CallerRequest,
   read: () => KillOrder,
   parts: RevocationParts,
-): Promise<Answered<KillReport>> {
-  return callAsCaller(request, parts, {
+): Promise<Answered<KillAnswer>> {
+  let isDryRun = false
+  return callAsCaller<KillAnswer>(request, parts, {
     event: 'control.write',
-    mayDefer: true,
+    // Whoever only looks is not in a hurry.
+    mayDefer: () => !isDryRun,
     work: async (_caller, draft) => {
       const order = read()
-      draft.add({ detail: JSON.stringify(order) })
+      const { dry_run, ...ordered } = order
+      isDryRun = dry_run
+      if (dry_run) {
+        draft.add({ event: 'admin.read', detail: `dry run ${JSON.stringify(ordered)}` })
+        const { seq: _none, ...foreseen } = told(await perform(order, rehearsal(parts)), parts)
+        return { would_revoke: foreseen }
+      }
+      draft.add({ detail: JSON.stringify(ordered) })
       const before = standing(order, parts)
-      const report = await perform(order, parts)
-      draft.addChange(changeRecord(objectOf(order), before, standing(order, parts, report.seq)))
-      return report
+      const revoked = told(await perform(order, parts), parts)
+      draft.addChange(
+        changeRecord(objectOf(order, parts.registries.current), before, standing(order, parts, revoked.seq)),
+      )
+      return { revoked }
     },
   })
 }
@@ -44,7 +64,7 @@ export function liftByOrder(
 ): Promise<Answered<{ seq: number }>> {
   return callAsCaller(request, parts, {
     event: 'control.write',
-    mayDefer: false,
+    mayDefer: () => false,
     work: async (_caller, draft) => {
       const order = read()
       // Ending needs no certainty. Bringing back does: whoever asks may have been cut off, and the block be a later one.
@@ -64,14 +84,37 @@ export function liftByOrder(
 }
 
 /** What the order is about, as the record of the change names it. */
-function objectOf(order: KillOrder): string {
-  if ('block' in order) return `${BLOCK_OF[order.dimension]} ${concernedId(order)}`
-  return Object.values(order).join(' ')
+function objectOf(order: KillOrder, registry: Registry): string {
+  const block = blockMeant(order, registry)
+  if (block !== undefined) return block.join(' ')
+  const { dry_run: _never, ...about } = order
+  return Object.values(about).join(' ')
+}
+
+/** The block that stands against it, or may come to. */
+function blockMeant(order: KillOrder, registry: Registry): readonly [BlockKind, string] | undefined {
+  switch (order.dimension) {
+    case 'agent':
+      return ['agent', order.agent]
+    case 'agent_version':
+      return ['agent_version', pairKey(order.agent, order.version)]
+    case 'user':
+      return ['user', order.user]
+    case 'user_agent':
+      return ['pair', pairKey(order.user, order.agent)]
+    case 'issuer':
+      return ['issuer', order.issuer]
+    case 'resource':
+      return ['resource', registry.resourceByName(order.resource)?.url ?? order.resource]
+    default:
+      return undefined
+  }
 }
 
 /** What stands against it: a block, and, once it is written, the cut-off. */
 function standing(order: KillOrder, parts: RevocationParts, seq?: number): string | undefined {
-  const block = 'block' in order ? blockText(BLOCK_OF[order.dimension], concernedId(order), parts) : undefined
+  const meant = blockMeant(order, parts.registries.current)
+  const block = meant === undefined ? undefined : blockText(...meant, parts)
   return seq === undefined ? block : JSON.stringify({ cut_off: seq, ...(block && { block: JSON.parse(block) }) })
 }
 
@@ -80,8 +123,7 @@ function blockText(kind: BlockKind, id: string, { cutoffs, clock }: RevocationPa
   return block && JSON.stringify({ seq: block.seq, since: new Date(block.atMs).toISOString() })
 }
 
-async function perform(order: KillOrder, parts: RevocationParts): Promise<KillReport> {
-  const nowMs = parts.clock.nowMs()
+async function perform(order: KillOrder, parts: OrderParts): Promise<KillReport> {
   switch (order.dimension) {
     case 'session':
       return killNamed(order.session, parts)
@@ -90,70 +132,48 @@ async function perform(order: KillOrder, parts: RevocationParts): Promise<KillRe
     case 'session_access': {
       const view = await existing(order.session, parts)
       const expiresAtMs = (view.facts.notAfter + CLOCK_SKEW_S) * 1000
-      const { seq } = await write(
-        [{ entry: 'cutoff', dimension: 'session_access', id: order.session, expiresAtMs }],
-        parts,
-      )
-      const { hops } = report(seq, view, { dead: view.nodes, whole: false, marked: true })
-      return { seq, sessions: [], hops: hops.map((hop) => ({ ...hop, only: 'tokens' })), unreached: [] }
+      const seq = await write([{ entry: 'cutoff', dimension: 'session_access', id: order.session, expiresAtMs }], parts)
+      return report(seq, view, { dead: view.nodes, whole: false, marked: true, only: 'tokens' })
     }
     case 'key':
       return killKey(order.kid, parts)
-    case 'everything': {
-      const expiresAtMs = nowMs + CUTOFF_LIFETIME_S * 1000
-      const { seq } = await write([{ entry: 'cutoff', dimension: 'everything', id: EVERYTHING, expiresAtMs }], parts)
-      return markListed(seq, 'sessions:all', parts, {})
+    default: {
+      const plan = planOf(order, parts.registries.current, latestMs(parts))
+      return markListed(await write([...plan.cutoffs, ...plan.blocks], parts), plan, parts)
     }
-    case 'agent':
-    case 'user':
-    case 'user_agent':
-      assertKnown(order, parts.registries.current)
-      return killEverywhere(order, nowMs, parts)
   }
 }
 
-function write(entries: readonly ControlWrite[], parts: RevocationParts) {
-  return parts.cutoffs.write(parts.store.control, entries)
-}
-
-type PrincipalOrder = Extract<KillOrder, { readonly block: boolean }>
-const BLOCK_OF = { agent: 'agent', user: 'user', user_agent: 'pair' } as const
-
-async function killEverywhere(order: PrincipalOrder, nowMs: number, parts: RevocationParts): Promise<KillReport> {
-  const { dimension } = order
-  const id = concernedId(order)
-  const cutoff: ControlWrite = { entry: 'cutoff', dimension, id, expiresAtMs: nowMs + CUTOFF_LIFETIME_S * 1000 }
-  const block: ControlWrite = { entry: 'block', kind: BLOCK_OF[dimension], id, expiresAtMs: null }
-  const { seq } = await write(order.block ? [cutoff, block] : [cutoff], parts)
-  const principal = order.dimension === 'agent' ? `agent:${order.agent}` : order.user
-  return markListed(seq, `sessions:${principal}`, parts, 'agent' in order ? { agent: order.agent } : {})
-}
-
-function concernedId(order: PrincipalOrder): string {
-  if (order.dimension === 'user_agent') return pairKey(order.user, order.agent)
-  return order.dimension === 'agent' ? order.agent : order.user
+/** In one write, but where an owner has more agents than one takes. */
+async function write(entries: readonly ControlWrite[], { cutoffs, store }: OrderParts): Promise<number> {
+  let last = 0
+  for (let at = 0; at < entries.length; at += CONTROL_ENTRIES_MAX) {
+    const { seq } = await cutoffs.write(store.control, entries.slice(at, at + CONTROL_ENTRIES_MAX))
+    last = seq
+  }
+  return last
 }
 
 /** A session by its id. Where its own record cannot be read the control slot still kills it, for as long as one may live. */
-async function killNamed(id: string, parts: RevocationParts): Promise<KillReport> {
+async function killNamed(id: string, parts: OrderParts): Promise<KillReport> {
   try {
     return await revokeSession(await existing(id, parts), parts)
   } catch (error) {
     if (!(error instanceof StoreUnavailable)) throw error
-    const expiresAtMs = parts.clock.nowMs() + SESSION_LIFETIME_S_MAX * 1000
-    const { seq } = await write([{ entry: 'cutoff', dimension: 'session', id, expiresAtMs }], parts)
-    return { seq, sessions: [], hops: [], unreached: [id as SessionId] }
+    const expiresAtMs = latestMs(parts) + SESSION_LIFETIME_S_MAX * 1000
+    const seq = await write([{ entry: 'cutoff', dimension: 'session', id, expiresAtMs }], parts)
+    return { ...nothingDied(seq), unreached: [id as SessionId] }
   }
 }
 
-async function existing(id: string, parts: RevocationParts): Promise<SessionView> {
+async function existing(id: string, parts: OrderParts): Promise<SessionView> {
   const view = await parts.sessions.view(id as SessionId, Math.floor(parts.clock.nowMs() / 1000))
   if (view === undefined) throw new Rejection('not_found', 'no such session')
   return view
 }
 
 /** The root node is the session. Below it exactly this dies: an operator who means the agent says so, by `user_agent`. */
-function killNodeOf(view: SessionView, id: string, parts: RevocationParts): Promise<KillReport> {
+function killNodeOf(view: SessionView, id: string, parts: OrderParts): Promise<KillReport> {
   const node = view.nodes.find(({ facts }) => facts.id === id)
   if (node === undefined) throw new Rejection('not_found', 'no such node in this session')
   return node.facts.parent === undefined ? revokeSession(view, parts) : killNode(view, id, parts)

@@ -4,50 +4,27 @@
  * answer repeats the call (DESIGN §7).
  */
 import { pairKey } from '../authority/dimensions.ts'
-import { newJti, type SessionId } from '../kernel/ids.ts'
+import { newJti } from '../kernel/ids.ts'
 import { CLOCK_SKEW_S, CUTOFF_LIFETIME_S, FOREIGN_EVIDENCE_MARGIN_S } from '../kernel/limits.ts'
 import { Rejection } from '../kernel/rejection.ts'
+import type { LiveCutoffs } from '../sessions/live-cutoffs.ts'
 import { enterState, revokeLeaf, revokeNodes, type SessionChange } from '../sessions/session-commits.ts'
-import { type NodeView, type SessionView, subtree } from '../sessions/session-record.ts'
-import { type ControlWrite, StoreUnavailable } from '../store/ports.ts'
+import { type SessionView, subtree } from '../sessions/session-record.ts'
+import type { SessionRepository } from '../sessions/session-repository.ts'
+import { type ControlWrite, type Store, StoreUnavailable } from '../store/ports.ts'
 import type { RevocationParts } from './client-call.ts'
+import { deadHop, type KillReport, nothingDied, report } from './kill-report.ts'
 
-/** One hop of what died: its node, who held it, and how many access tokens had been issued from it. */
-export interface DeadHop {
-  readonly session: SessionId
-  readonly node: string
-  readonly agent: string
-  readonly depth: number
-  readonly tokens: number
-  /** A delegation that nobody had accepted yet. */
-  readonly pending?: true
-  /** The node lives on: only access tokens issued from it died. */
-  readonly only?: 'tokens'
+export interface KillParts extends Pick<RevocationParts, 'clock'> {
+  readonly store: Pick<Store, 'control' | 'indexes'>
+  readonly sessions: Pick<SessionRepository, 'view' | 'commit'>
+  readonly cutoffs: Pick<LiveCutoffs, 'set' | 'write' | 'storeNowMs'>
 }
 
-export interface KillReport {
-  readonly seq: number
-  readonly sessions: readonly SessionId[]
-  readonly hops: readonly DeadHop[]
-  /**
-   * Sessions whose own record could not be marked. They are dead all the same, by the cut-off; repeating the call marks them.
-   */
-  readonly unreached: readonly SessionId[]
-  /** More sessions are concerned than a report lists: all are dead, not all are named. */
-  readonly truncated?: true
-  /** A signing key was killed: everything it signed is dead, whatever session it belongs to. */
-  readonly key?: KilledKey
+/** By the store's clock where the broker's is behind it: what is written with it must not end too early. Epoch ms. */
+export function latestMs({ clock, cutoffs }: Pick<KillParts, 'clock' | 'cutoffs'>): number {
+  return Math.max(clock.nowMs(), cutoffs.storeNowMs)
 }
-
-export interface KilledKey {
-  readonly kid: string
-  readonly class: string
-  readonly alg: string
-  /** The key that signs in its place from now on; `null`: none, and its class and algorithm issue nothing. */
-  readonly signs: string | null
-}
-
-export type KillParts = Pick<RevocationParts, 'store' | 'sessions' | 'cutoffs' | 'clock'>
 
 /** Ends a session: every node and token of it. `closed` by its own agent, `revoked` by anybody else. */
 export async function killSession(
@@ -79,11 +56,16 @@ export async function killNode(
 export async function killToken(view: SessionView, token: DeadToken, parts: KillParts): Promise<KillReport> {
   const { facts } = view
   const hop = view.nodes.find((node) => node.facts.id === token.node)
-  const hops = hop === undefined ? [] : [{ ...deadHop(view, hop), tokens: 1, only: 'tokens' as const }]
+  const hops = hop === undefined ? [] : [{ ...deadHop(view, hop, 'tokens'), tokens: 1 }]
   const known = parts.cutoffs.set.killing({ ...NOBODY, nodes: [token.jti] })
   const { seq } = known ?? (await write([cutoff('node', token.jti, token.expiresAt)], parts))
   const marked = await mark(revokeLeaf(facts.id, token.jti, facts.notAfter), parts)
-  return { seq, sessions: [], hops, unreached: marked ? [] : [facts.id] }
+  return {
+    ...nothingDied(seq),
+    hops,
+    unreached: marked ? [] : [facts.id],
+    resources: token.resource === undefined ? [] : [token.resource],
+  }
 }
 
 export interface DeadToken {
@@ -91,6 +73,7 @@ export interface DeadToken {
   /** The node it was issued from. */
   readonly node: string
   readonly expiresAt: number
+  readonly resource?: string | undefined
 }
 
 const NOBODY = { rv: Number.MAX_SAFE_INTEGER, agents: [], versions: [], accessToken: false } as const
@@ -153,37 +136,4 @@ export function noWayRound(
 
 function evidenceBlock(digest: string, expiresAt: number): ControlWrite {
   return { entry: 'block', kind: 'evidence', id: digest, expiresAtMs: (expiresAt + CLOCK_SKEW_S) * 1000 }
-}
-
-interface Died {
-  readonly dead: readonly NodeView[]
-  readonly whole: boolean
-  /** Whether the session's own record says so already. */
-  readonly marked: boolean
-}
-
-export function report(seq: number, view: SessionView, { dead, whole, marked }: Died): KillReport {
-  const { id } = view.facts
-  return {
-    seq,
-    sessions: whole ? [id] : [],
-    hops: dead.map((node) => deadHop(view, node)),
-    unreached: marked ? [] : [id],
-  }
-}
-
-function deadHop(view: SessionView, node: NodeView): DeadHop {
-  return {
-    session: view.facts.id,
-    node: node.facts.id,
-    agent: node.facts.holder,
-    depth: depthOf(view, node),
-    tokens: node.leaves,
-    ...(node.accepted ? {} : { pending: true as const }),
-  }
-}
-
-function depthOf(view: SessionView, node: NodeView): number {
-  const parent = view.nodes.find((other) => other.facts.id === node.facts.parent)
-  return parent === undefined ? 0 : depthOf(view, parent) + 1
 }

@@ -13,10 +13,11 @@ import type { Arrival } from '../model/request-facts.ts'
 import type { Form } from '../protocol/form.ts'
 import { ENDPOINT, JWT_TYP } from '../protocol/oauth.ts'
 import { type ClientCall, callAsClient, type RevocationParts } from './client-call.ts'
-import { type KillReport, killNode, killSession, killToken } from './kill.ts'
+import { killNode, killSession, killToken } from './kill.ts'
+import { type KillReport, type ToldReport, told } from './kill-report.ts'
 
 export interface RevokeAnswer {
-  readonly revoked: KillReport | undefined
+  readonly revoked: ToldReport | undefined
   readonly audit: AuditOutcome
 }
 
@@ -31,6 +32,8 @@ interface Revocable {
   readonly node: string
   readonly expiresAt: number
   readonly isRoot: boolean
+  /** What a single token is for. */
+  readonly resource?: string
 }
 
 /** @throws RefusedRequest */
@@ -40,11 +43,11 @@ export function revokeToken(form: () => Form, facts: Arrival, parts: RevocationP
     if (token !== undefined && token.clientId !== call.client.clientId) {
       throw new Rejection('token_of_another_client', 'this token was issued to another client')
     }
-    const revoked = token === undefined ? undefined : await kill(token, call, parts)
+    const killed = token === undefined ? undefined : await kill(token, call, parts)
     if (token !== undefined) call.draft.add({ session: token.session, node: token.dies })
-    call.draft.add({ detail: revoked === undefined ? 'nothing to revoke' : `${revoked.hops.length} hops` })
+    call.draft.add({ detail: killed === undefined ? 'nothing to revoke' : `${killed.hops.length} hops` })
     const audit = await parts.auditor.log.appendOrDefer(call.draft.id, call.draft.granted('token.revoke'))
-    return { revoked, audit }
+    return { revoked: killed && told(killed, parts), audit }
   })
 }
 
@@ -67,7 +70,16 @@ async function readToken(text: string, call: ClientCall, parts: RevocationParts)
       const access = await verifyAccessToken(token, deps)
       if (access.session === undefined) throw notRevocable()
       const { clientId, session, jti, path, expiresAt } = access
-      return { kind, clientId, session, dies: jti, node: path.at(-1) ?? '', expiresAt, isRoot: false }
+      return {
+        kind,
+        clientId,
+        session,
+        dies: jti,
+        node: path.at(-1) ?? '',
+        expiresAt,
+        isRoot: false,
+        resource: access.audience,
+      }
     }
     const handle = await verifyOwnHandle(token, kind, { ...deps, mayBeLate: kind === 'delegation' })
     const { clientId, session, jti, path, expiresAt } = handle

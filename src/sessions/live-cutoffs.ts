@@ -99,6 +99,11 @@ export class LiveCutoffs implements ControlListener {
     return this.#storeClockDifferenceMs
   }
 
+  /** The store's clock, as far as this broker has last confirmed how it differs from its own. Epoch ms. */
+  get storeNowMs(): number {
+    return this.#clock.nowMs() - this.#storeClockDifferenceMs
+  }
+
   get fresh(): boolean {
     const near = Math.abs(this.#storeClockDifferenceMs) <= STORE_CLOCK_DIFFERENCE_MS_MAX
     return near && this.confirmedAgeMs <= CUTOFF_STALENESS_MS_MAX

@@ -14,6 +14,7 @@ export interface IndexBackend {
   /** Members with their expiry; a member's own never moves backwards. One atomic write. */
   addAll(index: string, members: ReadonlyMap<string, number>): Promise<void>
   list(index: string, nowMs: number, limit: number): Promise<readonly string[]>
+  count(index: string, nowMs: number, limit: number): Promise<number>
 }
 
 interface Batch {
@@ -51,6 +52,11 @@ export class BatchedIndexes implements IndexStore {
     if (limit <= 0) return []
     await this.flush()
     return this.#backend.list(index, nowMs, limit)
+  }
+
+  async count(index: string, nowMs: number, limit: number): Promise<number> {
+    await this.flush()
+    return this.#backend.count(index, nowMs, limit)
   }
 
   /** What waits is written now, and what is being written is waited for. Never throws: whoever added an entry hears of its failure. */

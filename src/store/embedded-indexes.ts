@@ -4,7 +4,7 @@
  */
 import type { IndexBackend } from './batched-indexes.ts'
 import type { EmbeddedDatabase } from './embedded-database.ts'
-import { ordered, parseExpiring } from './embedded-keys.ts'
+import { after, ordered, parseExpiring } from './embedded-keys.ts'
 import { segment } from './segment.ts'
 
 export class EmbeddedIndexes implements IndexBackend {
@@ -34,6 +34,16 @@ export class EmbeddedIndexes implements IndexBackend {
         members.add(entry.text)
       }
       return [...members]
+    })
+  }
+
+  async count(index: string, nowMs: number, limit: number): Promise<number> {
+    const list = `index:${segment(index)}:`
+    return this.#database.read(() => {
+      let count = 0
+      const alive = { from: `${list}${ordered(nowMs + 1)}`, end: after(list), limit }
+      for (const _entry of this.#database.range(list, alive)) count += 1
+      return count
     })
   }
 }

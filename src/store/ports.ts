@@ -147,6 +147,8 @@ export interface IndexStore {
   add(index: string, member: string, expiresAtMs: number): Promise<void>
   /** Unexpired members, latest expiry first; of a list of thousands, among those that came last. */
   list(index: string, nowMs: number, limit: number): Promise<readonly string[]>
+  /** How many unexpired entries it has, `limit` at most; one that was added again with another expiry may count twice. */
+  count(index: string, nowMs: number, limit: number): Promise<number>
 }
 
 /** A small text that all brokers of a store share, such as the announcements of signing keys: replaced by compare-and-set. */

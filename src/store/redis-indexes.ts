@@ -43,4 +43,9 @@ export class RedisIndexes implements IndexBackend {
     const latest = [...members].sort(([, one], [, other]) => other - one)
     return latest.slice(0, limit).map(([member]) => member)
   }
+
+  async count(index: string, nowMs: number, limit: number): Promise<number> {
+    const count = (await this.#connection.command(['ZCOUNT', this.#keys.index(index), `(${nowMs}`, '+inf'])) as number
+    return Math.min(Number(count), limit)
+  }
 }

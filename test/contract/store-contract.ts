@@ -550,6 +550,10 @@ function indexesContract(store: () => Store): void {
     expect(await store().indexes.list(index, now + HOUR_MS, 100)).toEqual([])
     expect(await store().indexes.list(index, now, 0)).toEqual([])
     expect(await store().indexes.list(randomUUID(), now, 100)).toEqual([])
+    expect(await store().indexes.count(index, now, 100)).toBe(8)
+    expect(await store().indexes.count(index, now, 3)).toBe(3)
+    expect(await store().indexes.count(index, now + 4 * 60_000, 100)).toBe(4)
+    expect(await store().indexes.count(randomUUID(), now, 100)).toBe(0)
   })
 
   it('holds a member once, at its latest expiry', async () => {

@@ -3,7 +3,8 @@ import { configPath, loadConfig } from '../../config/load-config.ts'
 import { loadKeys } from '../../keys/key-files.ts'
 import type { CommandBody } from '../command.ts'
 import { UsageError } from '../failures.ts'
-import { jsonObject, textOf } from '../json-fields.ts'
+import type { Io } from '../io.ts'
+import { type JsonObject, jsonObject, textOf } from '../json-fields.ts'
 import { connectOperator, OPERATOR_OPTIONS } from '../operator.ts'
 import { JSON_OPTION } from '../options.ts'
 import { writeJson } from '../output.ts'
@@ -24,27 +25,37 @@ export const keysKillCommand: CommandBody = {
       writeJson(answer, io)
       return 0
     }
-    const revoked = jsonObject(answer['revoked'])
-    const key = jsonObject(revoked['key'])
-    const [cls, alg] = [textOf(key['class']), textOf(key['alg'])]
-    const what = cls === undefined ? 'key' : `${cls} key`
-    const short = (id: string) => id.slice(0, KID_CHARS)
-    io.out(
-      `${io.styles.bold('killed')}: ${what} ${short(kid)}: everything it signed is dead (sequence ${revoked['seq']})\n`,
-    )
-    if (cls === undefined) return 0
-    const signs = textOf(key['signs'])
-    if (signs === undefined) {
-      io.err(`nothing signs ${cls} tokens with ${alg} now: errand keys rotate --class ${cls} --alg ${alg} --now\n`)
-      return 1
-    }
-    io.out(`  ${short(signs)} signs in its place. Every machine of the ring needs its file.\n`)
-    return 0
+    return tellKeyKill(answer, kid, io)
   },
 }
 
+/** @returns the exit code: 1 where nothing signs in its place */
+export function tellKeyKill(answer: JsonObject, kid: string, io: Io): number {
+  const isDryRun = answer['would_revoke'] !== undefined
+  const revoked = jsonObject(answer['revoked'] ?? answer['would_revoke'])
+  const key = jsonObject(revoked['key'])
+  const [cls, alg] = [textOf(key['class']), textOf(key['alg'])]
+  const what = cls === undefined ? 'key' : `${cls} key`
+  const short = (id: string) => id.slice(0, KID_CHARS)
+  if (isDryRun) {
+    io.out(`${io.styles.bold('dry run')}: ${what} ${short(kid)} lives; killed, everything it signed would be dead\n`)
+    return 0
+  }
+  io.out(
+    `${io.styles.bold('killed')}: ${what} ${short(kid)}: everything it signed is dead (sequence ${revoked['seq']})\n`,
+  )
+  if (cls === undefined) return 0
+  const signs = textOf(key['signs'])
+  if (signs === undefined) {
+    io.err(`nothing signs ${cls} tokens with ${alg} now: errand keys rotate --class ${cls} --alg ${alg} --now\n`)
+    return 1
+  }
+  io.out(`  ${short(signs)} signs in its place. Every machine of the ring needs its file.\n`)
+  return 0
+}
+
 /** @throws UsageError where the beginning fits several keys */
-async function wholeKid(given: string, config: string | undefined): Promise<string> {
+export async function wholeKid(given: string, config: string | undefined): Promise<string> {
   const { keys, development } = loadConfig(configPath(config))
   const loaded = await loadKeys(keys.directory, { development })
   const fitting = loaded.filter(({ kid }) => kid.startsWith(given))

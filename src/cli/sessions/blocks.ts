@@ -24,8 +24,12 @@ export const blocksCommand: CommandBody = {
 
 function line(block: Readonly<Record<string, unknown>>): string {
   const [kind, id, since] = [textOf(block['kind']) ?? '', textOf(block['id']) ?? '', textOf(block['since']) ?? '']
-  const [subject = '', agent = ''] = id.split('|')
-  const lift =
-    kind === 'pair' ? `--on-behalf ${shellWord(subject)} --by ${shellWord(agent)}` : `--${kind} ${shellWord(id)}`
-  return `${kind.padEnd(6)} ${id.replace('|', ' × ')}  since ${since}  errand lift ${lift}`
+  return `${kind.replace('_', ' ').padEnd(6)} ${id.replace('|', ' × ')}  since ${since}  errand lift ${liftOf(kind, id)}`
+}
+
+function liftOf(kind: string, id: string): string {
+  const [first = '', second = ''] = id.split('|')
+  if (kind === 'pair') return `--on-behalf ${shellWord(first)} --by ${shellWord(second)}`
+  if (kind === 'agent_version') return `--agent-version ${shellWord(`${first}@${second}`)}`
+  return `--${kind} ${shellWord(id)}`
 }

@@ -1,6 +1,6 @@
 /** What a revocation killed, hop by hop. */
 import { arrayOf, type JsonObject, jsonObject, numberIn, textOf } from '../json-fields.ts'
-import { plural, type Styles } from '../terminal.ts'
+import { plural, type Styles, time } from '../terminal.ts'
 
 interface Hop {
   readonly session: string
@@ -20,13 +20,15 @@ export interface Killed {
 }
 
 export function drawKill(answer: JsonObject, { what, tokensOnly, note }: Killed, styles: Styles): string {
-  const revoked = jsonObject(answer['revoked'])
+  const isDryRun = answer['would_revoke'] !== undefined
+  const revoked = jsonObject(answer['revoked'] ?? answer['would_revoke'])
   const hops = arrayOf(revoked['hops']).map(hopOf)
   const sessions = [...new Set(hops.map(({ session }) => session))]
   const ended = new Set(arrayOf(revoked['sessions']).flatMap((id) => textOf(id) ?? []))
-  const tokens = hops.reduce((sum, hop) => sum + hop.tokens, 0)
-  const counts = `${tokensOnly ? '' : `${plural(hops.length, 'hop')}, `}${plural(tokens, 'access token')}`
-  const lines = [`${styles.bad(what)}: ${hops.length === 0 ? 'nothing that is listed was alive' : counts}`]
+  const { hops: allHops, tokens } = countsOf(revoked, hops)
+  const counts = `${tokensOnly ? '' : `${plural(allHops, 'hop')}, `}${plural(tokens, 'access token')}`
+  const headline = isDryRun ? `dry run, nothing was done: ${styles.bad(what)}` : styles.bad(what)
+  const lines = [`${headline}: ${hops.length === 0 ? 'nothing that is listed was alive' : counts}`]
   for (const id of sessions) {
     lines.push(`  session ${id}${ended.has(id) ? '' : styles.dim('  (the session itself lives)')}`)
     const own = hops.filter(({ session }) => session === id)
@@ -42,11 +44,35 @@ export function drawKill(answer: JsonObject, { what, tokensOnly, note }: Killed,
       `  ${styles.bad('not marked yet')}, dead all the same: ${unreached.join(', ')}; the same command again marks them`,
     )
   }
-  if (revoked['truncated'] === true) lines.push('  more died than is listed here')
+  lines.push(...beyondReport(revoked, styles))
   const audit = answer['audit'] === 'deferred' ? 'audit deferred: the store is slow or down' : 'audit recorded'
-  const end = `every broker refuses these tokens from now on (sequence ${numberIn(revoked['seq'])}, ${audit})`
+  const end = isDryRun
+    ? `the same without --dry-run does it (${audit})`
+    : `every broker refuses these tokens from now on (sequence ${numberIn(revoked['seq'])}, ${audit})`
   lines.push(...[end, ...(note === undefined ? [] : [note])].map((line) => styles.dim(`  ${line}`)), '')
   return lines.join('\n')
+}
+
+/** Of all hops, named in the report or not. */
+function countsOf(revoked: JsonObject, hops: readonly Hop[]): { readonly hops: number; readonly tokens: number } {
+  const counts = jsonObject(revoked['counts'])
+  const tokens = hops.reduce((sum, hop) => sum + hop.tokens, 0)
+  return { hops: numberIn(counts['hops']) || hops.length, tokens: numberIn(counts['tokens']) || tokens }
+}
+
+/** What the report does not name, and what the revocation does not reach. */
+function beyondReport(revoked: JsonObject, styles: Styles): readonly string[] {
+  const { sessions, of } = jsonObject(revoked['looked_at'])
+  const looked = of === undefined ? '' : `: ${numberIn(sessions)} of ${numberIn(of)} sessions were looked at`
+  const offline = arrayOf(revoked['offline']).map(jsonObject)
+  return [
+    ...(revoked['truncated'] === true ? [`  more died than is listed here${looked}`] : []),
+    ...offline.map(({ resource, until }) => {
+      const why =
+        until === null ? 'takes tokens of another authorization server' : `believes its tokens until ${time(until)}`
+      return `  ${styles.bad('hears nothing of it')}: ${textOf(resource) ?? 'a resource'} ${why}`
+    }),
+  ]
 }
 
 function hopOf(value: unknown): Hop {

@@ -9,12 +9,16 @@ import { UsageError } from '../failures.ts'
 import { connectOperator, OPERATOR_OPTIONS } from '../operator.ts'
 import { JSON_OPTION } from '../options.ts'
 import { writeJson } from '../output.ts'
+import { versioned } from './revoke-order.ts'
 
 export const liftCommand: CommandBody = {
   arguments: [],
   options: {
     agent: { value: 'CLIENT', help: 'the block of this agent' },
+    'agent-version': { value: 'CLIENT@VERSION', help: 'the block of this version of an agent' },
     user: { value: 'USER', help: 'the block of this user' },
+    issuer: { value: 'SLUG', help: 'the block of this issuer’s users' },
+    resource: { value: 'URL', help: 'the block of this server' },
     'on-behalf': {
       value: 'WHO',
       help: 'with --by: the block of one agent for one user, or for its own work (agent:<id>)',
@@ -35,7 +39,7 @@ export const liftCommand: CommandBody = {
     if (args.flag('json')) writeJson(answer, io)
     else
       io.out(
-        `${io.styles.bold('lifted')}: ${order.kind} ${order.id.replace('|', ' × ')} may begin anew; what was cut off stays dead\n`,
+        `${io.styles.bold('lifted')}: ${order.kind.replace('_', ' ')} ${order.id.replace('|', ' × ')} may begin anew; what was cut off stays dead\n`,
       )
     return 0
   },
@@ -43,14 +47,28 @@ export const liftCommand: CommandBody = {
 
 /** @throws UsageError */
 function liftOrderOf(args: Args): LiftOrder {
-  const [agent, user, subject] = [args.text('agent'), args.text('user'), args.text('on-behalf')]
-  const chosen = [agent, user, subject].filter((value) => value !== undefined)
-  if (chosen.length !== 1) throw new UsageError('say what to lift with exactly one of --agent, --user, --on-behalf')
-  if (args.flag('by') && subject === undefined) throw new UsageError('--by goes with --on-behalf')
-  if (agent !== undefined) return { kind: 'agent', id: agent }
-  if (user !== undefined) return { kind: 'user', id: principal(user, ['user']) }
-  return { kind: 'pair', id: pairKey(principal(subject ?? '', ['user', 'agent']), args.require('by')) }
+  const chosen = LIFTABLE.filter((name) => args.flag(name))
+  const [selector] = chosen
+  if (selector === undefined || chosen.length > 1) {
+    throw new UsageError(`say what to lift with exactly one of ${LIFTABLE.map((name) => `--${name}`).join(', ')}`)
+  }
+  if (args.flag('by') && selector !== 'on-behalf') throw new UsageError('--by goes with --on-behalf')
+  const id = args.require(selector)
+  switch (selector) {
+    case 'user':
+      return { kind: 'user', id: principal(id, ['user']) }
+    case 'agent-version': {
+      const { agent, version } = versioned(id)
+      return { kind: 'agent_version', id: pairKey(agent, version) }
+    }
+    case 'on-behalf':
+      return { kind: 'pair', id: pairKey(principal(id, ['user', 'agent']), args.require('by')) }
+    default:
+      return { kind: selector, id }
+  }
 }
+
+const LIFTABLE = ['agent', 'agent-version', 'user', 'issuer', 'resource', 'on-behalf'] as const
 
 /** @throws UsageError */
 function principal(text: string, kinds: readonly ('user' | 'agent')[]): string {

@@ -1,31 +1,21 @@
 /** `errand revoke`: the operator's kill switch, in every dimension, with what died. */
-import type { KillOrder } from '../../revocation/kill-order.ts'
 import type { Args } from '../args.ts'
 import { BrokerRefusal } from '../broker-client.ts'
 import type { CommandBody } from '../command.ts'
-import { CommandFailure, UsageError } from '../failures.ts'
+import { CommandFailure } from '../failures.ts'
 import { programName, shellWord, typedPath } from '../invocation.ts'
 import { arrayOf, type JsonObject, jsonObject, textOf } from '../json-fields.ts'
-import { connectOperator, OPERATOR_OPTIONS, type Operator, userId } from '../operator.ts'
+import { tellKeyKill, wholeKid } from '../keys/keys-kill.ts'
+import { connectOperator, OPERATOR_OPTIONS, type Operator } from '../operator.ts'
 import { JSON_OPTION } from '../options.ts'
 import { writeJson } from '../output.ts'
 import { drawKill } from './kill-drawing.ts'
-
-/** Keys have a command of their own. */
-type RevokeOrder = Exclude<KillOrder, { readonly dimension: 'key' }>
+import { REVOKE_OPTIONS, type RevokeOrder, revokeOrderOf } from './revoke-order.ts'
 
 export const revokeCommand: CommandBody = {
   arguments: [],
   options: {
-    session: { value: 'SESSION', help: 'this session: every hop and every token of it' },
-    node: { value: 'NODE', help: 'with --session: this hop and all below it' },
-    'access-of': { value: 'SESSION', help: 'the access tokens of this session, which itself lives on' },
-    agent: { value: 'CLIENT', help: 'everything this agent holds or has passed on' },
-    user: { value: 'USER', help: 'everything on behalf of this user: user:<issuer slug>:<sub>' },
-    'on-behalf': { value: 'USER', help: 'with --by: what one agent does for one user' },
-    by: { value: 'CLIENT', help: 'with --on-behalf: the agent' },
-    everything: { help: 'every token there is, whoever holds it; people sign in anew' },
-    block: { help: 'and let nothing new begin until it is lifted (agent, user, or pair)' },
+    ...REVOKE_OPTIONS,
     ...OPERATOR_OPTIONS,
     ...JSON_OPTION,
   },
@@ -33,56 +23,33 @@ export const revokeCommand: CommandBody = {
     'errand revoke --session ses_4VnVzJ0oQm2mXcW3l6y8aA',
     'errand revoke --agent report-orchestrator --block',
     'errand revoke --on-behalf user:corp:alice --by report-orchestrator',
+    'errand revoke --agent-version report-agent@2026.11 --block --dry-run',
+    'errand revoke --resource warehouse --tool drop_table',
   ],
   notes: [
     'Every broker refuses what was killed at once; a server that only reads signatures refuses it when the token ends, in minutes. What a revoked session did does not begin anew before its user has signed in again; what an agent did by itself, before it is lifted.',
   ],
   run: async (args, io) => {
-    const order = killOrderOf(args)
+    const order = await wholeOrder(args)
+    const isDryRun = args.flag('dry-run')
     const operator = await connectOperator(args)
-    const answer = await operator.post('/revocations', order).catch(explainFault)
+    const sent = isDryRun ? { ...order, dry_run: true } : order
+    const answer = await operator.post('/revocations', sent).catch(explainFault)
     if (args.flag('json')) writeJson(answer, io)
+    else if (order.dimension === 'key') return tellKeyKill(answer, order.kid, io)
     else {
-      const note = await noteOn(order, answer, { operator, args })
-      const tokensOnly = order.dimension === 'session_access'
+      const note = isDryRun ? undefined : await noteOn(order, answer, { operator, args })
+      const tokensOnly = ['session_access', 'resource', 'tool'].includes(order.dimension)
       io.out(drawKill(answer, { what: headlineOf(order), tokensOnly, note }, io.styles))
     }
     return 0
   },
 }
 
-const SELECTORS = ['session', 'access-of', 'agent', 'user', 'on-behalf', 'everything'] as const
-
-/** @throws UsageError unless exactly one thing is meant: a kill must not guess. */
-function killOrderOf(args: Args): RevokeOrder {
-  const chosen = SELECTORS.filter((name) => args.flag(name))
-  const [selector] = chosen
-  if (selector === undefined || chosen.length > 1) {
-    const named = chosen.length > 1 ? chosen : SELECTORS
-    throw new UsageError(`say what to revoke with exactly one of ${named.map((name) => `--${name}`).join(', ')}`)
-  }
-  if (args.flag('node') && selector !== 'session') throw new UsageError('--node goes with --session')
-  if (args.flag('by') && selector !== 'on-behalf') throw new UsageError('--by goes with --on-behalf')
-  const block = args.flag('block')
-  if (block && !['agent', 'user', 'on-behalf'].includes(selector)) {
-    throw new UsageError('--block goes with --agent, --user or --on-behalf')
-  }
-  if (selector === 'everything') return { dimension: 'everything' }
-  const id = args.require(selector)
-  switch (selector) {
-    case 'session': {
-      const node = args.text('node')
-      return node === undefined ? { dimension: 'session', session: id } : { dimension: 'node', session: id, node }
-    }
-    case 'access-of':
-      return { dimension: 'session_access', session: id }
-    case 'agent':
-      return { dimension: 'agent', agent: id, block }
-    case 'user':
-      return { dimension: 'user', user: userId(id), block }
-    case 'on-behalf':
-      return { dimension: 'user_agent', user: userId(id), agent: args.require('by'), block }
-  }
+/** @throws UsageError */
+async function wholeOrder(args: Args): Promise<RevokeOrder> {
+  const order = revokeOrderOf(args)
+  return order.dimension === 'key' ? { ...order, kid: await wholeKid(order.kid, args.text('config')) } : order
 }
 
 /** No token was touched, or a write that came late touched it after all: to repeat is right in both cases. */
@@ -110,17 +77,27 @@ async function noteOn(order: RevokeOrder, answer: JsonObject, asking: Asking): P
       const isRoot = arrayOf(jsonObject(answer['revoked'])['sessions']).length > 0
       return isRoot ? noWayRound(order.session, asking) : undefined
     }
-    case 'session_access':
-      return undefined
     case 'everything':
       return 'new sessions may begin after a new sign-in, agents’ own work at once; blocks stand as they stood'
+    case 'resource':
+      return order.block ? undefined : `${COUNTED}; new ones are given at once; add --block to stop them`
+    case 'tool':
+      return `${COUNTED}; they open the other tools, and new ones open this one`
     case 'agent':
+    case 'agent_version':
+    case 'owner':
       return order.block ? undefined : 'new sessions may begin at once; add --block to stop them'
     case 'user':
     case 'user_agent':
+    case 'issuer':
       return order.block ? undefined : 'new sessions may begin after a new sign-in; add --block to stop them'
+    default:
+      return undefined
   }
 }
+
+/** Tokens are counted by hop, not by what they are for. */
+const COUNTED = 'counted are all tokens of these hops'
 
 async function noWayRound(session: string, { operator, args }: Asking): Promise<string> {
   const whose = await whoseWork(session, operator)
@@ -148,21 +125,34 @@ async function whoseWork(session: string, operator: Operator) {
   }
 }
 
-function headlineOf(order: RevokeOrder): string {
+function headlineOf(order: Exclude<RevokeOrder, { readonly dimension: 'key' }>): string {
+  if (order.dimension === 'session') return 'session revoked'
+  if (order.dimension === 'node') return 'hop revoked'
+  if (order.dimension === 'session_access') return 'revoked'
+  return `${aboutOf(order)} cut off${'block' in order && order.block ? ' and blocked' : ''}`
+}
+
+type WideOrder = Exclude<RevokeOrder, { readonly dimension: 'key' | 'session' | 'node' | 'session_access' }>
+
+function aboutOf(order: WideOrder): string {
   switch (order.dimension) {
-    case 'session':
-      return 'session revoked'
-    case 'node':
-      return 'hop revoked'
-    case 'session_access':
-      return 'revoked'
     case 'everything':
-      return 'everything cut off'
+      return 'everything'
     case 'agent':
-      return `${order.agent} cut off${order.block ? ' and blocked' : ''}`
+      return order.agent
+    case 'agent_version':
+      return `${order.agent}@${order.version}`
+    case 'owner':
+      return `every agent of ${order.owner}`
     case 'user':
-      return `${order.user} cut off${order.block ? ' and blocked' : ''}`
+      return order.user
     case 'user_agent':
-      return `${order.agent} for ${order.user} cut off${order.block ? ' and blocked' : ''}`
+      return `${order.agent} for ${order.user}`
+    case 'issuer':
+      return `every user of ${order.issuer}`
+    case 'resource':
+      return order.resource
+    case 'tool':
+      return `${order.tool} at ${order.resource}`
   }
 }

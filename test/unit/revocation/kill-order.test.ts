@@ -11,6 +11,10 @@ const ORDERS = [
   { dimension: 'agent', agent: 'orchestrator' },
   { dimension: 'user', user: ALICE },
   { dimension: 'user_agent', user: ALICE, agent: 'orchestrator' },
+  { dimension: 'agent_version', agent: 'orchestrator', version: '1' },
+  { dimension: 'owner', owner: 'alice@corp.example' },
+  { dimension: 'issuer', issuer: 'corp' },
+  { dimension: 'resource', resource: 'https://warehouse.example/mcp' },
 ] as const
 
 const accepts = (value: unknown) => killOrder.safeParse(value).success
@@ -21,7 +25,7 @@ describe('a kill order', () => {
     for (const member of Object.keys(order)) {
       const { [member]: _left, ...rest } = order as Readonly<Record<string, unknown>>
       expect(accepts(rest), `without ${member}`).toBe(false)
-      for (const odd of ['', 7, null, [], {}, 'x'.repeat(NAME_CHARS_MAX + 1)]) {
+      for (const odd of ['', 7, null, [], {}, 'x'.repeat(4 * NAME_CHARS_MAX + 1)]) {
         expect(accepts({ ...order, [member]: odd }), `${member} ${String(odd).slice(0, 9)}`).toBe(false)
       }
     }
@@ -39,7 +43,19 @@ describe('a kill order', () => {
   })
 
   test('in a dimension that is not known is none', () => {
-    for (const dimension of ['key', 'owner', 'tool', 'issuer', 'Session', 'everything', '', undefined, ['session']]) {
+    for (const dimension of [
+      'key',
+      'owner',
+      'tool',
+      'issuer',
+      'issuer_sign_ins',
+      'agent_access',
+      'Session',
+      'everything',
+      '',
+      undefined,
+      ['session'],
+    ]) {
       expect(accepts({ dimension, session: 'ses_1', agent: 'orchestrator', user: ALICE })).toBe(false)
     }
     for (const odd of [null, [], 'session', 1]) expect(accepts(odd)).toBe(false)
@@ -50,8 +66,9 @@ describe('a lift order', () => {
   const lifts = (value: unknown) => liftOrder.safeParse(value).success
 
   test('names what stands, by kind and id', () => {
-    for (const kind of ['agent', 'user', 'evidence', 'pair']) expect(lifts({ kind, id: 'x' })).toBe(true)
-    expect(lifts({ kind: 'pair', id: 'x'.repeat(2 * NAME_CHARS_MAX) })).toBe(true)
+    for (const kind of ['agent', 'agent_version', 'user', 'issuer', 'resource', 'evidence', 'pair'])
+      expect(lifts({ kind, id: 'x' })).toBe(true)
+    expect(lifts({ kind: 'pair', id: 'x'.repeat(4 * NAME_CHARS_MAX) })).toBe(true)
   })
 
   test('is strict', () => {
@@ -60,7 +77,7 @@ describe('a lift order', () => {
       { kind: 'agent' },
       { id: 'x' },
       { kind: 'agent', id: '' },
-      { kind: 'agent', id: 'x'.repeat(2 * NAME_CHARS_MAX + 1) },
+      { kind: 'agent', id: 'x'.repeat(4 * NAME_CHARS_MAX + 1) },
       { kind: 'agent', id: 'x', all: true },
       { kind: ['agent'], id: 'x' },
     ]) {

@@ -1,11 +1,13 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { pairKey } from '../../../src/authority/dimensions.ts'
 import type { PrincipalId, SessionId } from '../../../src/kernel/ids.ts'
-import { LIST_ENTRIES_MAX } from '../../../src/kernel/store-limits.ts'
+import { CLOCK_SKEW_S } from '../../../src/kernel/limits.ts'
+import { KILL_HOPS_TOLD_MAX, LIST_ENTRIES_MAX } from '../../../src/kernel/store-limits.ts'
 import { killOrder, liftOrder } from '../../../src/revocation/kill-order.ts'
 import { killByOrder, liftByOrder } from '../../../src/revocation/kill-switch.ts'
+import { type Raw, registry, registryWith } from '../flows/fixtures.ts'
 import { failing } from '../sessions/faults.ts'
-import { ALICE, CHILD, END, GRANDCHILD, NOW, ROOT, SESSION } from '../sessions/fixtures.ts'
+import { ALICE, CHILD, END, GRANDCHILD, NOW, ROOT, SESSION, WAREHOUSE } from '../sessions/fixtures.ts'
 import { as, type Bench, hopsOf, operator, PENDING, plant, refusalOf, startBench } from './fixtures.ts'
 
 const BOB = 'user:corp:bob' as PrincipalId
@@ -20,9 +22,22 @@ beforeEach(async () => {
 afterEach(() => bench.close())
 
 const order = (value: unknown) => killByOrder(as(operator), () => killOrder.parse(value), bench.parts)
-const kill = async (value: unknown) => (await order(value)).result
+const kill = async (value: unknown) => {
+  const { result } = await order(value)
+  if (!('revoked' in result)) throw new Error('nothing was revoked')
+  return result.revoked
+}
+const foresee = async (value: object) => {
+  const { result } = await order({ ...value, dry_run: true })
+  if (!('would_revoke' in result)) throw new Error('that was no dry run')
+  return result.would_revoke
+}
 const entries = async () => (await bench.parts.store.control.snapshot()).entries
 const stateOf = async (id: SessionId) => (await bench.parts.sessions.view(id, NOW))?.state
+const versionsIn = async (id: SessionId) =>
+  Object.fromEntries(
+    ((await bench.parts.sessions.view(id, NOW))?.nodes ?? []).map(({ facts }) => [facts.id, facts.agentVersion]),
+  )
 const revokedIn = async (id: SessionId) =>
   ((await bench.parts.sessions.view(id, NOW))?.nodes ?? [])
     .filter(({ revoked }) => revoked)
@@ -162,6 +177,164 @@ describe('by user and agent', () => {
   })
 })
 
+describe('by version, owner, issuer', () => {
+  test('a version of an agent: what it holds in that version, and all below', async () => {
+    const versions = await versionsIn(SESSION)
+    expect(versions[CHILD]).toBe('1')
+    const report = await kill({ dimension: 'agent_version', agent: 'researcher', version: '1' })
+    expect(report.sessions).toEqual([])
+    expect(report.hops.filter(({ session }) => session === SESSION).map(({ node }) => node)).toEqual([
+      CHILD,
+      GRANDCHILD,
+      PENDING,
+    ])
+    expect(await entries()).toMatchObject([
+      { entry: 'cutoff', dimension: 'agent_version', id: pairKey('researcher', '1') },
+    ])
+    const root = await kill({ dimension: 'agent_version', agent: 'orchestrator', version: '1', block: true })
+    expect(new Set(root.sessions)).toEqual(new Set([SESSION, OTHER]))
+    const id = pairKey('orchestrator', '1')
+    expect(bench.parts.cutoffs.set.blocked('agent_version', id, NOW * 1000)).toBeDefined()
+  })
+
+  test('an owner: every agent they have, each by its own cut-off, in one write', async () => {
+    const report = await kill({ dimension: 'owner', owner: 'alice@corp.example', block: true })
+    expect(new Set(report.sessions)).toEqual(new Set([SESSION, OTHER]))
+    const written = await entries()
+    expect(new Set(written.map(({ seq }) => seq)).size).toBe(1)
+    const agents = registry.agents.map(({ clientId }) => clientId).sort()
+    for (const entry of ['cutoff', 'block']) {
+      expect(
+        written
+          .filter((one) => one.entry === entry)
+          .map(({ id }) => id)
+          .sort(),
+      ).toEqual(agents)
+    }
+  })
+
+  test('an issuer: the sessions of its users, and what they have signed in with', async () => {
+    const report = await kill({ dimension: 'issuer', issuer: 'corp', block: true })
+    expect(new Set(report.sessions)).toEqual(new Set([SESSION, OTHER]))
+    const dimensions = (await entries()).map((entry) => ('dimension' in entry ? entry.dimension : entry.entry))
+    expect(dimensions.sort()).toEqual(['block', 'issuer', 'issuer_sign_ins'])
+  })
+
+  test('an issuer leaves the agents’ own work alone', async () => {
+    await plant(bench, { id: 'ses_own' as SessionId, autonomous: true })
+    const report = await kill({ dimension: 'issuer', issuer: 'corp' })
+    expect(report.sessions).not.toContain('ses_own')
+    expect(await stateOf('ses_own' as SessionId)).toBe('active')
+  })
+
+  test.each([
+    { dimension: 'agent_version', agent: 'researcher', version: '9' },
+    { dimension: 'agent_version', agent: 'warehouse-server', version: '1' },
+    { dimension: 'owner', owner: 'nobody@corp.example' },
+    { dimension: 'issuer', issuer: 'crop' },
+    { dimension: 'resource', resource: 'warehuose' },
+    { dimension: 'tool', resource: 'warehouse', tool: 'qurey' },
+  ])('$dimension: what does not exist is refused, with nothing written', async (value) => {
+    expect((await refusalOf(order(value))).reason).toBe('not_found')
+    expect(await entries()).toEqual([])
+  })
+})
+
+describe('by resource and tool', () => {
+  test('a resource: the access tokens for it; what is held lives on', async () => {
+    const report = await kill({ dimension: 'resource', resource: 'warehouse', block: true })
+    expect(report).toMatchObject({ sessions: [], unreached: [] })
+    expect(report.hops.map(({ only }) => only)).toEqual(Array(6).fill('tokens'))
+    expect(await stateOf(SESSION)).toBe('active')
+    expect(await revokedIn(SESSION)).toEqual([])
+    expect((await entries()).map(({ id }) => id)).toEqual([WAREHOUSE, WAREHOUSE])
+    expect((await kill({ dimension: 'resource', resource: 'slack' })).hops).toEqual([])
+  })
+
+  test('a tool: its calls; nobody holds less', async () => {
+    const report = await kill({ dimension: 'tool', resource: WAREHOUSE, tool: 'query' })
+    expect(report.hops.map(({ only }) => only)).toEqual(Array(6).fill('calls'))
+    expect(await entries()).toMatchObject([{ dimension: 'tool', id: pairKey(WAREHOUSE, 'query') }])
+    expect((await kill({ dimension: 'tool', resource: WAREHOUSE, tool: 'drop_table' })).hops).toEqual([])
+  })
+})
+
+const EVERY_ORDER = [
+  { dimension: 'session', session: SESSION },
+  { dimension: 'session_access', session: SESSION },
+  { dimension: 'node', session: SESSION, node: CHILD },
+  { dimension: 'agent', agent: 'researcher', block: true },
+  { dimension: 'agent_version', agent: 'researcher', version: '1', block: true },
+  { dimension: 'owner', owner: 'alice@corp.example', block: true },
+  { dimension: 'user', user: ALICE, block: true },
+  { dimension: 'user_agent', user: ALICE, agent: 'researcher', block: true },
+  { dimension: 'issuer', issuer: 'corp', block: true },
+  { dimension: 'resource', resource: 'warehouse', block: true },
+  { dimension: 'tool', resource: 'warehouse', tool: 'query' },
+  { dimension: 'everything' },
+]
+
+describe('a dry run', () => {
+  test.each(EVERY_ORDER)('of $dimension tells what the order then tells, and writes nothing', async (value) => {
+    const before = await everythingStored()
+    const foreseen = await foresee(value)
+    expect(await everythingStored()).toEqual(before)
+    expect(foreseen).not.toHaveProperty('seq')
+    expect(foreseen.hops.length).toBeGreaterThan(0)
+    const [read] = await bench.records()
+    expect(read).toMatchObject({ event: 'admin.read', by: 'operator:ops', outcome: 'granted' })
+    expect(read.detail).toContain(`dry run {"dimension":"${value.dimension}"`)
+    const { seq: _seq, ...died } = await kill(value)
+    expect(died).toEqual(foreseen)
+    expect(await everythingStored()).not.toEqual(before)
+  })
+
+  test('of what does not exist is refused as the order is', async () => {
+    expect((await refusalOf(foresee({ dimension: 'agent', agent: 'nobody' }))).reason).toBe('not_found')
+  })
+
+  test('is not answered without its record', async () => {
+    failing(bench.parts.store.audit, 'append')
+    expect((await refusalOf(foresee({ dimension: 'everything' }))).reason).toBe('audit_unavailable')
+  })
+
+  /** The control slot, and every session. */
+  async function everythingStored() {
+    const sessions = await Promise.all([SESSION, OTHER].map((id) => bench.parts.store.sessions.readAll(id)))
+    return { entries: await entries(), sessions: sessions.map((fields) => [...(fields ?? [])].sort()) }
+  }
+})
+
+describe('what cannot be reached', () => {
+  const withoutServer = () =>
+    bench.withRegistry(
+      registryWith(({ resources }: Raw) => {
+        for (const resource of resources) if (resource.id === 'warehouse') delete resource.server_client
+      }),
+    )
+  const told = async (value: unknown) => {
+    const { result } = await killByOrder(as(operator), () => killOrder.parse(value), withoutServer())
+    return 'revoked' in result ? result.revoked : result.would_revoke
+  }
+
+  test('a server that may ask nobody is named, with when its last token ends', async () => {
+    const { offline } = await told({ dimension: 'session', session: SESSION })
+    expect(offline).toEqual([{ resource: WAREHOUSE, until: NOW + 300 + CLOCK_SKEW_S }])
+    expect((await kill({ dimension: 'session', session: OTHER })).offline).toEqual([])
+  })
+
+  test('where nothing was given for it, it is not', async () => {
+    await kill({ dimension: 'everything' })
+    expect((await told({ dimension: 'everything' })).offline).toEqual([])
+  })
+
+  test('a report that could not look at all names every such server', async () => {
+    failing(bench.parts.store.indexes, 'list')
+    const report = await told({ dimension: 'user', user: 'user:corp:nobody' })
+    expect(report).toMatchObject({ truncated: true, hops: [], offline: [{ resource: WAREHOUSE }] })
+  })
+})
+
 describe('what can fail', () => {
   test('a session whose record cannot be marked is named, and dead', async () => {
     const fault = failing(bench.parts.store.sessions, 'commit')
@@ -189,7 +362,13 @@ describe('what can fail', () => {
     expect(await kill({ dimension: 'user', user: BOB })).not.toHaveProperty('truncated')
     const views = bench.parts.sessions.view.bind(bench.parts.sessions)
     bench.parts.sessions.view = (id, now) => views(id.startsWith('ses_') ? SESSION : id, now)
-    expect(await kill({ dimension: 'user', user: ALICE })).toMatchObject({ truncated: true })
+    const report = await kill({ dimension: 'user', user: ALICE })
+    expect(report).toMatchObject({
+      truncated: true,
+      looked_at: { sessions: LIST_ENTRIES_MAX, of: LIST_ENTRIES_MAX + 1 },
+      counts: { sessions: LIST_ENTRIES_MAX, hops: 4 * LIST_ENTRIES_MAX },
+    })
+    expect(report.hops.length).toBeLessThanOrEqual(KILL_HOPS_TOLD_MAX)
   })
 
   test('a kill that cannot be recorded now is done, and recorded later', async () => {

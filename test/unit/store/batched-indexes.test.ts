@@ -17,6 +17,10 @@ class Backend {
   async list(): Promise<readonly string[]> {
     return this.calls.map(([index]) => index)
   }
+
+  async count(): Promise<number> {
+    return this.calls.length
+  }
 }
 
 describe('lists that are written in batches', () => {
