@@ -74,7 +74,9 @@ interface Died {
 
 export function report(seq: number, view: SessionView, { dead, whole, marked, only }: Died): KillReport {
   const { id } = view.facts
-  const resources = dead.filter(({ leaves }) => leaves > 0).flatMap(({ facts }) => [...facts.authority.resources.keys()])
+  const resources = dead
+    .filter(({ leaves }) => leaves > 0)
+    .flatMap(({ facts }) => [...facts.authority.resources.keys()])
   return {
     seq,
     sessions: whole ? [id] : [],
