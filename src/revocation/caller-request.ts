@@ -15,7 +15,7 @@ export interface CallerRequest {
 export interface CallerWork<T> {
   readonly event: AuditEvent
   /** A revoke is executed first and recorded as soon as it can be; everything else is recorded before it is answered. */
-  mayDefer(): boolean
+  readonly mayDefer: boolean | (() => boolean)
   work(caller: Caller, draft: AuditDraft): Promise<T>
 }
 
@@ -40,7 +40,7 @@ export async function callAsCaller<T>(
     const result = await endpoint.work(caller, draft)
     const record = draft.granted()
     const audit = await auditor.log.appendOrDefer(draft.id, record, draft.contents)
-    if (audit === 'recorded' || endpoint.mayDefer()) return { result, audit }
+    if (audit === 'recorded' || mayDefer(endpoint)) return { result, audit }
     // It is done, and its record is kept to be written; but nobody is told before it is.
     draft.leaveUnfinished()
     throw new Rejection('audit_unavailable', 'the audit log could not be written: look whether it was done', {
@@ -49,4 +49,9 @@ export async function callAsCaller<T>(
   } catch (error) {
     throw await auditor.refuse(draft, error, request.facts.source)
   }
+}
+
+/** Asked when the work is done: what was ordered may have said it. */
+function mayDefer({ mayDefer: given }: Pick<CallerWork<unknown>, 'mayDefer'>): boolean {
+  return typeof given === 'function' ? given() : given
 }

@@ -17,7 +17,7 @@ import { revokeHolder, revokeSession } from './revoke-for-good.ts'
 export function endSession(request: CallerRequest, id: string, parts: RevocationParts): Promise<Answered<ToldReport>> {
   return callAsCaller(request, parts, {
     event: 'session.revoke',
-    mayDefer: () => true,
+    mayDefer: true,
     work: async (caller, draft) => {
       draft.add({ session: id })
       const view = await parts.sessions.view(id as SessionId, Math.floor(parts.clock.nowMs() / 1000))
@@ -35,7 +35,7 @@ export function endNode(
 ): Promise<Answered<ToldReport>> {
   return callAsCaller(request, parts, {
     event: 'session.revoke',
-    mayDefer: () => true,
+    mayDefer: true,
     work: async (caller, draft) => {
       draft.add(target)
       const view = await parts.sessions.view(target.session as SessionId, Math.floor(parts.clock.nowMs() / 1000))

@@ -64,7 +64,7 @@ export function liftByOrder(
 ): Promise<Answered<{ seq: number }>> {
   return callAsCaller(request, parts, {
     event: 'control.write',
-    mayDefer: () => false,
+    mayDefer: false,
     work: async (_caller, draft) => {
       const order = read()
       // Ending needs no certainty. Bringing back does: whoever asks may have been cut off, and the block be a later one.

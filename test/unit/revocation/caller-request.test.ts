@@ -12,7 +12,7 @@ beforeEach(async () => {
 afterEach(() => bench.close())
 
 function call(over: Partial<CallerWork<string>> = {}, request = as(operator)) {
-  const endpoint = { event: 'control.write' as const, mayDefer: () => false, work: async () => 'done', ...over }
+  const endpoint = { event: 'control.write' as const, mayDefer: false, work: async () => 'done', ...over }
   return callAsCaller(request, bench.parts, endpoint)
 }
 
@@ -65,7 +65,7 @@ describe('a caller who could not be identified', () => {
       return 'done'
     }
     const request = { caller: () => Promise.reject(new Rejection('bearer_invalid', 'no')), facts: FACTS }
-    const refused = await refusalOf(call({ work, mayDefer: () => true }, request))
+    const refused = await refusalOf(call({ work, mayDefer: true }, request))
     expect(refused).toMatchObject({ reason: 'bearer_invalid', authenticated: false })
     expect(worked).toBe(false)
     expect(await bench.records()).toEqual([])
@@ -77,7 +77,7 @@ describe('a caller who could not be identified', () => {
 describe('where the log does not answer', () => {
   test('what may not wait is not answered, though it is done; its record is kept and written later', async () => {
     const fault = failing(bench.parts.store.audit, 'append')
-    const refused = await refusalOf(call({ mayDefer: () => false }))
+    const refused = await refusalOf(call({ mayDefer: false }))
     expect(refused).toMatchObject({ reason: 'audit_unavailable', decisionId: undefined })
     fault.heal()
     await bench.parts.auditor.log.flush()
@@ -86,7 +86,7 @@ describe('where the log does not answer', () => {
 
   test('what may wait is done, said to be deferred, and recorded later as it was', async () => {
     const fault = failing(bench.parts.store.audit, 'append')
-    expect(await call({ mayDefer: () => true })).toEqual({ result: 'done', audit: 'deferred' })
+    expect(await call({ mayDefer: true })).toEqual({ result: 'done', audit: 'deferred' })
     bench.clock.ms += 60_000
     fault.heal()
     await bench.parts.auditor.log.flush()
@@ -98,6 +98,6 @@ describe('where the log does not answer', () => {
   test('a refusal never waits, whatever was asked for', async () => {
     failing(bench.parts.store.audit, 'append')
     const work = () => Promise.reject(new Rejection('not_found', 'no such session'))
-    expect((await refusalOf(call({ mayDefer: () => true, work }))).reason).toBe('audit_unavailable')
+    expect((await refusalOf(call({ mayDefer: true, work }))).reason).toBe('audit_unavailable')
   })
 })
