@@ -108,6 +108,11 @@ export const GROUPS: readonly Group[] = [
         async () => (await import('./agent/proof.ts')).proofCommand,
       ),
       command(
+        'sessions close',
+        'end a session it opened, or what it has passed on to a sub-agent',
+        async () => (await import('./agent/sessions-close.ts')).sessionsCloseCommand,
+      ),
+      command(
         'inspect',
         'draw a token: chain, authority, time left, what would kill it',
         async () => (await import('./agent/inspect.ts')).inspectCommand,

@@ -6,7 +6,7 @@ import type { PresentedToken } from '../credentials/proof/presented-token.ts'
 import type { Caller } from '../model/caller.ts'
 import type { RequestFacts } from '../model/request-facts.ts'
 import type { Answered } from '../revocation/caller-request.ts'
-import { endNode, endSession } from '../revocation/end-session.ts'
+import { endNode, endSession, endSubAgent } from '../revocation/end-session.ts'
 import { json } from './error-response.ts'
 import { readPresented } from './request.ts'
 import type { Route, RouterParts } from './route.ts'
@@ -47,6 +47,16 @@ export function sessionRoutes(parts: RouterParts, base: string): readonly Route[
         DELETE: async (context, facts) => {
           const target = { session: id(context, 'session'), node: id(context, 'node') }
           return killed(await endNode(ending(context, facts), target, parts.revocation))
+        },
+      },
+    },
+    {
+      path: `${base}/sessions/:session/agents/:agent`,
+      bearer: true,
+      methods: {
+        DELETE: async (context, facts) => {
+          const target = { session: id(context, 'session'), agent: id(context, 'agent') }
+          return killed(await endSubAgent(ending(context, facts), target, parts.revocation))
         },
       },
     },

@@ -1,18 +1,20 @@
 /**
- * Ending sessions by name (`DELETE /sessions/{sid}` and `…/nodes/{node}`). The root agent closes its session; a participant
+ * Ending sessions by name (`DELETE /sessions/{sid}`, `…/nodes/{node}` and `…/agents/{agent}`). The root agent closes its session; a participant
  * kills its own subtree; a user revokes what runs on their behalf; an operator revokes anything. To everybody else the
  * session does not exist: one 404 for "not yours" and "not there".
  */
 import type { AuditDraft } from '../audit/audit-draft.ts'
 import type { SessionId } from '../kernel/ids.ts'
+import { NAME_CHARS_MAX } from '../kernel/limits.ts'
 import { Rejection } from '../kernel/rejection.ts'
 import type { Caller } from '../model/caller.ts'
 import type { NodeView, SessionView } from '../sessions/session-record.ts'
 import { type Answered, type CallerRequest, callAsCaller } from './caller-request.ts'
 import type { RevocationParts } from './client-call.ts'
-import { killNode, killSession } from './kill.ts'
+import { killNode, killNodes, killSession } from './kill.ts'
 import { type KillReport, type ToldReport, told } from './kill-report.ts'
-import { revokeHolder, revokeSession } from './revoke-for-good.ts'
+import { revokeHolder, revokeHops, revokeSession } from './revoke-for-good.ts'
+import { hopsOfSubAgent } from './sub-agents.ts'
 
 export function endSession(request: CallerRequest, id: string, parts: RevocationParts): Promise<Answered<ToldReport>> {
   return callAsCaller(request, parts, {
@@ -48,6 +50,39 @@ export function endNode(
       return told(await revokeHolder(view, target.node, node.facts.holder, parts), parts)
     },
   })
+}
+
+/**
+ * What one sub-agent holds below the caller: of a client, below its own hops; of a user, anywhere in their session, and with no
+ * way round for that agent.
+ */
+export function endSubAgent(
+  request: CallerRequest,
+  target: { readonly session: string; readonly agent: string },
+  parts: RevocationParts,
+): Promise<Answered<ToldReport>> {
+  return callAsCaller(request, parts, {
+    event: 'session.revoke',
+    mayDefer: true,
+    work: async (caller, draft) => {
+      draft.add({ session: target.session, detail: `sub-agent ${target.agent.slice(0, NAME_CHARS_MAX)}` })
+      const view = await parts.sessions.view(target.session as SessionId, Math.floor(parts.clock.nowMs() / 1000))
+      const hops = view === undefined ? [] : hopsOfSubAgent(view, target.agent, (node) => isTop(caller, view, node))
+      if (view === undefined || hops.length === 0) throw absent()
+      draft.add({ on_behalf_of: view.facts.subject.principal })
+      const isOwners = caller.kind !== 'client'
+      return told(
+        isOwners ? await revokeHops(view, hops, target.agent, parts) : await killNodes(view, hops, parts),
+        parts,
+      )
+    },
+  })
+}
+
+/** Whose sub-agents are the caller's to end. */
+function isTop(caller: Caller, view: SessionView, node: NodeView): boolean {
+  if (caller.kind === 'client') return node.facts.holder === caller.client.clientId
+  return node.facts.parent === undefined && mayEnd(caller, view)
 }
 
 /** A client closes what it opened and may open again; anybody else's revoke leaves no way round. */

@@ -40,16 +40,28 @@ export async function killSession(
 }
 
 /** Kills a node and all below it; killing the root is ending the session. Siblings are unaffected. */
-export async function killNode(
+export function killNode(
   view: SessionView,
   id: string,
   parts: KillParts,
   more: readonly ControlWrite[] = [],
 ): Promise<KillReport> {
+  return killNodes(view, [id], parts, more)
+}
+
+/** The same of several, in one write. */
+export async function killNodes(
+  view: SessionView,
+  ids: readonly string[],
+  parts: KillParts,
+  more: readonly ControlWrite[] = [],
+): Promise<KillReport> {
   const { facts } = view
-  const { seq } = await write([cutoff('node', id, facts.notAfter), ...more], parts)
-  const marked = await mark(revokeNodes(facts.id, [id], facts.notAfter), parts)
-  return report(seq, view, { dead: subtree(view, id), whole: false, marked })
+  const cutoffs = ids.map((id) => cutoff('node', id, facts.notAfter))
+  const { seq } = await write([...cutoffs, ...more], parts)
+  const marked = await mark(revokeNodes(facts.id, ids, facts.notAfter), parts)
+  const dead = new Set(ids.flatMap((id) => subtree(view, id)))
+  return report(seq, view, { dead: [...dead], whole: false, marked })
 }
 
 /** Kills one access token by its `jti`. Repeating it writes no second cut-off. */

@@ -4,7 +4,7 @@
  * before anything here begins; what follows marks and reports the sessions that lists know of, and can no longer fail.
  */
 import type { SessionView } from '../sessions/session-record.ts'
-import { type KillParts, killNode, killSession, latestMs, noWayRound } from './kill.ts'
+import { type KillParts, killNodes, killSession, latestMs, noWayRound } from './kill.ts'
 import { held } from './kill-plan.ts'
 import { type KillReport, merged } from './kill-report.ts'
 import { markListed } from './mark-listed.ts'
@@ -16,13 +16,18 @@ export async function revokeSession(view: SessionView, parts: KillParts): Promis
 }
 
 /** Ends a node and cuts its holder off for the session's subject. */
-export async function revokeHolder(
+export function revokeHolder(view: SessionView, node: string, holder: string, parts: KillParts): Promise<KillReport> {
+  return revokeHops(view, [node], holder, parts)
+}
+
+/** The same of several hops of one holder. */
+export async function revokeHops(
   view: SessionView,
-  node: string,
+  nodes: readonly string[],
   holder: string,
   parts: KillParts,
 ): Promise<KillReport> {
-  const own = await killNode(view, node, parts, noWayRound(view, latestMs(parts), holder))
+  const own = await killNodes(view, nodes, parts, noWayRound(view, latestMs(parts), holder))
   return withOthers(own, view, holder, parts)
 }
 

@@ -12,9 +12,11 @@ import type { Secret } from '../kernel/secret.ts'
 import type { Arrival } from '../model/request-facts.ts'
 import type { Form } from '../protocol/form.ts'
 import { ENDPOINT, JWT_TYP } from '../protocol/oauth.ts'
+import type { NodeView, SessionView } from '../sessions/session-record.ts'
 import { type ClientCall, callAsClient, type RevocationParts } from './client-call.ts'
-import { killNode, killSession, killToken } from './kill.ts'
+import { killNode, killNodes, killSession, killToken } from './kill.ts'
 import { type KillReport, type ToldReport, told } from './kill-report.ts'
+import { hopBelow, hopsOfSubAgent } from './sub-agents.ts'
 
 export interface RevokeAnswer {
   readonly revoked: ToldReport | undefined
@@ -54,9 +56,37 @@ export function revokeToken(form: () => Form, facts: Arrival, parts: RevocationP
 async function kill(token: Revocable, call: ClientCall, parts: RevocationParts): Promise<KillReport | undefined> {
   const view = await parts.sessions.view(token.session, call.now)
   if (view === undefined) return undefined
+  const part = partMeant(call.form)
+  if (part !== undefined) return killNodes(view, hopsMeant(view, token, part), parts)
   if (token.isRoot) return killSession(view, 'closed', parts)
   if (token.kind === 'access') return killToken(view, { ...token, jti: token.dies }, parts)
   return killNode(view, token.dies, parts)
+}
+
+/** What of the token's own hop is meant, where not all of it. */
+interface Part {
+  readonly by: 'node' | 'sub_agent'
+  readonly id: string
+}
+
+/** Parameters of our own beside RFC 7009's. @throws Rejection `parameter_malformed` */
+function partMeant(form: Form): Part | undefined {
+  const [node, subAgent] = [form.get('node'), form.get('sub_agent')]
+  if (node !== undefined && subAgent !== undefined) {
+    throw new Rejection('parameter_malformed', 'say node or sub_agent, not both')
+  }
+  if (node !== undefined) return { by: 'node', id: node }
+  return subAgent === undefined ? undefined : { by: 'sub_agent', id: subAgent }
+}
+
+/** Below the hop whose token it is, and nowhere else. @throws Rejection `parameter_malformed`, `not_found` */
+function hopsMeant(view: SessionView, token: Revocable, { by, id }: Part): readonly string[] {
+  if (token.kind !== 'session') throw new Rejection('parameter_malformed', `${by} goes with a session token`)
+  const isOwn = ({ facts }: NodeView) => facts.id === token.node
+  const hops = by === 'node' ? hopBelow(view, id, isOwn) : hopsOfSubAgent(view, id, isOwn)
+  // A typing error must not look like a kill.
+  if (hops.length === 0) throw new Rejection('not_found', `nothing below this token is of that ${by}`)
+  return hops
 }
 
 /** `undefined`: not a token of ours, or no longer in time. The hint of RFC 7009 §2.1 is not needed: `typ` tells. */

@@ -78,7 +78,7 @@ async function noteOn(order: RevokeOrder, answer: JsonObject, asking: Asking): P
       return isRoot ? noWayRound(order.session, asking) : undefined
     }
     case 'everything':
-      return 'new sessions may begin after a new sign-in, agents’ own work at once; blocks stand as they stood'
+      return 'new sessions may begin after a new sign-in, agents’ own work after half a minute; blocks stand as they stood'
     case 'resource':
       return order.block ? undefined : `${COUNTED}; new ones are given at once; add --block to stop them`
     case 'tool':
