@@ -3,6 +3,8 @@
  *
  * Does not validate: nothing here is checked but what `verified` says its caller has checked. A drawing is not a decision.
  */
+import { slugOf } from '../../authority/dimensions.ts'
+import { versionsNamed } from '../../authority/token-facts.ts'
 import { ALGORITHM_NAMES } from '../../jose/algorithms.ts'
 import { type Confirmation, parseCnf } from '../../jose/cnf.ts'
 import { decodeJwt } from '../../jose/decode-jws.ts'
@@ -28,7 +30,9 @@ const KINDS: ReadonlyMap<string, string> = new Map([
 ])
 
 export interface DiesWith {
-  readonly what: 'key' | 'session' | 'session_access' | 'node' | 'agent' | 'user' | 'user_agent'
+  readonly what:
+    | ('key' | 'session' | 'session_access' | 'node' | 'agent' | 'agent_version')
+    | ('user' | 'user_agent' | 'issuer' | 'resource')
   readonly id: string
 }
 
@@ -150,6 +154,8 @@ function diesWith(kind: string, kid: string | undefined, claims: JsonObject): Di
   const chain = chainOf(claims)
   const agents = chain.filter((member) => member.startsWith('agent:')).map((member) => member.slice('agent:'.length))
   const user = chain[0]?.startsWith('user:') ? chain[0] : undefined
+  const versions = versionsNamed(textOf(claims['client_id']) ?? '', claims['agent']) ?? []
+  const [issuer, resource] = [slugOf(user), kind === ACCESS ? textOf(claims['aud']) : undefined]
   // It is good elsewhere, where nobody hears of our cut-offs: only the key that it is verified with can be taken away.
   if (kind === ID_JAG) return kid === undefined ? [] : [{ what: 'key', id: kid }]
   return [
@@ -157,8 +163,11 @@ function diesWith(kind: string, kid: string | undefined, claims: JsonObject): Di
     ...(session === undefined || kind !== ACCESS ? [] : [{ what: 'session_access', id: session } as const]),
     ...[...nodes, ...(offered === undefined ? [] : [offered])].map((id) => ({ what: 'node', id }) as const),
     ...agents.map((id) => ({ what: 'agent', id }) as const),
+    ...versions.map((id) => ({ what: 'agent_version', id: id.replace('|', '@') }) as const),
     ...(user === undefined ? [] : [{ what: 'user', id: user } as const]),
     ...(user === undefined ? [] : agents.map((agent) => ({ what: 'user_agent', id: `${user} × ${agent}` }) as const)),
+    ...(issuer === undefined ? [] : [{ what: 'issuer', id: issuer } as const]),
+    ...(resource === undefined || session === undefined ? [] : [{ what: 'resource', id: resource } as const]),
     ...(kid === undefined ? [] : [{ what: 'key', id: kid } as const]),
   ]
 }
@@ -168,6 +177,9 @@ const DEATHS: Readonly<Record<DiesWith['what'], (id: string) => string>> = {
   session_access: () => 'cutting off the access tokens of that session',
   node: (id) => `revoking hop ${id}`,
   agent: (id) => `cutting off agent ${id}`,
+  agent_version: (id) => `cutting off the build ${id}`,
+  issuer: (id) => `cutting off every user of ${id}`,
+  resource: (id) => `cutting off the access tokens for ${id}`,
   user: (id) => `cutting off ${id}`,
   user_agent: (id) => `cutting off the pair ${id}`,
   key: (id) => `killing key ${id}`,

@@ -127,6 +127,8 @@ describe('a drawing', () => {
         ├─ cutting off user:corp:alice
         ├─ cutting off the pair user:corp:alice × orchestrator
         ├─ cutting off the pair user:corp:alice × chart-maker
+        ├─ cutting off every user of corp
+        ├─ cutting off the access tokens for https://warehouse.example/mcp
         └─ killing key access-1
       "
     `)
@@ -164,6 +166,7 @@ describe('a drawing', () => {
         ├─ cutting off agent orchestrator
         ├─ cutting off user:corp:alice
         ├─ cutting off the pair user:corp:alice × orchestrator
+        ├─ cutting off every user of corp
         └─ killing key access-1
       "
     `)
@@ -203,6 +206,7 @@ describe('a drawing', () => {
         ├─ cutting off agent orchestrator
         ├─ cutting off user:corp:alice
         ├─ cutting off the pair user:corp:alice × orchestrator
+        ├─ cutting off every user of corp
         └─ killing key access-1
       "
     `)
@@ -251,6 +255,16 @@ describe('a drawing', () => {
 })
 
 describe('for a script', () => {
+  test('the builds that it hangs from would kill it, too', async () => {
+    const token = await sign('at+jwt', {
+      ...base,
+      aud: 'https://slack.example/mcp',
+      client_id: 'chart-maker',
+      agent: { version: '2', via: ['orchestrator|7'] },
+    })
+    expect(drawToken(token, NOW_S)).toMatch(/cutting off the build chart-maker@2[\s\S]*the build orchestrator@7/)
+  })
+
   test('the same is told as data', async () => {
     const token = await sign('at+jwt', { ...base, aud: 'https://slack.example/mcp', authorization_details: [slack] })
     expect(inspectToken(token, NOW_S)).toEqual({
@@ -283,6 +297,8 @@ describe('for a script', () => {
         { what: 'agent', id: 'orchestrator' },
         { what: 'user', id: 'user:corp:alice' },
         { what: 'user_agent', id: 'user:corp:alice × orchestrator' },
+        { what: 'issuer', id: 'corp' },
+        { what: 'resource', id: 'https://slack.example/mcp' },
         { what: 'key', id: 'access-1' },
       ],
     })
