@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { parseToolConstraints } from '../../src/authority/constraints.ts'
 import { CutoffSet } from '../../src/authority/cutoffs.ts'
 import { decodeAuthority, encodeAuthority } from '../../src/authority/encode-authority.ts'
+import { saltedId } from '../../src/authority/salted-id.ts'
 import { drawToken } from '../../src/cli/agent/inspect-token.ts'
 import { looksLikeToken, parseCommandArgs } from '../../src/cli/args.ts'
 import { UsageError } from '../../src/cli/failures.ts'
@@ -14,10 +15,14 @@ import { drawSession, drawSessions } from '../../src/cli/sessions/session-drawin
 import { plainStyles } from '../../src/cli/terminal.ts'
 import { decodeConfig } from '../../src/config/load-config.ts'
 import { isJsonObject, parseStrictJson } from '../../src/jose/strict-json.ts'
+import { systemTicks } from '../../src/kernel/clock.ts'
 import { KeyFileError, parseKeyFile } from '../../src/keys/key-file.ts'
 import { parseRegistryText } from '../../src/registry/load-registry.ts'
 import { ConfigurationError, parseYamlText } from '../../src/registry/strict-document.ts'
 import { challengeHeader } from '../../src/sdk/verify/challenge.ts'
+import { readEvents } from '../../src/sdk/verify/feed/event-stream.ts'
+import { decodeEvent, FeedBroken } from '../../src/sdk/verify/feed/feed-message.ts'
+import { RevocationView } from '../../src/sdk/verify/feed/revocation-view.ts'
 import { toolCallRefusal } from '../../src/sdk/verify/tool-call.ts'
 import { TokenRefused } from '../../src/sdk/verify/verified-token.ts'
 import { createVerifier } from '../../src/sdk/verify/verifier.ts'
@@ -48,6 +53,13 @@ const isFault = (error: unknown) =>
 const json = (...values: readonly unknown[]) => values.map((value) => JSON.stringify(value))
 
 const KEY = newKey('k1')
+const FEED_CUTOFF = { dimension: 'user', id: saltedId('s', 'user', 'alice'), seq: 3, expires_at_ms: 9e12 }
+const feedEvent = (name: string, data: object) => `id: e.3\nevent: ${name}\ndata: ${JSON.stringify(data)}\n\n`
+const FEED = [
+  feedEvent('snapshot', { epoch: 'e', seq: 3, salt: 's', cutoffs: [FEED_CUTOFF] }) +
+    feedEvent('cutoffs', { previous: 3, seq: 4, cutoffs: [{ ...FEED_CUTOFF, dimension: 'node', seq: 4 }] }) +
+    feedEvent('heartbeat', { epoch: 'e', seq: 4, as_of: 1_790_000_000_000 }),
+]
 const TOKENS = [await token(KEY), await token(KEY, { act: undefined }), await token(KEY, { sub: 'agent:x' }, 'JWT')]
 const verifier = createVerifier({
   issuer: ISSUER,
@@ -264,6 +276,21 @@ export const DOCUMENT_TARGETS: readonly Target[] = [
     run: async (input) => {
       const believed = await verifier.verify(input)
       if (!TOKENS.includes(input)) throw new OracleError(`believes what was never signed, as ${believed.subject}`)
+    },
+  },
+  {
+    name: 'revocation-feed',
+    corpus: FEED,
+    isRefusal: (error) => error instanceof FeedBroken,
+    run: async (input) => {
+      const view = new RevocationView(new ManualClock(), systemTicks)
+      async function* bytes() {
+        yield Buffer.from(input)
+      }
+      view.connecting()
+      for await (const { event, data } of readEvents(bytes())) view.apply(decodeEvent(event, data))
+      // However it was told, what it was told of is dead for whoever knows of nothing.
+      if (input === FEED[0] && !view.isCutOff([['user', 'alice']], 1)) throw new OracleError('a cut-off is lost')
     },
   },
   {
