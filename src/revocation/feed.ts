@@ -103,7 +103,8 @@ export class RevocationFeed implements ControlListener, Told {
 
   confirmed(seq: number, atMs: number): void {
     this.#parts.cutoffs.confirmed(seq, atMs)
-    if (seq !== this.log.seq || !this.#parts.cutoffs.fresh) return
+    // What it has not told it cannot confirm.
+    if (seq !== this.log.seq) return
     this.#confirmedAsOfMs = atMs
     const isBeat = this.ticksMs - this.#beatAtTicksMs >= FEED_HEARTBEAT_MS
     if (isBeat) this.#beat(atMs)

@@ -101,6 +101,20 @@ describe('when a stream is told', () => {
     expect(nameOf(await next)).toBe('heartbeat')
   })
 
+  test('what this broker has not heard of, it does not confirm', async () => {
+    const { feed, confirm, subscriber } = started()
+    const stream = feed.open(subscriber(), undefined)
+    await stream.next()
+    const next = stream.next()
+    feed.confirmed(2, 5_000)
+    feed.confirmed(2, 6_000)
+    feed.confirmed(2, 7_000)
+    expect(await Promise.race([next, Promise.resolve('nothing')])).toBe('nothing')
+    confirm()
+    confirm()
+    expect(nameOf(await next)).toBe('heartbeat')
+  })
+
   test('a heartbeat never overtakes what was written before it', async () => {
     const { feed, confirm, subscriber } = started()
     const stream = feed.open(subscriber(), undefined)
@@ -116,9 +130,9 @@ describe('when a stream is told', () => {
     const { feed, confirm, subscriber } = started()
     const stream = feed.open(subscriber(), undefined)
     await stream.next()
+    // It has been due, and not taken, when the history ends.
     confirm()
     confirm()
-    await stream.next()
     feed.snapshot({ epoch: 'f', seq: 9, atMs: 0, entries: [] })
     expect(nameOf(await stream.next())).toBe('snapshot')
     const next = stream.next()
