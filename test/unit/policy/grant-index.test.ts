@@ -110,9 +110,9 @@ describe('what is looked at', () => {
 
   test('is what names the server, or else the tool, the project or the category, of the question', () => {
     const { registry, looked } = prepared(
-      alone('server', { server: 'slack', category: 'write' }),
+      alone('server', { server: 'slack', category: 'read' }),
       alone('tool', { server: '*', tool: 'insert', project: 'analytics' }),
-      alone('project', { tool: '*', project: 'default', category: 'write' }),
+      alone('project', { tool: '*', project: 'default', category: 'read' }),
       alone('category', { server: '*', category: 'write' }),
       alone('container', { server: 'warehouse', container: 'hr' }),
       alone('here', { server: 'warehouse' }),
