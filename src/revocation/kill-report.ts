@@ -138,9 +138,9 @@ export function told(
   }
 }
 
-/** Nobody may ask about its tokens, and so it can only read their signatures; or they are not ours at all. */
-function hearsNothing({ serverClient, authorizationServer }: Resource): boolean {
-  return serverClient === undefined || authorizationServer !== undefined
+/** It only reads signatures, or nobody has said that it does more; or its tokens are not ours at all. */
+function hearsNothing({ revocationCheck, authorizationServer }: Resource): boolean {
+  return revocationCheck === 'offline' || authorizationServer !== undefined
 }
 
 function lastTokenS({ accessTokenLifetimeSeconds }: Resource, settings: BrokerSettings): number {

@@ -306,21 +306,26 @@ describe('a dry run', () => {
 })
 
 describe('what cannot be reached', () => {
-  const withoutServer = () =>
-    bench.withRegistry(
+  const told = async (value: unknown, check?: 'feed' | 'introspection' | 'offline') => {
+    const parts = bench.withRegistry(
       registryWith(({ resources }: Raw) => {
-        for (const resource of resources) if (resource.id === 'warehouse') delete resource.server_client
+        for (const resource of resources) if (check !== undefined) resource.revocation_check = check
       }),
     )
-  const told = async (value: unknown) => {
-    const { result } = await killByOrder(as(operator), () => killOrder.parse(value), withoutServer())
+    const { result } = await killByOrder(as(operator), () => killOrder.parse(value), parts)
     return 'revoked' in result ? result.revoked : result.would_revoke
   }
 
-  test('a server that may ask nobody is named, with when its last token ends', async () => {
-    const { offline } = await told({ dimension: 'session', session: SESSION })
+  test.each([
+    'offline',
+    undefined,
+  ] as const)('a server that checks %s is named, with when its last token ends', async (check) => {
+    const { offline } = await told({ dimension: 'session', session: SESSION }, check)
     expect(offline).toEqual([{ resource: WAREHOUSE, until: NOW + 300 + CLOCK_SKEW_S }])
-    expect((await kill({ dimension: 'session', session: OTHER })).offline).toEqual([])
+  })
+
+  test.each(['feed', 'introspection'] as const)('one that checks by %s hears of it', async (check) => {
+    expect((await told({ dimension: 'session', session: SESSION }, check)).offline).toEqual([])
   })
 
   test('where nothing was given for it, it is not', async () => {
@@ -331,7 +336,8 @@ describe('what cannot be reached', () => {
   test('a report that could not look at all names every such server', async () => {
     failing(bench.parts.store.indexes, 'list')
     const report = await told({ dimension: 'user', user: 'user:corp:nobody' })
-    expect(report).toMatchObject({ truncated: true, hops: [], offline: [{ resource: WAREHOUSE }] })
+    expect(report).toMatchObject({ truncated: true, hops: [] })
+    expect(report.offline.map(({ resource }) => resource)).toEqual(registry.resources.map(({ url }) => url))
   })
 })
 
