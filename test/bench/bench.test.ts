@@ -116,6 +116,22 @@ test('policy compares few with many grants, and every question is answered', () 
   })
 }, 120_000)
 
+test('revoke kills with one broker and with four, and says what revocations and sessions take of memory', () => {
+  const { code, out, err } = bench('revoke', '--json', '--rounds', '1', '--sessions', '200')
+  expect(code, err).toBe(0)
+  const result = lastLine(out)
+  expect(result.goals).toEqual({
+    kill_p99_ms_1_broker: goal(100),
+    kill_p99_ms_4_brokers: goal(250),
+    revoke_growth: goal(1.2),
+    session_bytes: goal(1_024),
+    cutoffs_mib: goal(32),
+  })
+  const kills = { p50_ms: expect.any(Number), p99_ms: expect.any(Number), most_ms: expect.any(Number) }
+  const figures = { ...kills, answered_p50_ms: expect.any(Number), kills: 25 }
+  expect(result.figures).toEqual({ '1 broker, 1 verifier': figures, '4 brokers, 8 verifiers': figures })
+}, 120_000)
+
 test('credentials verifies every kind beside its bare signature, and asks nobody for anything meanwhile', () => {
   const { code, out, err } = bench('credentials', '--json', '--rounds', '1', '--exchanges', '20', '--warmup', '20')
   expect(code, err).toBe(0)

@@ -10,6 +10,7 @@ import { flood } from './flood.ts'
 import { growth } from './growth.ts'
 import { createOutput, type Output } from './output.ts'
 import { policy } from './policy.ts'
+import { revoke } from './revoke.ts'
 
 const HELP = `npm run bench -- <bench> [options]
 
@@ -20,6 +21,8 @@ credentials
            what a credential costs whose issuer's keys are known, against the bare check of its signature
 policy     what a decision costs among 10 and 100 000 grants that have nothing to do with it, and for how long
            publishing and loading that many hold running brokers up
+revoke     how long a revoked token is still believed by servers that follow the feed, with one broker and with four;
+           and what sessions and revocations take of memory
 growth     whether that stays so with a million live sessions, ten thousand agents, long chains, large intents
 
 options
@@ -29,7 +32,7 @@ options
   --warmup N         exchanges of each system before the first round, not measured (2000)
   --connections N    keep-alive connections of the load generator (32)
   --profile          exchange: says afterwards where Errand's CPU time goes, and writes CPU profiles
-  --sessions N       growth: live sessions of the full stores (1000000)
+  --sessions N       growth, revoke: live sessions of the full stores (1000000)
   --agents N         growth, policy: agents of the large registry (10000)
   --grants N         policy: grants of the version that is published at running brokers (100000)
   --known N          flood: requests of known agents per second (200)
@@ -60,7 +63,7 @@ const NUMBERS = {
 type Numbers = Record<keyof typeof NUMBERS, number>
 
 type Measure = (options: Numbers & { readonly profile: boolean }, output: Output) => Promise<unknown>
-const BENCHES: Readonly<Record<string, Measure>> = { exchange, growth, flood, policy, credentials }
+const BENCHES: Readonly<Record<string, Measure>> = { exchange, growth, flood, policy, credentials, revoke }
 
 function wholeNumber(text: string, name: string): number {
   if (!/^[1-9][0-9]{0,8}$/.test(text)) throw new Error(`--${name} must be a whole number above 0`)

@@ -6,14 +6,18 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { BrokerProcess } from '../support/broker-process.ts'
 import type { Chance } from '../support/chance.ts'
 import { details, intent, tools } from '../support/hops.ts'
+import type { RemoteVerifier } from '../support/remote-verifier.ts'
 import { type Answer, claimsOf, INTENT, WAREHOUSE } from '../support/world.ts'
 import type { Flow, Granted, Happening, Issued } from './history.ts'
-import type { RemoteVerifier } from './verifiers.ts'
+
+export interface NamedVerifier extends RemoteVerifier {
+  readonly name: string
+}
 
 export interface Stage {
   /** Those that run now. */
   readonly brokers: readonly BrokerProcess[]
-  readonly verifiers: readonly RemoteVerifier[]
+  readonly verifiers: readonly NamedVerifier[]
   managementToken(): Promise<string>
   /** Milliseconds since the run began. */
   now(): number
@@ -125,7 +129,7 @@ export class Caller {
     if (!isLate) this.#stage.keep({ kind: 'refused', begunAt, at: this.#stage.now(), how, reason })
   }
 
-  async #verify(held: Held, verifier: RemoteVerifier): Promise<'accepted' | 'refused' | 'unavailable'> {
+  async #verify(held: Held, verifier: NamedVerifier): Promise<'accepted' | 'refused' | 'unavailable'> {
     const begunAt = this.#stage.now()
     const verdict = await verifier.verify(held.text)
     const at = this.#stage.now()

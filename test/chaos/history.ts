@@ -3,6 +3,7 @@
  * call has the moment it was begun and the moment its answer was there. Kept as JSON Lines: a run can be judged again.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
+import type { Verdict } from '../support/verifier-child.ts'
 
 /** A token by what revocations can name: itself, its session, the nodes it hangs below. */
 export interface Issued {
@@ -19,7 +20,6 @@ interface Call {
 }
 
 export type Flow = 'open' | 'continue' | 'delegate' | 'accept'
-export type Verdict = 'accepted' | 'refused' | 'unavailable'
 
 export interface Granted extends Call, Issued {
   readonly kind: 'granted'

@@ -5,11 +5,11 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type BrokerProcess, type Fleet, startFleet } from '../support/broker-process.ts'
 import { Chance } from '../support/chance.ts'
-import { Caller, type Stage } from './callers.ts'
+import { startVerifier } from '../support/remote-verifier.ts'
+import { Caller, type NamedVerifier, type Stage } from './callers.ts'
 import type { Bounds, Happening, History } from './history.ts'
 import { startLoadBalancer } from './load-balancer.ts'
 import { type ChaosStore, type StoreFault, startClusterStore, startSentinelStore } from './topologies.ts'
-import { type RemoteVerifier, startVerifier } from './verifiers.ts'
 
 export const TOPOLOGIES = { sentinel: startSentinelStore, cluster: startClusterStore } as const
 export type Topology = keyof typeof TOPOLOGIES
@@ -27,8 +27,11 @@ const BROKERS = 3
 const STEADY_MS = 700
 /** What is down for longer than this after its fault was healed does not return by itself. */
 const RECOVERY_MS_MAX = 20_000
-/** A broker that has not confirmed its view for 2 s issues nothing and answers nobody; what is asked meanwhile takes its time. */
-const BOUNDS: Bounds = { brokerMs: 2_500, verifierMs: { first: 2_500, second: 2_500 } }
+/**
+ * A broker that has not confirmed its view for 2 s issues nothing and answers nobody, a verifier that follows the feed believes
+ * nothing after 5 s; and what is asked in the last moment takes its time.
+ */
+const BOUNDS: Bounds = { brokerMs: 2_500, verifierMs: { introspection: 2_500, feed: 5_500 } }
 
 interface Running {
   readonly fleet: Fleet
@@ -51,7 +54,7 @@ export async function runChaos(options: RunOptions): Promise<History> {
   const now = () => performance.now() - begun
   const brokers: BrokerProcess[] = []
   const serve = () => balancer.serve(brokers.map(({ url }) => Number(new URL(url).port)))
-  const verifiers = Object.keys(BOUNDS.verifierMs).map((name) => startVerifier(name, balancer.url))
+  const verifiers = (['introspection', 'feed'] as const).map((name) => ({ name, ...startVerifier(balancer.url, name) }))
   const running: Running = {
     fleet,
     brokers,
@@ -65,6 +68,7 @@ export async function runChaos(options: RunOptions): Promise<History> {
   try {
     for (let n = 0; n < BROKERS; n++) brokers.push(await fleet.start())
     serve()
+    await Promise.all(verifiers.map(({ ready }) => ready))
     const callers = Array.from({ length: options.callers ?? 4 }, () => new Caller(stage, chance.fork()))
     const work = Promise.all(callers.map((caller) => caller.work()))
     await rounds(options.rounds, chaos, running)
@@ -80,7 +84,7 @@ export async function runChaos(options: RunOptions): Promise<History> {
   return { seed, topology, bounds: BOUNDS, happenings }
 }
 
-function stageOf(running: Running, verifiers: readonly RemoteVerifier[]): Stage & { end(): void } {
+function stageOf(running: Running, verifiers: readonly NamedVerifier[]): Stage & { end(): void } {
   let isOver = false
   let token: Promise<string> | undefined
   return {

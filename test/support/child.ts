@@ -25,13 +25,18 @@ export interface RunningChild {
   readonly exited: Promise<number | null>
 }
 
+/** Ended with this process, by one listener for all. */
+const running = new Set<ChildProcess>()
+process.once('exit', () => {
+  for (const child of running) child.kill('SIGKILL')
+})
+
 export function runChild(file: URL, args: readonly string[]): RunningChild {
   const child = spawn(process.execPath, [file.pathname, ...args], {
     stdio: ['pipe', 'pipe', 'inherit'],
     env: childEnvironment(),
   })
-  const reap = (): void => void child.kill('SIGKILL')
-  process.once('exit', reap)
+  running.add(child)
   const lines: string[] = []
   const listeners: ((line: string) => void)[] = []
   const reader = createInterface({ input: child.stdout })
@@ -42,7 +47,7 @@ export function runChild(file: URL, args: readonly string[]): RunningChild {
   const read = new Promise<void>((resolve) => reader.once('close', resolve))
   const gone = new Promise<number | null>((resolve) => child.once('exit', (code) => resolve(code)))
   const exited = Promise.all([gone, read]).then(([code]) => {
-    process.removeListener('exit', reap)
+    running.delete(child)
     return code
   })
   child.stdin.on('error', () => undefined)
