@@ -5,6 +5,7 @@
  * lift ends the blocks written before it. Whatever cannot be compared (a missing number, an unknown dimension) kills or throws.
  */
 import { FOREIGN_EVIDENCE_MARGIN_S } from '../kernel/limits.ts'
+import { shardName } from '../kernel/shard.ts'
 import {
   type Concern,
   concerning,
@@ -174,9 +175,10 @@ export class CutoffSet {
     return cutoffs.every((cutoff) => cutoff === undefined || outlives(cutoff)) ? undefined : 'principal_blocked'
   }
 
-  /** When everything was last cut off: credentials of single use from before may have been used, and nobody knows. 0: never. */
-  get everythingAtMs(): number {
-    return this.#cutoffs.get('everything')?.get(EVERYTHING)?.atMs ?? 0
+  /** When everything, or the shard of this key, was last cut off: what it was claimed by before, nobody knows. 0: never. */
+  forgottenAtMs(key: string): number {
+    const everything = this.#cutoffs.get('everything')?.get(EVERYTHING)?.atMs ?? 0
+    return Math.max(everything, this.#cutoffs.get('shard')?.get(shardName(key))?.atMs ?? 0)
   }
 
   /** All unexpired blocks of this id as one, each member the strictest. */

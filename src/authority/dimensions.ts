@@ -2,14 +2,15 @@
  * The dimensions of cut-offs (DESIGN §7), and which cut-offs would concern a token, a call, a foreign credential: the one list
  * that brokers, their feed and verifiers go by.
  */
+import { shardName } from '../kernel/shard.ts'
 import type { EvidenceFacts, TokenFacts } from './token-facts.ts'
 
 /** Presence kills. */
 const ABSOLUTE = ['node', 'session', 'key'] as const
 /** Access tokens only, of whoever this is about, and at whatever this is for: their sessions live on, and policy is asked. */
 const ACCESS = ['session_access', 'agent_access', 'user_access', 'resource'] as const
-/** `issuer`: by its slug, everything of its users. */
-const ALL_TOKENS = ['agent', 'agent_version', 'user', 'user_agent', 'issuer', 'everything'] as const
+/** `issuer`: by its slug, everything of its users. `shard`: the sessions of one whose store has lost writes. */
+const ALL_TOKENS = ['agent', 'agent_version', 'user', 'user_agent', 'issuer', 'shard', 'everything'] as const
 /**
  * No token dies of these. `tool`: its calls by tokens from before. `issuer_sign_ins`: whoever has signed in at this issuer before
  * opens nothing by it.
@@ -52,6 +53,7 @@ export function concerning(facts: TokenFacts): readonly Concern[] {
   }
   for (const version of facts.versions) add('agent_version', version)
   add('session', session)
+  add('shard', session === undefined ? undefined : shardName(session))
   add('user', user)
   add('issuer', slugOf(user))
   add('key', kid)

@@ -18,7 +18,7 @@ import { Rejection } from '../kernel/rejection.ts'
 import type { Secret } from '../kernel/secret.ts'
 import type { FeedPosition } from '../protocol/revocation-feed.ts'
 import type { LiveCutoffs } from '../sessions/live-cutoffs.ts'
-import type { ControlListener, ControlSnapshot, Store } from '../store/ports.ts'
+import type { ControlListener, ControlSnapshot, KnownEntries, Store } from '../store/ports.ts'
 import { sharedSecret } from '../store/shared-secret.ts'
 import type { FeedConsumer, Subscriber, Told } from './feed-consumer.ts'
 import { FeedLog } from './feed-log.ts'
@@ -35,7 +35,7 @@ export interface FeedObserver {
 
 export interface FeedParts {
   /** Hears everything before this does. */
-  readonly cutoffs: Pick<LiveCutoffs, 'fresh'> & ControlListener
+  readonly cutoffs: Pick<LiveCutoffs, 'fresh' | 'known'> & ControlListener
   readonly salt: Secret
   readonly clock: Clock
   readonly ticks: Ticks
@@ -99,6 +99,10 @@ export class RevocationFeed implements ControlListener, Told {
     this.#parts.cutoffs.written(seq, entries)
     this.log.append(seq, entries)
     this.#look()
+  }
+
+  known(): KnownEntries {
+    return this.#parts.cutoffs.known()
   }
 
   confirmed(seq: number, atMs: number): void {

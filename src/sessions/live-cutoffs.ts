@@ -17,6 +17,7 @@ import {
   type ControlStore,
   type ControlWrite,
   type ControlWritten,
+  type KnownEntries,
   NotReplicated,
 } from '../store/ports.ts'
 
@@ -79,6 +80,16 @@ export class LiveCutoffs implements ControlListener {
   written(seq: number, entries: readonly ControlEntry[]): void {
     for (const entry of entries) this.#apply(entry)
     this.#advance(seq)
+  }
+
+  known(): KnownEntries {
+    const { set } = this
+    return {
+      seq: set.appliedSeq,
+      get entries() {
+        return set.entries()
+      },
+    }
   }
 
   confirmed(seq: number, atMs: number): void {

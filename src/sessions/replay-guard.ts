@@ -8,8 +8,8 @@ export interface ClaimFacts {
   /** The request's own: a retry within the request sees its claim as its own. */
   readonly nonce: string
   readonly cutoffs: {
-    /** When everything was cut off last: what was issued before may have been claimed in a store that is lost. */
-    readonly set: { readonly everythingAtMs: number }
+    /** When what the store knew of a claim was lost last: what was issued before may have been used. */
+    readonly set: { forgottenAtMs(key: string): number }
     assertFresh(): void
   }
 }
@@ -22,8 +22,7 @@ export interface ClaimFacts {
  */
 export async function claimOnce(claims: ClaimStore, use: SingleUse, { nonce, cutoffs }: ClaimFacts): Promise<void> {
   if (use.holder !== undefined) return claimAsHolder(claims, use, use.holder, cutoffs)
-  const { everythingAtMs } = cutoffs.set
-  const isSince = use.issuedAtMs > everythingAtMs + CLOCK_SKEW_S * 1000 || everythingAtMs === 0
+  const isSince = isRemembered(use, cutoffs)
   if (isSince && (await claims.claim(use.key, nonce, use.expiresAtMs))) return
   cutoffs.assertFresh()
   if (use.slot === 'actor_token') {
@@ -48,12 +47,18 @@ async function claimAsHolder(
   holder: string,
   cutoffs: ClaimFacts['cutoffs'],
 ): Promise<void> {
-  if (await claims.claim(use.key, holder, use.expiresAtMs)) return
+  if (isRemembered(use, cutoffs) && (await claims.claim(use.key, holder, use.expiresAtMs))) return
   cutoffs.assertFresh()
   throw new Rejection(
     BOUND[use.slot],
     'this token was first shown with another key, or with none: show it with the same',
   )
+}
+
+/** Whether the store would know if it had been used: it was issued after all that was lost. */
+function isRemembered({ key, issuedAtMs }: SingleUse, { set }: ClaimFacts['cutoffs']): boolean {
+  const forgottenAtMs = set.forgottenAtMs(key)
+  return forgottenAtMs === 0 || issuedAtMs > forgottenAtMs + CLOCK_SKEW_S * 1000
 }
 
 const BOUND: Readonly<Record<SingleUse['slot'], RejectionReason>> = {

@@ -99,6 +99,34 @@ export function mergedText(stored: string | undefined, next: string, nowMs: numb
   return `${entry} ${seq} ${atMs} ${later(old.expires, expires)} ${later(old.newer, newer)}${carried}`
 }
 
+/**
+ * What the slot must hold so that this entry, by its own number, is in force as it was: it may be older or newer than what is
+ * stored, which loses nothing by it.
+ */
+export function assertedText(stored: string | undefined, entry: ControlEntry): string {
+  const text = entryText(entry, entry.seq, entry.atMs)
+  if (stored === undefined) return text
+  const old = fieldsOf(stored)
+  const own = fieldsOf(text)
+  if (own.entry === 'policy') return Number(old.seq) >= entry.seq ? stored : text
+  if (own.entry === 'cutoff') return `cutoff ${both(old, own)} ${NONE}`
+  const lifts = [old, own].flatMap((one) => (one.entry === 'lift' ? [one] : one.lift === undefined ? [] : [one.lift]))
+  const blocks = [old, own].filter((one) => one.entry === 'block')
+  const [lift] = lifts.sort((a, b) => Number(b.seq) - Number(a.seq))
+  const standing = blocks.filter(({ seq }) => lift === undefined || Number(seq) >= Number(lift.seq))
+  const lasting = [...lifts, ...blocks].map(({ expires }) => expires).reduce(later)
+  const [first, second] = standing
+  if (first === undefined) return lift === undefined ? stored : liftText({ ...lift, expires: lasting })
+  const carried = lift === undefined ? '' : ` ${lift.seq} ${lift.atMs} ${lasting}`
+  if (second === undefined) return `block ${first.seq} ${first.atMs} ${first.expires} ${first.newer}${carried}`
+  return `block ${both(first, second)} ${later(first.newer, second.newer)}${carried}`
+}
+
+/** `<seq> <atMs> <expiresAtMs>`, of each the stricter. */
+function both(a: LiftFields, b: LiftFields): string {
+  return `${later(a.seq, b.seq)} ${later(a.atMs, b.atMs)} ${later(a.expires, b.expires)}`
+}
+
 interface LiftFields {
   readonly seq: string
   readonly atMs: string

@@ -64,6 +64,12 @@ export interface ControlSnapshot {
   readonly entries: readonly ControlEntry[]
 }
 
+/** What a listener has heard of, up to a number: what is asserted again to a store that may have lost writes. */
+export interface KnownEntries {
+  readonly seq: number
+  readonly entries: readonly ControlEntry[]
+}
+
 /** One that throws is given a new snapshot, and nothing is `confirmed` to it until it has taken that. */
 export interface ControlListener {
   /** Replaces nothing: entries are merged into what the listener holds, so that no cut-off is ever forgotten by a reload. */
@@ -72,6 +78,8 @@ export interface ControlListener {
   written(seq: number, entries: readonly ControlEntry[]): void
   /** A read of the store has just confirmed that everything up to `seq` was delivered; `atMs` is the store's clock. */
   confirmed(seq: number, atMs: number): void
+  /** Absent: it keeps nothing. */
+  known?(): KnownEntries
 }
 
 /** The control slot: sequence, cut-offs and blocks. Writing there *is* the revocation. */

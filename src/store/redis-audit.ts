@@ -8,6 +8,7 @@ import { checkedContents } from './commit-rules.ts'
 import type { AuditStore, OutboxEntry, OutboxExtent, OutboxUsage } from './ports.ts'
 import type { RedisKeys } from './redis-keys.ts'
 import type { RedisLink } from './redis-link.ts'
+import type { RedisShards } from './redis-shards.ts'
 
 const PAGE_MIN = 4
 
@@ -22,11 +23,13 @@ interface Reading {
 export class RedisAudit implements AuditStore {
   readonly #connection: RedisLink
   readonly #keys: RedisKeys
+  readonly #shards: RedisShards
   readonly #contentsMax: number
 
-  constructor(connection: RedisLink, keys: RedisKeys, contentsMax: number = CONTENTS_MAX) {
+  constructor(connection: RedisLink, keys: RedisKeys, shards: RedisShards, contentsMax: number = CONTENTS_MAX) {
     this.#connection = connection
     this.#keys = keys
+    this.#shards = shards
     this.#contentsMax = contentsMax
   }
 
@@ -36,11 +39,12 @@ export class RedisAudit implements AuditStore {
    */
   async append(key: string, record: string, contents?: readonly Content[]): Promise<void> {
     const checked = checkedContents(contents)
-    await this.#connection.durably(
+    const position = await this.#connection.durably(
       'errandRecord',
       [this.#keys.outbox(key), this.#keys.contents(key), this.#keys.contentsAge(key)],
       [OUTBOX_RECORDS_MAX, record, this.#contentsMax, ...checked.flatMap(({ digest, text }) => [digest, text])],
     )
+    this.#shards.recorded(key, String(position))
   }
 
   async appendStrangers(record: string): Promise<void> {

@@ -1,16 +1,15 @@
 /**
  * A Redis Cluster as one link: every key is asked of the primary that serves its slot now, on one connection to each.
  *
- * - What a node refuses with `MOVED` or `ASK` it has not performed: that alone is sent once more, to the node it names. Whatever
+ * - What a node refuses with `MOVED` or `ASK` it has not performed: that alone is sent once more, to the node it names, where that needs not be looked at first. Whatever
  *   else fails, fails: the next call finds what has been learnt since.
  * - Who serves what is asked anew as soon as a node does not answer or says it cannot serve, of one node after the other: one that
  *   is cut off from the rest goes on naming itself.
  * - Nothing is asked of replicas.
  */
 import type { Secret } from '../kernel/secret.ts'
-import { SHARDS } from '../kernel/store-limits.ts'
 import { StoreUnavailable } from './ports.ts'
-import { type Argument, CONTROL, type Command, type RedisLink, RedisRefusal, tagIn, tagOf } from './redis-link.ts'
+import { type Argument, type Command, type RedisLink, RedisRefusal, TAGS, tagIn, tagOf } from './redis-link.ts'
 import type { ScriptName } from './redis-scripts.ts'
 import { RedisServer } from './redis-server.ts'
 import { nodeUrl, revealed, type SingleServer } from './redis-servers.ts'
@@ -32,6 +31,13 @@ export interface ClusterServers {
   readonly replicas?: number
 }
 
+export interface LinkOptions {
+  /** Of all keys that will be asked for (all). */
+  readonly tags?: readonly string[]
+  /** Whether what has moved is asked for at its new place at once. */
+  readonly follows?: boolean
+}
+
 export class RedisCluster implements RedisLink {
   readonly #seeds: readonly string[]
   readonly #node: { readonly ca?: string; readonly replicas?: number }
@@ -43,14 +49,15 @@ export class RedisCluster implements RedisLink {
   readonly #nodes = new Map<string, RedisServer>()
   /** Every node of the cluster that was ever heard of, seeds first: whom to ask, in turns. */
   readonly #known: Set<string>
+  readonly #follows: boolean
   #turn = 0
   #refreshing: Promise<void> | undefined
   #watch: NodeJS.Timeout | undefined
   #lastError: string | undefined
   #closed = false
 
-  /** @param tags of all keys that will be asked for */
-  constructor({ cluster, ...node }: ClusterServers, name: string, tags: readonly string[] = TAGS) {
+  constructor({ cluster, ...node }: ClusterServers, name: string, { tags = TAGS, follows = false }: LinkOptions = {}) {
+    this.#follows = follows
     this.#seeds = cluster.map(revealed)
     this.#node = node
     this.#name = name
@@ -102,6 +109,14 @@ export class RedisCluster implements RedisLink {
     return true
   }
 
+  async look(): Promise<void> {
+    await Promise.all(Array.from(this.#nodes.values(), (node) => node.look()))
+  }
+
+  epochOf(tag: string): string | undefined {
+    return this.#serving(tag)?.epochOf()
+  }
+
   close(): void {
     this.#closed = true
     clearInterval(this.#watch)
@@ -129,6 +144,8 @@ export class RedisCluster implements RedisLink {
       const address = redirection(words, hostAndPort(this.#places.get(tag) ?? '').host)
       const node = this.#nodeAt(address)
       if (code === 'MOVED') this.#places.set(tag, address)
+      // Whoever has moved has to be looked at first.
+      if (code === 'MOVED' && !this.#follows) break
       if (!(await node.ready(callDeadlineMs()))) break
       if (code === 'ASK') node.asking()
       try {
@@ -202,9 +219,6 @@ export class RedisCluster implements RedisLink {
     }
   }
 }
-
-/** Of every key of the store. */
-const TAGS = [CONTROL, 'strangers', ...Array.from({ length: SHARDS }, (_, shard) => `s${shard}`)]
 
 function placeOf(ranges: readonly SlotRange[], slot: number): string | undefined {
   return ranges.find(({ from, to }) => from <= slot && slot <= to)?.primary

@@ -40,7 +40,7 @@ export class RedisConnection {
       // The library listens for one error of each socket. TLS sends two where a handshake fails, and the second would end the process.
       this.#client.stream?.on('error', () => undefined)
     })
-    this.#client.on('ready', () => void this.#look())
+    this.#client.on('ready', () => void this.#lookFirst())
     this.#client.on('close', () => {
       this.#epoch = undefined
     })
@@ -77,20 +77,37 @@ export class RedisConnection {
     return this.#epoch
   }
 
+  /** Looks again: a server that was a replica for a while has not closed its connections, and has another's data. */
+  async look(): Promise<void> {
+    if (this.#epoch === undefined) return
+    // One that does not answer is noticed by whoever asks it something.
+    await this.#look((section) => this.command(['INFO', section])).catch(() => undefined)
+  }
+
   /** Nothing is asked of a server before it is known which one it is, and that it is no replica. */
-  async #look(): Promise<void> {
-    const client = this.#client
-    const { stream } = client
+  async #lookFirst(): Promise<void> {
+    const { stream } = this.#client
     try {
-      const texts = await Promise.all([client.info('server'), client.info('replication')])
-      if (client.stream !== stream) return
-      const { epoch, isPrimary } = identityIn(texts.join('\r\n'))
-      if (!isPrimary) throw new Error('this server is a replica')
-      this.#epoch = epoch
-      for (const wake of this.#lookedAt) wake()
+      await this.#look((section) => this.#client.info(section))
     } catch (error) {
       this.#lastError = error instanceof Error ? error.message : undefined
-      if (client.stream === stream && !this.#closed) client.disconnect(true)
+      if (this.#client.stream === stream && !this.#closed) this.#client.disconnect(true)
+    }
+  }
+
+  async #look(info: (section: string) => Promise<unknown>): Promise<void> {
+    const client = this.#client
+    const { stream } = client
+    const texts = await Promise.all([info('server'), info('replication')])
+    if (client.stream !== stream || this.#closed) return
+    const { epoch, isPrimary } = identityIn(texts.join('\r\n'))
+    if (isPrimary) {
+      this.#epoch = epoch
+      for (const wake of this.#lookedAt) wake()
+    } else {
+      this.#lastError = 'this server is a replica'
+      this.#epoch = undefined
+      client.disconnect(true)
     }
   }
 
@@ -138,8 +155,8 @@ export class RedisConnection {
   }
 
   #bounded(send: () => Promise<unknown>, deadlineMs: number): Promise<unknown> {
-    if (this.#epoch === undefined) return Promise.reject(new StoreUnavailable('Redis is not connected'))
     if (this.#silent) return Promise.reject(new StoreUnavailable('Redis has stopped answering'))
+    if (this.#epoch === undefined) return Promise.reject(new StoreUnavailable('Redis is not connected'))
     if (this.#waiting >= STORE_WAITING_MAX) {
       return Promise.reject(new StoreUnavailable(`${STORE_WAITING_MAX} calls are waiting for Redis already`))
     }
@@ -163,6 +180,8 @@ export class RedisConnection {
           deadline.met()
           const message = error instanceof Error ? error.message : 'unknown error'
           const refused = error instanceof ReplyError
+          // The connection is about to be given up for it.
+          if (refused && message.startsWith('READONLY')) this.#epoch = undefined
           reject(refused ? new RedisRefusal(message) : new StoreUnavailable(`Redis refused or was lost: ${message}`))
         },
       )

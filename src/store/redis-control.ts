@@ -1,37 +1,36 @@
 /** The control slot in Redis: writing there *is* the revocation. Followers: `redis-follower.ts`. */
-import { checkWrites, entryText, POLICY_SLOT, slotOf } from './control-text.ts'
 import {
   type ControlListener,
   type ControlSnapshot,
   type ControlStore,
   type ControlWrite,
   type ControlWritten,
-  NotReplicated,
   StoreUnavailable,
 } from './ports.ts'
+import { writeControl } from './redis-control-write.ts'
 import { RedisFollower } from './redis-follower.ts'
+import type { RedisGate } from './redis-gate.ts'
 import type { RedisKeys } from './redis-keys.ts'
 import type { RedisLink } from './redis-link.ts'
 import { OwedWrites } from './redis-owed.ts'
 import { readSnapshot } from './redis-readings.ts'
 
-/** Events kept for followers; one that has fallen further behind takes a snapshot. */
-const EVENTS_MAX = 10_000
-
 export class RedisControl implements ControlStore {
   readonly #connection: RedisLink
   readonly #keys: RedisKeys
+  readonly #gate: RedisGate
   readonly #connect: () => RedisLink
-  readonly #followers = new Set<RedisFollower>()
+  readonly #followers = new Map<RedisFollower, ControlListener>()
   readonly #owed = new OwedWrites({
     write: (writes, floor) => this.#write('', writes, floor),
     standing: () => this.#standing(),
   })
 
   /** @param connect a connection of their own for each follower: a blocking read holds up all that share it. */
-  constructor(connection: RedisLink, keys: RedisKeys, connect: () => RedisLink) {
+  constructor(connection: RedisLink, keys: RedisKeys, gate: RedisGate, connect: () => RedisLink) {
     this.#connection = connection
     this.#keys = keys
+    this.#gate = gate
     this.#connect = connect
   }
 
@@ -54,32 +53,8 @@ export class RedisControl implements ControlStore {
     return this.#write(version ?? '-', writes, floor)
   }
 
-  async #write(after: string, writes: readonly ControlWrite[], floor: number): Promise<ControlWritten | undefined> {
-    checkWrites(writes, floor)
-    const keys = [
-      this.#keys.control('seq'),
-      this.#keys.control('entries'),
-      this.#keys.control('expiries'),
-      this.#keys.control('events'),
-    ]
-    const entries = writes.flatMap((write) => {
-      const [entry = '', , , expires = '', newer = ''] = entryText(write, 0, 0).split(' ')
-      return [slotOf(write), entry, expires, newer]
-    })
-    const condition = [after, POLICY_SLOT]
-    const answer = await this.#connection.script('errandControlWrite', keys, [
-      floor,
-      EVENTS_MAX,
-      ...condition,
-      ...entries,
-    ])
-    const [seq, atMs] = answer as [string, string]
-    if (seq === '') return undefined
-    const written = { seq: Number(seq), atMs: Number(atMs) }
-    await this.#standing().catch((error: unknown) => {
-      throw new NotReplicated(written, error)
-    })
-    return written
+  #write(after: string, writes: readonly ControlWrite[], floor: number): Promise<ControlWritten | undefined> {
+    return writeControl(writes, floor, { link: this.#connection, keys: this.#keys, after })
   }
 
   #standing(): Promise<void> {
@@ -91,9 +66,9 @@ export class RedisControl implements ControlStore {
   }
 
   async follow(listener: ControlListener): Promise<{ stop(): Promise<void> }> {
-    const follower = new RedisFollower(this.#connect(), this.#keys, listener)
+    const follower = new RedisFollower(this.#connect(), this.#keys, this.#gate, listener)
     await follower.start()
-    this.#followers.add(follower)
+    this.#followers.set(follower, listener)
     return {
       stop: async () => {
         this.#followers.delete(follower)
@@ -102,9 +77,19 @@ export class RedisControl implements ControlStore {
     }
   }
 
+  /** Who has heard of what has been written. */
+  get listeners(): readonly ControlListener[] {
+    return [...this.#followers.values()]
+  }
+
+  /** Another server answers from now on, and may not have what the one before it was asked to write. */
+  moved(): void {
+    this.#owed.startOver()
+  }
+
   async close(): Promise<void> {
     this.#owed.stop()
-    await Promise.all(Array.from(this.#followers, (follower) => follower.stop()))
+    await Promise.all(Array.from(this.#followers.keys(), (follower) => follower.stop()))
     this.#followers.clear()
   }
 }

@@ -6,9 +6,11 @@
  * new snapshot, and nothing is `confirmed` until it has been taken: a follower that cannot follow looks stale, never current.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type ControlListener, StoreUnavailable } from './ports.ts'
+import { type ControlListener, type ControlSnapshot, StoreUnavailable } from './ports.ts'
+import { controlSince } from './redis-assertion.ts'
+import type { RedisGate } from './redis-gate.ts'
 import type { RedisKeys } from './redis-keys.ts'
-import type { RedisLink } from './redis-link.ts'
+import { CONTROL, type RedisLink } from './redis-link.ts'
 import { awaitWrite, type ControlReading, readSince, readSnapshot } from './redis-readings.ts'
 
 /** Two confirmations are at most this and a round trip apart; `ports.ts` promises 500 ms. */
@@ -25,15 +27,21 @@ interface Position {
 export class RedisFollower {
   readonly #connection: RedisLink
   readonly #keys: RedisKeys
+  readonly #gate: RedisGate
   readonly #listener: ControlListener
+  /** The last that was delivered. */
+  #last: Position | undefined
+  /** Looked at since then: whatever it was has been made good. */
+  #doubted = false
   /** `undefined`: needs a snapshot. */
   #position: Position | undefined
   #stopped = false
   #running: Promise<void> = Promise.resolve()
 
-  constructor(connection: RedisLink, keys: RedisKeys, listener: ControlListener) {
+  constructor(connection: RedisLink, keys: RedisKeys, gate: RedisGate, listener: ControlListener) {
     this.#connection = connection
     this.#keys = keys
+    this.#gate = gate
     this.#listener = listener
   }
 
@@ -70,9 +78,32 @@ export class RedisFollower {
   async #takeSnapshot(): Promise<void> {
     const snapshot = await readSnapshot(this.#connection, this.#keys)
     if (this.#stopped) return
+    await this.#assertVetted(snapshot)
     this.#listener.snapshot(snapshot)
     this.#position = { epoch: snapshot.epoch, seq: snapshot.seq }
+    this.#last = this.#position
+    this.#doubted = false
     await this.#confirm(snapshot)
+  }
+
+  /**
+   * Another history, or one that does not have what was delivered last, is looked at before anything of it is delivered: after
+   * that nobody could tell any more what was heard of before.
+   */
+  async #assertVetted({ epoch }: ControlSnapshot): Promise<void> {
+    const last = this.#last
+    const isOther =
+      last !== undefined &&
+      (epoch !== last.epoch || (await controlSince(last.seq, this.#connection, this.#keys)) === 'lost')
+    if (isOther && !this.#doubted) {
+      this.#doubted = true
+      this.#gate.doubt()
+      throw new StoreUnavailable('the control slot is not as it was left: it is looked at first')
+    }
+    const vetted = this.#gate.epochOf(CONTROL)
+    if (vetted !== undefined && epoch.startsWith(vetted)) return
+    this.#gate.onDoubt()
+    throw new StoreUnavailable('the control slot has not been looked at yet')
   }
 
   /** The blocking read only wakes us up: what counts is read by a script, together with the time it is true at. */
@@ -105,6 +136,7 @@ export class RedisFollower {
       this.#listener.written(event.seq, event.entries)
       seq = event.seq
       this.#position = { epoch: position.epoch, seq }
+      this.#last = this.#position
     }
     if (seq === reading.seq) return true
     // More than one reading holds: the next begins at once. Nothing more, and yet behind: events were trimmed or lost.

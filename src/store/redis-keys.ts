@@ -2,9 +2,9 @@
  * Keys of the Redis store: `{<slot>}:<org>:<kind>:<id>`. The braces make a session, its repeat markers, its outbox and what that
  * names share a cluster slot, which is what lets one script change them together.
  */
+import { shardOf } from '../kernel/shard.ts'
 import { SHARDS } from '../kernel/store-limits.ts'
 import { segment } from './segment.ts'
-import { shardOf } from './shard.ts'
 
 export class RedisKeys {
   readonly #org: string
@@ -55,6 +55,15 @@ export class RedisKeys {
     return `${this.#shard(session)}:contents-age`
   }
 
+  /** What a broker has left there: see `redis-shards.ts`. */
+  mark(shard: number): string {
+    return `{s${shard}}:${this.#org}:mark`
+  }
+
+  markFor(key: string): string {
+    return `${this.#shard(key)}:mark`
+  }
+
   claim(key: string): string {
     return `${this.#shard(key)}:claim:${segment(key)}`
   }
@@ -71,7 +80,7 @@ export class RedisKeys {
     return `{control}:${this.#org}:document:${segment(name)}`
   }
 
-  control(part: 'seq' | 'entries' | 'expiries' | 'events' | 'schema'): string {
+  control(part: 'seq' | 'entries' | 'expiries' | 'events' | 'schema' | 'history'): string {
     return `{control}:${this.#org}:${part}`
   }
 

@@ -5,6 +5,7 @@
  * Promised by every link: each call ends, with an answer or with `StoreUnavailable`, within a few deadlines at most; what was sent
  * and may have been performed is never sent again; nothing waits for a server to come back.
  */
+import { SHARDS } from '../kernel/store-limits.ts'
 import { StoreUnavailable } from './ports.ts'
 import type { ScriptName } from './redis-scripts.ts'
 
@@ -30,6 +31,10 @@ export interface RedisLink {
   command(command: Command, blockedMs?: number): Promise<unknown>
   /** The same command, of every server that serves anything. */
   everywhere(command: Command): Promise<readonly unknown[]>
+  /** Finds out anew who its servers are: they may have changed under a connection. Never throws. */
+  look(): Promise<void>
+  /** Which server serves the keys of this tag now, and which history of it; `undefined`: none that is known. */
+  epochOf(tag: string): string | undefined
   /** As far as is known without asking: connected to all it needs, and not waited for in vain. */
   readonly answers: boolean
   close(): void
@@ -37,6 +42,8 @@ export interface RedisLink {
 
 /** The tag of the slot that commands without a key go to. */
 export const CONTROL = 'control'
+/** Of every key of the store; that of the control slot first. */
+export const TAGS = [CONTROL, 'strangers', ...Array.from({ length: SHARDS }, (_, shard) => `s${shard}`)]
 
 /** The server has answered, with a refusal: what was asked for has not been performed. */
 export class RedisRefusal extends StoreUnavailable {

@@ -23,7 +23,7 @@ export interface ControlReading {
 }
 
 export async function readSnapshot(connection: RedisLink, keys: RedisKeys): Promise<ControlSnapshot> {
-  const of = [keys.control('seq'), keys.control('entries')]
+  const of = [keys.control('seq'), keys.control('entries'), keys.control('history')]
   const answer = await connection.script('errandControlSnapshot', of, [])
   const [epoch, seq, at, flat] = answer as [string, string, string, string[]]
   const atMs = Number(at)
@@ -32,7 +32,7 @@ export async function readSnapshot(connection: RedisLink, keys: RedisKeys): Prom
 
 /** The writes after `seq`, in order. */
 export async function readSince(connection: RedisLink, keys: RedisKeys, seq: number): Promise<ControlReading> {
-  const of = [keys.control('seq'), keys.control('events')]
+  const of = [keys.control('seq'), keys.control('events'), keys.control('history')]
   const answer = await connection.script('errandControlRead', of, [seq, EVENTS_PER_READING_MAX])
   const [epoch, last, at, events] = answer as [string, string, string, [string, string[]][]]
   return {

@@ -26,8 +26,9 @@ local function record(outbox, contents, age, bound, text, contentsBound, from, c
     redis.call('HSETNX', contents, ARGV[from + 2 * i], ARGV[from + 2 * i + 1])
     redis.call('ZADD', age, string.format('%.0f', at + i), ARGV[from + 2 * i])
   end
+  local position = ''
   if text then
-    local position = redis.call('XADD', outbox, 'MAXLEN', '~', bound, '*', 'record', text)
+    position = redis.call('XADD', outbox, 'MAXLEN', '~', bound, '*', 'record', text)
     local id = string.match(text, '^{"id":"(dec_[%w_%-]+)"')
     if id then
       local known = redis.call('HGET', contents, 'at:' .. id)
@@ -41,6 +42,7 @@ local function record(outbox, contents, age, bound, text, contentsBound, from, c
     local gone = redis.call('ZPOPMIN', age, over)
     for i = 1, #gone, 2 do redis.call('HDEL', contents, gone[i]) end
   end
+  return position
 end
 `
 
@@ -48,7 +50,7 @@ end
  * KEYS session, repeat marker, outbox, contents, their age. ARGV repeat ms, expiry, outbox bound, '1' + audit or '0' + '',
  * number of checks, contents bound, number of contents, commit id, then per content: digest, text; per check: kind, field,
  * count, values; per operation: kind, field, value.
- * Answers {'committed'|'repeated'|'failed'|'integer', index}.
+ * Answers {'committed'|'repeated'|'failed'|'integer', index}; committed: the place of its record in the outbox, or ''.
  *
  * The commit that begins a record is remembered in it, where that lives as long as a marker would: most sessions have no other
  * commit, and a key of its own for each would take a sixth of what a session takes.
@@ -100,13 +102,11 @@ local lasts = expires - tonumber(ARGV[1]) > tonumber(t[1]) * 1000 + 1000
 if known == -2 and #order > 0 and lasts and #ARGV[9] <= 64 then redis.call('HSET', KEYS[1], '\\0c', ARGV[9])
 else redis.call('SET', KEYS[2], '1', 'PX', ARGV[1]) end
 if known < expires - 1 then redis.call('PEXPIREAT', KEYS[1], string.format('%.0f', expires - 1)) end
-record(KEYS[3], KEYS[4], KEYS[5], ARGV[3], ARGV[4] == '1' and ARGV[5], ARGV[7], 10, contents)
-return {'committed', 0}
+return {'committed', record(KEYS[3], KEYS[4], KEYS[5], ARGV[3], ARGV[4] == '1' and ARGV[5], ARGV[7], 10, contents)}
 `
 
-/** KEYS outbox, contents, their age. ARGV outbox bound, record, contents bound, then per content: digest, text. */
+/** KEYS outbox, contents, their age. ARGV outbox bound, record, contents bound, then per content: digest, text. Answers its place. */
 export const APPEND = `#!lua
 ${RECORD}
-record(KEYS[1], KEYS[2], KEYS[3], ARGV[1], ARGV[2], ARGV[3], 4, (#ARGV - 3) / 2)
-return 1
+return record(KEYS[1], KEYS[2], KEYS[3], ARGV[1], ARGV[2], ARGV[3], 4, (#ARGV - 3) / 2)
 `

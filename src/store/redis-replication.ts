@@ -14,6 +14,9 @@ import { callDeadlineMs, outsideBudget } from './time-budget.ts'
 const WAIT_MS = 200
 /** The key of that small write, in the slot of what is asked about, goes by itself. */
 const BEAT_MS = 60_000
+/** Also where memory is full: a revocation is. */
+const BEAT = `#!lua flags=allow-oom
+return redis.call('SET', KEYS[1], '1', 'PX', ARGV[1])`
 
 export class RedisReplication {
   readonly #connection: RedisConnection
@@ -30,6 +33,10 @@ export class RedisReplication {
 
   begin(): void {
     this.#connection.begin()
+  }
+
+  look(): Promise<void> {
+    return this.#connection.look()
   }
 
   ready(waitMs: number): Promise<boolean> {
@@ -72,7 +79,7 @@ export class RedisReplication {
   async #question(key: string): Promise<Confirmation> {
     const by = this.#connection.epoch
     const beat = `${key.split(':', 2).join(':')}:beat`
-    const written = this.#connection.command(['SET', beat, '1', 'PX', BEAT_MS])
+    const written = this.#connection.command(['EVAL', BEAT, 1, beat, BEAT_MS])
     const counted = this.#connection.command(['WAIT', this.#replicas, WAIT_MS], WAIT_MS)
     const [, replicas] = await Promise.all([written, counted])
     return { by: this.#connection.epoch === by ? by : undefined, replicas: Number(replicas) }

@@ -15,11 +15,15 @@ local t = redis.call('TIME')
 local now = tonumber(t[1]) * 1000 + math.floor(tonumber(t[2]) / 1000)
 `
 
-/** KEYS claim. ARGV nonce, expiry. Past its expiry a claim cannot be kept, so single use could not be promised. */
+/**
+ * KEYS claim, mark. ARGV nonce, expiry, what the mark must be. Past its expiry a claim cannot be kept, so single use could not be
+ * promised. -1: the mark is another, or gone: claims may be, too.
+ */
 const CLAIM = `#!lua
 ${NOW}
 local expires = tonumber(ARGV[2])
 if expires <= now then return 0 end
+if redis.call('GET', KEYS[2]) ~= ARGV[3] then return -1 end
 local holder = redis.call('GET', KEYS[1])
 if holder then return holder == ARGV[1] and 1 or 0 end
 redis.call('SET', KEYS[1], ARGV[1], 'PXAT', string.format('%.0f', expires - 1))
@@ -90,17 +94,52 @@ redis.call('XADD', KEYS[4], 'MAXLEN', '~', ARGV[2], seq .. '-0', unpack(event))
 return {seq, at}
 `
 
-/** KEYS sequence, entries. Answers {epoch, seq, now, {slot, text, ...}}: one consistent reading. */
+/** A history goes on in one epoch of its server, until something is asserted again that it had lost. */
+const HISTORY = `${EPOCH}epoch = epoch .. (redis.call('GET', KEYS[3]) or '')
+`
+
+/** KEYS sequence, entries, history. Answers {epoch, seq, now, {slot, text, ...}}: one consistent reading. */
 const CONTROL_SNAPSHOT = `#!lua flags=no-writes
-${NOW}${EPOCH}
+${NOW}${HISTORY}
 return {epoch, redis.call('GET', KEYS[1]) or '0', string.format('%.0f', now), redis.call('HGETALL', KEYS[2])}
 `
 
-/** KEYS sequence, events. ARGV last seq seen, most events. Answers {epoch, seq, now, events}: one consistent reading. */
+/** KEYS sequence, events, history. ARGV last seq seen, most events. Answers {epoch, seq, now, events}: one consistent reading. */
 const CONTROL_READ = `#!lua flags=no-writes
-${NOW}${EPOCH}
+${NOW}${HISTORY}
 local events = redis.call('XRANGE', KEYS[2], '(' .. ARGV[1] .. '-0', '+', 'COUNT', ARGV[2])
 return {epoch, redis.call('GET', KEYS[1]) or '0', string.format('%.0f', now), events}
+`
+
+/**
+ * KEYS sequence, entries, expiries, events, history. ARGV floor, bound of the event stream, the name of the history that begins,
+ * then per slot: slot, what it must hold ('': nothing), what it holds from now on, when it may be forgotten ('-': never).
+ * All or nothing; answers 1, or 0 where a slot has changed. Works out of memory, as revoking does.
+ */
+const CONTROL_ASSERT = `#!lua flags=allow-oom
+${NOW}
+for i = 4, #ARGV, 4 do
+  if (redis.call('HGET', KEYS[2], ARGV[i]) or '') ~= ARGV[i + 1] then return 0 end
+end
+for i = 4, #ARGV, 4 do
+  local slot, expires = ARGV[i], ARGV[i + 3]
+  redis.call('HSET', KEYS[2], slot, ARGV[i + 2])
+  if expires == '-' then redis.call('ZREM', KEYS[3], slot) else redis.call('ZADD', KEYS[3], expires, slot) end
+end
+local last = redis.call('GET', KEYS[1]) or '0'
+local seq = string.format('%.0f', math.max(tonumber(last) + 1, tonumber(ARGV[1]), now))
+redis.call('SET', KEYS[1], seq)
+redis.call('XADD', KEYS[4], 'MAXLEN', '~', ARGV[2], seq .. '-0', 'prev', last)
+redis.call('SET', KEYS[5], ARGV[3])
+return 1
+`
+
+/** KEYS mark. ARGV what it must be ('': absent), what it becomes. Answers what it is. Works out of memory, as revoking does. */
+const MARK = `#!lua flags=allow-oom
+local found = redis.call('GET', KEYS[1]) or ''
+if found ~= ARGV[1] and found ~= '' then return found end
+redis.call('SET', KEYS[1], ARGV[2])
+return ARGV[2]
 `
 
 /**
@@ -178,6 +217,8 @@ export const SCRIPTS = {
   errandDocumentReplace: { lua: DOCUMENT_REPLACE },
   errandWindowTake: { lua: WINDOW_TAKE },
   errandHeartbeat: { lua: HEARTBEAT },
+  errandControlAssert: { lua: CONTROL_ASSERT },
+  errandMark: { lua: MARK },
 } as const
 
 export type ScriptName = keyof typeof SCRIPTS

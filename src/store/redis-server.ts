@@ -73,6 +73,14 @@ export class RedisServer implements RedisLink {
     return Promise.all([this.command(command)])
   }
 
+  async look(): Promise<void> {
+    await Promise.all([this.#connection.look(), this.#replication?.look()])
+  }
+
+  epochOf(): string | undefined {
+    return this.#connection.epoch
+  }
+
   asking(): void {
     this.#connection.asking()
   }

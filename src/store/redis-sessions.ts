@@ -6,17 +6,21 @@ import type { Check, Commit, CommitOutcome, Operation } from '../model/commit.ts
 import { COMMIT_REPEAT_MS, checkedExpiry } from './bounds.ts'
 import { checkBounds, checkedContents, notAnInteger } from './commit-rules.ts'
 import { type ClaimStore, type SessionStore, StoreUnavailable } from './ports.ts'
+import type { RedisGate } from './redis-gate.ts'
 import type { RedisKeys } from './redis-keys.ts'
 import type { RedisLink } from './redis-link.ts'
+import type { RedisShards } from './redis-shards.ts'
 
 export class RedisSessions implements SessionStore {
   readonly #connection: RedisLink
   readonly #keys: RedisKeys
+  readonly #shards: RedisShards
   readonly #contentsMax: number
 
-  constructor(connection: RedisLink, keys: RedisKeys, contentsMax: number = CONTENTS_MAX) {
+  constructor(connection: RedisLink, keys: RedisKeys, shards: RedisShards, contentsMax: number = CONTENTS_MAX) {
     this.#connection = connection
     this.#keys = keys
+    this.#shards = shards
     this.#contentsMax = contentsMax
   }
 
@@ -53,7 +57,7 @@ export class RedisSessions implements SessionStore {
       this.#keys.contents(session),
       this.#keys.contentsAge(session),
     ]
-    const [status, index] = (await this.#connection.durably('errandCommit', keys, [
+    const [status, at] = (await this.#connection.durably('errandCommit', keys, [
       COMMIT_REPEAT_MS,
       checkedExpiry(commit.expiresAtMs),
       OUTBOX_RECORDS_MAX,
@@ -66,16 +70,17 @@ export class RedisSessions implements SessionStore {
       ...contents.flatMap(({ digest, text }) => [digest, text]),
       ...checks.flatMap(checkArguments),
       ...operations.flatMap(operationArguments),
-    ])) as [string, number]
+    ])) as [string, number | string]
     switch (status) {
       case 'committed':
+        if (at !== '') this.#shards.recorded(session, String(at))
         return { committed: true, repeated: false }
       case 'repeated':
         return { committed: true, repeated: true }
       case 'failed':
-        return { committed: false, failed: index }
+        return { committed: false, failed: Number(at) }
       case 'integer':
-        throw notAnInteger(operations[index]?.field ?? '')
+        throw notAnInteger(operations[Number(at)]?.field ?? '')
       default:
         throw new StoreUnavailable('the commit script gave an unknown answer')
     }
@@ -85,15 +90,26 @@ export class RedisSessions implements SessionStore {
 export class RedisClaims implements ClaimStore {
   readonly #connection: RedisLink
   readonly #keys: RedisKeys
+  readonly #shards: RedisShards
+  readonly #gate: RedisGate
 
-  constructor(connection: RedisLink, keys: RedisKeys) {
+  constructor(connection: RedisLink, keys: RedisKeys, shards: RedisShards, gate: RedisGate) {
     this.#connection = connection
     this.#keys = keys
+    this.#shards = shards
+    this.#gate = gate
   }
 
   async claim(key: string, nonce: string, expiresAtMs: number): Promise<boolean> {
-    const args = [nonce, checkedExpiry(expiresAtMs)]
-    return (await this.#connection.durably('errandClaim', [this.#keys.claim(key)], args)) === 1
+    const args = [nonce, checkedExpiry(expiresAtMs), this.#shards.markOf(key)]
+    const keys = [this.#keys.claim(key), this.#keys.markFor(key)]
+    const answer = await this.#connection.durably('errandClaim', keys, args)
+    if (answer === -1) {
+      this.#gate.doubt()
+      throw new StoreUnavailable('this Redis is not as it was left: it may have forgotten what was used')
+    }
+    if (answer === 1) this.#shards.claimed(key, nonce, expiresAtMs)
+    return answer === 1
   }
 }
 

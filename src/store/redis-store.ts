@@ -10,9 +10,10 @@ import { checkedOrg, SCHEMA_VERSION } from './bounds.ts'
 import { startHeartbeat } from './heartbeat.ts'
 import { type Store, StoreUnavailable } from './ports.ts'
 import { RedisAudit } from './redis-audit.ts'
-import { RedisCluster } from './redis-cluster.ts'
+import { type LinkOptions, RedisCluster } from './redis-cluster.ts'
 import { RedisControl } from './redis-control.ts'
 import { RedisDocuments } from './redis-documents.ts'
+import { GatedLink, RedisGate } from './redis-gate.ts'
 import { infoField, optionalField } from './redis-identity.ts'
 import { RedisIndexes } from './redis-indexes.ts'
 import { RedisKeys } from './redis-keys.ts'
@@ -20,6 +21,8 @@ import { CONTROL, type RedisLink } from './redis-link.ts'
 import { RedisServer } from './redis-server.ts'
 import type { RedisServers } from './redis-servers.ts'
 import { RedisClaims, RedisSessions } from './redis-sessions.ts'
+import { RedisShards, timeOf } from './redis-shards.ts'
+import { RedisVigil } from './redis-vigil.ts'
 import { RedisWindows } from './redis-windows.ts'
 
 /** Script flags, `PEXPIRETIME`, `ZADD GT` together. Valkey reports itself as 7.2. */
@@ -33,29 +36,43 @@ export type RedisStoreOptions = RedisServers & {
 
 export async function openRedisStore(options: RedisStoreOptions): Promise<Store> {
   const keys = new RedisKeys(checkedOrg(options.org))
-  const connection = linkTo(options, 'errand')
-  await connection.open()
+  const gate = new RedisGate()
+  const shards = new RedisShards(keys)
+  const connection = new GatedLink(linkTo(options, 'errand'), gate)
+  const follower = () => linkTo(options, 'errand-follower', { tags: [CONTROL], follows: true })
+  const control = new RedisControl(connection, keys, gate, follower)
+  const link = linkTo(options, 'errand-vigil', { follows: true })
+  const listeners = () => control.listeners
+  const vigil = new RedisVigil({ link, keys, gate, shards, listeners, controlMoved: () => control.moved() })
   try {
-    await checkServers(connection, options.replicas ?? 0)
-    await checkSchema(connection, keys)
+    await Promise.all([connection.open(), link.open()])
+    await checkServers(link, options.replicas ?? 0)
+    await vigil.begin((await schemaOf(link, keys)) === undefined)
+    // Last: whoever finds it finds the marks as well.
+    await link.command(['SET', keys.control('schema'), SCHEMA_VERSION, 'NX'])
+    await schemaOf(link, keys)
   } catch (error) {
+    vigil.close()
     connection.close()
     throw error
   }
-  const control = new RedisControl(connection, keys, () => linkTo(options, 'errand-follower', [CONTROL]))
-  const heartbeat = startHeartbeat(() => connection.durably('errandHeartbeat', [keys.control('seq')], []))
+  const heartbeat = startHeartbeat(async () => {
+    await connection.look()
+    // Servers that nobody asks anything are looked at, too.
+    if (!connection.answers) vigil.wake()
+    await connection.durably('errandHeartbeat', [keys.control('seq')], [])
+  })
   const indexes = new BatchedIndexes(new RedisIndexes(connection, keys))
   return {
-    sessions: new RedisSessions(connection, keys, options.contentsMax),
-    claims: new RedisClaims(connection, keys),
+    sessions: new RedisSessions(connection, keys, shards, options.contentsMax),
+    claims: new RedisClaims(connection, keys, shards, gate),
     control,
-    audit: new RedisAudit(connection, keys, options.contentsMax),
+    audit: new RedisAudit(connection, keys, shards, options.contentsMax),
     indexes,
     documents: new RedisDocuments(connection, keys),
     windows: new RedisWindows(connection, keys),
     async ping() {
-      const [seconds, microseconds] = (await connection.command(['TIME'])) as [string, string]
-      return { nowMs: Number(seconds) * 1000 + Math.floor(Number(microseconds) / 1000) }
+      return { nowMs: await timeOf(connection) }
     },
     get takesWrites() {
       return connection.answers && heartbeat.ok
@@ -64,14 +81,14 @@ export async function openRedisStore(options: RedisStoreOptions): Promise<Store>
       heartbeat.stop()
       await indexes.flush()
       await control.close()
+      vigil.close()
       connection.close()
     },
   }
 }
 
-/** @param tags those that it will be asked for, where that is not all */
-function linkTo(servers: RedisServers, name: string, tags?: readonly string[]): RedisLink {
-  return 'cluster' in servers ? new RedisCluster(servers, name, tags) : new RedisServer(servers, name)
+function linkTo(servers: RedisServers, name: string, options?: LinkOptions): RedisLink {
+  return 'cluster' in servers ? new RedisCluster(servers, name, options) : new RedisServer(servers, name)
 }
 
 /** Each of them. `INFO`, not `CONFIG`: managed services forbid the latter. */
@@ -119,13 +136,11 @@ function infoOf(connection: RedisLink, section: string): Promise<readonly string
   )
 }
 
-async function checkSchema(connection: RedisLink, keys: RedisKeys): Promise<void> {
-  const key = keys.control('schema')
-  await connection.command(['SET', key, SCHEMA_VERSION, 'NX'])
-  const found = await connection.command(['GET', key])
-  if (found !== SCHEMA_VERSION) {
-    throw new StoreUnavailable(
-      `the store has schema version ${found}; this broker knows ${SCHEMA_VERSION} only: run the Errand that wrote it, or name an empty store`,
-    )
-  }
+/** `undefined`: nothing has ever been written to it. */
+async function schemaOf(connection: RedisLink, keys: RedisKeys): Promise<string | undefined> {
+  const found = await connection.command(['GET', keys.control('schema')])
+  if (found === SCHEMA_VERSION || found === null) return found ?? undefined
+  throw new StoreUnavailable(
+    `the store has schema version ${found}; this broker knows ${SCHEMA_VERSION} only: run the Errand that wrote it, or name an empty store`,
+  )
 }

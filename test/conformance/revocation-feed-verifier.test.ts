@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Dimension } from '../../src/authority/dimensions.ts'
 import type { Listening } from '../../src/http/listener.ts'
+import { shardName } from '../../src/kernel/shard.ts'
 import { toolCallRefusal } from '../../src/sdk/verify/tool-call.ts'
 import type { VerifiedToken } from '../../src/sdk/verify/verified-token.ts'
 import { until } from '../support/broker-process.ts'
@@ -60,6 +61,7 @@ describe('what was revoked is refused', () => {
     user_agent: () => 'user:corp:alice|researcher',
     issuer: () => 'corp',
     resource: () => WAREHOUSE,
+    shard: ({ sid }) => shardName(sid),
     everything: () => '*',
     // All that this token opens; one that opens more lives on.
     tool: () => `${WAREHOUSE}|query`,

@@ -304,7 +304,7 @@ describe('the server', () => {
     expect(keys.length).toBeGreaterThan(6)
     for (const key of keys) {
       expect(key).toMatch(/^\{(s[0-9]{1,2}|control|strangers)\}:acme:/)
-      const lasting = /:(outbox|contents|contents-age|schema|seq|entries|expiries|events)$/.test(key)
+      const lasting = /:(outbox|contents|contents-age|schema|seq|entries|expiries|events|mark)$/.test(key)
       expect([key, (await client.pttl(key)) > 0]).toEqual([key, !lasting])
     }
     const other = await open(redis, 'other')

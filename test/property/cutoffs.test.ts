@@ -6,6 +6,7 @@ import { concerningCall, type Dimension, EVERYTHING, pairKey } from '../../src/a
 import { CURRENT_POLICY } from '../../src/authority/policy-entry.ts'
 import type { EvidenceFacts, TokenFacts } from '../../src/authority/token-facts.ts'
 import { FOREIGN_EVIDENCE_MARGIN_S } from '../../src/kernel/limits.ts'
+import { shardName } from '../../src/kernel/shard.ts'
 
 const AGENTS = ['a1', 'a2']
 const USERS = ['user:i1:u1', 'user:i2:u2']
@@ -21,6 +22,7 @@ const IDS: Readonly<Record<Dimension, readonly string[]>> = {
   user: USERS,
   user_agent: PAIRS,
   everything: [EVERYTHING],
+  shard: [shardName('s1')],
   agent_access: AGENTS,
   user_access: USERS,
   resource: ['r1', 'r2', EVERYTHING],
@@ -165,6 +167,7 @@ class NaiveSet {
       if (dimension === 'session_access') return token.accessToken && token.session === id
       if (dimension === 'agent') return token.agents.includes(id)
       if (dimension === 'user') return token.user === id
+      if (dimension === 'shard') return token.session !== undefined && shardName(token.session) === id
       if (dimension === 'everything') return true
       if (dimension === 'agent_access') return token.accessToken && token.agents.includes(id)
       if (dimension === 'user_access') return token.accessToken && token.user === id

@@ -13,7 +13,13 @@ import { decodeEvent } from '../../src/sdk/verify/feed/feed-message.ts'
 import { RevocationView } from '../../src/sdk/verify/feed/revocation-view.ts'
 
 const IDS = ['a', 'b', 'c']
-const NOTHING = { snapshot: () => undefined, written: () => undefined, confirmed: () => undefined, fresh: true }
+const NOTHING = {
+  known: () => ({ seq: 0, entries: [] }),
+  snapshot: () => undefined,
+  written: () => undefined,
+  confirmed: () => undefined,
+  fresh: true,
+}
 
 class Company {
   epoch = 'one'

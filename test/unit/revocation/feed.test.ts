@@ -11,7 +11,12 @@ import { Secret } from '../../../src/kernel/secret.ts'
 import { RevocationFeed } from '../../../src/revocation/feed.ts'
 import type { Subscriber } from '../../../src/revocation/feed-consumer.ts'
 
-const NOBODY = { snapshot: () => undefined, written: () => undefined, confirmed: () => undefined }
+const NOBODY = {
+  known: () => ({ seq: 0, entries: [] }),
+  snapshot: () => undefined,
+  written: () => undefined,
+  confirmed: () => undefined,
+}
 
 function started() {
   const state = { ticksMs: 0, fresh: true, stands: true, following: 0, dropped: 0 }

@@ -11,10 +11,10 @@ const USE = {
   expiresAtMs: (NOW + 60) * 1000,
 }
 const stale = new Rejection('cutoffs_stale', 'the clocks differ')
-const by = (nonce: string, everythingAtMs = 0, fresh = true) => ({
+const by = (nonce: string, forgottenAtMs = 0, fresh = true) => ({
   nonce,
   cutoffs: {
-    set: { everythingAtMs },
+    set: { forgottenAtMs: () => forgottenAtMs },
     assertFresh: () => {
       if (!fresh) throw stale
     },
@@ -78,8 +78,8 @@ test('a store that does not answer is a fault, neither a success nor a replay', 
 
 test('what may have been used in a store that is lost is refused: issued before everything was cut off, or about then', async () => {
   const { issuedAtMs } = USE
-  for (const everythingAtMs of [issuedAtMs, issuedAtMs + 60_000, issuedAtMs - 30_000]) {
-    await expect(claimOnce(held.store.claims, USE, by('req_1', everythingAtMs))).rejects.toMatchObject(replayed)
+  for (const forgottenAtMs of [issuedAtMs, issuedAtMs + 60_000, issuedAtMs - 30_000]) {
+    await expect(claimOnce(held.store.claims, USE, by('req_1', forgottenAtMs))).rejects.toMatchObject(replayed)
   }
   await claimOnce(held.store.claims, USE, by('req_1', issuedAtMs - 30_001))
 })

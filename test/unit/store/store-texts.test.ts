@@ -2,11 +2,11 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { CURRENT_POLICY } from '../../../src/authority/policy-entry.ts'
 import { configDocument } from '../../../src/config/schema.ts'
+import { shardOf } from '../../../src/kernel/shard.ts'
 import { checkedExpiry, checkedInteger, checkedOrg, integerIn } from '../../../src/store/bounds.ts'
 import { entryText, parseEntry, slotOf } from '../../../src/store/control-text.ts'
 import type { ControlWrite } from '../../../src/store/ports.ts'
 import { segment } from '../../../src/store/segment.ts'
-import { shardOf } from '../../../src/store/shard.ts'
 
 describe('a key segment', () => {
   const text = fc.oneof(fc.string({ unit: 'binary' }), fc.stringMatching(/^[#:A-Za-z0-9_-]{0,70}$/))
