@@ -31,6 +31,16 @@ export class RedisIndexes implements IndexBackend {
   }
 
   async list(index: string, nowMs: number, limit: number): Promise<readonly string[]> {
+    const latest = [...(await this.#living(index, nowMs))].sort(([, one], [, other]) => other - one)
+    return latest.slice(0, limit).map(([member]) => member)
+  }
+
+  async count(index: string, nowMs: number, limit: number): Promise<number> {
+    return Math.min((await this.#living(index, nowMs)).size, limit)
+  }
+
+  /** Members with their expiry. */
+  async #living(index: string, nowMs: number): Promise<ReadonlyMap<string, number>> {
     const key = this.#keys.index(index)
     const newest = (await this.#connection.command(['LRANGE', key, -LISTED_OF_MAX, -1])) as readonly string[]
     const members = new Map<string, number>()
@@ -40,12 +50,6 @@ export class RedisIndexes implements IndexBackend {
       const member = entry.slice(space + 1)
       if (expiry > nowMs) members.set(member, Math.max(expiry, members.get(member) ?? 0))
     }
-    const latest = [...members].sort(([, one], [, other]) => other - one)
-    return latest.slice(0, limit).map(([member]) => member)
-  }
-
-  async count(index: string, nowMs: number, limit: number): Promise<number> {
-    const count = (await this.#connection.command(['ZCOUNT', this.#keys.index(index), `(${nowMs}`, '+inf'])) as number
-    return Math.min(Number(count), limit)
+    return members
   }
 }
