@@ -45,6 +45,15 @@ export class Args {
     throw new UsageError(`--${name} must be a whole number from ${least} to ${most}`)
   }
 
+  /** A number between two bounds, with up to three decimals. @throws UsageError */
+  decimal(name: string, least: number, most: number): number | undefined {
+    const value = this.text(name)
+    if (value === undefined) return undefined
+    const number = /^\d{1,15}(?:\.\d{1,3})?$/.test(value) ? Number(value) : Number.NaN
+    if (number >= least && number <= most) return number
+    throw new UsageError(`--${name} must be a number from ${least} to ${most}, such as 0.5`)
+  }
+
   /** Items of a comma-separated value, trimmed. @throws UsageError for an empty item */
   list(name: string): readonly string[] {
     const items = this.all(name).flatMap((value) => value.split(',').map((item) => item.trim()))

@@ -9,6 +9,7 @@ import { type IncomingMessage, request as requestPlain } from 'node:http'
 import { request as requestTls } from 'node:https'
 import { codeOf } from '../kernel/fault.ts'
 import type { Secret } from '../kernel/secret.ts'
+import { EVENT_STREAM } from '../protocol/revocation-feed.ts'
 import { isLoopbackHost } from '../registry/url-rules.ts'
 import { CommandFailure, UsageError } from './failures.ts'
 import { programName } from './invocation.ts'
@@ -41,24 +42,36 @@ interface Asked {
   readonly anyStatus?: true
   readonly dpop?: Secret | undefined
   readonly body?: { readonly type: string; readonly text: string }
+  readonly accept?: string
+  readonly lastEventId?: string | undefined
+  /** Ends it; absent: after ten seconds. */
+  readonly signal?: AbortSignal
 }
 
 export class BrokerClient {
   readonly #base: URL
   readonly #certificate: string | undefined
+  readonly #signal: AbortSignal | undefined
 
   /**
    * @param base the issuer, or the broker's own address with the issuer's path
    * @param certificate PEM: trusted exactly, under whatever name; absent: what this machine trusts
+   * @param signal ends whatever is being asked
    * @throws UsageError
    */
-  constructor(base: string, certificate?: string) {
+  constructor(base: string, certificate?: string, signal?: AbortSignal) {
     this.#certificate = certificate
+    this.#signal = signal
     if (!URL.canParse(base)) throw new UsageError('the address of the broker must be an absolute URL')
     const url = new URL(base)
     const isSafe = url.protocol === 'https:' || (url.protocol === 'http:' && isLoopbackHost(url.hostname))
     if (!isSafe) throw new UsageError(`${url.origin} must be https (plain http only on this machine)`)
     this.#base = url
+  }
+
+  /** The same broker, asked nothing beyond the end of `signal`. */
+  endingWith(signal: AbortSignal): BrokerClient {
+    return new BrokerClient(this.#base.href, this.#certificate, signal)
   }
 
   /** @param dpop a DPoP proof for this request */
@@ -90,17 +103,46 @@ export class BrokerClient {
     return this.#ask(path, { method: 'DELETE', bearer, dpop })
   }
 
+  /**
+   * The bytes of an event stream, for as long as it is wanted.
+   * @throws BrokerRefusal, CommandFailure
+   */
+  async stream(
+    path: string,
+    bearer: Secret,
+    { lastEventId, signal }: { readonly lastEventId: string | undefined; readonly signal: AbortSignal },
+  ): Promise<AsyncIterable<Uint8Array>> {
+    const asked = { method: 'GET', bearer, accept: EVENT_STREAM, lastEventId, signal } as const
+    const answer = await this.#open(path, asked)
+    const type = (answer.headers['content-type'] ?? '').split(';', 1)[0]
+    if (answer.statusCode === 200 && type === EVENT_STREAM) return answer
+    await this.#read(answer, asked)
+    throw new CommandFailure(`${this.#base.origin} answered with something other than a stream`)
+  }
+
   /** @throws BrokerRefusal, CommandFailure */
   async #ask(path: string, asked: Asked): Promise<JsonObject> {
+    return this.#read(await this.#open(path, asked), asked)
+  }
+
+  async #open(path: string, asked: Asked): Promise<IncomingMessage> {
     const { origin, pathname } = this.#base
     const url = new URL(`${origin}${pathname.replace(/\/$/, '')}${path}`)
-    let status: number
-    let text: string
-    let nonce: unknown
+    const within = asked.signal ?? AbortSignal.timeout(TIMEOUT_MS)
+    const signal = this.#signal === undefined ? within : AbortSignal.any([within, this.#signal])
     try {
-      const answer = await send(url, asked, this.#certificate)
-      status = answer.statusCode ?? 0
-      nonce = answer.headers['dpop-nonce']
+      return await send(url, { ...asked, signal }, this.#certificate)
+    } catch (fault) {
+      throw unreachable(origin, fault)
+    }
+  }
+
+  async #read(answer: IncomingMessage, asked: Asked): Promise<JsonObject> {
+    const { origin } = this.#base
+    const status = answer.statusCode ?? 0
+    const nonce = answer.headers['dpop-nonce']
+    let text: string
+    try {
       text = await readText(answer)
     } catch (fault) {
       if (fault instanceof CommandFailure) throw fault
@@ -117,7 +159,7 @@ export class BrokerClient {
 
 function send(
   url: URL,
-  { method, bearer, dpop, body }: Asked,
+  { method, bearer, dpop, body, accept = 'application/json', lastEventId, signal }: Asked,
   certificate: string | undefined,
 ): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
@@ -126,9 +168,10 @@ function send(
       method,
       agent: false,
       ...(certificate === undefined ? {} : exactly(certificate)),
-      signal: AbortSignal.timeout(TIMEOUT_MS),
+      ...(signal === undefined ? {} : { signal }),
       headers: {
-        accept: 'application/json',
+        accept,
+        ...(lastEventId === undefined ? {} : { 'last-event-id': lastEventId }),
         ...(bearer === undefined
           ? {}
           : { authorization: `${dpop === undefined ? 'Bearer' : 'DPoP'} ${bearer.reveal()}` }),

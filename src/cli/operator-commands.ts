@@ -67,8 +67,8 @@ export const OPERATOR_COMMANDS: Group = {
     ),
     command(
       'drill revoke',
-      'revoke a token of the drill’s own, and measure how fast every broker calls it dead',
-      async () => (await import('./sessions/drill-revoke.ts')).drillRevokeCommand,
+      'revoke sessions of the drill’s own, and measure how soon no verifier takes a token of them',
+      async () => (await import('./drill/drill-revoke.ts')).drillRevokeCommand,
     ),
     command(
       'reach',

@@ -70,6 +70,15 @@ describe('a command line', () => {
 })
 
 describe('values', () => {
+  test('numbers with decimals are within their bounds, and nothing else is one', () => {
+    expect(parse('x', '--config', '0.25').decimal('config', 0.01, 9)).toBe(0.25)
+    expect(parse('x', '--config', '9').decimal('config', 0.01, 9)).toBe(9)
+    expect(parse('x').decimal('config', 0.01, 9)).toBeUndefined()
+    for (const text of ['0', '9.1', '.5', '1.', '1e1', '+1', '0.0001', 'one', '1,5']) {
+      expect(() => parse('x', '--config', text).decimal('config', 0.01, 9), text).toThrow(UsageError)
+    }
+  })
+
   test('whole numbers are within their bounds, and nothing else is one', () => {
     expect(parse('x', '--config', '7').whole('config', 1, 9)).toBe(7)
     expect(parse('x').whole('config', 1, 9)).toBeUndefined()
