@@ -26,6 +26,8 @@ export const FEED_STALE_MS_MIN = 2_000
 export const FEED_SILENCE_MS_MAX = 3_000
 /** A connection on which a heartbeat is known to be so late is given up for another. */
 export const FEED_LATE_MS_MAX = 3_000
+/** How far the store's clock may run ahead of a verifier's on one connection: beyond it was set, and says nothing of what is late. */
+export const FEED_AHEAD_MS_MAX = 1_000
 /** Before it is tried again: doubled each time up to the most, and half of it by chance. */
 export const FEED_RETRY_MS_MIN = 100
 export const FEED_RETRY_MS_MAX = 2_000

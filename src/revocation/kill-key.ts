@@ -8,7 +8,7 @@
  */
 import { Rejection } from '../kernel/rejection.ts'
 import type { RevocationParts } from './client-call.ts'
-import type { KillParts } from './kill.ts'
+import { type KillParts, standing } from './kill.ts'
 import { type KillReport, nothingDied } from './kill-report.ts'
 
 /** The last millisecond a Date can name: stores keep an expiry, and this one never comes. */
@@ -20,7 +20,7 @@ export type KeyKillParts = Pick<KillParts, 'cutoffs' | 'store'> &
     readonly keeper: RevocationParts['keeper'] | undefined
   }
 
-/** Repeating it writes no second cut-off, and makes up for a successor that could not be made before. @throws Rejection `not_found` */
+/** Repeating it writes no second cut-off where the first stands, and makes up for a successor that could not be made before. @throws Rejection `not_found` */
 export async function killKey(kid: string, parts: KeyKillParts): Promise<KillReport> {
   const { ring, keeper, cutoffs, store } = parts
   const known = cutoffs.set.killing({
@@ -35,7 +35,7 @@ export async function killKey(kid: string, parts: KeyKillParts): Promise<KillRep
   // A typing error must not look like a kill.
   if (key === undefined && known === undefined) throw new Rejection('not_found', 'no such key: errand keys lists them')
   const cutoff = { entry: 'cutoff', dimension: 'key', id: kid, expiresAtMs: NEVER_MS } as const
-  const { seq } = known ?? (await cutoffs.write(store.control, [cutoff]))
+  const { seq } = standing(known, parts) ?? (await cutoffs.write(store.control, [cutoff]))
   const report = nothingDied(seq)
   if (key === undefined) return report
   const killed = { kid, class: key.class, alg: key.alg }

@@ -3,6 +3,7 @@
  * it; then the sessions' own slots, so that the next commit there fails by itself. Both are idempotent: a caller that got no
  * answer repeats the call (DESIGN §7).
  */
+import type { Cutoff } from '../authority/cutoffs.ts'
 import { pairKey } from '../authority/dimensions.ts'
 import { newJti } from '../kernel/ids.ts'
 import { CLOCK_SKEW_S, CUTOFF_LIFETIME_S, FOREIGN_EVIDENCE_MARGIN_S } from '../kernel/limits.ts'
@@ -18,7 +19,7 @@ import { deadHop, type KillReport, nothingDied, report } from './kill-report.ts'
 export interface KillParts extends Pick<RevocationParts, 'clock'> {
   readonly store: Pick<Store, 'control' | 'indexes'>
   readonly sessions: Pick<SessionRepository, 'view' | 'commit'>
-  readonly cutoffs: Pick<LiveCutoffs, 'set' | 'write' | 'storeNowMs'>
+  readonly cutoffs: Pick<LiveCutoffs, 'set' | 'write' | 'storeNowMs' | 'standsUpTo'>
 }
 
 /** By the store's clock where the broker's is behind it: what is written with it must not end too early. Epoch ms. */
@@ -64,12 +65,12 @@ export async function killNodes(
   return report(seq, view, { dead: [...dead], whole: false, marked })
 }
 
-/** Kills one access token by its `jti`. Repeating it writes no second cut-off. */
+/** Kills one access token by its `jti`. Repeating it writes no second cut-off where the first stands. */
 export async function killToken(view: SessionView, token: DeadToken, parts: KillParts): Promise<KillReport> {
   const { facts } = view
   const hop = view.nodes.find((node) => node.facts.id === token.node)
   const hops = hop === undefined ? [] : [{ ...deadHop(view, hop, 'tokens'), tokens: 1 }]
-  const known = parts.cutoffs.set.killing({ ...NOBODY, nodes: [token.jti] })
+  const known = standing(parts.cutoffs.set.killing({ ...NOBODY, nodes: [token.jti] }), parts)
   const { seq } = known ?? (await write([cutoff('node', token.jti, token.expiresAt)], parts))
   const marked = await mark(revokeLeaf(facts.id, token.jti, facts.notAfter), parts)
   return {
@@ -89,6 +90,11 @@ export interface DeadToken {
 }
 
 const NOBODY = { rv: Number.MAX_SAFE_INTEGER, agents: [], versions: [], accessToken: false } as const
+
+/** One that may not be on every replica is written again: its first order was refused for that. */
+export function standing(known: Cutoff | undefined, { cutoffs }: Pick<KillParts, 'cutoffs'>): Cutoff | undefined {
+  return known !== undefined && known.seq <= cutoffs.standsUpTo ? known : undefined
+}
 
 function cutoff(dimension: 'session' | 'node', id: string, until: number): ControlWrite {
   return { entry: 'cutoff', dimension, id, expiresAtMs: (until + CLOCK_SKEW_S) * 1000 }

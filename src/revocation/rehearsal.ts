@@ -12,7 +12,12 @@ export function rehearsal(parts: OrderParts): OrderParts {
   return {
     ...parts,
     sessions: { view: (id, now) => sessions.view(id, now), commit: async () => undefined },
-    cutoffs: { set: cutoffs.set, storeNowMs: cutoffs.storeNowMs, write: async () => ({ seq: 0, atMs: 0 }) },
+    cutoffs: {
+      set: cutoffs.set,
+      storeNowMs: cutoffs.storeNowMs,
+      standsUpTo: cutoffs.standsUpTo,
+      write: async () => ({ seq: 0, atMs: 0 }),
+    },
     keeper: undefined,
   }
 }

@@ -26,6 +26,7 @@ export class LiveCutoffs implements ControlListener {
   readonly #clock: Clock
   readonly #keyKilled: (kid: string) => void
   #confirmedAtMs: number | undefined
+  #standsUpTo = 0
   #storeClockDifferenceMs = 0
   #decidedBy: string | undefined
   /** The highest number applied while what decided here was what is published. */
@@ -73,6 +74,8 @@ export class LiveCutoffs implements ControlListener {
   }
 
   snapshot(snapshot: ControlSnapshot): void {
+    // Of another history, perhaps: what stood there need not stand here.
+    this.#standsUpTo = 0
     for (const entry of snapshot.entries) this.#apply(entry)
     this.#advance(snapshot.seq)
   }
@@ -94,10 +97,19 @@ export class LiveCutoffs implements ControlListener {
 
   confirmed(seq: number, atMs: number): void {
     this.#advance(seq)
+    this.#standsUpTo = Math.max(this.#standsUpTo, seq)
     this.#confirmedAtMs = this.#clock.nowMs()
     this.#storeClockDifferenceMs = this.#confirmedAtMs - atMs
     // By the earlier clock: one that runs ahead for a moment must not forget what is still in force when it is set right.
     this.set.prune(Math.min(this.#confirmedAtMs, atMs))
+  }
+
+  /**
+   * Up to here every write is on every replica that is asked for. One that was heard of and is later may still be lost: whoever
+   * asks for the same again must not be told that it is done.
+   */
+  get standsUpTo(): number {
+    return this.#standsUpTo
   }
 
   /** How long ago the view was confirmed; infinite: never. */
@@ -140,7 +152,7 @@ export class LiveCutoffs implements ControlListener {
    */
   async write(store: ControlStore, entries: readonly ControlWrite[]): Promise<ControlWritten> {
     const writing = store.write(entries, this.set.appliedSeq + 1)
-    return this.#heard(entries, await this.#replicated(entries, writing))
+    return this.#stands(await this.#heard(entries, await this.#replicated(entries, writing)))
   }
 
   /** The same, if the policy published now is of this version; else `undefined`, and nothing is written. */
@@ -151,7 +163,12 @@ export class LiveCutoffs implements ControlListener {
   ): Promise<ControlWritten | undefined> {
     const writing = store.writeAfter(version, entries, this.set.appliedSeq + 1)
     const written = await this.#replicated(entries, writing)
-    return written === undefined ? undefined : this.#heard(entries, written)
+    return written === undefined ? undefined : this.#stands(await this.#heard(entries, written))
+  }
+
+  #stands(written: ControlWritten): ControlWritten {
+    this.#standsUpTo = Math.max(this.#standsUpTo, written.seq)
+    return written
   }
 
   async #replicated<T>(entries: readonly ControlWrite[], writing: Promise<T>): Promise<T> {

@@ -18,10 +18,17 @@ export function identityIn(info: string): ServerIdentity {
   return { epoch, isPrimary: infoField(info, 'role') === 'master' }
 }
 
-/** The same in a script: `epoch`, of the server that runs it. */
+/**
+ * The same in a script: `epoch`, of the server that runs it. One that has become a replica since the connection was made is told by
+ * its role alone: it keeps its history until it has taken over another, and until then says nothing new.
+ */
 export const EPOCH = `
+local replication = redis.call('INFO', 'replication')
+if not string.match(replication, 'role:master') then
+  return redis.error_reply('READONLY This server has become a replica.')
+end
 local epoch = string.sub(string.match(redis.call('INFO', 'server'), 'run_id:(%w+)'), 1, ${PART})
-  .. string.sub(string.match(redis.call('INFO', 'replication'), 'master_replid:(%w+)'), 1, ${PART})
+  .. string.sub(string.match(replication, 'master_replid:(%w+)'), 1, ${PART})
 `
 
 /** @throws StoreUnavailable where the server does not report it */

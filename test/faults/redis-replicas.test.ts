@@ -6,7 +6,10 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { newSessionId } from '../../src/kernel/ids.ts'
 import { Rejection } from '../../src/kernel/rejection.ts'
+import { killToken } from '../../src/revocation/kill.ts'
+import { type KeyKillParts, killKey } from '../../src/revocation/kill-key.ts'
 import { LiveCutoffs } from '../../src/sessions/live-cutoffs.ts'
+import { SessionRepository } from '../../src/sessions/session-repository.ts'
 import { openStore } from '../../src/store/open-store.ts'
 import { NotReplicated, type Store, StoreUnavailable } from '../../src/store/ports.ts'
 import { eventually, Recorder } from '../contract/control-contract.ts'
@@ -14,6 +17,7 @@ import { commitOf, HOUR_MS, set } from '../contract/store-contract.ts'
 import { startRedis } from '../support/redis.ts'
 import { ask, type ReplicatedRedis, startReplicatedRedis } from '../support/redis-replicas.ts'
 import { type StoreProxy, startStoreProxy } from '../support/store-proxy.ts'
+import { sessionFacts } from '../unit/sessions/fixtures.ts'
 
 const cutoff = (id: string) => ({ entry: 'cutoff', dimension: 'agent', id, expiresAtMs: Date.now() + HOUR_MS }) as const
 /** A call's deadline, and that of asking the replicas, on a busy machine. */
@@ -91,6 +95,29 @@ describe('a replica that does not answer', () => {
     await following.stop()
   })
 
+  test('a token or key that is revoked again is not said to be revoked either, at this broker or at one that has heard of it', async () => {
+    const other = await openStore({ kind: 'redis', url: servers.members[0]?.redis.url ?? '', replicas: 1, org: 'acme' })
+    closing.push(() => other.close())
+    const brokers = await Promise.all([store, other].map(killer))
+    const heard = (id: string) => brokers.every(({ cutoffs }) => cutoffs.set.entries().some((entry) => entry.id === id))
+    pauseReplica()
+    const refused = { reason: 'write_unreplicated' }
+    for (const { token, key } of brokers) {
+      await expect(token()).rejects.toMatchObject(refused)
+      await eventually('both have heard of it', () => heard('jti_access'))
+      await expect(token()).rejects.toMatchObject(refused)
+      await expect(key()).rejects.toMatchObject(refused)
+      await eventually('both have heard of it', () => heard('kid'))
+      await expect(key()).rejects.toMatchObject(refused)
+    }
+    resumeReplica()
+    for (const { token, key } of brokers) {
+      const seqs = [await again(token), await again(key)].map(({ seq }) => seq)
+      // Once it stands it is not written again.
+      expect([await token(), await key()].map(({ seq }) => seq)).toEqual(seqs)
+    }
+  })
+
   test('the feed delivers what the primary says, and confirms none of it: another may be the primary by now', async () => {
     const recorder = new Recorder()
     const following = await store.control.follow(recorder)
@@ -162,6 +189,25 @@ describe('at its start a broker refuses', () => {
     await expect(openStore({ kind: 'redis', url, org: 'acme' })).rejects.toThrow(/this server is a replica/)
   })
 })
+
+/** What revokes one token, and one key, at a broker with this store. */
+async function killer(of: Store) {
+  const clock = { nowMs: () => Date.now() }
+  const cutoffs = new LiveCutoffs(clock)
+  const following = await of.control.follow(cutoffs)
+  closing.push(() => following.stop())
+  const parts = { clock, store: of, cutoffs, sessions: new SessionRepository(of) }
+  const view = { facts: sessionFacts(), state: 'active', nodes: [] } as const
+  const token = { jti: 'jti_access', node: 'nod_none', expiresAt: Math.floor(Date.now() / 1000) + 300 }
+  const ring = { known: () => (cutoffs.set.entries().some(({ id }) => id === 'kid') ? undefined : KEY) }
+  return {
+    cutoffs,
+    token: () => killToken(view, token, parts),
+    key: () => killKey('kid', { ...parts, ring, keeper: undefined } as unknown as KeyKillParts),
+  }
+}
+
+const KEY = { class: 'access', alg: 'ES256' }
 
 async function online(port: number): Promise<void> {
   const until = Date.now() + 10_000

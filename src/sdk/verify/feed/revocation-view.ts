@@ -10,7 +10,12 @@ import { CutoffSet } from '../../../authority/cutoffs.ts'
 import type { Concern, Dimension } from '../../../authority/dimensions.ts'
 import { saltedId } from '../../../authority/salted-id.ts'
 import type { Clock, Ticks } from '../../../kernel/clock.ts'
-import { FEED_CUTOFFS_MAX, FEED_GENERATIONS_MAX, FEED_IDS_REMEMBERED_MAX } from '../../../kernel/feed-limits.ts'
+import {
+  FEED_AHEAD_MS_MAX,
+  FEED_CUTOFFS_MAX,
+  FEED_GENERATIONS_MAX,
+  FEED_IDS_REMEMBERED_MAX,
+} from '../../../kernel/feed-limits.ts'
 import type { FeedPosition } from '../../../protocol/revocation-feed.ts'
 import { FeedBroken, type FeedMessage, type HashedCutoff } from './feed-message.ts'
 
@@ -72,7 +77,7 @@ export class RevocationView {
     this.#position = undefined
   }
 
-  /** @throws FeedBroken for what does not continue where the last message ended */
+  /** @throws FeedBroken for what does not continue where the last message ended; Error for what another connection can tell */
   apply(message: FeedMessage): void {
     if (message.kind === 'heartbeat') this.#confirmed(message)
     else if (message.kind === 'snapshot') this.#begun(message)
@@ -95,7 +100,10 @@ export class RevocationView {
     if (this.#position?.epoch !== epoch || this.#position.seq !== seq) throw gap()
     this.#firstAsOfMs ??= asOfMs
     const nowTicksMs = this.#ticks.ticksMs()
-    this.#knownTicksMs = Math.min(this.#askedTicksMs + (asOfMs - this.#firstAsOfMs), nowTicksMs)
+    const byStoreTicksMs = this.#askedTicksMs + (asOfMs - this.#firstAsOfMs)
+    // A store whose clock was set forward, or another in its place: from here on its times would hide how late they come.
+    if (byStoreTicksMs > nowTicksMs + FEED_AHEAD_MS_MAX) throw new Error('the clock behind the feed has jumped')
+    this.#knownTicksMs = Math.min(byStoreTicksMs, nowTicksMs)
     this.#heardAtMs = this.#clock.nowMs()
     this.#beats += 1
     if (this.#beats % BEATS_PER_PRUNE === 0) this.#prune(Math.min(asOfMs, this.#heardAtMs))

@@ -52,6 +52,23 @@ describe('how old it is', () => {
     expect(view.ageMs).toBe(700)
   })
 
+  test('a store’s clock that is set forward hides nothing: the connection is given up for another', () => {
+    view.connecting()
+    view.apply(snapshot(1))
+    view.apply(heartbeat(1, NOW_MS))
+    pass(1_000)
+    // Another primary, ten minutes ahead.
+    expect(() => view.apply(heartbeat(1, NOW_MS + 601_000))).toThrow('the clock behind the feed has jumped')
+    expect(view.ageMs).toBe(1_000)
+    pass(10_000)
+    // Held up for as long on its way.
+    expect(() => view.apply(heartbeat(1, NOW_MS + 602_000))).toThrow()
+    expect(view.ageMs).toBe(11_000)
+    view.connecting()
+    view.apply(heartbeat(1, NOW_MS + 611_000))
+    expect(view.ageMs).toBe(0)
+  })
+
   test('whatever the store’s clock says, only its differences count', () => {
     view.connecting()
     view.apply(snapshot(1))
@@ -65,11 +82,15 @@ describe('how old it is', () => {
     expect(view.ageMs).toBe(4_000)
   })
 
-  test('a store whose clock jumped ahead makes nothing younger than it is', () => {
+  test.each([1_900, 9_000_000])('a store whose clock jumped ahead to %i makes nothing younger than it is', (asOfMs) => {
     view.connecting()
     view.apply(snapshot(1))
     view.apply(heartbeat(1, 1_000))
-    view.apply(heartbeat(1, 9_000_000))
+    try {
+      view.apply(heartbeat(1, asOfMs))
+    } catch {
+      // Given up for another connection, as above.
+    }
     pass(3_000)
     expect(view.ageMs).toBe(3_000)
   })
