@@ -97,3 +97,49 @@ describe('answers', () => {
     await expect(new BrokerClient(base).get('/x', BEARER)).rejects.toThrow(/start it with .+ serve$/)
   })
 })
+
+describe('a stream', () => {
+  const following = { lastEventId: 'epoch.7', signal: new AbortController().signal }
+
+  test('is asked for as one, from where it was, and comes as it is sent', async () => {
+    const seen: unknown[] = []
+    const base = await listen((request, response) => {
+      const { accept, authorization } = request.headers
+      seen.push(request.url, accept, authorization, request.headers['last-event-id'])
+      response.writeHead(200, { 'content-type': 'text/event-stream; charset=utf-8' })
+      response.end('event: heartbeat\n\n')
+    })
+    const chunks: Uint8Array[] = []
+    for await (const chunk of await new BrokerClient(base).stream('/revocations', BEARER, following)) chunks.push(chunk)
+    expect(Buffer.concat(chunks).toString()).toBe('event: heartbeat\n\n')
+    expect(seen).toEqual(['/revocations', 'text/event-stream', 'Bearer the-bearer', 'epoch.7'])
+  })
+
+  test('that is refused, or none, is not read as one', async () => {
+    const refusing = await listen((_request, response) => {
+      response.writeHead(403, { 'content-type': 'application/json' })
+      response.end('{"error":"insufficient_scope"}')
+    })
+    await expect(new BrokerClient(refusing).stream('/', BEARER, following)).rejects.toThrow(BrokerRefusal)
+    server?.close()
+    const other = await listen((_request, response) => response.end('{}'))
+    await expect(new BrokerClient(other).stream('/', BEARER, following)).rejects.toThrow(CommandFailure)
+  })
+
+  test('ends with who wanted it, and so does a request', { timeout: 5_000 }, async () => {
+    const base = await listen((request, response) => {
+      if (request.url === '/silent') return
+      response.writeHead(200, { 'content-type': 'text/event-stream' })
+      response.write('event: heartbeat\n\n')
+    })
+    const ending = new AbortController()
+    const bytes = await new BrokerClient(base).stream('/', BEARER, { lastEventId: undefined, signal: ending.signal })
+    const read = (async () => {
+      for await (const _ of bytes) ending.abort()
+    })()
+    await expect(read).rejects.toThrow()
+    await expect(new BrokerClient(base).endingWith(ending.signal).get('/silent', BEARER)).rejects.toThrow(
+      CommandFailure,
+    )
+  })
+})
