@@ -1,6 +1,6 @@
 /** Files that the command line names and that may be large: policy documents, certificates, lists of tools. */
 import { readFileSync } from 'node:fs'
-import { basename } from 'node:path'
+import { basename, resolve } from 'node:path'
 import { codeOf } from '../kernel/fault.ts'
 import { parseYamlText } from '../registry/strict-document.ts'
 import { UsageError } from './failures.ts'
@@ -10,7 +10,7 @@ export function readText(path: string): string {
   try {
     return readFileSync(path, 'utf8')
   } catch (fault) {
-    throw new UsageError(`${path} cannot be read (${codeOf(fault)})`)
+    throw new UsageError(`${resolve(path)} cannot be read (${codeOf(fault)})`)
   }
 }
 

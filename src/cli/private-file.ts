@@ -4,7 +4,7 @@
  */
 import { constants } from 'node:fs'
 import { type FileHandle, link, mkdir, open, rename, unlink } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import { codeOf } from '../kernel/fault.ts'
 import { newNonce } from '../kernel/ids.ts'
 import { CommandFailure, UsageError } from './failures.ts'
@@ -90,7 +90,7 @@ async function opened<T>(path: string, flags: number, read: (file: FileHandle) =
     }
   } catch (fault) {
     if (fault instanceof UsageError) throw fault
-    throw new UsageError(`${path} cannot be read (${codeOf(fault)})`)
+    throw new UsageError(`${resolve(path)} cannot be read (${codeOf(fault)})`)
   }
 }
 

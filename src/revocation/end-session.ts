@@ -93,7 +93,7 @@ function end(caller: Caller, view: SessionView, draft: AuditDraft, parts: Revoca
 }
 
 function absent(): Rejection {
-  return new Rejection('not_found', 'no such session')
+  return new Rejection('not_found', 'no such session, or nothing of that name in it that is this caller’s to end')
 }
 
 function mayEnd(caller: Caller, view: SessionView): boolean {

@@ -205,7 +205,9 @@ describe('the whole story by commands', () => {
     expect(refused.err).toContain('principal_blocked')
     expect((await run('lift', '--agent', ORCHESTRATOR)).out).toContain('lifted: agent report-agent')
     const unblocked = await run('revoke', '--agent', ORCHESTRATOR)
-    expect(unblocked.out).toContain('new sessions may begin at once; add --block to stop them')
+    expect(unblocked.out).toContain(
+      'may begin anew at once, for a user by a sign-in more than a minute later; add --block',
+    )
     expect(cut.out).not.toContain('add --block')
     expect((await alone()).code).toBe(0)
     const audit = (await run('audit', '--limit', '20')).out

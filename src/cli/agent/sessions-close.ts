@@ -24,6 +24,7 @@ export const sessionsCloseCommand: CommandBody = {
   ],
   notes: [
     'What is closed may begin anew, with the same evidence. Whatever is not below a hop of the agent’s own does not exist for it.',
+    'The agent needs client_credentials among its grant_types and sessions among its api_scopes; one without them shows its session token to POST /revoke, with node or sub_agent for a part.',
   ],
   run: async (args, io) => {
     const [session = ''] = args.positionals

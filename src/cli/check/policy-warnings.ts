@@ -66,7 +66,26 @@ function resourceWarnings(resource: Resource, registry: Registry): string[] {
       `${name}: has dangerous tools for agents and asks nobody whether a token was revoked, so believes one for up to ${seconds} s; let it follow the feed or introspect, and say so in revocation_check`,
     )
   }
+  warnings.push(...followingWarnings(resource, registry).map((says) => `${name}: ${says}`))
   return warnings
+}
+
+/** What its entry says of the feed, and what its server_client may do, say the same. */
+function followingWarnings({ revocationCheck, serverClient }: Resource, registry: Registry): readonly string[] {
+  const client = serverClient === undefined ? undefined : registry.client(serverClient)
+  if (client === undefined) return []
+  const may = client.apiScopes.includes('revocations') && client.grantTypes.includes(GRANT_TYPE.clientCredentials)
+  if (revocationCheck === 'feed' && !may) {
+    return [
+      `revocation_check says feed, and its server_client ${serverClient} may not follow: that takes client_credentials among its grant_types, revocations among its api_scopes`,
+    ]
+  }
+  if (revocationCheck === 'offline' && may) {
+    return [
+      `its server_client ${serverClient} may follow the revocations; if it does, say revocation_check: feed, else every revoke reports that it hears of nothing`,
+    ]
+  }
+  return []
 }
 
 const isDangerous = ({ category, delegable }: Tool) => delegable && category !== 'read' && category !== 'write'

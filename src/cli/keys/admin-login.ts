@@ -7,7 +7,7 @@ import { timeText } from '../../kernel/time-text.ts'
 import { ADMIN_ROLES } from '../../model/admin-role.ts'
 import { DPOP_KEY_OPTION, newOrOldKey, withProof } from '../agent/dpop-key.ts'
 import type { Args } from '../args.ts'
-import { BrokerClient } from '../broker-client.ts'
+import { BrokerClient, BrokerRefusal } from '../broker-client.ts'
 import type { CommandBody } from '../command.ts'
 import { CommandFailure } from '../failures.ts'
 import { typedPath } from '../invocation.ts'
@@ -70,7 +70,7 @@ async function signIn(args: Args, io: Io): Promise<readonly [SignedIn, JsonObjec
   // What is given ends by the broker's clock: counted from before it was asked for, it is never believed for longer.
   const now = epochSeconds(systemClock)
   const answer = await withProof(make, { method: 'POST', url: `${issuer}${LOGIN}`, token: undefined }, (proof) =>
-    client.postJson(LOGIN, undefined, { token: token.reveal(), ...wanted }, proof),
+    client.postJson(LOGIN, undefined, { token: token.reveal(), ...wanted }, proof).catch(explainStranger),
   )
   const [given, seconds] = [answer['token'], numberIn(answer['expires_in'])]
   // One that came without its key would be used without: the broker says which it is.
@@ -81,6 +81,15 @@ async function signIn(args: Args, io: Io): Promise<readonly [SignedIn, JsonObjec
   const dpopKey = key === undefined ? undefined : resolve(key)
   return [{ issuer, broker, token: new Secret(given), expiresAt: now + seconds, dpopKey }, answer]
 }
+
+/** Strangers are told nothing; whoever sits here may look at the broker's files. */
+function explainStranger(fault: unknown): never {
+  const isStranger = fault instanceof BrokerRefusal && fault.status === 401 && fault.nonce === undefined
+  throw isStranger ? new BrokerRefusal(fault.status, fault.body, STRANGER) : fault
+}
+
+const STRANGER =
+  'The token must be of an issuer whose registry entry has admin_audience, with that audience alone, of a sign-in within the hour, and not used before; errand audit on the broker’s machine counts the reasons.'
 
 function draw(out: string, roles: readonly string[], until: string, { styles: { good, dim } }: Io): string {
   return [

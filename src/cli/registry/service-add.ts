@@ -72,6 +72,8 @@ function tell({ clientId, resource, evaluate, follow, keyFile, registryFile, con
       'Next: check it, and publish it:',
       `  ${programName()} check --config ${typedPath(configFile)}`,
       `  ${programName()} policy apply --config ${typedPath(configFile)}`,
+      `Once the server does it, say so in the entry of ${resource}: without it Errand takes the server for one that hears of nothing`,
+      `  revocation_check: ${follow ? 'feed' : 'introspection'}`,
       '',
     ].join('\n'),
   )

@@ -15,11 +15,17 @@ export interface Killed {
   readonly what: string
   /** The hops live on: only access tokens issued from them died. */
   readonly tokensOnly: boolean
+  /** The tokens live on, too: calls of one tool by them are refused. */
+  readonly living?: boolean
   /** What else there is to know about this kind of revocation. */
   readonly note?: string | undefined
 }
 
-export function drawKill(answer: JsonObject, { what, tokensOnly, note }: Killed, styles: Styles): string {
+export function drawKill(
+  answer: JsonObject,
+  { what, tokensOnly, living = false, note }: Killed,
+  styles: Styles,
+): string {
   const isDryRun = answer['would_revoke'] !== undefined
   const revoked = jsonObject(answer['revoked'] ?? answer['would_revoke'])
   const hops = arrayOf(revoked['hops']).map(hopOf)
@@ -46,9 +52,11 @@ export function drawKill(answer: JsonObject, { what, tokensOnly, note }: Killed,
   }
   lines.push(...beyondReport(revoked, styles))
   const audit = answer['audit'] === 'deferred' ? 'audit deferred: the store is slow or down' : 'audit recorded'
+  const inForce =
+    hops.length === 0 || living ? 'in force at every broker' : 'every broker refuses these tokens from now on'
   const end = isDryRun
     ? `the same without --dry-run does it (${audit})`
-    : `every broker refuses these tokens from now on (sequence ${numberIn(revoked['seq'])}, ${audit})`
+    : `${inForce} (sequence ${numberIn(revoked['seq'])}, ${audit})`
   lines.push(...[end, ...(note === undefined ? [] : [note])].map((line) => styles.dim(`  ${line}`)), '')
   return lines.join('\n')
 }

@@ -41,12 +41,12 @@ const BLOCKABLE: readonly Selector[] = ['agent', 'agent-version', 'owner', 'user
 export function revokeOrderOf(args: Args): RevokeOrder {
   const chosen = SELECTORS.filter((name) => args.flag(name))
   const [selector] = chosen
+  for (const [name, goesWith] of Object.entries(COMPANIONS)) {
+    if (args.flag(name) && !chosen.includes(goesWith)) throw new UsageError(`--${name} goes with --${goesWith}`)
+  }
   if (selector === undefined || chosen.length > 1) {
     const named = chosen.length > 1 ? chosen : SELECTORS
     throw new UsageError(`say what to revoke with exactly one of ${named.map((name) => `--${name}`).join(', ')}`)
-  }
-  for (const [name, goesWith] of Object.entries(COMPANIONS)) {
-    if (args.flag(name) && selector !== goesWith) throw new UsageError(`--${name} goes with --${goesWith}`)
   }
   const block = args.flag('block')
   if (block && (!BLOCKABLE.includes(selector) || args.flag('tool'))) {

@@ -40,7 +40,8 @@ export const revokeCommand: CommandBody = {
     else {
       const note = isDryRun ? undefined : await noteOn(order, answer, { operator, args })
       const tokensOnly = ['session_access', 'resource', 'tool'].includes(order.dimension)
-      io.out(drawKill(answer, { what: headlineOf(order), tokensOnly, note }, io.styles))
+      const living = order.dimension === 'tool'
+      io.out(drawKill(answer, { what: headlineOf(order), tokensOnly, living, note }, io.styles))
     }
     return 0
   },
@@ -82,15 +83,19 @@ async function noteOn(order: RevokeOrder, answer: JsonObject, asking: Asking): P
     case 'resource':
       return order.block ? undefined : `${COUNTED}; new ones are given at once; add --block to stop them`
     case 'tool':
-      return `${COUNTED}; they open the other tools, and new ones open this one`
+      return 'of these tokens: they open the other tools, and new ones open this one, until a deny grant keeps it shut'
     case 'agent':
     case 'agent_version':
     case 'owner':
-      return order.block ? undefined : 'new sessions may begin at once; add --block to stop them'
+      return order.block
+        ? undefined
+        : 'work of its own may begin anew at once, for a user by a sign-in more than a minute later; add --block to stop both'
     case 'user':
     case 'user_agent':
     case 'issuer':
-      return order.block ? undefined : 'new sessions may begin after a new sign-in; add --block to stop them'
+      return order.block
+        ? undefined
+        : 'new sessions may begin by a sign-in more than a minute later; add --block to stop them'
     default:
       return undefined
   }
@@ -111,7 +116,7 @@ async function noWayRound(session: string, { operator, args }: Asking): Promise<
   return `it does not begin anew before: ${lift}`
 }
 
-const SIGN_IN = 'it does not begin anew before its user has signed in again'
+const SIGN_IN = 'it does not begin anew before its user has signed in again, more than a minute later'
 
 async function whoseWork(session: string, operator: Operator) {
   try {

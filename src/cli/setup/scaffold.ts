@@ -1,5 +1,4 @@
 /** The files of a new broker, with the comments that a person needs to change them. Pure: text in, text out. */
-import { API_SCOPES } from '../../model/settings.ts'
 import { yamlFlowList, yamlFlowMap, yamlText } from '../yaml-text.ts'
 
 export const PORT_DEFAULT = 4400
@@ -47,7 +46,7 @@ listen: { host: 127.0.0.1, port: ${port} }
 # Agents of other environments are refused. The name \`development\` alone allows development keys and loopback issuers.
 environment: ${yamlText(environment)}
 
-# One machine: embedded. Several brokers: redis, by url, or by url_file where the URL holds a password.
+# One machine: embedded. Several brokers: redis, by url (url_file where the URL holds a password), sentinel or cluster.
 store: ${store.kind === 'embedded' ? '{ kind: embedded, directory: ./data }' : `{ kind: redis, url: ${JSON.stringify(store.url)} }`}
 
 # Signing keys, by class. Keep them from everybody but the broker.
@@ -142,7 +141,7 @@ function agentSection({ agent, environment, idp, server }: Choices, key: Readonl
     keys: # public keys only; each is bound to a version of the agent
       - ${yamlFlowMap(key)}
     grant_types: ${yamlFlowList(grantTypes)}
-    api_scopes: ${yamlFlowList(API_SCOPES.filter((scope) => scope !== 'evaluate').toReversed())}
+    api_scopes: [sessions]
     # The most it may ever have, whoever it works for.
     manifest:
       - { server: ${yamlText(server.id)} }

@@ -50,7 +50,12 @@ describe('what died', () => {
     expect(text).toContain('ses_1  (the session itself lives)\n    └─ b')
     expect(text).toContain('audit deferred')
     const nothing = { revoked: { seq: 7, sessions: [], hops: [] }, audit: 'recorded' }
-    expect(drawKill(nothing, { what: 'x', tokensOnly: false }, plainStyles)).toContain('x: nothing that is listed')
+    expect(drawKill(nothing, { what: 'x', tokensOnly: false }, plainStyles)).toMatch(
+      /^x: nothing that is listed was alive\n {2}in force at every broker \(sequence 7, audit recorded\)\n$/,
+    )
+    const tool = drawKill(part, { what: 'x', tokensOnly: true, living: true }, plainStyles)
+    expect(tool).toContain('in force at every broker')
+    expect(tool).not.toContain('refuses these tokens')
     expect(drawKill(part, { what: 'revoked', tokensOnly: true }, plainStyles)).toMatch(/^revoked: 1 access token\n/)
   })
 })

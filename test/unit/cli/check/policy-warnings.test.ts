@@ -3,12 +3,21 @@ import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { policyWarnings } from '../../../../src/cli/check/policy-warnings.ts'
 import { decodeRegistry, parseRegistryText } from '../../../../src/registry/load-registry.ts'
+import { publicJwk, testKey } from '../../../support/keys.ts'
 import { testSettings, validDocument } from '../policy-document.ts'
 
 const warningsOf = (change: (document: ReturnType<typeof validDocument>) => void): readonly string[] => {
   const document = validDocument()
   change(document)
   return policyWarnings(decodeRegistry(document, 'registry.yaml', { issuer: testSettings.issuer }), testSettings)
+}
+
+const FOLLOWS = { grant_types: ['client_credentials'], api_scopes: ['revocations'] }
+
+function follow(document: ReturnType<typeof validDocument>, resource: object, service: object): void {
+  const keys = [{ ...publicJwk(testKey('notes-server')), version: '1' }]
+  Object.assign(document, { services: [{ client_id: 'notes-server', keys, ...service }] })
+  Object.assign(document.resources[0] ?? {}, { server_client: 'notes-server', ...resource })
 }
 
 describe('warnings about a policy', () => {
@@ -90,8 +99,26 @@ describe('warnings about a policy', () => {
       'grant readers: matches no tool',
       ({ grants: [grant] }) => Object.assign(grant ?? {}, { resources: [{ category: 'destructive' }] }),
     ],
+    [
+      'resource notes: revocation_check says feed, and its server_client notes-server may not follow',
+      (document) => follow(document, { revocation_check: 'feed' }, {}),
+    ],
+    [
+      'resource notes: revocation_check says feed, and its server_client notes-server may not follow',
+      (document) => follow(document, { revocation_check: 'feed' }, { api_scopes: ['revocations'] }),
+    ],
+    [
+      'resource notes: its server_client notes-server may follow the revocations; if it does, say revocation_check: feed',
+      (document) => follow(document, {}, FOLLOWS),
+    ],
   ])('%s', (warning, change) => {
     expect(warningsOf(change)).toEqual(expect.arrayContaining([expect.stringContaining(warning)]))
+  })
+
+  test('a server that follows, and says so, needs no advice; nor one that introspects', () => {
+    expect(warningsOf((document) => follow(document, { revocation_check: 'feed' }, FOLLOWS))).toEqual([])
+    expect(warningsOf((document) => follow(document, { revocation_check: 'introspection' }, FOLLOWS))).toEqual([])
+    expect(warningsOf((document) => follow(document, {}, {}))).toEqual([])
   })
 
   test('an agent that is suspended on purpose needs no advice', () => {
