@@ -90,8 +90,16 @@ export class RedisCluster implements RedisLink {
     return this.#ask(tagIn(keys[0] ?? ''), (node) => node.durably(name, keys, args))
   }
 
+  /** Of nobody else: what the replicas of another have says nothing of what this one has answered before. */
   async standing(key: string): Promise<void> {
-    await this.#ask(tagIn(key), (node) => node.standing(key))
+    const node = this.#serving(tagIn(key))
+    if (node === undefined) throw unserved()
+    try {
+      await node.standing(key)
+    } catch (error) {
+      if (error instanceof RedisRefusal && MISPLACED.has(error.code)) void this.#refresh()
+      throw error
+    }
   }
 
   command(command: Command, blockedMs = 0): Promise<unknown> {

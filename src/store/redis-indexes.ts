@@ -9,8 +9,9 @@ import type { RedisLink } from './redis-link.ts'
 
 /** One script stays short. */
 const ENTRIES_PER_CALL_MAX = 500
-/** Of a longer list, those are looked at that came last: more than anybody is shown. */
-const LISTED_OF_MAX = 2_000
+/** Entries looked at together, from the end; and at most: a session that is in a list again and again must not hide the others. */
+const ENTRIES_PER_PAGE = 2_000
+const ENTRIES_LOOKED_AT_MAX = 100_000
 
 export class RedisIndexes implements IndexBackend {
   readonly #connection: RedisLink
@@ -31,24 +32,27 @@ export class RedisIndexes implements IndexBackend {
   }
 
   async list(index: string, nowMs: number, limit: number): Promise<readonly string[]> {
-    const latest = [...(await this.#living(index, nowMs))].sort(([, one], [, other]) => other - one)
+    const latest = [...(await this.#living(index, nowMs, limit))].sort(([, one], [, other]) => other - one)
     return latest.slice(0, limit).map(([member]) => member)
   }
 
   async count(index: string, nowMs: number, limit: number): Promise<number> {
-    return Math.min((await this.#living(index, nowMs)).size, limit)
+    return Math.min((await this.#living(index, nowMs, limit)).size, limit)
   }
 
-  /** Members with their expiry. */
-  async #living(index: string, nowMs: number): Promise<ReadonlyMap<string, number>> {
+  /** So many members with their expiry, or a few more. */
+  async #living(index: string, nowMs: number, limit: number): Promise<ReadonlyMap<string, number>> {
     const key = this.#keys.index(index)
-    const newest = (await this.#connection.command(['LRANGE', key, -LISTED_OF_MAX, -1])) as readonly string[]
     const members = new Map<string, number>()
-    for (const entry of newest) {
-      const space = entry.indexOf(' ')
-      const expiry = Number.parseInt(entry.slice(0, space), 36)
-      const member = entry.slice(space + 1)
-      if (expiry > nowMs) members.set(member, Math.max(expiry, members.get(member) ?? 0))
+    for (let at = 0; at < ENTRIES_LOOKED_AT_MAX && members.size < limit; at += ENTRIES_PER_PAGE) {
+      const page = (await this.#connection.command(['LRANGE', key, -at - ENTRIES_PER_PAGE, -at - 1])) as string[]
+      for (const entry of page) {
+        const space = entry.indexOf(' ')
+        const expiry = Number.parseInt(entry.slice(0, space), 36)
+        const member = entry.slice(space + 1)
+        if (expiry > nowMs) members.set(member, Math.max(expiry, members.get(member) ?? 0))
+      }
+      if (page.length < ENTRIES_PER_PAGE) break
     }
     return members
   }
