@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { ChildOrder } from '../support/broker-child.ts'
 import { startRedisCluster } from '../support/redis-cluster.ts'
-import { eventually, startReplicatedRedis } from '../support/redis-replicas.ts'
+import { ask, eventually, startReplicatedRedis } from '../support/redis-replicas.ts'
 
 export interface StoreFault {
   readonly name: string
@@ -27,12 +27,14 @@ const DURABLE = [
   '--min-replicas-max-lag',
   '2',
 ]
+/** Every one has what is acknowledged: whichever is named the next primary has it. */
+const REPLICAS = 2
 /** Longer than Sentinels and clusters take to depose a primary. */
 const DEPOSED_MS = 4_000
 
 /** A primary, two replicas, three Sentinels. */
 export async function startSentinelStore(): Promise<ChaosStore> {
-  const set = await startReplicatedRedis({ replicas: 2, proxied: true, args: DURABLE })
+  const set = await startReplicatedRedis({ replicas: REPLICAS, proxied: true, args: DURABLE })
   const faults: StoreFault[] = [
     {
       name: 'the primary is killed',
@@ -88,12 +90,14 @@ export async function startSentinelStore(): Promise<ChaosStore> {
         const primary = await set.primary()
         await primary.redis.kill()
         primary.redis = await primary.redis.again()
+        // Started as a replica it may have been; as with a configuration that Sentinels rewrite, it is what it was last.
+        await ask(primary.redis.port, ['REPLICAOF', 'NO', 'ONE'])
         return () => set.replicated()
       },
     },
   ]
   const sentinel = { name: set.name, hosts: set.hosts, tls: false }
-  return { store: { kind: 'redis', sentinel }, faults, stop: () => set.stop() }
+  return { store: { kind: 'redis', sentinel, replicas: REPLICAS }, faults, stop: () => set.stop() }
 }
 
 /** Six nodes: three primaries, a replica each. */
@@ -126,5 +130,5 @@ export async function startClusterStore(): Promise<ChaosStore> {
     { name: 'the primary of the control slot stands still', strike: deposed('{control}', 'pause') },
     { name: 'the primary of some sessions is cut off from clients', strike: deposed('{s7}', 'cut') },
   ]
-  return { store: { kind: 'redis', cluster: cluster.urls }, faults, stop: () => cluster.stop() }
+  return { store: { kind: 'redis', cluster: cluster.urls, replicas: 1 }, faults, stop: () => cluster.stop() }
 }

@@ -76,7 +76,9 @@ async function launch(dir: string, port: number, options: RedisOptions): Promise
       output = (output + chunk.toString()).slice(-4_000)
       pid ??= /^pid ([0-9]+)$/m.exec(output)?.[1]
       // Said after its data are loaded.
-      if (output.includes('Ready to accept connections') || output.includes('Sentinel ID is')) becomesReady(true)
+      const isUp = output.includes('Ready to accept connections') || output.includes('Sentinel ID is')
+      // The shell that says which process it is may be slower than the server.
+      if (isUp && pid !== undefined) becomesReady(true)
     })
   }
   const exited = new Promise<void>((resolve) => {
