@@ -10,6 +10,7 @@ import { CLOCK_SKEW_S, SESSION_LIFETIME_S_MAX } from '../kernel/limits.ts'
 import { Rejection } from '../kernel/rejection.ts'
 import type { Registry } from '../model/registry.ts'
 import type { SessionView } from '../sessions/session-record.ts'
+import { MalformedSession } from '../sessions/stored-values.ts'
 import { CONTROL_ENTRIES_MAX } from '../store/bounds.ts'
 import { type ControlWrite, StoreUnavailable } from '../store/ports.ts'
 import { type Answered, type CallerRequest, callAsCaller } from './caller-request.ts'
@@ -159,7 +160,7 @@ async function killNamed(id: string, parts: OrderParts): Promise<KillReport> {
   try {
     return await revokeSession(await existing(id, parts), parts)
   } catch (error) {
-    if (!(error instanceof StoreUnavailable)) throw error
+    if (!(error instanceof StoreUnavailable || error instanceof MalformedSession)) throw error
     const expiresAtMs = latestMs(parts) + SESSION_LIFETIME_S_MAX * 1000
     const seq = await write([{ entry: 'cutoff', dimension: 'session', id, expiresAtMs }], parts)
     return { ...nothingDied(seq), unreached: [id as SessionId] }

@@ -7,6 +7,7 @@ import { LIST_ENTRIES_MAX, LISTED_COUNTED_MAX } from '../kernel/store-limits.ts'
 import { TERMINAL_STATES } from '../model/session.ts'
 import { enterState, revokeNodes } from '../sessions/session-commits.ts'
 import { type SessionView, subtree } from '../sessions/session-record.ts'
+import { MalformedSession } from '../sessions/stored-values.ts'
 import { StoreUnavailable } from '../store/ports.ts'
 import { type KillParts, mark } from './kill.ts'
 import type { Dying, Plan } from './kill-plan.ts'
@@ -66,7 +67,8 @@ async function markOne(seq: number, id: SessionId, { dies }: Concerned, parts: K
     if (view === undefined || TERMINAL_STATES.includes(view.state)) return nothingDied(seq)
     return await markDying(seq, view, dies(view), parts)
   } catch (error) {
-    if (error instanceof StoreUnavailable) return { ...nothingDied(seq), unreached: [id] }
+    const isAway = error instanceof StoreUnavailable || error instanceof MalformedSession
+    if (isAway) return { ...nothingDied(seq), unreached: [id] }
     throw error
   }
 }

@@ -9,6 +9,7 @@ import { type Store, StoreUnavailable } from '../store/ports.ts'
 import { decodeNode, decodeOpened } from './record-text.ts'
 import type { SessionChange } from './session-commits.ts'
 import { FIELD, type SessionView, viewSession } from './session-record.ts'
+import { asFault } from './stored-values.ts'
 
 /** What an exchange knows of the session its subject token belongs to. */
 export interface LiveSession {
@@ -113,9 +114,10 @@ export class SessionRepository {
     return decodeOpened({ session, root }, { facts, root: node }).facts
   }
 
+  /** @throws MalformedSession */
   async view(session: SessionId, now: number): Promise<SessionView | undefined> {
     const fields = await this.#store.sessions.readAll(session)
-    return fields === undefined ? undefined : viewSession(session, fields, now)
+    return fields === undefined ? undefined : asFault('record', () => viewSession(session, fields, now))
   }
 
   /**

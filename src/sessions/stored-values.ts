@@ -1,7 +1,10 @@
 /** Members of a stored tuple, read one by one: each is what was written there, or the record is at fault and grants nothing. */
 
-export function malformed(what: string, how: string): Error {
-  return new Error(`stored session is malformed: ${what} ${how}`)
+/** Grants nothing; and it is ended by its id alone, since nobody can say what it holds. */
+export class MalformedSession extends Error {}
+
+export function malformed(what: string, how: string): MalformedSession {
+  return new MalformedSession(`stored session is malformed: ${what} ${how}`)
 }
 
 /** Of this many members, or of so many up to `most`. */

@@ -43,6 +43,31 @@ const revokedIn = async (id: SessionId) =>
     .filter(({ revoked }) => revoked)
     .map(({ facts }) => facts.id)
 
+describe('a session whose record cannot be made out', () => {
+  beforeEach(() =>
+    bench.parts.store.sessions.commit({
+      session: SESSION,
+      id: 'cmt_spoilt',
+      checks: [],
+      operations: [{ operation: 'set', field: 'facts', value: 'spoilt' }],
+      expiresAtMs: END * 1000,
+      audit: undefined,
+      contents: [],
+    }),
+  )
+
+  test('is ended by its id all the same, and said to be unreached', async () => {
+    expect(await kill({ dimension: 'session', session: SESSION })).toMatchObject({ unreached: [SESSION] })
+    const about = { nodes: [], agents: [], versions: [], accessToken: false }
+    expect(bench.parts.cutoffs.set.killing({ ...about, rv: Number.MAX_SAFE_INTEGER, session: SESSION })).toBeDefined()
+  })
+
+  test('does not keep a wider order from being answered, nor others from being named', async () => {
+    const report = await kill({ dimension: 'everything' })
+    expect(report).toMatchObject({ sessions: [OTHER], unreached: [SESSION] })
+  })
+})
+
 describe('by session', () => {
   test('ends it with no way round, and no other', async () => {
     const report = await kill({ dimension: 'session', session: SESSION })
