@@ -112,12 +112,18 @@ function agentEntry(agent: JsonObject): Entry {
     says: [text(agent, 'state'), text(agent, 'environment'), certified(agent)].join(', '),
     rows: [
       ['owner', ownerOf(agent)],
-      ['works for', names(agent['identity_flows'], 'nobody')],
+      ['works for', names(agent['identity_flows'], worksFor(agent))],
       ['proves by', credentials.length === 0 ? 'nothing: it cannot authenticate' : credentials.join(', ')],
       ['work comes from', names(agent['works_on_from'], 'no other agent')],
       ['passes on to', names(agent['passes_on_to'], 'nobody')],
     ],
   }
+}
+
+/** One that has no users of its own works for those of whoever passes on to it. */
+function worksFor(agent: JsonObject): string {
+  const from = names(agent['works_on_from'], '')
+  return from === '' ? 'nobody' : `whomever ${from} may work for`
 }
 
 function identityEntry(source: JsonObject): Entry {
