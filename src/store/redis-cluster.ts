@@ -118,6 +118,7 @@ export class RedisCluster implements RedisLink {
   }
 
   async look(): Promise<void> {
+    await this.#refresh()
     await Promise.all(Array.from(this.#nodes.values(), (node) => node.look()))
   }
 

@@ -44,6 +44,8 @@ export class RedisConnection {
     this.#client.on('close', () => {
       this.#epoch = undefined
     })
+    // A failover that Sentinels tell of while it connects makes the library give up for good.
+    if (servers.once !== true) this.#client.on('end', () => void this.#resume())
     for (const [script, definition] of Object.entries(SCRIPTS)) this.#client.defineCommand(script, definition)
   }
 
@@ -51,6 +53,11 @@ export class RedisConnection {
   begin(): void {
     // Its first failure is one of several: `retryStrategy` goes on.
     if (this.#client.status === 'wait') this.#client.connect().catch(() => undefined)
+  }
+
+  async #resume(): Promise<void> {
+    await sleep(PROBE_PAUSE_MS, undefined, { ref: false })
+    if (!this.#closed && this.#client.status === 'end') this.#client.connect().catch(() => undefined)
   }
 
   /** Whether it is, within so many ms: connected, to a primary, and known which. */

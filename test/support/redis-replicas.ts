@@ -113,7 +113,8 @@ function startSentinel(primaryPort: number, sentinels: number, downAfterMs = 1_0
     sentinel: [
       `sentinel monitor ${NAME} 127.0.0.1 ${primaryPort} ${Math.floor(sentinels / 2) + 1}`,
       `sentinel down-after-milliseconds ${NAME} ${downAfterMs}`,
-      `sentinel failover-timeout ${NAME} 4000`,
+      // Nor is a second failover soon after the first put off for long.
+      `sentinel failover-timeout ${NAME} 1500`,
       `sentinel parallel-syncs ${NAME} 5`,
     ],
   })
