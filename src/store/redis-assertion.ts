@@ -5,11 +5,13 @@
  */
 import type { ControlEntry } from '../authority/cutoffs.ts'
 import { newNonce } from '../kernel/ids.ts'
-import { assertedText, parseEntry, slotExpiryMs, slotOf } from './control-text.ts'
+import { CONTROL_ENTRIES_MAX } from './bounds.ts'
+import { assertedText, slotExpiryMs, slotOf } from './control-text.ts'
 import type { KnownEntries } from './ports.ts'
 import { EVENTS_MAX, writeControl } from './redis-control-write.ts'
 import type { RedisKeys } from './redis-keys.ts'
 import type { RedisLink } from './redis-link.ts'
+import { readSnapshot } from './redis-readings.ts'
 
 /** One script stays short. */
 const SLOTS_PER_SCRIPT = 300
@@ -43,21 +45,19 @@ export async function assertAgain(known: KnownEntries, link: RedisLink, keys: Re
     await assertSome(known.entries.slice(at, at + SLOTS_PER_SCRIPT), known.seq, link, keys)
   }
   // Also where nothing is: no later write has a number that was given before.
-  await writeControl(strange, known.seq + 1, { link, keys })
+  for (let at = 0; at === 0 || at < strange.length; at += CONTROL_ENTRIES_MAX) {
+    await writeControl(strange.slice(at, at + CONTROL_ENTRIES_MAX), known.seq + 1, { link, keys })
+  }
 }
 
-/** Cut-offs of the server that this broker never heard of, under numbers it has passed. */
+/** Cut-offs in force on the server that this broker never heard of, under numbers it has passed. */
 async function strangersTo({ seq, entries }: KnownEntries, link: RedisLink, keys: RedisKeys) {
   const numbers = new Map(entries.map((entry) => [slotOf(entry), entry.seq]))
-  const flat = (await link.command(['HGETALL', keys.control('entries')])) as string[]
-  const strange: ControlEntry[] = []
-  for (let at = 0; at + 1 < flat.length; at += 2) {
-    const [slot = '', text = ''] = flat.slice(at, at + 2)
-    const entry = parseEntry(slot, text)
-    const isPassed = entry.seq <= seq && (numbers.get(slot) ?? 0) < entry.seq
-    if (isPassed && (entry.entry === 'cutoff' || entry.entry === 'block')) strange.push(entry)
-  }
-  return strange
+  const snapshot = await readSnapshot(link, keys)
+  return snapshot.entries.filter((entry) => {
+    const isPassed = entry.seq <= seq && (numbers.get(slotOf(entry)) ?? 0) < entry.seq
+    return isPassed && (entry.entry === 'cutoff' || entry.entry === 'block')
+  })
 }
 
 async function assertSome(entries: readonly ControlEntry[], floor: number, link: RedisLink, keys: RedisKeys) {
