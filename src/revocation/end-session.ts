@@ -25,7 +25,7 @@ export function endSession(request: CallerRequest, id: string, parts: Revocation
       const view = await parts.sessions.view(id as SessionId, Math.floor(parts.clock.nowMs() / 1000))
       if (view === undefined || !mayEnd(caller, view)) throw absent()
       draft.add({ on_behalf_of: view.facts.subject.principal })
-      return told(await end(caller, view, draft, parts), parts)
+      return told(await end(caller, view, draft, parts), parts, caller.kind)
     },
   })
 }
@@ -45,9 +45,9 @@ export function endNode(
       if (view === undefined || node === undefined || !mayEndNode(caller, view, node)) throw absent()
       draft.add({ on_behalf_of: view.facts.subject.principal })
       // The root node is the session: ended by this name, it must not come back by the same evidence either.
-      if (node.facts.parent === undefined) return told(await end(caller, view, draft, parts), parts)
-      if (caller.kind === 'client') return told(await killNode(view, target.node, parts), parts)
-      return told(await revokeHolder(view, target.node, node.facts.holder, parts), parts)
+      if (node.facts.parent === undefined) return told(await end(caller, view, draft, parts), parts, caller.kind)
+      if (caller.kind === 'client') return told(await killNode(view, target.node, parts), parts, caller.kind)
+      return told(await revokeHolder(view, target.node, node.facts.holder, parts), parts, caller.kind)
     },
   })
 }
@@ -74,6 +74,7 @@ export function endSubAgent(
       return told(
         isOwners ? await revokeHops(view, hops, target.agent, parts) : await killNodes(view, hops, parts),
         parts,
+        caller.kind,
       )
     },
   })

@@ -5,6 +5,7 @@
 import type { SessionId } from '../kernel/ids.ts'
 import { CLOCK_SKEW_S } from '../kernel/limits.ts'
 import { KILL_HOPS_TOLD_MAX } from '../kernel/store-limits.ts'
+import type { Caller } from '../model/caller.ts'
 import type { Resource } from '../model/resource.ts'
 import type { BrokerSettings } from '../model/settings.ts'
 import type { NodeView, SessionView } from '../sessions/session-record.ts'
@@ -116,15 +117,19 @@ export function merged(seq: number, reports: readonly KillReport[]): KillReport 
   }
 }
 
-/** What is told of it: bounded, counted, with the resources that will not hear of it. */
+/**
+ * What is told of it: bounded, counted, with the resources that will not hear of it. Where not all that died is known these may be
+ * any: that is for operators, and nobody else learns what other resources there are.
+ */
 export function told(
   { resources, ...report }: KillReport,
   { registries, settings, clock }: Pick<RevocationParts, 'registries' | 'settings' | 'clock'>,
+  to: Caller['kind'],
 ): ToldReport {
   const { sessions, hops } = report
   const tokens = hops.reduce((sum, hop) => sum + hop.tokens, 0)
-  const isWhole = report.truncated !== true && report.key === undefined
-  const concerned = registries.current.resources.filter(({ url }) => !isWhole || resources.includes(url))
+  const mayBeAny = to === 'operator' && (report.truncated === true || report.key !== undefined)
+  const concerned = registries.current.resources.filter(({ url }) => mayBeAny || resources.includes(url))
   const now = Math.floor(clock.nowMs() / 1000)
   return {
     ...report,

@@ -43,12 +43,12 @@ export async function killByOrder(
       isDryRun = dry_run
       if (dry_run) {
         draft.add({ event: 'admin.read', detail: `dry run ${JSON.stringify(ordered)}` })
-        const { seq: _none, ...foreseen } = told(await perform(order, rehearsal(parts)), parts)
+        const { seq: _none, ...foreseen } = told(await perform(order, rehearsal(parts)), parts, 'operator')
         return { would_revoke: foreseen }
       }
       draft.add({ detail: JSON.stringify(ordered) })
       const before = standing(order, parts)
-      const revoked = told(await perform(order, parts), parts)
+      const revoked = told(await perform(order, parts), parts, 'operator')
       draft.addChange(
         changeRecord(objectOf(order, parts.registries.current), before, standing(order, parts, revoked.seq)),
       )

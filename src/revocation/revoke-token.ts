@@ -49,7 +49,7 @@ export function revokeToken(form: () => Form, facts: Arrival, parts: RevocationP
     if (token !== undefined) call.draft.add({ session: token.session, node: token.dies })
     call.draft.add({ detail: killed === undefined ? 'nothing to revoke' : `${killed.hops.length} hops` })
     const audit = await parts.auditor.log.appendOrDefer(call.draft.id, call.draft.granted('token.revoke'))
-    return { revoked: killed && told(killed, parts), audit }
+    return { revoked: killed && told(killed, parts, 'client'), audit }
   })
 }
 

@@ -1,8 +1,9 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { pairKey } from '../../../src/authority/dimensions.ts'
 import { endNode, endSession } from '../../../src/revocation/end-session.ts'
+import { registry } from '../flows/fixtures.ts'
 import { failing } from '../sessions/faults.ts'
-import { ALICE, CHILD, GRANDCHILD, NOW, ROOT, SESSION } from '../sessions/fixtures.ts'
+import { ALICE, CHILD, GRANDCHILD, NOW, ROOT, SESSION, WAREHOUSE } from '../sessions/fixtures.ts'
 import { as, type Bench, client, hopsOf, operator, PENDING, plant, refusalOf, startBench, user } from './fixtures.ts'
 
 let bench: Bench
@@ -48,6 +49,20 @@ describe('a session', () => {
       [`pair ${pairKey(ALICE, 'orchestrator')}`, 'evidence digest-of-evidence'].sort(),
     )
     expect(await bench.records()).toMatchObject([{ event: 'session.revoke', by: caller.principal }])
+  })
+
+  test('whose lists cannot be read tells its user of no resources but its own; an operator of all', async () => {
+    const OTHER = 'https://ledger.example/mcp'
+    const offline = { revocationCheck: 'offline' }
+    const resources = registry.resources.map((resource) => ({ ...resource, ...offline }))
+    const [first] = resources
+    const current = { ...registry, resources: [...resources, { ...first, url: OTHER }] }
+    const parts = bench.withRegistry(current as unknown as typeof registry)
+    failing(bench.parts.store.indexes, 'list')
+    const urls = async (caller: Parameters<typeof as>[0]) =>
+      (await endSession(as(caller), SESSION, parts)).result.offline.map(({ resource }) => resource)
+    expect(await urls(operator)).toContain(OTHER)
+    expect(await urls(user())).toEqual([WAREHOUSE])
   })
 
   test.each([
