@@ -155,6 +155,8 @@ export class RedisCluster implements RedisLink {
       if (code === 'MOVED') this.#places.set(tag, address)
       // Whoever has moved has to be looked at first.
       if (code === 'MOVED' && !this.#follows) break
+      // Whether replicas have it would be asked of the node that the slot is leaving, and of its own.
+      if (code === 'ASK' && (this.#node.replicas ?? 0) > 0) break
       if (!(await node.ready(callDeadlineMs()))) break
       if (code === 'ASK') node.asking()
       try {

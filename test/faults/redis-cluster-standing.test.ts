@@ -36,6 +36,32 @@ test('whether replicas have a write is not asked of another server than has answ
   }
 })
 
+test('nothing is done at a node that a slot is moving to, while replicas are asked of the one it leaves', async () => {
+  const link = new RedisCluster({ cluster: cluster.urls.slice(0, 2), replicas: 1 }, 'errand-test', { tags: [CONTROL] })
+  try {
+    await link.open()
+    await eventually('its replica has it', async () => {
+      await link.command(['SET', KEY, '1'])
+      return stands(link)
+    })
+    const from = await cluster.primaryOf(KEY)
+    const to = cluster.members.slice(0, 3).find((member) => member !== from)
+    if (from === undefined || to === undefined) throw new Error('a cluster has primaries')
+    const slot = Number(await ask(from.redis.port, ['CLUSTER', 'KEYSLOT', KEY]))
+    await ask(to.redis.port, ['CLUSTER', 'SETSLOT', slot, 'IMPORTING', from.id])
+    await ask(from.redis.port, ['CLUSTER', 'SETSLOT', slot, 'MIGRATING', to.id])
+    await ask(from.redis.port, ['MIGRATE', '127.0.0.1', to.redis.port, '', 0, 5_000, 'KEYS', KEY])
+    const isDone = await link.command(['SET', KEY, '2']).then(
+      () => true,
+      () => false,
+    )
+    expect(isDone && (await stands(link))).toBe(false)
+    expect(isDone).toBe(false)
+  } finally {
+    link.close()
+  }
+})
+
 const stands = (link: RedisCluster) =>
   link.standing(KEY).then(
     () => true,
