@@ -39,12 +39,13 @@ export class RedisAudit implements AuditStore {
    */
   async append(key: string, record: string, contents?: readonly Content[]): Promise<void> {
     const checked = checkedContents(contents)
+    const shard = this.#shards.of(key)
     const position = await this.#connection.durably(
       'errandRecord',
       [this.#keys.outbox(key), this.#keys.contents(key), this.#keys.contentsAge(key)],
       [OUTBOX_RECORDS_MAX, record, this.#contentsMax, ...checked.flatMap(({ digest, text }) => [digest, text])],
     )
-    this.#shards.recorded(key, String(position))
+    shard.recorded(String(position))
   }
 
   async appendStrangers(record: string): Promise<void> {

@@ -8,11 +8,11 @@ import { segment } from './segment.ts'
 
 export class RedisKeys {
   readonly #org: string
-  #last: { readonly of: string; readonly shard: string }
+  #last: { readonly of: string; readonly index: number; readonly shard: string }
 
   constructor(org: string) {
     this.#org = org
-    this.#last = { of: '', shard: `{s${shardOf('')}}:${org}` }
+    this.#last = this.#shardOf('')
   }
 
   session(session: string): string {
@@ -64,6 +64,12 @@ export class RedisKeys {
     return `${this.#shard(key)}:mark`
   }
 
+  /** Number of the shard of a key. */
+  shard(key: string): number {
+    this.#shard(key)
+    return this.#last.index
+  }
+
   claim(key: string): string {
     return `${this.#shard(key)}:claim:${segment(key)}`
   }
@@ -86,7 +92,12 @@ export class RedisKeys {
 
   /** One commit asks for the same session's five times. */
   #shard(of: string): string {
-    if (this.#last.of !== of) this.#last = { of, shard: `{s${shardOf(of)}}:${this.#org}` }
+    if (this.#last.of !== of) this.#last = this.#shardOf(of)
     return this.#last.shard
+  }
+
+  #shardOf(of: string) {
+    const index = shardOf(of)
+    return { of, index, shard: `{s${index}}:${this.#org}` }
   }
 }

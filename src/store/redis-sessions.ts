@@ -50,6 +50,7 @@ export class RedisSessions implements SessionStore {
     const { session, checks, operations, audit } = commit
     checkBounds(checks, operations)
     const contents = checkedContents(commit.contents)
+    const shard = this.#shards.of(session)
     const keys = [
       this.#keys.session(session),
       this.#keys.repeat(session, commit.id),
@@ -73,7 +74,7 @@ export class RedisSessions implements SessionStore {
     ])) as [string, number | string]
     switch (status) {
       case 'committed':
-        if (at !== '') this.#shards.recorded(session, String(at))
+        if (at !== '') shard.recorded(String(at))
         return { committed: true, repeated: false }
       case 'repeated':
         return { committed: true, repeated: true }
@@ -101,14 +102,15 @@ export class RedisClaims implements ClaimStore {
   }
 
   async claim(key: string, nonce: string, expiresAtMs: number): Promise<boolean> {
-    const args = [nonce, checkedExpiry(expiresAtMs), this.#shards.markOf(key)]
-    const keys = [this.#keys.claim(key), this.#keys.markFor(key)]
-    const answer = await this.#connection.durably('errandClaim', keys, args)
+    const shard = this.#shards.of(key)
+    const args = [nonce, checkedExpiry(expiresAtMs), shard.mark ?? '']
+    const claim = this.#keys.claim(key)
+    const answer = await this.#connection.durably('errandClaim', [claim, this.#keys.markFor(key)], args)
     if (answer === -1) {
       this.#gate.doubt()
       throw new StoreUnavailable('this Redis is not as it was left: it may have forgotten what was used')
     }
-    if (answer === 1) this.#shards.claimed(key, nonce, expiresAtMs)
+    if (answer === 1) shard.claim = { key: claim, nonce, expiresAtMs }
     return answer === 1
   }
 }

@@ -8,7 +8,6 @@
  */
 
 import { newNonce } from '../kernel/ids.ts'
-import { shardOf } from '../kernel/shard.ts'
 import { SHARDS } from '../kernel/store-limits.ts'
 import type { RedisKeys } from './redis-keys.ts'
 import type { RedisLink } from './redis-link.ts'
@@ -22,13 +21,25 @@ interface Claim {
   readonly expiresAtMs: number
 }
 
-interface Memory {
-  mark: string | undefined
+/** Of one shard, as long as it is not known to have lost anything: what is acknowledged later belongs to what was lost. */
+class ShardMemory {
+  /** What must stand there: without it, claims have been lost. */
+  readonly mark: string | undefined
   /** The mark that stood there when it was looked at last. */
   seen: string
   /** Of the outbox. */
   position: string | undefined
   claim: Claim | undefined
+
+  constructor(mark: string | undefined) {
+    this.mark = mark
+    this.seen = mark ?? ''
+  }
+
+  /** A record has been acknowledged at this place in the outbox. */
+  recorded(position: string): void {
+    if (!isBefore(position, this.position)) this.position = position
+  }
 }
 
 /** `other`: what was lost has been made good by another broker. */
@@ -39,31 +50,17 @@ const FIRST = 'first:'
 
 export class RedisShards {
   readonly #keys: RedisKeys
-  readonly #memories: Memory[] = Array.from({ length: SHARDS }, () => ({
-    mark: undefined,
-    seen: '',
-    position: undefined,
-    claim: undefined,
-  }))
+  readonly #memories = Array.from({ length: SHARDS }, () => new ShardMemory(undefined))
 
   constructor(keys: RedisKeys) {
     this.#keys = keys
   }
 
-  /** A record has been acknowledged at this place in the outbox of the key's shard. */
-  recorded(key: string, position: string): void {
-    const memory = this.#memories[shardOf(key)]
-    if (memory !== undefined && !isBefore(position, memory.position)) memory.position = position
-  }
-
-  claimed(key: string, nonce: string, expiresAtMs: number): void {
-    const memory = this.#memories[shardOf(key)]
-    if (memory !== undefined) memory.claim = { key: this.#keys.claim(key), nonce, expiresAtMs }
-  }
-
-  /** What must stand in the key's shard: without it, claims have been lost. */
-  markOf(key: string): string {
-    return this.#memories[shardOf(key)]?.mark ?? ''
+  /** Of the key's shard, taken before it is asked: what is answered is remembered there. */
+  of(key: string): ShardMemory {
+    const memory = this.#memories[this.#keys.shard(key)]
+    if (memory === undefined) throw new Error('a key lies in one of the shards')
+    return memory
   }
 
   /** @param isNew nothing has ever been written to this store */
@@ -112,13 +109,14 @@ export class RedisShards {
   }
 
   #forget(shard: number, mark: string): void {
-    this.#memories[shard] = { mark, seen: mark, position: undefined, claim: undefined }
+    this.#memories[shard] = new ShardMemory(mark)
   }
 }
 
 /** `<ms>-<n>`. */
 function isBefore(position: string, other: string | undefined): boolean {
   if (other === undefined) return false
+  if (position.length === other.length) return position < other
   const [ms = '', n = ''] = position.split('-')
   const [otherMs = '', otherN = ''] = other.split('-')
   return Number(ms) < Number(otherMs) || (ms === otherMs && Number(n) < Number(otherN))

@@ -6,6 +6,7 @@
 import { cpSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { Redis } from 'ioredis'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { newSessionId, type SessionId } from '../../src/kernel/ids.ts'
@@ -163,6 +164,8 @@ test('an older copy: a revocation that only brokers remember is written again, s
   await one().store.sessions.commit(commitOf(session, [set('state', 'active')], { audit: '{"id":"dec_2"}' }))
   const halted = newSessionId()
   await one().store.sessions.commit(commitOf(halted, [set('state', 'halted')], { audit: '{"id":"dec_3"}' }))
+  const issuedAtMs = Date.now()
+  await claim(one(), 'used later', issuedAtMs)
   const { rv } = one().cutoffs
   const { seq } = await one().cutoffs.write(one().store.control, [cutoff('revoked later')])
   await eventually('both have heard', async () => brokers.every((b) => b.cutoffs.rv >= seq))
@@ -170,8 +173,21 @@ test('an older copy: a revocation that only brokers remember is written again, s
   rmSync(join(dir, 'appendonlydir'), { recursive: true })
   cpSync(copy, join(dir, 'appendonlydir'), { recursive: true })
   rmSync(copy, { recursive: true })
+  // From the first moment on: its marks are the right ones, and only what it has lost tells.
+  let isTrying = true
+  const granted: unknown[] = []
+  const attempts = brokers.map(async (each) => {
+    while (isTrying)
+      await claim(each, 'used later', issuedAtMs).then(
+        (grant) => granted.push(grant),
+        () => sleep(1),
+      )
+  })
   redis = await redis.again()
   await recovered('an older copy')
+  isTrying = false
+  await Promise.all(attempts)
+  expect(granted).toEqual([])
   const fresh = await broker(redis.url)
   for (const each of [...brokers, fresh]) {
     expect(kills(each, { rv, agent: 'revoked later' })).toBe(true)
