@@ -37,6 +37,8 @@ export class LiveCutoffs implements ControlListener {
   policyFault: string | undefined
   /** Told of every policy that is published. */
   policyPublished: () => void = () => undefined
+  /** Told of every snapshot: the store may be another, or have lost what it held. */
+  readAnew: (atMs: number) => void = () => undefined
   readonly #waiting = new Set<{ seq: number; wake: () => void }>()
 
   /** @param keyKilled told of every key that a cut-off has killed, before anything else is decided. */
@@ -78,6 +80,7 @@ export class LiveCutoffs implements ControlListener {
     this.#standsUpTo = 0
     for (const entry of snapshot.entries) this.#apply(entry)
     this.#advance(snapshot.seq)
+    this.readAnew(snapshot.atMs)
   }
 
   written(seq: number, entries: readonly ControlEntry[]): void {

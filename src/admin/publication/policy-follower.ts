@@ -22,6 +22,9 @@ export interface FollowerReport {
   failed(version: string, problem: string): void
 }
 
+/** Who offers what is only given back. */
+const STORE = 'store'
+
 export class PolicyFollower implements RegistrySource {
   readonly #parts: FollowerParts
   #policy: LoadedPolicy
@@ -36,6 +39,7 @@ export class PolicyFollower implements RegistrySource {
     this.#policy = own
     parts.library.remember(own)
     parts.cutoffs.policyPublished = () => void this.caughtUp()
+    parts.cutoffs.readAnew = (atMs) => void this.#keepAgain(atMs)
   }
 
   get current(): Registry {
@@ -79,6 +83,19 @@ export class PolicyFollower implements RegistrySource {
     } finally {
       // In the same step as the last look: what is published after it is heard of by another.
       this.#loading = undefined
+    }
+  }
+
+  /** A store that has lost the text of what decides is given it again: brokers that start have nowhere else to read it. */
+  async #keepAgain(atMs: number): Promise<void> {
+    const { cutoffs, library } = this.#parts
+    const policy = this.#policy
+    const { version } = policy.registry
+    if (cutoffs.set.policy?.version !== version || cutoffs.policyProblem !== undefined) return
+    try {
+      if ((await library.read(version)) === undefined) await library.keep(policy, STORE, atMs)
+    } catch {
+      // With the next snapshot, by this broker or another.
     }
   }
 
