@@ -129,7 +129,11 @@ test('revoke kills with one broker and with four, and says what revocations and 
   })
   const kills = { p50_ms: expect.any(Number), p99_ms: expect.any(Number), most_ms: expect.any(Number) }
   const figures = { ...kills, answered_p50_ms: expect.any(Number), kills: 25 }
-  expect(result.figures).toEqual({ '1 broker, 1 verifier': figures, '4 brokers, 8 verifiers': figures })
+  expect(result.figures).toEqual({
+    '1 broker, 1 verifier': figures,
+    '4 brokers, 8 verifiers': figures,
+    '4 brokers, 2 that introspect': figures,
+  })
 }, 120_000)
 
 test('credentials verifies every kind beside its bare signature, and asks nobody for anything meanwhile', () => {

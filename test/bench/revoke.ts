@@ -1,6 +1,7 @@
 /**
- * `bench revoke`: how long a revoked token is still believed by servers that follow the feed, from the moment somebody asks for it
- * to be revoked; whether that depends on how much dies by it; and what revocations and sessions take of memory.
+ * `bench revoke`: how long a revoked token is still believed by servers that follow the feed, and by those that introspect, from
+ * the moment somebody asks for it to be revoked; whether that depends on how much dies by it; and what revocations and sessions
+ * take of memory.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Redis } from 'ioredis'
@@ -47,8 +48,9 @@ const LOOKUPS = 10_000
 const LOOKUPS_TIMED = 20
 
 export async function revoke(options: RevokeOptions, output: Output): Promise<unknown> {
-  const one = await measureKills({ brokers: 1, verifiers: 1 }, options, output)
-  const four = await measureKills({ brokers: 4, verifiers: 8 }, options, output)
+  const one = await measureKills({ brokers: 1, verifiers: 1, hears: 'feed' }, options, output)
+  const four = await measureKills({ brokers: 4, verifiers: 8, hears: 'feed' }, options, output)
+  const asking = await measureKills({ brokers: 4, verifiers: 2, hears: 'introspection' }, options, output)
   output.progress('cut-offs')
   const mib = cutoffsMib('hashed', HELD_CUTOFFS)
   const lookup = { few: lookupP99Us(10), many: lookupP99Us(HELD_CUTOFFS) }
@@ -59,7 +61,11 @@ export async function revoke(options: RevokeOptions, output: Output): Promise<un
     session_bytes: atMost(one.sessionBytes, 1_024),
     cutoffs_mib: atMost(mib, 32),
   }
-  const figures = { '1 broker, 1 verifier': one.kills, '4 brokers, 8 verifiers': four.kills }
+  const figures = {
+    '1 broker, 1 verifier': one.kills,
+    '4 brokers, 8 verifiers': four.kills,
+    '4 brokers, 2 that introspect': asking.kills,
+  }
   const rows = Object.entries(figures).map(([name, { p50_ms, p99_ms, most_ms, answered_p50_ms }]) => {
     return [name, p50_ms, p99_ms, most_ms, answered_p50_ms]
   })
@@ -84,7 +90,7 @@ interface Scene {
 }
 
 async function measureKills(
-  counts: { readonly brokers: number; readonly verifiers: number },
+  counts: { readonly brokers: number; readonly verifiers: number; readonly hears: 'feed' | 'introspection' },
   { rounds, sessions }: RevokeOptions,
   output: Output,
 ): Promise<{ readonly kills: Kills; readonly growth: number; readonly sessionBytes: number }> {
@@ -99,7 +105,7 @@ async function measureKills(
     const brokers: BrokerProcess[] = []
     for (let n = 0; n < counts.brokers; n++) brokers.push(await fleet.start())
     balancer.serve(brokers.map(({ url }) => Number(new URL(url).port)))
-    for (let n = 0; n < counts.verifiers; n++) verifiers.push(startVerifier(balancer.url, 'feed'))
+    for (let n = 0; n < counts.verifiers; n++) verifiers.push(startVerifier(balancer.url, counts.hears))
     await Promise.all(verifiers.map(({ ready }) => ready))
     const scene = { brokers, verifiers, storeUrl: redis.url }
     const label = `${counts.brokers} brokers, ${counts.verifiers} verifiers`
