@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Redis } from 'ioredis'
 import { afterEach, beforeEach, expect, test } from 'vitest'
+import { CLOCK_SKEW_S } from '../../src/kernel/limits.ts'
 import { FIELD } from '../../src/sessions/session-record.ts'
 import { openStore } from '../../src/store/open-store.ts'
 import { type BrokerProcess, type Fleet, startFleet, until } from '../support/broker-process.ts'
@@ -230,10 +231,13 @@ test('redis back without its data: nothing comes back to life, and new work begi
   mkdirSync(dir)
   redis = await startRedis({ dir, port: redis.port, args: DURABLE })
   await until(isReady, RECOVERY_MS_MAX)
+  // Nobody knows which assertions were used before: until none of then is good any more, none is taken.
+  expect((await broker.introspect(lived.token)).body).toMatchObject({ error: 'invalid_client' })
+  await until(async () => (await broker.introspect(lived.token)).status === 200, (CLOCK_SKEW_S + 10) * 1000, 200)
   // The store is an allow-list: an absent session is a dead one.
   for (const { session, token } of [cut, lived]) {
     expect((await broker.introspect(token)).body).toEqual({ active: false })
-    expect((await broker.continue(session)).body).toMatchObject({ error_reason: 'session_absent' })
+    expect((await broker.continue(session)).status).toBe(400)
   }
   const fresh = await sessionWithToken()
   expect((await broker.introspect(fresh.token)).body.active).toBe(true)
@@ -244,7 +248,7 @@ test('redis back without its data: nothing comes back to life, and new work begi
     .revoked
   expect(seq).toBeGreaterThan(Number(claimsOf(fresh.token)['rv']))
   expect((await broker.introspect(fresh.token)).body).toEqual({ active: false })
-})
+}, 90_000)
 
 test('redis full: nothing is issued, and agents, users and operators still revoke', async () => {
   const [byAgent, byUser, byOperator] = [await sessionWithToken(), await sessionWithToken(), await sessionWithToken()]
