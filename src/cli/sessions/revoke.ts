@@ -55,10 +55,14 @@ async function wholeOrder(args: Args): Promise<RevokeOrder> {
 
 /** No token was touched, or a write that came late touched it after all: to repeat is right in both cases. */
 function explainFault(fault: unknown): never {
-  const isStore =
-    fault instanceof BrokerRefusal && fault.status === 503 && fault.body['error_reason'] !== 'keys_not_ready'
-  throw isStore ? new BrokerRefusal(fault.status, fault.body, STORE_SILENT) : fault
+  if (!(fault instanceof BrokerRefusal) || fault.status !== 503) throw fault
+  const reason = fault.body['error_reason']
+  if (reason === 'keys_not_ready') throw fault
+  throw new BrokerRefusal(fault.status, fault.body, reason === 'write_unreplicated' ? UNREPLICATED : STORE_SILENT)
 }
+
+const UNREPLICATED =
+  'It is revoked at every broker, and written again until every replica has it; before that a failover may lose it. Repeat until it is acknowledged, and see that the replicas are up.'
 
 const STORE_SILENT =
   'Take it that nothing was revoked: the store does not answer. Nothing is issued meanwhile; tokens already out end by themselves. Repeat when /readyz is 200.'
