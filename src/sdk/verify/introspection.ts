@@ -3,23 +3,19 @@
  * `private_key_jwt`, one fresh assertion per question. Anything but a plain yes about this very token is a no. A signed answer
  * (RFC 9701) is believed for the broker's signature, whatever it came through.
  */
-import { randomBytes } from 'node:crypto'
 import { decodeJwt } from '../../jose/decode-jws.ts'
 import { isJsonObject, parseStrictJson } from '../../jose/strict-json.ts'
 import { verifyStatement } from '../../jose/verify-statement.ts'
 import { type Clock, epochSeconds } from '../../kernel/clock.ts'
 import { CLOCK_SKEW_S } from '../../kernel/limits.ts'
 import { Secret } from '../../kernel/secret.ts'
-import { CLIENT_ASSERTION_TYPE_JWT, JWT_TYP, STATEMENT_ALG } from '../../protocol/oauth.ts'
+import { JWT_TYP, STATEMENT_ALG } from '../../protocol/oauth.ts'
+import { clientAssertion, type ServerIdentity } from './client-assertion.ts'
 import type { JsonDoor } from './http.ts'
 import type { KeySource } from './key-source.ts'
 import { TokenRefused } from './verified-token.ts'
 
-/** This server's own identity at the broker: the service registered as `server_client` of the resource. */
-export interface Introspection {
-  readonly clientId: string
-  /** Signs the claims as a JWS with `typ: client-authentication+jwt` and this server's registered key. */
-  sign(claims: Readonly<Record<string, unknown>>): Promise<string>
+export interface Introspection extends ServerIdentity {
   /**
    * Takes only answers that the broker has signed, for this server, within the clock skew (30 s) of the question: for where TLS
    * ends at a proxy that is not to be believed. Default: plain JSON.
@@ -40,8 +36,6 @@ export interface IntrospectionDependencies {
   /** The broker's published keys. */
   readonly keys: Pick<KeySource, 'keysFor'>
 }
-
-const ASSERTION_LIFETIME_S = 60
 
 /** The answer: it may open less than the token says. @throws TokenRefused `invalid` when the token is dead, `unavailable` when the broker gives no usable answer. */
 export async function confirmActive(
@@ -64,24 +58,15 @@ async function ask(
   dependencies: IntrospectionDependencies,
 ): Promise<Readonly<Record<string, unknown>>> {
   const { issuer, introspection, door, clock } = dependencies
-  const iat = epochSeconds(clock)
-  const assertion = await introspection.sign({
-    iss: introspection.clientId,
-    sub: introspection.clientId,
-    aud: issuer, // RFC 7523bis: the issuer alone, so that no other server can use the assertion
-    iat,
-    exp: iat + ASSERTION_LIFETIME_S,
-    jti: randomBytes(16).toString('base64url'),
-  })
+  const askedAt = epochSeconds(clock)
   const form = new URLSearchParams({
     token: question.token.reveal(),
-    client_assertion_type: CLIENT_ASSERTION_TYPE_JWT,
-    client_assertion: assertion,
+    ...(await clientAssertion(introspection, issuer, clock)),
   })
   const request = { url: `${issuer}/introspect`, form }
   const answer =
     introspection.signedAnswers === true
-      ? await signedAnswer(await door({ ...request, accept: SIGNED }), iat, dependencies)
+      ? await signedAnswer(await door({ ...request, accept: SIGNED }), askedAt, dependencies)
       : parseStrictJson(await door(request))
   return isJsonObject(answer) ? answer : {}
 }

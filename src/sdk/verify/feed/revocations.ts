@@ -13,14 +13,14 @@ import type { Clock, Ticks } from '../../../kernel/clock.ts'
 import { messageOf } from '../../../kernel/fault.ts'
 import { FEED_STALE_MS_DEFAULT, FEED_STALE_MS_MIN, FEED_TOKENS_HELD_MAX } from '../../../kernel/feed-limits.ts'
 import { ACTOR_DEPTH_MAX } from '../../../kernel/limits.ts'
+import type { ServerIdentity } from '../client-assertion.ts'
 import type { JsonDoor, StreamDoor } from '../http.ts'
 import { TokenRefused, type VerifiedToken, withoutRevoked } from '../verified-token.ts'
-import type { FeedClient } from './api-token.ts'
 import { FeedFollower } from './feed-follower.ts'
 import type { FeedMessage } from './feed-message.ts'
 import { RevocationView } from './revocation-view.ts'
 
-export interface RevocationOptions extends FeedClient {
+export interface RevocationOptions extends ServerIdentity {
   /** How old the view may be, in milliseconds; 2 000 at least. Default: 5 000. */
   readonly staleAfterMs?: number
   /**
