@@ -25,6 +25,7 @@ export interface RunOptions {
 
 const BROKERS = 3
 const STEADY_MS = 700
+const REVOKES_IN_STEADY_TIMES = 2
 /** What is down for longer than this after its fault was healed does not return by itself. */
 const RECOVERY_MS_MAX = 20_000
 /**
@@ -40,6 +41,8 @@ interface Running {
   readonly progress: (text: string) => void
   keep(happening: Happening): void
   now(): number
+  /** Acknowledged until now. */
+  revokes(): number
   serve(): void
 }
 
@@ -62,6 +65,7 @@ export async function runChaos(options: RunOptions): Promise<History> {
     progress: options.progress ?? (() => undefined),
     keep: (happening) => void happenings.push(happening),
     now,
+    revokes: () => happenings.filter(({ kind }) => kind === 'revoked').length,
     serve,
   }
   const stage = stageOf(running, verifiers)
@@ -115,7 +119,7 @@ async function rounds(count: number, chaos: ChaosStore, running: Running): Promi
     if (left.length === 0) left = [...chaos.faults, ...brokerFaults(running)]
     const fault = running.chance.pick(left)
     left = left.filter((one) => one !== fault)
-    await sleep(STEADY_MS)
+    if (!(await steady(running))) return
     const at = running.now()
     running.keep({ kind: 'fault', at, what: fault.name })
     running.progress(`${fault.name} …`)
@@ -131,7 +135,22 @@ async function rounds(count: number, chaos: ChaosStore, running: Running): Promi
       `… healed after ${Math.round(running.now() - at - returnedMs)} ms, back ${Math.round(returnedMs)} ms later`,
     )
   }
+  await steady(running)
+}
+
+/** For a while nothing happens to the store, and that while is long enough for sessions to be opened, used and revoked. */
+async function steady({ keep, now, revokes }: Running): Promise<boolean> {
+  const begun = now()
+  const before = revokes()
   await sleep(STEADY_MS)
+  while (revokes() < before + REVOKES_IN_STEADY_TIMES) {
+    if (now() - begun > RECOVERY_MS_MAX) {
+      keep({ kind: 'not_back', at: now(), what: 'nobody has revoked anything' })
+      return false
+    }
+    await sleep(25)
+  }
+  return true
 }
 
 /** Until every broker opens a session again; nobody does anything to it meanwhile. `undefined`: one does not. */
