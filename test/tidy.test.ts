@@ -185,7 +185,7 @@ const DOORS: readonly { call: RegExp; doors: readonly string[] }[] = [
     doors: [],
   },
   { call: /\.parseBody\(/, doors: [] },
-  { call: /(?<![.\w#])fetch\(/, doors: ['src/sdk/verify/http.ts'] },
+  { call: /(?<![.\w#])fetch\(/, doors: ['src/sdk/broker/http.ts'] },
   { call: /from 'node:https?'/, doors: ['src/net/guarded-fetch.ts', 'src/http/tls.ts'] },
   {
     call: /\bas Verified\b|as Verified</,

@@ -1,7 +1,7 @@
 /** Checklist I 96: the same live answer, signed, for servers that do not believe the way it comes. */
 import { createLocalJWKSet, decodeProtectedHeader, jwtVerify } from 'jose'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import type { JsonDoor } from '../../src/sdk/verify/http.ts'
+import type { JsonDoor } from '../../src/sdk/broker/http.ts'
 import { createVerifier } from '../../src/sdk/verify/verifier.ts'
 import { granted, openDeep, type Walk, walk } from '../support/hops.ts'
 import { startWorld, WAREHOUSE, type World } from '../support/world.ts'

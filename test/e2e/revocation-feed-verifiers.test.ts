@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { FEED_STALE_MS_DEFAULT } from '../../src/kernel/feed-limits.ts'
-import { type StreamRequest, streamOverHttp } from '../../src/sdk/verify/http.ts'
+import { type StreamRequest, streamOverHttp } from '../../src/sdk/broker/http.ts'
 import { type BrokerProcess, type Fleet, startFleet, until } from '../support/broker-process.ts'
 import { type FollowingVerifier, feedVerifier, verdict } from '../support/feed-verifier.ts'
 import { type RunningRedis, startRedis } from '../support/redis.ts'

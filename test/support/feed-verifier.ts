@@ -1,5 +1,5 @@
 /** A verifier that follows the feed of a broker of the tests, wherever that listens: its issuer's name is not its address. */
-import { type JsonDoor, jsonOverHttp, type StreamDoor, streamOverHttp } from '../../src/sdk/verify/http.ts'
+import { type JsonDoor, jsonOverHttp, type StreamDoor, streamOverHttp } from '../../src/sdk/broker/http.ts'
 import { TokenRefused } from '../../src/sdk/verify/verified-token.ts'
 import {
   createVerifier,

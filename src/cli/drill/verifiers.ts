@@ -6,7 +6,7 @@
 import { signJwt } from '../../jose/sign-jwt.ts'
 import type { Secret } from '../../kernel/secret.ts'
 import { ENDPOINT, GRANT_TYPE, JWT_TYP } from '../../protocol/oauth.ts'
-import { BrokerRefused } from '../../sdk/verify/http.ts'
+import { BrokerRefused } from '../../sdk/broker/http.ts'
 import { TokenRefused } from '../../sdk/verify/verified-token.ts'
 import { createVerifier } from '../../sdk/verify/verifier.ts'
 import { type BrokerClient, BrokerRefusal } from '../broker-client.ts'

@@ -9,7 +9,7 @@ import { type KeySet, parseKeySet } from '../../jose/key-set.ts'
 import { parseStrictJson } from '../../jose/strict-json.ts'
 import type { Clock } from '../../kernel/clock.ts'
 import { JWKS_COOLDOWN_MS, JWKS_FRESH_MS, JWKS_RETRY_MS, JWKS_STALE_MS_MAX } from '../../kernel/outbound-limits.ts'
-import type { JsonDoor } from './http.ts'
+import type { JsonDoor } from '../broker/http.ts'
 import { TokenRefused } from './verified-token.ts'
 
 export interface KeySourceOptions {

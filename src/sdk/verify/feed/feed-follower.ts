@@ -15,13 +15,16 @@ import {
   FEED_SILENCE_MS_MAX,
 } from '../../../kernel/feed-limits.ts'
 import { FEED_PATH, positionText } from '../../../protocol/revocation-feed.ts'
-import { BrokerRefused, type StreamDoor } from '../http.ts'
-import { type ApiToken, type ApiTokenOptions, fetchApiToken } from './api-token.ts'
+import { type ApiToken, type ApiTokenOptions, fetchApiToken } from '../../broker/api-token.ts'
+import { BrokerRefused, type StreamDoor } from '../../broker/http.ts'
 import { readEvents } from './event-stream.ts'
 import { decodeAnswer, decodeEvent, FeedBroken, type FeedMessage } from './feed-message.ts'
 import type { RevocationView } from './revocation-view.ts'
 
-export interface FollowerParts extends ApiTokenOptions {
+/** Of the API token. */
+const SCOPE = 'revocations'
+
+export interface FollowerParts extends Omit<ApiTokenOptions, 'scope'> {
   readonly view: RevocationView
   readonly streams: StreamDoor
   /** Told of everything that was applied. */
@@ -98,7 +101,7 @@ export class FeedFollower {
 
   async #currentToken(): Promise<ApiToken> {
     const isGood = this.#token !== undefined && this.#parts.ticks.ticksMs() < this.#token.renewAtTicksMs
-    if (!isGood || this.#token === undefined) this.#token = await fetchApiToken(this.#parts)
+    if (!isGood || this.#token === undefined) this.#token = await fetchApiToken({ ...this.#parts, scope: SCOPE })
     return this.#token
   }
 
@@ -136,7 +139,7 @@ export class FeedFollower {
   async #renew(ending: AbortController): Promise<void> {
     while (!ending.signal.aborted && !this.#stopping.signal.aborted) {
       try {
-        this.#token = await fetchApiToken(this.#parts)
+        this.#token = await fetchApiToken({ ...this.#parts, scope: SCOPE })
         return ending.abort(RENEWED)
       } catch (fault) {
         this.#fault = fault

@@ -1,7 +1,7 @@
 /** A stand-in for the broker's signing side: real keys, real signatures, and an in-process door that counts. */
 import { generateKeyPairSync, type KeyObject } from 'node:crypto'
 import { signJwt } from '../../../../src/jose/sign-jwt.ts'
-import type { JsonDoor, JsonRequest } from '../../../../src/sdk/verify/http.ts'
+import type { JsonDoor, JsonRequest } from '../../../../src/sdk/broker/http.ts'
 
 export const ISSUER = 'https://errand.example'
 export const RESOURCE = 'https://warehouse.example/mcp'

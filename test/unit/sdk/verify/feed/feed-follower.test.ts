@@ -2,9 +2,9 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, describe, expect, test } from 'vitest'
 import { systemClock, systemTicks } from '../../../../../src/kernel/clock.ts'
 import { FEED_SILENCE_MS_MAX } from '../../../../../src/kernel/feed-limits.ts'
+import { BrokerRefused, type JsonRequest, type StreamRequest } from '../../../../../src/sdk/broker/http.ts'
 import { FeedFollower } from '../../../../../src/sdk/verify/feed/feed-follower.ts'
 import { RevocationView } from '../../../../../src/sdk/verify/feed/revocation-view.ts'
-import { BrokerRefused, type JsonRequest, type StreamRequest } from '../../../../../src/sdk/verify/http.ts'
 import { until } from '../../../../support/broker-process.ts'
 
 const WITHIN_MS = 15_000

@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net'
 import { text as readText } from 'node:stream/consumers'
 import { afterEach, describe, expect, test } from 'vitest'
 import { JWKS_BYTES_MAX } from '../../../../src/kernel/limits.ts'
-import { jsonOverHttp } from '../../../../src/sdk/verify/http.ts'
+import { jsonOverHttp } from '../../../../src/sdk/broker/http.ts'
 
 let server: Server | undefined
 

@@ -1,20 +1,20 @@
 /**
- * The verifier's own token at the broker's API (client_credentials, `private_key_jwt`): asked for with a fresh assertion, and
+ * An MCP server's own token at the broker's API (client_credentials, `private_key_jwt`): asked for with a fresh assertion, and
  * again before it ends, at a moment of its own, so that the verifiers of a company do not all come at once.
  */
 import { randomInt } from 'node:crypto'
-import { isJsonObject, parseStrictJson } from '../../../jose/strict-json.ts'
-import type { Clock, Ticks } from '../../../kernel/clock.ts'
-import { API_TOKEN_LIFETIME_S } from '../../../kernel/limits.ts'
-import { Secret } from '../../../kernel/secret.ts'
-import { GRANT_TYPE } from '../../../protocol/oauth.ts'
-import { clientAssertion, type ServerIdentity } from '../client-assertion.ts'
-import type { JsonDoor } from '../http.ts'
+import { isJsonObject, parseStrictJson } from '../../jose/strict-json.ts'
+import type { Clock, Ticks } from '../../kernel/clock.ts'
+import { API_TOKEN_LIFETIME_S } from '../../kernel/limits.ts'
+import { Secret } from '../../kernel/secret.ts'
+import { GRANT_TYPE } from '../../protocol/oauth.ts'
+import { clientAssertion, type ServerIdentity } from './client-assertion.ts'
+import type { JsonDoor } from './http.ts'
 
 export interface ApiTokenOptions {
   readonly issuer: string
-  /** With the scope `revocations`. */
   readonly client: ServerIdentity
+  readonly scope: 'revocations' | 'evaluate'
   readonly door: JsonDoor
   readonly clock: Clock
   readonly ticks: Ticks
@@ -31,12 +31,12 @@ const RENEW_FROM = 60
 const RENEW_UNTIL = 85
 
 /** @throws Error where the broker gives none */
-export async function fetchApiToken({ issuer, client, door, clock, ticks }: ApiTokenOptions): Promise<ApiToken> {
+export async function fetchApiToken({ issuer, client, scope, door, clock, ticks }: ApiTokenOptions): Promise<ApiToken> {
   const askedTicksMs = ticks.ticksMs()
   const form = new URLSearchParams({
     grant_type: GRANT_TYPE.clientCredentials,
     resource: `${issuer}/api`,
-    scope: 'revocations',
+    scope,
     ...(await clientAssertion(client, issuer, clock)),
   })
   const answer = parseStrictJson(await door({ url: `${issuer}/token`, form }))
