@@ -22,7 +22,16 @@ export interface ToolCallRefusal {
   readonly description: string
   /** The scope this call needs. */
   readonly scope?: string
+  /** What the intent holds of this tool, as `authorization_details` spell it. */
+  readonly narrowTo?: PlainJson
+  /** What the session was opened for. */
+  readonly declared?: PlainJson
+  /** How somebody may be asked to allow it (AuthZEN access request). */
+  readonly accessRequest?: PlainJson
 }
+
+/** Goes into the answer's body as it is. */
+export type PlainJson = Readonly<Record<string, unknown>>
 
 export function toolCallRefusal(
   token: VerifiedToken,
