@@ -7,8 +7,11 @@ import type { Intent } from './intent.ts'
 import { type LifecycleState, mayIssue } from './lifecycle.ts'
 
 export type ToolCategory = 'read' | 'write' | 'destructive' | 'admin'
-/** What a resource checks by itself (DESIGN §3): its scope only, the tool's name too, or the arguments too. */
-export type Enforcement = 'scope' | 'tools' | 'arguments'
+/**
+ * What a resource checks by itself (DESIGN §3): its scope only, the tool's name too, or the arguments too. `calls`: it asks the
+ * broker before each call as well, and tells it how the call ended, so that calls can be counted and approved.
+ */
+export type Enforcement = 'scope' | 'tools' | 'arguments' | 'calls'
 /** How a server learns that a token for it was revoked; `offline`: not at all, it believes the token until its end. */
 export type RevocationCheck = 'feed' | 'introspection' | 'offline'
 export type SigningAlg = 'ES256' | 'RS256' | 'Ed25519'

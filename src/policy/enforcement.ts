@@ -23,7 +23,9 @@ export function unenforceable(
   const lost = new Map<string, string>()
   for (const [name, constraints] of tools) {
     const cause =
-      limits.maxCalls === undefined ? causeAt(resource, name, constraints, tools) : 'no server counts calls yet'
+      limits.maxCalls === undefined || resource.enforces === 'calls'
+        ? causeAt(resource, name, constraints, tools)
+        : 'the server does not ask before each call, so nobody would count them'
     if (cause !== undefined) lost.set(name, cause)
   }
   return lost
@@ -36,6 +38,7 @@ function causeAt(
   tools: ReadonlyMap<string, ToolConstraints>,
 ): string | undefined {
   switch (resource.enforces) {
+    case 'calls':
     case 'arguments':
       return undefined
     case 'tools':

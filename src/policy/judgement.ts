@@ -101,7 +101,8 @@ function enforced(question: Question, here: readonly Judgement[], resource: Reso
   for (const { asked, constraints } of here) if (constraints !== undefined) tools.set(asked.name, constraints)
   let lost: ReadonlyMap<string, string>
   try {
-    const enforcing: Resource = question.atCall ? { ...resource, enforces: 'arguments' } : resource
+    const isHeld = question.atCall && resource.enforces !== 'calls'
+    const enforcing: Resource = isHeld ? { ...resource, enforces: 'arguments' } : resource
     lost = unenforceable(enforcing, tools, leastLimits(question, resource.url))
   } catch {
     lost = new Map([...tools.keys()].map((name) => [name, 'the enforcement layer failed']))

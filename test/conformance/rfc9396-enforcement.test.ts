@@ -97,7 +97,7 @@ describe('a server that checks arguments', () => {
     expect(claims.authorization_details).toEqual([tools(WAREHOUSE, { query })])
   })
 
-  test('a limit on calls is refused as long as nobody counts them', async () => {
+  test('a limit on calls is refused: it does not ask before each', async () => {
     await refused(world, openFor(WAREHOUSE, { query: {} }, { limits: { maxCalls: 3 } }), cannot)
   })
 })

@@ -67,6 +67,7 @@ function resourceWarnings(resource: Resource, registry: Registry): string[] {
     )
   }
   warnings.push(...followingWarnings(resource, registry).map((says) => `${name}: ${says}`))
+  warnings.push(...askingWarnings(resource, registry).map((says) => `${name}: ${says}`))
   return warnings
 }
 
@@ -86,6 +87,18 @@ function followingWarnings({ revocationCheck, serverClient }: Resource, registry
     ]
   }
   return []
+}
+
+/** A server that is said to ask before each call, and cannot, refuses every one. */
+function askingWarnings({ enforces, serverClient }: Resource, registry: Registry): readonly string[] {
+  if (enforces !== 'calls') return []
+  if (serverClient === undefined) return ['enforces calls and has no server_client, so nobody may ask about its calls']
+  const client = registry.client(serverClient)
+  const may = client?.apiScopes.includes('evaluate') && client.grantTypes.includes(GRANT_TYPE.clientCredentials)
+  if (may === true) return []
+  return [
+    `enforces calls, and its server_client ${serverClient} may not ask: that takes client_credentials among its grant_types, evaluate among its api_scopes`,
+  ]
 }
 
 const isDangerous = ({ category, delegable }: Tool) => delegable && category !== 'read' && category !== 'write'

@@ -48,6 +48,7 @@ export function* checkAuthorizationServers(entries: Elsewhere, broker: string, p
     for (const member of OURS_ONLY) {
       if (entry[member] !== undefined) problems.push(`${at}.${member}: no token of this broker is for this server`)
     }
+    if (entry.enforces === 'calls') problems.push(`${at}.enforces: this broker is not asked about calls of this server`)
   }
 }
 

@@ -69,7 +69,7 @@ export const resource = strictObject({
   vendor_review: vendorReview.optional(),
   server_client: clientId.optional(),
   authorization_server: slug.optional(),
-  enforces: z.enum(['scope', 'tools', 'arguments']).default('scope'),
+  enforces: z.enum(['scope', 'tools', 'arguments', 'calls']).default('scope'),
   mode: z.enum(['shared', 'personal']).default('shared'),
   sender_constraint: z.enum(['optional', 'required']).default('optional'),
   revocation_check: z.enum(['feed', 'introspection', 'offline']).optional(),

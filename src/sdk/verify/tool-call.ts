@@ -56,7 +56,8 @@ export function toolCallRefusal(
     // Serving calls nobody counts would turn the limit into decoration.
     return {
       error: 'outside_intent',
-      description: 'the intent limits the number of calls, which this server cannot count',
+      description:
+        'the intent limits the number of calls, which only the broker can count: this server must run in live mode',
     }
   }
   const refusal = argumentsRefusal(constraints, call.arguments)

@@ -103,9 +103,9 @@ test('a server that asks at a call makes that one call only, whatever it checks 
   }
 })
 
-test('nobody counts calls yet: a limit is refused wherever it comes from', () => {
-  const registry = world()
+test('a limit of calls is refused, wherever it comes from, unless the server asks before each call', () => {
   const wanted = { [WAREHOUSE]: { query: {} } }
+  const [registry, asking] = [world(), world((d) => (d.resources[0].enforces = 'calls'))]
   const authority = authorityOf(registry, wanted)
   const limited = {
     ...authority,
@@ -114,8 +114,18 @@ test('nobody counts calls yet: a limit is refused wherever it comes from', () =>
   for (const rest of [{ asked: limited }, { parent: limited }, { ceiling: limited }]) {
     const decision = ask(registry, wanted, rest)
     expect(reason(decision)).toBe('resource_cannot_enforce')
-    expect(decision.missing).toEqual(['query at warehouse: no server counts calls yet'])
+    expect(decision.missing).toEqual([
+      'query at warehouse: the server does not ask before each call, so nobody would count them',
+    ])
+    expect(reason(ask(registry, wanted, { ...rest, atCall: true }))).toBe('resource_cannot_enforce')
+    for (const atCall of [false, true]) expect(granted(ask(asking, wanted, { ...rest, atCall }))).toEqual(wanted)
   }
+})
+
+test('a server that asks before each call is given constraints, too', () => {
+  const wanted = { [WAREHOUSE]: { query: { limit: { maximum: 5 } } } }
+  const registry = world((d) => (d.resources[0].enforces = 'calls'))
+  expect(granted(ask(registry, wanted, explicitly))).toEqual(wanted)
 })
 
 describe('what is lost to a weak server', () => {

@@ -146,6 +146,16 @@ describe('everything that is lacking is named, and nothing that is there', () =>
       same,
       QUERY,
       (registry) => ({ asked: limited(authorityOf(registry, QUERY)) }),
+      ['let resource warehouse enforce calls, once its server does'],
+    ],
+    [
+      'a limit that nothing counts at a server whose tokens are of another',
+      (made) => {
+        made.authorization_servers = [{ issuer: 'https://auth.chat.example', slug: 'chat' }]
+        made.resources[0].authorization_server = 'chat'
+      },
+      QUERY,
+      (registry) => ({ asked: limited(authorityOf(registry, QUERY)) }),
       ['ask without a limit of calls at warehouse'],
     ],
     [
@@ -153,7 +163,7 @@ describe('everything that is lacking is named, and nothing that is there', () =>
       same,
       QUERY,
       (registry) => ({ parent: limited(authorityOf(registry, QUERY)) }),
-      ['ask without a limit of calls at warehouse'],
+      ['let resource warehouse enforce calls, once its server does'],
     ],
     [
       'a tool above, of which there is the scope',

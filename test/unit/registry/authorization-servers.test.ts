@@ -94,6 +94,11 @@ test.each<[string, (document: Raw) => void, string]>([
     (d) => (d.resources.at(-1).standing_intent = { purpose: 'x', tools: { search: {} } }),
     'resources[2].standing_intent: no token of this broker is for this server',
   ],
+  [
+    'a resource of theirs that would ask here before each call',
+    (d) => (d.resources.at(-1).enforces = 'calls'),
+    'resources[2].enforces: this broker is not asked about calls of this server',
+  ],
 ])('refused: %s', (_what, change, start) => {
   const problems = problemsAfter((document) => {
     withChat(document)

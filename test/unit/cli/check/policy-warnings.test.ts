@@ -51,6 +51,14 @@ describe('warnings about a policy', () => {
       ({ resources: [resource] }) => Object.assign(resource ?? {}, { enforces: 'arguments' }),
     ],
     [
+      'resource notes: enforces calls and has no server_client',
+      ({ resources: [resource] }) => Object.assign(resource ?? {}, { enforces: 'calls' }),
+    ],
+    [
+      'resource notes: enforces calls, and its server_client notes-server may not ask',
+      (document) => follow(document, { enforces: 'calls' }, {}),
+    ],
+    [
       'resource notes: has dangerous tools for agents and asks nobody whether a token was revoked, so believes one for up to 330 s',
       ({ resources: [resource] }) =>
         Object.assign(resource ?? {}, { tools: { search: { category: 'destructive', delegable: true } } }),
@@ -119,6 +127,11 @@ describe('warnings about a policy', () => {
     expect(warningsOf((document) => follow(document, { revocation_check: 'feed' }, FOLLOWS))).toEqual([])
     expect(warningsOf((document) => follow(document, { revocation_check: 'introspection' }, FOLLOWS))).toEqual([])
     expect(warningsOf((document) => follow(document, {}, {}))).toEqual([])
+  })
+
+  test('a server that asks before each call, and may, needs no advice', () => {
+    const may = { api_scopes: ['evaluate'], grant_types: ['client_credentials'] }
+    expect(warningsOf((document) => follow(document, { enforces: 'calls' }, may))).toEqual([])
   })
 
   test('an agent that is suspended on purpose needs no advice', () => {

@@ -75,13 +75,13 @@ describe('a tool call', () => {
     expect(refusal?.scope).toBeUndefined()
   })
 
-  test('is refused where the intent limits calls, which this server cannot count', () => {
+  test('is refused where the intent limits calls, which takes live mode', () => {
     const refusal = toolCallRefusal(
       tokenWith({ limits: { maxCalls: 3 } }),
       call('query', { table: 'revenue', limit: 1 }),
       MANIFEST,
     )
-    expect(refusal).toMatchObject({ error: 'outside_intent', description: expect.stringContaining('cannot count') })
+    expect(refusal).toMatchObject({ error: 'outside_intent', description: expect.stringContaining('live mode') })
   })
 
   test('with any arguments is never answered with their values, nor with text that leaves the header', () => {
