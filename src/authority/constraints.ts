@@ -67,6 +67,21 @@ export function argumentsRefusal(
   return undefined
 }
 
+/** Every argument that is not allowed, is missing or is not as it must be: those of the call first. */
+export function failingArguments(
+  constraints: ToolConstraints,
+  args: Readonly<Record<string, unknown>>,
+): readonly string[] {
+  if (constraints.size === 0) return []
+  const extra = constraints.has(ANY_OTHER_ARGUMENT) ? [] : Object.keys(args).filter((name) => !constraints.has(name))
+  const wrong = [...constraints]
+    .filter(
+      ([name, constraint]) => !isFree(constraint) && !(Object.hasOwn(args, name) && admits(constraint, args[name])),
+    )
+    .map(([name]) => name)
+  return [...extra, ...wrong]
+}
+
 /** `undefined` if every call `child` allows is allowed by `parent`; else what was dropped or widened. */
 export function narrowsTool(childForm: ToolConstraints, parentForm: ToolConstraints): string | undefined {
   const child = oneForm(childForm)

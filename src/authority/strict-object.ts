@@ -4,7 +4,7 @@
  * Validates: shape, closed member sets, text and integer bounds.
  * Does not validate: that the text it came from was canonical JSON; the strict JSON parser has done that.
  */
-import { SHOWN_CHARS_MAX } from '../kernel/limits.ts'
+import { NAME_CHARS_MAX, SHOWN_CHARS_MAX } from '../kernel/limits.ts'
 import { Rejection } from '../kernel/rejection.ts'
 
 export type JsonObject = Readonly<Record<string, unknown>>
@@ -28,6 +28,11 @@ export function own(object: JsonObject, member: string): unknown {
 export function shown(name: string): string {
   if (name.length > SHOWN_CHARS_MAX) return 'a long name'
   return `'${name.replace(/[^\x20\x21\x23-\x5b\x5d-\x7e]/g, '?')}'`
+}
+
+/** A stranger's name as a JSON value of its own: bounded, and in plain characters. */
+export function plainName(name: string): string {
+  return name.slice(0, NAME_CHARS_MAX).replace(/[^\x20-\x7e]/g, '?')
 }
 
 export function malformed(path: string, what: string): Rejection {

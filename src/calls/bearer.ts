@@ -18,6 +18,7 @@ import type { Agent } from '../model/client.ts'
 import type { Question } from '../model/decision.ts'
 import { findUser } from '../model/find-user.ts'
 import { type Resource, whyNotIssuedFor } from '../model/resource.ts'
+import type { NodeFacts, SessionFacts } from '../model/session.ts'
 import { parseScope } from '../protocol/scope.ts'
 import { isAlive, type LivenessParts } from '../sessions/live-access.ts'
 import type { SessionRepository } from '../sessions/session-repository.ts'
@@ -25,13 +26,16 @@ import type { SessionRepository } from '../sessions/session-repository.ts'
 export interface Bearer {
   readonly token: VerifiedAccess
   readonly resource: Resource
+  readonly facts: SessionFacts
+  /** The hop that it was issued from. */
+  readonly node: NodeFacts
   /** What the question says of them. */
   readonly asks: Pick<Question, 'agent' | 'chain' | 'subject' | 'user' | 'risk' | 'parent'>
 }
 
 export interface BearerParts extends LivenessParts {
   readonly ring: Pick<KeyRing, 'verificationKeys'>
-  readonly sessions: Pick<SessionRepository, 'readLive' | 'factsOf'>
+  readonly sessions: Pick<SessionRepository, 'readLive' | 'holderOf'>
 }
 
 /**
@@ -47,11 +51,11 @@ export async function bearerOf(
   const resource = own.find(({ url }) => url === token?.audience)
   if (token === undefined || resource === undefined) return undefined
   if (whyNotIssuedFor(resource, parts.settings.environment) !== undefined) return undefined
-  const [alive, facts] = await Promise.all([
+  const [alive, held] = await Promise.all([
     isAlive(token, parts),
-    token.session === undefined ? undefined : parts.sessions.factsOf(token.session, token.path[0]),
+    token.session === undefined ? undefined : parts.sessions.holderOf(token.session, token.path),
   ])
-  if (!alive || facts === undefined) return undefined
+  if (!alive || held === undefined) return undefined
   const agents = agentsOf(token, parts.settings.issuer).flatMap((id): Agent[] => {
     const client = parts.registry.client(id)
     return client?.kind === 'agent' ? [client] : []
@@ -64,12 +68,13 @@ export async function bearerOf(
   return {
     token,
     resource,
+    ...held,
     asks: {
       agent,
       chain: agents.filter((one) => one !== agent),
       subject: token.subject,
       user: user === undefined ? undefined : findUser(parts.registry, parseUserPrincipal(user)),
-      risk: facts.evidence?.risk,
+      risk: held.facts.evidence?.risk,
       parent: { resources: new Map([[resource.url, bounds]]), notAfter: token.expiresAt, maxDepth: 0 },
     },
   }

@@ -3,12 +3,17 @@
  * with the question it was given to; a denial is an answer, not an error.
  */
 import type { AuditDraft } from '../audit/audit-draft.ts'
+import { actors } from '../authority/actor-chain.ts'
+import type { ToolConstraints } from '../authority/authority.ts'
+import { type Guidance, guidance } from '../authority/guidance.ts'
 import { Rejection } from '../kernel/rejection.ts'
+import type { AuditRecord } from '../model/audit-record.ts'
 import type { ExternalAnswer } from '../model/decision.ts'
 import { ANY_AGENT_ID } from '../policy/any-agent.ts'
 import { keepDecision } from '../policy/recorded-decision.ts'
 import { apartFromBudget } from '../store/time-budget.ts'
 import { type Evaluation, readBatch, readEvaluation } from './authzen-request.ts'
+import type { Bearer } from './bearer.ts'
 import { answered, type Prepared, prepare, type Refusal, stillStands } from './judge.ts'
 import { callAsService, type EvaluationParts, type ServiceCall, type ServiceRequest } from './service-call.ts'
 
@@ -108,18 +113,30 @@ async function concluded(
   const gone = external === undefined ? undefined : await stillStands(state, call)
   if (gone !== undefined) return refused(draft, gone, call)
   const answer = external ?? state.question.external
-  const { decision, refusal } = answered(state, call, answer)
+  const { decision, refusal, allowed } = answered(state, call, answer)
   const asked = { ...state.question, external: answer }
   draft.addDecision(decision, keepDecision(asked, decision), call.parts.shadow.answer(asked, decision))
-  if (refusal !== undefined) return refused(draft, refusal, call)
+  if (refusal !== undefined) return refused(draft, refusal, call, guided(state, allowed))
   await record(draft, undefined, call)
   return { decision: true, context: { decision_id: draft.id, ...bound(state) } }
 }
 
-async function refused(draft: AuditDraft, refusal: Refusal, call: ServiceCall): Promise<DecisionBody> {
+async function refused(
+  draft: AuditDraft,
+  refusal: Refusal,
+  call: ServiceCall,
+  guided: Partial<Guidance> = {},
+): Promise<DecisionBody> {
   await record(draft, refusal, call)
   const { reason, says } = refusal
-  return { decision: false, context: { reason, reason_admin: { en: says }, decision_id: draft.id } }
+  return { decision: false, context: { reason, reason_admin: { en: says }, decision_id: draft.id, ...guided } }
+}
+
+/** Of a live token alone: to whoever holds it, nothing of this is new. Of somebody named, a server is told no more than no. */
+function guided({ bearer, matter }: Prepared, allowed: ToolConstraints | undefined): Partial<Guidance> {
+  if (bearer === undefined) return {}
+  const tools = bearer.asks.parent?.resources.get(bearer.resource.url)?.tools ?? new Map()
+  return guidance(matter, { purpose: bearer.node.purpose, tools }, allowed)
 }
 
 /** Before the answer: without its record there is none. @throws Rejection `audit_unavailable` */
@@ -135,9 +152,21 @@ function describe(draft: AuditDraft, { question, matter, bearer }: Prepared): vo
     ...(question.agent.clientId === ANY_AGENT_ID ? {} : { agent: { id: question.agent.clientId } }),
     resource: matter.resource.url,
     detail: `call ${matter.tool.slice(0, 128)}${place}`,
-    ...(bearer === undefined ? {} : { jti: bearer.token.jti }),
-    ...(bearer?.token.session === undefined ? {} : { session: bearer.token.session }),
+    ...(bearer === undefined ? {} : attributed(bearer)),
   })
+}
+
+/** Whose work the call would be, and what set it off. */
+function attributed({ token, facts, node }: Bearer): Partial<AuditRecord> {
+  return {
+    agent: { id: node.holder, version: node.agentVersion },
+    session: facts.id,
+    node: node.id,
+    intent: node.intentHash,
+    origin: node.origin.type,
+    jti: token.jti,
+    ...(token.act === undefined ? {} : { chain: actors(token.act).map(({ sub }) => sub) }),
+  }
 }
 
 /** The key that the token is bound to: whoever asks has seen the proof, and must have checked that it is by this one. */

@@ -5,6 +5,7 @@
  * any other; the same engine judges arguments that judges them at a server's own verifier.
  */
 
+import type { ToolConstraints } from '../authority/authority.ts'
 import { argumentsRefusal, isUnconstrained } from '../authority/constraints.ts'
 import { concerningCall } from '../authority/dimensions.ts'
 import type { DecisionId } from '../kernel/ids.ts'
@@ -40,6 +41,8 @@ export interface Verdict {
   readonly decision: Decision
   /** `undefined`: it is allowed. */
   readonly refusal: Refusal | undefined
+  /** What would be allowed of the one tool meant; `undefined`: nothing, or several were. */
+  readonly allowed: ToolConstraints | undefined
 }
 
 const INACTIVE: Refusal = { reason: 'subject_token_inactive', says: 'this is no live access token for this server' }
@@ -154,19 +157,23 @@ export function answered({ question, matter, tools }: Prepared, call: ServiceCal
   const asked = { ...question, external }
   const decision = decide(call.registry, asked)
   if (decision.outcome === 'deny') {
-    return { decision, refusal: { reason: decision.reason, says: decision.description } }
+    return { decision, refusal: { reason: decision.reason, says: decision.description }, allowed: undefined }
   }
   const left = decision.effective.resources.get(matter.resource.url)?.tools
+  const [only, ...others] = tools
+  const allowed = only === undefined || others.length > 0 ? undefined : left?.get(only)
   for (const tool of tools) {
     const constraints = left?.get(tool)
-    if (constraints === undefined) return { decision, refusal: { reason: 'nothing_granted', says: 'not granted' } }
+    if (constraints === undefined) {
+      return { decision, refusal: { reason: 'nothing_granted', says: 'not granted' }, allowed }
+    }
     const says =
       matter.arguments === undefined
         ? isUnconstrained(constraints)
           ? undefined
           : 'the call is allowed with some arguments only: send them'
         : argumentsRefusal(constraints, matter.arguments)
-    if (says !== undefined) return { decision, refusal: { reason: 'call_refused', says } }
+    if (says !== undefined) return { decision, refusal: { reason: 'call_refused', says }, allowed }
   }
-  return { decision, refusal: undefined }
+  return { decision, refusal: undefined, allowed }
 }

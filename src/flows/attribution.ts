@@ -8,6 +8,7 @@ import type { SubjectEvidence } from '../model/evidence.ts'
 import type { MintedToken } from '../model/minted.ts'
 import { formatScope } from '../protocol/scope.ts'
 import { chainSubjects } from '../sessions/session-record.ts'
+import type { LiveSession } from '../sessions/session-repository.ts'
 import type { Issue } from './flow.ts'
 
 /** Known as soon as the evidence is verified, so that refusals have it too. */
@@ -28,6 +29,11 @@ export function describeEvidence(evidence: SubjectEvidence): Partial<AuditRecord
     chain: chainSubjects(evidence.act),
     subject_token: evidence.digest,
   }
+}
+
+/** Known as soon as the session is read, so that a refusal says, too, what the work was for and what set it off. */
+export function describeHop({ node }: LiveSession): Partial<AuditRecord> {
+  return { intent: node.intentHash, origin: node.origin.type }
 }
 
 /** @param authority digest of `grantedAuthority` */

@@ -27,7 +27,7 @@ import { ENDPOINT, GRANT_TYPE } from '../protocol/oauth.ts'
 import type { LiveSession } from '../sessions/session-repository.ts'
 import { withinBudget } from '../store/time-budget.ts'
 import { isForApi } from './api-token.ts'
-import { boundTo, describeEvidence } from './attribution.ts'
+import { boundTo, describeEvidence, describeHop } from './attribution.ts'
 import { commitIssue } from './commit-issue.ts'
 import { assertWithinConfinement } from './confinement.ts'
 import type { EvidenceSources } from './evidence.ts'
@@ -119,6 +119,7 @@ class Run {
     if (evidence.kind === 'user') this.#facts.entry.spendIssuer(evidence.issuer.slug)
     if (evidence.kind === 'workload') this.#facts.entry.spendIssuer(evidence.token.voucher.slug)
     const live = await this.#claimAndRead(evidence) // 5
+    if (live !== undefined) this.draft.add(describeHop(live))
     const { framed, permit } = await this.#decide(flow.frame, { request, party, evidence, live }) // 6
     const issue = withDemandedKey(framed.issue(permit), proven)
     const scopes = 'resource' in issue.mint ? authorityScopes(issue.order.authority) : []

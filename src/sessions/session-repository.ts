@@ -105,13 +105,23 @@ export class SessionRepository {
     return { signedInAt: signedInAt === undefined ? undefined : Number(signedInAt) }
   }
 
-  /** What was written when it was opened, with this node. */
-  async factsOf(session: SessionId, root: NodeId | undefined): Promise<SessionFacts | undefined> {
-    if (root === undefined) return undefined
-    const fields = await this.#store.sessions.read(session, [FIELD.facts, FIELD.node(root)])
-    const [facts, node] = [fields?.get(FIELD.facts), fields?.get(FIELD.node(root))]
-    if (facts === undefined || node === undefined) return undefined
-    return decodeOpened({ session, root }, { facts, root: node }).facts
+  /** What was written when it was opened, and of the hop that this path (root first) leads to. */
+  async holderOf(
+    session: SessionId,
+    path: readonly NodeId[],
+  ): Promise<{ readonly facts: SessionFacts; readonly node: NodeFacts } | undefined> {
+    const [root, own] = [path[0], path.at(-1)]
+    if (root === undefined || own === undefined) return undefined
+    const fields = await this.#store.sessions.read(session, [FIELD.facts, FIELD.node(root), FIELD.node(own)])
+    const [facts, rootText, text] = [
+      fields?.get(FIELD.facts),
+      fields?.get(FIELD.node(root)),
+      fields?.get(FIELD.node(own)),
+    ]
+    if (facts === undefined || rootText === undefined || text === undefined) return undefined
+    const opened = decodeOpened({ session, root }, { facts, root: rootText })
+    const node = own === root ? opened.root : decodeNode(text, own, opened.facts.intentSalt)
+    return { facts: opened.facts, node }
   }
 
   /** @throws MalformedSession */

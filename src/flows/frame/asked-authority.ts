@@ -3,6 +3,7 @@ import type { Authority, ResourceAuthority } from '../../authority/authority.ts'
 import type { ParsedDetails } from '../../authority/details.ts'
 import { isEmpty, restrictToResources, restrictToScopes, widening } from '../../authority/narrowing.ts'
 import type { ResourceUrl } from '../../kernel/ids.ts'
+import { MISSING_LINES_MAX } from '../../kernel/limits.ts'
 import { Rejection } from '../../kernel/rejection.ts'
 import type { Intent, IntentTools } from '../../model/intent.ts'
 import type { Registry } from '../../model/registry.ts'
@@ -63,7 +64,7 @@ export function askedFrom(
   if (details === undefined || details.tools.size === 0) return { asked: { ...held, ...life }, explicit: false }
   const tools = toolsByResource(details, here.registry)
   for (const url of tools.keys()) {
-    if (!held.resources.has(url)) throw notInSession()
+    if (!held.resources.has(url)) throw notInSession(held)
   }
   const asked = askedAuthority(here, tools, life.notAfter, life.maxDepth)
   const widened = widening(asked, held)
@@ -73,8 +74,11 @@ export function askedFrom(
   return { asked, explicit: true }
 }
 
-export function notInSession(): Rejection {
-  return new Rejection('resource_not_in_session', 'this resource is not part of what the session was opened for')
+/** @param held what there is: whoever asks for more is told of what it could ask for, which its own token says anyway */
+function notInSession(held: Authority): Rejection {
+  return new Rejection('resource_not_in_session', 'this resource is not part of what the session was opened for', {
+    missing: available(held).slice(0, MISSING_LINES_MAX),
+  })
 }
 
 /** Cuts to the resources and scopes the request names. @throws Rejection `resource_not_in_session`, `nothing_granted` */
@@ -84,7 +88,7 @@ export function narrowTo(
   registry: Registry,
 ): Authority {
   for (const resource of limits.resources) {
-    if (!asked.resources.has(resource.url)) throw notInSession()
+    if (!asked.resources.has(resource.url)) throw notInSession(asked)
   }
   const there =
     limits.resources.length === 0

@@ -2,7 +2,6 @@ import { describe, expect, test } from 'vitest'
 import {
   askedFrom,
   narrowTo,
-  notInSession,
   openingIntent,
   requireIntent,
   toolsByResource,
@@ -104,7 +103,6 @@ describe('what a later hop asks for', () => {
   test('a resource that is registered but not held is not in the session', async () => {
     const wiki = details([tools(WIKI, { search: {} })])
     expect(await reasonOf(() => askedFrom(held, wiki, here(), LIFE))).toBe('resource_not_in_session')
-    expect(notInSession().reason).toBe('resource_not_in_session')
   })
 
   test.each([
