@@ -5,6 +5,8 @@ import type { ScopeSet } from '../../protocol/scope.ts'
 export interface VerifiedToken {
   /** On whose behalf: `user:<issuer>:<sub>`, or the agent itself when it works for nobody else. */
   readonly subject: string
+  /** `user:<issuer>:<sub>`; absent where the work is on no user's behalf. */
+  readonly user?: string
   /** Client id of the current actor. */
   readonly clientId: string
   readonly scopes: ScopeSet
@@ -14,12 +16,28 @@ export interface VerifiedToken {
   readonly expiresAt: number
   readonly jti: string
   readonly session: string
+  /** What the session is for, as far as a server may know; absent where the token says nothing of it. */
+  readonly intent?: TokenIntent
   /** Tools of this server that the token opens, with what their arguments must satisfy. */
   readonly tools: ReadonlyMap<string, ToolConstraints>
   /** Tools that were cut off since it was issued: a new token may open them again. */
   readonly revokedTools: ReadonlySet<string>
   readonly limits: ToolLimits
   readonly claims: Readonly<Record<string, unknown>>
+}
+
+export interface TokenIntent {
+  /** Salted hash of the declared purpose: the same for every token of the session; the sentence stays with the broker. */
+  readonly hash: string
+  /** What set it off: `user_request`, `agent_plan`, `schedule` or `upstream_agent`. */
+  readonly origin?: { readonly type: string; readonly ref?: string; readonly assertedBy?: string }
+  /** The broker's environment: `production`, for one. */
+  readonly environment?: string
+}
+
+/** Who acts now: the newest actor, or the agent itself where it works for nobody else. */
+export function currentActor(token: VerifiedToken): string {
+  return token.actors[0] ?? token.subject
 }
 
 /** What is left of a token where single tools of this server were cut off since it was issued. */

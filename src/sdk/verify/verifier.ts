@@ -7,11 +7,10 @@
  * the feed or introspection is configured, that the token lives now.
  * Does not validate: the call. See `tool-call.ts`.
  */
-import { actors, parseActorChain } from '../../authority/actor-chain.ts'
 import { parseDetails } from '../../authority/details.ts'
 import { decodeJwt } from '../../jose/decode-jws.ts'
 import { JwtError, type JwtErrorCode } from '../../jose/jwt-error.ts'
-import { type VerifiedJwt, verifyJwt } from '../../jose/verify-jwt.ts'
+import { verifyJwt } from '../../jose/verify-jwt.ts'
 import { type Clock, epochSeconds, systemClock, systemTicks, type Ticks } from '../../kernel/clock.ts'
 import { ACCESS_TOKEN_LIFETIME_S_MAX, CLOCK_SKEW_S } from '../../kernel/limits.ts'
 import { Rejection } from '../../kernel/rejection.ts'
@@ -24,6 +23,7 @@ import { type RevocationOptions, Revocations } from './feed/revocations.ts'
 import { assertHeldBy, type Holder } from './holder.ts'
 import { confirmActive, type Introspection } from './introspection.ts'
 import { KeySource } from './key-source.ts'
+import { readClaims } from './read-claims.ts'
 import { TokenRefused, type VerifiedToken, withoutRevoked } from './verified-token.ts'
 
 export type { DpopRequest, ProofRules } from './dpop.ts'
@@ -60,6 +60,10 @@ export interface VerifierOptions {
 export interface Verifier {
   /** @param holder what the request that brought the token has proven. @throws TokenRefused */
   verify(token: string, holder?: Holder): Promise<VerifiedToken>
+  /** As configured: what the server's drop-ins tell clients. */
+  readonly issuer: string
+  readonly resource: string
+  readonly senderConstraint: 'optional' | 'required'
   /** What it knows of the revocations, and how old that is; `undefined`: it does not follow them. */
   readonly revocations: Followed | undefined
 }
@@ -122,6 +126,9 @@ export function createVerifier(options: VerifierOptions): Verifier {
   }
 
   return {
+    issuer,
+    resource,
+    senderConstraint: options.senderConstraint ?? 'optional',
     revocations,
     verify: async (text, holder = {}) => {
       try {
@@ -141,41 +148,6 @@ function asAnswered(token: VerifiedToken, answer: Readonly<Record<string, unknow
   if (details === undefined) return narrowed
   const tools = [...parseDetails(details).tools.values()].flatMap((here) => [...here.tools.keys()])
   return withoutRevoked(narrowed, (tool) => !tools.includes(tool))
-}
-
-function readClaims({ claims, subject, expiresAt }: VerifiedJwt, resource: string): VerifiedToken {
-  const clientId = text(claims, 'client_id')
-  const chain = actors(Object.hasOwn(claims, 'act') ? parseActorChain(claims['act']) : undefined)
-  const newest = chain[0]?.sub ?? subject
-  if (newest !== `agent:${clientId}` && newest !== `service:${clientId}`) {
-    throw new TokenRefused('invalid', 'the newest actor of the token is not its client')
-  }
-  const details = Object.hasOwn(claims, 'authorization_details')
-    ? parseDetails(claims['authorization_details'])
-    : undefined
-  const here = details?.tools.get(resource)
-  if (details !== undefined && (here === undefined || details.tools.size !== 1)) {
-    throw new TokenRefused('invalid', 'the details of the token are not for this resource alone')
-  }
-  return {
-    subject: text(claims, 'sub'),
-    clientId,
-    scopes: parseScope(text(claims, 'scope')),
-    actors: chain.map((actor) => actor.sub),
-    expiresAt,
-    jti: text(claims, 'jti'),
-    session: text(claims, 'sid'),
-    tools: here?.tools ?? new Map(),
-    revokedTools: new Set(),
-    limits: here?.limits ?? {},
-    claims,
-  }
-}
-
-function text(claims: Readonly<Record<string, unknown>>, name: string): string {
-  const value = claims[name]
-  if (typeof value !== 'string' || value === '') throw new TokenRefused('invalid', 'the token is not valid')
-  return value
 }
 
 /** Whatever was not foreseen is no verdict on the token, and no pass either. */

@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { parseToolConstraints } from '../../../../src/authority/constraints.ts'
 import { challengeHeader } from '../../../../src/sdk/verify/challenge.ts'
-import { type ToolCall, toolCallRefusal } from '../../../../src/sdk/verify/tool-call.ts'
+import { callableTools, type ToolCall, toolCallRefusal } from '../../../../src/sdk/verify/tool-call.ts'
 import type { VerifiedToken } from '../../../../src/sdk/verify/verified-token.ts'
 
 const MANIFEST = new Map([
@@ -48,6 +48,7 @@ describe('a tool call', () => {
     expect(toolCallRefusal(tokenWith(), call('list_tables'), MANIFEST)).toEqual({
       error: 'outside_intent',
       description: 'the intent of this token does not contain tool list_tables',
+      declared: { tools: ['query'] },
     })
   })
 
@@ -56,6 +57,7 @@ describe('a tool call', () => {
     expect(toolCallRefusal(tokenWith({ tools }), call(tool), MANIFEST)).toEqual({
       error: 'outside_intent',
       description: 'this server has no such tool',
+      declared: { tools: [tool] },
     })
   })
 
@@ -73,6 +75,8 @@ describe('a tool call', () => {
     expect(refusal?.error).toBe('outside_intent')
     expect(refusal?.description).toContain(words)
     expect(refusal?.scope).toBeUndefined()
+    const constraints = { table: { const: 'revenue' }, limit: { maximum: 5 } }
+    expect(refusal?.narrowTo).toEqual({ tool: 'query', constraints })
   })
 
   test('is refused where the intent limits calls, which takes live mode', () => {
@@ -116,4 +120,9 @@ test('a tool that was cut off since the token was issued is refused, and a new t
     scope: 'mcp:tools:read',
     description: expect.stringContaining('revoked'),
   })
+})
+
+test("what a token may call is what has its scope, is in its intent and is the server's", () => {
+  const tools = new Map(['query', 'drop_table', 'foreign'].map((tool) => [tool, new Map()]))
+  expect(callableTools(tokenWith({ tools }), MANIFEST)).toEqual(['query'])
 })

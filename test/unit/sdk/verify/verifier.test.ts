@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, test } from 'vitest'
 import { decodeJwt } from '../../../../src/jose/decode-jws.ts'
 import { signJwt } from '../../../../src/jose/sign-jwt.ts'
 import { Secret } from '../../../../src/kernel/secret.ts'
-import { TokenRefused } from '../../../../src/sdk/verify/verified-token.ts'
+import { currentActor, TokenRefused } from '../../../../src/sdk/verify/verified-token.ts'
 import { createVerifier, type Verifier } from '../../../../src/sdk/verify/verifier.ts'
 import { claims, Door, ISSUER, ManualClock, NOW_S, newKey, RESOURCE, token } from './issuing.ts'
 
@@ -51,9 +51,33 @@ describe('a good token', () => {
     expect(verified.claims['sid']).toBe('ses_1')
   })
 
-  test('of an agent that works for itself has no actors', async () => {
+  test('of an agent that works for itself has no actors, and no user', async () => {
     const text = await token(key, { sub: 'agent:night-job', client_id: 'night-job', act: undefined })
-    expect((await verifier.verify(text)).actors).toEqual([])
+    const verified = await verifier.verify(text)
+    expect(verified).toMatchObject({ actors: [] })
+    expect(verified.user).toBeUndefined()
+    expect(currentActor(verified)).toBe('agent:night-job')
+  })
+
+  test('tells the user, who acts now, and what the session is for', async () => {
+    const origin = { type: 'user_request', ref: 'msg-7731', asserted_by: 'agent:orchestrator' }
+    const verified = await verifier.verify(await token(key, { intent: 'hash', env: 'production', origin }))
+    expect(verified.user).toBe('user:corp:alice')
+    expect(currentActor(verified)).toBe('agent:report-writer')
+    expect(verified.intent).toEqual({
+      hash: 'hash',
+      environment: 'production',
+      origin: { type: 'user_request', ref: 'msg-7731', assertedBy: 'agent:orchestrator' },
+    })
+  })
+
+  test.each([
+    ['an intent that is no text', { intent: { purpose: 'x' } }],
+    ['an origin that is no object', { intent: 'hash', origin: 'user_request' }],
+    ['an origin without a type', { intent: 'hash', origin: {} }],
+    ['an environment without a name', { intent: 'hash', env: '' }],
+  ])('is none with %s', async (_title, changes) => {
+    await expect(verifier.verify(await token(key, changes))).rejects.toMatchObject({ kind: 'invalid' })
   })
 
   test('of a server that calls on has that service as its newest actor', async () => {
