@@ -23,6 +23,8 @@ export interface Tool {
   readonly scope: string
   /** Whether it may be delegated to agents at all. */
   readonly delegable: boolean
+  /** `required`: each call of it is let through once a person has said yes to exactly that call. */
+  readonly approval: 'required' | 'none'
   /** The argument whose value is the id of the container that a call stays in. */
   readonly containerArgument: string | undefined
 }

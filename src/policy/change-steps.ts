@@ -48,7 +48,10 @@ export function stepsFor(at: Case, judgement: Judgement, { all, made }: Surround
 const STEPS: Readonly<Record<Layer, (at: Case, place: Place) => readonly Step[]>> = {
   resource: (_at, { resource: { id, state } }) =>
     state === 'retired' ? [] : [{ kind: 'activate_resource', resource: id }],
-  enforcement: ({ question }, { resource: { url, id, enforces, authorizationServer }, changed }) => {
+  enforcement: ({ question }, { resource: { url, id, enforces, authorizationServer }, tool, changed }) => {
+    if (tool.approval === 'required') {
+      return authorizationServer === undefined ? [{ kind: 'raise_enforces', resource: id, to: 'calls' }] : []
+    }
     if (leastLimits(question, url).maxCalls !== undefined) {
       // A server that takes the tokens of another never asks here.
       if (authorizationServer !== undefined) return [{ kind: 'ask_without_limits', resource: id }]

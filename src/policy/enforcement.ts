@@ -22,14 +22,22 @@ export function unenforceable(
 ): ReadonlyMap<string, string> {
   const lost = new Map<string, string>()
   for (const [name, constraints] of tools) {
-    const cause =
-      limits.maxCalls === undefined || resource.enforces === 'calls'
-        ? causeAt(resource, name, constraints, tools)
-        : 'the server does not ask before each call, so nobody would count them'
+    const cause = causeOfCalls(resource, name, limits) ?? causeAt(resource, name, constraints, tools)
     if (cause !== undefined) lost.set(name, cause)
   }
   return lost
 }
+
+/** What is said of each call, a server that does not ask before each one has never heard of. */
+function causeOfCalls(resource: Resource, name: string, limits: ToolLimits): string | undefined {
+  if (resource.enforces === 'calls') return undefined
+  if (limits.maxCalls !== undefined) return 'the server does not ask before each call, so nobody would count them'
+  return needsApproval(resource.tools.get(name))
+    ? 'each call needs an approval, and the server does not ask before each call'
+    : undefined
+}
+
+const needsApproval = (tool: Tool | undefined) => tool?.approval === 'required'
 
 function causeAt(
   resource: Resource,
@@ -55,7 +63,7 @@ function causeAt(
 
 function isWhole(tool: Tool, tools: ReadonlyMap<string, ToolConstraints>): boolean {
   const constraints = tools.get(tool.name)
-  return constraints !== undefined && isUnconstrained(constraints)
+  return constraints !== undefined && isUnconstrained(constraints) && !needsApproval(tool)
 }
 
 function causeOfScope({ name, scope }: Tool, tools: ReadonlyMap<string, ToolConstraints>): string {

@@ -178,7 +178,7 @@ export const denyGrant: fc.Arbitrary<Raw> = grant.map(({ constraints: _, ...rest
 const resourceChange: fc.Arbitrary<Raw> = fc.record({
   state: mostly('active', 'testing', 'suspended', 'retired'),
   project: fc.constantFrom('default', ...PROJECTS),
-  enforces: fc.constantFrom('scope', 'tools', 'arguments', 'arguments'),
+  enforces: fc.constantFrom('scope', 'tools', 'arguments', 'arguments', 'calls'),
   mode: mostly('shared', 'personal'),
 })
 
@@ -192,6 +192,7 @@ export const document: fc.Arbitrary<Raw> = fc
     resources: fc.tuple(resourceChange, resourceChange, resourceChange, resourceChange),
     dropDelegable: fc.boolean(),
     queryDelegable: mostly(true, false),
+    queryApproval: mostly('none', 'required'),
     state: mostly('active', 'testing', 'suspended'),
     planner: mostly('active', 'testing', 'draft'),
     plannerManifest: mostly([{ server: '*' }], [{ project: 'data' }], [{ category: 'read', constraints: { x: {} } }]),
@@ -208,6 +209,7 @@ export const document: fc.Arbitrary<Raw> = fc
     for (const [index, resource] of made.resources.entries()) Object.assign(resource, drawn.resources[index])
     made.resources[0].tools.drop_table.delegable = drawn.dropDelegable
     made.resources[0].tools.query.delegable = drawn.queryDelegable
+    made.resources[0].tools.query.approval = drawn.queryApproval
     Object.assign(made.agents[0], {
       state: drawn.state,
       environment: drawn.environment,

@@ -132,8 +132,11 @@ function within(bound: Wanted | undefined, { resource, name }: Use): Says {
 function loseUnenforceable(granted: Granted): boolean {
   let lost = false
   for (const [resource, tools] of granted) {
-    const whole = (name: string) => tools.get(name)?.length === CALLS.length
+    const isApproved = (name: string) => resource.tools[name].approval === 'required'
+    const whole = (name: string) => tools.get(name)?.length === CALLS.length && !isApproved(name)
     const kept = [...tools].filter(([name]) => {
+      if (resource.enforces === 'calls') return true
+      if (isApproved(name)) return false
       if (resource.enforces === 'arguments') return true
       if (resource.enforces === 'tools') return whole(name)
       const others = Object.keys(resource.tools).filter((other) => scopeOf(resource, other) === scopeOf(resource, name))

@@ -56,9 +56,16 @@ const constraint = fc.oneof(
   fc.record({ enum: fc.uniqueArray(words, { minLength: 1, maxLength: 3 }) }),
   fc.record({ maximum: fc.integer({ min: -1_000_000, max: 1_000_000 }) }),
 )
-const tools = fc.dictionary(id, fc.record({ category, delegable: fc.boolean() }, { requiredKeys: ['category'] }), {
-  maxKeys: 4,
-})
+const tools = fc.dictionary(
+  id,
+  fc.record(
+    { category, delegable: fc.boolean(), approval: fc.constantFrom('required', 'none') },
+    { requiredKeys: ['category'] },
+  ),
+  {
+    maxKeys: 4,
+  },
+)
 const named = <T extends object>(shape: fc.Arbitrary<T>, most: number) =>
   fc
     .uniqueArray(fc.tuple(id, shape), { selector: ([name]) => name, maxLength: most })

@@ -72,6 +72,7 @@ function keepsTools(before: Tools, after: Tools, resource: Resource): boolean {
       now.category === tool.category &&
       now.scope === tool.scope &&
       (now.delegable || !tool.delegable) &&
+      (now.approval === 'none' || tool.approval === 'required') &&
       restIsSame(tool, now)
     )
   }
@@ -81,5 +82,6 @@ function keepsTools(before: Tools, after: Tools, resource: Resource): boolean {
 }
 
 function restIsSame(before: Tool, after: Tool): boolean {
-  return isSame({ ...before, delegable: true }, { ...after, delegable: true })
+  const rest = { delegable: true, approval: 'none' }
+  return isSame({ ...before, ...rest }, { ...after, ...rest })
 }

@@ -68,6 +68,7 @@ function resourceWarnings(resource: Resource, registry: Registry): string[] {
   }
   warnings.push(...followingWarnings(resource, registry).map((says) => `${name}: ${says}`))
   warnings.push(...askingWarnings(resource, registry).map((says) => `${name}: ${says}`))
+  warnings.push(...approvalWarnings(resource).map((says) => `${name}: ${says}`))
   return warnings
 }
 
@@ -98,6 +99,27 @@ function askingWarnings({ enforces, serverClient }: Resource, registry: Registry
   if (may === true) return []
   return [
     `enforces calls, and its server_client ${serverClient} may not ask: that takes client_credentials among its grant_types, evaluate among its api_scopes`,
+  ]
+}
+
+/** Tools for agents that nobody is asked about before they do what cannot be undone. */
+function approvalWarnings({ enforces, tools, authorizationServer }: Resource): readonly string[] {
+  if (enforces === 'calls' || authorizationServer !== undefined) return []
+  const given = [...tools.values()].filter(({ delegable }) => delegable)
+  const named = (some: readonly Tool[]) => some.map(({ name }) => name).join(', ')
+  const unasked = given.filter(({ category, approval }) => category === 'destructive' && approval === 'none')
+  const required = given.filter(({ approval }) => approval === 'required')
+  return [
+    ...(unasked.length === 0
+      ? []
+      : [
+          `${named(unasked)}: destructive, for agents, and no person approves a call of it, since the server does not ask before each call (enforces: calls)`,
+        ]),
+    ...(required.length === 0
+      ? []
+      : [
+          `${named(required)}: approval: required, and the server does not ask before each call (enforces: calls), so nobody is granted it`,
+        ]),
   ]
 }
 

@@ -29,7 +29,7 @@ export function decodeResource(
 ): Resource {
   const isClassified = entry.manifest_digest === undefined || entry.manifest_digest === manifestDigest(entry.tools)
   const classified = (tool: ToolEntry): ToolEntry =>
-    isClassified ? tool : { ...tool, category: undefined, delegable: undefined }
+    isClassified ? tool : { ...tool, category: undefined, delegable: undefined, approval: undefined }
   return {
     id: entry.id,
     url: entry.url as ResourceUrl,
@@ -53,7 +53,9 @@ export function decodeResource(
     signingAlg: entry.signing_alg,
     accessTokenLifetimeSeconds: entry.access_token_seconds ?? accessTokenSeconds ?? ACCESS_TOKEN_LIFETIME_S_DEFAULT,
     isClassified,
-    tools: new Map(Object.entries(entry.tools).map(([name, tool]) => [name, decodeTool(name, classified(tool))])),
+    tools: new Map(
+      Object.entries(entry.tools).map(([name, tool]) => [name, decodeTool(name, classified(tool), entry)]),
+    ),
     containers: decodeContainers(entry),
     standingIntent: decodeStandingIntent(entry, `${path}.standing_intent`, problems),
   }
@@ -72,13 +74,16 @@ function decodeContainers({ containers }: ResourceEntry): ReadonlyMap<string, Co
 type ToolEntry = ResourceEntry['tools'][string]
 
 /** A tool nobody classified is treated as the most dangerous kind, and the dangerous kinds are delegable only on request. */
-function decodeTool(name: string, entry: ToolEntry): Tool {
+function decodeTool(name: string, entry: ToolEntry, { enforces }: Pick<ResourceEntry, 'enforces'>): Tool {
   const category = entry.category ?? 'admin'
+  const isDangerous = category === 'destructive' || category === 'admin'
   return {
     name,
     category,
     scope: entry.scope ?? `mcp:tools:${category}`,
-    delegable: entry.delegable ?? (category === 'read' || category === 'write'),
+    delegable: entry.delegable ?? !isDangerous,
+    // Where nobody asks before the call, it cannot be held to one: to ask for it there anyway is a word of its own.
+    approval: entry.approval ?? (isDangerous && enforces === 'calls' ? 'required' : 'none'),
     containerArgument: entry.container_argument,
   }
 }

@@ -35,6 +35,7 @@ const tool = strictObject({
   delegable: z.boolean().optional(),
   /** Of what the server itself says of it. */
   definition: digest.optional(),
+  approval: z.enum(['required', 'none']).optional(),
   container_argument: z.string().min(1).max(NAME_CHARS_MAX).optional(),
 })
 

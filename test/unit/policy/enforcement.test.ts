@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import type { Registry } from '../../../src/model/registry.ts'
 import { ask, authorityOf, FILES, granted, reason, SLACK, verdict, WAREHOUSE, world } from './world.ts'
 
 const chat = { [SLACK]: { post: {}, list: {} } }
@@ -126,6 +127,38 @@ test('a server that asks before each call is given constraints, too', () => {
   const wanted = { [WAREHOUSE]: { query: { limit: { maximum: 5 } } } }
   const registry = world((d) => (d.resources[0].enforces = 'calls'))
   expect(granted(ask(registry, wanted, explicitly))).toEqual(wanted)
+})
+
+describe('a tool whose calls need an approval', () => {
+  const wanted = { [WAREHOUSE]: { query: {} } }
+
+  test('is given where the server asks before each call, and nowhere else', () => {
+    const [required, asking] = ['arguments', 'calls'].map((enforces) =>
+      world((d) => {
+        d.resources[0].enforces = enforces
+        d.resources[0].tools.query.approval = 'required'
+      }),
+    ) as [Registry, Registry]
+    for (const atCall of [false, true]) {
+      const decision = ask(required, wanted, { atCall })
+      expect(reason(decision)).toBe('resource_cannot_enforce')
+      expect(decision.missing).toEqual([
+        'query at warehouse: each call needs an approval, and the server does not ask before each call',
+      ])
+      expect(granted(ask(asking, wanted, { atCall }))).toEqual(wanted)
+    }
+  })
+
+  test('keeps a server that checks scopes only from opening it with another', () => {
+    const decision = ask(
+      world((d) => (d.resources[1].tools.list.approval = 'required')),
+      chat,
+    )
+    expect(granted(decision)).toBeUndefined()
+    expect(decision.missing).toContain(
+      'post at slack: the server checks scopes only, and chat would also open every use of list',
+    )
+  })
 })
 
 describe('what is lost to a weak server', () => {

@@ -14,7 +14,35 @@ describe('tools', () => {
       category: 'admin',
       scope: 'mcp:tools:admin',
       delegable: false,
+      approval: 'none',
     })
+  })
+
+  test.each([
+    ['destructive', 'calls', 'required'],
+    ['admin', 'calls', 'required'],
+    ['read', 'calls', 'none'],
+    ['write', 'calls', 'none'],
+    ['destructive', 'arguments', 'none'],
+    ['destructive', 'scope', 'none'],
+  ])('a %s tool of a server that enforces %s and does not say: its calls are approved, %s', (category, enforces, is) => {
+    const tool = (entry: object) =>
+      registryAfter((d) => {
+        d.resources[0].enforces = enforces
+        d.resources[0].tools.extra = entry
+      }).resources[0]?.tools
+    expect(tool({ category })?.get('extra')?.approval).toBe(is)
+    for (const approval of ['required', 'none']) {
+      expect(tool({ category, approval })?.get('extra')?.approval).toBe(approval)
+    }
+  })
+
+  test('what a tool that is unclassified again said of approvals was said of another', () => {
+    const [resource] = registryAfter((d) => {
+      d.resources[0].tools.extra = { category: 'read', approval: 'none' }
+      Object.assign(d.resources[0], { enforces: 'calls', manifest_digest: 'A'.repeat(43) })
+    }).resources
+    expect(resource?.tools.get('extra')).toMatchObject({ category: 'admin', approval: 'required', delegable: false })
   })
 
   test.each([

@@ -74,6 +74,16 @@ describe('warnings about a policy', () => {
         Object.assign(agent ?? {}, { owner: 'user:corp:bob' })
       },
     ],
+    [
+      'resource notes: search: destructive, for agents, and no person approves a call of it',
+      ({ resources: [resource] }) =>
+        Object.assign(resource ?? {}, { tools: { search: { category: 'destructive', delegable: true } } }),
+    ],
+    [
+      'resource notes: search: approval: required, and the server does not ask before each call',
+      ({ resources: [resource] }) =>
+        Object.assign(resource ?? {}, { tools: { search: { category: 'read', approval: 'required' } } }),
+    ],
     ['agent writer: has no key', ({ agents: [agent] }) => Object.assign(agent ?? {}, { keys: [] })],
     ['agent writer: has no grant_types', ({ agents: [agent] }) => Object.assign(agent ?? {}, { grant_types: [] })],
     [
