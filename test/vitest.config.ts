@@ -1,12 +1,13 @@
 import { defineConfig } from 'vitest/config'
 
-/** Suites that wait for deadlines of the broker, or count what one machine can do: beside them nothing else may run. */
+/** Suites that wait for deadlines of the broker: beside them nothing else may run. */
 const UNDISTURBED = [
-  'test/bench/**/*.test.ts',
   'test/faults/{clock-steps,disk-stalled,event-loop,redis-faults}.test.ts',
   'test/e2e/{race-broker,two-brokers,workers}.test.ts',
-  'test/chaos/chaos.test.ts',
 ]
+
+/** Suites that each need about a processor of their own, and stand it that the other one is taken. */
+const HEAVY = ['test/bench/**/*.test.ts', 'test/chaos/chaos.test.ts']
 
 /** Suites that start processes, or are one themselves. */
 const PROCESSES = ['test/{contract,e2e,faults}/**/*.test.ts']
@@ -25,7 +26,7 @@ export default defineConfig({
         test: {
           name: 'processes',
           include: PROCESSES,
-          exclude: UNDISTURBED,
+          exclude: [...UNDISTURBED, ...HEAVY],
           maxWorkers,
           sequence: { groupOrder: 0 },
         },
@@ -35,13 +36,14 @@ export default defineConfig({
         test: {
           name: 'together',
           include: ['test/**/*.test.ts'],
-          exclude: [...PROCESSES, ...UNDISTURBED],
+          exclude: [...PROCESSES, ...UNDISTURBED, ...HEAVY],
           maxWorkers,
           // To read the broker anew takes longer than most of these files take to test it; each makes a broker of its own.
           isolate: false,
           sequence: { groupOrder: 0 },
         },
       },
+      { extends: true, test: { name: 'heavy', include: HEAVY, maxWorkers: 2, sequence: { groupOrder: 2 } } },
       { extends: true, test: { name: 'alone', include: UNDISTURBED, maxWorkers: 1, sequence: { groupOrder: 1 } } },
     ],
   },
