@@ -33,13 +33,14 @@ export interface Cutoff {
   readonly expiresAtMs: number
 }
 
-export type BlockKind = 'agent' | 'agent_version' | 'user' | 'issuer' | 'resource' | 'evidence' | 'pair'
+/** `halt`: an agent for a subject, until a reviewer has looked: apart from `pair`, so that ending one ends no other. */
+export type BlockKind = 'agent' | 'agent_version' | 'user' | 'issuer' | 'resource' | 'evidence' | 'pair' | 'halt'
 
 /** A standing refusal, until lifted or expired. */
 export interface Block {
   readonly entry: 'block'
   readonly kind: BlockKind
-  /** Client id, user principal, issuer slug, resource URL, evidence digest, `pairKey(subject, agent)` or `pairKey(agent, version)`. */
+  /** Client id, user principal, issuer slug, resource URL, evidence digest, `pairKey(subject, agent)` (`pair`, `halt`) or `pairKey(agent, version)`. */
   readonly id: string
   readonly seq: number
   readonly atMs: number
@@ -59,7 +60,16 @@ export interface Lift {
 
 export type ControlEntry = Cutoff | Block | Lift | PolicyEntry
 
-const BLOCK_KINDS: readonly BlockKind[] = ['agent', 'agent_version', 'user', 'issuer', 'resource', 'evidence', 'pair']
+const BLOCK_KINDS: readonly BlockKind[] = [
+  'agent',
+  'agent_version',
+  'user',
+  'issuer',
+  'resource',
+  'evidence',
+  'pair',
+  'halt',
+]
 
 /** The in-memory revocation set that both ends share. */
 export class CutoffSet {
@@ -167,6 +177,7 @@ export class CutoffSet {
   evidenceRefusal(evidence: EvidenceFacts): 'evidence_blocked' | 'principal_blocked' | undefined {
     const { digest, subject, agent, signedInAt } = evidence
     if (this.#blocks.get('evidence')?.has(digest)) return 'evidence_blocked'
+    if (subject !== undefined && this.#blocks.get('halt')?.has(pairKey(subject, agent))) return 'principal_blocked'
     const pairBlocks = (subject === undefined ? [] : this.#blocks.get('pair')?.get(pairKey(subject, agent))) ?? []
     const passes = ({ newerThanS }: Block) => newerThanS !== undefined && signedInAt > newerThanS
     if (!pairBlocks.every(passes)) return 'principal_blocked'
@@ -179,6 +190,11 @@ export class CutoffSet {
   forgottenAtMs(key: string): number {
     const everything = this.#cutoffs.get('everything')?.get(EVERYTHING)?.atMs ?? 0
     return Math.max(everything, this.#cutoffs.get('shard')?.get(shardName(key))?.atMs ?? 0)
+  }
+
+  /** When blocks of this id were last lifted; 0: never. */
+  liftedSeq(kind: BlockKind, id: string): number {
+    return this.#lifts.get(kind)?.get(id)?.seq ?? 0
   }
 
   /** All unexpired blocks of this id as one, each member the strictest. */

@@ -8,7 +8,7 @@ import type { EvidenceFacts, TokenFacts } from './token-facts.ts'
 /** Presence kills. */
 const ABSOLUTE = ['node', 'session', 'key'] as const
 /** Access tokens only, of whoever this is about, and at whatever this is for: their sessions live on, and policy is asked. */
-const ACCESS = ['session_access', 'agent_access', 'user_access', 'resource'] as const
+const ACCESS = ['session_access', 'agent_access', 'user_access', 'pair_access', 'resource'] as const
 /** `issuer`: by its slug, everything of its users. `shard`: the sessions of one whose store has lost writes. */
 const ALL_TOKENS = ['agent', 'agent_version', 'user', 'user_agent', 'issuer', 'shard', 'everything'] as const
 /**
@@ -49,7 +49,9 @@ export function concerning(facts: TokenFacts): readonly Concern[] {
   for (const agent of facts.agents) {
     add('agent', agent)
     if (subject !== undefined) add('user_agent', pairKey(subject, agent))
-    if (accessToken) add('agent_access', agent)
+    if (!accessToken) continue
+    add('agent_access', agent)
+    if (subject !== undefined) add('pair_access', pairKey(subject, agent))
   }
   for (const version of facts.versions) add('agent_version', version)
   add('session', session)

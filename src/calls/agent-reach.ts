@@ -102,6 +102,7 @@ function asksOf(agent: Agent, user: User | undefined, { settings, clock }: Parts
     askedExplicitly: false,
     parent: undefined,
     ceiling: undefined,
+    contracted: false,
     container: undefined,
     external: { kind: 'none' },
     atCall: false,

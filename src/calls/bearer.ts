@@ -18,7 +18,7 @@ import type { Agent } from '../model/client.ts'
 import type { Question } from '../model/decision.ts'
 import { findUser } from '../model/find-user.ts'
 import { type Resource, whyNotIssuedFor } from '../model/resource.ts'
-import type { NodeFacts, SessionFacts } from '../model/session.ts'
+import type { NodeFacts, SessionFacts, SessionState } from '../model/session.ts'
 import { parseScope } from '../protocol/scope.ts'
 import { isAlive, type LivenessParts } from '../sessions/live-access.ts'
 import type { SessionRepository } from '../sessions/session-repository.ts'
@@ -27,10 +27,11 @@ export interface Bearer {
   readonly token: VerifiedAccess
   readonly resource: Resource
   readonly facts: SessionFacts
+  readonly state: SessionState
   /** The hop that it was issued from. */
   readonly node: NodeFacts
   /** What the question says of them. */
-  readonly asks: Pick<Question, 'agent' | 'chain' | 'subject' | 'user' | 'risk' | 'parent'>
+  readonly asks: Pick<Question, 'agent' | 'chain' | 'subject' | 'user' | 'risk' | 'parent' | 'contracted'>
 }
 
 export interface BearerParts extends LivenessParts {
@@ -74,6 +75,7 @@ export async function bearerOf(
       chain: agents.filter((one) => one !== agent),
       subject: token.subject,
       user: user === undefined ? undefined : findUser(parts.registry, parseUserPrincipal(user)),
+      contracted: held.state === 'contracted',
       risk: held.facts.evidence?.risk,
       parent: { resources: new Map([[resource.url, bounds]]), notAfter: token.expiresAt, maxDepth: 0 },
     },

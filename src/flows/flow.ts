@@ -34,7 +34,7 @@ export interface FrameInput<R extends TokenRequest, E extends SubjectEvidence> {
   readonly live: LiveSession | undefined
   readonly registry: Registry
   readonly settings: BrokerSettings
-  readonly question: Pick<Question, 'id' | 'now' | 'environment' | 'container' | 'external' | 'atCall'>
+  readonly question: Pick<Question, 'id' | 'now' | 'environment' | 'container' | 'external' | 'atCall' | 'contracted'>
   readonly rv: number
   /** The key what is issued is bound to (`sender-constraint.ts`); `undefined`: none. */
   readonly confirmation: Confirmation | undefined

@@ -225,7 +225,8 @@ class Run {
     assertStanding(evidence, party, standing)
     assertBuildsStand(live, standing)
     const begun = { id: this.draft.id, now: this.#now, environment: settings.environment }
-    const question = { ...begun, container: undefined, external: beforeAsking(external), atCall: false }
+    const contracted = live?.state === 'contracted'
+    const question = { ...begun, contracted, atCall: false, container: undefined, external: beforeAsking(external) }
     const confirmation = bindTo(constraintOf(evidence, live), party.proven, party.agent)
     const framed = frame({ ...input, registry, settings, question, rv, confirmation })
     assertGoverned([framed.question.agent, ...framed.question.chain], this.#parts, this.#now)

@@ -53,12 +53,15 @@ export function assertNobodyBlocked(question: Question, signedInAt: number | und
 
 const LIFTED_ONLY = 'access of an agent of this chain for this subject was revoked, until an operator lifts the block'
 
+const HALTED = 'the work of an agent of this chain for this subject is halted until a reviewer resumes it'
+
 const BLOCKED: Readonly<Record<BlockKind, string>> = {
   agent: 'an agent of this chain is blocked until an operator lifts the block',
   agent_version: 'a version of an agent of this chain is blocked until an operator lifts the block',
   user: 'this user is blocked until an operator lifts the block',
   issuer: 'the issuer of this user is blocked until an operator lifts the block',
   pair: 'access of an agent of this chain for this subject was revoked: the user must sign in again, at least a minute after that',
+  halt: HALTED,
   evidence: 'this evidence is blocked',
   resource: 'this resource is blocked until an operator lifts the block',
 }
@@ -88,8 +91,10 @@ function assertEvidenceStands(
     signedInAt: evidence.signedInAt,
   })
   if (refusal === undefined) return
-  const description =
-    refusal === 'evidence_blocked'
+  const isHalted = set.blocked('halt', pairKey(evidence.principal, agent.clientId), standing.nowMs) !== undefined
+  const description = isHalted
+    ? HALTED
+    : refusal === 'evidence_blocked'
       ? 'this subject token opened a session that was revoked: sign in again'
       : 'access of this agent for this user was revoked: the user must sign in again, at least a minute after that'
   throw new Rejection(refusal, description)

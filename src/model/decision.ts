@@ -51,6 +51,8 @@ export interface Question {
   readonly parent: Authority | undefined
   /** The session's ceiling; `undefined` while it is being opened. */
   readonly ceiling: Authority | undefined
+  /** The session has drifted from what it is for: reading is all that it is left with. */
+  readonly contracted: boolean
   /** The resource an access token is wanted for; `undefined` for a session or delegation. */
   readonly target: ResourceUrl | undefined
   /** Where the asked tools are to be used: a container of their resource. `undefined`: what the request does not say. */

@@ -19,7 +19,8 @@ export const SESSION_STATES = ['active', 'contracted', 'halted', 'closed', 'revo
 export type SessionState = (typeof SESSION_STATES)[number]
 
 /** States in which tokens are issued. */
-export const ISSUING_STATES: readonly SessionState[] = ['active', 'contracted']
+export const ISSUING_STATES = ['active', 'contracted'] as const satisfies readonly SessionState[]
+export type IssuingState = (typeof ISSUING_STATES)[number]
 export const TERMINAL_STATES: readonly SessionState[] = ['closed', 'revoked', 'expired']
 
 const TRANSITIONS: Readonly<Record<SessionState, readonly SessionState[]>> = {
@@ -38,6 +39,10 @@ export function mayTransition(from: SessionState, to: SessionState): boolean {
 /** States from which `to` may be entered: the check a commit makes. */
 export function statesBefore(to: SessionState): readonly SessionState[] {
   return SESSION_STATES.filter((from) => mayTransition(from, to))
+}
+
+export function isIssuing(state: SessionState | undefined): state is IssuingState {
+  return ISSUING_STATES.some((issuing) => issuing === state)
 }
 
 export function parseSessionState(text: string | undefined): SessionState | undefined {

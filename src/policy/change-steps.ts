@@ -68,7 +68,10 @@ const STEPS: Readonly<Record<Layer, (at: Case, place: Place) => readonly Step[]>
   user: stepsForUser,
   agent_grants: () => [],
   parent: ({ question }, place) => widening('widen_parent', question.parent, place),
-  intent: ({ question }, place) => widening('widen_session', question.ceiling, place),
+  intent: ({ question }, place) =>
+    question.contracted && place.tool.category !== 'read'
+      ? ['the session is contracted: a reviewer may resume it (errand sessions resume)']
+      : widening('widen_session', question.ceiling, place),
   external: () => [],
   deny_grants: ({ registry, question }, place) => {
     const denies = grantsFor(registry, place, principalsOf(question).all).filter(

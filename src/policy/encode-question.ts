@@ -65,6 +65,7 @@ export function encodeQuestion(question: Question, parts: Parts): JsonObject {
     container: question.container ?? null,
     external: parts.add(encodeExternal(question.external)),
     atCall: question.atCall,
+    contracted: question.contracted,
   } satisfies Readonly<Record<keyof Written, unknown>>
 }
 
@@ -122,6 +123,7 @@ export function decodeQuestion(value: unknown, id: DecisionId, sources: Question
     container: (own(written, 'container') ?? undefined) as string | undefined,
     external: decodeExternal(partOf(own(written, 'external'), sources)),
     atCall: own(written, 'atCall') === true,
+    contracted: own(written, 'contracted') === true,
   } satisfies { readonly [M in keyof Written]: Question[M] } & { readonly id: DecisionId }
 }
 

@@ -56,6 +56,9 @@ type Judge<T extends AskedTool> = (context: Context, asked: T) => ToolVerdict
 const ALLOWED: ToolVerdict = { verdict: 'allowed' }
 const NOT_APPLICABLE: ToolVerdict = { verdict: 'not_applicable' }
 
+/** An unclassified tool counts as one that administers, so it is not among those that read. */
+const CONTRACTED = 'the session is contracted after calls outside its intent: only tools that read are left'
+
 function denied(cause: string): ToolVerdict {
   return { verdict: 'implicit_deny', cause }
 }
@@ -89,7 +92,10 @@ const JUDGES: Readonly<Record<ToolLayer, Judge<AskedTool>>> = {
   user: known(judgeUser),
   agent_grants: known(judgeAgentGrants),
   parent: known(({ question }, asked) => within(question.parent, asked, 'the authority above')),
-  intent: known(({ question }, asked) => within(question.ceiling, asked, 'what the session is for')),
+  intent: known(({ question }, asked) => {
+    if (question.contracted && asked.tool.category !== 'read') return denied(CONTRACTED)
+    return within(question.ceiling, asked, 'what the session is for')
+  }),
   external: ({ question: { external } }, { url, name }) => {
     if (external.kind === 'none') return NOT_APPLICABLE
     if (external.kind === 'failed') return denied(external.cause)

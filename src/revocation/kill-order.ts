@@ -35,7 +35,7 @@ export const killOrder = z.discriminatedUnion('dimension', [
 export type KillOrder = z.infer<typeof killOrder>
 
 export const liftOrder = z.strictObject({
-  kind: z.enum(['agent', 'agent_version', 'user', 'issuer', 'resource', 'evidence', 'pair']),
+  kind: z.enum(['agent', 'agent_version', 'user', 'issuer', 'resource', 'evidence', 'pair', 'halt']),
   id: z
     .string()
     .min(1)

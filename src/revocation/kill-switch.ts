@@ -71,17 +71,22 @@ export function liftByOrder(
       // Ending needs no certainty. Bringing back does: whoever asks may have been cut off, and the block be a later one.
       parts.cutoffs.assertFresh()
       // A typing error must not look like a block lifted.
-      if (parts.cutoffs.set.blocked(order.kind, order.id, parts.clock.nowMs()) === undefined) {
+      const stands = ({ kind, id }: LiftOrder) => parts.cutoffs.set.blocked(kind, id, parts.clock.nowMs()) !== undefined
+      if (!liftsOf(order).some(stands)) {
         throw new Rejection('not_found', 'there is no such block')
       }
       draft.add({ detail: `lift ${JSON.stringify(order)}` })
       draft.addChange(changeRecord(`${order.kind} ${order.id}`, blockText(order.kind, order.id, parts), undefined))
-      const { seq } = await parts.cutoffs.write(parts.store.control, [
-        { entry: 'lift', kind: order.kind, id: order.id },
-      ])
+      const { seq } = await parts.cutoffs.write(parts.store.control, liftsOf(order))
       return { seq }
     },
   })
+}
+
+/** Of a pair both: whoever says that it may go on does not mean that it stays halted. */
+function liftsOf({ kind, id }: LiftOrder): readonly (ControlWrite & LiftOrder)[] {
+  const kinds = kind === 'pair' ? (['pair', 'halt'] as const) : [kind]
+  return kinds.map((one) => ({ entry: 'lift', kind: one, id }))
 }
 
 /** What the order is about, as the record of the change names it. */

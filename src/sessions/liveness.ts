@@ -86,6 +86,8 @@ export function blockOn(named: Named, cutoffs: LiveCutoffs, nowMs: number): Bloc
   for (const agent of named.agents) {
     const suspended = set.blocked('agent', agent, nowMs)
     if (suspended !== undefined) return suspended
+    const halted = standing('halt', pairKey(named.subject, agent))
+    if (halted !== undefined) return halted
     const pair = set.blocked('pair', pairKey(named.subject, agent), nowMs)
     const passes =
       pair?.newerThanS !== undefined && named.signedInAt !== undefined && named.signedInAt > pair.newerThanS

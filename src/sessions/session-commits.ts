@@ -6,7 +6,7 @@ import type { NodeId, SessionId } from '../kernel/ids.ts'
 import { Rejection } from '../kernel/rejection.ts'
 import { NODES_PER_SESSION_MAX, TOKEN_REVOCATIONS_PER_SESSION_MAX } from '../kernel/store-limits.ts'
 import type { Check, Content, Operation } from '../model/commit.ts'
-import type { NodeFacts, SessionFacts, SessionState } from '../model/session.ts'
+import type { IssuingState, NodeFacts, SessionFacts, SessionState } from '../model/session.ts'
 import { ISSUING_STATES, statesBefore } from '../model/session.ts'
 import { encodeFacts, encodeNode } from './record-text.ts'
 import { FIELD } from './session-record.ts'
@@ -26,7 +26,8 @@ export interface SessionChange {
   readonly contents?: readonly Content[]
 }
 
-const notIssuing = () => new Rejection('session_not_issuing', 'the session is closed, revoked, halted or unknown')
+const notIssuing = () =>
+  new Rejection('session_not_issuing', 'the session is closed, revoked, halted or unknown, or was contracted just now')
 const expired = () => new Rejection('session_expired', 'the session has ended')
 const nodeDead = () => new Rejection('node_revoked', 'this part of the session was revoked')
 
@@ -53,11 +54,17 @@ function signedIn(facts: SessionFacts): readonly Operation[] {
   return [{ operation: 'set', field: FIELD.signedInAt, value: String(facts.evidence.signedInAt) }]
 }
 
+/** A session as it was read: what is to be written was decided by its state then. */
+export interface ReadSession {
+  readonly facts: SessionFacts
+  readonly state: IssuingState
+}
+
 /** Continue: one more leaf of a node. */
-export function issueLeaf(facts: SessionFacts, path: readonly NodeId[], now: number): SessionChange {
+export function issueLeaf({ facts, state }: ReadSession, path: readonly NodeId[], now: number): SessionChange {
   return {
     session: facts.id,
-    checks: alive(path, now),
+    checks: alive(state, path, now),
     operations: [countLeaf(last(path))],
     notAfter: facts.notAfter,
   }
@@ -65,7 +72,7 @@ export function issueLeaf(facts: SessionFacts, path: readonly NodeId[], now: num
 
 /** Delegate: a delegation that its audience may accept. */
 export function offerDelegation(
-  facts: SessionFacts,
+  { facts, state }: ReadSession,
   path: readonly NodeId[],
   delegated: NodeFacts,
   now: number,
@@ -73,7 +80,7 @@ export function offerDelegation(
   return {
     session: facts.id,
     checks: [
-      ...alive(path, now),
+      ...alive(state, path, now),
       {
         check: { check: 'below', field: FIELD.nodes, value: NODES_PER_SESSION_MAX },
         refusal: () => new Rejection('nodes_per_session_exceeded', 'the session has too many delegations'),
@@ -92,7 +99,7 @@ const consumed = () => new Rejection('delegation_consumed', 'this delegation has
 
 /** Accept: the delegation becomes the node of the same id, exactly once, and is not burnt by a refusal. */
 export function acceptDelegation(
-  facts: SessionFacts,
+  { facts, state }: ReadSession,
   path: readonly NodeId[],
   accepted: NodeFacts,
   options: { readonly withLeaf: boolean; readonly now: number },
@@ -101,7 +108,7 @@ export function acceptDelegation(
     session: facts.id,
     checks: [
       { check: { check: 'absent', field: FIELD.node(accepted.id) }, refusal: consumed },
-      ...alive(path, options.now),
+      ...alive(state, path, options.now),
       { check: { check: 'present', field: FIELD.delegation(accepted.id) }, refusal: nodeDead },
       { check: { check: 'absent', field: FIELD.revoked(accepted.id) }, refusal: nodeDead },
     ],
@@ -113,11 +120,20 @@ export function acceptDelegation(
   }
 }
 
-/** Closing, revoking, halting: refused (harmlessly) where the session is already in an end state. */
-export function enterState(session: SessionId, to: SessionState, notAfter: number): SessionChange {
+/**
+ * Closing, revoking, contracting, halting, resuming: refused (harmlessly) where the session is not in a state it may come from.
+ * @param from of the states it may be entered from, those meant
+ */
+export function enterState(
+  session: SessionId,
+  to: SessionState,
+  notAfter: number,
+  from: readonly SessionState[] = statesBefore(to),
+): SessionChange {
+  const values = statesBefore(to).filter((state) => from.includes(state))
   return {
     session,
-    checks: [{ check: { check: 'oneOf', field: FIELD.state, values: statesBefore(to) }, refusal: notIssuing }],
+    checks: [{ check: { check: 'oneOf', field: FIELD.state, values }, refusal: notIssuing }],
     operations: [{ operation: 'set', field: FIELD.state, value: to }],
     notAfter,
   }
@@ -154,10 +170,14 @@ export function revokeNodes(session: SessionId, ids: readonly string[], notAfter
   }
 }
 
-/** What every issuance re-checks in the session's own slot, in the same transaction that issues. */
-function alive(path: readonly NodeId[], now: number): readonly GuardedCheck[] {
+/**
+ * What every issuance re-checks in the session's own slot, in the same transaction that issues. One that was decided for a whole
+ * session is not written into one that has been contracted since.
+ */
+function alive(state: IssuingState, path: readonly NodeId[], now: number): readonly GuardedCheck[] {
+  const values = state === 'contracted' ? ISSUING_STATES : ISSUING_STATES.filter((other) => other === state)
   return [
-    { check: { check: 'oneOf', field: FIELD.state, values: ISSUING_STATES }, refusal: notIssuing },
+    { check: { check: 'oneOf', field: FIELD.state, values }, refusal: notIssuing },
     { check: { check: 'above', field: FIELD.notAfter, value: now }, refusal: expired },
     ...path.flatMap((node): GuardedCheck[] => [
       { check: { check: 'present', field: FIELD.node(node) }, refusal: nodeDead },

@@ -3,8 +3,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { NodeId, SessionId } from '../kernel/ids.ts'
 import { CLOCK_SKEW_S } from '../kernel/limits.ts'
 import { Rejection } from '../kernel/rejection.ts'
-import type { NodeFacts, SessionFacts, SessionState } from '../model/session.ts'
-import { ISSUING_STATES, parseSessionState } from '../model/session.ts'
+import type { IssuingState, NodeFacts, SessionFacts } from '../model/session.ts'
+import { isIssuing, parseSessionState } from '../model/session.ts'
 import { type Store, StoreUnavailable } from '../store/ports.ts'
 import { decodeNode, decodeOpened } from './record-text.ts'
 import type { SessionChange } from './session-commits.ts'
@@ -14,7 +14,7 @@ import { asFault } from './stored-values.ts'
 /** What an exchange knows of the session its subject token belongs to. */
 export interface LiveSession {
   readonly facts: SessionFacts
-  readonly state: SessionState
+  readonly state: IssuingState
   /** The node the handle stands for; for a delegation, the one it would become. */
   readonly node: NodeFacts
   /** Those that it was passed on from, root first. */
@@ -57,7 +57,7 @@ export class SessionRepository {
     if (fields === undefined) throw new Rejection('session_absent', 'the session is unknown, or ended long ago')
     const state = parseSessionState(fields.get(FIELD.state))
     const facts = fields.get(FIELD.facts)
-    if (state === undefined || facts === undefined || !ISSUING_STATES.includes(state)) {
+    if (facts === undefined || !isIssuing(state)) {
       throw new Rejection('session_not_issuing', `the session is ${state ?? 'in an unknown state'}: open a new one`)
     }
     if (!(Number(fields.get(FIELD.notAfter)) > options.now)) {
@@ -99,29 +99,27 @@ export class SessionRepository {
     const wanted = [FIELD.state, FIELD.notAfter, FIELD.signedInAt, ...ids.map(FIELD.revoked)]
     const fields = await this.#store.sessions.read(session, wanted)
     const state = parseSessionState(fields?.get(FIELD.state))
-    if (fields === undefined || state === undefined || !ISSUING_STATES.includes(state)) return undefined
+    if (fields === undefined || !isIssuing(state)) return undefined
     if (!(Number(fields.get(FIELD.notAfter)) > now) || ids.some((id) => fields.has(FIELD.revoked(id)))) return undefined
     const signedInAt = fields.get(FIELD.signedInAt)
     return { signedInAt: signedInAt === undefined ? undefined : Number(signedInAt) }
   }
 
-  /** What was written when it was opened, and of the hop that this path (root first) leads to. */
+  /** An issuing session: what was written when it was opened, and of the hop that this path (root first) leads to. */
   async holderOf(
     session: SessionId,
     path: readonly NodeId[],
-  ): Promise<{ readonly facts: SessionFacts; readonly node: NodeFacts } | undefined> {
+  ): Promise<Pick<LiveSession, 'facts' | 'node' | 'state'> | undefined> {
     const [root, own] = [path[0], path.at(-1)]
     if (root === undefined || own === undefined) return undefined
-    const fields = await this.#store.sessions.read(session, [FIELD.facts, FIELD.node(root), FIELD.node(own)])
-    const [facts, rootText, text] = [
-      fields?.get(FIELD.facts),
-      fields?.get(FIELD.node(root)),
-      fields?.get(FIELD.node(own)),
-    ]
-    if (facts === undefined || rootText === undefined || text === undefined) return undefined
-    const opened = decodeOpened({ session, root }, { facts, root: rootText })
+    const wanted = [FIELD.state, FIELD.facts, FIELD.node(root), FIELD.node(own)]
+    const fields = await this.#store.sessions.read(session, wanted)
+    const [state, facts, first, text] = wanted.map((field) => fields?.get(field))
+    const issuing = parseSessionState(state)
+    if (facts === undefined || first === undefined || text === undefined || !isIssuing(issuing)) return undefined
+    const opened = decodeOpened({ session, root }, { facts, root: first })
     const node = own === root ? opened.root : decodeNode(text, own, opened.facts.intentSalt)
-    return { facts: opened.facts, node }
+    return { facts: opened.facts, state: issuing, node }
   }
 
   /** @throws MalformedSession */

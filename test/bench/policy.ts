@@ -124,6 +124,7 @@ function questionOf(registry: Registry, n: number): Question {
     target: url,
     external: { kind: 'none' },
     atCall: false,
+    contracted: false,
   }
 }
 

@@ -58,6 +58,7 @@ describe('what was revoked is refused', () => {
     agent_version: () => 'orchestrator|1',
     user: () => 'user:corp:alice',
     user_access: () => 'user:corp:alice',
+    pair_access: () => 'user:corp:alice|orchestrator',
     user_agent: () => 'user:corp:alice|researcher',
     issuer: () => 'corp',
     resource: () => WAREHOUSE,

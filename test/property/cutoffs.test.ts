@@ -25,6 +25,7 @@ const IDS: Readonly<Record<Dimension, readonly string[]>> = {
   shard: [shardName('s1')],
   agent_access: AGENTS,
   user_access: USERS,
+  pair_access: PAIRS,
   resource: ['r1', 'r2', EVERYTHING],
   issuer: ['i1', 'i2'],
   issuer_sign_ins: ['i1', 'i2'],
@@ -39,6 +40,7 @@ const BLOCK_IDS: Readonly<Record<Block['kind'], readonly string[]>> = {
   resource: ['r1'],
   evidence: ['d1'],
   pair: PAIRS.slice(0, 2),
+  halt: PAIRS.slice(0, 2),
 }
 
 const seq = fc.integer({ min: 0, max: 6 })
@@ -175,6 +177,7 @@ class NaiveSet {
       if (dimension === 'issuer') return token.user?.startsWith(`user:${id}:`) === true
       if (dimension === 'agent_version') return token.versions.includes(id)
       if (dimension === 'tool' || dimension === 'issuer_sign_ins') return false
+      if (dimension === 'pair_access' && !token.accessToken) return false
       return token.agents.some((agent) => token.user !== undefined && pairKey(token.user, agent) === id)
     }
     const absolute = ['node', 'session', 'key']
@@ -190,10 +193,10 @@ class NaiveSet {
     if (blocks.some((b) => b.kind === 'evidence' && b.id === offered.digest)) return 'evidence_blocked'
     const isPairBlocked = blocks.some(
       (b) =>
-        b.kind === 'pair' &&
+        (b.kind === 'pair' || b.kind === 'halt') &&
         offered.subject !== undefined &&
         b.id === pairKey(offered.subject, offered.agent) &&
-        !(b.newerThanS !== undefined && offered.signedInAt > b.newerThanS),
+        !(b.kind === 'pair' && b.newerThanS !== undefined && offered.signedInAt > b.newerThanS),
     )
     const isCut = this.#cutoffs().some(
       (c) =>

@@ -29,7 +29,7 @@ function line(block: Readonly<Record<string, unknown>>): string {
 
 function liftOf(kind: string, id: string): string {
   const [first = '', second = ''] = id.split('|')
-  if (kind === 'pair') return `--on-behalf ${shellWord(first)} --by ${shellWord(second)}`
+  if (kind === 'pair' || kind === 'halt') return `--on-behalf ${shellWord(first)} --by ${shellWord(second)}`
   if (kind === 'agent_version') return `--agent-version ${shellWord(`${first}@${second}`)}`
   return `--${kind} ${shellWord(id)}`
 }

@@ -62,7 +62,7 @@ export function frameAccept(input: FrameInput<ExchangeRequest, HandleEvidence>):
           now: question.now,
           expiresAt: node.notAfter,
         },
-        change: acceptDelegation(live.facts, evidence.path, node, {
+        change: acceptDelegation(live, evidence.path, node, {
           withLeaf: target !== undefined,
           now: question.now,
         }),

@@ -57,7 +57,7 @@ export function frameContinue(input: FrameInput<ExchangeRequest, HandleEvidence>
           now: question.now,
           expiresAt: Math.min(end, authority.notAfter),
         },
-        change: issueLeaf(live.facts, evidence.path, question.now),
+        change: issueLeaf(live, evidence.path, question.now),
         indexes: [],
       }
     },

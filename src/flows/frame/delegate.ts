@@ -93,7 +93,7 @@ function issueDelegation(delegating: Delegating, permit: Permit): Issue {
       now: question.now,
       expiresAt: Math.min(question.now + settings.delegationAcceptSeconds, delegated.notAfter),
     },
-    change: offerDelegation(live.facts, evidence.path, delegated, question.now),
+    change: offerDelegation(live, evidence.path, delegated, question.now),
     indexes: [sessionIndex.ofPrincipal(agentPrincipal(delegate.clientId))],
   }
 }

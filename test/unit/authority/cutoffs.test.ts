@@ -61,6 +61,7 @@ describe('killing (DESIGN §7)', () => {
     ['agent_access', 'sub-agent'],
     ['agent_access', 'orchestrator'],
     ['user_access', 'user:idp:alice'],
+    ['pair_access', PAIR],
     ['resource', 'https://wiki.example/mcp'],
     ['issuer', 'idp'],
     ['agent_version', pairKey('sub-agent', '2')],
@@ -96,6 +97,13 @@ describe('killing (DESIGN §7)', () => {
     const set = setOf(cutoff('session_access', 'ses_1'))
     expect(set.killing({ ...TOKEN, accessToken: false })).toBeUndefined()
     expect(set.killing(TOKEN)).toBeDefined()
+  })
+
+  test('pair_access is of one agent for one subject, and spares the handles', () => {
+    const set = setOf(cutoff('pair_access', PAIR))
+    expect(set.killing({ ...TOKEN, user: 'user:idp:bob' })).toBeUndefined()
+    expect(set.killing({ ...TOKEN, accessToken: false })).toBeUndefined()
+    expect(set.killing({ ...TOKEN, agents: ['sub-agent'] })).toBeUndefined()
   })
 
   test('user_agent does not reach another user of the agent, nor autonomous work', () => {

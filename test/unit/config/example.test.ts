@@ -48,6 +48,7 @@ test("the standing intent is granted to alice's agent, within the bounds of her 
     target: undefined,
     external: { kind: 'none' },
     atCall: false,
+    contracted: false,
   })
   expect(decision).toMatchObject({ outcome: 'allow', missing: [] })
 })

@@ -162,6 +162,7 @@ export function input<R extends ExchangeRequest | ClientCredentialsRequest, E ex
       container: undefined,
       external: { kind: 'none' },
       atCall: false,
+      contracted: false,
     },
     rv: 41,
     confirmation: undefined,

@@ -224,6 +224,17 @@ describe('every layer must say yes', () => {
     expect(decision.missing).toEqual(['query at warehouse: not in what the session is for'])
     expect(verdict(decision, 'intent')).toBe('implicit_deny')
   })
+
+  test('intent: a contracted session is left with tools that read, whatever it was opened for', () => {
+    const registry = world()
+    const wanted = { [WAREHOUSE]: { query: {}, insert: {} } }
+    const decision = ask(registry, wanted, { contracted: true, ceiling: authorityOf(registry, wanted) })
+    expect(granted(decision)).toEqual({ [WAREHOUSE]: { query: {} } })
+    expect(decision.missing).toEqual([
+      'insert at warehouse: the session is contracted after calls outside its intent: only tools that read are left',
+    ])
+    expect(granted(ask(registry, wanted))).toEqual(wanted)
+  })
 })
 
 describe('every layer narrows, and nothing widens', () => {

@@ -34,6 +34,7 @@ const FULL: Partial<Question> = {
   container: 'reports',
   external: { kind: 'answered', allowed: new Map([[WAREHOUSE, new Set(['query'])]]) },
   atCall: true,
+  contracted: true,
 }
 
 function kept(asked: Question, of: Registry = registry) {

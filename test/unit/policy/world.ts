@@ -166,6 +166,7 @@ export function question(registry: Registry, wanted: Wanted, rest: Partial<Quest
     container: undefined,
     external: { kind: 'none' },
     atCall: false,
+    contracted: false,
     ...rest,
   }
 }

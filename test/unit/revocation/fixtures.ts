@@ -131,18 +131,25 @@ export async function plant(bench: Bench, tree: Tree = {}): Promise<SessionFacts
   }
   await commit(openSession(facts, nodeFacts(), false))
   const grow = async (path: readonly NodeId[], node: NodeFacts) => {
-    await commit(offerDelegation(facts, path, node, NOW))
-    await commit(acceptDelegation(facts, path, node, { withLeaf: false, now: NOW }))
+    await commit(offerDelegation({ facts, state: 'active' }, path, node, NOW))
+    await commit(acceptDelegation({ facts, state: 'active' }, path, node, { withLeaf: false, now: NOW }))
   }
   await grow([ROOT], child())
   await grow([ROOT, CHILD], grandchild())
-  await commit(offerDelegation(facts, [ROOT], child({ id: PENDING, act: actor('researcher', 'orchestrator') }), NOW))
+  await commit(
+    offerDelegation(
+      { facts, state: 'active' },
+      [ROOT],
+      child({ id: PENDING, act: actor('researcher', 'orchestrator') }),
+      NOW,
+    ),
+  )
   for (const [path, leaves] of [
     [[ROOT], 2],
     [[ROOT, CHILD], 1],
     [[ROOT, CHILD, GRANDCHILD], 3],
   ] as const) {
-    for (let leaf = 0; leaf < leaves; leaf += 1) await commit(issueLeaf(facts, path, NOW))
+    for (let leaf = 0; leaf < leaves; leaf += 1) await commit(issueLeaf({ facts, state: 'active' }, path, NOW))
   }
   const lists = [principal, 'agent:orchestrator', 'agent:researcher', 'agent:scribe', 'all']
   await Promise.all(lists.map((list) => store.indexes.add(`sessions:${list}`, id, facts.notAfter * 1000)))

@@ -43,9 +43,11 @@ describe('ending a session', () => {
     ])
     expect((await look()).state).toBe('revoked')
     expect(isDead([ROOT])).toBe(true)
-    expect(await reasonOf(bench.parts.sessions.commit(issueLeaf(view.facts, [ROOT], NOW), 'x', undefined))).toBe(
-      'session_not_issuing',
-    )
+    expect(
+      await reasonOf(
+        bench.parts.sessions.commit(issueLeaf({ facts: view.facts, state: 'active' }, [ROOT], NOW), 'x', undefined),
+      ),
+    ).toBe('session_not_issuing')
   })
 
   test('reports every hop with its depth and counted tokens, pending ones too', async () => {

@@ -9,6 +9,7 @@ import {
   issueLeaf,
   offerDelegation,
   openSession,
+  type ReadSession,
   revokeLeaf,
   revokeNodes,
 } from '../../../src/sessions/session-commits.ts'
@@ -16,10 +17,12 @@ import { CHILD, child, END, GRANDCHILD, grandchild, NOW, nodeFacts, ROOT, SESSIO
 import { type Fields, perform } from './interpreter.ts'
 
 const facts = sessionFacts()
-const leaf = (path: readonly NodeId[] = [ROOT], now = NOW) => issueLeaf(facts, path, now)
-const offer = (node = child(), path: readonly NodeId[] = [ROOT], now = NOW) => offerDelegation(facts, path, node, now)
+/** As the session was when it was read. */
+let read: ReadSession = { facts, state: 'active' }
+const leaf = (path: readonly NodeId[] = [ROOT], now = NOW) => issueLeaf(read, path, now)
+const offer = (node = child(), path: readonly NodeId[] = [ROOT], now = NOW) => offerDelegation(read, path, node, now)
 const accept = (node = child(), path: readonly NodeId[] = [ROOT], options: { withLeaf?: boolean; now?: number } = {}) =>
-  acceptDelegation(facts, path, node, { withLeaf: false, now: NOW, ...options })
+  acceptDelegation(read, path, node, { withLeaf: false, now: NOW, ...options })
 
 function opened(withLeaf = false): Fields {
   const fields: Fields = new Map()
@@ -131,9 +134,21 @@ describe.each(Object.entries(ISSUING))('what every issuance re-checks in its own
       refusedAs('session_not_issuing', (fields) => fields.set('state', state))
     }
     refusedAs('session_not_issuing', (fields) => fields.delete('state'))
-    const contracted = withPending()
-    contracted.set('state', 'contracted')
-    expect(perform(contracted, change())).toBeUndefined()
+  })
+
+  test('what was decided for a whole session is not written into one that was contracted since; the other way it is', () => {
+    refusedAs('session_not_issuing', (fields) => fields.set('state', 'contracted'))
+    read = { facts, state: 'contracted' }
+    try {
+      for (const state of ['contracted', 'active']) {
+        const fields = withPending()
+        fields.set('state', state)
+        expect(perform(fields, change())).toBeUndefined()
+      }
+      refusedAs('session_not_issuing', (fields) => fields.set('state', 'halted'))
+    } finally {
+      read = { facts, state: 'active' }
+    }
   })
 
   test('the end is exclusive: at notAfter nothing is issued, a second before it is', () => {

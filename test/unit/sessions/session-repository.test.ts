@@ -46,8 +46,9 @@ const commit = (change: Parameters<SessionRepository['commit']>[0], audit?: stri
   return sessions.commit(change, `commit-${commits}`, audit)
 }
 const open = () => commit(openSession(facts, nodeFacts(), false))
-const offer = () => commit(offerDelegation(facts, [ROOT], child({ agentVersion: '' }), NOW))
-const accept = () => commit(acceptDelegation(facts, [ROOT], child(), { withLeaf: false, now: NOW }))
+const offer = () => commit(offerDelegation({ facts, state: 'active' }, [ROOT], child({ agentVersion: '' }), NOW))
+const accept = () =>
+  commit(acceptDelegation({ facts, state: 'active' }, [ROOT], child(), { withLeaf: false, now: NOW }))
 const read = (path: readonly NodeId[], options: { delegation?: string; now?: number } = {}) =>
   sessions.readForExchange(SESSION, path, { now: NOW, ...options })
 
@@ -147,7 +148,9 @@ describe('committing', () => {
   test('the audit record is written with the change, and not at all without it', async () => {
     await commit(openSession(facts, nodeFacts(), false), 'the opening')
     await commit(enterState(SESSION, 'closed', END))
-    expect(await reasonOf(commit(issueLeaf(facts, [ROOT], NOW), 'never happened'))).toBe('session_not_issuing')
+    expect(await reasonOf(commit(issueLeaf({ facts, state: 'active' }, [ROOT], NOW), 'never happened'))).toBe(
+      'session_not_issuing',
+    )
     const records = (await held.store.audit.latest(10)).map((entry) => entry.record)
     expect(records).toEqual(['the opening'])
     expect((await sessions.view(SESSION, NOW))?.nodes[0]?.leaves).toBe(0)
@@ -155,15 +158,15 @@ describe('committing', () => {
 
   test('the refusal is that of the check that failed', async () => {
     await open()
-    expect(await reasonOf(commit(issueLeaf(facts, [ROOT], END)))).toBe('session_expired')
-    expect(await reasonOf(commit(issueLeaf(facts, [ROOT, CHILD], NOW)))).toBe('node_revoked')
+    expect(await reasonOf(commit(issueLeaf({ facts, state: 'active' }, [ROOT], END)))).toBe('session_expired')
+    expect(await reasonOf(commit(issueLeaf({ facts, state: 'active' }, [ROOT, CHILD], NOW)))).toBe('node_revoked')
     expect(await reasonOf(open())).toBe('session_not_issuing')
   })
 
   test('the same commit again changes nothing: a leaf is counted once', async () => {
     await open()
     for (let times = 0; times < 3; times += 1) {
-      await sessions.commit(issueLeaf(facts, [ROOT], NOW), 'jti_same', undefined)
+      await sessions.commit(issueLeaf({ facts, state: 'active' }, [ROOT], NOW), 'jti_same', undefined)
     }
     expect((await sessions.view(SESSION, NOW))?.nodes[0]?.leaves).toBe(1)
   })
@@ -171,7 +174,7 @@ describe('committing', () => {
   test('a commit whose answer was lost may be repeated: it is performed once', async () => {
     await open()
     const fault = failing(held.store.sessions, 'commit', { after: true })
-    const change = issueLeaf(facts, [ROOT], NOW)
+    const change = issueLeaf({ facts, state: 'active' }, [ROOT], NOW)
     await expect(sessions.commit(change, 'jti_lost', undefined)).rejects.toThrow('does not answer')
     fault.heal()
     await sessions.commit(change, 'jti_lost', undefined)

@@ -24,7 +24,7 @@ afterEach(async () => {
   await held.close()
 })
 
-const leaf = issueLeaf(sessionFacts(), [ROOT], NOW)
+const leaf = issueLeaf({ facts: sessionFacts(), state: 'active' }, [ROOT], NOW)
 const token: Doomed = { dimension: 'token', id: 'jti_token', expiresAt: NOW + 300 }
 const ofToken = (id = 'jti_token') => ({
   change: leaf,

@@ -148,7 +148,7 @@ describe('what is issued', () => {
       createdAt: NOW,
       purpose: 'Find the figures',
     })
-    const expected = acceptDelegation(facts, [ROOT], node, { withLeaf: false, now: NOW })
+    const expected = acceptDelegation({ facts, state: 'active' }, [ROOT], node, { withLeaf: false, now: NOW })
     expect(JSON.stringify(change)).toBe(JSON.stringify(expected))
     expect(indexes).toEqual(['sessions:agent:researcher'])
   })

@@ -101,7 +101,7 @@ describe('what is issued', () => {
       now: NOW,
       expiresAt: NOW + 300,
     })
-    expect(JSON.stringify(change)).toBe(JSON.stringify(issueLeaf(live.facts, [ROOT], NOW)))
+    expect(JSON.stringify(change)).toBe(JSON.stringify(issueLeaf(live, [ROOT], NOW)))
     expect(indexes).toEqual([])
   })
 

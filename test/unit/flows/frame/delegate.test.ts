@@ -241,7 +241,7 @@ describe('what is issued', () => {
     const node = { ...live.node, act: actor('orchestrator') }
     const evidence = handleEvidence({ path: [ROOT, CHILD] })
     const { change, mint } = issueFor(frame({}, { ...live, node }, { evidence }))
-    const expected = offerDelegation(live.facts, [ROOT, CHILD], child({ id: 'x' as never }), NOW)
+    const expected = offerDelegation(live, [ROOT, CHILD], child({ id: 'x' as never }), NOW)
     const fields = (checks: typeof change.checks) => checks.map(({ check }) => check.field)
     const id = mint.kind === 'delegation' ? mint.jti : ''
     expect(fields(change.checks)).toEqual(fields(expected.checks).map((field) => (field === 'd:x' ? `d:${id}` : field)))
