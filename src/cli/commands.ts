@@ -58,6 +58,11 @@ export const GROUPS: readonly Group[] = [
         async () => (await import('./registry/service-add.ts')).serviceAddCommand,
       ),
       command(
+        'scan',
+        'read an MCP server’s tools, propose what each may do, pin them, and tell later what has changed',
+        async () => (await import('./scan/scan-command.ts')).scanCommand,
+      ),
+      command(
         'tools pin',
         'pin an MCP server’s tools, and say which have changed since',
         async () => (await import('./registry/tools-pin.ts')).toolsPinCommand,

@@ -29,9 +29,9 @@ export interface NewService {
 }
 
 /** An entry, and its lines as this program writes it. */
-interface NewEntry {
-  readonly section: 'agents' | 'services'
-  readonly value: NewAgent | NewService
+export interface NewEntry {
+  readonly section: 'agents' | 'services' | 'resources'
+  readonly value: object
   readonly lines: readonly string[]
 }
 
@@ -54,6 +54,13 @@ export function addService(text: string, sourceName: string, service: NewService
   )
   const expected = { ...objectOf(before), resources, services: [...entries(before, 'services'), service] }
   return assertMeans(result, expected, sourceName)
+}
+
+/** An entry whose lines somebody else has written, comments among them. @throws ConfigurationError, CommandFailure */
+export function addWritten(text: string, sourceName: string, entry: NewEntry): string {
+  const before = parseYamlText(text, sourceName)
+  const expected = { ...objectOf(before), [entry.section]: [...entries(before, entry.section), entry.value] }
+  return assertMeans(addEntry(text, entry), expected, sourceName)
 }
 
 /** The text, where it means just that. Members may stand in another order: their order means nothing. */
@@ -170,10 +177,16 @@ function serviceLines(service: NewService): string[] {
 }
 
 /** The list is empty, or written on a single line. */
-function setInDocument(document: Document, list: unknown, { section, value }: NewEntry): string {
+function setInDocument(document: Document, list: unknown, { section, lines }: NewEntry): string {
+  // With the comments that stand in the lines.
+  const entry = parseDocument(lines.join('\n')).contents
   if (isSeq(list)) {
     list.flow = list.flow === true && list.items.length > 0
-    list.add(document.createNode(value))
-  } else document.set(section, document.createNode([value]))
+    list.add(entry)
+  } else {
+    const only = document.createNode([]) as YAMLSeq
+    only.add(entry)
+    document.set(section, only)
+  }
   return document.toString({ lineWidth: 0 })
 }

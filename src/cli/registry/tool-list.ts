@@ -4,11 +4,12 @@ import { isJsonObject, parseStrictJson } from '../../jose/strict-json.ts'
 import type { ToolCategory } from '../../model/resource.ts'
 import { definitionDigest } from '../../registry/manifest-digest.ts'
 import { UsageError } from '../failures.ts'
+import { propose } from '../scan/proposal.ts'
 
 export interface ListedTool {
   readonly name: string
   readonly definition: string
-  /** What its annotations say it is; a server's word, for people to judge. */
+  /** What `errand scan` would say it is, for people to judge. `undefined`: only the registry's word of it is at hand. */
   readonly proposal: ToolCategory | undefined
 }
 
@@ -27,7 +28,7 @@ export function parseToolList(text: string, file: string): readonly ListedTool[]
     if (!isJsonObject(tool) || typeof tool['name'] !== 'string') {
       throw new UsageError(`${file}: tools[${index}] has no name`)
     }
-    return { name: tool['name'], definition: definitionDigest(tool), proposal: proposedCategory(tool['annotations']) }
+    return { name: tool['name'], definition: definitionDigest(tool), proposal: propose(tool).category }
   })
   const names = new Set(listed.map(({ name }) => name))
   if (names.size < listed.length) throw new UsageError(`${file} lists a tool twice`)
@@ -46,15 +47,6 @@ function parse(text: string, file: string): unknown {
 function toolsIn(value: unknown): unknown {
   if (!isJsonObject(value)) return value
   return isJsonObject(value['result']) ? value['result']['tools'] : value['tools']
-}
-
-/** MCP 2025-11-25, ToolAnnotations: what is not read-only is destructive unless it says otherwise. None: nothing is proposed. */
-function proposedCategory(annotations: unknown): ToolCategory | undefined {
-  if (!isJsonObject(annotations)) return undefined
-  const { readOnlyHint, destructiveHint } = annotations
-  if (readOnlyHint === true) return 'read'
-  if (readOnlyHint === undefined && destructiveHint === undefined) return undefined
-  return destructiveHint === false ? 'write' : 'destructive'
 }
 
 /** @param entry the tools as the registry document has them */

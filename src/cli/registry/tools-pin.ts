@@ -41,7 +41,7 @@ export const toolsPinCommand: CommandBody = {
   notes: [
     'MANIFEST is the result of tools/list, saved; without it the digest is of the tools as the registry lists them.',
     'Exit code 1: the tools are not those that are pinned, and nothing was written.',
-    'With --write, a tool that is new or has changed has no category afterwards, so it counts as admin until somebody gives it one. What is proposed is the server’s own word for it, and is never written.',
+    'With --write, a tool that is new or has changed has no category afterwards, so it counts as admin until somebody gives it one. What is proposed is as errand scan proposes it, and is never written.',
   ],
   run: async (args, io) => {
     const config = loadConfig(resolve(configPath(args.text('config'))))

@@ -39,23 +39,10 @@ describe('what is listed', () => {
     expect(() => parseToolList(text, 'f')).toThrow(says)
   })
 
-  test.each([
-    [{ readOnlyHint: true }, 'read'],
-    [{ readOnlyHint: false, destructiveHint: false }, 'write'],
-    [{ destructiveHint: false }, 'write'],
-    [{ destructiveHint: true }, 'destructive'],
-    [{ readOnlyHint: false }, 'destructive'],
-    [{ title: 'Harmless' }, undefined],
-    [undefined, undefined],
-    [{ readOnlyHint: 'true' }, 'destructive'],
-  ])('%j proposes %s, and no more than that', (annotations, proposal) => {
-    expect(parseToolList(JSON.stringify([tool('t', annotations)]), 'f')[0]?.proposal).toBe(proposal)
-  })
-
   test('a tool that is registered without a definition has not changed: it was never seen', () => {
-    const listed = parseToolList(JSON.stringify([tool('query'), tool('new', { readOnlyHint: true })]), 'f')
+    const listed = parseToolList(JSON.stringify([tool('query'), tool('get_new', { readOnlyHint: true })]), 'f')
     expect(toolChanges({ query: { category: 'read' }, gone: { category: 'write' } }, listed)).toEqual([
-      { tool: 'new', change: 'added', was: undefined, proposal: 'read' },
+      { tool: 'get_new', change: 'added', was: undefined, proposal: 'read' },
       { tool: 'gone', change: 'removed', was: 'write', proposal: undefined },
     ])
   })
