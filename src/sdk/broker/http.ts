@@ -87,6 +87,40 @@ export const jsonOverHttp: JsonDoor = async ({ url, form, accept, bearer, waitMs
   return boundedText(response)
 }
 
+/** A form to a token or revocation endpoint, and whatever it answered: what was refused, and why, is in the body. */
+export interface FormRequest {
+  readonly url: string
+  readonly form: URLSearchParams
+  readonly headers?: Readonly<Record<string, string>>
+}
+
+export interface FormAnswer {
+  readonly status: number
+  readonly text: string
+  header(name: string): string | undefined
+}
+
+/** @throws where there was no answer, or too much of one */
+export type FormDoor = (request: FormRequest) => Promise<FormAnswer>
+
+export const formOverHttp: FormDoor = async ({ url, form, headers }) => {
+  const response = await fetch(url, {
+    method: 'POST',
+    body: form,
+    headers: { ...headers, accept: 'application/json' },
+    redirect: 'error', // as above: what authenticates us goes nowhere else
+    signal: AbortSignal.timeout(FETCH_TIMEOUT_MS),
+  })
+  const text = await boundedText(response)
+  return { status: response.status, text, header: (name) => response.headers.get(name) ?? undefined }
+}
+
+/** As the platform's; what callers of an agent give in its place has to be the same. */
+export type Fetch = (input: string | URL | Request, init?: RequestInit) => Promise<Response>
+
+/** What an agent itself calls MCP servers with. */
+export const platformFetch: Fetch = (input, init) => fetch(input, init)
+
 async function boundedText(response: Response): Promise<string> {
   const chunks: Uint8Array[] = []
   let size = 0

@@ -1,0 +1,216 @@
+/**
+ * An agent's end of Errand: it says who it is, opens sessions for what it is asked to do, and calls MCP servers with tokens that
+ * are fresh, narrow and nobody else's. Everything stays in memory; nothing of it is in an error.
+ */
+import { decodeJwt } from '../../jose/decode-jws.ts'
+import { JwtError } from '../../jose/jwt-error.ts'
+import { type Clock, systemClock, systemTicks, type Ticks } from '../../kernel/clock.ts'
+import { Secret } from '../../kernel/secret.ts'
+import { GRANT_TYPE, JWT_TYP, TOKEN_TYPE } from '../../protocol/oauth.ts'
+import { formatScope, type ScopeSet } from '../../protocol/scope.ts'
+import { type Fetch, type FormDoor, formOverHttp, type JsonDoor, jsonOverHttp, platformFetch } from '../broker/http.ts'
+import { Access } from './access.ts'
+import { NotTrusted } from './agent-errors.ts'
+import { MetadataSource } from './broker-metadata.ts'
+import type { Credential } from './credential.ts'
+import { DpopKey } from './dpop-key.ts'
+import { type RequestOfToken, tokenHeaders } from './headers.ts'
+import { type Intent, intentDetails, type Tools } from './intent.ts'
+import { protectedResource } from './resource-metadata.ts'
+import { isSecure } from './secure-url.ts'
+import { Session, type SessionParts } from './session.ts'
+import type { AccessToken } from './token-cache.ts'
+import { type Granted, TokenEndpoint } from './token-endpoint.ts'
+
+export {
+  AgentError,
+  BrokerUnavailable,
+  NotTrusted,
+  OutsideIntent,
+  Refused,
+  SessionEnded,
+} from './agent-errors.ts'
+export { type Credential, clientSecret, privateKeyJwt, workloadJwt } from './credential.ts'
+export type { Delegation } from './delegation.ts'
+export type { ArgumentRule, Intent, Origin, ToolArguments, Tools } from './intent.ts'
+export type { DelegateOptions, Session } from './session.ts'
+export type { AccessToken } from './token-cache.ts'
+
+export interface AgentOptions {
+  /** The broker's issuer identifier, exactly as it prints it. No other server is ever sent the credential. */
+  readonly broker: string
+  readonly credential: Credential
+  /** Binds every token to a key of this process (RFC 9449). Default: false. */
+  readonly dpop?: boolean
+  /** Self-description of this running copy, for the records; authorizes nothing. */
+  readonly instance?: string
+  /** Of work on its own: MCP servers that are known beforehand. Others are asked what they are, before they get a token. */
+  readonly resources?: readonly string[]
+  /** Of work on its own: what for. Default: the standing intent of the agent's registry entry. */
+  readonly intent?: Intent<Tools>
+  /** Of work on its own: by resource, the scopes of the first token; more by step-up. Default: all that is granted. */
+  readonly startWith?: Readonly<Record<string, string>>
+  /** Only where the broker has `delegation.strictly_narrower` switched off: a delegate may hold as much as this agent. */
+  readonly mayDelegateAll?: boolean
+  /** What MCP servers are called with. Default: the platform's. */
+  readonly fetch?: Fetch
+  readonly door?: JsonDoor
+  readonly forms?: FormDoor
+  readonly clock?: Clock
+  readonly ticks?: Ticks
+}
+
+/** A user's token, where its text does not say what it is. */
+export interface UserToken {
+  readonly token: string
+  /** Default: `access_token` where its `typ` is `at+jwt`, or it is no JWT; else `id_token`. */
+  readonly type?: 'id_token' | 'access_token'
+  /** Slug or identifier of its provider: for opaque tokens, where there is a choice. */
+  readonly issuer?: string
+}
+
+export interface OpenOptions<T extends Tools> {
+  readonly intent: Intent<T>
+  /** The user's own token, meant for this agent: the session is theirs. */
+  readonly onBehalfOf?: string | UserToken
+  /** In its place: a token of the agent's workload, another than it authenticates with. The session is the agent's own. */
+  readonly asItself?: string
+  /** By resource, the scopes of the first token; more by step-up. Default: all that was granted. */
+  readonly startWith?: { readonly [R in keyof T]?: string }
+}
+
+/** @throws TypeError where the broker is not https, or this machine */
+export function createAgent(options: AgentOptions): Agent {
+  return new Agent(options)
+}
+
+export class Agent {
+  /** The broker's issuer identifier. */
+  readonly broker: string
+  readonly metadata: MetadataSource
+  readonly credential: Credential
+  readonly clock: Clock
+  readonly #options: AgentOptions
+  readonly #endpoint: TokenEndpoint
+  readonly #proofs: DpopKey | undefined
+  readonly #access: Access
+  readonly #network: { readonly fetch: Fetch; readonly ticks: Ticks }
+
+  constructor(options: AgentOptions) {
+    const { broker, credential, door = jsonOverHttp, forms = formOverHttp, fetch = platformFetch } = options
+    const { clock = systemClock, ticks = systemTicks } = options
+    if (!isSecure(broker)) throw new TypeError('broker must be an https URL, or on this machine')
+    this.broker = broker
+    this.credential = credential
+    this.clock = clock
+    this.#options = options
+    this.#proofs = options.dpop === true ? new DpopKey(clock) : undefined
+    this.metadata = new MetadataSource(broker, door, ticks)
+    const proofs = this.#proofs
+    this.#endpoint = new TokenEndpoint({ metadata: this.metadata, credential, proofs, door: forms, clock, ticks })
+    this.#network = { fetch, ticks }
+    this.#access = new Access({
+      obtain: (resource, scopes) => this.#byItself(resource, scopes),
+      resources: options.resources ?? Object.keys(options.intent?.tools ?? {}),
+      startWith: options.startWith ?? {},
+      learn: (url, challenge) => protectedResource(url, challenge?.resourceMetadata, { issuer: broker, door }),
+      declared: () => options.intent?.purpose ?? 'the standing intent of this agent',
+      proofs,
+      fetch,
+      ticks,
+    })
+  }
+
+  /** As `globalThis.fetch`, for work of its own. @throws OutsideIntent, BrokerUnavailable, NotTrusted, Refused */
+  readonly fetch: Fetch = (input, init) => this.#access.fetch(input, init)
+
+  /** For work of its own. @throws AgentError */
+  token(options: { readonly resource: string; readonly scope?: string }): Promise<AccessToken> {
+    return this.#access.token(options.resource, options.scope)
+  }
+
+  /** For what takes headers only. @param request needed with `dpop`: a proof is for one request */
+  async headers(resource: string, request?: RequestOfToken): Promise<Record<string, string>> {
+    return tokenHeaders(await this.#access.token(resource), this.#proofs, request)
+  }
+
+  /** The server has refused it (401): the next one is fresh. */
+  rejected(token: AccessToken): void {
+    this.#access.tokens.reject(token)
+  }
+
+  /** @throws Refused, BrokerUnavailable, TypeError where it is nobody's, or two's */
+  async openSession<const T extends Tools>(options: OpenOptions<T>): Promise<Session<T>> {
+    const { intent, onBehalfOf, asItself, startWith = {} } = options
+    if ((onBehalfOf === undefined) === (asItself === undefined)) {
+      throw new TypeError('a session is for a user (onBehalfOf), or of the agent itself (asItself)')
+    }
+    const subject = asItself === undefined ? userSubject(onBehalfOf ?? '') : workloadSubject(asItself)
+    const granted = await this.#exchange({ ...subject, authorization_details: intentDetails(intent) })
+    return new Session<T>(this.#session(startWith as Readonly<Record<string, string>>), granted)
+  }
+
+  /** A delegation made in another process (`delegation.token()`). @throws Refused, BrokerUnavailable */
+  async accept<T extends Tools = Tools>(token: string): Promise<Session<T>> {
+    const subject = { subject_token: token.trim(), subject_token_type: TOKEN_TYPE.delegation }
+    return new Session<T>(this.#session({}), await this.#exchange(subject))
+  }
+
+  /** A session of this agent that was opened elsewhere. @param token the session token. @throws NotTrusted */
+  resume<T extends Tools = Tools>(token: string): Session<T> {
+    const secret = new Secret(token.trim())
+    const opened = { type: 'N_A', scopes: [], lifeSeconds: 0, askedTicksMs: 0, details: undefined } as const
+    try {
+      return new Session<T>(this.#session({}), { ...opened, token: secret })
+    } catch (error) {
+      if (error instanceof JwtError) throw new NotTrusted('this is no session token')
+      throw error
+    }
+  }
+
+  #exchange(params: Readonly<Record<string, string | undefined>>): Promise<Granted> {
+    const instance = this.#options.instance
+    const asked = { grant_type: GRANT_TYPE.tokenExchange, requested_token_type: TOKEN_TYPE.session }
+    return this.#endpoint.ask({ ...asked, agent_instance: instance, ...params }, 'handle')
+  }
+
+  #byItself(resource: string, scopes: ScopeSet | undefined): Promise<Granted> {
+    const { intent, instance } = this.#options
+    const params = {
+      grant_type: GRANT_TYPE.clientCredentials,
+      resource,
+      scope: scopes === undefined ? undefined : formatScope(scopes),
+      authorization_details: intent === undefined ? undefined : intentDetails(intent),
+      agent_instance: instance,
+    }
+    return this.#endpoint.ask(params, 'access')
+  }
+
+  #session(startWith: Readonly<Record<string, string>>): SessionParts {
+    const mayDelegateAll = this.#options.mayDelegateAll === true
+    return { ...this.#network, endpoint: this.#endpoint, proofs: this.#proofs, startWith, mayDelegateAll }
+  }
+}
+
+function userSubject(given: string | UserToken): Readonly<Record<string, string | undefined>> {
+  const { token, type, issuer } =
+    typeof given === 'string' ? { token: given, type: undefined, issuer: undefined } : given
+  const text = token.trim()
+  const kind = type ?? kindOf(new Secret(text))
+  const typeUri = kind === 'access_token' ? TOKEN_TYPE.accessToken : TOKEN_TYPE.idToken
+  return { subject_token: text, subject_token_type: typeUri, subject_issuer: issuer }
+}
+
+function workloadSubject(token: string): Readonly<Record<string, string>> {
+  return { subject_token: token.trim(), subject_token_type: TOKEN_TYPE.jwt }
+}
+
+/** RFC 9068 §2.1: an access token says so. One that cannot be read is no ID token. */
+function kindOf(token: Secret): NonNullable<UserToken['type']> {
+  try {
+    return decodeJwt(token).header.typ === JWT_TYP.accessToken ? 'access_token' : 'id_token'
+  } catch (error) {
+    if (error instanceof JwtError) return 'access_token'
+    throw error
+  }
+}
