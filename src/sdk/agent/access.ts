@@ -31,6 +31,8 @@ export interface AccessParts {
   readonly ticks: Ticks
 }
 
+/** Errand's verifier: it is not the scope that is missing, and no further one would help. */
+const OUTSIDE_INTENT = 'outside_intent'
 /** Distinct challenges remembered as tried, per holder. */
 const TRIED_MAX = 256
 
@@ -141,14 +143,14 @@ export class Access {
     { resource, token, response }: { resource: string; token: AccessToken; response: Response },
   ): Promise<Response> {
     const challenge = readChallenge(response.headers.get('www-authenticate'))
-    if (challenge?.error !== 'insufficient_scope') return response
-    const asked = challenge.scopes ?? []
+    if (!isAboutAuthority(challenge)) return response
+    const asked = challenge.error === OUTSIDE_INTENT ? [] : (challenge.scopes ?? [])
     await response.body?.cancel()
     const more = isScopeSubset(asked, token.scopes) ? undefined : await this.#stepUp(resource, asked, token.scopes)
     if (more === undefined || !call.replayable) throw this.#outside(resource, challenge)
     const second = await this.#send(call, more)
     const again = second.status === 403 ? readChallenge(second.headers.get('www-authenticate')) : undefined
-    if (again?.error !== 'insufficient_scope') return second
+    if (!isAboutAuthority(again)) return second
     await second.body?.cancel()
     throw this.#outside(resource, again)
   }
@@ -191,6 +193,10 @@ export class Access {
   #ifItHas(asked: ScopeSet, token: AccessToken): AccessToken | undefined {
     return isScopeSubset(asked, token.scopes) ? token : undefined
   }
+}
+
+function isAboutAuthority(challenge: ReadChallenge | undefined): challenge is ReadChallenge {
+  return challenge?.error === OUTSIDE_INTENT || challenge?.error === 'insufficient_scope'
 }
 
 function withoutQuery(url: string): string {

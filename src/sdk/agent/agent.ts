@@ -50,8 +50,6 @@ export interface AgentOptions {
   readonly intent?: Intent<Tools>
   /** Of work on its own: by resource, the scopes of the first token; more by step-up. Default: all that is granted. */
   readonly startWith?: Readonly<Record<string, string>>
-  /** Only where the broker has `delegation.strictly_narrower` switched off: a delegate may hold as much as this agent. */
-  readonly mayDelegateAll?: boolean
   /** What MCP servers are called with. Default: the platform's. */
   readonly fetch?: Fetch
   readonly door?: JsonDoor
@@ -187,8 +185,7 @@ export class Agent {
   }
 
   #session(startWith: Readonly<Record<string, string>>): SessionParts {
-    const mayDelegateAll = this.#options.mayDelegateAll === true
-    return { ...this.#network, endpoint: this.#endpoint, proofs: this.#proofs, startWith, mayDelegateAll }
+    return { ...this.#network, endpoint: this.#endpoint, proofs: this.#proofs, startWith }
   }
 }
 

@@ -1,11 +1,13 @@
 /**
  * What is to be passed on, checked before anybody is asked: the same engine as the broker's (`authority/narrowing.ts`), and the
  * same words.
+ *
+ * Does not check: that it is strictly less. The delegate's own policy may take something away, and only the broker knows that.
  */
 import type { Authority, ResourceAuthority, ToolConstraints } from '../../authority/authority.ts'
 import { parseToolConstraints } from '../../authority/constraints.ts'
 import { encodeResourceDetails } from '../../authority/details.ts'
-import { strictlyNarrower, widening } from '../../authority/narrowing.ts'
+import { widening } from '../../authority/narrowing.ts'
 import type { ToolsWithLimits } from '../../authority/resource-tools.ts'
 import type { ResourceUrl } from '../../kernel/ids.ts'
 import { Rejection, type RejectionReason } from '../../kernel/rejection.ts'
@@ -26,21 +28,14 @@ export interface PassedOn {
   readonly maxCalls: number | undefined
   readonly expiresIn: number | undefined
   readonly maxDepth: number | undefined
-  /** Whether the broker lets a delegate hold as much as its delegator (`strictly_narrower: false`). */
-  readonly mayEqual: boolean
 }
 
-/** @throws Refused `details_widening`, `delegation_not_narrower`, `details_malformed`, `details_unknown` */
+/** @throws Refused `details_widening`, `details_empty`, `details_malformed`, `details_unknown` */
 export function delegationDetails(asked: PassedOn, held: Held): string {
   const child = childOf(asked, held)
   const widened = widening(authorityOf(child), authorityOf(held))
   if (widened !== undefined) {
     throw refusal('details_widening', 'authorization_details asks for more than is held', [widened])
-  }
-  if (!asked.mayEqual && !strictlyNarrower(authorityOf(child), authorityOf(held))) {
-    throw refusal('delegation_not_narrower', 'a delegation must hold less than its delegator: leave something out', [
-      'fewer scopes, tools or resources, or a tighter constraint',
-    ])
   }
   const { purpose, expiresIn, maxDepth } = asked
   const intent = {
@@ -99,6 +94,6 @@ function authorityOf(held: Held): Authority {
 }
 
 function refusal(reason: RejectionReason, description: string, missing: readonly string[]): Refused {
-  const error = reason === 'delegation_not_narrower' ? 'invalid_scope' : 'invalid_authorization_details'
+  const error = 'invalid_authorization_details'
   return new Refused({ error, reason, description, missing, decisionId: undefined, status: 400 })
 }

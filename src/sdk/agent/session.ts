@@ -25,7 +25,6 @@ export interface SessionParts {
   readonly fetch: Fetch
   readonly ticks: Ticks
   readonly startWith: Readonly<Record<string, string>>
-  readonly mayDelegateAll: boolean
 }
 
 export interface DelegateOptions<T extends Tools, N extends ToolOf<T>> {
@@ -53,8 +52,10 @@ const OVER: ReadonlySet<string | undefined> = new Set([
   'subject_token_expired',
   'subject_token_revoked',
 ])
-/** The same, until somebody acts: asked again at the next call. */
+/** The same, until somebody acts: asked again, but not by every call. */
 const HELD_UP: ReadonlySet<string | undefined> = new Set(['session_not_issuing', 'principal_blocked', 'agent_inactive'])
+
+const ASK_AGAIN_MS = 1_000
 
 export class Session<T extends Tools = Tools> {
   /** `ses_…`: what records and reviewers call it. */
@@ -67,7 +68,7 @@ export class Session<T extends Tools = Tools> {
   readonly #parts: SessionParts
   readonly #handle: Secret
   readonly #access: Access
-  #ended: SessionEnded | undefined
+  #ended: { readonly how: SessionEnded; readonly untilTicksMs: number } | undefined
 
   constructor(parts: SessionParts, granted: Granted) {
     const { claims } = decodeJwt(granted.token)
@@ -107,12 +108,12 @@ export class Session<T extends Tools = Tools> {
     this.#access.tokens.reject(token)
   }
 
-  /** @throws Refused before anything is sent, where it is not strictly less than what is held */
+  /** @throws Refused; where it is more than what is held, before anything is sent */
   async delegate<const N extends ToolOf<T>>(options: DelegateOptions<T, N>): Promise<Delegation<Part<T, N>>> {
     this.#assertOpen()
     const { to, purpose, tools, resources, constraints = {}, maxCalls, expiresIn, maxDepth } = options
     const asked = { purpose, tools, resources, constraints, maxCalls, expiresIn, maxDepth }
-    const details = delegationDetails({ ...asked, mayEqual: this.#parts.mayDelegateAll }, this.granted)
+    const details = delegationDetails(asked, this.granted)
     const granted = await this.#ask(
       { requested_token_type: TOKEN_TYPE.delegation, audience: to, authorization_details: details },
       'handle',
@@ -122,7 +123,7 @@ export class Session<T extends Tools = Tools> {
 
   /** Ends it, and all that was passed on of it. @returns the broker's report of what died */
   async close(): Promise<Readonly<Record<string, unknown>>> {
-    this.#end(new SessionEnded(this.id, 'closed', 'it was closed'))
+    this.#end(new SessionEnded(this.id, 'closed', 'it was closed'), Number.POSITIVE_INFINITY)
     return this.#parts.endpoint.revoke(this.#handle)
   }
 
@@ -153,19 +154,19 @@ export class Session<T extends Tools = Tools> {
       const { reason, description } = error.facts
       if (!OVER.has(reason) && !HELD_UP.has(reason)) throw error
       const ended = new SessionEnded(this.id, reason ?? 'unsaid', description)
-      if (OVER.has(reason)) this.#end(ended)
-      else this.#access.tokens.clear()
+      const isForGood = OVER.has(reason)
+      this.#end(ended, isForGood ? Number.POSITIVE_INFINITY : this.#parts.ticks.ticksMs() + ASK_AGAIN_MS)
       throw ended
     }
   }
 
   #assertOpen(): void {
-    if (this.#ended !== undefined) throw this.#ended
+    if (this.#ended !== undefined && this.#parts.ticks.ticksMs() < this.#ended.untilTicksMs) throw this.#ended.how
   }
 
   /** Tokens of a session that is over are not used until they end: whoever ended it meant now. */
-  #end(how: SessionEnded): void {
-    this.#ended ??= how
+  #end(how: SessionEnded, untilTicksMs: number): void {
+    this.#ended = { how, untilTicksMs }
     this.#access.tokens.clear()
   }
 }
