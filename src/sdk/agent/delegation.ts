@@ -1,15 +1,14 @@
 /** Authority on its way to one sub-agent: accepted once, within minutes, by that sub-agent alone. */
 import type { Secret } from '../../kernel/secret.ts'
 import { AgentError } from './agent-errors.ts'
-import type { Tools } from './intent.ts'
-import type { Session } from './session.ts'
 
 /** Whoever takes it up: an agent of this process. */
 export interface Accepting {
-  accept<T extends Tools>(token: string): Promise<Session<T>>
+  accept(token: string): Promise<unknown>
 }
 
-export class Delegation<T extends Tools> {
+/** `S`: the session that it becomes. */
+export class Delegation<S> {
   /** Client id of the sub-agent. */
   readonly to: string
   /** By when it must be accepted, in seconds from now. */
@@ -28,10 +27,10 @@ export class Delegation<T extends Tools> {
   }
 
   /** In this process. @param agent the sub-agent, with its own credential. @throws AgentError */
-  async acceptAs(agent: Accepting): Promise<Session<T>> {
+  async acceptAs(agent: Accepting): Promise<S> {
     const token = this.#take()
     try {
-      return await agent.accept<T>(token.reveal())
+      return (await agent.accept(token.reveal())) as S
     } catch (error) {
       this.#token = token // a refusal does not burn it
       throw error

@@ -109,7 +109,7 @@ export class Session<T extends Tools = Tools> {
   }
 
   /** @throws Refused; where it is more than what is held, before anything is sent */
-  async delegate<const N extends ToolOf<T>>(options: DelegateOptions<T, N>): Promise<Delegation<Part<T, N>>> {
+  async delegate<const N extends ToolOf<T>>(options: DelegateOptions<T, N>): Promise<Delegation<Session<Part<T, N>>>> {
     this.#assertOpen()
     const { to, purpose, tools, resources, constraints = {}, maxCalls, expiresIn, maxDepth } = options
     const asked = { purpose, tools, resources, constraints, maxCalls, expiresIn, maxDepth }
