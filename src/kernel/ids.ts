@@ -52,6 +52,8 @@ export const newJti = (): Jti => random('jti') as Jti
 export const newDecisionId = (): DecisionId => random('dec') as DecisionId
 /** A request's nonce: lets a retry recognise its own single-use claim. */
 export const newNonce = (): string => random('req')
+/** A call at an MCP server, chosen by the server. */
+export const newCallId = (): string => random('call')
 /** Salts the hash of a purpose, so that tokens do not give short purposes away. */
 export const newSalt = (): string => randomBits()
 

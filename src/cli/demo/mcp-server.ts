@@ -1,5 +1,5 @@
 /**
- * An MCP server of the demo: the MCP SDK over streamable HTTP behind `mcp-guard.ts`. One of the two is built with the SDK's
+ * An MCP server of the demo: the MCP SDK over streamable HTTP behind the verifier's guard. One of the two is built with the SDK's
  * version 2, the other with version 1, because that is where most servers are.
  */
 import type { Server } from 'node:http'
@@ -7,8 +7,8 @@ import { getRequestListener } from '@hono/node-server'
 import { McpServer as McpServerV1 } from '@modelcontextprotocol/sdk/server/mcp.js'
 import { WebStandardStreamableHTTPServerTransport } from '@modelcontextprotocol/sdk/server/webStandardStreamableHttp.js'
 import { createMcpHandler, McpServer } from '@modelcontextprotocol/server'
+import { guarded, type Serve } from '../../sdk/verify/guard/web.ts'
 import { createVerifier, type Introspection } from '../../sdk/verify/verifier.ts'
-import { type Admitted, guard } from './mcp-guard.ts'
 import type { DemoTool } from './mcp-tools.ts'
 
 export interface McpServerOptions {
@@ -26,19 +26,14 @@ export interface McpServerOptions {
 export function serveMcp(server: Server, options: McpServerOptions): void {
   const { issuer, resource, tools, baseScope, introspection } = options
   const verifier = createVerifier({ issuer, resource, introspection })
-  const manifest = new Map(tools.map((tool) => [tool.name, tool.scope]))
-  const answer = options.sdk === 'v2' ? answerV2(options) : answerV1(options)
-  const listener = getRequestListener(async (request) => {
-    const verdict = await guard(request, { issuer, resource, manifest, baseScope, verify: verifier.verify })
-    return verdict instanceof Response ? verdict : answer(request, verdict)
-  })
+  const scopes = Object.fromEntries(tools.map((tool) => [tool.name, tool.scope]))
+  const serve = options.sdk === 'v2' ? serveV2(options) : serveV1(options)
+  const listener = getRequestListener(guarded({ verifier, tools: scopes, baseScope, filterTools: true }, serve))
   server.on('request', (request, response) => void listener(request, response))
 }
 
-type Answering = (request: Request, admitted: Admitted) => Promise<Response>
-
-function answerV2({ name, tools }: McpServerOptions): Answering {
-  const { fetch: serve } = createMcpHandler(() => {
+function serveV2({ name, tools }: McpServerOptions): Serve {
+  const handler = createMcpHandler(() => {
     const server = new McpServer({ name, version: '1.0.0' })
     for (const tool of tools) {
       server.registerTool(tool.name, { description: tool.description, inputSchema: tool.input }, async (input) =>
@@ -47,11 +42,11 @@ function answerV2({ name, tools }: McpServerOptions): Answering {
     }
     return server
   })
-  return (request, { body }) => serve(request, { parsedBody: body })
+  return handler.fetch
 }
 
-function answerV1({ name, tools }: McpServerOptions): Answering {
-  return async (request, { body }) => {
+function serveV1({ name, tools }: McpServerOptions): Serve {
+  return async (request, judged) => {
     const server = new McpServerV1({ name, version: '1.0.0' })
     for (const tool of tools) {
       server.registerTool(tool.name, { description: tool.description, inputSchema: tool.input.shape }, async (input) =>
@@ -61,7 +56,7 @@ function answerV1({ name, tools }: McpServerOptions): Answering {
     // Stateless: one server and one transport per request, answered with plain JSON.
     const transport = new WebStandardStreamableHTTPServerTransport({ enableJsonResponse: true })
     await server.connect(transport)
-    return transport.handleRequest(request, { parsedBody: body })
+    return transport.handleRequest(request, judged)
   }
 }
 
