@@ -5,9 +5,9 @@
  */
 import { createMcpHandler, McpServer } from '@modelcontextprotocol/server'
 import { z } from 'zod'
-import { guard } from '../../src/cli/demo/mcp-guard.ts'
 import { type Agent, type AgentOptions, createAgent, privateKeyJwt } from '../../src/sdk/agent/agent.ts'
 import { BrokerRefused, type Fetch, type FormDoor, type JsonDoor } from '../../src/sdk/broker/http.ts'
+import { guarded } from '../../src/sdk/verify/guard/web.ts'
 import { createVerifier } from '../../src/sdk/verify/verifier.ts'
 import { privateJwk, sign, testKey } from './keys.ts'
 import { ManualClock, type World } from './world.ts'
@@ -88,11 +88,7 @@ export function agentWorld(world: World, resources: Readonly<Record<string, stri
       }
       return server
     })
-    const options = { issuer: world.issuer, resource, manifest, baseScope: READ, verify: verifier.verify }
-    return async (request) => {
-      const verdict = await guard(request, options)
-      return verdict instanceof Response ? verdict : handler.fetch(request, { parsedBody: verdict.body })
-    }
+    return guarded({ verifier, tools: manifest, baseScope: READ }, handler.fetch)
   }
 
   async function serve(request: Request): Promise<Response> {
