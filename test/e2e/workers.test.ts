@@ -2,6 +2,8 @@
  * `errand serve --workers 2`, as an operator runs it, on both stores: several processes behind one port are one broker. What
  * one has handed out, spent or revoked holds at the other; one that dies or hangs is replaced; a signal reaches all.
  */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -260,6 +262,43 @@ describe.each(['embedded', 'redis'] as const)('two workers on the %s store', (ki
   })
 })
 
+/** Another process holds the lock of the store's file, as a writer that stands still does. */
+async function holdStore(directory: string): Promise<void> {
+  const script = `
+    const { open } = await import(${JSON.stringify(import.meta.resolve('lmdb'))})
+    const database = open({ path: ${JSON.stringify(join(directory, 'store', 'errand.mdb'))}, encoding: 'string' })
+    database.transactionSync(() => {
+      require('node:fs').writeSync(1, 'held')
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0)
+    })`
+  const holder = spawn(process.execPath, ['-e', `(async () => {${script}})()`], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  closing.push(() => holder.kill('SIGKILL'))
+  await once(holder.stdout, 'data')
+}
+
+describe('one process', () => {
+  test('ends at a second signal, whatever the first one waits for', async () => {
+    const directory = temporary()
+    const { serving: parent, world } = await serve('embedded', directory)
+    parent.signal('SIGTERM')
+    await parent.ended
+    const serving = await serveErrand(['--config', 'errand.yaml'], directory)
+    closing.push(() => serving.signal('SIGKILL'))
+    await holdStore(directory)
+    const writing = world.open().catch(() => undefined)
+    await sleep(500)
+    serving.signal('SIGTERM')
+    await sleep(200)
+    const begun = performance.now()
+    serving.signal('SIGTERM')
+    await serving.ended
+    expect(performance.now() - begun).toBeLessThan(3_000)
+    await writing
+  })
+})
+
 describe('the parent', () => {
   test('refuses a second broker on its directory, and when it is killed its workers go with it and another may start', async () => {
     const { world, serving, workers, directory } = await serve('embedded')
@@ -277,6 +316,17 @@ describe('the parent', () => {
       await again.ended
     })
     expect((await world.continue(session)).status).toBe(200)
+  })
+
+  test('takes its workers with it in the middle of a write that waits for the store’s lock', async () => {
+    const { world, serving, workers, directory } = await serve('embedded')
+    await holdStore(directory)
+    const all = workers()
+    const writing = times(8, () => world.open().catch(() => undefined))
+    await sleep(500)
+    serving.signal('SIGKILL')
+    await until(async () => !all.some(isThere), 2_000)
+    await writing
   })
 
   test('kills and replaces a worker that has been stopped, so that its lock holds nobody up for good', async () => {

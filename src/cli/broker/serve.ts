@@ -126,13 +126,14 @@ function untilStopped(serving: Serving): Promise<void> {
   process.on('SIGHUP', () => void serving.reload())
   return new Promise((resolveStopped, reject) => {
     let isStopping = false
+    // Not `exit`, which waits for threads: of a disk, a store, a key directory that hangs, or of a write that waits for this one.
+    const kill = () => process.kill(process.pid, 'SIGKILL')
     const stop = () => {
       // A worker is told by its parent, and by its supervisor, too; whoever is in a hurry tells the parent.
       if (isStopping && cluster.isWorker) return
-      if (isStopping) process.exit(1)
+      if (isStopping) kill()
       isStopping = true
-      // Whatever it is that hangs: a disk, a store, a key directory. `exit` would wait for threads that hang with it.
-      setTimeout(() => process.kill(process.pid, 'SIGKILL'), SHUTDOWN_MS_MAX).unref()
+      setTimeout(kill, SHUTDOWN_MS_MAX).unref()
       serving.stop().then(resolveStopped, reject)
     }
     process.on('SIGTERM', stop)

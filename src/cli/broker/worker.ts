@@ -1,6 +1,6 @@
 /**
  * One worker of `errand serve --workers`: told its place and its configuration by its parent, and gone when its parent is: the
- * parent holds the lock of the embedded store for it (`node:cluster` ends a worker that has lost its parent).
+ * parent holds the lock of the embedded store for it.
  */
 import type { WorkerPlace } from '../../broker.ts'
 import { readAsParent } from '../../config/load-config.ts'
@@ -20,6 +20,7 @@ export async function joinAsWorker(serve: ServeAsWorker): Promise<number> {
       else for (const listener of heard) listener()
     })
   })
+  const parent = endWithParent()
   say({ is: 'here' })
   const alive = setInterval(() => say({ is: 'alive' }), WORKER_ALIVE_MS)
   const { id, count, isFirst, files } = await told
@@ -40,10 +41,21 @@ export async function joinAsWorker(serve: ServeAsWorker): Promise<number> {
     return 1
   } finally {
     clearInterval(alive)
+    parent.mayGo()
     // The channel would keep the process alive; what was said on it is delivered first.
     process.disconnect()
   }
   return 0
+}
+
+/**
+ * `node:cluster` calls `exit` in a worker that has lost its parent, which waits for threads: one in the middle of a write to the
+ * embedded store waits for this one in turn. Such a worker would be there for ever, with the store's own lock.
+ */
+function endWithParent(): { mayGo(): void } {
+  const die = () => process.kill(process.pid, 'SIGKILL')
+  process.prependOnceListener('disconnect', die)
+  return { mayGo: () => void process.off('disconnect', die) }
 }
 
 function say(message: FromWorker, said: () => void = () => undefined): void {
