@@ -96,6 +96,7 @@ function asksOf(agent: Agent, user: User | undefined, { settings, clock }: Parts
     environment: settings.environment,
     agent,
     chain: [],
+    services: [],
     subject: user === undefined ? agentPrincipal(agent.clientId) : userPrincipal(user.issuerSlug, user.sub),
     user,
     risk: undefined,

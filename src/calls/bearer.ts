@@ -5,7 +5,7 @@
 
 import { actors } from '../authority/actor-chain.ts'
 import { parseDetails } from '../authority/details.ts'
-import { agentsOf, userIn } from '../authority/named.ts'
+import { agentsOf, servicesOf, userIn } from '../authority/named.ts'
 import type { ToolsWithLimits } from '../authority/resource-tools.ts'
 import { type VerifiedAccess, verifyAccessToken } from '../credentials/own-token.ts'
 import { parseTokenParameter } from '../credentials/token-parameter.ts'
@@ -14,7 +14,7 @@ import { Rejection } from '../kernel/rejection.ts'
 import type { Secret } from '../kernel/secret.ts'
 import { parseUserPrincipal } from '../kernel/user-name.ts'
 import type { KeyRing } from '../keys/key-ring.ts'
-import type { Agent } from '../model/client.ts'
+import type { Client } from '../model/client.ts'
 import type { Question } from '../model/decision.ts'
 import { findUser } from '../model/find-user.ts'
 import { type Resource, whyNotIssuedFor } from '../model/resource.ts'
@@ -31,7 +31,7 @@ export interface Bearer {
   /** The hop that it was issued from. */
   readonly node: NodeFacts
   /** What the question says of them. */
-  readonly asks: Pick<Question, 'agent' | 'chain' | 'subject' | 'user' | 'risk' | 'parent' | 'contracted'>
+  readonly asks: Pick<Question, 'agent' | 'chain' | 'services' | 'subject' | 'user' | 'risk' | 'parent' | 'contracted'>
 }
 
 export interface BearerParts extends LivenessParts {
@@ -57,14 +57,12 @@ export async function bearerOf(
     token.session === undefined ? undefined : parts.sessions.holderOf(token.session, token.path),
   ])
   if (!alive || held === undefined) return undefined
-  const agents = agentsOf(token, parts.settings.issuer).flatMap((id): Agent[] => {
-    const client = parts.registry.client(id)
-    return client?.kind === 'agent' ? [client] : []
-  })
-  const agent = agents.find(({ clientId }) => clientId === token.clientId)
+  const { issuer } = parts.settings
+  const [agent, ...chain] = registered(agentsOf(token, issuer), 'agent', parts) ?? []
+  const services = registered(servicesOf(token, issuer), 'service', parts)
   const user = userIn(token)
   const here = hereOf(token)
-  if (agent === undefined || here === undefined || !isHolderNewest(token)) return undefined
+  if (agent === undefined || services === undefined || here === undefined || !isHolderNewest(token)) return undefined
   const bounds = { scopes: parseScope(token.scope), ...here }
   return {
     token,
@@ -72,7 +70,8 @@ export async function bearerOf(
     ...held,
     asks: {
       agent,
-      chain: agents.filter((one) => one !== agent),
+      chain,
+      services,
       subject: token.subject,
       user: user === undefined ? undefined : findUser(parts.registry, parseUserPrincipal(user)),
       contracted: held.state === 'contracted',
@@ -92,10 +91,22 @@ async function readToken(text: Secret, { ring, settings, nowMs }: BearerParts): 
   }
 }
 
-/** A server's own hop is no agent's: only what an agent holds is judged as an agent's. */
+/**
+ * Newest first: the agent that the question is about is the nearest one, whatever servers lie between it and the caller.
+ * `undefined`: one of them is not registered as what it is in the token.
+ */
+function registered<K extends Client['kind']>(ids: readonly string[], kind: K, { registry }: BearerParts) {
+  const found = ids.flatMap((id) => {
+    const client = registry.client(id)
+    return client?.kind === kind ? [client as Extract<Client, { readonly kind: K }>] : []
+  })
+  return found.length === ids.length ? found : undefined
+}
+
+/** Whoever holds it is who acts: an agent, or a server on the way. */
 function isHolderNewest({ act, subject, clientId }: VerifiedAccess): boolean {
   const newest = act === undefined ? subject : actors(act)[0]?.sub
-  return newest === `agent:${clientId}`
+  return newest === `agent:${clientId}` || newest === `service:${clientId}`
 }
 
 /** What the token says of its one resource, read by the engine that verifiers read it with. */

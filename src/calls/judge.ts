@@ -76,7 +76,7 @@ function prepareNamed(asked: Evaluation, call: ServiceCall, id: DecisionId): Pre
   const party = partyOf(asked.subject, asked.context, { ...call, environment })
   if (party === undefined) return NOBODY
   if (isBlocked(party, matter, call)) return BLOCKED
-  const asks = { ...party, chain: [], risk: undefined, parent: undefined, contracted: false }
+  const asks = { ...party, chain: [], services: [], risk: undefined, parent: undefined, contracted: false }
   return prepared(matter, asks, { call, id, bearer: undefined, notAfter: Number.MAX_SAFE_INTEGER })
 }
 

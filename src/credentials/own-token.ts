@@ -117,9 +117,16 @@ async function verifyEitherHandle(
   })
 }
 
-/** For introspection, revocation, and the broker's own API. @throws Rejection `bearer_invalid` | `actor_chain_*` */
-export async function verifyAccessToken(token: Secret, deps: OwnTokenDependencies): Promise<VerifiedAccess> {
-  return await inSlot('bearer', async () => {
+/**
+ * For introspection, revocation, the broker's own API, and servers that go on with it.
+ * @throws Rejection `bearer_invalid`, of the slot `subject_token` `subject_*` | `actor_chain_*`
+ */
+export async function verifyAccessToken(
+  token: Secret,
+  deps: OwnTokenDependencies,
+  slot: 'bearer' | 'subject_token' = 'bearer',
+): Promise<VerifiedAccess> {
+  return await inSlot(slot, async () => {
     const jwt = await verifyOwn(token, deps, {
       keyClass: 'access',
       typ: JWT_TYP.accessToken,

@@ -1,10 +1,11 @@
 /** The five fields of attribution (DESIGN §8), from verified facts. */
 import { shownSubject } from '../credentials/client/workload-client.ts'
 import { sha256 } from '../kernel/digest.ts'
+import { servicePrincipal } from '../kernel/ids.ts'
 import type { AuditRecord } from '../model/audit-record.ts'
 import type { Content } from '../model/commit.ts'
 import type { Confirmation } from '../model/confirmation.ts'
-import type { SubjectEvidence } from '../model/evidence.ts'
+import type { InboundEvidence, SubjectEvidence } from '../model/evidence.ts'
 import type { MintedToken } from '../model/minted.ts'
 import { formatScope } from '../protocol/scope.ts'
 import { chainSubjects } from '../sessions/session-record.ts'
@@ -28,6 +29,7 @@ export function describeEvidence(evidence: SubjectEvidence): Partial<AuditRecord
     node: evidence.path.at(-1) ?? '',
     chain: chainSubjects(evidence.act),
     subject_token: evidence.digest,
+    ...(evidence.kind === 'access' ? { agent: withoutUnknown(evidence.agent) } : {}),
   }
 }
 
@@ -36,15 +38,16 @@ export function describeHop({ node }: LiveSession): Partial<AuditRecord> {
   return { intent: node.intentHash, origin: node.origin.type }
 }
 
+function withoutUnknown({ id, version }: InboundEvidence['agent']): NonNullable<AuditRecord['agent']> {
+  return { id, ...(version === undefined ? {} : { version }) }
+}
+
 /** @param authority digest of `grantedAuthority` */
 export function describeIssue(issue: Issue, minted: MintedToken, authority: string): Partial<AuditRecord> {
   const { session, node } = issue.order.holder
   return {
-    agent: {
-      id: node.holder,
-      version: issue.order.agentVersion,
-      ...(issue.order.instance === undefined ? {} : { instance: issue.order.instance }),
-    },
+    // A server is no agent: on whose way it is, its evidence has said.
+    ...(node.act?.sub === servicePrincipal(node.holder) ? {} : { agent: actingAgent(issue) }),
     on_behalf_of: session.subject.principal,
     session: session.id,
     node: node.id,
@@ -57,6 +60,14 @@ export function describeIssue(issue: Issue, minted: MintedToken, authority: stri
     expires_at: minted.expiresAt,
     authority,
     ...boundTo(minted.confirmation),
+  }
+}
+
+function actingAgent({ order }: Issue): NonNullable<AuditRecord['agent']> {
+  return {
+    id: order.holder.node.holder,
+    version: order.agentVersion,
+    ...(order.instance === undefined ? {} : { instance: order.instance }),
   }
 }
 

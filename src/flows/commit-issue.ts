@@ -50,6 +50,7 @@ export async function commitIssue(
 function doomedBy(event: AuditEvent, issue: Issue, { jti, expiresAt }: MintedToken): Doomed {
   switch (event) {
     case 'token.continue':
+    case 'token.downstream':
       return { dimension: 'token', id: jti, expiresAt }
     case 'delegation.issue':
       return { dimension: 'node', id: jti }

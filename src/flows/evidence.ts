@@ -4,6 +4,7 @@
  */
 import { verifyActorToken } from '../credentials/client/actor-token.ts'
 import { selfEvidence } from '../credentials/client/self-evidence.ts'
+import { verifyInbound } from '../credentials/inbound-token.ts'
 import { verifyHandle } from '../credentials/own-token.ts'
 import type { DpopNonces } from '../credentials/proof/dpop-nonces.ts'
 import { isCompactJws } from '../credentials/token-parameter.ts'
@@ -20,6 +21,7 @@ import type { KeyRing } from '../keys/key-ring.ts'
 import type {
   HandleEvidence,
   IdJagEvidence,
+  InboundEvidence,
   SelfEvidence,
   SingleUse,
   SubjectEvidence,
@@ -34,7 +36,7 @@ import type { TokenReviews } from '../net/token-reviews.ts'
 import type { TrustBundles } from '../net/trust-bundles.ts'
 import { TOKEN_TYPE } from '../protocol/oauth.ts'
 import type { Issuances } from '../x509/issuances.ts'
-import type { Party } from './flow.ts'
+import type { Asker, Party, ServerParty } from './flow.ts'
 import type { ExchangeRequest, JwtBearerRequest, TokenRequest } from './token-request.ts'
 
 export interface EvidenceSources {
@@ -59,9 +61,9 @@ export interface VerifiedEvidence<E extends SubjectEvidence> {
 }
 
 /** @param now epoch seconds @throws Rejection, which each says */
-export type VerifyEvidence<R extends TokenRequest, E extends SubjectEvidence> = (
+export type VerifyEvidence<R extends TokenRequest, E extends SubjectEvidence, P extends Asker = Party> = (
   request: R,
-  party: Party,
+  party: P,
   sources: EvidenceSources,
   now: number,
 ) => Promise<VerifiedEvidence<E>>
@@ -101,6 +103,17 @@ export const fromHandle =
     return { evidence, singleUses: await verifyActor(request, party, sources, now) }
   }
 
+/** One that the server was called with. @throws Rejection `subject_*`, `actor_*` */
+export const fromInbound: VerifyEvidence<ExchangeRequest, InboundEvidence, ServerParty> = async (
+  request,
+  party,
+  sources,
+  now,
+) => {
+  const evidence = await verifyInbound(request.subjectToken, party.server, { ...sources, now })
+  return { evidence, singleUses: await verifyActor(request, party, sources, now) }
+}
+
 /** Nothing: the agent has authenticated. */
 export const fromItself: VerifyEvidence<TokenRequest, SelfEvidence> = async (_request, party) => {
   return { evidence: selfEvidence(party.agent), singleUses: [] }
@@ -134,7 +147,7 @@ export const fromIdJag: VerifyEvidence<JwtBearerRequest, IdJagEvidence> = async 
 /** `actor_token` is optional: the authenticated client is the actor. Present, it must say the same (DESIGN §3). */
 async function verifyActor(
   request: ExchangeRequest,
-  party: Party,
+  party: Asker,
   sources: EvidenceSources,
   now: number,
 ): Promise<readonly SingleUse[]> {

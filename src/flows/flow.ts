@@ -6,7 +6,7 @@ import type { Jti } from '../kernel/ids.ts'
 import { Rejection } from '../kernel/rejection.ts'
 import type { AuditEvent } from '../model/audit-record.ts'
 import type { AuthorizationServer } from '../model/authorization-server.ts'
-import type { Agent } from '../model/client.ts'
+import type { Agent, Service } from '../model/client.ts'
 import type { Confirmation, ProvenKeys } from '../model/confirmation.ts'
 import type { Decision, Permit, Question } from '../model/decision.ts'
 import type { SubjectEvidence, VerifiedClient } from '../model/evidence.ts'
@@ -18,23 +18,34 @@ import type { LiveSession } from '../sessions/session-repository.ts'
 import type { MintOrder } from '../tokens/claims.ts'
 import type { TokenRequest } from './token-request.ts'
 
-/** The agent that asks, after its client authentication. */
-export interface Party {
-  readonly agent: Agent
+/** Who asks, after its client authentication. */
+export interface Asker {
   readonly verified: VerifiedClient
   /** What its request proves beside that. */
   readonly proven: ProvenKeys
 }
 
-export interface FrameInput<R extends TokenRequest, E extends SubjectEvidence> {
+export interface Party extends Asker {
+  readonly agent: Agent
+}
+
+/** A server, with a token that it was called with. */
+export interface ServerParty extends Asker {
+  readonly server: Service
+}
+
+export interface FrameInput<R extends TokenRequest, E extends SubjectEvidence, P extends Asker = Party> {
   readonly request: R
-  readonly party: Party
+  readonly party: P
   readonly evidence: E
   /** The session of a handle, read live; `undefined` where the flow opens one. */
   readonly live: LiveSession | undefined
   readonly registry: Registry
   readonly settings: BrokerSettings
-  readonly question: Pick<Question, 'id' | 'now' | 'environment' | 'container' | 'external' | 'atCall' | 'contracted'>
+  readonly question: Pick<
+    Question,
+    'id' | 'now' | 'environment' | 'services' | 'container' | 'external' | 'atCall' | 'contracted'
+  >
   readonly rv: number
   /** The key what is issued is bound to (`sender-constraint.ts`); `undefined`: none. */
   readonly confirmation: Confirmation | undefined
@@ -78,7 +89,15 @@ export const sessionIndex = {
 /** @throws Rejection `grant_type_not_allowed` */
 export function requireAgent(verified: VerifiedClient, proven: ProvenKeys): Party {
   if (verified.client.kind === 'agent') return { agent: verified.client, verified, proven }
-  throw new Rejection('grant_type_not_allowed', 'services may ask for API tokens only')
+  throw new Rejection('grant_type_not_allowed', SERVICES_ONLY)
+}
+
+const SERVICES_ONLY = 'a service asks for API tokens, and for the next access token with one it was called with'
+
+/** @throws Rejection `grant_type_not_allowed` */
+export function requireServer(verified: VerifiedClient, proven: ProvenKeys): ServerParty {
+  if (verified.client.kind === 'service') return { server: verified.client, verified, proven }
+  throw new Rejection('grant_type_not_allowed', 'only a server goes on with a token that it was called with')
 }
 
 /** A deny is data until here. */

@@ -32,7 +32,7 @@ import { commitIssue } from './commit-issue.ts'
 import { assertWithinConfinement } from './confinement.ts'
 import type { EvidenceSources } from './evidence.ts'
 import { askedOutside } from './external-answer.ts'
-import { type Framed, type Issue, type Party, permitted, requireAgent } from './flow.ts'
+import { type Asker, type Framed, type Issue, permitted } from './flow.ts'
 import { assertGoverned } from './governance.ts'
 import { refusingAsGrant } from './grant-refusals.ts'
 import { issuedWithin } from './issuance.ts'
@@ -40,7 +40,7 @@ import { issueForApi } from './issue-for-api.ts'
 import { mintIssue } from './mint-issue.ts'
 import { issuedBy, observed, tellIssued } from './observed.ts'
 import type { PipelineParts } from './pipeline-parts.ts'
-import { selectFlow } from './select-flow.ts'
+import { admit } from './select-flow.ts'
 import { bindTo, constraintOf, withDemandedKey } from './sender-constraint.ts'
 import { SingleUses } from './single-uses.ts'
 import { assertBuildsStand, assertStanding, versionsIn } from './standing.ts'
@@ -110,8 +110,7 @@ class Run {
     if (request.grantType === GRANT_TYPE.clientCredentials && isForApi(request, this.#parts.settings.issuer)) {
       return this.#answerApi(request, verified, proven)
     }
-    const party = requireAgent(verified, proven)
-    const flow = selectFlow(request, verified)
+    const { flow, party } = admit(request, verified, proven)
     this.flow = flow.name
     const { evidence, singleUses } = await flow.verify(request, party, this.#sources, this.#now) // 4
     for (const use of singleUses) this.#uses.add(use)
@@ -125,7 +124,7 @@ class Run {
     const scopes = 'resource' in issue.mint ? authorityScopes(issue.order.authority) : []
     const minted = await issuedWithin(
       this.#parts.store.windows,
-      { agent: party.agent, scopes, id: this.draft.id },
+      { agent: framed.question.agent, scopes, id: this.draft.id },
       () => this.#mintAndCommit(framed, issue),
     )
     tellIssued(this.#parts.observer, issuedBy(verified, { question: framed.question, permit, issue }))
@@ -205,15 +204,16 @@ class Run {
   }
 
   async #readSession(evidence: SubjectEvidence): Promise<LiveSession | undefined> {
-    if (evidence.kind !== 'session' && evidence.kind !== 'delegation') return undefined
-    const delegation = evidence.kind === 'delegation' ? { delegation: evidence.jti } : {}
-    return this.#parts.sessions.readForExchange(evidence.session, evidence.path, { ...delegation, now: this.#now })
+    if (!('session' in evidence)) return undefined
+    const { kind, jti, session, path } = evidence
+    const own = kind === 'session' ? {} : { [kind]: jti }
+    return this.#parts.sessions.readForExchange(session, path, { ...own, now: this.#now })
   }
 
   /** 6. */
   async #decide(
-    frame: ReturnType<typeof selectFlow>['frame'],
-    input: { request: TokenRequest; party: Party; evidence: SubjectEvidence; live: LiveSession | undefined },
+    frame: ReturnType<typeof admit>['flow']['frame'],
+    input: { request: TokenRequest; party: Asker; evidence: SubjectEvidence; live: LiveSession | undefined },
   ): Promise<{ framed: Framed; permit: Permit }> {
     const { cutoffs, external, settings } = this.#parts
     const [registry, rv] = [this.#registry, this.#rv]
@@ -223,11 +223,11 @@ class Run {
     const versions = versionsIn(party, live)
     const standing = { cutoffs, registry, issuer, environment, nowMs: this.#nowMs, versions }
     assertStanding(evidence, party, standing)
-    assertBuildsStand(live, standing)
+    assertBuildsStand(evidence, live, standing)
     const begun = { id: this.draft.id, now: this.#now, environment: settings.environment }
-    const contracted = live?.state === 'contracted'
-    const question = { ...begun, contracted, atCall: false, container: undefined, external: beforeAsking(external) }
-    const confirmation = bindTo(constraintOf(evidence, live), party.proven, party.agent)
+    const where = { services: [], container: undefined, atCall: false, contracted: live?.state === 'contracted' }
+    const question = { ...begun, ...where, external: beforeAsking(external) }
+    const confirmation = bindTo(constraintOf(evidence, live), party.proven, party.verified.client)
     const framed = frame({ ...input, registry, settings, question, rv, confirmation })
     assertGoverned([framed.question.agent, ...framed.question.chain], this.#parts, this.#now)
     const signedInAt = evidence.kind === 'user' ? evidence.signedInAt : live?.facts.evidence?.signedInAt

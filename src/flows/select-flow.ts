@@ -3,42 +3,60 @@
  * evidence is verified and what is asked of the policy. A missing parameter never changes what a request is.
  */
 import { Rejection } from '../kernel/rejection.ts'
+import type { ProvenKeys } from '../model/confirmation.ts'
 import type { SubjectEvidence, VerifiedClient } from '../model/evidence.ts'
 import type { FlowName } from '../model/exchange.ts'
 import { GRANT_TYPE, TOKEN_TYPE } from '../protocol/oauth.ts'
 import {
   fromHandle,
   fromIdJag,
+  fromInbound,
   fromItself,
   fromUser,
   fromWorkload,
   fromWorkloadGrant,
   type VerifyEvidence,
 } from './evidence.ts'
-import type { Framed, FrameInput } from './flow.ts'
+import { type Asker, type Framed, type FrameInput, type Party, requireAgent, requireServer } from './flow.ts'
 import { frameAccept } from './frame/accept.ts'
 import { frameAutonomous } from './frame/autonomous.ts'
 import { frameContinue } from './frame/continue.ts'
 import { frameDelegate } from './frame/delegate.ts'
+import { frameDownstream } from './frame/downstream.ts'
 import { frameEnterpriseManaged } from './frame/enterprise-managed.ts'
 import { frameOpen } from './frame/open.ts'
 import type { TokenRequest } from './token-request.ts'
 
-export interface Flow<R extends TokenRequest, E extends SubjectEvidence> {
+export interface Flow<R extends TokenRequest, E extends SubjectEvidence, P extends Asker = Party> {
   readonly name: FlowName
-  readonly verify: VerifyEvidence<R, E>
-  frame(input: FrameInput<R, E>): Framed
+  readonly verify: VerifyEvidence<R, E, P>
+  frame(input: FrameInput<R, E, P>): Framed
 }
 
-// One cast for all flows: `selectFlow` pairs each request with the flow whose verify and frame take exactly it.
-type AnyFlow = Flow<TokenRequest, SubjectEvidence>
+// One cast for all flows: `admit` pairs each request and party with the flow whose verify and frame take exactly these.
+type AnyFlow = Flow<TokenRequest, SubjectEvidence, Asker>
 
-function flow<R extends TokenRequest, E extends SubjectEvidence>(
+function flow<R extends TokenRequest, E extends SubjectEvidence, P extends Asker = Party>(
   name: FlowName,
-  verify: VerifyEvidence<R, E>,
-  frame: Flow<R, E>['frame'],
+  verify: VerifyEvidence<R, E, P>,
+  frame: Flow<R, E, P>['frame'],
 ): AnyFlow {
   return { name, verify, frame } as unknown as AnyFlow
+}
+
+/** What this client asks for, and as whom. @throws Rejection `grant_type_not_allowed`, and those of `selectFlow` */
+export function admit(
+  request: TokenRequest,
+  verified: VerifiedClient,
+  proven: ProvenKeys,
+): { readonly flow: AnyFlow; readonly party: Asker } {
+  const goesOn = request.grantType === GRANT_TYPE.tokenExchange && request.subjectTokenType === TOKEN_TYPE.accessToken
+  if (verified.client.kind !== 'service' || !goesOn) {
+    const party = requireAgent(verified, proven)
+    return { flow: selectFlow(request, verified), party }
+  }
+  if (request.requested !== TOKEN_TYPE.accessToken) throw unsupported('a server goes on with access tokens only')
+  return { flow: DOWNSTREAM, party: requireServer(verified, proven) }
 }
 
 /** @throws Rejection `requested_token_type_unsupported`, `subject_token_type_unsupported` */
@@ -78,6 +96,7 @@ const OPEN = flow('open', fromUser, frameOpen)
 const CONTINUE = flow('continue', fromHandle('session'), frameContinue)
 const DELEGATE = flow('delegate', fromHandle('session'), frameDelegate)
 const ACCEPT = flow('accept', fromHandle('delegation'), frameAccept)
+const DOWNSTREAM = flow('downstream', fromInbound, frameDownstream)
 const AUTONOMOUS = flow('autonomous', fromItself, frameAutonomous)
 const WORKLOAD = flow('autonomous', fromWorkload, frameAutonomous)
 const WORKLOAD_GRANT = flow('workload_grant', fromWorkloadGrant, frameAutonomous)

@@ -16,6 +16,8 @@ import type { Issue } from './flow.ts'
 /** What the subject of the request demands of whoever presents it. */
 export function constraintOf(evidence: SubjectEvidence, live: LiveSession | undefined): SenderConstraint | undefined {
   if (evidence.kind === 'user') return evidence.confirmation
+  // The key is its sender's, who has proven it to the server; what comes of it must not be the weaker for it.
+  if (evidence.kind === 'access') return evidence.confirmation === undefined ? undefined : { kind: 'own_key' }
   return live?.node.senderConstraint
 }
 

@@ -4,17 +4,23 @@
  */
 import type { BlockKind } from '../authority/cutoffs.ts'
 import { pairKey } from '../authority/dimensions.ts'
-import { agentsOf } from '../authority/named.ts'
+import { clientsOf, servicesOf } from '../authority/named.ts'
 import { Rejection } from '../kernel/rejection.ts'
-import { type Agent, isInService, versionState } from '../model/client.ts'
+import { isInService, versionState } from '../model/client.ts'
 import type { Question } from '../model/decision.ts'
-import type { HandleEvidence, SubjectEvidence, UserEvidence } from '../model/evidence.ts'
+import type {
+  HandleEvidence,
+  InboundEvidence,
+  SubjectEvidence,
+  UserEvidence,
+  VerifiedClient,
+} from '../model/evidence.ts'
 import { mayIssue } from '../model/lifecycle.ts'
 import type { Registry } from '../model/registry.ts'
 import type { LiveCutoffs } from '../sessions/live-cutoffs.ts'
 import { assertWorkloadStands, blockOn, cutoffKilling, isOfEnvironment } from '../sessions/liveness.ts'
 import type { LiveSession } from '../sessions/session-repository.ts'
-import type { Party } from './flow.ts'
+import type { Asker } from './flow.ts'
 
 export interface Standing {
   readonly cutoffs: LiveCutoffs
@@ -26,11 +32,11 @@ export interface Standing {
   readonly versions: readonly string[]
 }
 
-export function versionsIn({ agent, verified }: Party, live: LiveSession | undefined): readonly string[] {
+export function versionsIn({ verified }: Asker, live: LiveSession | undefined): readonly string[] {
   const behind = live === undefined ? [] : [...live.above, live.node]
   const builds = behind.filter(({ agentVersion }) => agentVersion !== '')
   return [
-    pairKey(agent.clientId, verified.version),
+    pairKey(verified.client.clientId, verified.version),
     ...builds.map(({ holder, agentVersion }) => pairKey(holder, agentVersion)),
   ]
 }
@@ -41,7 +47,7 @@ export function versionsIn({ agent, verified }: Party, live: LiveSession | undef
  * @throws Rejection `principal_blocked`, `resource_inactive`
  */
 export function assertNobodyBlocked(question: Question, signedInAt: number | undefined, standing: Standing): void {
-  const agents = [question.agent, ...question.chain].map(({ clientId }) => clientId)
+  const agents = [question.agent, ...question.chain, ...question.services].map(({ clientId }) => clientId)
   const whose = { subject: question.subject, agents, versions: standing.versions }
   const named = { ...whose, resource: question.target, signedInAt }
   const block = blockOn(named, standing.cutoffs, standing.nowMs)
@@ -67,31 +73,31 @@ const BLOCKED: Readonly<Record<BlockKind, string>> = {
 }
 
 /** Whatever a request is made with. @throws Rejection `*_blocked`, `subject_token_revoked`, `agent_inactive` */
-export function assertStanding(evidence: SubjectEvidence, { agent, verified }: Party, standing: Standing): void {
+export function assertStanding(evidence: SubjectEvidence, { verified }: Asker, standing: Standing): void {
   if (verified.workload !== undefined) assertWorkloadStands(verified.workload.token, standing.cutoffs)
   if (evidence.kind === 'workload') assertWorkloadStands(evidence.token, standing.cutoffs)
-  if (evidence.kind === 'user') assertEvidenceStands(evidence, { agent, version: verified.version }, standing)
-  if (evidence.kind === 'session' || evidence.kind === 'delegation')
-    assertHandleStands(evidence, { agent, verified }, standing)
+  if (evidence.kind === 'user') assertEvidenceStands(evidence, verified, standing)
+  if (evidence.kind === 'session' || evidence.kind === 'delegation' || evidence.kind === 'access')
+    assertOwnStands(evidence, verified, standing)
 }
 
 /** @throws Rejection `evidence_blocked`, `principal_blocked` */
 function assertEvidenceStands(
   evidence: UserEvidence,
-  { agent, version }: { readonly agent: Agent; readonly version: string },
+  { client, version }: Pick<VerifiedClient, 'client' | 'version'>,
   standing: Standing,
 ): void {
   const { set } = standing.cutoffs
   const refusal = set.evidenceRefusal({
     digest: evidence.digest,
     subject: evidence.principal,
-    agent: agent.clientId,
+    agent: client.clientId,
     version,
     user: evidence.principal,
     signedInAt: evidence.signedInAt,
   })
   if (refusal === undefined) return
-  const isHalted = set.blocked('halt', pairKey(evidence.principal, agent.clientId), standing.nowMs) !== undefined
+  const isHalted = set.blocked('halt', pairKey(evidence.principal, client.clientId), standing.nowMs) !== undefined
   const description = isHalted
     ? HALTED
     : refusal === 'evidence_blocked'
@@ -105,24 +111,26 @@ function assertEvidenceStands(
  * for an agent before it was cut off must not let it in afterwards.
  * @throws Rejection `subject_token_revoked`, `agent_inactive`
  */
-function assertHandleStands(
-  evidence: HandleEvidence,
-  { agent: presenter, verified }: Pick<Party, 'agent' | 'verified'>,
+function assertOwnStands(
+  evidence: HandleEvidence | InboundEvidence,
+  { client: presenter, version }: Pick<VerifiedClient, 'client' | 'version'>,
   standing: Standing,
 ): void {
   if (!isOfEnvironment(evidence.claims, standing.environment)) {
     throw new Rejection('subject_token_revoked', 'this token was issued in another environment')
   }
-  const agents = [...new Set([...agentsOf(evidence, standing.issuer), presenter.clientId])]
-  const versions = [...evidence.versions, pairKey(presenter.clientId, verified.version)]
-  const concerned = { issuer: standing.issuer, accessToken: false, agents, versions }
+  const agents = [...new Set([...clientsOf(evidence, standing.issuer), presenter.clientId])]
+  const versions = [...evidence.versions, pairKey(presenter.clientId, version)]
+  const concerned = { issuer: standing.issuer, accessToken: evidence.kind === 'access', agents, versions }
   const killing = cutoffKilling(evidence, standing.cutoffs, concerned)
   if (killing !== undefined) {
     throw new Rejection('subject_token_revoked', `this token was revoked (${killing.dimension.replaceAll('_', ' ')})`)
   }
+  const servers = servicesOf(evidence, standing.issuer)
   for (const id of agents) {
     const client = standing.registry.client(id)
-    if (client?.kind === 'agent' && isInService(client, standing.environment)) continue
+    const kind = servers.includes(id) || id === presenter.clientId ? client?.kind : 'agent'
+    if (client !== undefined && client.kind === kind && isInService(client, standing.environment)) continue
     throw new Rejection('agent_inactive', 'an agent of this chain is no longer active')
   }
 }
@@ -131,10 +139,23 @@ function assertHandleStands(
  * What a build of an agent has passed on ends with that build: it may have been retired for what it did.
  * @throws Rejection `agent_inactive`
  */
-export function assertBuildsStand(live: LiveSession | undefined, { registry, environment }: Standing): void {
-  for (const { holder, agentVersion } of live?.above ?? []) {
-    const client = registry.client(holder)
-    if (client !== undefined && mayIssue(versionState(client, agentVersion), environment)) continue
+export function assertBuildsStand(
+  evidence: SubjectEvidence,
+  live: LiveSession | undefined,
+  { registry, environment }: Standing,
+): void {
+  // Whoever goes on with an access token is not who holds its node, and who asked for it may have been another build.
+  const named = evidence.kind === 'access' ? evidence.versions.map(buildNamed) : []
+  const holders = (live?.above ?? []).map(({ holder, agentVersion }) => [holder, agentVersion] as const)
+  for (const [id, version] of [...holders, ...named]) {
+    const client = registry.client(id)
+    if (client !== undefined && mayIssue(versionState(client, version), environment)) continue
     throw new Rejection('agent_inactive', 'the version of an agent that passed this on is no longer active')
   }
+}
+
+/** As `pairKey` writes it: no version has a bar in it. */
+function buildNamed(build: string): readonly [string, string] {
+  const bar = build.lastIndexOf('|')
+  return [build.slice(0, bar), build.slice(bar + 1)]
 }

@@ -9,6 +9,7 @@ export type AuditEvent =
   | 'delegation.issue'
   | 'delegation.accept'
   | 'token.autonomous'
+  | 'token.downstream'
   | 'token.api'
   | 'token.introspect'
   | 'access.evaluate'

@@ -108,10 +108,13 @@ export interface IssuanceRule {
   readonly perMinute: number
 }
 
+/** A client that is no agent; as the `server_client` of a resource, that server. */
 export interface Service extends ClientRecord {
   readonly kind: 'service'
   /** Slug of the issuer whose users it names by their `sub` alone in evaluations; `undefined`: it names them as `slug:sub`. */
   readonly usersOf: string | undefined
+  /** What it may call at other servers in the name of those who call it; empty: nothing. */
+  readonly manifest: readonly ManifestEntry[]
 }
 
 export type Client = Agent | Service

@@ -2,7 +2,7 @@
 import type { Authority } from '../authority/authority.ts'
 import type { DecisionId, PrincipalId, ResourceUrl } from '../kernel/ids.ts'
 import type { RejectionReason } from '../kernel/rejection.ts'
-import type { Agent } from './client.ts'
+import type { Agent, Service } from './client.ts'
 import type { User } from './issuer.ts'
 import type { RiskLevel } from './risk.ts'
 
@@ -38,6 +38,8 @@ export interface Question {
   readonly agent: Agent
   /** Every other agent of the chain, subject included: a policy against any of them is a policy against what it passed on. */
   readonly chain: readonly Agent[]
+  /** Every server that it passes through on its way down: each may go on only where its own manifest says so. */
+  readonly services: readonly Service[]
   readonly subject: PrincipalId
   /** `undefined`: autonomous work. */
   readonly user: User | undefined

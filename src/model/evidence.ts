@@ -2,7 +2,7 @@
 import type { Actor } from '../authority/actor-chain.ts'
 import type { ParsedDetails } from '../authority/details.ts'
 import type { Confirmation } from '../jose/cnf.ts'
-import type { ClientId, Jti, NodeId, PrincipalId, SessionId } from '../kernel/ids.ts'
+import type { ClientId, Jti, NodeId, PrincipalId, ResourceUrl, SessionId } from '../kernel/ids.ts'
 import type { ScopeSet } from '../protocol/scope.ts'
 import type { ClientAuthentication } from './audit-record.ts'
 import type { Agent, Client, Confinement } from './client.ts'
@@ -96,9 +96,8 @@ export type IdJagEvidence = UserEvidence & {
   readonly details: ParsedDetails | undefined
 }
 
-/** One of our session or delegation tokens: a node's handle. Verified as bytes; its session is still to be read. */
-export type HandleEvidence = Verified<{
-  readonly kind: 'session' | 'delegation'
+/** What every token of a session says of itself. */
+interface InSession {
   readonly jti: Jti
   readonly kid: string
   readonly session: SessionId
@@ -116,7 +115,23 @@ export type HandleEvidence = Verified<{
   readonly digest: string
   /** For a delegation: the `authorization_details` it passes on, and its intent. */
   readonly claims: Readonly<Record<string, unknown>>
-}>
+}
+
+/** One of our session or delegation tokens: a node's handle. Verified as bytes; its session is still to be read. */
+export type HandleEvidence = Verified<InSession & { readonly kind: 'session' | 'delegation' }>
+
+/** An access token of ours, from the server it was made for. Verified as bytes; its session is still to be read. */
+export type InboundEvidence = Verified<
+  InSession & {
+    readonly kind: 'access'
+    /** URL of the one resource it is for, which is the presenter's. */
+    readonly audience: ResourceUrl
+    /** The key it is bound to, which the presenter cannot prove: it is its sender's. `undefined`: a bearer token. */
+    readonly confirmation: Confirmation | undefined
+    /** The agent nearest to the presenter, and its build where the token names it. */
+    readonly agent: { readonly id: ClientId; readonly version: string | undefined }
+  }
+>
 
 /** The agent working for itself: its client authentication is the evidence. */
 export type SelfEvidence = Verified<{ readonly kind: 'self'; readonly agent: Agent }>
@@ -128,4 +143,4 @@ export type WorkloadEvidence = Verified<{
   readonly token: WorkloadToken
 }>
 
-export type SubjectEvidence = UserEvidence | HandleEvidence | SelfEvidence | WorkloadEvidence
+export type SubjectEvidence = UserEvidence | HandleEvidence | InboundEvidence | SelfEvidence | WorkloadEvidence

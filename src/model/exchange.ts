@@ -12,6 +12,7 @@ export type FlowName =
   | 'delegate'
   | 'accept'
   | 'autonomous'
+  | 'downstream'
   | 'id_jag'
   | 'workload_grant'
   | 'api'

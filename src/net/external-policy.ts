@@ -113,10 +113,11 @@ interface Evaluation {
 
 /** As the COAZ binding for MCP maps a call (draft 1, Default Mappings), with what is known beyond it. */
 function evaluationsOf({ question, arguments: args }: ExternalQuestion): readonly Evaluation[] {
-  const { agent, chain, subject, environment, asked, id } = question
+  const { agent, chain, services, subject, environment, asked, id } = question
   const context = {
     agent: agent.clientId,
     chain: chain.map(({ clientId }) => clientId),
+    ...(services.length === 0 ? {} : { services: services.map(({ clientId }) => clientId) }),
     environment,
     decision_id: id,
     ...(args === undefined ? {} : { arguments: args }),

@@ -6,7 +6,7 @@ import { userName } from '../kernel/user-name.ts'
 import { LAYERS, type Layer } from '../model/decision.ts'
 import { grantsFor, isInForce, principalsOf } from './grant-index.ts'
 import { causeAt, type Judgement, leastLimits } from './judgement.ts'
-import type { Known } from './layers.ts'
+import { entriesFor, type Known } from './layers.ts'
 import { type Case, type Change, type ChangedTool, changedTool, sayChange } from './policy-change.ts'
 
 /** A change, or why none may be made. */
@@ -81,8 +81,13 @@ const STEPS: Readonly<Record<Layer, (at: Case, place: Place) => readonly Step[]>
   },
 }
 
-function stepsForAgents({ question }: Case, { changed }: Place): readonly Step[] {
-  return [question.agent, ...question.chain].flatMap(({ clientId, state, environment }): Step[] => {
+function stepsForAgents({ question }: Case, place: Place): readonly Step[] {
+  const { changed } = place
+  const unreached = question.services.filter((service) => entriesFor(service, place).length === 0)
+  const forServices = unreached.map(
+    ({ clientId }) => `not in the manifest of service ${clientId}, which is its operator's`,
+  )
+  const forAgents = [question.agent, ...question.chain].flatMap(({ clientId, state, environment }): Step[] => {
     if (environment !== question.environment) {
       return [`agent ${clientId} belongs to environment ${environment}, and environments do not mix`]
     }
@@ -92,6 +97,7 @@ function stepsForAgents({ question }: Case, { changed }: Place): readonly Step[]
       { kind: 'add_to_manifest', agent: clientId, tools: [changed] },
     ]
   })
+  return [...forServices, ...forAgents]
 }
 
 function stepsForUser({ question: { user, subject } }: Case, { changed }: Place): readonly Step[] {

@@ -11,7 +11,7 @@ import { isPlainObject, type JsonObject, own } from '../authority/strict-object.
 import { sha256 } from '../kernel/digest.ts'
 import type { ClientId, DecisionId, PrincipalId, ResourceUrl } from '../kernel/ids.ts'
 import { CONTENT_BYTES_MAX } from '../kernel/store-limits.ts'
-import type { Agent } from '../model/client.ts'
+import type { Agent, Service } from '../model/client.ts'
 import type { Content } from '../model/commit.ts'
 import type { Question } from '../model/decision.ts'
 import type { User } from '../model/issuer.ts'
@@ -54,6 +54,7 @@ export function encodeQuestion(question: Question, parts: Parts): JsonObject {
     environment: question.environment,
     agent: question.agent.clientId,
     chain: question.chain.map(({ clientId }) => clientId),
+    services: question.services.map(({ clientId }) => clientId),
     subject: question.subject,
     user: question.user === undefined ? null : parts.add(question.user),
     risk: question.risk ?? null,
@@ -78,6 +79,7 @@ export function encodeInParts(authority: Authority, parts: Parts): JsonObject {
 export interface QuestionSources {
   /** `undefined`: this policy does not have it. */
   agent(clientId: string): Agent | undefined
+  service(clientId: string): Service | undefined
   /** The user to ask about, of whom this was known then. */
   user(then: User): User
   /** The text of a part; `undefined`: it is no longer kept. */
@@ -112,6 +114,7 @@ export function decodeQuestion(value: unknown, id: DecisionId, sources: Question
     environment,
     agent: own(written, 'agent') === ANY_AGENT_ID ? anyAgent(environment) : agentOf(own(written, 'agent'), sources),
     chain: listOf(own(written, 'chain')).map((clientId) => agentOf(clientId, sources)),
+    services: servicesIn(own(written, 'services'), sources),
     subject: textOf(own(written, 'subject')) as PrincipalId,
     user: user === null ? undefined : sources.user(partOf(user, sources) as User),
     risk: RISK_LEVELS.find((level) => level === own(written, 'risk')),
@@ -151,6 +154,15 @@ function agentOf(name: unknown, { agent }: QuestionSources): Agent {
   const found = agent(clientId)
   if (found === undefined) throw new QuestionUnreadable('agent', `agent ${clientId} is not registered`)
   return found
+}
+
+/** What was written before servers could go on has none. */
+function servicesIn(names: unknown, { service }: QuestionSources): readonly Service[] {
+  return listOf(names ?? []).map((name) => {
+    const found = service(textOf(name))
+    if (found === undefined) throw new QuestionUnreadable('agent', `service ${textOf(name)} is not registered`)
+    return found
+  })
 }
 
 function objectOf(value: unknown): JsonObject {

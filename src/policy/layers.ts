@@ -6,6 +6,7 @@ import type { Authority, ResourceAuthority, ToolConstraints } from '../authority
 import { meetTool } from '../authority/constraints.ts'
 import type { ResourceUrl } from '../kernel/ids.ts'
 import { userPrincipal } from '../kernel/ids.ts'
+import type { Client } from '../model/client.ts'
 import type { Layer, Question } from '../model/decision.ts'
 import { mayIssue } from '../model/lifecycle.ts'
 import type { Grant, Registry } from '../model/registry.ts'
@@ -109,21 +110,27 @@ function known(judgeKnown: Judge<Known>): Judge<AskedTool> {
   return (context, asked) => (asked.tool === undefined ? NOT_APPLICABLE : judgeKnown(context, asked))
 }
 
-/** Of every agent of the chain: what one may no longer do, those it passed it on to may not do either. */
-function judgeAgent({ question }: Context, { resource, tool, place }: Known): ToolVerdict {
+/** Of every agent of the chain: what one may no longer do, those it passed it on to may not do either. So of every server. */
+function judgeAgent({ question }: Context, use: Known): ToolVerdict {
   const { environment } = question
-  const agents = [question.agent, ...question.chain]
+  const clients = [question.agent, ...question.chain, ...question.services]
   const allowing: ManifestEntry[] = []
-  for (const { clientId, state, manifest, environment: own } of agents) {
-    if (!mayIssue(state, environment)) return denied(`agent ${clientId} is ${state}`)
+  for (const client of clients) {
+    const { kind, clientId, state } = client
+    const own = client.kind === 'agent' ? client.environment : environment
+    if (!mayIssue(state, environment)) return denied(`${kind} ${clientId} is ${state}`)
     if (own !== environment) return denied(`agent ${clientId} belongs to environment ${own}, this is ${environment}`)
-    const entries = manifest.filter(
-      ({ selector }) => selects(selector, resource, tool) && holdsIn(selector, place) === true,
-    )
-    if (entries.length === 0) return denied(`not in the manifest of agent ${clientId}`)
+    const entries = entriesFor(client, use)
+    if (entries.length === 0) return denied(`not in the manifest of ${kind} ${clientId}`)
     allowing.push(...entries)
   }
-  return narrowed(allowing, `the manifest of agent ${agents.map(({ clientId }) => clientId).join(', ')}`)
+  const names = clients.map(({ kind, clientId }) => (kind === 'agent' ? clientId : `${kind} ${clientId}`))
+  return narrowed(allowing, `the manifest of agent ${names.join(', ')}`)
+}
+
+/** What a client's own manifest says of the tool; empty: it does not contain it. */
+export function entriesFor({ manifest }: Pick<Client, 'manifest'>, { resource, tool, place }: Use) {
+  return manifest.filter(({ selector }) => selects(selector, resource, tool) && holdsIn(selector, place) === true)
 }
 
 function judgeUser(context: Context, use: Known): ToolVerdict {

@@ -89,7 +89,8 @@ function ofAgents(
     case 'agent':
       assertKnown(order, registry)
       return ofPrincipals(
-        [`agent:${order.agent}`],
+        // Agents and services share one namespace of ids.
+        [`agent:${order.agent}`, `service:${order.agent}`],
         { cutoffs: [cut('agent', order.agent)], blocks: blocks('agent', order.agent) },
         (view) => held(view, [order.agent]),
       )

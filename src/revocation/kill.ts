@@ -14,7 +14,7 @@ import { type SessionView, subtree } from '../sessions/session-record.ts'
 import type { SessionRepository } from '../sessions/session-repository.ts'
 import { type ControlWrite, type Store, StoreUnavailable } from '../store/ports.ts'
 import type { RevocationParts } from './client-call.ts'
-import { deadHop, type KillReport, nothingDied, report } from './kill-report.ts'
+import { deadHop, type KillReport, report } from './kill-report.ts'
 
 export interface KillParts extends Pick<RevocationParts, 'clock'> {
   readonly store: Pick<Store, 'control' | 'indexes'>
@@ -65,20 +65,17 @@ export async function killNodes(
   return report(seq, view, { dead: [...dead], whole: false, marked })
 }
 
-/** Kills one access token by its `jti`. Repeating it writes no second cut-off where the first stands. */
+/** Kills one access token by its `jti`, with what its server has gone on to by it. Repeating it writes no second cut-off where the first stands. */
 export async function killToken(view: SessionView, token: DeadToken, parts: KillParts): Promise<KillReport> {
   const { facts } = view
   const hop = view.nodes.find((node) => node.facts.id === token.node)
-  const hops = hop === undefined ? [] : [{ ...deadHop(view, hop, 'tokens'), tokens: 1 }]
+  const own = hop === undefined ? [] : [{ ...deadHop(view, hop, 'tokens'), tokens: 1 }]
   const known = standing(parts.cutoffs.set.killing({ ...NOBODY, nodes: [token.jti] }), parts)
   const { seq } = known ?? (await write([cutoff('node', token.jti, token.expiresAt)], parts))
   const marked = await mark(revokeLeaf(facts.id, token.jti, facts.notAfter), parts)
-  return {
-    ...nothingDied(seq),
-    hops,
-    unreached: marked ? [] : [facts.id],
-    resources: token.resource === undefined ? [] : [token.resource],
-  }
+  const below = report(seq, view, { dead: subtree(view, token.jti), whole: false, marked })
+  const resources = token.resource === undefined ? [] : [token.resource]
+  return { ...below, hops: [...own, ...below.hops], resources: [...new Set([...resources, ...below.resources])] }
 }
 
 export interface DeadToken {

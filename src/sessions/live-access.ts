@@ -3,7 +3,7 @@
  * it names, by its session's own slot, and by the standing blocks. Nothing of it is remembered from one question to the next.
  */
 
-import { agentsOf, userIn } from '../authority/named.ts'
+import { clientsOf, userIn } from '../authority/named.ts'
 import { claimAt } from '../jose/claim-at.ts'
 import { parseUserPrincipal } from '../kernel/user-name.ts'
 import { isInService, versionState } from '../model/client.ts'
@@ -32,7 +32,7 @@ export async function isAlive(token: AccessToken, parts: LivenessParts): Promise
   if (!everyoneActive(token, registry, settings) || token.session === undefined) return false
   const live = await sessions.readLive(token.session, [...token.path, token.jti], Math.floor(nowMs / 1000))
   if (live === undefined) return false
-  const whose = { subject: token.subject, agents: agentsOf(token, settings.issuer), versions: token.versions }
+  const whose = { subject: token.subject, agents: clientsOf(token, settings.issuer), versions: token.versions }
   const named = { ...whose, resource: token.audience, signedInAt: live.signedInAt }
   return blockOn(named, cutoffs, nowMs) === undefined
 }
@@ -45,7 +45,7 @@ function everyoneActive(token: AccessToken, registry: Registry, settings: Livene
     if (client === undefined || !isInService(client, settings.environment)) return false
     return name !== token.clientId || mayIssue(versionState(client, String(ofHolder)), settings.environment)
   }
-  if (!agentsOf(token, settings.issuer).every(isActive)) return false
+  if (!clientsOf(token, settings.issuer).every(isActive)) return false
   const user = userIn(token)
   return user === undefined || findUser(registry, parseUserPrincipal(user))?.active === true
 }

@@ -2,7 +2,7 @@
 import type { Actor } from '../authority/actor-chain.ts'
 import type { Block, BlockKind, Cutoff } from '../authority/cutoffs.ts'
 import { pairKey, slugOf } from '../authority/dimensions.ts'
-import { agentsOf, userIn } from '../authority/named.ts'
+import { clientsOf, userIn } from '../authority/named.ts'
 import { claimAt } from '../jose/claim-at.ts'
 import type { ClientId, PrincipalId, SessionId } from '../kernel/ids.ts'
 import { Rejection } from '../kernel/rejection.ts'
@@ -45,7 +45,7 @@ export function cutoffKilling(
     rv: token.rv,
     ...(token.session === undefined ? {} : { session: token.session }),
     nodes: [...token.path, token.jti],
-    agents: options.agents ?? agentsOf(token, options.issuer),
+    agents: options.agents ?? clientsOf(token, options.issuer),
     versions: options.versions ?? token.versions,
     ...(user === undefined ? {} : { user }),
     subject: token.subject,

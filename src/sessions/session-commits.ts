@@ -24,6 +24,8 @@ export interface SessionChange {
   readonly notAfter: number
   /** What its audit record names by digest. */
   readonly contents?: readonly Content[]
+  /** What is done instead where the first check does not hold. */
+  readonly otherwise?: SessionChange
 }
 
 const notIssuing = () =>
@@ -70,6 +72,11 @@ export function issueLeaf({ facts, state }: ReadSession, path: readonly NodeId[]
   }
 }
 
+const hasRoom: GuardedCheck = {
+  check: { check: 'below', field: FIELD.nodes, value: NODES_PER_SESSION_MAX },
+  refusal: () => new Rejection('nodes_per_session_exceeded', 'the session has too many hops'),
+}
+
 /** Delegate: a delegation that its audience may accept. */
 export function offerDelegation(
   { facts, state }: ReadSession,
@@ -81,10 +88,7 @@ export function offerDelegation(
     session: facts.id,
     checks: [
       ...alive(state, path, now),
-      {
-        check: { check: 'below', field: FIELD.nodes, value: NODES_PER_SESSION_MAX },
-        refusal: () => new Rejection('nodes_per_session_exceeded', 'the session has too many delegations'),
-      },
+      hasRoom,
       { check: { check: 'absent', field: FIELD.delegation(delegated.id) }, refusal: consumed },
     ],
     operations: [
@@ -117,6 +121,38 @@ export function acceptDelegation(
       ...(options.withLeaf ? [countLeaf(accepted.id)] : []),
     ],
     notAfter: facts.notAfter,
+  }
+}
+
+/**
+ * Downstream: the access token that a server goes on with becomes a hop of its own, under the token's `jti`, so that whoever ends
+ * the token ends all that came of it. Its first exchange writes the hop; the others, and those that come at the same moment, add
+ * a leaf to it.
+ */
+export function passThrough(
+  read: ReadSession,
+  path: readonly NodeId[],
+  hop: NodeFacts,
+  options: { readonly isWritten: boolean; readonly now: number },
+): SessionChange {
+  const { facts, state } = read
+  const more = issueLeaf(read, [...path, hop.id], options.now)
+  if (options.isWritten) return more
+  return {
+    session: facts.id,
+    checks: [
+      { check: { check: 'absent', field: FIELD.node(hop.id) }, refusal: nodeDead },
+      ...alive(state, path, options.now),
+      { check: { check: 'absent', field: FIELD.revoked(hop.id) }, refusal: nodeDead },
+      hasRoom,
+    ],
+    operations: [
+      { operation: 'set', field: FIELD.node(hop.id), value: encodeNode(hop, facts.intentSalt) },
+      { operation: 'increment', field: FIELD.nodes, by: 1 },
+      countLeaf(hop.id),
+    ],
+    notAfter: facts.notAfter,
+    otherwise: more,
   }
 }
 

@@ -19,6 +19,8 @@ export interface LiveSession {
   readonly node: NodeFacts
   /** Those that it was passed on from, root first. */
   readonly above: readonly NodeFacts[]
+  /** Of an access token that a server goes on with: the hop below the node that it has become already. */
+  readonly hop?: NodeFacts
 }
 
 const REPEAT_PAUSE_MS = 60
@@ -38,12 +40,13 @@ export class SessionRepository {
   async readForExchange(
     session: SessionId,
     path: readonly NodeId[],
-    options: { readonly delegation?: string; readonly now: number },
+    options: { readonly delegation?: string; readonly access?: string; readonly now: number },
   ): Promise<LiveSession> {
     const own = options.delegation ?? path.at(-1) ?? ''
     const rootId = path[0]
     const nodeField = options.delegation === undefined ? FIELD.node(own) : FIELD.delegation(own)
-    const guarded = [...path, own]
+    const { access } = options
+    const guarded = [...path, own, ...(access === undefined ? [] : [access])]
     const above = path.filter((id) => id !== own)
     const fields = await this.#store.sessions.read(session, [
       FIELD.state,
@@ -53,6 +56,7 @@ export class SessionRepository {
       ...guarded.map(FIELD.revoked),
       ...above.map(FIELD.node),
       ...(options.delegation === undefined ? [] : [FIELD.node(own)]),
+      ...(access === undefined ? [] : [FIELD.node(access)]),
     ])
     if (fields === undefined) throw new Rejection('session_absent', 'the session is unknown, or ended long ago')
     const state = parseSessionState(fields.get(FIELD.state))
@@ -79,11 +83,13 @@ export class SessionRepository {
     const opened = decodeOpened({ session, root: rootId }, { facts, root: rootText })
     const decoded = (id: string, text: string) =>
       id === rootId ? opened.root : decodeNode(text, id as NodeId, opened.facts.intentSalt)
+    const hop = access === undefined ? undefined : fields.get(FIELD.node(access))
     return {
       facts: opened.facts,
       state,
       node: decoded(own, node),
       above: passedOnBy.map(({ id, text }) => decoded(id, text)),
+      ...(access === undefined || hop === undefined ? {} : { hop: decoded(access, hop) }),
     }
   }
 
@@ -143,6 +149,10 @@ export class SessionRepository {
       contents: change.contents ?? [],
     })
     if (outcome.committed) return
+    // Nothing was written, so the id is still free.
+    if (outcome.failed === 0 && change.otherwise !== undefined) {
+      return this.commit({ ...change.otherwise, contents: change.contents ?? [] }, id, audit)
+    }
     const failed = change.checks[outcome.failed]
     throw failed === undefined ? new Error(`commit failed at unknown check ${outcome.failed}`) : failed.refusal()
   }

@@ -23,6 +23,8 @@ export interface Holder {
   readonly above: readonly NodeFacts[]
   /** Node ids from the root to `node`, both included. */
   readonly path: readonly NodeId[]
+  /** `client id|version` of those that asked for the tokens in between, where the nodes do not say it. */
+  readonly builds?: readonly string[]
 }
 
 export interface MintOrder {
@@ -96,9 +98,9 @@ function agentClaim({ agentVersion, instance, holder }: MintOrder): Claims {
 }
 
 /** `client id|version` of the nodes of its path, where they are not the one that asks. */
-export function buildsBehind({ node, above }: Holder, agentVersion: string): readonly string[] {
-  const builds = [...above, node].map(({ holder, agentVersion: version }) => pairKey(holder, version))
-  return [...new Set(builds)].filter((build) => build !== pairKey(node.holder, agentVersion))
+export function buildsBehind({ node, above, builds = [] }: Holder, agentVersion: string): readonly string[] {
+  const held = [...above, node].map(({ holder, agentVersion: version }) => pairKey(holder, version))
+  return [...new Set([...held, ...builds])].filter((build) => build !== pairKey(node.holder, agentVersion))
 }
 
 /** What only an ID-JAG says: who the holder is there, and for which MCP server it is. */

@@ -113,6 +113,7 @@ function questionOf(registry: Registry, n: number): Question {
     environment: 'development',
     agent,
     chain: [],
+    services: [],
     subject: userPrincipal('corp', sub),
     user,
     asked,

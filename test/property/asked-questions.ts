@@ -45,6 +45,7 @@ export function sourcesOf(registry: Registry, contents: readonly Content[]): Que
   const texts = new Map(contents.map(({ digest, text }) => [digest, text]))
   return {
     agent: (clientId) => registry.agents.find((agent) => agent.clientId === clientId),
+    service: () => undefined,
     user: (then) => then,
     part: (digest) => texts.get(digest),
   }

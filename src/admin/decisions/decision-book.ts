@@ -138,6 +138,10 @@ export function questionIn(kept: KeptTexts, id: string, registry: Registry, user
       const client = registry.client(clientId)
       return client?.kind === 'agent' ? client : undefined
     },
+    service: (clientId) => {
+      const client = registry.client(clientId)
+      return client?.kind === 'service' ? client : undefined
+    },
     user: (then) => (usersOf === 'then' ? then : findUserOrNobody(registry, then)),
     part: (digest) => kept.parts.get(digest),
   }

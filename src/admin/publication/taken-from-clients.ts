@@ -42,6 +42,7 @@ const SERVICE: Omit<Rules<Service>, 'kind'> = {
   apiScopes: lessenedUnlessKept,
   // Whose users it may ask about, at an endpoint that reads the entry at each question.
   usersOf: NOTHING,
+  manifest: (before, after, { after: registry }) => lessened(!narrowsManifest(before, after, registry)),
 }
 
 const AGENT: Omit<Rules<Agent>, 'kind'> = {
@@ -50,7 +51,6 @@ const AGENT: Omit<Rules<Agent>, 'kind'> = {
     lessened(before === after || !(ownersNamed.has(before) || ownersNamed.has(after))),
   certifiedUntil: NOTHING,
   environment: (before, after) => ended(before === after),
-  manifest: (before, after, { after: registry }) => lessened(!narrowsManifest(before, after, registry)),
   versions: (before, after, { environment }) => {
     // Versions that have no life of their own live as long as the agent does.
     if (after.size === 0) return undefined

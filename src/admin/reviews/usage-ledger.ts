@@ -50,7 +50,11 @@ export class UsageLedger {
 
   /** Part of answering a request: nothing here waits, and only what is news allocates. */
   readonly issued = ({ by, now, decided }: Issued): void => {
-    if (by.client.kind !== 'agent') return
+    if (by.client.kind !== 'agent') {
+      // A server on the way needs what it was called with: that of the agents is used, and nothing of theirs was shown.
+      if (decided?.resource !== undefined) this.#usedByAll(decided, now)
+      return
+    }
     const own = this.#of(by.client, now)
     const { usage } = own
     let isNews = usage.credentials.record(credentialName(by), now)
@@ -61,11 +65,7 @@ export class UsageLedger {
       for (const grant of grants) isNews = usage.grants.record(grant, now) || isNews
       // The list is cut there: what it does not name may have matched all the same.
       if (grants.length >= MISSING_LINES_MAX) usage.grants.forget(now)
-      if (resource !== undefined) {
-        this.#used(question.agent, decided, now)
-        // Without theirs, nobody below them would hold it: what is passed on is used.
-        for (const agent of question.chain) this.#used(agent, decided, now)
-      }
+      if (resource !== undefined) this.#usedByAll(decided, now)
     }
     own.isNews = isNews || own.isNews
   }
@@ -81,6 +81,11 @@ export class UsageLedger {
   #afterOthers(work: () => Promise<void>): Promise<void> {
     this.#flushing = this.#flushing.then(work).catch(() => undefined)
     return this.#flushing
+  }
+
+  /** Without theirs, nobody below them would hold it: what is passed on is used. */
+  #usedByAll(decided: NonNullable<Issued['decided']>, now: number): void {
+    for (const agent of [decided.question.agent, ...decided.question.chain]) this.#used(agent, decided, now)
   }
 
   #used(agent: Agent, { resource, authority }: NonNullable<Issued['decided']>, now: number): void {

@@ -11,7 +11,7 @@ import type { LiveSession } from '../../sessions/session-repository.ts'
 import type { FrameInput } from '../flow.ts'
 import type { ExchangeRequest } from '../token-request.ts'
 
-export function liveOf(input: FrameInput<ExchangeRequest, HandleEvidence>): LiveSession {
+export function liveOf(input: Pick<HandleInput, 'live'>): LiveSession {
   if (input.live === undefined) throw new Error('a handle is framed with its live session')
   return input.live
 }
@@ -41,10 +41,11 @@ export function chainAgents(live: LiveSession, holder: Agent, input: ChainInput)
     })
 }
 
-type ChainInput = Pick<FrameInput<ExchangeRequest, HandleEvidence>, 'settings' | 'registry'>
+type HandleInput = FrameInput<ExchangeRequest, HandleEvidence>
+type ChainInput = Pick<HandleInput, 'settings' | 'registry'>
 
-/** Whom what is done with a handle is about, and for: the same for all three. @throws Rejection as the functions it asks */
-export function asHeld(live: LiveSession, holder: Agent, input: FrameInput<ExchangeRequest, HandleEvidence>) {
+/** Whom what is done with a token of a session is about, and for. @throws Rejection as the functions it asks */
+export function asHeld(live: LiveSession, holder: Agent, input: ChainInput & Pick<HandleInput, 'question'>) {
   const { facts } = live
   return {
     ...input.question,

@@ -63,6 +63,10 @@ export function* crossCheck(entries: Entries, issuer: string, problems: string[]
     }
     yield
   }
+  for (const { at, entry } of entries.services) {
+    checkManifest(entry, at, names, refer)
+    yield
+  }
   for (const { at, entry } of entries.agents) {
     checkAgent(entry, at, names, refer)
     if (entry.delegates.includes(entry.client_id)) problems.push(`${at}.delegates: an agent cannot delegate to itself`)
@@ -93,10 +97,14 @@ function* checkBuiltIns(entries: Entries, issuer: string, problems: string[]): S
   }
 }
 
-function checkAgent(entry: AgentEntry, at: string, names: Names, refer: Refer): void {
-  entry.manifest.forEach((selector, index) => {
+function checkManifest({ manifest }: Pick<AgentEntry, 'manifest'>, at: string, names: Names, refer: Refer): void {
+  manifest.forEach((selector, index) => {
     checkSelector(selector, `${at}.manifest[${index}]`, names, refer)
   })
+}
+
+function checkAgent(entry: AgentEntry, at: string, names: Names, refer: Refer): void {
+  checkManifest(entry, at, names, refer)
   entry.delegates.forEach((delegate, index) => {
     refer(names.agents, delegate, `${at}.delegates[${index}]`, 'agent')
   })

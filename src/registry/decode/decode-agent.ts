@@ -6,7 +6,7 @@ import type { IntentTools } from '../../model/intent.ts'
 import type { AgentEntry, StandingIntentEntry } from '../entries/agent-entry.ts'
 import { decodeApiKeys } from './decode-api-keys.ts'
 import { decodeClient } from './decode-client.ts'
-import { decodeConstraints, decodePurpose, decodeSelector } from './decode-selector.ts'
+import { decodeConstraints, decodeManifest, decodePurpose } from './decode-selector.ts'
 
 /** `urls`: registered resources by id, for the standing intent and for API keys. */
 export function decodeAgent(
@@ -23,10 +23,7 @@ export function decodeAgent(
     environment: entry.environment,
     certifiedUntil: entry.certified_until,
     versions: new Map(entry.versions.map((one) => [one.version, versionOf(one)])),
-    manifest: entry.manifest.map(({ constraints, ...selector }, index) => ({
-      selector: decodeSelector(selector),
-      constraints: decodeConstraints(constraints, `${path}.manifest[${index}].constraints`, problems),
-    })),
+    manifest: decodeManifest(entry.manifest, path, problems),
     delegates: entry.delegates.map((clientId) => clientId as ClientId),
     upstreamClientIds: new Map(Object.entries(entry.upstream)),
     issuance: entry.issuance.map(({ scope, per_minute }) => ({ scope, perMinute: per_minute })),

@@ -7,6 +7,7 @@ import type { ClientKey, ClientKeySet, ClientSecret, Service } from '../../model
 import { GRANT_TYPE } from '../../protocol/oauth.ts'
 import { scopeSet } from '../../protocol/scope.ts'
 import type { ClientSecretEntry, KeyEntry, KeySetEntry, ServiceEntry } from '../entries/client-entry.ts'
+import { decodeManifest } from './decode-selector.ts'
 import { decodeWorkload } from './decode-workload.ts'
 
 const GRANT_TYPES = {
@@ -16,11 +17,16 @@ const GRANT_TYPES = {
 } as const
 
 export function decodeService(entry: ServiceEntry, path: string, problems: string[]): Service {
-  return { kind: 'service', usersOf: entry.users_of, ...decodeClient(entry, path, problems) }
+  return {
+    kind: 'service',
+    usersOf: entry.users_of,
+    manifest: decodeManifest(entry.manifest, path, problems),
+    ...decodeClient(entry, path, problems),
+  }
 }
 
 /** What agents and services have in common. */
-export function decodeClient(entry: ServiceEntry, path: string, problems: string[]) {
+export function decodeClient(entry: Omit<ServiceEntry, 'manifest' | 'users_of'>, path: string, problems: string[]) {
   return {
     clientId: entry.client_id as ClientId,
     state: entry.state,

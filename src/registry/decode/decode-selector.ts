@@ -4,7 +4,7 @@ import { parseToolConstraints } from '../../authority/constraints.ts'
 import { parseProse } from '../../authority/strict-object.ts'
 import { PURPOSE_CHARS_MAX } from '../../kernel/limits.ts'
 import { Rejection } from '../../kernel/rejection.ts'
-import type { ToolSelector } from '../../model/resource.ts'
+import type { ManifestEntry, ToolSelector } from '../../model/resource.ts'
 import type { SelectorEntry } from '../entries/entry-fields.ts'
 
 /** Absent: the tool is not constrained by this rule. */
@@ -27,6 +27,18 @@ function told<T>(parse: () => T, meanwhile: T, problems: string[]): T {
     problems.push(fault.message)
     return meanwhile
   }
+}
+
+/** Of an agent's entry or a service's, at `path`. */
+export function decodeManifest(
+  entries: readonly (SelectorEntry & { readonly constraints?: unknown })[],
+  path: string,
+  problems: string[],
+): readonly ManifestEntry[] {
+  return entries.map(({ constraints, ...selector }, index) => ({
+    selector: decodeSelector(selector),
+    constraints: decodeConstraints(constraints, `${path}.manifest[${index}].constraints`, problems),
+  }))
 }
 
 export function decodeSelector(entry: SelectorEntry): ToolSelector {

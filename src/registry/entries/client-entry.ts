@@ -9,7 +9,7 @@ import {
 import { API_SCOPES } from '../../model/settings.ts'
 import { parseSpiffeId } from '../../protocol/spiffe-id.ts'
 import { strictObject } from '../strict-document.ts'
-import { algorithm, clientId, clientVersion, id, slug, state, text, time, url } from './entry-fields.ts'
+import { algorithm, clientId, clientVersion, id, manifestEntry, slug, state, text, time, url } from './entry-fields.ts'
 import { workload } from './workload-entry.ts'
 
 /** A public JWK and the version of the client it authenticates; the JWK's own members are read by `jose/`. */
@@ -59,7 +59,12 @@ export const client = {
   api_scopes: z.array(z.enum(API_SCOPES)).default([]),
 }
 
-export const service = strictObject({ ...client, users_of: slug.optional() })
+export const service = strictObject({
+  ...client,
+  users_of: slug.optional(),
+  /** What it may call at other servers in the name of its callers. */
+  manifest: z.array(manifestEntry).default([]),
+})
 
 export type ServiceEntry = z.output<typeof service>
 export type ClientSecretEntry = z.output<typeof clientSecret>

@@ -32,6 +32,7 @@ test("the standing intent is granted to alice's agent, within the bounds of her 
     environment: config.settings.environment,
     agent,
     chain: [],
+    services: [],
     subject: userPrincipal('corp', 'alice'),
     user,
     asked: askedAuthority(

@@ -56,6 +56,7 @@ export function service(clientId: string, over: Partial<Service> = {}): Service 
   return {
     kind: 'service',
     usersOf: undefined,
+    manifest: [],
     clientId: clientId as ClientId,
     state: 'active',
     keys: [clientKey(`${clientId}-key`)],

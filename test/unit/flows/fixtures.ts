@@ -159,6 +159,7 @@ export function input<R extends ExchangeRequest | ClientCredentialsRequest, E ex
       id: 'dec_one' as DecisionId,
       now: NOW,
       environment: 'development',
+      services: [],
       container: undefined,
       external: { kind: 'none' },
       atCall: false,

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import type { BlockKind, ControlEntry } from '../../../src/authority/cutoffs.ts'
 import type { Dimension } from '../../../src/authority/dimensions.ts'
 import { pairKey } from '../../../src/authority/dimensions.ts'
-import type { Party } from '../../../src/flows/flow.ts'
+import type { Asker } from '../../../src/flows/flow.ts'
 import { assertNobodyBlocked, assertStanding } from '../../../src/flows/standing.ts'
 import type { NodeId } from '../../../src/kernel/ids.ts'
 import { FOREIGN_EVIDENCE_MARGIN_S } from '../../../src/kernel/limits.ts'
@@ -15,7 +15,7 @@ import { ALICE, actor, CHILD, HandClock, ISSUER, NOW, ROOT, reasonOf, SESSION } 
 import { agentOf, handleEvidence, type Raw, registry, registryWith, userEvidence } from './fixtures.ts'
 
 const assertStands = (evidence: SubjectEvidence, agent: Agent, standing: Parameters<typeof assertStanding>[2]) =>
-  assertStanding(evidence, { agent, verified: { version: '1' } } as unknown as Party, standing)
+  assertStanding(evidence, { verified: { client: agent, version: '1' } } as unknown as Asker, standing)
 
 const RV = 40
 
@@ -41,6 +41,7 @@ describe('nobody a question names is blocked', () => {
   const question = {
     agent: agentOf('researcher'),
     chain: [agentOf('orchestrator')],
+    services: [],
     subject: ALICE,
   } as unknown as Question
   const asking =

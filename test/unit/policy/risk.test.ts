@@ -67,6 +67,7 @@ test('a question that is kept keeps it', () => {
     const texts = new Map(parts.contents.map(({ digest, text }) => [digest, text]))
     const read = decodeQuestion(written, asked.id, {
       agent: () => asked.agent,
+      service: () => undefined,
       user: (then) => then,
       part: (digest) => texts.get(digest),
     })

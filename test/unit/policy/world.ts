@@ -155,6 +155,7 @@ export function question(registry: Registry, wanted: Wanted, rest: Partial<Quest
     environment: 'production',
     agent: agent(registry),
     chain: [],
+    services: [],
     subject: userPrincipal(alice.issuerSlug, alice.sub),
     user: alice,
     asked: authorityOf(registry, wanted),

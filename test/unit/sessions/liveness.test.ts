@@ -37,7 +37,7 @@ describe('whom a token names', () => {
       clientId: 'researcher' as ClientId,
       act: actor('researcher'),
     }
-    expect(agentsOf(delegated, ISSUER)).toEqual(['planner', 'researcher'])
+    expect(agentsOf(delegated, ISSUER)).toEqual(['researcher', 'planner'])
   })
 
   test('an actor of another issuer is not taken for the agent of ours of the same name', () => {

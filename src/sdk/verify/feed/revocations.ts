@@ -6,7 +6,7 @@
  */
 import { parseActorChain } from '../../../authority/actor-chain.ts'
 import { type Concern, concerning, concerningCall } from '../../../authority/dimensions.ts'
-import { agentsOf, userIn } from '../../../authority/named.ts'
+import { clientsOf, userIn } from '../../../authority/named.ts'
 import { versionsNamed } from '../../../authority/token-facts.ts'
 import type { VerifiedJwt } from '../../../jose/verify-jwt.ts'
 import type { Clock, Ticks } from '../../../kernel/clock.ts'
@@ -163,7 +163,7 @@ export class Revocations {
       rv,
       session: token.session,
       nodes: [...path, token.jti],
-      agents: agentsOf(named, issuer),
+      agents: clientsOf(named, issuer),
       versions,
       ...(user === undefined ? {} : { user }),
       subject: token.subject,
