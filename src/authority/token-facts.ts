@@ -54,6 +54,11 @@ export function versionsNamed(clientId: string, agent: unknown): readonly string
   return [`${clientId}|${version}`, ...via]
 }
 
+/** Of `versionsNamed`, which build of this client: the one that holds the token, or else the first that passed it on. */
+export function buildOf(clientId: string, versions: readonly string[]): string | undefined {
+  return versions.find((build) => build.startsWith(`${clientId}|`))?.slice(clientId.length + 1)
+}
+
 function isBuild(value: unknown): value is string {
   return typeof value === 'string' && value !== '' && value.length <= BUILD_CHARS_MAX
 }

@@ -6,6 +6,7 @@ import type { AuditDraft } from '../audit/audit-draft.ts'
 import { actors } from '../authority/actor-chain.ts'
 import type { ToolConstraints } from '../authority/authority.ts'
 import { type Guidance, guidance } from '../authority/guidance.ts'
+import { buildOf } from '../authority/token-facts.ts'
 import { Rejection } from '../kernel/rejection.ts'
 import type { AuditRecord } from '../model/audit-record.ts'
 import type { ExternalAnswer } from '../model/decision.ts'
@@ -157,9 +158,11 @@ function describe(draft: AuditDraft, { question, matter, bearer }: Prepared): vo
 }
 
 /** Whose work the call would be, and what set it off. */
-function attributed({ token, facts, node }: Bearer): Partial<AuditRecord> {
+function attributed({ token, facts, node, asks }: Bearer): Partial<AuditRecord> {
+  const { clientId } = asks.agent
+  const version = buildOf(clientId, token.versions)
   return {
-    agent: { id: node.holder, version: node.agentVersion },
+    agent: { id: clientId, ...(version === undefined ? {} : { version }) },
     session: facts.id,
     node: node.id,
     intent: node.intentHash,

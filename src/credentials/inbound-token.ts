@@ -8,6 +8,7 @@
  * that goes on with a bound token proves a key of its own instead (`flows/sender-constraint.ts`). Nor session and cut-offs.
  */
 import { agentsOf } from '../authority/named.ts'
+import { buildOf } from '../authority/token-facts.ts'
 import type { ClientId, ResourceUrl } from '../kernel/ids.ts'
 import { Rejection } from '../kernel/rejection.ts'
 import type { Secret } from '../kernel/secret.ts'
@@ -38,6 +39,5 @@ export async function verifyInbound(
 function nearestAgent(access: VerifiedAccess, issuer: string): InboundEvidence['agent'] {
   const [id] = agentsOf(access, issuer)
   if (id === undefined) throw new Rejection('subject_token_claims', 'the token names no agent')
-  const version = access.versions.find((build) => build.startsWith(`${id}|`))?.slice(id.length + 1)
-  return { id: id as ClientId, version }
+  return { id: id as ClientId, version: buildOf(id, access.versions) }
 }
