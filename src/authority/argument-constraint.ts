@@ -129,6 +129,8 @@ function ofValues(values: readonly Scalar[]): ArgumentConstraint | undefined {
 
 type Loose = { readonly [M in keyof ArgumentConstraint]?: ArgumentConstraint[M] | undefined }
 
+const BOUNDS = ['minimum', 'maximum', 'maxLength', 'maxItems', 'prefix'] as const
+
 /** The one form of a set that is spelled by bounds; `undefined` if it is empty. */
 function settle(loose: Loose): ArgumentConstraint | undefined {
   const { minimum = Number.NEGATIVE_INFINITY, maximum = Number.POSITIVE_INFINITY } = loose
@@ -136,7 +138,9 @@ function settle(loose: Loose): ArgumentConstraint | undefined {
   const { prefix = '', maxLength = Number.POSITIVE_INFINITY } = loose
   const leastLength = codePoints(prefix)
   if (leastLength >= maxLength) return leastLength === maxLength ? { const: prefix } : undefined
-  return Object.fromEntries(Object.entries(loose).filter(([, bound]) => bound !== undefined))
+  const settled: Record<string, unknown> = {}
+  for (const member of BOUNDS) if (loose[member] !== undefined) settled[member] = loose[member]
+  return settled
 }
 
 /**

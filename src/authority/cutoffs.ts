@@ -157,10 +157,20 @@ export class CutoffSet {
     return this.killingAny(concerning(facts), facts.rv)
   }
 
-  /** The first of these that there is, and that the token's `rv` does not know: ids may be hashed, if the set's are. */
+  /** The first of these that there is, and that the token's `rv` does not know. */
   killingAny(concerns: readonly Concern[], rv: number): Cutoff | undefined {
     for (const [dimension, id] of concerns) {
       const cutoff = this.#killingById(dimension, id, rv)
+      if (cutoff !== undefined) return cutoff
+    }
+    return undefined
+  }
+
+  /** The same where this set knows ids by other names. @param names of each of the concerns, in their order */
+  killingNamed(concerns: readonly Concern[], names: readonly string[], rv: number): Cutoff | undefined {
+    if (names.length !== concerns.length) throw new Error('a place without a name')
+    for (let at = 0; at < names.length; at += 1) {
+      const cutoff = this.#killingById((concerns[at] as Concern)[0], names[at] as string, rv)
       if (cutoff !== undefined) return cutoff
     }
     return undefined

@@ -45,14 +45,36 @@ export async function verifyBytes(
   signature: Uint8Array,
 ): Promise<boolean> {
   const algorithm = algorithmFor(alg, key, 'public')
-  const presented =
-    algorithm.kty === 'EC' ? derFromP1363(signature, algorithm.crv as EcCurve) : exactLength(algorithm, key, signature)
+  const presented = presentedTo(algorithm, key, signature)
   if (presented === undefined) return false
   return new Promise<boolean>((resolve, reject) => {
     verify(algorithm.hash, bytesOf(input), keyInput(algorithm, key), presented, (error, valid) =>
       error === null ? resolve(valid === true) : reject(error),
     )
   })
+}
+
+/**
+ * The same on this thread: less work in all, and the event loop waits for it (ES256: 75 µs). For those who see few signatures
+ * for the first time.
+ * @throws JwtError as `verifyBytes`
+ */
+export function verifyBytesHere(
+  alg: string,
+  key: KeyObject,
+  input: string | Uint8Array,
+  signature: Uint8Array,
+): boolean {
+  const algorithm = algorithmFor(alg, key, 'public')
+  const presented = presentedTo(algorithm, key, signature)
+  return presented !== undefined && verify(algorithm.hash, bytesOf(input), keyInput(algorithm, key), presented)
+}
+
+/** In the form that OpenSSL reads; `undefined`: it has none. */
+function presentedTo(algorithm: Algorithm, key: KeyObject, signature: Uint8Array): Uint8Array | undefined {
+  return algorithm.kty === 'EC'
+    ? derFromP1363(signature, algorithm.crv as EcCurve)
+    : exactLength(algorithm, key, signature)
 }
 
 /** The bare key wherever possible: an options object costs a conversion per call. */

@@ -41,7 +41,12 @@ function isWithinRules(value: unknown, levels: number): boolean {
   if (typeof value === 'number') return !Number.isInteger(value) || Number.isSafeInteger(value)
   if (typeof value !== 'object' || value === null) return true
   if (levels === 0 || Object.hasOwn(value, '__proto__')) return false
-  for (const member of Object.values(value)) if (!isWithinRules(member, levels - 1)) return false
+  if (Array.isArray(value)) {
+    for (const member of value) if (!isWithinRules(member, levels - 1)) return false
+    return true
+  }
+  const members = value as Readonly<Record<string, unknown>>
+  for (const name in members) if (!isWithinRules(members[name], levels - 1)) return false
   return true
 }
 

@@ -9,7 +9,14 @@ import type { DecodedJws, DecodedJwt } from './decode-jws.ts'
 import { JwtError } from './jwt-error.ts'
 import type { KeySet } from './key-set.ts'
 import type { SeenSignatures } from './seen-signatures.ts'
-import { verifyBytes } from './signature.ts'
+import { verifyBytes, verifyBytesHere } from './signature.ts'
+
+export interface SignatureRules {
+  readonly keys: KeySet
+  readonly algorithms: readonly string[]
+  /** Computed on this thread (`signature.ts`). Default: on the thread pool. */
+  readonly onThisThread?: boolean | undefined
+}
 
 /**
  * @param again where the token may have been presented before: what is remembered of it
@@ -17,7 +24,7 @@ import { verifyBytes } from './signature.ts'
  */
 export async function verifyJws(
   jws: DecodedJws | DecodedJwt,
-  { keys, algorithms }: { readonly keys: KeySet; readonly algorithms: readonly string[] },
+  { keys, algorithms, onThisThread }: SignatureRules,
   again?: { readonly token: Secret; readonly seen: SeenSignatures },
 ): Promise<void> {
   const { alg, kid } = jws.header
@@ -26,7 +33,12 @@ export async function verifyJws(
   if (key === undefined) throw new JwtError('key', 'no single key of the issuer fits the kid and alg of the token')
   if (again?.seen.has(again.token, key) === true) return
   // The key's own algorithm decides, not the header's spelling of it.
-  const valid = await verifyBytes(key.alg, key.key, jws.signingInput, jws.signature)
+  // Canonical base64url and a dot: one octet per character.
+  const input = Buffer.from(jws.signingInput, 'latin1')
+  const valid =
+    onThisThread === true
+      ? verifyBytesHere(key.alg, key.key, input, jws.signature)
+      : await verifyBytes(key.alg, key.key, input, jws.signature)
   if (!valid) throw new JwtError('signature', 'the signature does not verify')
   again?.seen.add(again.token, key)
 }

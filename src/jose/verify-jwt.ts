@@ -12,10 +12,9 @@ import { AUDIENCES_MAX, NAME_CHARS_MAX } from '../kernel/limits.ts'
 import type { Secret } from '../kernel/secret.ts'
 import { decodeJwt, type JwsHeader } from './decode-jws.ts'
 import { JwtError } from './jwt-error.ts'
-import type { KeySet } from './key-set.ts'
 import { isNameWithin } from './name.ts'
 import type { SeenSignatures } from './seen-signatures.ts'
-import { verifyJws } from './verify-jws.ts'
+import { type SignatureRules, verifyJws } from './verify-jws.ts'
 
 /** `sole`: this audience and no other. `contains`: this one among others. `decidedByCaller`: look at `audience` yourself. */
 export type AudienceRule =
@@ -23,9 +22,7 @@ export type AudienceRule =
   | { readonly contains: string }
   | { readonly decidedByCaller: true }
 
-export interface JwtRules {
-  readonly keys: KeySet
-  readonly algorithms: readonly string[]
+export interface JwtRules extends SignatureRules {
   /** Accepted values, normalised (`at+jwt`); `undefined` among them accepts a token without `typ`. */
   readonly typ: readonly (string | undefined)[]
   /** `unstated`: such tokens need not say who made them, and what they say of it is not believed: their keys do. */

@@ -41,5 +41,7 @@ export const FEED_CUTOFFS_MAX = 1_000_000
 export const FEED_GENERATIONS_MAX = 8
 /** Ids of tokens whose hash is remembered: about 200 bytes each. */
 export const FEED_IDS_REMEMBERED_MAX = 16_384
+/** Tools of tokens whose places are remembered; forgotten together beyond it. */
+export const FEED_TOOLS_REMEMBERED_MAX = 4_096
 /** Verified tokens held to be told of, where that is asked for. */
 export const FEED_TOKENS_HELD_MAX = 10_000

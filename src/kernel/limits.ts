@@ -161,3 +161,7 @@ export const SEARCH_PAGE_DEFAULT = 100
 export const SEARCH_PAGE_MAX = 256
 /** What one page looks at, allowed or not: some milliseconds of decisions. Beyond it, the next page goes on. */
 export const SEARCH_CANDIDATES_MAX = 1_000
+
+// --- Verifiers ------------------------------------------------------------------------------------------------------
+/** Verified tokens that a server's verifier remembers, half of them such as came more than once: about 6 KiB each. */
+export const SEEN_TOKENS_MAX = 8_192

@@ -166,6 +166,18 @@ test('credentials verifies every kind beside its bare signature, and asks nobody
   expect(result.requests_before).toBe(5)
 }, 120_000)
 
+test('verify measures tokens that are new and tokens that are not beside their bare signature', () => {
+  const { code, out, err } = bench('verify', '--json', '--rounds', '1', '--exchanges', '20', '--warmup', '20')
+  expect(code, err).toBe(0)
+  const result = lastLine(out)
+  expect(result.goals).toEqual({ first_sight_ratio: goal(1.5), seen_us: goal(10) })
+  expect(result.figures).toEqual({
+    signature_us: expect.any(Number),
+    first_sight_us: expect.any(Number),
+    seen_us: expect.any(Number),
+  })
+}, 120_000)
+
 test('without a name it helps, and a name it does not know is refused', () => {
   expect(bench()).toMatchObject({ code: 0, out: expect.stringContaining('npm run bench -- <bench>') })
   expect(bench('nothing')).toMatchObject({ code: 1, err: expect.stringContaining('there is no bench "nothing"') })

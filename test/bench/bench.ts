@@ -11,6 +11,7 @@ import { growth } from './growth.ts'
 import { createOutput, type Output } from './output.ts'
 import { policy } from './policy.ts'
 import { revoke } from './revoke.ts'
+import { verify } from './verify.ts'
 
 const HELP = `npm run bench -- <bench> [options]
 
@@ -23,6 +24,7 @@ policy     what a decision costs among 10 and 100 000 grants that have nothing t
            publishing and loading that many hold running brokers up
 revoke     how long a revoked token is still believed by servers that follow the feed, with one broker and with four;
            and what sessions and revocations take of memory
+verify     what a server's verifier costs: a token it has never seen, and one it has, with a call of a tool
 growth     whether that stays so with a million live sessions, ten thousand agents, long chains, large intents
 
 options
@@ -63,7 +65,7 @@ const NUMBERS = {
 type Numbers = Record<keyof typeof NUMBERS, number>
 
 type Measure = (options: Numbers & { readonly profile: boolean }, output: Output) => Promise<unknown>
-const BENCHES: Readonly<Record<string, Measure>> = { exchange, growth, flood, policy, credentials, revoke }
+const BENCHES: Readonly<Record<string, Measure>> = { exchange, growth, flood, policy, credentials, revoke, verify }
 
 function wholeNumber(text: string, name: string): number {
   if (!/^[1-9][0-9]{0,8}$/.test(text)) throw new Error(`--${name} must be a whole number above 0`)

@@ -20,6 +20,8 @@ export interface KeySourceOptions {
 }
 
 interface Fetched {
+  /** As it was published, and read: the same text says the same, and its keys stay what they are to those who know them. */
+  readonly text: string
   readonly keys: KeySet
   readonly atMs: number
 }
@@ -79,7 +81,9 @@ export class KeySource {
     // Aged from the start: what the broker published later cannot be in the answer.
     const atMs = clock.nowMs()
     this.#attemptedAtMs = atMs
-    const fetched = { keys: parseKeySet(parseStrictJson(await door({ url: jwksUri })), algorithms), atMs }
+    const text = await door({ url: jwksUri })
+    const keys = text === this.#fetched?.text ? this.#fetched.keys : parseKeySet(parseStrictJson(text), algorithms)
+    const fetched = { text, keys, atMs }
     this.#fetched = fetched
     return fetched
   }

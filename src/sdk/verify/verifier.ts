@@ -8,14 +8,11 @@
  * Does not validate: the call. See `tool-call.ts`.
  */
 import { parseDetails } from '../../authority/details.ts'
-import { decodeJwt } from '../../jose/decode-jws.ts'
 import { JwtError, type JwtErrorCode } from '../../jose/jwt-error.ts'
-import { verifyJwt } from '../../jose/verify-jwt.ts'
-import { type Clock, epochSeconds, systemClock, systemTicks, type Ticks } from '../../kernel/clock.ts'
-import { ACCESS_TOKEN_LIFETIME_S_MAX, CLOCK_SKEW_S } from '../../kernel/limits.ts'
+import { type Clock, systemClock, systemTicks, type Ticks } from '../../kernel/clock.ts'
 import { Rejection } from '../../kernel/rejection.ts'
 import { Secret } from '../../kernel/secret.ts'
-import { JWT_TYP, STATEMENT_ALG } from '../../protocol/oauth.ts'
+import { STATEMENT_ALG } from '../../protocol/oauth.ts'
 import { parseScope } from '../../protocol/scope.ts'
 import { type JsonDoor, jsonOverHttp, type StreamDoor, streamOverHttp } from '../broker/http.ts'
 import { assertProven, type ProofRules, rememberedProofs } from './dpop.ts'
@@ -23,7 +20,7 @@ import { type RevocationOptions, Revocations } from './feed/revocations.ts'
 import { assertHeldBy, type Holder } from './holder.ts'
 import { confirmActive, type Introspection } from './introspection.ts'
 import { KeySource } from './key-source.ts'
-import { readClaims } from './read-claims.ts'
+import { SignedTokens } from './signed-tokens.ts'
 import { TokenRefused, type VerifiedToken, withoutRevoked } from './verified-token.ts'
 
 export type { DpopRequest, ProofRules } from './dpop.ts'
@@ -71,8 +68,6 @@ export interface Verifier {
 /** Of a verifier that follows the revocations. */
 type Followed = Pick<Revocations, 'ready' | 'state' | 'close'>
 
-const REQUIRED_CLAIMS = ['sub', 'client_id', 'iat', 'jti', 'scope', 'sid']
-
 /** Fixed phrases: they travel in `WWW-Authenticate`. Whatever is not here is `not valid`, which tells a forger nothing. */
 const PHRASES: Partial<Record<JwtErrorCode, string>> = {
   expired: 'the token has expired',
@@ -95,31 +90,19 @@ export function createVerifier(options: VerifierOptions): Verifier {
   // Signed answers come with keys of their own algorithm.
   const keyAlgorithms = [...new Set([...algorithms, STATEMENT_ALG])]
   const keySource = new KeySource({ jwksUri, algorithms: keyAlgorithms, door, clock })
+  const signedTokens = new SignedTokens({ keys: keySource, issuer, resource, algorithms, clock })
 
   const revocations = options.revocations && new Revocations(options.revocations, { ...network, issuer, resource })
 
   const verified = async (token: Secret, holder: Holder): Promise<VerifiedToken> => {
-    const { header } = decodeJwt(token)
-    const jwt = await verifyJwt(token, {
-      keys: await keySource.keysFor(header.kid, header.alg),
-      algorithms,
-      typ: [JWT_TYP.accessToken],
-      issuer,
-      audience: { sole: resource },
-      requiredClaims: REQUIRED_CLAIMS,
-      now: epochSeconds(clock),
-      skewSeconds: CLOCK_SKEW_S,
-      lifetimeSecondsMax: ACCESS_TOKEN_LIFETIME_S_MAX,
-    })
-    if (options.senderConstraint === 'required' && !Object.hasOwn(jwt.claims, 'cnf')) {
+    const signed = await signedTokens.read(token)
+    const { claims } = signed.token
+    if (options.senderConstraint === 'required' && !Object.hasOwn(claims, 'cnf')) {
       throw new TokenRefused('invalid', 'this server takes only tokens that are bound to a key')
     }
     const at = { token, resource, nowMs: clock.nowMs() }
-    await assertHeldBy(holder, jwt.claims, (request, thumbprint) =>
-      assertProven(request, proofs, { ...at, thumbprint }),
-    )
-    const signed = readClaims(jwt, resource)
-    const result = revocations === undefined ? signed : revocations.judged(jwt, signed)
+    await assertHeldBy(holder, claims, (request, thumbprint) => assertProven(request, proofs, { ...at, thumbprint }))
+    const result = revocations === undefined ? signed.token : revocations.judged(signed)
     if (introspection === undefined) return result
     const known = { issuer, introspection, door, clock, keys: keySource }
     return asAnswered(result, await confirmActive({ token, jti: result.jti }, known))

@@ -23,8 +23,11 @@ import { FeedBroken, type FeedMessage, type HashedCutoff } from './feed-message.
 interface Generation {
   readonly salt: string
   readonly set: CutoffSet
-  /** Ids that tokens had, as they are on the feed: most tokens share most of them. */
-  readonly ids: Map<string, string>
+  /** Ids that tokens had, as they are on the feed: most tokens share most of them. Forgotten together when there are too many. */
+  readonly ids: Map<Dimension, Map<string, string>>
+  idCount: number
+  /** Those of all places of a token, which comes again with the same list. */
+  readonly lists: WeakMap<readonly Concern[], readonly string[]>
 }
 
 const BEATS_PER_PRUNE = 10
@@ -123,17 +126,20 @@ export class RevocationView {
     // A store that was lost has another salt; so many in one token's life is no store.
     if (this.#generations.length >= FEED_GENERATIONS_MAX)
       throw new FeedBroken('the salt of the feed changes again and again')
-    const fresh = { salt, set: new CutoffSet(), ids: new Map<string, string>() }
+    const fresh: Generation = { salt, set: new CutoffSet(), ids: new Map(), idCount: 0, lists: new WeakMap() }
     this.#generations.push(fresh)
     return fresh
   }
 
-  /** Whether any of these places has a cut-off that the `rv` does not know. `rv` that is no number knows none. */
+  /**
+   * Whether any of these places has a cut-off that the `rv` does not know. `rv` that is no number knows none.
+   * @param concerns the same list for the same token, never changed: what its ids are on the feed is computed once
+   */
   isCutOff(concerns: readonly Concern[], rv: number): boolean {
-    return this.#generations.some((generation) => {
-      const hashed = concerns.map(([dimension, id]): Concern => [dimension, hashedId(generation, dimension, id)])
-      return generation.set.killingAny(hashed, rv) !== undefined
-    })
+    for (const generation of this.#generations) {
+      if (generation.set.killingNamed(concerns, hashedIds(generation, concerns), rv) !== undefined) return true
+    }
+    return false
   }
 }
 
@@ -141,16 +147,25 @@ function gap(): FeedBroken {
   return new FeedBroken('the feed left something out')
 }
 
-function hashedId({ salt, ids }: Generation, dimension: Dimension, id: string): string {
-  const key = `${dimension}|${id}`
-  const known = ids.get(key)
+function hashedIds(generation: Generation, concerns: readonly Concern[]): readonly string[] {
+  const known = generation.lists.get(concerns)
   if (known !== undefined) return known
-  if (ids.size >= FEED_IDS_REMEMBERED_MAX) {
-    const [oldest] = ids.keys()
-    if (oldest !== undefined) ids.delete(oldest)
+  const hashed = concerns.map(([dimension, id]) => hashedId(generation, dimension, id))
+  generation.lists.set(concerns, hashed)
+  return hashed
+}
+
+function hashedId(generation: Generation, dimension: Dimension, id: string): string {
+  const known = generation.ids.get(dimension)?.get(id)
+  if (known !== undefined) return known
+  if (generation.idCount >= FEED_IDS_REMEMBERED_MAX) {
+    generation.ids.clear()
+    generation.idCount = 0
   }
-  const hashed = saltedId(salt, dimension, id)
-  ids.set(key, hashed)
+  const hashed = saltedId(generation.salt, dimension, id)
+  const ids = generation.ids.get(dimension) ?? new Map<string, string>()
+  generation.ids.set(dimension, ids.set(id, hashed))
+  generation.idCount += 1
   return hashed
 }
 

@@ -8,13 +8,18 @@ import { parseActorChain } from '../../../authority/actor-chain.ts'
 import { type Concern, concerning, concerningCall } from '../../../authority/dimensions.ts'
 import { clientsOf, userIn } from '../../../authority/named.ts'
 import { versionsNamed } from '../../../authority/token-facts.ts'
-import type { VerifiedJwt } from '../../../jose/verify-jwt.ts'
 import type { Clock, Ticks } from '../../../kernel/clock.ts'
 import { messageOf } from '../../../kernel/fault.ts'
-import { FEED_STALE_MS_DEFAULT, FEED_STALE_MS_MIN, FEED_TOKENS_HELD_MAX } from '../../../kernel/feed-limits.ts'
+import {
+  FEED_STALE_MS_DEFAULT,
+  FEED_STALE_MS_MIN,
+  FEED_TOKENS_HELD_MAX,
+  FEED_TOOLS_REMEMBERED_MAX,
+} from '../../../kernel/feed-limits.ts'
 import { ACTOR_DEPTH_MAX } from '../../../kernel/limits.ts'
 import type { ServerIdentity } from '../../broker/client-assertion.ts'
 import type { JsonDoor, StreamDoor } from '../../broker/http.ts'
+import type { SignedToken, TokenPlaces } from '../signed-token.ts'
 import { TokenRefused, type VerifiedToken, withoutRevoked } from '../verified-token.ts'
 import { FeedFollower } from './feed-follower.ts'
 import type { FeedMessage } from './feed-message.ts'
@@ -59,10 +64,8 @@ export interface RevocationParts {
   readonly ticks: Ticks
 }
 
-interface HeldToken {
+interface HeldToken extends TokenPlaces {
   readonly token: VerifiedToken
-  readonly concerns: readonly Concern[]
-  readonly rv: number
 }
 
 export class Revocations {
@@ -72,6 +75,7 @@ export class Revocations {
   readonly #follower: FeedFollower
   readonly #staleAfterMs: number
   readonly #held = new Map<string, HeldToken>()
+  readonly #tools = new Map<string, readonly Concern[]>()
   readonly #whenReady: Promise<void>
   #settle: { readonly ready: () => void; readonly closed: (why: Error) => void } | undefined
   #isReady = false
@@ -129,25 +133,36 @@ export class Revocations {
   }
 
   /** What is left of a token that verified. @throws TokenRefused `invalid`: revoked; `unavailable`: nobody can say */
-  judged(jwt: VerifiedJwt, token: VerifiedToken): VerifiedToken {
-    const { resource } = this.#parts
-    const { concerns, rv } = this.#concerning(jwt, token)
+  judged(signed: SignedToken): VerifiedToken {
+    const { token } = signed
+    signed.places ??= this.#placesOf(signed)
+    const { concerns, rv } = signed.places
     // What is known to be dead is dead, however old the rest of what is known.
     if (this.#view.isCutOff(concerns, rv)) throw new TokenRefused('invalid', 'the token has been revoked')
     const mayBeStale = this.#options.whenStale === 'accept' && this.#isReady && !this.#isClosed
     if (!this.#isFresh() && !mayBeStale) {
       throw new TokenRefused('unavailable', 'whether the token was revoked cannot be said at present')
     }
-    const left = withoutRevoked(token, (tool) => this.#view.isCutOff([concerningCall(resource, tool)], rv))
+    const left = withoutRevoked(token, (tool) => this.#view.isCutOff(this.#placesOfTool(tool), rv))
     if (left.tools.size === 0 && token.tools.size > 0) {
       throw new TokenRefused('invalid', 'every tool of the token has been revoked')
     }
-    if (this.#options.onRevoked !== undefined) this.#hold(jwt.digest, { token: left, concerns, rv })
+    if (this.#options.onRevoked !== undefined) this.#hold(signed.digest, { token: left, concerns, rv })
     return left
   }
 
-  #concerning({ claims, kid }: VerifiedJwt, token: VerifiedToken) {
+  #placesOfTool(tool: string): readonly Concern[] {
+    const known = this.#tools.get(tool)
+    if (known !== undefined) return known
+    const concerns = [concerningCall(this.#parts.resource, tool)]
+    if (this.#tools.size >= FEED_TOOLS_REMEMBERED_MAX) this.#tools.clear()
+    this.#tools.set(tool, concerns)
+    return concerns
+  }
+
+  #placesOf({ token, kid }: SignedToken): TokenPlaces {
     const { issuer, resource } = this.#parts
+    const { claims } = token
     const act = Object.hasOwn(claims, 'act') ? parseActorChain(claims['act']) : undefined
     const named = { subject: token.subject, clientId: token.clientId, act }
     const path = Object.hasOwn(claims, 'anc') ? claims['anc'] : undefined
