@@ -7,6 +7,7 @@ import { UsageLedger } from './admin/reviews/usage-ledger.ts'
 import { Admission } from './admission/admission.ts'
 import { startAudit } from './audit/audit-service.ts'
 import type { Broker, BrokerOptions, WorkerPlace } from './broker.ts'
+import { OverdueCalls, type OverdueParts } from './calls/overdue-calls.ts'
 import type { Config } from './config/config.ts'
 import { programVersion } from './config/version.ts'
 import { DpopNonces } from './credentials/proof/dpop-nonces.ts'
@@ -73,7 +74,7 @@ export async function createBroker(config: Config, options: BrokerOptions): Prom
   const sourceOf = sourceReader(config.trustedProxies)
   const nonces = config.dpop.nonce === 'off' ? undefined : await DpopNonces.open(store.documents, clock)
   const sources = { ring, ...published, issuer: settings.issuer, seen: seenSignatures(), nonces }
-  const usage = startUsage(store, registries, clock)
+  const { usage, calls } = startWatches(store, registries, { auditor: audit.auditor, clock, log })
   const issuing = { unknown, ...observing(metrics, usage), evidence: sources, minter: new Minter(ring, settings) }
   const callers = { ...common, ...sources, ...settings, admins, claims: store.claims }
   const app = createRouter({
@@ -84,7 +85,7 @@ export async function createBroker(config: Config, options: BrokerOptions): Prom
     listing: common,
     callers,
     login: { ...callers, ...issuing },
-    evaluation: { ...common, external: published.external },
+    evaluation: { ...common, calls: store.calls, external: published.external },
     policy: { ...common, publisher, secondPerson: config.secondPerson, admins },
     nonces,
     admission: new Admission(config.limits, ticks),
@@ -108,7 +109,7 @@ export async function createBroker(config: Config, options: BrokerOptions): Prom
     endStreams: () => feed.endStreams(),
     metrics,
     close: () =>
-      stopAll([operations, registries, aside.shadow, aside.orphans, keeper, unknown, audit, usage, feed], store),
+      stopAll([operations, calls, registries, ...Object.values(aside), keeper, unknown, audit, usage, feed], store),
   }
 }
 
@@ -133,10 +134,13 @@ function observing(metrics: Broker['metrics'], usage: UsageLedger): { readonly o
   return { observer: { ...(metrics ?? UNCOUNTED), issued: usage.issued } }
 }
 
-function startUsage(store: Store, registries: RegistrySource, clock: Clock): UsageLedger {
-  const usage = new UsageLedger(store.documents, registries, clock)
+/** What is written on a timer: uses, for reviews, and the end of calls that nobody has told. */
+function startWatches(store: Store, registries: RegistrySource, parts: Omit<OverdueParts, 'calls'>) {
+  const usage = new UsageLedger(store.documents, registries, parts.clock)
+  const calls = new OverdueCalls({ ...parts, calls: store.calls })
   usage.start()
-  return usage
+  calls.start()
+  return { usage, calls }
 }
 
 /** One after the other: what an earlier one still writes, a later one carries. */

@@ -33,6 +33,8 @@ export interface SessionSummary {
   readonly not_after: number
   readonly nodes: number
   readonly tokens: number
+  /** Calls of tools that were permitted to a server in live mode. */
+  readonly calls: number
 }
 
 export interface NodeDetail {
@@ -44,6 +46,7 @@ export interface NodeDetail {
   readonly purpose: string
   readonly origin: string
   readonly tokens: number
+  readonly calls: number
   readonly not_after: number
   readonly authority: unknown
 }
@@ -159,6 +162,7 @@ function summary(view: SessionView): SessionSummary {
     not_after: facts.notAfter,
     nodes: nodes.length,
     tokens: nodes.reduce((sum, node) => sum + node.leaves, 0),
+    calls: nodes.reduce((sum, node) => sum + node.calls, 0),
   }
 }
 
@@ -172,6 +176,7 @@ function nodeDetail(node: NodeView): NodeDetail {
     purpose: node.facts.purpose,
     origin: node.facts.origin.type,
     tokens: node.leaves,
+    calls: node.calls,
     not_after: node.facts.notAfter,
     authority: encodeAuthority(node.facts.authority),
   }

@@ -26,14 +26,16 @@ interface KeptQuestion {
 const PRINCIPAL_CLASSES = ['agent', 'service', 'user', 'operator'] as const
 
 export class AuditDraft {
-  readonly id: DecisionId = newDecisionId()
+  readonly id: DecisionId
   readonly #at: string
   readonly #fields: Fields = { event: 'request.refused' }
   #by: PrincipalId | undefined
   #contents: readonly Content[] = []
   #uncertain = false
 
-  constructor(nowMs: number) {
+  /** @param id of what an earlier record began */
+  constructor(nowMs: number, id: DecisionId = newDecisionId()) {
+    this.id = id
     this.#at = new Date(nowMs).toISOString()
   }
 

@@ -43,8 +43,9 @@ export class Auditor {
     this.#clock = clock
   }
 
-  begin(): AuditDraft {
-    return new AuditDraft(this.#clock.nowMs())
+  /** @param id of what an earlier record began */
+  begin(id?: DecisionId): AuditDraft {
+    return new AuditDraft(this.#clock.nowMs(), id)
   }
 
   /** Records the refusal and gives what to throw to the transport. */

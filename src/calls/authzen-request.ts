@@ -35,6 +35,8 @@ export interface Evaluation {
   readonly action: AskedAction
   readonly resource: Entity
   readonly context: Json
+  /** Id of the call that is about to be made; absent: it is only a question. */
+  readonly attempt?: string
 }
 
 export const ACCESS_TOKEN_SUBJECT = 'access_token'
@@ -55,7 +57,13 @@ export function readBatch(body: Json): Batch | undefined {
   if (!Array.isArray(evaluations)) throw malformed('evaluations', 'an array')
   if (evaluations.length > EVALUATIONS_MAX) throw malformed('evaluations', `at most ${EVALUATIONS_MAX} evaluations`)
   const semantic = semanticOf(options)
-  return { semantic, evaluations: evaluations.map((one) => evaluationOr(one, body)) }
+  return { semantic, evaluations: evaluations.map((one) => evaluationOr(one, body)).map(alone) }
+}
+
+/** A call is made by itself: of several, some may be answered and never made. */
+function alone(one: Evaluation | Rejection, _index: number, { length }: readonly unknown[]): Evaluation | Rejection {
+  if (one instanceof Rejection || one.attempt === undefined || length === 1) return one
+  return malformed('context.attempt', 'of an evaluation that is asked by itself')
 }
 
 function semanticOf(options: unknown): Semantic {
@@ -93,12 +101,33 @@ function merged(own: unknown, standard: unknown, required: readonly string[]): u
 
 /** @throws Rejection `parameter_missing`, `parameter_malformed` */
 export function readEvaluation(body: Json): Evaluation {
+  const subject = readSubject(body['subject'], 'subject', true)
+  const context = optional(body['context'], 'context')
+  const attempt = readAttempt(context['attempt'], subject)
   return {
-    subject: readSubject(body['subject'], 'subject', true),
+    subject,
     action: readAction(body['action']),
     resource: readEntity(body['resource'], 'resource', true),
-    context: optional(body['context'], 'context'),
+    context,
+    ...(attempt === undefined ? {} : { attempt }),
   }
+}
+
+/** @throws Rejection `parameter_missing`, `parameter_malformed` */
+export function readAttemptId(value: unknown, name: string): string {
+  if (value === undefined) throw missing(name)
+  if (typeof value !== 'string' || !ATTEMPT.test(value)) throw malformed(name, '16 to 64 of A-Z a-z 0-9 . _ ~ -')
+  return value
+}
+
+/** Chosen by the server, with enough of chance in it that no two calls share one. */
+const ATTEMPT = /^[A-Za-z0-9._~-]{16,64}$/
+
+/** Only what a token proves can be counted to somebody. */
+function readAttempt(value: unknown, { token }: AskedSubject): string | undefined {
+  if (value === undefined) return undefined
+  if (token === undefined) throw malformed('context.attempt', `of a subject of type ${ACCESS_TOKEN_SUBJECT}`)
+  return readAttemptId(value, 'context.attempt')
 }
 
 export type SearchKind = 'subject' | 'resource' | 'action'

@@ -18,7 +18,7 @@ import type { Client } from '../model/client.ts'
 import type { Question } from '../model/decision.ts'
 import { findUser } from '../model/find-user.ts'
 import { type Resource, whyNotIssuedFor } from '../model/resource.ts'
-import type { NodeFacts, SessionFacts, SessionState } from '../model/session.ts'
+import type { IssuingState, NodeFacts, SessionFacts } from '../model/session.ts'
 import { parseScope } from '../protocol/scope.ts'
 import { isAlive, type LivenessParts } from '../sessions/live-access.ts'
 import type { SessionRepository } from '../sessions/session-repository.ts'
@@ -27,9 +27,11 @@ export interface Bearer {
   readonly token: VerifiedAccess
   readonly resource: Resource
   readonly facts: SessionFacts
-  readonly state: SessionState
+  readonly state: IssuingState
   /** The hop that it was issued from. */
   readonly node: NodeFacts
+  /** The hops down to that one, root first. */
+  readonly path: readonly NodeFacts[]
   /** What the question says of them. */
   readonly asks: Pick<Question, 'agent' | 'chain' | 'services' | 'subject' | 'user' | 'risk' | 'parent' | 'contracted'>
 }

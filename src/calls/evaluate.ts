@@ -3,28 +3,15 @@
  * with the question it was given to; a denial is an answer, not an error.
  */
 import type { AuditDraft } from '../audit/audit-draft.ts'
-import { actors } from '../authority/actor-chain.ts'
-import type { ToolConstraints } from '../authority/authority.ts'
-import { type Guidance, guidance } from '../authority/guidance.ts'
-import { buildOf } from '../authority/token-facts.ts'
 import { Rejection } from '../kernel/rejection.ts'
-import type { AuditRecord } from '../model/audit-record.ts'
 import type { ExternalAnswer } from '../model/decision.ts'
-import { ANY_AGENT_ID } from '../policy/any-agent.ts'
 import { keepDecision } from '../policy/recorded-decision.ts'
 import { apartFromBudget } from '../store/time-budget.ts'
+import { bound, type DecisionBody, described, guided, record, refused } from './answer.ts'
+import { type Attempt, attemptIn, commitCall, isAnswer, refuseCall, wouldPermit } from './attempt.ts'
 import { type Evaluation, readBatch, readEvaluation } from './authzen-request.ts'
-import type { Bearer } from './bearer.ts'
 import { answered, type Prepared, prepare, type Refusal, stillStands } from './judge.ts'
 import { callAsService, type EvaluationParts, type ServiceCall, type ServiceRequest } from './service-call.ts'
-
-type Json = Readonly<Record<string, unknown>>
-
-/** §6.2 */
-export interface DecisionBody {
-  readonly decision: boolean
-  readonly context: Json
-}
 
 /** @throws RefusedRequest */
 export function evaluateOne(request: ServiceRequest, parts: EvaluationParts): Promise<DecisionBody> {
@@ -54,16 +41,17 @@ export function evaluateMany(
 
 async function single(call: ServiceCall): Promise<DecisionBody> {
   call.parts.cutoffs.assertFresh()
-  const draft = call.draft()
   // What is wrong with the only one is wrong with the request (§10.1.2).
-  const item = { draft, state: await prepare(readEvaluation(call.body), call, draft.id) }
+  const item = await prepared(readEvaluation(call.body), call)
   const external = await askOutside([item], call)
   return concluded(item, call, external.get(item))
 }
 
 interface Item {
   readonly draft: AuditDraft
-  readonly state: Prepared | Refusal | Rejection
+  readonly state: Prepared | Refusal | Rejection | DecisionBody
+  /** Of a call that is about to be made. */
+  readonly attempt?: Attempt
 }
 
 async function answerAll(asked: readonly (Evaluation | Rejection)[], call: ServiceCall): Promise<DecisionBody[]> {
@@ -74,9 +62,16 @@ async function answerAll(asked: readonly (Evaluation | Rejection)[], call: Servi
 }
 
 async function begun(one: Evaluation | Rejection, call: ServiceCall): Promise<Item> {
+  if (one instanceof Rejection) return { draft: call.draft(), state: one }
+  const item = await inItem(() => prepared(one, call))
+  return item instanceof Rejection ? { draft: call.draft(), state: item } : item
+}
+
+async function prepared(asked: Evaluation, call: ServiceCall): Promise<Item> {
   const draft = call.draft()
-  if (one instanceof Rejection) return { draft, state: one }
-  return { draft, state: await inItem(() => prepare(one, call, draft.id)) }
+  const state = await prepare(asked, call, draft.id)
+  if (asked.attempt === undefined) return { draft, state }
+  return attemptIn(asked.attempt, { draft, state }, call)
 }
 
 /** What is wrong with the evaluation itself is its own answer; what is wrong with the broker is everybody's. */
@@ -99,18 +94,26 @@ async function askOutside(items: readonly Item[], { parts }: ServiceCall): Promi
   return new Map(ready.flatMap(({ item }, index) => (answers[index] === undefined ? [] : [[item, answers[index]]])))
 }
 
-async function concluded(
-  { draft, state }: Item,
+async function concluded(item: Item, call: ServiceCall, external: ExternalAnswer | undefined): Promise<DecisionBody> {
+  const { attempt } = item
+  const answer = await answerTo(item, call, external)
+  if (attempt !== undefined && !answer.decision) await refuseCall(attempt, answer, call)
+  return answer
+}
+
+async function answerTo(
+  { draft, state, attempt }: Item,
   call: ServiceCall,
   external: ExternalAnswer | undefined,
 ): Promise<DecisionBody> {
+  if (isAnswer(state)) return state
   if (state instanceof Rejection) {
     await record(draft, { reason: state.reason, says: state.message }, call)
     const error = { status: 400, message: state.message }
     return { decision: false, context: { reason: state.reason, error, decision_id: draft.id } }
   }
   if (!('question' in state)) return refused(draft, state, call)
-  describe(draft, state)
+  draft.add(described(state))
   const gone = external === undefined ? undefined : await stillStands(state, call)
   if (gone !== undefined) return refused(draft, gone, call)
   const answer = external ?? state.question.external
@@ -118,62 +121,8 @@ async function concluded(
   const asked = { ...state.question, external: answer }
   draft.addDecision(decision, keepDecision(asked, decision), call.parts.shadow.answer(asked, decision))
   if (refusal !== undefined) return refused(draft, refusal, call, guided(state, allowed))
-  await record(draft, undefined, call)
-  return { decision: true, context: { decision_id: draft.id, ...bound(state) } }
-}
-
-async function refused(
-  draft: AuditDraft,
-  refusal: Refusal,
-  call: ServiceCall,
-  guided: Partial<Guidance> = {},
-): Promise<DecisionBody> {
-  await record(draft, refusal, call)
-  const { reason, says } = refusal
-  return { decision: false, context: { reason, reason_admin: { en: says }, decision_id: draft.id, ...guided } }
-}
-
-/** Of a live token alone: to whoever holds it, nothing of this is new. Of somebody named, a server is told no more than no. */
-function guided({ bearer, matter }: Prepared, allowed: ToolConstraints | undefined): Partial<Guidance> {
-  if (bearer === undefined) return {}
-  const tools = bearer.asks.parent?.resources.get(bearer.resource.url)?.tools ?? new Map()
-  return guidance(matter, { purpose: bearer.node.purpose, tools }, allowed)
-}
-
-/** Before the answer: without its record there is none. @throws Rejection `audit_unavailable` */
-async function record(draft: AuditDraft, refusal: Refusal | undefined, { parts }: ServiceCall): Promise<void> {
-  const text = refusal === undefined ? draft.granted() : draft.refused(refusal.reason)
-  await parts.auditor.log.append(draft.id, text, draft.contents)
-}
-
-function describe(draft: AuditDraft, { question, matter, bearer }: Prepared): void {
-  const place = matter.container === undefined ? '' : ` in ${matter.container}`
-  draft.add({
-    on_behalf_of: question.subject,
-    ...(question.agent.clientId === ANY_AGENT_ID ? {} : { agent: { id: question.agent.clientId } }),
-    resource: matter.resource.url,
-    detail: `call ${matter.tool.slice(0, 128)}${place}`,
-    ...(bearer === undefined ? {} : attributed(bearer)),
-  })
-}
-
-/** Whose work the call would be, and what set it off. */
-function attributed({ token, facts, node, asks }: Bearer): Partial<AuditRecord> {
-  const { clientId } = asks.agent
-  const version = buildOf(clientId, token.versions)
-  return {
-    agent: { id: clientId, ...(version === undefined ? {} : { version }) },
-    session: facts.id,
-    node: node.id,
-    intent: node.intentHash,
-    origin: node.origin.type,
-    jti: token.jti,
-    ...(token.act === undefined ? {} : { chain: actors(token.act).map(({ sub }) => sub) }),
-  }
-}
-
-/** The key that the token is bound to: whoever asks has seen the proof, and must have checked that it is by this one. */
-function bound({ bearer }: Prepared): Json {
-  const cnf = bearer?.token.claims['cnf']
-  return cnf === undefined ? {} : { cnf }
+  const permit = attempt === undefined ? await wouldPermit(state, call) : await commitCall(attempt, draft, call)
+  if ('reason' in permit) return refused(draft, permit, call)
+  if (attempt === undefined) await record(draft, undefined, call)
+  return { decision: true, context: { decision_id: draft.id, ...permit, ...bound(state) } }
 }

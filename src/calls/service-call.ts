@@ -2,8 +2,10 @@
 import type { AuditDraft } from '../audit/audit-draft.ts'
 import type { Auditor } from '../audit/auditor.ts'
 import type { Clock } from '../kernel/clock.ts'
+import type { DecisionId } from '../kernel/ids.ts'
 import { Rejection } from '../kernel/rejection.ts'
 import type { KeyRing } from '../keys/key-ring.ts'
+import type { AuditEvent } from '../model/audit-record.ts'
 import type { Caller } from '../model/caller.ts'
 import type { Service } from '../model/client.ts'
 import type { Orphans } from '../model/owner.ts'
@@ -16,6 +18,7 @@ import type { Shadow } from '../model/shadow.ts'
 import type { ExternalPolicy } from '../net/external-policy.ts'
 import type { LiveCutoffs } from '../sessions/live-cutoffs.ts'
 import type { SessionRepository } from '../sessions/session-repository.ts'
+import type { CallStore } from '../store/ports.ts'
 import { withinBudget } from '../store/time-budget.ts'
 import type { Bearer } from './bearer.ts'
 import { ownResources } from './matter.ts'
@@ -25,6 +28,7 @@ export interface EvaluationParts {
   readonly registries: RegistrySource
   readonly ring: KeyRing
   readonly sessions: SessionRepository
+  readonly calls: CallStore
   readonly cutoffs: LiveCutoffs
   readonly auditor: Auditor
   readonly clock: Clock
@@ -53,8 +57,8 @@ export interface ServiceCall {
   readonly nowMs: number
   /** By the fingerprint of their token: many evaluations of one request are about one of them. */
   readonly bearers: Map<string, Promise<Bearer | undefined>>
-  /** Another record of this request. */
-  draft(): AuditDraft
+  /** Another record of this request. @param id of what an earlier one began */
+  draft(id?: DecisionId): AuditDraft
 }
 
 /** @throws RefusedRequest, with its record written */
@@ -62,12 +66,13 @@ export async function callAsService<T>(
   request: ServiceRequest,
   parts: EvaluationParts,
   work: (call: ServiceCall) => Promise<T>,
+  event: AuditEvent = 'access.evaluate',
 ): Promise<T> {
   const registry = parts.registries.current
   const draft = parts.auditor.begin()
   const about = (one: AuditDraft, caller: Caller): AuditDraft => {
     one.authenticatedAs(caller.principal)
-    one.add({ event: 'access.evaluate' })
+    one.add({ event })
     if (request.facts.correlation !== undefined) one.add({ correlation: request.facts.correlation })
     return one
   }
@@ -82,7 +87,7 @@ export async function callAsService<T>(
     const own = ownResources(registry, client.clientId)
     const nowMs = parts.clock.nowMs()
     const call = { parts, registry, caller: client, own, body: request.body(), nowMs, bearers: new Map() }
-    return await withinBudget(() => work({ ...call, draft: () => about(parts.auditor.begin(), caller) }))
+    return await withinBudget(() => work({ ...call, draft: (id) => about(parts.auditor.begin(id), caller) }))
   } catch (error) {
     throw await parts.auditor.refuse(draft, error, request.facts.source)
   }

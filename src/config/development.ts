@@ -1,4 +1,5 @@
 /** A configuration made of ports and directories instead of a file: for `errand serve --development`, the demo, and tests. */
+import { CALL_OUTCOME_S_DEFAULT } from '../kernel/call-limits.ts'
 import {
   ACCESS_TOKEN_LIFETIME_S_DEFAULT,
   ACTOR_DEPTH_MAX,
@@ -37,6 +38,7 @@ export function developmentConfig(choices: DevelopmentChoices): Config {
       apiKeys: false,
       suspendOverdue: false,
       orphanGraceSeconds: ORPHAN_GRACE_DAYS_DEFAULT * 86_400,
+      callOutcomeSeconds: CALL_OUTCOME_S_DEFAULT,
     }),
     listen: Object.freeze({ host: '127.0.0.1', port: choices.port }),
     org: 'default',

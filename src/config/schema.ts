@@ -5,6 +5,7 @@
 import { BlockList, isIP } from 'node:net'
 import { z } from 'zod'
 import { CERTIFICATE_HEADERS } from '../http/certificate-header.ts'
+import { CALL_OUTCOME_S_DEFAULT, CALL_OUTCOME_S_MAX } from '../kernel/call-limits.ts'
 import {
   ACCESS_TOKEN_LIFETIME_S_DEFAULT,
   ACCESS_TOKEN_LIFETIME_S_MAX,
@@ -143,6 +144,7 @@ export const configDocument = strictObject({
     suspend_overdue: z.boolean().default(false),
     orphan_grace_days: z.int().min(0).max(ORPHAN_GRACE_DAYS_MAX).default(ORPHAN_GRACE_DAYS_DEFAULT),
   }).prefault({}),
+  calls: strictObject({ outcome_within_seconds: seconds(CALL_OUTCOME_S_MAX, CALL_OUTCOME_S_DEFAULT) }).prefault({}),
   challenges: strictObject({ second_person: z.boolean().default(false) }).prefault({}),
   dpop: strictObject({ nonce: z.enum(['off', 'required']).default('off') }).prefault({}),
   trusted_proxies: z.array(network).default([]),

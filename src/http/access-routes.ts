@@ -2,6 +2,7 @@
 import type { Context } from 'hono'
 import { evaluatingCaller } from '../admin/callers.ts'
 import { evaluateMany, evaluateOne } from '../calls/evaluate.ts'
+import { reportOutcome } from '../calls/outcome.ts'
 import { search } from '../calls/search.ts'
 import type { ServiceRequest } from '../calls/service-call.ts'
 import { isJsonObject } from '../jose/strict-json.ts'
@@ -33,6 +34,7 @@ export function accessRoutes(parts: RouterParts, base: string): readonly Route[]
     post(ACCESS.subject, (request) => search('subject', request, evaluation)),
     post(ACCESS.resource, (request) => search('resource', request, evaluation)),
     post(ACCESS.action, (request) => search('action', request, evaluation)),
+    post(ACCESS.outcome, (request) => reportOutcome(request, evaluation)),
   ]
 }
 

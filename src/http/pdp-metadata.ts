@@ -8,6 +8,8 @@ export const ACCESS = {
   subject: '/access/v1/search/subject',
   resource: '/access/v1/search/resource',
   action: '/access/v1/search/action',
+  /** Errand's own: how a call ended. */
+  outcome: '/access/v1/outcome',
 } as const
 
 export function pdpMetadata({ issuer }: Pick<BrokerSettings, 'issuer'>): Readonly<Record<string, string>> {

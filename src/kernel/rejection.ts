@@ -121,6 +121,10 @@ export const REASONS = [
   'delegate_not_allowed',
   'delegation_depth_exceeded',
   'delegation_not_narrower',
+  // the call
+  'calls_exhausted',
+  'attempt_reused',
+  'outcome_conflict',
   // the target
   'target_missing',
   'target_ambiguous',

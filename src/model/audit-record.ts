@@ -13,6 +13,8 @@ export type AuditEvent =
   | 'token.api'
   | 'token.introspect'
   | 'access.evaluate'
+  | 'call.attempt'
+  | 'call.outcome'
   | 'token.revoke'
   | 'revocations.follow'
   | 'session.read'
@@ -49,6 +51,15 @@ export interface Change {
   readonly object: string
   readonly before?: string
   readonly after?: string
+}
+
+/** A call of a tool, by the id that its server has given it. Its outcome has the same decision id as its attempt. */
+export interface RecordedCall {
+  readonly attempt: string
+  /** Of an outcome. `unknown`: none was reported in time. */
+  readonly ended?: 'success' | 'failure' | 'unknown'
+  /** The outcome came after it had been recorded as unknown. */
+  readonly after?: 'unknown'
 }
 
 export interface AuditRecord {
@@ -103,6 +114,7 @@ export interface AuditRecord {
   readonly missing?: readonly string[]
   /** What a draft of the policy would have answered instead; absent: the same, or none was in shadow. */
   readonly shadow?: ShadowAnswer
+  readonly call?: RecordedCall
   readonly correlation?: string
   /** What an admin changed. */
   readonly change?: Change

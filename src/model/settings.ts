@@ -23,6 +23,8 @@ export interface BrokerSettings {
   readonly suspendOverdue: boolean
   /** How long an agent whose owner has left is issued tokens all the same. */
   readonly orphanGraceSeconds: number
+  /** How long a server has to tell how a call ended. */
+  readonly callOutcomeSeconds: number
   /** Set where clients can show certificates. `endpoints`: base of the URLs where they are asked for them, if others than everybody's. */
   readonly mutualTls?: { readonly endpoints: string | undefined }
 }

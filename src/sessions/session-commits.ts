@@ -8,6 +8,7 @@ import { NODES_PER_SESSION_MAX, TOKEN_REVOCATIONS_PER_SESSION_MAX } from '../ker
 import type { Check, Content, Operation } from '../model/commit.ts'
 import type { IssuingState, NodeFacts, SessionFacts, SessionState } from '../model/session.ts'
 import { ISSUING_STATES, statesBefore } from '../model/session.ts'
+import { type CallCounter, callsExhausted } from './call-counters.ts'
 import { encodeFacts, encodeNode } from './record-text.ts'
 import { FIELD } from './session-record.ts'
 
@@ -153,6 +154,32 @@ export function passThrough(
     ],
     notAfter: facts.notAfter,
     otherwise: more,
+  }
+}
+
+/**
+ * A call of a tool, with a token issued from the last hop: counted wherever it is limited, at that hop or at one above it, so that
+ * passing work on never makes more calls of it.
+ */
+export function countCall(
+  { facts, state }: ReadSession,
+  path: readonly NodeId[],
+  { jti, counters, now }: { readonly jti: string; readonly counters: readonly CallCounter[]; readonly now: number },
+): SessionChange {
+  return {
+    session: facts.id,
+    checks: [
+      ...alive(state, path, now),
+      { check: { check: 'absent', field: FIELD.revoked(jti) }, refusal: nodeDead },
+      ...counters.map(({ field, max }): GuardedCheck => {
+        return { check: { check: 'below', field, value: max }, refusal: callsExhausted }
+      }),
+    ],
+    operations: [
+      { operation: 'increment', field: FIELD.calls(last(path)), by: 1 },
+      ...counters.map(({ field }): Operation => ({ operation: 'increment', field, by: 1 })),
+    ],
+    notAfter: facts.notAfter,
   }
 }
 

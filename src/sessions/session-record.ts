@@ -11,6 +11,8 @@
  *   x:<node or jti>  revoked, with everything below it
  *   revocations      single tokens marked x: so far, decimal
  *   l:<node>         access tokens issued from the node, decimal: its leaves are counted, not stored
+ *   c:<node>         calls of tools that were permitted to the node's own tokens, decimal
+ *   k:<node>:<tool>  calls of one tool at or below a node whose authority limits them, decimal; the tool as a digest
  */
 import type { Actor } from '../authority/actor-chain.ts'
 import type { NodeId, SessionId } from '../kernel/ids.ts'
@@ -29,6 +31,8 @@ export const FIELD = {
   delegation: (id: string) => `d:${id}`,
   revoked: (id: string) => `x:${id}`,
   leaves: (id: string) => `l:${id}`,
+  calls: (id: string) => `c:${id}`,
+  counted: (id: string, tool: string) => `k:${id}:${tool}`,
 } as const
 
 /** A node with what has become of it. */
@@ -37,6 +41,7 @@ export interface NodeView {
   readonly accepted: boolean
   readonly revoked: boolean
   readonly leaves: number
+  readonly calls: number
 }
 
 export interface SessionView {
@@ -65,6 +70,7 @@ export function viewSession(
       accepted,
       revoked: fields.has(FIELD.revoked(node.id)),
       leaves: Number(fields.get(FIELD.leaves(node.id)) ?? '0'),
+      calls: Number(fields.get(FIELD.calls(node.id)) ?? '0'),
     })
   for (const [name, value] of fields) {
     if (name.startsWith('d:')) add(decodeNode(value, name.slice(2) as NodeId, facts.intentSalt), false)

@@ -6,6 +6,7 @@ import { Rejection } from '../kernel/rejection.ts'
 import type { IssuingState, NodeFacts, SessionFacts } from '../model/session.ts'
 import { isIssuing, parseSessionState } from '../model/session.ts'
 import { type Store, StoreUnavailable } from '../store/ports.ts'
+import type { CallCounter } from './call-counters.ts'
 import { decodeNode, decodeOpened } from './record-text.ts'
 import type { SessionChange } from './session-commits.ts'
 import { FIELD, type SessionView, viewSession } from './session-record.ts'
@@ -111,21 +112,36 @@ export class SessionRepository {
     return { signedInAt: signedInAt === undefined ? undefined : Number(signedInAt) }
   }
 
-  /** An issuing session: what was written when it was opened, and of the hop that this path (root first) leads to. */
+  /** An issuing session: what was written when it was opened, and of the hops of this path (root first), the last of which holds the token. */
   async holderOf(
     session: SessionId,
-    path: readonly NodeId[],
-  ): Promise<Pick<LiveSession, 'facts' | 'node' | 'state'> | undefined> {
-    const [root, own] = [path[0], path.at(-1)]
-    if (root === undefined || own === undefined) return undefined
-    const wanted = [FIELD.state, FIELD.facts, FIELD.node(root), FIELD.node(own)]
-    const fields = await this.#store.sessions.read(session, wanted)
-    const [state, facts, first, text] = wanted.map((field) => fields?.get(field))
-    const issuing = parseSessionState(state)
-    if (facts === undefined || first === undefined || text === undefined || !isIssuing(issuing)) return undefined
+    ids: readonly NodeId[],
+  ): Promise<(Pick<LiveSession, 'facts' | 'node' | 'state'> & { readonly path: readonly NodeFacts[] }) | undefined> {
+    const [root] = ids
+    if (root === undefined) return undefined
+    const fields = await this.#store.sessions.read(session, [FIELD.state, FIELD.facts, ...ids.map(FIELD.node)])
+    const [facts, first] = [fields?.get(FIELD.facts), fields?.get(FIELD.node(root))]
+    const state = parseSessionState(fields?.get(FIELD.state))
+    if (facts === undefined || first === undefined || !isIssuing(state)) return undefined
     const opened = decodeOpened({ session, root }, { facts, root: first })
-    const node = own === root ? opened.root : decodeNode(text, own, opened.facts.intentSalt)
-    return { facts: opened.facts, state: issuing, node }
+    const path = ids.flatMap((id) => {
+      if (id === root) return [opened.root]
+      const text = fields?.get(FIELD.node(id))
+      return text === undefined ? [] : [decodeNode(text, id, opened.facts.intentSalt)]
+    })
+    const node = path.at(-1)
+    return node === undefined || path.length < ids.length ? undefined : { facts: opened.facts, state, node, path }
+  }
+
+  /** How many of its calls are left: the fewest of these counters. `undefined`: nothing limits them. */
+  async callsLeft(session: SessionId, counters: readonly CallCounter[]): Promise<number | undefined> {
+    if (counters.length === 0) return undefined
+    const fields = await this.#store.sessions.read(
+      session,
+      counters.map(({ field }) => field),
+    )
+    const left = counters.map(({ field, max }) => max - Number(fields?.get(field) ?? '0'))
+    return Math.max(0, Math.min(...left))
   }
 
   /** @throws MalformedSession */

@@ -4,6 +4,7 @@ import type { Clock } from '../kernel/clock.ts'
 import { BatchedIndexes } from './batched-indexes.ts'
 import { checkedOrg, SCHEMA_VERSION } from './bounds.ts'
 import { EmbeddedAudit } from './embedded-audit.ts'
+import { EmbeddedCalls } from './embedded-calls.ts'
 import { type ControlPeers, EmbeddedControl } from './embedded-control.ts'
 import { EmbeddedDatabase } from './embedded-database.ts'
 import { EmbeddedDocuments } from './embedded-documents.ts'
@@ -117,6 +118,7 @@ async function assemble(
     indexes,
     documents: new EmbeddedDocuments(database),
     windows: new EmbeddedWindows(database),
+    calls: new EmbeddedCalls(database, audit),
     async ping() {
       database.read(() => database.get('schema'))
       return { nowMs: database.clock.nowMs() }

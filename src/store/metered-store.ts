@@ -9,7 +9,7 @@ import type { Store } from './ports.ts'
 export type StoreObserver = (operation: string, seconds: number, failed: boolean) => void
 
 export function meteredStore(store: Store, observe: StoreObserver): Store {
-  const { sessions, claims, control, audit, indexes, documents, windows } = store
+  const { sessions, claims, control, audit, indexes, documents, windows, calls } = store
   return {
     sessions: metered('sessions', sessions, observe),
     claims: metered('claims', claims, observe),
@@ -18,6 +18,7 @@ export function meteredStore(store: Store, observe: StoreObserver): Store {
     indexes: metered('indexes', indexes, observe),
     documents: metered('documents', documents, observe),
     windows: metered('windows', windows, observe),
+    calls: metered('calls', calls, observe),
     ping: timed('ping', () => store.ping(), observe),
     get takesWrites() {
       return store.takesWrites

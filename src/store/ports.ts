@@ -166,6 +166,35 @@ export interface DocumentStore {
   replace(name: string, expected: string | undefined, text: string): Promise<boolean>
 }
 
+/** A call of a tool: what was kept of it before it may run, and, once that is known, how it ended. */
+export interface KeptCall {
+  readonly text: string
+  /** `undefined`: nobody knows yet. */
+  readonly ended: string | undefined
+}
+
+/** How a call ended: written over what was there, if it is still that. */
+export interface CallEnd {
+  /** What is there now; `undefined`: nothing. */
+  readonly over: string | undefined
+  readonly ended: string
+  /** Until when it is kept that there was such a call. */
+  readonly expiresAtMs: number
+  /** Serialised audit record, appended in the same write; `undefined`: none. */
+  readonly audit: string | undefined
+}
+
+/** Calls of tools, from before they may run until it is known how they ended, and a while longer. */
+export interface CallStore {
+  /** The first text of a key stays: what is there now. It does not expire before it has ended, and is due from then on. */
+  begin(key: string, text: string, dueAtMs: number): Promise<KeptCall>
+  read(key: string): Promise<KeptCall | undefined>
+  /** What is there now, and whether this wrote it; `undefined`: no such call. An end of any kind makes it no longer due. */
+  end(key: string, end: CallEnd): Promise<(KeptCall & { readonly written: boolean }) | undefined>
+  /** Keys of calls whose time was up at that moment and that have not ended; of each part of the store, so many at most. */
+  due(nowMs: number, limit: number): Promise<readonly string[]>
+}
+
 export interface WindowLimit {
   readonly name: string
   /** Places, at least one. */
@@ -190,6 +219,7 @@ export interface WindowStore {
 }
 
 export interface Store {
+  readonly calls: CallStore
   readonly windows: WindowStore
   readonly documents: DocumentStore
   readonly sessions: SessionStore

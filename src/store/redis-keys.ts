@@ -78,6 +78,20 @@ export class RedisKeys {
     return `${this.#shard(owner)}:window:${segment(owner)}:${segment(name)}`
   }
 
+  call(key: string): string {
+    return `${this.#shard(key)}:call:${segment(key)}`
+  }
+
+  /** Keys of the calls of this shard that have not ended, scored by when their time is up. */
+  callsDue(key: string): string {
+    return `${this.#shard(key)}:calls-due`
+  }
+
+  /** Of every shard. */
+  allCallsDue(): readonly string[] {
+    return this.#ofShards('calls-due')
+  }
+
   index(name: string): string {
     return `${this.#shard(name)}:index:${segment(name)}`
   }

@@ -105,6 +105,33 @@ if known < expires - 1 then redis.call('PEXPIREAT', KEYS[1], string.format('%.0f
 return {'committed', record(KEYS[3], KEYS[4], KEYS[5], ARGV[3], ARGV[4] == '1' and ARGV[5], ARGV[7], 10, contents)}
 `
 
+/** KEYS call, calls due. ARGV text, when its time is up, its key. Answers the text and the end that are there now. */
+export const CALL_BEGIN = `#!lua
+local known = redis.call('HMGET', KEYS[1], 'text', 'end')
+if known[1] then return known end
+redis.call('HSET', KEYS[1], 'text', ARGV[1])
+redis.call('ZADD', KEYS[2], ARGV[2], ARGV[3])
+return {ARGV[1], false}
+`
+
+/**
+ * KEYS call, calls due, outbox, contents, their age. ARGV what its end must be now ('-': it has none; '+' and the end), the end,
+ * expiry, its key, '1' + audit or '0' + '', outbox bound, contents bound. Answers the text and the end that are there now, '1'
+ * where this wrote it, and the place of its record in the outbox, or ''; nil: there is no such call.
+ */
+export const CALL_END = `#!lua
+${RECORD}
+local known = redis.call('HMGET', KEYS[1], 'text', 'end')
+if not known[1] then return false end
+if (known[2] and '+' .. known[2] or '-') ~= ARGV[1] then return {known[1], known[2], '0', ''} end
+redis.call('HSET', KEYS[1], 'end', ARGV[2])
+redis.call('PEXPIREAT', KEYS[1], string.format('%.0f', tonumber(ARGV[3]) - 1))
+redis.call('ZREM', KEYS[2], ARGV[4])
+local position = ''
+if ARGV[5] == '1' then position = record(KEYS[3], KEYS[4], KEYS[5], ARGV[7], ARGV[6], ARGV[8], 9, 0) end
+return {known[1], ARGV[2], '1', position}
+`
+
 /** KEYS outbox, contents, their age. ARGV outbox bound, record, contents bound, then per content: digest, text. Answers its place. */
 export const APPEND = `#!lua
 ${RECORD}

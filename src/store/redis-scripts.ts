@@ -8,7 +8,7 @@
  */
 import { EPOCH } from './redis-identity.ts'
 import { READ } from './redis-record-fields.ts'
-import { APPEND, COMMIT } from './redis-record-scripts.ts'
+import { APPEND, CALL_BEGIN, CALL_END, COMMIT } from './redis-record-scripts.ts'
 
 const NOW = `
 local t = redis.call('TIME')
@@ -216,6 +216,8 @@ export const SCRIPTS = {
   errandIndexAdd: { lua: INDEX_ADD },
   errandDocumentReplace: { lua: DOCUMENT_REPLACE },
   errandWindowTake: { lua: WINDOW_TAKE },
+  errandCallBegin: { lua: CALL_BEGIN },
+  errandCallEnd: { lua: CALL_END },
   errandHeartbeat: { lua: HEARTBEAT },
   errandControlAssert: { lua: CONTROL_ASSERT },
   errandMark: { lua: MARK },

@@ -10,6 +10,7 @@ import { checkedOrg, SCHEMA_VERSION } from './bounds.ts'
 import { startHeartbeat } from './heartbeat.ts'
 import { type Store, StoreUnavailable } from './ports.ts'
 import { RedisAudit } from './redis-audit.ts'
+import { RedisCalls } from './redis-calls.ts'
 import { type LinkOptions, RedisCluster } from './redis-cluster.ts'
 import { RedisControl } from './redis-control.ts'
 import { RedisDocuments } from './redis-documents.ts'
@@ -71,6 +72,7 @@ export async function openRedisStore(options: RedisStoreOptions): Promise<Store>
     indexes,
     documents: new RedisDocuments(connection, keys),
     windows: new RedisWindows(connection, keys),
+    calls: new RedisCalls(connection, keys, shards, options.contentsMax),
     async ping() {
       return { nowMs: await timeOf(connection) }
     },

@@ -11,6 +11,7 @@ import { newNonce, newSessionId } from '../../src/kernel/ids.ts'
 import { NODES_PER_SESSION_MAX } from '../../src/kernel/store-limits.ts'
 import type { Check, Commit, Operation } from '../../src/model/commit.ts'
 import type { Store } from '../../src/store/ports.ts'
+import { callsContract } from './calls-contract.ts'
 
 export interface OpenedStore {
   readonly store: Store
@@ -89,6 +90,7 @@ export function describeStore(name: string, openFresh: OpenFresh): void {
     describe('expiry', () => expiryContract(current))
     documentsContract(current)
     describe('windows', () => windowsContract(current))
+    describe('calls of tools', () => callsContract(current))
     describe('indexes', () => indexesContract(current))
   })
 }

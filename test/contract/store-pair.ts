@@ -11,7 +11,7 @@ import { holdDirectory } from '../../src/store/embedded-store.ts'
 import { openStore } from '../../src/store/open-store.ts'
 import { type Store, StoreUnavailable } from '../../src/store/ports.ts'
 
-export type StorePart = 'sessions' | 'claims' | 'control' | 'audit' | 'indexes'
+export type StorePart = 'sessions' | 'claims' | 'control' | 'audit' | 'indexes' | 'calls'
 
 export interface StoreCall {
   readonly id: number
@@ -118,6 +118,7 @@ function proxied(local: Store, perform: Performed): Store {
     sessions: part('sessions') as Store['sessions'],
     claims: part('claims') as Store['claims'],
     control: part('control') as Store['control'],
+    calls: part('calls') as Store['calls'],
     audit: part('audit') as Store['audit'],
     indexes: part('indexes') as Store['indexes'],
   }

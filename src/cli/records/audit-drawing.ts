@@ -18,6 +18,7 @@ export function drawRecord(record: JsonObject, styles: Styles): string {
     text('resource'),
     text('reason'),
     text('session'),
+    callWords(record['call']),
     shadowWords(record['shadow']),
     // A detail says what it was done to by itself.
     detailWords(record['detail']) ?? textOf(jsonObject(record['change'])['object']),
@@ -55,6 +56,15 @@ function strangers(value: unknown): string | undefined {
   return rows
     .map(([reason, source, count]) => `${numberIn(count)} × ${textOf(reason)} from ${textOf(source)}`)
     .join(', ')
+}
+
+/** "attempt 3f…", or, of an outcome, "attempt 3f… ended: failure" */
+function callWords(value: unknown): string | undefined {
+  const call = jsonObject(value)
+  const [attempt, ended] = [textOf(call['attempt']), textOf(call['ended'])]
+  if (attempt === undefined) return undefined
+  const late = call['after'] === undefined ? '' : ', told after it had been recorded as unknown'
+  return `attempt ${attempt}${ended === undefined ? '' : ` ended: ${ended}${late}`}`
 }
 
 const SHADOW_TURNS: Readonly<Record<string, string>> = {

@@ -38,7 +38,7 @@ function headline(session: JsonObject, now: number, styles: Styles): string[] {
     `${styles.bold(textOf(session['session']) ?? '')}  ${(issues ? styles.good : styles.bad)(state)}${life}`,
     `  ${who}: ${textOf(session['purpose']) ?? ''}`,
     styles.dim(
-      `  opened ${time(session['opened_at'])}; ${plural(numberIn(session['nodes']), 'hop')}, ${plural(numberIn(session['tokens']), 'access token')} issued`,
+      `  opened ${time(session['opened_at'])}; ${plural(numberIn(session['nodes']), 'hop')}, ${plural(numberIn(session['tokens']), 'access token')} issued${callWords(session)}`,
     ),
   ]
 }
@@ -63,7 +63,7 @@ function branch(node: JsonObject, drawing: Drawing): Branch {
   const { nodes, styles } = drawing
   const state = hopState(node, drawing)
   const words = state === 'live' ? styles.good(state) : styles.bad(state === 'pending' ? 'not accepted yet' : state)
-  const facts = `${plural(numberIn(node['tokens']), 'access token')}, ${textOf(node['origin']) ?? 'unknown origin'}`
+  const facts = `${plural(numberIn(node['tokens']), 'access token')}${callWords(node)}, ${textOf(node['origin']) ?? 'unknown origin'}`
   const below = nodes.filter((other) => other['parent'] === node['node'])
   return {
     label: `${styles.bold(textOf(node['agent']) ?? 'unnamed')}  ${words}  ${facts}  ${styles.dim(textOf(node['node']) ?? '')}`,
@@ -73,6 +73,11 @@ function branch(node: JsonObject, drawing: Drawing): Branch {
       ...below.map((child) => branch(child, drawing)),
     ],
   }
+}
+
+/** Counted by servers in live mode alone: where there are none, nothing is said. */
+function callWords({ calls }: JsonObject): string {
+  return numberIn(calls) === 0 ? '' : `, ${plural(numberIn(calls), 'call')} permitted`
 }
 
 /** The stored form said as a token would say it. */

@@ -21,6 +21,7 @@ export const SETTINGS: BrokerSettings = {
   maxChainDepth: 5,
   apiKeys: false,
   suspendOverdue: false,
+  callOutcomeSeconds: 60,
   orphanGraceSeconds: 0,
   clientSecretBasic: false,
 }

@@ -1,0 +1,75 @@
+/** How an evaluation is answered: each answer is recorded before it is given. */
+import type { AuditDraft } from '../audit/audit-draft.ts'
+import { actors } from '../authority/actor-chain.ts'
+import type { ToolConstraints } from '../authority/authority.ts'
+import { type Guidance, guidance } from '../authority/guidance.ts'
+import { buildOf } from '../authority/token-facts.ts'
+import type { AuditRecord } from '../model/audit-record.ts'
+import { ANY_AGENT_ID } from '../policy/any-agent.ts'
+import type { Bearer } from './bearer.ts'
+import type { Prepared, Refusal } from './judge.ts'
+import type { ServiceCall } from './service-call.ts'
+
+type Json = Readonly<Record<string, unknown>>
+
+/** §6.2 */
+export interface DecisionBody {
+  readonly decision: boolean
+  readonly context: Json
+}
+
+export async function refused(
+  draft: AuditDraft,
+  refusal: Refusal,
+  call: ServiceCall,
+  guided: Partial<Guidance> = {},
+): Promise<DecisionBody> {
+  await record(draft, refusal, call)
+  const { reason, says } = refusal
+  return { decision: false, context: { reason, reason_admin: { en: says }, decision_id: draft.id, ...guided } }
+}
+
+/** Of a live token alone: to whoever holds it, nothing of this is new. Of somebody named, a server is told no more than no. */
+export function guided({ bearer, matter }: Prepared, allowed: ToolConstraints | undefined): Partial<Guidance> {
+  if (bearer === undefined) return {}
+  const tools = bearer.asks.parent?.resources.get(bearer.resource.url)?.tools ?? new Map()
+  return guidance(matter, { purpose: bearer.node.purpose, tools }, allowed)
+}
+
+/** Before the answer: without its record there is none. @throws Rejection `audit_unavailable` */
+export async function record(draft: AuditDraft, refusal: Refusal | undefined, { parts }: ServiceCall): Promise<void> {
+  const text = refusal === undefined ? draft.granted() : draft.refused(refusal.reason)
+  await parts.auditor.log.append(draft.id, text, draft.contents)
+}
+
+export function described({ question, matter, bearer }: Prepared): Partial<AuditRecord> {
+  const place = matter.container === undefined ? '' : ` in ${matter.container}`
+  return {
+    on_behalf_of: question.subject,
+    ...(question.agent.clientId === ANY_AGENT_ID ? {} : { agent: { id: question.agent.clientId } }),
+    resource: matter.resource.url,
+    detail: `call ${matter.tool.slice(0, 128)}${place}`,
+    ...(bearer === undefined ? {} : attributed(bearer)),
+  }
+}
+
+/** Whose work the call would be, and what set it off. */
+function attributed({ token, facts, node, asks }: Bearer): Partial<AuditRecord> {
+  const { clientId } = asks.agent
+  const version = buildOf(clientId, token.versions)
+  return {
+    agent: { id: clientId, ...(version === undefined ? {} : { version }) },
+    session: facts.id,
+    node: node.id,
+    intent: node.intentHash,
+    origin: node.origin.type,
+    jti: token.jti,
+    ...(token.act === undefined ? {} : { chain: actors(token.act).map(({ sub }) => sub) }),
+  }
+}
+
+/** The key that the token is bound to: whoever asks has seen the proof, and must have checked that it is by this one. */
+export function bound({ bearer }: Prepared): Json {
+  const cnf = bearer?.token.claims['cnf']
+  return cnf === undefined ? {} : { cnf }
+}

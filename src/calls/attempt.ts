@@ -1,0 +1,139 @@
+/**
+ * A call that a server is about to make (R158): announced before it is decided, counted and recorded in one commit of its
+ * session, and only then permitted.
+ *
+ * Guarantees: an id stands for one call, of one token with the same arguments, and is permitted at most until that call has
+ * ended; however often it is asked about, and of how many brokers, it is counted once; a call that was announced is on record
+ * with an end, whoever dies meanwhile (`overdue-calls.ts`); where the store does not answer, nothing is permitted.
+ */
+import type { AuditDraft } from '../audit/audit-draft.ts'
+import { CALL_KEPT_MS } from '../kernel/call-limits.ts'
+import { servicePrincipal } from '../kernel/ids.ts'
+import { Rejection } from '../kernel/rejection.ts'
+import { callCounters, callsExhausted } from '../sessions/call-counters.ts'
+import { countCall } from '../sessions/session-commits.ts'
+import { type DecisionBody, described } from './answer.ts'
+import type { Bearer } from './bearer.ts'
+import {
+  askedDigest,
+  type BegunCall,
+  callKey,
+  decodeBegun,
+  encodeBegun,
+  encodeRefusal,
+  refusalIn,
+} from './begun-call.ts'
+import type { Prepared, Refusal } from './judge.ts'
+import type { ServiceCall } from './service-call.ts'
+
+/** Announced, and not decided yet. */
+export interface Attempt {
+  readonly id: string
+  readonly key: string
+  readonly bearer: Bearer
+  readonly tool: string
+}
+
+interface Asked<State> {
+  readonly draft: AuditDraft
+  readonly state: State
+}
+
+export type Announced = Asked<Prepared | Refusal | DecisionBody> & { readonly attempt?: Attempt }
+
+const REUSED: Refusal = {
+  reason: 'attempt_reused',
+  says: 'this attempt is of another call, or of one that has ended: give each call an id of its own',
+}
+const SEVERAL: Refusal = { reason: 'call_refused', says: 'an attempt is of one tool: name it' }
+
+export function isAnswer(state: object): state is DecisionBody {
+  return 'decision' in state
+}
+
+/** Announces the call of a live token. What was answered to the same attempt before is the answer again. @throws StoreUnavailable */
+export async function attemptIn(
+  id: string,
+  { draft, state }: Asked<Prepared | Refusal>,
+  call: ServiceCall,
+): Promise<Announced> {
+  draft.add({ event: 'call.attempt', call: { attempt: id } })
+  if (!('question' in state) || state.bearer === undefined) return { draft, state }
+  const [tool, ...others] = state.tools
+  if (tool === undefined || others.length > 0) return { draft, state: SEVERAL }
+  const { parts, caller, nowMs } = call
+  const key = callKey(caller.clientId, id)
+  const begun: BegunCall = {
+    attempt: id,
+    asked: askedDigest(state),
+    decision: draft.id,
+    by: servicePrincipal(caller.clientId),
+    about: described(state),
+  }
+  const kept = await parts.calls.begin(key, encodeBegun(begun), nowMs + parts.settings.callOutcomeSeconds * 1000)
+  const first = decodeBegun(kept.text)
+  const answer = refusalIn(kept.ended)
+  if (first.asked !== begun.asked || (kept.ended !== undefined && answer === undefined)) return { draft, state: REUSED }
+  if (answer !== undefined) return { draft, state: answer }
+  const attempt = { id, key, bearer: state.bearer, tool }
+  if (first.decision === begun.decision) return { draft, state, attempt }
+  // Another request has announced it: what it decides, or has decided, is one decision.
+  const same = call.draft(first.decision)
+  same.add({ event: 'call.attempt', call: { attempt: id } })
+  return { draft: same, state: { ...state, question: { ...state.question, id: first.decision } }, attempt }
+}
+
+export interface Permit {
+  readonly attempt: string
+  readonly outcome_within_seconds: number
+  readonly remaining_calls?: number
+}
+
+/**
+ * Permits what was decided, if the session's own slot agrees: the one commit that counts the call holds its record, too.
+ * @throws Rejection `audit_unavailable`; StoreUnavailable, and then nobody knows: it counts, and its end will be unknown
+ */
+export async function commitCall(
+  { id, bearer, tool }: Attempt,
+  draft: AuditDraft,
+  { parts, nowMs }: ServiceCall,
+): Promise<Permit | Refusal> {
+  const { token, facts, path, resource } = bearer
+  const counters = callCounters(path, resource.url, tool)
+  const now = Math.floor(nowMs / 1000)
+  const change = { ...countCall(bearer, token.path, { jti: token.jti, counters, now }), contents: draft.contents }
+  try {
+    await parts.sessions.commitSurely(change, `call:${draft.id}`, draft.granted(), () => undefined)
+  } catch (error) {
+    if (error instanceof Rejection) return refusalOf(error)
+    throw error
+  }
+  const left = await parts.sessions.callsLeft(facts.id, counters)
+  return {
+    attempt: id,
+    outcome_within_seconds: parts.settings.callOutcomeSeconds,
+    ...(left === undefined ? {} : { remaining_calls: left }),
+  }
+}
+
+/** Of a question without an attempt: what one would be answered now. It counts nothing. @throws StoreUnavailable */
+export async function wouldPermit(
+  { bearer, tools }: Prepared,
+  { parts }: ServiceCall,
+): Promise<Refusal | Pick<Permit, 'remaining_calls'>> {
+  if (bearer === undefined) return {}
+  const counters = tools.flatMap((tool) => callCounters(bearer.path, bearer.resource.url, tool))
+  const left = await parts.sessions.callsLeft(bearer.facts.id, counters)
+  if (left === undefined) return {}
+  return left === 0 ? refusalOf(callsExhausted()) : { remaining_calls: left }
+}
+
+function refusalOf({ reason, message }: Rejection): Refusal {
+  return { reason, says: message }
+}
+
+/** It never runs: whoever asks again is answered the same. */
+export async function refuseCall({ key }: Attempt, answer: DecisionBody, { parts, nowMs }: ServiceCall): Promise<void> {
+  const expiresAtMs = nowMs + CALL_KEPT_MS
+  await parts.calls.end(key, { over: undefined, ended: encodeRefusal(answer), expiresAtMs, audit: undefined })
+}

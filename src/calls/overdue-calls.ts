@@ -1,0 +1,74 @@
+/**
+ * Calls that nobody has told the end of (R159): whichever broker sees first that the time of one is up, records that its end is
+ * unknown. Exactly one such record for each, in one write with the end itself; also where the broker that permitted the call, or
+ * all of them, died: what was announced stays due in the store until somebody has ended it.
+ */
+import type { Logger } from 'pino'
+import type { Auditor } from '../audit/auditor.ts'
+import { CALL_KEPT_MS, CALLS_LOOK_MS, CALLS_OVERDUE_AT_ONCE_MAX } from '../kernel/call-limits.ts'
+import type { Clock } from '../kernel/clock.ts'
+import { operatorPrincipal } from '../kernel/ids.ts'
+import type { CallStore } from '../store/ports.ts'
+import { outsideBudget } from '../store/time-budget.ts'
+import { decodeBegun, UNKNOWN } from './begun-call.ts'
+
+export interface OverdueParts {
+  readonly calls: CallStore
+  readonly auditor: Pick<Auditor, 'begin'>
+  readonly clock: Clock
+  readonly log: Pick<Logger, 'warn'>
+}
+
+/** Nobody has told it: the broker says so itself. */
+const BROKER = operatorPrincipal('broker')
+const UNWRITTEN = 'calls whose end nobody has told could not be recorded as unknown: tried again'
+
+export class OverdueCalls {
+  readonly #parts: OverdueParts
+  #timer: NodeJS.Timeout | undefined
+  #looking: Promise<void> | undefined
+
+  constructor(parts: OverdueParts) {
+    this.#parts = parts
+  }
+
+  start(): void {
+    this.#timer = setInterval(() => void this.look(), CALLS_LOOK_MS)
+    this.#timer.unref()
+  }
+
+  /** What is overdue, as much as is taken at once. Never throws: what could not be recorded stays due. */
+  look(): Promise<void> {
+    this.#looking ??= outsideBudget(() => this.#endAll()).finally(() => {
+      this.#looking = undefined
+    })
+    return this.#looking
+  }
+
+  async stop(): Promise<void> {
+    clearInterval(this.#timer)
+    await this.#looking
+  }
+
+  async #endAll(): Promise<void> {
+    const { calls, clock, log } = this.#parts
+    try {
+      const due = await calls.due(clock.nowMs(), CALLS_OVERDUE_AT_ONCE_MAX)
+      for (const key of due) await this.#end(key)
+    } catch (error) {
+      log.warn({ error }, UNWRITTEN)
+    }
+  }
+
+  async #end(key: string): Promise<void> {
+    const { calls, auditor, clock } = this.#parts
+    const kept = await calls.read(key)
+    if (kept === undefined || kept.ended !== undefined) return
+    const { attempt, decision, about } = decodeBegun(kept.text)
+    const draft = auditor.begin(decision)
+    draft.authenticatedAs(BROKER)
+    draft.add({ ...about, event: 'call.outcome', call: { attempt, ended: UNKNOWN } })
+    const expiresAtMs = clock.nowMs() + CALL_KEPT_MS
+    await calls.end(key, { over: undefined, ended: UNKNOWN, expiresAtMs, audit: draft.granted() })
+  }
+}
