@@ -105,6 +105,7 @@ describe('a list', () => {
         not_after: END,
         nodes: 4,
         tokens: 6,
+        calls: 0,
       },
     ])
   })

@@ -17,6 +17,7 @@ test('what is not written has the strict or the stated default', () => {
       apiKeys: false,
       suspendOverdue: false,
       orphanGraceSeconds: 14 * 86_400,
+      callOutcomeSeconds: 60,
     },
     listen: { host: '127.0.0.1', port: 8080 },
     org: 'default',
