@@ -106,6 +106,7 @@ describe('a list', () => {
         nodes: 4,
         tokens: 6,
         calls: 0,
+        calls: 0,
       },
     ])
   })
