@@ -106,7 +106,6 @@ describe('a list', () => {
         nodes: 4,
         tokens: 6,
         calls: 0,
-        calls: 0,
       },
     ])
   })
