@@ -8,7 +8,6 @@ import { NODES_PER_SESSION_MAX, TOKEN_REVOCATIONS_PER_SESSION_MAX } from '../ker
 import type { Check, Content, Operation } from '../model/commit.ts'
 import type { IssuingState, NodeFacts, SessionFacts, SessionState } from '../model/session.ts'
 import { ISSUING_STATES, statesBefore } from '../model/session.ts'
-import { type CallCounter, callsExhausted } from './call-counters.ts'
 import { encodeFacts, encodeNode } from './record-text.ts'
 import { FIELD } from './session-record.ts'
 
@@ -32,7 +31,7 @@ export interface SessionChange {
 const notIssuing = () =>
   new Rejection('session_not_issuing', 'the session is closed, revoked, halted or unknown, or was contracted just now')
 const expired = () => new Rejection('session_expired', 'the session has ended')
-const nodeDead = () => new Rejection('node_revoked', 'this part of the session was revoked')
+export const nodeDead = () => new Rejection('node_revoked', 'this part of the session was revoked')
 
 /** Open, and autonomous: the session, its root node, and the leaf where an access token is handed out at once. */
 export function openSession(facts: SessionFacts, root: NodeFacts, withLeaf: boolean): SessionChange {
@@ -158,32 +157,6 @@ export function passThrough(
 }
 
 /**
- * A call of a tool, with a token issued from the last hop: counted wherever it is limited, at that hop or at one above it, so that
- * passing work on never makes more calls of it.
- */
-export function countCall(
-  { facts, state }: ReadSession,
-  path: readonly NodeId[],
-  { jti, counters, now }: { readonly jti: string; readonly counters: readonly CallCounter[]; readonly now: number },
-): SessionChange {
-  return {
-    session: facts.id,
-    checks: [
-      ...alive(state, path, now),
-      { check: { check: 'absent', field: FIELD.revoked(jti) }, refusal: nodeDead },
-      ...counters.map(({ field, max }): GuardedCheck => {
-        return { check: { check: 'below', field, value: max }, refusal: callsExhausted }
-      }),
-    ],
-    operations: [
-      { operation: 'increment', field: FIELD.calls(last(path)), by: 1 },
-      ...counters.map(({ field }): Operation => ({ operation: 'increment', field, by: 1 })),
-    ],
-    notAfter: facts.notAfter,
-  }
-}
-
-/**
  * Closing, revoking, contracting, halting, resuming: refused (harmlessly) where the session is not in a state it may come from.
  * @param from of the states it may be entered from, those meant
  */
@@ -237,7 +210,7 @@ export function revokeNodes(session: SessionId, ids: readonly string[], notAfter
  * What every issuance re-checks in the session's own slot, in the same transaction that issues. One that was decided for a whole
  * session is not written into one that has been contracted since.
  */
-function alive(state: IssuingState, path: readonly NodeId[], now: number): readonly GuardedCheck[] {
+export function alive(state: IssuingState, path: readonly NodeId[], now: number): readonly GuardedCheck[] {
   const values = state === 'contracted' ? ISSUING_STATES : ISSUING_STATES.filter((other) => other === state)
   return [
     { check: { check: 'oneOf', field: FIELD.state, values }, refusal: notIssuing },
@@ -253,7 +226,7 @@ function countLeaf(node: NodeId): Operation {
   return { operation: 'increment', field: FIELD.leaves(node), by: 1 }
 }
 
-function last(path: readonly NodeId[]): NodeId {
+export function last(path: readonly NodeId[]): NodeId {
   const node = path.at(-1)
   if (node === undefined) throw new Error('a handle has at least one node in its path')
   return node
