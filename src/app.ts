@@ -1,12 +1,15 @@
 /** The composition root: the only place that constructs the broker's parts and wires them by constructor arguments. */
 import { basename, dirname } from 'node:path'
 import pino, { type Logger } from 'pino'
+import type { CallerParts } from './admin/callers.ts'
+import { stillMay } from './admin/operator-caller.ts'
 import { openPolicy } from './admin/publication/open-policy.ts'
 import { publishOwnFiles } from './admin/publication/policy-requests.ts'
 import { UsageLedger } from './admin/reviews/usage-ledger.ts'
 import { Admission } from './admission/admission.ts'
 import { startAudit } from './audit/audit-service.ts'
 import type { Broker, BrokerOptions, WorkerPlace } from './broker.ts'
+import type { ApprovalParts } from './calls/approvals/approval-parts.ts'
 import { OverdueCalls, type OverdueParts } from './calls/overdue-calls.ts'
 import type { Config } from './config/config.ts'
 import { programVersion } from './config/version.ts'
@@ -85,7 +88,7 @@ export async function createBroker(config: Config, options: BrokerOptions): Prom
     listing: common,
     callers,
     login: { ...callers, ...issuing },
-    evaluation: { ...common, calls: store.calls, external: published.external },
+    evaluation: { ...common, calls: store.calls, external: published.external, approvals: approving(callers) },
     policy: { ...common, publisher, secondPerson: config.secondPerson, admins },
     nonces,
     admission: new Admission(config.limits, ticks),
@@ -132,6 +135,11 @@ const fillingTo = (log: Logger) => (usage: OutboxUsage) => log.warn({ ...usage }
 
 function observing(metrics: Broker['metrics'], usage: UsageLedger): { readonly observer: ExchangeObserver } {
   return { observer: { ...(metrics ?? UNCOUNTED), issued: usage.issued } }
+}
+
+function approving(callers: CallerParts & { readonly store: Store }): ApprovalParts {
+  const { windows, indexes } = callers.store
+  return { windows, indexes, stillApproves: (principal) => stillMay(principal, 'approve', callers) }
 }
 
 /** What is written on a timer: uses, for reviews, and the end of calls that nobody has told. */

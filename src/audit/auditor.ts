@@ -4,7 +4,8 @@
  */
 import type { Clock } from '../kernel/clock.ts'
 import { type DecisionId, newDecisionId } from '../kernel/ids.ts'
-import { isOverLimit, Rejection, type RejectionReason } from '../kernel/rejection.ts'
+import { Rejection, type RejectionReason } from '../kernel/rejection.ts'
+import { isOverLimit } from '../kernel/rejection-kinds.ts'
 import { STRANGER_FLUSH_MS } from '../kernel/store-limits.ts'
 import { StoreUnavailable } from '../store/ports.ts'
 import { AuditDraft } from './audit-draft.ts'

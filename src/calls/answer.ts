@@ -22,11 +22,11 @@ export async function refused(
   draft: AuditDraft,
   refusal: Refusal,
   call: ServiceCall,
-  guided: Partial<Guidance> = {},
+  more: Json = {},
 ): Promise<DecisionBody> {
   await record(draft, refusal, call)
   const { reason, says } = refusal
-  return { decision: false, context: { reason, reason_admin: { en: says }, decision_id: draft.id, ...guided } }
+  return { decision: false, context: { reason, reason_admin: { en: says }, decision_id: draft.id, ...more } }
 }
 
 /** Of a live token alone: to whoever holds it, nothing of this is new. Of somebody named, a server is told no more than no. */

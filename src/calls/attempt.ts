@@ -10,6 +10,7 @@ import type { AuditDraft } from '../audit/audit-draft.ts'
 import { CALL_KEPT_MS } from '../kernel/call-limits.ts'
 import { servicePrincipal } from '../kernel/ids.ts'
 import { Rejection } from '../kernel/rejection.ts'
+import type { ApprovalUse } from '../sessions/approval-commits.ts'
 import { callCounters, callsExhausted, countCall } from '../sessions/call-counters.ts'
 import { type DecisionBody, described } from './answer.ts'
 import type { Bearer } from './bearer.ts'
@@ -90,17 +91,25 @@ export interface Permit {
 
 /**
  * Permits what was decided, if the session's own slot agrees: the one commit that counts the call holds its record, too.
+ * @param approval what it uses up with it
  * @throws Rejection `audit_unavailable`; StoreUnavailable, and then nobody knows: it counts, and its end will be unknown
  */
 export async function commitCall(
   { id, bearer, tool }: Attempt,
   draft: AuditDraft,
   { parts, nowMs }: ServiceCall,
+  approval: ApprovalUse = { checks: [], operations: [] },
 ): Promise<Permit | Refusal> {
   const { token, facts, path, resource } = bearer
   const counters = callCounters(path, resource.url, tool)
   const now = Math.floor(nowMs / 1000)
-  const change = { ...countCall(bearer, token.path, { jti: token.jti, counters, now }), contents: draft.contents }
+  const counted = countCall(bearer, token.path, { jti: token.jti, counters, now })
+  const change = {
+    ...counted,
+    checks: [...counted.checks, ...approval.checks],
+    operations: [...counted.operations, ...approval.operations],
+    contents: draft.contents,
+  }
   try {
     await parts.sessions.commitSurely(change, `call:${draft.id}`, draft.granted(), () => undefined)
   } catch (error) {

@@ -8,6 +8,7 @@ import type { ExternalAnswer } from '../model/decision.ts'
 import { keepDecision } from '../policy/recorded-decision.ts'
 import { apartFromBudget } from '../store/time-budget.ts'
 import { bound, type DecisionBody, described, guided, record, refused } from './answer.ts'
+import { permitApproved } from './approvals/permit-approved.ts'
 import { type Attempt, attemptIn, commitCall, isAnswer, refuseCall, wouldPermit } from './attempt.ts'
 import { type Evaluation, readBatch, readEvaluation } from './authzen-request.ts'
 import { answered, type Prepared, prepare, type Refusal, stillStands } from './judge.ts'
@@ -120,9 +121,20 @@ async function answerTo(
   const { decision, refusal, allowed } = answered(state, call, answer)
   const asked = { ...state.question, external: answer }
   draft.addDecision(decision, keepDecision(asked, decision), call.parts.shadow.answer(asked, decision))
+  if (refusal?.reason === 'approval_required') return askedPerson({ draft, state, attempt }, call)
   if (refusal !== undefined) return refused(draft, refusal, call, guided(state, allowed))
   const permit = attempt === undefined ? await wouldPermit(state, call) : await commitCall(attempt, draft, call)
   if ('reason' in permit) return refused(draft, permit, call)
   if (attempt === undefined) await record(draft, undefined, call)
   return { decision: true, context: { decision_id: draft.id, ...permit, ...bound(state) } }
+}
+
+/** Nothing else says no: it is a person's to say. */
+async function askedPerson(
+  { draft, state, attempt }: { draft: AuditDraft; state: Prepared; attempt: Attempt | undefined },
+  call: ServiceCall,
+): Promise<DecisionBody> {
+  const permit = await permitApproved({ draft, state, attempt }, call)
+  if (!('reason' in permit)) return { decision: true, context: { decision_id: draft.id, ...permit, ...bound(state) } }
+  return refused(draft, permit, call, 'accessRequest' in permit ? { access_request: permit.accessRequest } : {})
 }

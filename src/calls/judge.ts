@@ -12,6 +12,7 @@ import type { DecisionId } from '../kernel/ids.ts'
 import { getOrInsertComputed } from '../kernel/maps.ts'
 import type { RejectionReason } from '../kernel/rejection.ts'
 import type { Decision, ExternalAnswer, Question } from '../model/decision.ts'
+import type { Resource } from '../model/resource.ts'
 import { beforeAsking } from '../net/external-policy.ts'
 import { decide } from '../policy/decide.ts'
 import { scopeSet } from '../protocol/scope.ts'
@@ -53,6 +54,8 @@ const TOOL_REVOKED: Refusal = {
   says: 'this tool was cut off since the token was issued: get a new token',
 }
 const BLOCKED: Refusal = { reason: 'principal_blocked', says: 'blocked until an operator lifts the block' }
+
+const UNAPPROVED: Refusal = { reason: 'approval_required', says: 'a person has to approve this call' }
 
 /** @throws Rejection `parameter_malformed`, `keys_not_ready`; StoreUnavailable */
 export async function prepare(asked: Evaluation, call: ServiceCall, id: DecisionId): Promise<Prepared | Refusal> {
@@ -175,5 +178,10 @@ export function answered({ question, matter, tools }: Prepared, call: ServiceCal
         : argumentsRefusal(constraints, matter.arguments)
     if (says !== undefined) return { decision, refusal: { reason: 'call_refused', says }, allowed }
   }
-  return { decision, refusal: undefined, allowed }
+  return { decision, refusal: needsApproval(matter.resource, tools) ? UNAPPROVED : undefined, allowed }
+}
+
+/** Whether every call of one of these tools needs a person's yes: nothing else says no to it. */
+function needsApproval({ tools }: Resource, named: readonly string[]): boolean {
+  return named.some((name) => tools.get(name)?.approval === 'required')
 }

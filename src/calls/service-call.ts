@@ -20,6 +20,7 @@ import type { LiveCutoffs } from '../sessions/live-cutoffs.ts'
 import type { SessionRepository } from '../sessions/session-repository.ts'
 import type { CallStore } from '../store/ports.ts'
 import { withinBudget } from '../store/time-budget.ts'
+import type { ApprovalParts } from './approvals/approval-parts.ts'
 import type { Bearer } from './bearer.ts'
 import { ownResources } from './matter.ts'
 
@@ -36,6 +37,7 @@ export interface EvaluationParts {
   readonly external: Pick<ExternalPolicy, 'ask'> | undefined
   readonly shadow: Shadow
   readonly orphans: Orphans
+  readonly approvals: ApprovalParts
 }
 
 export interface ServiceRequest {

@@ -96,6 +96,16 @@ export const OPERATOR_COMMANDS: Group = {
       async () => (await import('./records/challenges-resolve.ts')).challengesResolveCommand,
     ),
     command(
+      'approvals',
+      'list the calls that wait for a person to approve them',
+      async () => (await import('./approvals/approvals.ts')).approvalsCommand,
+    ),
+    command(
+      'approve',
+      'show one of them with its arguments; with --reason say yes, with --deny no',
+      async () => (await import('./approvals/approve.ts')).approveCommand,
+    ),
+    command(
       'replay',
       'make a recorded decision again',
       async () => (await import('./records/replay.ts')).replayCommand,

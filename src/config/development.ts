@@ -3,6 +3,8 @@ import { CALL_OUTCOME_S_DEFAULT } from '../kernel/call-limits.ts'
 import {
   ACCESS_TOKEN_LIFETIME_S_DEFAULT,
   ACTOR_DEPTH_MAX,
+  APPROVAL_PENDING_S_DEFAULT,
+  APPROVAL_S_DEFAULT,
   DELEGATION_ACCEPT_WINDOW_S_DEFAULT,
   PER_CLIENT_DEFAULT,
   PER_ISSUER_DEFAULT,
@@ -39,6 +41,8 @@ export function developmentConfig(choices: DevelopmentChoices): Config {
       suspendOverdue: false,
       orphanGraceSeconds: ORPHAN_GRACE_DAYS_DEFAULT * 86_400,
       callOutcomeSeconds: CALL_OUTCOME_S_DEFAULT,
+      approvalSeconds: APPROVAL_S_DEFAULT,
+      approvalPendingSeconds: APPROVAL_PENDING_S_DEFAULT,
     }),
     listen: Object.freeze({ host: '127.0.0.1', port: choices.port }),
     org: 'default',

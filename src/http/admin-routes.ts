@@ -1,5 +1,6 @@
 /** The admin API (`/admin/v1`): every endpoint of it, each behind its permission. */
 
+import { approvalRoutes } from './admin-approval-routes.ts'
 import { challengeRoutes } from './admin-challenge-routes.ts'
 import { decisionRoutes } from './admin-decision-routes.ts'
 import { operatingRoutes } from './admin-operating-routes.ts'
@@ -23,6 +24,7 @@ export function adminEndpoints(parts: RouterParts): readonly AdminRoute[] {
     ...reviewRoutes(parts),
     ...decisionRoutes(parts),
     ...challengeRoutes(parts),
+    ...approvalRoutes(parts),
     ...registryRoutes(parts),
     ...reachRoutes(parts),
   ]

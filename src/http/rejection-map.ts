@@ -183,6 +183,13 @@ export const WIRE: Readonly<Record<RejectionReason, WireError>> = {
   policy_contended: LATER,
   challenge_not_approvable: BAD_REQUEST,
   challenge_same_person: { status: 403, error: 'insufficient_scope' },
+  approval_required: { status: 403, error: 'insufficient_scope' },
+  approval_denied: { status: 403, error: 'insufficient_scope' },
+  approval_arguments: BAD_REQUEST,
+  approvals_exceeded: TOO_MANY,
+  approval_over: { status: 409, error: 'invalid_request' },
+  approval_same_person: { status: 403, error: 'insufficient_scope' },
+  approval_person_unknown: { status: 403, error: 'insufficient_scope' },
 }
 
 export function wireOf({ reason, ofGrant }: Rejection): WireError {

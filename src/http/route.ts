@@ -1,5 +1,6 @@
 /** What a route is, and what every route may reach. */
 import type { Context } from 'hono'
+import type { DecidingParts } from '../admin/approvals/decide-approval.ts'
 import type { CallerParts } from '../admin/callers.ts'
 import type { ChallengeParts } from '../admin/decisions/resolve-challenge.ts'
 import type { LoginParts } from '../admin/login.ts'
@@ -27,7 +28,7 @@ export interface RouterParts {
   readonly clock: Clock
   readonly pipeline: TokenPipeline
   readonly revocation: RevocationParts & { readonly feed: RevocationFeed }
-  readonly listing: ReviewParts
+  readonly listing: ReviewParts & DecidingParts
   readonly policy: ChallengeParts & ShadowRequestParts
   readonly callers: CallerParts
   readonly login: LoginParts

@@ -165,3 +165,19 @@ export const SEARCH_CANDIDATES_MAX = 1_000
 // --- Verifiers ------------------------------------------------------------------------------------------------------
 /** Verified tokens that a server's verifier remembers, half of them such as came more than once: about 6 KiB each. */
 export const SEEN_TOKENS_MAX = 8_192
+
+// --- Approvals ------------------------------------------------------------------------------------------------------
+/** How long a person's yes lasts, and how long one is waited for, where the configuration says nothing else; and at most. */
+export const APPROVAL_S_DEFAULT = 300
+export const APPROVAL_S_MAX = 3600
+export const APPROVAL_PENDING_S_DEFAULT = 900
+export const APPROVAL_PENDING_S_MAX = 24 * 3600
+/** For how long a call that was denied is not asked for again. */
+export const APPROVAL_DENIED_S = 3600
+/** Arguments, written canonically: what a person can be expected to read before saying yes. */
+export const APPROVAL_ARGUMENTS_BYTES_MAX = 8 * 1024
+/** Requests of one session, and in an hour of one agent for one subject: who is asked without end says yes to be left alone. */
+export const APPROVALS_PER_SESSION_MAX = 64
+export const APPROVAL_REQUESTS_PER_HOUR_MAX = 20
+/** How often an attempt that others are faster than looks again. */
+export const APPROVAL_ATTEMPTS_MAX = 3

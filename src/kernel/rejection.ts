@@ -176,6 +176,14 @@ export const REASONS = [
   // resolving a challenge
   'challenge_not_approvable',
   'challenge_same_person',
+  // a person's yes to a call
+  'approval_required',
+  'approval_denied',
+  'approval_arguments',
+  'approvals_exceeded',
+  'approval_over',
+  'approval_same_person',
+  'approval_person_unknown',
 ] as const
 
 export type RejectionReason = (typeof REASONS)[number]
@@ -210,32 +218,6 @@ export class Rejection extends Error {
     this.ofGrant = extras.ofGrant ?? false
   }
 }
-
-const OVER_LIMIT: readonly RejectionReason[] = [
-  'client_limited',
-  'issuer_limited',
-  'issuance_limited',
-  'streams_exceeded',
-]
-
-/** Whether a caller that is known asks for more than its rate. Such refusals may come thousands a second. */
-export function isOverLimit(error: unknown): error is Rejection {
-  if (!(error instanceof Rejection)) return false
-  return OVER_LIMIT.includes(error.reason)
-}
-
-/** Whether whoever brings a client's authentication so has not shown to be that client. */
-export function isSomebodyElses(error: unknown): boolean {
-  return error instanceof Rejection && SOMEBODY_ELSES.includes(error.reason)
-}
-
-const SOMEBODY_ELSES: readonly RejectionReason[] = [
-  'client_assertion_replayed',
-  'client_assertion_bound',
-  'client_assertion_revoked',
-  'assertion_bound',
-  'assertion_revoked',
-]
 
 /** The arm a `switch` over a closed union falls to when the union was widened by a cast: always a fault, never a grant. */
 export function unreachable(value: never): never {

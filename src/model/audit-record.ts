@@ -27,6 +27,9 @@ export type AuditEvent =
   | 'policy.publish'
   | 'policy.shadow'
   | 'challenge.resolve'
+  | 'approval.requested'
+  | 'approval.granted'
+  | 'approval.denied'
   | 'request.refused'
   | 'strangers.refused'
 
@@ -115,6 +118,10 @@ export interface AuditRecord {
   /** What a draft of the policy would have answered instead; absent: the same, or none was in shadow. */
   readonly shadow?: ShadowAnswer
   readonly call?: RecordedCall
+  /** Of the call: asked for, waited for, given, denied or used up; `by`: who has said so. */
+  readonly approval?: { readonly id: string; readonly by?: string }
+  /** SHA-256 of the sealed arguments of the call that an approval was asked for: kept beside the record, read by approvers only. */
+  readonly sealed?: string
   readonly correlation?: string
   /** What an admin changed. */
   readonly change?: Change

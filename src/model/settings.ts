@@ -25,6 +25,9 @@ export interface BrokerSettings {
   readonly orphanGraceSeconds: number
   /** How long a server has to tell how a call ended. */
   readonly callOutcomeSeconds: number
+  /** How long a person's yes to a call lasts, and how long one is waited for. */
+  readonly approvalSeconds: number
+  readonly approvalPendingSeconds: number
   /** Set where clients can show certificates. `endpoints`: base of the URLs where they are asked for them, if others than everybody's. */
   readonly mutualTls?: { readonly endpoints: string | undefined }
 }

@@ -3,9 +3,11 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { NodeId, SessionId } from '../kernel/ids.ts'
 import { CLOCK_SKEW_S } from '../kernel/limits.ts'
 import { Rejection } from '../kernel/rejection.ts'
+import type { Approval } from '../model/approval.ts'
 import type { IssuingState, NodeFacts, SessionFacts } from '../model/session.ts'
 import { isIssuing, parseSessionState } from '../model/session.ts'
 import { type Store, StoreUnavailable } from '../store/ports.ts'
+import { approvalField, approvalsIn, decodeApproval } from './approval-record.ts'
 import type { CallCounter } from './call-counters.ts'
 import { decodeNode, decodeOpened } from './record-text.ts'
 import type { SessionChange } from './session-commits.ts'
@@ -142,6 +144,18 @@ export class SessionRepository {
     )
     const left = counters.map(({ field, max }) => max - Number(fields?.get(field) ?? '0'))
     return Math.max(0, Math.min(...left))
+  }
+
+  /** What is known of the approval of a call; `undefined`: nobody has been asked. @throws MalformedSession */
+  async readApproval(session: SessionId, key: string): Promise<Approval | undefined> {
+    const field = approvalField(key)
+    const text = (await this.#store.sessions.read(session, [field]))?.get(field)
+    return text === undefined ? undefined : decodeApproval(session, key, text)
+  }
+
+  /** @throws MalformedSession */
+  async approvalsOf(session: SessionId): Promise<readonly Approval[]> {
+    return approvalsIn(session, (await this.#store.sessions.readAll(session)) ?? new Map())
   }
 
   /** @throws MalformedSession */

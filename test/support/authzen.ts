@@ -103,7 +103,13 @@ export function evaluateWith(world: World, registry: Registry, body: Readonly<Re
   const client = registry.client('warehouse-server')
   if (client === undefined) throw new Error('the registry has no warehouse-server')
   const auditor = new Auditor(new AuditLog(store.audit), new StrangerCounts(store.audit, clock), clock)
-  const alone = { external: undefined, shadow: { answer: () => undefined }, orphans: { since: () => undefined } }
+  const approvals = { windows: store.windows, indexes: store.indexes, stillApproves: () => false }
+  const alone = {
+    approvals,
+    external: undefined,
+    shadow: { answer: () => undefined },
+    orphans: { since: () => undefined },
+  }
   const common = { store, ring, cutoffs, clock, settings, auditor, ...alone }
   const caller = {
     kind: 'client',

@@ -12,6 +12,8 @@ test('what is not written has the strict or the stated default', () => {
       sessionSeconds: 3600,
       delegationAcceptSeconds: 120,
       strictlyNarrower: true,
+      approvalSeconds: 300,
+      approvalPendingSeconds: 900,
       maxChainDepth: 5,
       clientSecretBasic: false,
       apiKeys: false,

@@ -18,6 +18,8 @@ export const SETTINGS: BrokerSettings = {
   sessionSeconds: 3600,
   delegationAcceptSeconds: 120,
   strictlyNarrower: true,
+  approvalSeconds: 300,
+  approvalPendingSeconds: 900,
   maxChainDepth: 5,
   apiKeys: false,
   suspendOverdue: false,
