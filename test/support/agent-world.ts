@@ -36,7 +36,7 @@ export interface AgentWorld {
   readonly called: { readonly url: string; readonly authorization: string | null; readonly status: number }[]
   /** Documents asked for. */
   readonly read: string[]
-  /** Set: the broker cannot be reached. */
+  /** Set: agents cannot reach the broker. */
   away: boolean
   agent(client: string, options?: Partial<AgentOptions>): Agent
   /** Another answer of one server, for as long as it is set. */
@@ -46,7 +46,6 @@ export interface AgentWorld {
 
 export function agentWorld(world: World, resources: Readonly<Record<string, string>>): AgentWorld {
   const reach = async (url: string, init: RequestInit): Promise<Response> => {
-    if (here.away) throw new TypeError('fetch failed')
     return world.broker.app.request(url.replace(world.issuer, ''), init)
   }
   const door: JsonDoor = async ({ url, form, bearer }) => {
@@ -62,6 +61,7 @@ export function agentWorld(world: World, resources: Readonly<Record<string, stri
   const forms: FormDoor = async ({ url, form, headers }) => {
     const { body, headers: type } = posted(form)
     if (url.endsWith('/token')) here.asked.push(form)
+    if (here.away) throw new TypeError('fetch failed')
     const response = await reach(url, { method: 'POST', body, headers: { ...type, ...headers } })
     const text = await response.text()
     return { status: response.status, text, header: (name) => response.headers.get(name) ?? undefined }

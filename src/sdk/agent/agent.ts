@@ -33,7 +33,7 @@ export {
 export { type Credential, clientSecret, privateKeyJwt, workloadJwt } from './credential.ts'
 export type { Delegation } from './delegation.ts'
 export type { ArgumentRule, Intent, Origin, ToolArguments, Tools } from './intent.ts'
-export type { DelegateOptions, Session } from './session.ts'
+export type { AnySession, DelegateOptions, Session } from './session.ts'
 export type { AccessToken } from './token-cache.ts'
 
 export interface AgentOptions {
@@ -56,6 +56,8 @@ export interface AgentOptions {
   readonly forms?: FormDoor
   readonly clock?: Clock
   readonly ticks?: Ticks
+  /** How it waits where the broker is busy. */
+  readonly wait?: (ms: number) => Promise<void>
 }
 
 /** A user's token, where its text does not say what it is. */
@@ -105,7 +107,15 @@ export class Agent {
     this.#proofs = options.dpop === true ? new DpopKey(clock) : undefined
     this.metadata = new MetadataSource(broker, door, ticks)
     const proofs = this.#proofs
-    this.#endpoint = new TokenEndpoint({ metadata: this.metadata, credential, proofs, door: forms, clock, ticks })
+    this.#endpoint = new TokenEndpoint({
+      metadata: this.metadata,
+      credential,
+      proofs,
+      door: forms,
+      clock,
+      ticks,
+      ...(options.wait === undefined ? {} : { wait: options.wait }),
+    })
     this.#network = { fetch, ticks }
     this.#access = new Access({
       obtain: (resource, scopes) => this.#byItself(resource, scopes),

@@ -44,6 +44,17 @@ export interface DelegateOptions<T extends Tools, N extends ToolOf<T>> {
   readonly maxDepth?: number
 }
 
+/** What can be done with a session whatever it was opened for. */
+export interface AnySession {
+  readonly id: string
+  readonly expiresAt: number
+  readonly fetch: Fetch
+  token(options: { readonly resource: string; readonly scope?: string }): Promise<AccessToken>
+  headers(resource: string, request?: RequestOfToken): Promise<Record<string, string>>
+  rejected(token: AccessToken): void
+  close(): Promise<Readonly<Record<string, unknown>>>
+}
+
 /** The broker's `error_reason`s for a session token that opens nothing any more. */
 const OVER: ReadonlySet<string | undefined> = new Set([
   'session_absent',
@@ -57,7 +68,7 @@ const HELD_UP: ReadonlySet<string | undefined> = new Set(['session_not_issuing',
 
 const ASK_AGAIN_MS = 1_000
 
-export class Session<T extends Tools = Tools> {
+export class Session<T extends Tools = Tools> implements AnySession {
   /** `ses_…`: what records and reviewers call it. */
   readonly id: string
   /** Epoch seconds. */
