@@ -15,6 +15,8 @@ import type { DpopKey } from './dpop-key.ts'
 import { type Call, readCall } from './replayable-call.ts'
 import { isSecure } from './secure-url.ts'
 import { type AccessToken, type Obtain, TokenCache } from './token-cache.ts'
+import type { TokenEndpoint } from './token-endpoint.ts'
+import type { TokenSeam } from './token-seam.ts'
 
 export interface AccessParts {
   readonly obtain: Obtain
@@ -64,6 +66,19 @@ export class Access {
   spelling(resource: string): string {
     if (!isSecure(resource)) throw new AgentError('a resource must be https, or on this machine')
     return this.#resources.get(canonicalResource(resource)) ?? resource
+  }
+
+  seam(resource: string, endpoint: TokenEndpoint, subject: TokenSeam['subject']): TokenSeam {
+    const spelled = this.spelling(resource)
+    return {
+      resource: spelled,
+      endpoint,
+      subject,
+      scopes: () => this.#wanted.get(spelled),
+      current: () => this.token(spelled),
+      reject: (token) => this.tokens.reject(token),
+      adopt: (granted) => this.tokens.put(spelled, this.#wanted.get(spelled), granted),
+    }
   }
 
   /** As `globalThis.fetch`; what is no resource of this holder's is called without a token. */

@@ -21,6 +21,7 @@ import { isSecure } from './secure-url.ts'
 import { Session, type SessionParts } from './session.ts'
 import type { AccessToken } from './token-cache.ts'
 import { type Granted, TokenEndpoint } from './token-endpoint.ts'
+import type { TokenSeam } from './token-seam.ts'
 
 export {
   AgentError,
@@ -87,9 +88,6 @@ export function createAgent(options: AgentOptions): Agent {
 export class Agent {
   /** The broker's issuer identifier. */
   readonly broker: string
-  readonly metadata: MetadataSource
-  readonly credential: Credential
-  readonly clock: Clock
   readonly #options: AgentOptions
   readonly #endpoint: TokenEndpoint
   readonly #proofs: DpopKey | undefined
@@ -101,14 +99,11 @@ export class Agent {
     const { clock = systemClock, ticks = systemTicks } = options
     if (!isSecure(broker)) throw new TypeError('broker must be an https URL, or on this machine')
     this.broker = broker
-    this.credential = credential
-    this.clock = clock
     this.#options = options
     this.#proofs = options.dpop === true ? new DpopKey(clock) : undefined
-    this.metadata = new MetadataSource(broker, door, ticks)
     const proofs = this.#proofs
     this.#endpoint = new TokenEndpoint({
-      metadata: this.metadata,
+      metadata: new MetadataSource(broker, door, ticks),
       credential,
       proofs,
       door: forms,
@@ -147,6 +142,11 @@ export class Agent {
     this.#access.tokens.reject(token)
   }
 
+  /** @internal for `mcp.ts`: SDKs that make the token request themselves. */
+  seam(resource: string): TokenSeam {
+    return this.#access.seam(resource, this.#endpoint, () => this.#own())
+  }
+
   /** @throws Refused, BrokerUnavailable, TypeError where it is nobody's, or two's */
   async openSession<const T extends Tools>(options: OpenOptions<T>): Promise<Session<T>> {
     const { intent, onBehalfOf, asItself, startWith = {} } = options
@@ -183,15 +183,17 @@ export class Agent {
   }
 
   #byItself(resource: string, scopes: ScopeSet | undefined): Promise<Granted> {
+    const scope = scopes === undefined ? undefined : formatScope(scopes)
+    return this.#endpoint.ask({ ...this.#own(), resource, scope }, 'access')
+  }
+
+  #own(): Readonly<Record<string, string>> {
     const { intent, instance } = this.#options
-    const params = {
+    return {
       grant_type: GRANT_TYPE.clientCredentials,
-      resource,
-      scope: scopes === undefined ? undefined : formatScope(scopes),
-      authorization_details: intent === undefined ? undefined : intentDetails(intent),
-      agent_instance: instance,
+      ...(intent === undefined ? {} : { authorization_details: intentDetails(intent) }),
+      ...(instance === undefined ? {} : { agent_instance: instance }),
     }
-    return this.#endpoint.ask(params, 'access')
   }
 
   #session(startWith: Readonly<Record<string, string>>): SessionParts {

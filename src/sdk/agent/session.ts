@@ -18,6 +18,7 @@ import { type Constraints, declaredAt, type Part, type ResourceOf, type ToolOf, 
 import { delegationDetails, type Held } from './narrower.ts'
 import type { AccessToken } from './token-cache.ts'
 import type { Granted, TokenEndpoint } from './token-endpoint.ts'
+import type { TokenSeam } from './token-seam.ts'
 
 export interface SessionParts {
   readonly endpoint: TokenEndpoint
@@ -53,6 +54,8 @@ export interface AnySession {
   headers(resource: string, request?: RequestOfToken): Promise<Record<string, string>>
   rejected(token: AccessToken): void
   close(): Promise<Readonly<Record<string, unknown>>>
+  /** @internal */
+  seam(resource: string): TokenSeam
 }
 
 /** The broker's `error_reason`s for a session token that opens nothing any more. */
@@ -138,10 +141,13 @@ export class Session<T extends Tools = Tools> implements AnySession {
     return this.#parts.endpoint.revoke(this.#handle)
   }
 
-  /** For SDKs that make the request themselves, to the broker's own endpoint and no other. */
-  exchangeParameters(resource: ResourceOf<T>): Readonly<Record<string, string>> {
-    this.#assertOpen()
-    return { ...this.#subject(), resource: this.#access.spelling(resource) }
+  /** @internal for `mcp.ts`: SDKs that make the token request themselves. */
+  seam(resource: ResourceOf<T>): TokenSeam {
+    const { endpoint } = this.#parts
+    return this.#access.seam(resource, endpoint, () => {
+      this.#assertOpen()
+      return this.#subject()
+    })
   }
 
   #continue(resource: string, scopes: ScopeSet | undefined): Promise<Granted> {

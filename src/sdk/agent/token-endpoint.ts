@@ -10,7 +10,7 @@ import { parseScope, type ScopeSet } from '../../protocol/scope.ts'
 import type { FormAnswer, FormDoor } from '../broker/http.ts'
 import { AgentError, BrokerUnavailable, NotTrusted, Refused } from './agent-errors.ts'
 import type { BrokerMetadata, MetadataSource } from './broker-metadata.ts'
-import type { Credential } from './credential.ts'
+import type { Authentication, Credential } from './credential.ts'
 import type { DpopKey } from './dpop-key.ts'
 import { plain } from './plain-text.ts'
 
@@ -77,6 +77,25 @@ export class TokenEndpoint {
       throw new AgentError(`${issuer} has no revocation endpoint`)
     })
     return body
+  }
+
+  /** What a form and its headers carry besides, for who sends it themselves: to `metadata().tokenEndpoint` alone. */
+  async authentication(): Promise<Authentication> {
+    const { issuer } = await this.metadata()
+    return this.#parts.credential.authenticate({ issuer, clock: this.#clock })
+  }
+
+  get clientId(): string | undefined {
+    return this.#parts.credential.clientId
+  }
+
+  metadata(): Promise<BrokerMetadata> {
+    return this.#parts.metadata.get()
+  }
+
+  /** An answer that somebody else was given just now. @throws NotTrusted */
+  read(body: Readonly<Record<string, unknown>>): Granted {
+    return readGranted(body, { askedTicksMs: this.#ticks.ticksMs(), scope: undefined })
   }
 
   async #post(form: URLSearchParams, endpointOf: (metadata: BrokerMetadata) => string) {
