@@ -77,7 +77,7 @@ export interface OpenOptions<T extends Tools> {
   /** In its place: a token of the agent's workload, another than it authenticates with. The session is the agent's own. */
   readonly asItself?: string
   /** By resource, the scopes of the first token; more by step-up. Default: all that was granted. */
-  readonly startWith?: { readonly [R in keyof T]?: string }
+  readonly startWith?: { readonly [R in keyof NoInfer<T>]?: string }
 }
 
 /** @throws TypeError where the broker is not https, or this machine */
