@@ -54,8 +54,9 @@ describe('what an intent may say', () => {
       await opened.token({ resource: SLACK })
       // @ts-expect-error not declared
       await opened.delegate({ ...by, tools: ['list_tables'] })
+      const intent = { purpose: 'x', tools: { [WAREHOUSE]: { query: {} } } } as const
       // @ts-expect-error nothing is declared there
-      await agent.openSession({ intent: { purpose: 'x', tools: {} }, onBehalfOf: 'x', startWith: { [SLACK]: 'read' } })
+      await agent.openSession({ intent, onBehalfOf: 'x', startWith: { [SLACK]: 'read' } })
     })
   })
 })
@@ -104,7 +105,7 @@ describe('what a session may pass on', () => {
   })
 
   test('of another process nothing is known but that it is a session', () => {
-    expectTypeOf(agent.accept).returns.resolves.toEqualTypeOf<Session<Tools>>()
+    expectTypeOf<Agent['accept']>().returns.resolves.toEqualTypeOf<Session<Tools>>()
     expectTypeOf<Delegation<Session<Declared>>>().toHaveProperty('token')
   })
 })
