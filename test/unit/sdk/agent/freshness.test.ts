@@ -33,26 +33,37 @@ const settled = () => new Promise((resolve) => setTimeout(resolve, 100))
 
 describe('a burst of 1 000 parallel calls makes exactly one exchange', () => {
   const burst = () => Promise.all(Array.from({ length: 1_000 }, call))
+  /** As the broker has recorded them. */
+  const exchanges = async () =>
+    (await world.audit(50)).filter((one) => one.event === 'token.continue' && one.session === session.id).length
+  const refused = new Set<string | null>()
+
+  // What the broker has to do for it is counted, not what a server does with a thousand calls at once.
+  beforeEach(() => {
+    refused.clear()
+    here.stands = async (request) => {
+      const token = request.headers.get('authorization')
+      return new Response(null, { status: token === null || refused.has(token) ? 401 : 200 })
+    }
+  })
 
   test('at the first call', async () => {
     expect(statuses(await burst())).toEqual([200])
-    expect(here.asked).toHaveLength(1)
+    expect({ asked: here.asked.length, recorded: await exchanges() }).toEqual({ asked: 1, recorded: 1 })
   })
 
   test('at expiry', async () => {
     await call()
     await world.advance(LIFE_S)
     expect(statuses(await burst())).toEqual([200])
-    expect(here.asked).toHaveLength(2)
+    expect({ asked: here.asked.length, recorded: await exchanges() }).toEqual({ asked: 2, recorded: 2 })
   })
 
   test('where the server refuses the token of all of them', async () => {
     await call()
-    const first = here.called[0]?.authorization
-    here.stands = async (request) =>
-      request.headers.get('authorization') === first ? new Response(null, { status: 401 }) : undefined
+    refused.add(here.called[0]?.authorization ?? null)
     expect(statuses(await burst())).toEqual([200])
-    expect(here.asked).toHaveLength(2)
+    expect({ asked: here.asked.length, recorded: await exchanges() }).toEqual({ asked: 2, recorded: 2 })
   })
 })
 
