@@ -108,6 +108,16 @@ export const GROUPS: readonly Group[] = [
         async () => (await import('./agent/assertion.ts')).assertionCommand,
       ),
       command(
+        'proxy',
+        'listen on this machine for clients that cannot get tokens, and call an MCP server with fresh ones',
+        async () => (await import('./proxy/proxy-command.ts')).proxyCommand,
+      ),
+      command(
+        'headers',
+        'print a fresh token as HTTP headers, for clients that run a command for them',
+        async () => (await import('./agent/headers.ts')).headersCommand,
+      ),
+      command(
         'proof',
         'sign a DPoP proof for one request with a bound token',
         async () => (await import('./agent/proof.ts')).proofCommand,

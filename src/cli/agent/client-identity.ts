@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { configPath, loadConfig } from '../../config/load-config.ts'
+import type { SigningKey } from '../../jose/sign-jwt.ts'
 import { epochSeconds, systemClock } from '../../kernel/clock.ts'
 import type { Secret } from '../../kernel/secret.ts'
 import type { Args } from '../args.ts'
@@ -30,8 +31,17 @@ export interface ClientIdentity {
   assertion(): Promise<Secret>
 }
 
+export interface ClientFacts {
+  readonly clientId: string
+  readonly issuer: string
+  /** Where the broker answers, and what it proves itself by there. */
+  readonly base: string
+  readonly certificate: string | undefined
+  readonly key: SigningKey
+}
+
 /** @throws UsageError, ConfigurationError */
-export async function identify(args: Args): Promise<ClientIdentity> {
+export async function clientFacts(args: Args): Promise<ClientFacts> {
   const clientId = args.require('client')
   const issuerGiven = args.text('issuer')
   const path = resolve(configPath(args.text('config')))
@@ -44,7 +54,12 @@ export async function identify(args: Args): Promise<ClientIdentity> {
     const how = `give --agent-key FILE, or make the agent with errand agent add ${clientId}`
     throw new UsageError(`there is no key file ${keyFile}: ${how}`)
   }
-  const key = await readClientKey(keyFile)
+  return { clientId, issuer, base, certificate, key: await readClientKey(keyFile) }
+}
+
+/** @throws UsageError, ConfigurationError */
+export async function identify(args: Args): Promise<ClientIdentity> {
+  const { clientId, issuer, base, certificate, key } = await clientFacts(args)
   return {
     clientId,
     issuer,
