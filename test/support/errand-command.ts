@@ -75,6 +75,42 @@ export async function serveErrand(args: readonly string[], cwd: string): Promise
   return { written: () => written, signal: (name) => void child.kill(name), pid: child.pid ?? 0, ended }
 }
 
+export interface RunningProgram {
+  out(): string
+  err(): string
+  /** SIGTERM, and wait until it has ended. */
+  stop(): Promise<number | null>
+}
+
+/** Starts a command that stays, and waits for its first line on stdout, or its end. */
+export async function startErrand(args: readonly string[], cwd: string): Promise<RunningProgram> {
+  const child = spawn(process.execPath, [MAIN, ...args], {
+    cwd,
+    env: childEnvironment(),
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  let [out, err] = ['', '']
+  const ended = new Promise<number | null>((done) => child.once('close', done))
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    err += text
+  })
+  const started = new Promise<void>((ready) => {
+    child.stdout.setEncoding('utf8').on('data', (text: string) => {
+      out += text
+      if (out.includes('\n')) ready()
+    })
+  })
+  await Promise.race([started, ended])
+  return {
+    out: () => out,
+    err: () => err,
+    async stop() {
+      child.kill('SIGTERM')
+      return ended
+    },
+  }
+}
+
 export function freePort(): Promise<number> {
   const server = createServer()
   return new Promise((done, fail) => {
