@@ -114,7 +114,9 @@ function serve(server: Server, here: Proxied, issuer: string): void {
 function withServer(document: Record<string, unknown>, url: string): Record<string, unknown> {
   const tools = Object.fromEntries(READING_TOOLS.map((tool) => [tool, { category: 'read' }]))
   const resources = (document['resources'] as { id: string }[]).map((entry) =>
-    entry.id === 'wiki' ? { ...entry, url, tools: { ...tools, edit_page: { category: 'write' } } } : entry,
+    entry.id === 'wiki'
+      ? { ...entry, url, enforces: 'arguments', tools: { ...tools, edit_page: { category: 'write' } } }
+      : entry,
   )
   const standing = {
     purpose: 'Try the server',
