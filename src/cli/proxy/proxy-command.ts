@@ -37,9 +37,11 @@ export const proxyCommand: CommandBody = {
     await holder.headers().catch((fault: unknown) => Promise.reject(agentFailure(fault)))
     const log = (line: string) => io.err(`errand: ${printable(line)}\n`)
     const proxy = await startProxy({ holder, secret: secret.reveal(), host, port, log })
+    // Before the line is out: whoever has read it may end the proxy.
+    const stopped = stopSignal()
     const shown = host.includes(':') ? `[${host}]` : host
     io.out(`http://${shown}:${proxy.port}/${secret.reveal()}\n`)
-    await stopSignal()
+    await stopped
     await proxy.stop()
     return 0
   },
