@@ -88,7 +88,7 @@ export async function createBroker(config: Config, options: BrokerOptions): Prom
     listing: common,
     callers,
     login: { ...callers, ...issuing },
-    evaluation: { ...common, calls: store.calls, external: published.external, approvals: approving(callers) },
+    evaluation: { ...common, ...callsOf(store), external: published.external, approvals: approving(callers) },
     policy: { ...common, publisher, secondPerson: config.secondPerson, admins },
     nonces,
     admission: new Admission(config.limits, ticks),
@@ -115,6 +115,8 @@ export async function createBroker(config: Config, options: BrokerOptions): Prom
       stopAll([operations, calls, registries, ...Object.values(aside), keeper, unknown, audit, usage, feed], store),
   }
 }
+
+const callsOf = ({ calls, windows }: Store) => ({ calls, windows })
 
 const seenSignatures = () => new SeenSignatures(SEEN_SIGNATURES_MAX)
 

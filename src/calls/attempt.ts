@@ -7,7 +7,7 @@
  * with an end, whoever dies meanwhile (`overdue-calls.ts`); where the store does not answer, nothing is permitted.
  */
 import type { AuditDraft } from '../audit/audit-draft.ts'
-import { CALL_KEPT_MS } from '../kernel/call-limits.ts'
+import { ATTEMPT_REPEAT_MS, CALL_KEPT_MS } from '../kernel/call-limits.ts'
 import { servicePrincipal } from '../kernel/ids.ts'
 import { Rejection } from '../kernel/rejection.ts'
 import type { ApprovalUse } from '../sessions/approval-commits.ts'
@@ -23,6 +23,7 @@ import {
   encodeRefusal,
   refusalIn,
 } from './begun-call.ts'
+import { placesFor, placesLeft, releasePlaces, takePlaces } from './call-places.ts'
 import type { Prepared, Refusal } from './judge.ts'
 import type { ServiceCall } from './service-call.ts'
 
@@ -43,7 +44,7 @@ export type Announced = Asked<Prepared | Refusal | DecisionBody> & { readonly at
 
 const REUSED: Refusal = {
   reason: 'attempt_reused',
-  says: 'this attempt is of another call, or of one that has ended: give each call an id of its own',
+  says: 'this attempt is of another call, or of one that has ended or was announced long ago: give each call an id of its own',
 }
 const SEVERAL: Refusal = { reason: 'call_refused', says: 'an attempt is of one tool: name it' }
 
@@ -66,6 +67,7 @@ export async function attemptIn(
   const begun: BegunCall = {
     attempt: id,
     asked: askedDigest(state),
+    atMs: nowMs,
     decision: draft.id,
     by: servicePrincipal(caller.clientId),
     about: described(state),
@@ -73,7 +75,8 @@ export async function attemptIn(
   const kept = await parts.calls.begin(key, encodeBegun(begun), nowMs + parts.settings.callOutcomeSeconds * 1000)
   const first = decodeBegun(kept.text)
   const answer = refusalIn(kept.ended)
-  if (first.asked !== begun.asked || (kept.ended !== undefined && answer === undefined)) return { draft, state: REUSED }
+  const isOver = nowMs - first.atMs > ATTEMPT_REPEAT_MS || (kept.ended !== undefined && answer === undefined)
+  if (first.asked !== begun.asked || isOver) return { draft, state: REUSED }
   if (answer !== undefined) return { draft, state: answer }
   const attempt = { id, key, bearer: state.bearer, tool }
   if (first.decision === begun.decision) return { draft, state, attempt }
@@ -110,18 +113,25 @@ export async function commitCall(
     operations: [...counted.operations, ...approval.operations],
     contents: draft.contents,
   }
+  const places = placesFor(bearer, tool)
   try {
-    await parts.sessions.commitSurely(change, `call:${draft.id}`, draft.granted(), () => undefined)
+    await takePlaces(places, draft.id, parts.windows)
   } catch (error) {
     if (error instanceof Rejection) return refusalOf(error)
     throw error
   }
-  const left = await parts.sessions.callsLeft(facts.id, counters)
-  return {
-    attempt: id,
-    outcome_within_seconds: parts.settings.callOutcomeSeconds,
-    ...(left === undefined ? {} : { remaining_calls: left }),
+  try {
+    await parts.sessions.commitSurely(change, `call:${draft.id}`, draft.granted(), () => undefined)
+  } catch (error) {
+    if (!(error instanceof Rejection)) throw error
+    await releasePlaces(places, draft.id, parts.windows)
+    return refusalOf(error)
   }
+  const left = await Promise.all([
+    parts.sessions.callsLeft(facts.id, counters),
+    placesLeft(places, parts.windows).then((found) => found?.left),
+  ])
+  return { attempt: id, outcome_within_seconds: parts.settings.callOutcomeSeconds, ...remaining(left) }
 }
 
 /** Of a question without an attempt: what one would be answered now. It counts nothing. @throws StoreUnavailable */
@@ -131,9 +141,18 @@ export async function wouldPermit(
 ): Promise<Refusal | Pick<Permit, 'remaining_calls'>> {
   if (bearer === undefined) return {}
   const counters = tools.flatMap((tool) => callCounters(bearer.path, bearer.resource.url, tool))
-  const left = await parts.sessions.callsLeft(bearer.facts.id, counters)
-  if (left === undefined) return {}
-  return left === 0 ? refusalOf(callsExhausted()) : { remaining_calls: left }
+  const places = tools.flatMap((tool) => placesFor(bearer, tool))
+  const [counted, free] = await Promise.all([
+    parts.sessions.callsLeft(bearer.facts.id, counters),
+    placesLeft(places, parts.windows),
+  ])
+  if (counted === 0) return refusalOf(callsExhausted())
+  return free?.left === 0 ? refusalOf(free.refusal) : remaining([counted, free?.left])
+}
+
+function remaining(left: readonly (number | undefined)[]): Pick<Permit, 'remaining_calls'> {
+  const known = left.filter((one) => one !== undefined)
+  return known.length === 0 ? {} : { remaining_calls: Math.min(...known) }
 }
 
 function refusalOf({ reason, message }: Rejection): Refusal {

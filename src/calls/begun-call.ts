@@ -20,6 +20,8 @@ export interface BegunCall {
   readonly attempt: string
   /** Of the question: a digest of the token, the tool and the arguments. */
   readonly asked: string
+  /** When it was announced. */
+  readonly atMs: number
   /** Of the attempt's record, and of its outcome's. */
   readonly decision: DecisionId
   /** The service that asked. */

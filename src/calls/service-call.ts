@@ -18,7 +18,7 @@ import type { Shadow } from '../model/shadow.ts'
 import type { ExternalPolicy } from '../net/external-policy.ts'
 import type { LiveCutoffs } from '../sessions/live-cutoffs.ts'
 import type { SessionRepository } from '../sessions/session-repository.ts'
-import type { CallStore } from '../store/ports.ts'
+import type { CallStore, WindowStore } from '../store/ports.ts'
 import { withinBudget } from '../store/time-budget.ts'
 import type { ApprovalParts } from './approvals/approval-parts.ts'
 import type { Bearer } from './bearer.ts'
@@ -30,6 +30,7 @@ export interface EvaluationParts {
   readonly ring: KeyRing
   readonly sessions: SessionRepository
   readonly calls: CallStore
+  readonly windows: WindowStore
   readonly cutoffs: LiveCutoffs
   readonly auditor: Auditor
   readonly clock: Clock

@@ -136,6 +136,7 @@ export const WIRE: Readonly<Record<RejectionReason, WireError>> = {
   delegation_depth_exceeded: BAD_REQUEST,
   delegation_not_narrower: BAD_SCOPE,
   calls_exhausted: { status: 403, error: 'insufficient_scope' },
+  budget_exhausted: TOO_MANY,
   attempt_reused: { status: 409, error: 'invalid_request' },
   outcome_conflict: { status: 409, error: 'invalid_request' },
   target_missing: BAD_REQUEST,

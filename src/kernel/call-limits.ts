@@ -10,3 +10,8 @@ export const CALLS_LOOK_MS = 1_000
 export const CALLS_OVERDUE_AT_ONCE_MAX = 50
 /** What a server may add to how a call ended: a code, not content. */
 export const CALL_DETAIL_CHARS_MAX = 200
+/** For how long an attempt may be asked about again: what was committed for it is remembered for twice as long. */
+export const ATTEMPT_REPEAT_MS = 300_000
+/** A tool's budget: each call of an agent for a subject takes a place of a few dozen bytes, for as long as the budget counts. */
+export const BUDGET_CALLS_MAX = 1_000
+export const BUDGET_S_MAX = 31 * 86_400

@@ -123,6 +123,7 @@ export const REASONS = [
   'delegation_not_narrower',
   // the call
   'calls_exhausted',
+  'budget_exhausted',
   'attempt_reused',
   'outcome_conflict',
   // the target

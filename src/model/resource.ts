@@ -16,6 +16,12 @@ export type Enforcement = 'scope' | 'tools' | 'arguments' | 'calls'
 export type RevocationCheck = 'feed' | 'introspection' | 'offline'
 export type SigningAlg = 'ES256' | 'RS256' | 'Ed25519'
 
+/** So many calls within any stretch of so many seconds. */
+export interface CallBudget {
+  readonly maxCalls: number
+  readonly perSeconds: number
+}
+
 export interface Tool {
   readonly name: string
   readonly category: ToolCategory
@@ -25,6 +31,8 @@ export interface Tool {
   readonly delegable: boolean
   /** `required`: each call of it is let through once a person has said yes to exactly that call. */
   readonly approval: 'required' | 'none'
+  /** How often an agent may call it for a subject, whatever the session; `undefined`: the sessions' own limits are all. */
+  readonly budget: CallBudget | undefined
   /** The argument whose value is the id of the container that a call stays in. */
   readonly containerArgument: string | undefined
 }

@@ -31,6 +31,13 @@ export class EmbeddedWindows implements WindowStore {
     })
   }
 
+  async count(owner: string, names: readonly string[], lengthMs: number): Promise<readonly number[]> {
+    return this.#database.read(() => {
+      const since = this.#database.clock.nowMs() - lengthMs
+      return names.map((name) => this.#places(windowKey(owner, name)).filter(([, atMs]) => atMs > since).length)
+    })
+  }
+
   release(owner: string, id: string, names: readonly string[]): Promise<void> {
     return this.#database.write(() => {
       for (const name of names) {

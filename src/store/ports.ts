@@ -214,6 +214,8 @@ export interface WindowStore {
     windows: readonly WindowLimit[],
     lengthMs: number,
   ): Promise<{ readonly full: string; readonly waitMs: number } | undefined>
+  /** How many places of each are taken. */
+  count(owner: string, names: readonly string[], lengthMs: number): Promise<readonly number[]>
   /** What the place was taken for has not happened. */
   release(owner: string, id: string, names: readonly string[]): Promise<void>
 }

@@ -205,6 +205,15 @@ end
 return {0, 0}
 `
 
+/** KEYS windows. ARGV length in ms. Answers how many places of each are taken. */
+const WINDOW_COUNT = `#!lua flags=no-writes
+${NOW}
+local since = '(' .. string.format('%.0f', now - tonumber(ARGV[1]))
+local counts = {}
+for i, key in ipairs(KEYS) do counts[i] = redis.call('ZCOUNT', key, since, '+inf') end
+return counts
+`
+
 export const SCRIPTS = {
   errandCommit: { lua: COMMIT },
   errandRecord: { lua: APPEND },
@@ -216,6 +225,7 @@ export const SCRIPTS = {
   errandIndexAdd: { lua: INDEX_ADD },
   errandDocumentReplace: { lua: DOCUMENT_REPLACE },
   errandWindowTake: { lua: WINDOW_TAKE },
+  errandWindowCount: { lua: WINDOW_COUNT },
   errandCallBegin: { lua: CALL_BEGIN },
   errandCallEnd: { lua: CALL_END },
   errandHeartbeat: { lua: HEARTBEAT },

@@ -20,6 +20,12 @@ export class RedisWindows implements WindowStore {
     return window === undefined ? undefined : { full: window.name, waitMs }
   }
 
+  async count(owner: string, names: readonly string[], lengthMs: number): Promise<readonly number[]> {
+    const keys = names.map((name) => this.#keys.window(owner, name))
+    if (keys.length === 0) return []
+    return (await this.#connection.script('errandWindowCount', keys, [lengthMs])) as number[]
+  }
+
   async release(owner: string, id: string, names: readonly string[]): Promise<void> {
     await Promise.all(names.map((name) => this.#connection.command(['ZREM', this.#keys.window(owner, name), id])))
   }

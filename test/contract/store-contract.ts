@@ -517,6 +517,20 @@ function windowsContract(store: () => Store): void {
     expect(await windows.take(owner, 'b', one, HOUR_MS)).toBeUndefined()
   })
 
+  it('say how many of their places are taken', async () => {
+    const { windows } = store()
+    const owner = newNonce()
+    const [read, write] = ['read', 'write']
+    expect(await windows.count(owner, [read, write], HOUR_MS)).toEqual([0, 0])
+    for (const id of ['a', 'b', 'b']) await windows.take(owner, id, [{ name: read, limit: 3 }], HOUR_MS)
+    expect(await windows.count(owner, [read, write], HOUR_MS)).toEqual([2, 0])
+    await windows.release(owner, 'a', [read])
+    expect(await windows.count(owner, [write, read], HOUR_MS)).toEqual([0, 1])
+    expect(await windows.count(newNonce(), [read], HOUR_MS)).toEqual([0])
+    await sleep(2)
+    expect(await windows.count(owner, [read], 1)).toEqual([0])
+  })
+
   it('are free again when their time is over, each place by itself', async () => {
     const { windows } = store()
     const owner = newNonce()

@@ -126,6 +126,12 @@ export function evaluateWith(world: World, registry: Registry, body: Readonly<Re
   }
   return evaluateOne(
     { caller: async () => caller, facts, spend: () => undefined, body: () => body },
-    { ...common, calls: store.calls, registries: { current: registry }, sessions: new SessionRepository(store) },
+    {
+      ...common,
+      calls: store.calls,
+      windows: store.windows,
+      registries: { current: registry },
+      sessions: new SessionRepository(store),
+    },
   )
 }

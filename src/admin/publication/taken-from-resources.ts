@@ -82,6 +82,7 @@ function keepsTools(before: Tools, after: Tools, resource: Resource): boolean {
 }
 
 function restIsSame(before: Tool, after: Tool): boolean {
-  const rest = { delegable: true, approval: 'none' }
+  // What a budget leaves is asked at each call, not when a token is issued.
+  const rest = { delegable: true, approval: 'none', budget: undefined }
   return isSame({ ...before, ...rest }, { ...after, ...rest })
 }

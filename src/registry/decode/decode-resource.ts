@@ -28,6 +28,10 @@ export function decodeResource(
   problems: string[],
 ): Resource {
   const isClassified = entry.manifest_digest === undefined || entry.manifest_digest === manifestDigest(entry.tools)
+  for (const [name, { budget }] of Object.entries(entry.tools)) {
+    if (budget === undefined || entry.enforces === 'calls') continue
+    problems.push(`${path}.tools.${name}.budget: only with enforces: calls, since nobody else asks before each call`)
+  }
   const classified = (tool: ToolEntry): ToolEntry =>
     isClassified ? tool : { ...tool, category: undefined, delegable: undefined, approval: undefined }
   return {
@@ -84,6 +88,7 @@ function decodeTool(name: string, entry: ToolEntry, { enforces }: Pick<ResourceE
     delegable: entry.delegable ?? !isDangerous,
     // Where nobody asks before the call, it cannot be held to one: to ask for it there anyway is a word of its own.
     approval: entry.approval ?? (isDangerous && enforces === 'calls' ? 'required' : 'none'),
+    budget: entry.budget && { maxCalls: entry.budget.max_calls, perSeconds: entry.budget.per_seconds },
     containerArgument: entry.container_argument,
   }
 }

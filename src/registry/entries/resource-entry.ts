@@ -1,5 +1,6 @@
 /** The shape of a resource's entry, its tool manifest included. */
 import { z } from 'zod'
+import { BUDGET_CALLS_MAX, BUDGET_S_MAX } from '../../kernel/call-limits.ts'
 import {
   ACCESS_TOKEN_LIFETIME_S_MAX,
   CONTAINERS_PER_RESOURCE_MAX,
@@ -36,6 +37,11 @@ const tool = strictObject({
   /** Of what the server itself says of it. */
   definition: digest.optional(),
   approval: z.enum(['required', 'none']).optional(),
+  /** Of an agent for a subject, in any stretch of time, whatever the session. */
+  budget: strictObject({
+    max_calls: z.int().min(1).max(BUDGET_CALLS_MAX),
+    per_seconds: z.int().min(1).max(BUDGET_S_MAX),
+  }).optional(),
   container_argument: z.string().min(1).max(NAME_CHARS_MAX).optional(),
 })
 

@@ -37,6 +37,29 @@ describe('tools', () => {
     }
   })
 
+  test('a budget is of a server that asks before each call, and is bounded', () => {
+    const change = (enforces: string, budget: object) => (d: Parameters<Parameters<typeof registryAfter>[0]>[0]) => {
+      d.resources[0].enforces = enforces
+      d.resources[0].tools.extra = { category: 'read', budget }
+    }
+    const budget = { max_calls: 1000, per_seconds: 31 * 86_400 }
+    const decoded = registryAfter(change('calls', budget)).resources[0]?.tools.get('extra')?.budget
+    expect(decoded).toEqual({ maxCalls: 1000, perSeconds: 31 * 86_400 })
+    for (const enforces of ['scope', 'tools', 'arguments']) {
+      expect(problemsAfter(change(enforces, budget))).toEqual([
+        expect.stringContaining('resources[0].tools.extra.budget: only with enforces: calls'),
+      ])
+    }
+    for (const wrong of [
+      {},
+      { ...budget, max_calls: 0 },
+      { ...budget, max_calls: 1001 },
+      { ...budget, per_seconds: 0 },
+    ]) {
+      expect(problemsAfter(change('calls', wrong)).join()).toContain('resources[0].tools.extra.budget')
+    }
+  })
+
   test('what a tool that is unclassified again said of approvals was said of another', () => {
     const [resource] = registryAfter((d) => {
       d.resources[0].tools.extra = { category: 'read', approval: 'none' }
