@@ -27,7 +27,7 @@ export interface Granted {
 }
 
 export interface EndpointParts {
-  readonly metadata: MetadataSource
+  readonly metadata: Pick<MetadataSource, 'get'>
   readonly credential: Credential
   readonly proofs: DpopKey | undefined
   readonly door: FormDoor

@@ -24,6 +24,7 @@ export interface ApiToken {
   readonly token: Secret
   /** When another is to be asked for, by the ticks. */
   readonly renewAtTicksMs: number
+  readonly endsAtTicksMs: number
 }
 
 /** Of its life, when another is asked for: not before, and not after, in percent. */
@@ -44,5 +45,6 @@ export async function fetchApiToken({ issuer, client, scope, door, clock, ticks 
   if (typeof text !== 'string' || text === '' || type !== 'Bearer') throw new Error('the broker gave no API token')
   const life = typeof seconds === 'number' && seconds > 0 ? Math.min(seconds, API_TOKEN_LIFETIME_S) : 0
   const share = randomInt(RENEW_FROM, RENEW_UNTIL) / 100
-  return { token: new Secret(text), renewAtTicksMs: askedTicksMs + life * 1000 * share }
+  const endsAtTicksMs = askedTicksMs + life * 1000
+  return { token: new Secret(text), renewAtTicksMs: askedTicksMs + life * 1000 * share, endsAtTicksMs }
 }

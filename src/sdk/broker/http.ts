@@ -11,11 +11,15 @@ export interface JsonRequest {
   readonly url: string
   /** POSTed as `application/x-www-form-urlencoded`; absent: a GET. */
   readonly form?: URLSearchParams
+  /** POSTed as JSON, in place of a form. */
+  readonly json?: Readonly<Record<string, unknown>>
   /** The media type that is wanted and taken; absent: JSON. */
   readonly accept?: 'application/token-introspection+jwt'
   readonly bearer?: Secret
   /** What the broker was asked to wait before it answers. */
   readonly waitMs?: number
+  /** Until there must be an answer, whole. Default: 3 s. */
+  readonly timeoutMs?: number
 }
 
 /** The answer's text, with status 200 and the media type asked for. @throws on everything else. */
@@ -61,17 +65,19 @@ export const streamOverHttp: StreamDoor = async ({ url, bearer, lastEventId, sig
   throw new Error('the broker answered with something other than a stream')
 }
 
-export const jsonOverHttp: JsonDoor = async ({ url, form, accept, bearer, waitMs = 0 }) => {
+export const jsonOverHttp: JsonDoor = async ({ url, form, json, accept, bearer, waitMs = 0, timeoutMs }) => {
+  const body = json === undefined ? form : JSON.stringify(json)
   const response = await fetch(url, {
-    method: form === undefined ? 'GET' : 'POST',
-    ...(form === undefined ? {} : { body: form }),
+    method: body === undefined ? 'GET' : 'POST',
+    ...(body === undefined ? {} : { body }),
     headers: {
       accept: accept ?? 'application/json',
+      ...(json === undefined ? {} : { 'content-type': 'application/json' }),
       ...(bearer === undefined ? {} : { authorization: `Bearer ${bearer.reveal()}` }),
     },
     // A redirect would send the client assertion, or the trust in a key set, to an address nobody configured.
     redirect: 'error',
-    signal: AbortSignal.timeout(FETCH_TIMEOUT_MS + waitMs),
+    signal: AbortSignal.timeout((timeoutMs ?? FETCH_TIMEOUT_MS) + waitMs),
   })
   if (response.status !== 200) {
     await response.body?.cancel()
