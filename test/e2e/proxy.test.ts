@@ -8,18 +8,22 @@ import { join } from 'node:path'
 import * as v2 from '@modelcontextprotocol/client'
 import { Client as V1Client } from '@modelcontextprotocol/sdk/client/index.js'
 import { StreamableHTTPClientTransport as V1Transport } from '@modelcontextprotocol/sdk/client/streamableHttp.js'
+import { CreateMessageRequestSchema } from '@modelcontextprotocol/sdk/types.js'
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
 import { errand, type RunningProgram, TOKEN_TEXT } from '../support/errand-command.ts'
+import { type RunningMcpServer, startEverything } from '../support/mcp-programs.ts'
 import { type Proxied, startProxied } from '../support/proxied-server.ts'
-import { claimsOf } from '../support/world.ts'
+import { claimsOf, WAREHOUSE } from '../support/world.ts'
 
 vi.setConfig({ testTimeout: 60_000 })
 
 let here: Proxied
 let url: string
 let program: RunningProgram
+let everything: RunningMcpServer
 beforeAll(async () => {
-  here = await startProxied()
+  everything = await startEverything()
+  here = await startProxied({ url: everything.url, tools: ['echo', 'trigger-sampling-request'] })
   const proxy = await here.proxy()
   url = proxy.url
   program = proxy.program
@@ -28,7 +32,10 @@ beforeEach(() => {
   here.instead = undefined
   here.seen.length = 0
 })
-afterAll(() => here?.close())
+afterAll(async () => {
+  await here?.close()
+  await everything?.stop()
+})
 
 const TOOL = { jsonrpc: '2.0', id: 7, method: 'tools/call', params: { name: 'test_simple_text', arguments: {} } }
 const JSON_BOTH = { 'content-type': 'application/json', accept: 'application/json, text/event-stream' }
@@ -85,6 +92,29 @@ describe('a client that knows nothing but a URL', () => {
     expect(result.content).toEqual([{ type: 'text', text: 'This is a simple text response for testing.' }])
     await expect(client.callTool({ name: 'edit_page', arguments: {} })).rejects.toThrow('mcp:tools:write')
     await client.close()
+  })
+
+  test('is asked back by a server that keeps a session: both directions pass (server-everything)', async () => {
+    const { url: other } = await here.proxy('--resource', everything.url)
+    const client = new V1Client({ name: 'static', version: '1.0.0' }, { capabilities: { sampling: {} } })
+    client.setRequestHandler(CreateMessageRequestSchema, async () => ({
+      model: 'none',
+      role: 'assistant',
+      content: { type: 'text', text: 'asked back' },
+    }))
+    await client.connect(new V1Transport(new URL(other)))
+    const tool = { name: 'trigger-sampling-request', arguments: { prompt: 'hello', maxTokens: 5 } }
+    expect(JSON.stringify((await client.callTool(tool)).content)).toContain('asked back')
+    await client.close()
+  })
+
+  test('is served with tokens bound to the proxy’s own key, where it is told to (RFC 9449)', async () => {
+    const { url: bound } = await here.proxy('--dpop')
+    expect((await send(bound, {}, JSON.stringify(TOOL))).text).toContain('This is a simple text response')
+    const { authorization, dpop } = here.seen.at(-1)?.headers ?? {}
+    expect(authorization).toMatch(/^DPoP ey/)
+    expect(claimsOf(String(authorization).replace('DPoP ', ''))).toHaveProperty('cnf.jkt')
+    expect(dpop).toMatch(TOKEN_TEXT)
   })
 
   test('that goes away ends the call at the server, too', async () => {
@@ -210,14 +240,14 @@ describe('whoever else is on the machine', () => {
 })
 
 describe('a session', () => {
-  const intent = () =>
+  const intentAt = (resource: string, tool: string) =>
     JSON.stringify([
-      { type: 'agent_intent', purpose: 'Read the wiki for Alice' },
-      { type: 'mcp_tools', locations: [here.resource], tools: { test_simple_text: {} } },
+      { type: 'agent_intent', purpose: 'Read for Alice' },
+      { type: 'mcp_tools', locations: [resource], tools: { [tool]: {} } },
     ])
 
   test('is whose the calls are, and its end is the end of them', async () => {
-    const opened = await here.broker.open({ authorization_details: intent() })
+    const opened = await here.broker.open({ authorization_details: intentAt(here.resource, 'test_simple_text') })
     expect(opened.status, JSON.stringify(opened.body)).toBe(200)
     const file = join(here.directory, 'session.jwt')
     writeFileSync(file, opened.body.access_token)
@@ -237,7 +267,7 @@ describe('a session', () => {
   })
 
   test('for another server is not taken: it would be called without any token', async () => {
-    const opened = await here.broker.open()
+    const opened = await here.broker.open({ authorization_details: intentAt(WAREHOUSE, 'list_tables') })
     const file = join(here.directory, 'other.jwt')
     writeFileSync(file, opened.body.access_token)
     const args = ['headers', '--resource', here.resource, ...here.agent, '--session-token-file', file]
@@ -274,6 +304,17 @@ describe('what is typed', () => {
     expect([wide.code, wide.err]).toEqual([2, expect.stringContaining('only 127.0.0.1')])
     const none = await run('proxy', '--resource', 'https://nowhere.example/mcp', ...here.agent)
     expect([none.code, none.out]).toEqual([1, ''])
+  })
+
+  test('a server behind a token is scanned through the proxy, and with a token from a pipe', async () => {
+    const through = await run('scan', url, '--json')
+    const issued = await here.broker.clientCredentials('orchestrator', { resource: here.resource })
+    const args = ['scan', here.resource, '--token-file', '-', '--json']
+    const piped = await errand(args, { cwd: here.directory, input: issued.body.access_token })
+    for (const { code, out } of [through, piped]) expect([code, JSON.parse(out).tools.length]).toEqual([0, 11])
+    expect(JSON.parse(piped.out).digest).toBe(JSON.parse(through.out).digest)
+    const without = await run('scan', here.resource)
+    expect([without.code, without.err]).toEqual([1, expect.stringContaining('--token-file')])
   })
 
   test('a path that is kept is the same next time, private, and refused where others could read it', async () => {

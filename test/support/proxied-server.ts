@@ -40,7 +40,8 @@ export interface Proxied {
   close(): Promise<void>
 }
 
-export async function startProxied(): Promise<Proxied> {
+/** @param other a server that asks nobody for a token, registered beside it with these tools to read with */
+export async function startProxied(other?: { url: string; tools: readonly string[] }): Promise<Proxied> {
   const directory = scratchDirectory('errand-proxied-')
   const server = createServer()
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
@@ -51,7 +52,7 @@ export async function startProxied(): Promise<Proxied> {
   const fleet = await startFleet((place) => ({
     store: { kind: 'embedded', directory: `${place}/store` },
     settings: { issuer },
-    registry: (document) => withServer(document, resource),
+    registry: (document) => withServer(document, resource, other),
   }))
   const broker = await fleet.start({ port })
   const keyFile = join(directory, 'orchestrator.jwk.json')
@@ -69,7 +70,8 @@ export async function startProxied(): Promise<Proxied> {
     agent,
     instead: undefined,
     async proxy(...options) {
-      const program = await startErrand(['proxy', '--resource', resource, ...agent, ...options], directory)
+      const target = options.includes('--resource') ? [] : ['--resource', resource]
+      const program = await startErrand(['proxy', ...target, ...agent, ...options], directory)
       programs.push(program)
       const url = /^http:\S+$/m.exec(program.out())?.[0]
       if (url === undefined) throw new Error(`errand proxy said: ${program.err()}`)
@@ -111,19 +113,23 @@ function serve(server: Server, here: Proxied, issuer: string): void {
   })
 }
 
-function withServer(document: Record<string, unknown>, url: string): Record<string, unknown> {
-  const tools = Object.fromEntries(READING_TOOLS.map((tool) => [tool, { category: 'read' }]))
-  const resources = (document['resources'] as { id: string }[]).map((entry) =>
-    entry.id === 'wiki'
-      ? { ...entry, url, enforces: 'arguments', tools: { ...tools, edit_page: { category: 'write' } } }
-      : entry,
-  )
-  const standing = {
-    purpose: 'Try the server',
-    tools: { wiki: Object.fromEntries(READING_TOOLS.map((one) => [one, {}])) },
-  }
+function withServer(
+  document: Record<string, unknown>,
+  url: string,
+  other: { url: string; tools: readonly string[] } | undefined,
+): Record<string, unknown> {
+  const registered = (tools: readonly string[]) => Object.fromEntries(tools.map((tool) => [tool, { category: 'read' }]))
+  const intended = (tools: readonly string[]) => Object.fromEntries(tools.map((tool) => [tool, {}]))
+  const resources = (document['resources'] as { id: string }[]).map((entry) => {
+    const own = { ...registered(READING_TOOLS), edit_page: { category: 'write' } }
+    if (entry.id === 'wiki') return { ...entry, url, enforces: 'arguments', tools: own }
+    return entry.id === 'slack' && other !== undefined
+      ? { ...entry, url: other.url, enforces: 'scope', tools: registered(other.tools) }
+      : entry
+  })
+  const tools = { wiki: intended(READING_TOOLS), ...(other !== undefined && { slack: intended(other.tools) }) }
   const agents = (document['agents'] as { client_id: string }[]).map((entry) =>
-    entry.client_id === 'orchestrator' ? { ...entry, standing_intent: standing } : entry,
+    entry.client_id === 'orchestrator' ? { ...entry, standing_intent: { purpose: 'Try the server', tools } } : entry,
   )
   return { ...document, resources, agents }
 }

@@ -28,6 +28,8 @@ export interface Holder {
   /** With a fresh token for `resource`, and for nothing else. */
   readonly fetch: Fetch
   headers(): Promise<Readonly<Record<string, string>>>
+  /** Whether there is a token to be had. */
+  ready(): Promise<unknown>
 }
 
 /** @throws UsageError, CommandFailure, ConfigurationError */
@@ -44,19 +46,29 @@ export async function holderOf(args: Args, io: Io): Promise<Holder> {
   const agent = createAgent({
     broker: issuer,
     credential: privateKeyJwt({ clientId, ...key }),
+    dpop: args.flag('dpop'),
     resources: [resource],
     door: (request) => jsonOverHttp({ ...request, url: reached(request.url) }),
     forms: (request) => formOverHttp({ ...request, url: reached(request.url) }),
   })
   const file = args.text('session-token-file')
-  if (file === undefined) return { resource, fetch: agent.fetch, headers: () => agent.headers(resource) }
+  if (file === undefined) {
+    const { fetch } = agent
+    return { resource, fetch, headers: () => agent.headers(resource), ready: () => agent.token({ resource }) }
+  }
   const token = await readToken(file, io)
   const session = inWords(() => agent.resume(token.reveal()))
   const canonical = canonicalOf(resource)
   const spelled = [...session.granted.keys()].find((url) => canonicalOf(url) === canonical)
   // A server that is not in the session would be called without any token.
   if (spelled === undefined) throw new UsageError(`the session in ${file} is not for ${resource}`)
-  return { resource: spelled, fetch: session.fetch, headers: () => session.headers(spelled) }
+  const { fetch } = session
+  return {
+    resource: spelled,
+    fetch,
+    headers: () => session.headers(spelled),
+    ready: () => session.token({ resource: spelled }),
+  }
 }
 
 function canonicalOf(url: string): string {

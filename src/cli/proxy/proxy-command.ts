@@ -15,6 +15,7 @@ export const proxyCommand: CommandBody = {
   arguments: [],
   options: {
     ...HOLDER_OPTIONS,
+    dpop: { help: 'bind each token to a key of this process (RFC 9449): stolen, it is good for nobody' },
     listen: { value: 'HOST:PORT', help: 'an address of this machine’s loopback (default 127.0.0.1:0, any free port)' },
     'secret-file': {
       value: 'FILE',
@@ -34,7 +35,7 @@ export const proxyCommand: CommandBody = {
     const secret = await pathSecret(args)
     const holder = await holderOf(args, io)
     // What cannot get a token now is told at the start, not at the first call.
-    await holder.headers().catch((fault: unknown) => Promise.reject(agentFailure(fault)))
+    await holder.ready().catch((fault: unknown) => Promise.reject(agentFailure(fault)))
     const log = (line: string) => io.err(`errand: ${printable(line)}\n`)
     const proxy = await startProxy({ holder, secret: secret.reveal(), host, port, log })
     // Before the line is out: whoever has read it may end the proxy.
