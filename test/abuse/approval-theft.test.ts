@@ -14,7 +14,7 @@ import {
   TABLE,
   warehouse,
 } from '../support/approvals.ts'
-import { ask, EVALUATION } from '../support/authzen.ts'
+import { EVALUATION } from '../support/authzen.ts'
 import { details, granted, order, tools } from '../support/hops.ts'
 import { startIssuer, type TestIssuer } from '../support/issuer.ts'
 import { type RunningRedis, startRedis } from '../support/redis.ts'
@@ -302,15 +302,16 @@ describe('a yes that is used more than once', () => {
     expect(await requested(given.attempts(await given.fresh()))).not.toBe(id)
   })
 
-  test('what was approved before the store lost writes is not approved after it', async () => {
+  test('what was approved before everything was cut off, as a store that lost writes does it, ends with its session', async () => {
     const [world] = worlds
     const given = await atWork(world)
     const id = await requested(given.attempts(given.access))
+    const waiting = await requested(given.attempts(given.access, { table: 'waiting' }))
     expect((await decide(world, id, 'corp:carol')).status).toBe(200)
-    // What a new epoch writes (DESIGN §7), and what a restored store writes.
     await order(world, '/revocations', { dimension: 'everything' })
-    const { body } = await ask(world, given.asking, EVALUATION, callOf(given.access, TABLE, newAttempt()))
-    expect(body.decision ?? false).toBe(false)
+    expect((await world.continue(given.session)).status).toBe(401)
+    // Whoever had signed in before has to sign in again, too.
+    expect((await decide(world, waiting, 'corp:dave')).status).toBe(401)
   })
 })
 

@@ -35,6 +35,8 @@ export interface DecisionExplanation {
   readonly change?: ExplainedChange
   /** What the draft in shadow would have answered instead; absent: the same, or there was none. */
   readonly shadow?: ShadowAnswer
+  /** Of a call that needs a person's yes: which one, and who has said yes or no. */
+  readonly approval?: { readonly id: string; readonly by?: string }
 }
 
 export interface ExplainedChange {
@@ -58,7 +60,10 @@ export async function explainDecision(
     ...(record.reason === undefined ? {} : { reason: record.reason }),
     grants: { evaluated: record.grants_evaluated ?? 0, matched: record.grants ?? [] },
     ...(record.shadow === undefined ? {} : { shadow: record.shadow }),
+    ...(record.approval === undefined ? {} : { approval: record.approval }),
   }
+  const told = sayApproval(record)
+  if (told !== undefined) return { ...common, layers: [], sentence: told }
   if (record.policy === undefined) return { ...common, layers: [], sentence: beforePolicy(record) }
   const then = await versions.versionOf(record.policy)
   const question = then === undefined ? undefined : kept && readable(() => questionIn(kept, record.id, then, 'then'))
@@ -98,6 +103,15 @@ function changeNow(kept: KeptTexts, id: string, current: Registry, now: number):
   const allowed_now = decide(current, question).outcome === 'allow'
   const { ways, never } = smallestChange({ registry: current, question })
   return { allowed_now, ways: ways.map((way) => way.map(describeChange)), never }
+}
+
+/** Of the records of a person's yes or no, which are no decisions of the policy. */
+function sayApproval({ event, outcome, by, agent, on_behalf_of, resource, reason }: AuditRecord): string | undefined {
+  const call = `a call at ${resource ?? 'a server'} by agent ${agent?.id ?? 'unknown'} for ${on_behalf_of ?? 'nobody'}`
+  if (event === 'approval.requested') return `Asked: ${by} waits for a person to approve ${call}.`
+  if (event !== 'approval.granted' && event !== 'approval.denied') return undefined
+  const [done, tried] = event === 'approval.granted' ? ['Approved', 'approve'] : ['Denied', 'deny']
+  return outcome === 'granted' ? `${done}: by ${by}, ${call}.` : `Refused: ${by} may not ${tried} ${call}: ${reason}.`
 }
 
 function beforePolicy({ outcome, reason, missing = [] }: AuditRecord): string {

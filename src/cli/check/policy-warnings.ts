@@ -2,6 +2,7 @@
 import type { AuthorizationServer } from '../../model/authorization-server.ts'
 import type { Agent } from '../../model/client.ts'
 import { mayIssue } from '../../model/lifecycle.ts'
+import { parseOwner } from '../../model/owner.ts'
 import type { Grant, Registry } from '../../model/registry.ts'
 import { believedSecondsMax, type Resource, type Tool } from '../../model/resource.ts'
 import type { BrokerSettings } from '../../model/settings.ts'
@@ -140,6 +141,14 @@ function agentWarnings(agent: Agent, registry: Registry, settings: BrokerSetting
   if (agent.grantTypes.length === 0) warnings.push(`${name}: has no grant_types, so it can ask for nothing`)
   if (!registry.resources.some((resource) => reach(agent, resource).length > 0))
     return [...warnings, `${name}: its manifest reaches no tool that may be delegated`]
+  const isApproved = registry.resources.some((resource) =>
+    reach(agent, resource).some(({ approval }) => approval === 'required' && resource.enforces === 'calls'),
+  )
+  if (isApproved && parseOwner(agent.owner).kind === 'team') {
+    warnings.push(
+      `${name}: some of its tools need a person's approval, and its owner ${agent.owner} is a team by name: nobody can tell who else may give one; name a user or a group`,
+    )
+  }
   // With the token of its workload an agent asks for itself, by either grant type.
   const asksForItself = workloads.length > 0
   const bringsAssertions = agent.grantTypes.includes(GRANT_TYPE.jwtBearer) && !asksForItself

@@ -19,6 +19,7 @@ export function drawRecord(record: JsonObject, styles: Styles): string {
     text('reason'),
     text('session'),
     callWords(record['call']),
+    approvalWords(record['approval']),
     shadowWords(record['shadow']),
     // A detail says what it was done to by itself.
     detailWords(record['detail']) ?? textOf(jsonObject(record['change'])['object']),
@@ -65,6 +66,13 @@ function callWords(value: unknown): string | undefined {
   if (attempt === undefined) return undefined
   const late = call['after'] === undefined ? '' : ', told after it had been recorded as unknown'
   return `attempt ${attempt}${ended === undefined ? '' : ` ended: ${ended}${late}`}`
+}
+
+/** "apr_…, by user:corp:carol" */
+export function approvalWords(value: unknown): string | undefined {
+  const approval = jsonObject(value)
+  const [id, by] = [textOf(approval['id']), textOf(approval['by'])]
+  return id === undefined ? undefined : `${id}${by === undefined ? '' : `, by ${by}`}`
 }
 
 const SHADOW_TURNS: Readonly<Record<string, string>> = {

@@ -3,7 +3,7 @@
 import { arrayOf, type JsonObject, jsonObject, numberIn, textOf } from '../json-fields.ts'
 import { shortVersion } from '../policy/publication-drawing.ts'
 import type { Styles } from '../terminal.ts'
-import { shadowWords } from './audit-drawing.ts'
+import { approvalWords, shadowWords } from './audit-drawing.ts'
 
 const VERDICTS: Readonly<Record<string, readonly [mark: string, words: string]>> = {
   allowed: ['✓', 'yes'],
@@ -30,6 +30,7 @@ export function drawExplanation(body: JsonObject, styles: Styles): string {
     ...(layers.length === 0 ? [] : ['', ...layers.flatMap((layer) => layerLines(layer, styles))]),
     ...factLines(body, styles),
     ...shadowLines(body['shadow'], styles),
+    ...approvalLines(body['approval'], styles),
     ...changeLines(jsonObject(body['change']), bold, dim),
     '',
   ].join('\n')
@@ -66,6 +67,11 @@ function factLines(body: JsonObject, { dim }: Styles): readonly string[] {
         ]),
     `  ${dim('policy')}   ${shortVersion(version)}${kept}`,
   ]
+}
+
+function approvalLines(approval: unknown, { dim }: Styles): readonly string[] {
+  const words = approvalWords(approval)
+  return words === undefined ? [] : [`  ${dim('approval')} ${words}`]
 }
 
 function shadowLines(shadow: unknown, { dim, accent }: Styles): readonly string[] {

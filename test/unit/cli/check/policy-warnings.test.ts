@@ -80,6 +80,13 @@ describe('warnings about a policy', () => {
         Object.assign(resource ?? {}, { tools: { search: { category: 'destructive', delegable: true } } }),
     ],
     [
+      "agent writer: some of its tools need a person's approval, and its owner",
+      (document) => {
+        follow(document, { enforces: 'calls', tools: { search: { category: 'read', approval: 'required' } } }, {})
+        Object.assign(document.agents[0] ?? {}, { owner: 'the writers' })
+      },
+    ],
+    [
       'resource notes: search: approval: required, and the server does not ask before each call',
       ({ resources: [resource] }) =>
         Object.assign(resource ?? {}, { tools: { search: { category: 'read', approval: 'required' } } }),
