@@ -132,6 +132,7 @@ describe('sessions', () => {
       purpose: `as ${agent}`,
       origin: 'user_request',
       tokens: 1,
+      calls: 0,
       authority: {
         resources: {
           'https://w.example/mcp': { scopes: ['mcp:tools:read'], tools: { query: { limit: { maximum: 5 } } } },
