@@ -22,10 +22,10 @@ export interface KillOrder {
 type Method = (...args: unknown[]) => unknown
 
 /** Those a broker calls on a timer, and not for a request. */
-const NOT_STEPS = ['constructor', 'follow', 'snapshot', 'usage', 'close']
+const NOT_STEPS = ['constructor', 'follow', 'snapshot', 'usage', 'due', 'close']
 /** Lists follow behind the answer: that the process may die there is enough. */
 const ONLY_BEFORE = /^indexes\.|\.(read|readAll|list|latest|content)$/
-const ENTRIES = /^(session|commit|claim|outbox|content|contents-order|control):/
+const ENTRIES = /^(session|commit|claim|outbox|content|contents-order|control|call|call-due|window):/
 
 /** To be called once everything is up; the next request is the one. @param database of the embedded store, where it is that */
 export function killAt({ at, file }: KillOrder, store: Store, database: typeof EmbeddedDatabase | undefined): void {
@@ -36,7 +36,8 @@ export function killAt({ at, file }: KillOrder, store: Store, database: typeof E
     appendFileSync(file, `${JSON.stringify({ killed: name })}\n`)
     process.kill(process.pid, 'SIGKILL')
   }
-  for (const port of ['sessions', 'claims', 'control', 'audit', 'indexes'] as const) wrapPort(port, store[port], step)
+  for (const port of ['sessions', 'claims', 'control', 'audit', 'indexes', 'calls', 'windows'] as const)
+    wrapPort(port, store[port], step)
   if (database !== undefined) wrapPuts(database.prototype, step)
   wrapSign(step, file)
 }
