@@ -7,8 +7,16 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { openStore } from '../../src/store/open-store.ts'
 import type { Store } from '../../src/store/ports.ts'
 import { type BrokerProcess, type Fleet, startFleet, until } from '../support/broker-process.ts'
-import { accessFor, askingWarehouse, callOf, newAttempt, openLimited, warehouseAt } from '../support/calls.ts'
-import { type Claims, details, granted, intent, tools } from '../support/hops.ts'
+import {
+  accessFor,
+  askingWarehouse,
+  callOf,
+  newAttempt,
+  openLimited,
+  recordsIn,
+  warehouseAt,
+} from '../support/calls.ts'
+import { details, granted, intent, tools } from '../support/hops.ts'
 import { type RunningRedis, startRedis } from '../support/redis.ts'
 import { WAREHOUSE } from '../support/world.ts'
 
@@ -38,9 +46,6 @@ afterAll(async () => {
   await fleet?.close()
   await redis?.stop()
 })
-
-const records = async (decision: string): Promise<readonly Claims[]> =>
-  (await store.audit.find(decision)).map((text) => JSON.parse(text))
 
 describe('a limit of calls among two brokers', () => {
   test('permits exactly so many, whatever hop, token and broker they come by', async () => {
@@ -87,7 +92,7 @@ describe('a limit of calls among two brokers', () => {
       const answers = await Promise.all([atA, atB, atA, atB].map((warehouse) => warehouse.decide(body)))
       expect(new Set(answers.map(({ context }) => context.decision_id)).size).toBe(1)
       expect(answers.map(({ decision }) => decision)).toEqual([true, true, true, true])
-      expect(await records(answers[0].context.decision_id)).toHaveLength(1)
+      expect(await recordsIn(store, answers[0].context.decision_id)).toHaveLength(1)
     }
     expect(await atB.attempt(access)).toMatchObject({ decision: false, context: { reason: 'calls_exhausted' } })
   })

@@ -1,6 +1,7 @@
 /** Calls of tools as a server in live mode announces them: before each an attempt, after it the outcome. */
 import { randomBytes } from 'node:crypto'
 import { expect } from 'vitest'
+import type { Store } from '../../src/store/ports.ts'
 import { ask, EVALUATION, evaluateToken, evaluatingServices } from './authzen.ts'
 import { type Claims, details, granted, intent, tools } from './hops.ts'
 import type { TestIssuer } from './issuer.ts'
@@ -67,6 +68,8 @@ export async function warehouseAt(world: World, service = 'warehouse-server') {
 export type Warehouse = Awaited<ReturnType<typeof warehouseAt>>
 
 /** Its records, oldest first. */
-export async function recordsOf(world: World, decision: string): Promise<readonly Claims[]> {
-  return (await world.broker.store.audit.find(decision)).map((text) => JSON.parse(text))
+export const recordsOf = (world: World, decision: string) => recordsIn(world.broker.store, decision)
+
+export async function recordsIn({ audit }: Pick<Store, 'audit'>, decision: string): Promise<readonly Claims[]> {
+  return (await audit.find(decision)).map((text) => JSON.parse(text))
 }
