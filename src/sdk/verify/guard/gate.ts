@@ -147,12 +147,12 @@ async function beginAll(
       if (verdict.allowed) begun.set(idKey(request.id), verdict)
       const refusal = verdict.allowed ? unknownTool(call, manifest) : verdict.refusal
       if (refusal === undefined) continue
-      await endAll(begun)
+      endAll(begun)
       const all = refusal.scope === undefined ? scopes : [...new Set([...scopes, refusal.scope])]
       return refused(refusal, all, asking)
     }
   } catch (error) {
-    await endAll(begun)
+    endAll(begun)
     throw error
   }
   return { begun }
@@ -167,9 +167,9 @@ const NO_SUCH_TOOL: ToolCallRefusal = { error: 'outside_intent', description: 't
 /** What may be asked of a judge: MCP's characters for names, and what servers use beside them. */
 const TOOL_NAME = /^[\w./:-]{1,128}$/
 
-/** Of a batch, one was refused: the others do not run either. */
-async function endAll(begun: ReadonlyMap<string, Allowed>): Promise<void> {
-  await Promise.allSettled([...begun.values()].map((call) => call.ended('failure', 'not_run')))
+/** Of a batch, one was refused: the others do not run either. Nobody waits for the judge to have heard of it. */
+function endAll(begun: ReadonlyMap<string, Allowed>): void {
+  for (const call of begun.values()) call.ended('failure', 'not_run').catch(() => {})
 }
 
 /** A call without a name or with odd arguments is still a call: the judge refuses what it does not know. */

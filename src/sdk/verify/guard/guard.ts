@@ -137,7 +137,8 @@ function readAuthorization({
   | { readonly wrong: Answer }
   | undefined {
   // Addresses end up in logs and referrers: a token there is to be replaced, not believed (RFC 9700 §4.3.2).
-  if (/[?&]access_token=/i.test(url)) return { wrong: badRequest('a token must not be in the address') }
+  if (new URLSearchParams(url.replace(/^[^?]*/, '')).has('access_token'))
+    return { wrong: badRequest('a token must not be in the address') }
   const values = header('authorization')
   const [value, ...others] = values
   if (value === undefined) return undefined

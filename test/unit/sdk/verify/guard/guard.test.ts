@@ -117,8 +117,12 @@ describe('a guarded MCP server', () => {
     const text = await token(key)
     await refused(await post(good, { authorization: `Bearer ${text}, Bearer ${text}` }), 400)
     const headers = { authorization: `Bearer ${text}` }
-    const inAddress = new Request(`${RESOURCE}?access_token=${text}`, { method: 'POST', headers, body: '{}' })
-    await refused(await ask(inAddress), 400)
+    for (const address of [`${RESOURCE}?access_token=${text}`, `${RESOURCE}?x=1&access%5Ftoken=${text}`]) {
+      const inAddress = (given: object) =>
+        new Request(address, { method: 'POST', body: JSON.stringify(good), ...given })
+      await refused(await ask(inAddress({ headers })), 400)
+      await refused(await ask(inAddress({})), 400)
+    }
     await refused(await post({ ...good, access_token: text }, { authorization: 'none' }), 401)
   })
 
