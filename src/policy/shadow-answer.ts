@@ -26,12 +26,17 @@ type Answer = Decision | { readonly outcome: 'deny'; readonly reason: 'client_un
 
 const NOT_THERE: Answer = { outcome: 'deny', reason: 'client_unknown' }
 
-/** Resources are named by URL in what is asked; agents and users are as the draft has them. `undefined`: an agent is not there. */
+/** Resources are named by URL in what is asked; agents, servers and users are as the draft has them. `undefined`: one of the former is not there. */
 function inTermsOf(draft: Registry, question: Question): Question | undefined {
   const agent = agentIn(draft, question.agent)
   const chain = question.chain.flatMap((one) => agentIn(draft, one) ?? [])
+  const services = question.services.flatMap(({ clientId }) => {
+    const found = draft.client(clientId)
+    return found?.kind === 'service' ? [found] : []
+  })
   if (agent === undefined || chain.length < question.chain.length) return undefined
-  return { ...question, agent, chain, user: question.user && findUserOrNobody(draft, question.user) }
+  if (services.length < question.services.length) return undefined
+  return { ...question, agent, chain, services, user: question.user && findUserOrNobody(draft, question.user) }
 }
 
 function agentIn(draft: Registry, agent: Agent): Agent | undefined {

@@ -3,6 +3,7 @@ import type { AddressInfo } from 'node:net'
 import { text as readText } from 'node:stream/consumers'
 import { afterEach, describe, expect, test } from 'vitest'
 import { JWKS_BYTES_MAX } from '../../../../src/kernel/limits.ts'
+import { Secret } from '../../../../src/kernel/secret.ts'
 import { jsonOverHttp } from '../../../../src/sdk/broker/http.ts'
 
 let server: Server | undefined
@@ -42,6 +43,21 @@ describe('the verifier’s door', () => {
     expect(await jsonOverHttp({ url, form: new URLSearchParams({ token: 'a b' }) })).toMatch(
       /^"POST application\/x-www-form-urlencoded.* token=a\+b"$/,
     )
+  })
+
+  test('posts JSON, with the token it is sent with', async () => {
+    const url = await serve(async (request, response) => {
+      const { method, headers } = request
+      const body = [method, headers['content-type'], headers.authorization, await readText(request)]
+      response.setHeader('content-type', 'application/json').end(JSON.stringify(body))
+    })
+    const answer = await jsonOverHttp({ url, json: { a: [1] }, bearer: new Secret('t') })
+    expect(JSON.parse(answer)).toEqual(['POST', 'application/json', 'Bearer t', '{"a":[1]}'])
+  })
+
+  test('waits no longer than it is told', async () => {
+    const url = await serve(() => undefined)
+    await expect(jsonOverHttp({ url, json: {}, timeoutMs: 50 })).rejects.toMatchObject({ name: 'TimeoutError' })
   })
 
   test('does not follow a redirect: the assertion would go with it', async () => {
