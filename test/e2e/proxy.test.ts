@@ -264,6 +264,15 @@ describe('a session', () => {
     here.instead = () => new Response(null, { status: 401 })
     const over = await send(mine, {}, JSON.stringify(TOOL))
     expect([over.status, JSON.parse(over.text).error.message]).toEqual([403, expect.stringContaining('has ended')])
+    here.instead = undefined
+    // Whoever opens another in its place need not start the proxy again; what is no session changes nothing.
+    writeFileSync(file, 'half a tok')
+    expect((await send(mine, {}, JSON.stringify(TOOL))).status).toBe(403)
+    const next = await here.broker.open({ authorization_details: intentAt(here.resource, 'test_simple_text') })
+    writeFileSync(file, next.body.access_token)
+    expect((await send(mine, {}, JSON.stringify(TOOL))).text).toContain('This is a simple text response')
+    const last = claimsOf(here.seen.at(-1)?.headers.authorization?.replace('Bearer ', '') ?? '')
+    expect(last['sid']).not.toBe(claims['sid'])
   })
 
   test('for another server is not taken: it would be called without any token', async () => {

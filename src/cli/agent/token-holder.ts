@@ -2,8 +2,6 @@
  * An agent that a command is for somebody else's client: its tokens are made by `errand/agent`, and are in memory only. As
  * itself, by its standing intent, or in a session that was opened elsewhere.
  */
-import { Rejection } from '../../kernel/rejection.ts'
-import { canonicalResource } from '../../protocol/resource.ts'
 import { urlProblem } from '../../registry/url-rules.ts'
 import { AgentError, createAgent, privateKeyJwt } from '../../sdk/agent/agent.ts'
 import { type Fetch, formOverHttp, jsonOverHttp } from '../../sdk/broker/http.ts'
@@ -11,8 +9,8 @@ import type { Args } from '../args.ts'
 import { CommandFailure, UsageError } from '../failures.ts'
 import type { Io } from '../io.ts'
 import type { OptionSpecs } from '../options.ts'
-import { readToken } from '../token-input.ts'
 import { CLIENT_OPTIONS, clientFacts } from './client-identity.ts'
+import { SessionFile } from './session-file.ts'
 
 export const HOLDER_OPTIONS: OptionSpecs = {
   resource: { value: 'URL', help: 'the MCP server, as the broker has it registered' },
@@ -56,36 +54,9 @@ export async function holderOf(args: Args, io: Io): Promise<Holder> {
     const { fetch } = agent
     return { resource, fetch, headers: () => agent.headers(resource), ready: () => agent.token({ resource }) }
   }
-  const token = await readToken(file, io)
-  const session = inWords(() => agent.resume(token.reveal()))
-  const canonical = canonicalOf(resource)
-  const spelled = [...session.granted.keys()].find((url) => canonicalOf(url) === canonical)
-  // A server that is not in the session would be called without any token.
-  if (spelled === undefined) throw new UsageError(`the session in ${file} is not for ${resource}`)
-  const { fetch } = session
-  return {
-    resource: spelled,
-    fetch,
-    headers: () => session.headers(spelled),
-    ready: () => session.token({ resource: spelled }),
-  }
-}
-
-function canonicalOf(url: string): string {
-  try {
-    return canonicalResource(url)
-  } catch (fault) {
-    if (fault instanceof Rejection) throw new UsageError(`--resource: ${fault.message}`)
-    throw fault
-  }
-}
-
-function inWords<T>(work: () => T): T {
-  try {
-    return work()
-  } catch (fault) {
-    throw agentFailure(fault)
-  }
+  const session = await SessionFile.open(agent, resource, file, io)
+  const { fetch, resource: spelled } = session
+  return { resource: spelled, fetch, headers: () => session.headers(), ready: () => session.token() }
 }
 
 /** What the agent library says, as a command says it: without a stack, and without a token. */
