@@ -4,6 +4,9 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { drawRecord } from '../../src/cli/records/audit-drawing.ts'
+import { drawExplanation } from '../../src/cli/records/decision-drawing.ts'
+import { plainStyles } from '../../src/cli/terminal.ts'
 import { ask, EVALUATIONS } from '../support/authzen.ts'
 import {
   accessFor,
@@ -15,7 +18,7 @@ import {
   type Warehouse,
   warehouseAt,
 } from '../support/calls.ts'
-import type { Claims } from '../support/hops.ts'
+import { type Claims, managementToken } from '../support/hops.ts'
 import { startIssuer, type TestIssuer } from '../support/issuer.ts'
 import { startWorld, WAREHOUSE, type World } from '../support/world.ts'
 
@@ -257,6 +260,15 @@ describe('a call whose end nobody has told in time', () => {
       })
       // The refused one of another outcome has a decision of its own.
       expect(others).toEqual([])
+      const path = `/admin/v1/decisions/${context.decision_id}/explanation`
+      const { body } = await late.bearer(path, await managementToken(late))
+      expect(body.call).toMatchObject({ attempt, ends: [{ ended: 'unknown' }, { ended: 'success' }] })
+      expect(drawExplanation(body, plainStyles)).toContain(
+        `attempt ${attempt} ended: unknown, by operator:broker at ${unknown.at}; then success, by service:warehouse-server`,
+      )
+      expect(drawRecord(outcome, plainStyles).replaceAll(/\s+/g, ' ')).toContain(
+        `attempt ${attempt} ended: success, told after it had been recorded as unknown`,
+      )
       expect(await recordsOf(late, told.context.decision_id)).toHaveLength(2)
     } finally {
       await late.close()

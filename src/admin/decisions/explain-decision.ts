@@ -37,6 +37,14 @@ export interface DecisionExplanation {
   readonly shadow?: ShadowAnswer
   /** Of a call that needs a person's yes: which one, and who has said yes or no. */
   readonly approval?: { readonly id: string; readonly by?: string }
+  /** Of a call that a server announced: how it ended, in the order that it was told. */
+  readonly call?: { readonly attempt: string; readonly ends: readonly ExplainedEnd[] }
+}
+
+interface ExplainedEnd {
+  readonly ended: 'success' | 'failure' | 'unknown'
+  readonly at: string
+  readonly by: string
 }
 
 export interface ExplainedChange {
@@ -46,9 +54,13 @@ export interface ExplainedChange {
   readonly never: readonly string[]
 }
 
+function endsIn(later: readonly AuditRecord[]): readonly ExplainedEnd[] {
+  return later.flatMap(({ call, at, by }) => (call?.ended === undefined ? [] : [{ ended: call.ended, at, by }]))
+}
+
 /** @param now epoch seconds: what would change it, is asked as of then */
 export async function explainDecision(
-  { record, kept }: StoredDecision,
+  { record, later, kept }: StoredDecision,
   versions: PolicyVersions,
   current: Registry,
   now: number,
@@ -61,6 +73,7 @@ export async function explainDecision(
     grants: { evaluated: record.grants_evaluated ?? 0, matched: record.grants ?? [] },
     ...(record.shadow === undefined ? {} : { shadow: record.shadow }),
     ...(record.approval === undefined ? {} : { approval: record.approval }),
+    ...(record.call === undefined ? {} : { call: { attempt: record.call.attempt, ends: endsIn(later) } }),
   }
   const told = sayApproval(record)
   if (told !== undefined) return { ...common, layers: [], sentence: told }

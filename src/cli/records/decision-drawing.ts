@@ -31,9 +31,18 @@ export function drawExplanation(body: JsonObject, styles: Styles): string {
     ...factLines(body, styles),
     ...shadowLines(body['shadow'], styles),
     ...approvalLines(body['approval'], styles),
+    ...callLines(jsonObject(body['call']), isGranted, styles),
     ...changeLines(jsonObject(body['change']), bold, dim),
     '',
   ].join('\n')
+}
+
+function callLines(call: JsonObject, isGranted: boolean, { dim }: Styles): readonly string[] {
+  const attempt = textOf(call['attempt'])
+  if (attempt === undefined || !isGranted) return []
+  const ends = arrayOf(call['ends']).map(jsonObject)
+  const said = ends.map(({ ended, at, by }) => `${textOf(ended)}, by ${textOf(by)} at ${textOf(at)}`)
+  return [`  ${dim('call')}     attempt ${attempt} ended: ${said.join('; then ') || 'nobody has told yet'}`]
 }
 
 function layerLines(layer: JsonObject, { dim, good, bad }: Styles): readonly string[] {
