@@ -24,6 +24,8 @@ export interface Place {
   readonly senderConstraint: 'optional' | 'required'
   /** Whether it sees its clients' certificates. */
   readonly certificates: boolean
+  /** A fresh one, where proofs must carry it (RFC 9449 §9). */
+  readonly dpopNonce?: (() => string) | undefined
 }
 
 /** No token was presented: then no error may be named (RFC 6750 §3.1). */
@@ -41,7 +43,9 @@ export function tokenRefused(place: Place, refusal: TokenRefused, scheme: 'Beare
   if (refusal.kind === 'unavailable') return unavailable()
   const { error, message } = refusal
   const header = challengeHeader({ ...challenged(place), error, description: message, scheme })
-  return refused(401, header, { error, error_description: message })
+  const answer = refused(401, header, { error, error_description: message })
+  if (error !== 'use_dpop_nonce' || place.dpopNonce === undefined) return answer
+  return { ...answer, headers: { ...answer.headers, 'dpop-nonce': place.dpopNonce() } }
 }
 
 function challenged({ baseScope, resourceMetadata }: Place): Pick<Challenge, 'scopes' | 'resourceMetadata'> {

@@ -32,6 +32,8 @@ export interface GuardOptions extends GateOptions {
    * for all that is advertised, so more is asked for call by call.
    */
   readonly baseScope: string
+  /** Where the verifier's `proofs` ask for a nonce: a fresh one, for the answer that asks (RFC 9449 §9). */
+  readonly dpopNonce?: () => string
 }
 
 /** A request in the words of no framework. */
@@ -76,10 +78,10 @@ export interface Guard {
 
 /** @param certificates whether the server sees its clients' certificates. @throws TypeError where an option cannot be */
 export function createGuard(options: GuardOptions, certificates = false): Guard {
-  const { verifier, baseScope } = options
+  const { verifier, baseScope, dpopNonce } = options
   const { issuer, resource, senderConstraint } = verifier
   const resourceMetadata = resourceMetadataUrl(resource)
-  const place = { issuer, resource, resourceMetadata, baseScope, senderConstraint, certificates }
+  const place = { issuer, resource, resourceMetadata, baseScope, senderConstraint, certificates, dpopNonce }
   const gate = createGate(options)
   return {
     metadataPath: new URL(resourceMetadata).pathname,
