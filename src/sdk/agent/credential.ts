@@ -5,7 +5,7 @@ import { thumbprint } from '../../jose/jwk.ts'
 import { type SigningKey, signJwt } from '../../jose/sign-jwt.ts'
 import type { Clock } from '../../kernel/clock.ts'
 import { Secret } from '../../kernel/secret.ts'
-import { CLIENT_ASSERTION_TYPE_JWT, CLIENT_ASSERTION_TYPE_JWT_SVID, JWT_TYP } from '../../protocol/oauth.ts'
+import { CLIENT_ASSERTION_TYPE_JWT, CLIENT_ASSERTION_TYPE_JWT_SVID, GRANT_TYPE, JWT_TYP } from '../../protocol/oauth.ts'
 import { clientAssertion } from '../broker/client-assertion.ts'
 
 /** What a form carries so that the broker knows whose it is. */
@@ -14,11 +14,18 @@ export interface Authentication {
   readonly headers: Readonly<Record<string, string>>
 }
 
+export interface AuthenticateAt {
+  readonly issuer: string
+  readonly clock: Clock
+  /** What the request asks with; `undefined`: it is no token request. */
+  readonly grantType?: string | undefined
+}
+
 export interface Credential {
   /** `undefined`: the credential itself says which client it is. */
   readonly clientId: string | undefined
-  /** @param at.issuer the only one it is meant for */
-  authenticate(at: { readonly issuer: string; readonly clock: Clock }): Promise<Authentication>
+  /** @param at its issuer is the only one that what it makes is meant for */
+  authenticate(at: AuthenticateAt): Promise<Authentication>
 }
 
 export interface PrivateKeyJwtOptions {
@@ -79,6 +86,8 @@ export interface WorkloadOptions {
   readonly clientId?: string
   /** Whether it is a JWT-SVID (SPIFFE). Default: a token of the platform. */
   readonly spiffe?: boolean
+  /** Of work on its own: whether the token is the grant, too (`jwt-bearer`, MCP Workload Identity Federation). */
+  readonly asGrant?: boolean
 }
 
 /**
@@ -89,10 +98,14 @@ export function workloadJwt(read: () => string | Promise<string>, options: Workl
   const type = options.spiffe === true ? CLIENT_ASSERTION_TYPE_JWT_SVID : CLIENT_ASSERTION_TYPE_JWT
   return {
     clientId: options.clientId,
-    authenticate: async () => ({
-      form: { client_assertion_type: type, client_assertion: (await read()).trim() },
-      headers: {},
-    }),
+    authenticate: async ({ grantType }) => {
+      const token = (await read()).trim()
+      const isGrant = options.asGrant === true && grantType === GRANT_TYPE.clientCredentials
+      const form = isGrant
+        ? { grant_type: GRANT_TYPE.jwtBearer, assertion: token }
+        : { client_assertion_type: type, client_assertion: token }
+      return { form, headers: {} }
+    },
   }
 }
 

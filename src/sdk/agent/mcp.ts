@@ -101,8 +101,9 @@ export function mcpOAuthProvider(source: Source, resource: string): McpOAuthProv
       if (String(url) !== tokenEndpoint) {
         throw new NotTrusted('the MCP server names another token endpoint than the broker has: nothing is sent there')
       }
-      const { form, headers: more } = await endpoint.authentication()
-      const all = { ...seam.subject(), ...form, resource: seam.resource }
+      const subject = seam.subject()
+      const { form, headers: more } = await endpoint.authentication(subject['grant_type'])
+      const all = { ...subject, ...form, resource: seam.resource }
       for (const [name, value] of Object.entries(all)) params.set(name, value)
       for (const [name, value] of Object.entries(more)) headers.set(name, value)
     },

@@ -80,9 +80,9 @@ export class TokenEndpoint {
   }
 
   /** What a form and its headers carry besides, for who sends it themselves: to `metadata().tokenEndpoint` alone. */
-  async authentication(): Promise<Authentication> {
+  async authentication(grantType: string | undefined): Promise<Authentication> {
     const { issuer } = await this.metadata()
-    return this.#parts.credential.authenticate({ issuer, clock: this.#clock })
+    return this.#parts.credential.authenticate({ issuer, clock: this.#clock, grantType })
   }
 
   get clientId(): string | undefined {
@@ -124,7 +124,8 @@ export class TokenEndpoint {
   async #send(url: string, issuer: string, asked: URLSearchParams): Promise<FormAnswer> {
     const { credential, proofs, door } = this.#parts
     const form = new URLSearchParams(asked)
-    const authentication = await credential.authenticate({ issuer, clock: this.#clock })
+    const grantType = form.get('grant_type') ?? undefined
+    const authentication = await credential.authenticate({ issuer, clock: this.#clock, grantType })
     for (const [name, value] of Object.entries(authentication.form)) form.set(name, value)
     const proof = await proofs?.proof({ method: 'POST', url })
     const headers = { ...authentication.headers, ...(proof === undefined ? {} : { dpop: proof }) }
