@@ -61,7 +61,7 @@ describe('the package as it is published', () => {
         name.startsWith('.') ? needs(join(path, '..', name), seen) : name.startsWith('node:') ? [] : [name],
       )
   }
-  const entries = Object.keys(PACKAGE.exports).filter((name) => name.startsWith('./verify'))
+  const entries = Object.keys(PACKAGE.exports).filter((name) => /^\.\/(?:verify|agent)/.test(name))
 
   test('a verifier needs no package, and a drop-in none but the SDK that it is for', () => {
     const needed = entries.map((name) => [name, [...new Set(needs(inBuild(PACKAGE.exports[name]?.default ?? '')))]])

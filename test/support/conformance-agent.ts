@@ -7,7 +7,7 @@
  */
 import { createPrivateKey, generateKeyPairSync } from 'node:crypto'
 import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client'
-import { type Credential, clientSecret, createAgent, privateKeyJwt, workloadJwt } from '../../../src/sdk/agent/agent.ts'
+import { type Credential, clientSecret, createAgent, privateKeyJwt, workloadJwt } from '../../src/sdk/agent/agent.ts'
 
 interface Context {
   readonly client_id?: string
