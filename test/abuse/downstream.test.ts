@@ -222,6 +222,36 @@ describe('dies with whatever is above it', () => {
     }))
 })
 
+test('the resource of the server: its inbound tokens go nowhere any more; what they have become elsewhere needs its client cut off', async () => {
+  const fresh = await startWorld({ issuer: idp, registry: onwardRegistry(idp) })
+  try {
+    const { inbound } = await called(fresh)
+    const next = await granted(onward(fresh, inbound.token))
+    await kill(fresh, { dimension: 'resource', resource: 'warehouse' })
+    await refused(fresh, () => onward(fresh, inbound.token), invalidRequest('subject_token_revoked'))
+    expect((await fresh.introspect(next.token, 'slack-server')).body.active).toBe(true)
+    await kill(fresh, { dimension: 'agent', agent: 'warehouse-server' })
+    expect((await fresh.introspect(next.token, 'slack-server')).body).toEqual({ active: false })
+  } finally {
+    await fresh.close()
+  }
+})
+
+test('a user who ends the hop of a server keeps it from going on for them, whatever token comes next', async () => {
+  const fresh = await startWorld({ issuer: idp, registry: onwardRegistry(idp) })
+  try {
+    const { session, inbound } = await called(fresh)
+    await granted(onward(fresh, inbound.token))
+    const hop = `/sessions/${session.claims.sid}/nodes/${inbound.claims.jti}`
+    const ended = await fresh.bearer(hop, fresh.userToken(), 'DELETE')
+    expect(ended.status, JSON.stringify(ended.body)).toBe(200)
+    const another = await granted(fresh.continue(session.token))
+    await refused(fresh, () => onward(fresh, another.token), invalidRequest('principal_blocked'))
+  } finally {
+    await fresh.close()
+  }
+})
+
 describe('while it is being minted', () => {
   test.each([
     ['the token', ({ inbound }: Ended) => inbound],
