@@ -7,10 +7,10 @@ import { openPolicy } from './admin/publication/open-policy.ts'
 import { publishOwnFiles } from './admin/publication/policy-requests.ts'
 import { UsageLedger } from './admin/reviews/usage-ledger.ts'
 import { Admission } from './admission/admission.ts'
-import { startAudit } from './audit/audit-service.ts'
+import { type AuditService, startAudit } from './audit/audit-service.ts'
 import type { Broker, BrokerOptions, WorkerPlace } from './broker.ts'
 import type { ApprovalParts } from './calls/approvals/approval-parts.ts'
-import { OverdueCalls, type OverdueParts } from './calls/overdue-calls.ts'
+import { OverdueCalls } from './calls/overdue-calls.ts'
 import type { Config } from './config/config.ts'
 import { programVersion } from './config/version.ts'
 import { DpopNonces } from './credentials/proof/dpop-nonces.ts'
@@ -38,6 +38,7 @@ import { TokenReviews } from './net/token-reviews.ts'
 import { TrustBundles } from './net/trust-bundles.ts'
 import { type Operations, startOperations } from './operate/operations.ts'
 import { RevocationFeed } from './revocation/feed.ts'
+import { type DriftParts, DriftWatch } from './sessions/drift-watch.ts'
 import { LiveCutoffs } from './sessions/live-cutoffs.ts'
 import { SessionRepository } from './sessions/session-repository.ts'
 import { UnknownCommits } from './sessions/unknown-commits.ts'
@@ -73,11 +74,11 @@ export async function createBroker(config: Config, options: BrokerOptions): Prom
   const operations = startOperations({ store, cutoffs, ring, clock, audit, log, metrics, build: buildOf(registries) })
   const published = await askingOthers(config, registries.current, { clock, operations })
   const unknown = new UnknownCommits(store, state.sessions, () => log.warn(COMMIT_FORGOTTEN))
-  const common = { ...state, settings, registries, ring, keeper, auditor: audit.auditor, ...aside }
+  const { usage, calls, drift } = startWatches({ ...state, settings, operations, log }, registries, audit)
+  const common = { ...state, settings, drift, registries, ring, keeper, auditor: audit.auditor, ...aside }
   const sourceOf = sourceReader(config.trustedProxies)
   const nonces = config.dpop.nonce === 'off' ? undefined : await DpopNonces.open(store.documents, clock)
   const sources = { ring, ...published, issuer: settings.issuer, seen: seenSignatures(), nonces }
-  const { usage, calls } = startWatches(store, registries, { auditor: audit.auditor, clock, log })
   const issuing = { unknown, ...observing(metrics, usage), evidence: sources, minter: new Minter(ring, settings) }
   const callers = { ...common, ...sources, ...settings, admins, claims: store.claims }
   const app = createRouter({
@@ -144,13 +145,17 @@ function approving(callers: CallerParts & { readonly store: Store }): ApprovalPa
   return { windows, indexes, stillApproves: (principal) => stillMay(principal, 'approve', callers) }
 }
 
-/** What is written on a timer: uses, for reviews, and the end of calls that nobody has told. */
-function startWatches(store: Store, registries: RegistrySource, parts: Omit<OverdueParts, 'calls'>) {
-  const usage = new UsageLedger(store.documents, registries, parts.clock)
-  const calls = new OverdueCalls({ ...parts, calls: store.calls })
+type Watched = Opened & Operated & Pick<Config, 'settings'> & Pick<DriftParts, 'sessions' | 'cutoffs'>
+
+/** What is used, for reviews; calls whose end nobody has told; and asks outside an intent. The first two write on a timer. */
+function startWatches(parts: Watched, registries: RegistrySource, { auditor, recordOf }: AuditService) {
+  const { store, clock, settings, operations } = parts
+  const usage = new UsageLedger(store.documents, registries, clock)
+  const calls = new OverdueCalls({ ...parts, auditor, calls: store.calls })
+  const drifting = { settings: settings.drift, recordOf, alarm: operations.sessionBraked }
   usage.start()
   calls.start()
-  return { usage, calls }
+  return { usage, calls, drift: new DriftWatch({ ...parts, ...drifting }) }
 }
 
 /** One after the other: what an earlier one still writes, a later one carries. */

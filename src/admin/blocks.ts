@@ -1,5 +1,5 @@
 /** What stands blocked, for operators: what a revoke has left behind for somebody to lift. */
-import type { BlockKind } from '../authority/cutoffs.ts'
+import type { Block, BlockKind } from '../authority/cutoffs.ts'
 import { LIST_ENTRIES_MAX } from '../kernel/store-limits.ts'
 import { type ListingParts, type ReadRequest, readAs } from './session-listing.ts'
 
@@ -18,12 +18,17 @@ export function listBlocks(request: ReadRequest, parts: ListingParts): Promise<r
   return readAs(request, parts, 'admin.read', async () => {
     const { entries } = await parts.store.control.snapshot()
     const blocks = entries.flatMap((entry): BlockSummary[] => {
-      if (entry.entry !== 'block' || entry.kind === 'evidence') return []
+      if (entry.entry !== 'block' || entry.kind === 'evidence' || isEvidence(entry)) return []
       const newer = entry.newerThanS === undefined ? {} : { until_sign_in_after: rfc3339(entry.newerThanS * 1000) }
       return [{ kind: entry.kind, id: entry.id, since: rfc3339(entry.atMs), ...newer }]
     })
     return blocks.slice(0, LIST_ENTRIES_MAX)
   })
+}
+
+/** Of a halt: what is named there by digest. */
+function isEvidence({ kind, id }: Block): boolean {
+  return kind === 'halt' && !id.includes('|')
 }
 
 function rfc3339(epochMs: number): string {

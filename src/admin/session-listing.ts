@@ -12,6 +12,7 @@ import { LIST_ENTRIES_MAX } from '../kernel/store-limits.ts'
 import type { AuditEvent } from '../model/audit-record.ts'
 import type { Caller } from '../model/caller.ts'
 import type { RequestFacts } from '../model/request-facts.ts'
+import { BRAKED_INDEX } from '../sessions/drift-watch.ts'
 import { chainSubjects, type NodeView, type SessionView, subtree } from '../sessions/session-record.ts'
 import type { SessionRepository } from '../sessions/session-repository.ts'
 import type { Store } from '../store/ports.ts'
@@ -29,6 +30,10 @@ export interface SessionSummary {
   readonly agent: string
   readonly on_behalf_of: string
   readonly purpose: string
+  /** What set it off. */
+  readonly origin: string
+  /** Asks outside its intent since a reviewer last looked. */
+  readonly drift: number
   readonly opened_at: number
   readonly not_after: number
   readonly nodes: number
@@ -81,6 +86,23 @@ export function listSessions(
       const seen = view === undefined ? undefined : visibleTo(caller, view)
       return seen === undefined ? [] : [summary(seen)]
     })
+  })
+}
+
+/** Those that were contracted or halted and still are, for whoever reviews them. @throws RefusedRequest */
+export function listBraked(
+  request: ReadRequest,
+  state: string,
+  parts: ListingParts,
+): Promise<readonly SessionSummary[]> {
+  return readAs(request, parts, 'session.read', async () => {
+    if (state !== 'contracted' && state !== 'halted') {
+      throw new Rejection('parameter_malformed', 'state must be contracted or halted')
+    }
+    const nowMs = parts.clock.nowMs()
+    const ids = await parts.store.indexes.list(BRAKED_INDEX, nowMs, LIST_ENTRIES_MAX)
+    const views = await Promise.all(ids.map((id) => parts.sessions.view(id as SessionId, Math.floor(nowMs / 1000))))
+    return views.flatMap((view) => (view?.state === state ? [summary(view)] : []))
   })
 }
 
@@ -158,6 +180,8 @@ function summary(view: SessionView): SessionSummary {
     agent: facts.rootAgent,
     on_behalf_of: facts.subject.principal,
     purpose: nodes[0]?.facts.purpose ?? '',
+    origin: nodes[0]?.facts.origin.type ?? 'unknown',
+    drift: view.drift,
     opened_at: facts.openedAt,
     not_after: facts.notAfter,
     nodes: nodes.length,

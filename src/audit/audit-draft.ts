@@ -141,6 +141,7 @@ const SHEDDABLE: readonly (keyof AuditRecord)[] = [
   'layers',
   'grants_evaluated',
   'shadow',
+  'asks',
   'detail',
 ]
 /** Attribution and outcome are never shed: what is too long of it is named by its digest (DESIGN §8). */

@@ -2,14 +2,18 @@
 import type { Clock } from '../kernel/clock.ts'
 import type { RejectionReason } from '../kernel/rejection.ts'
 import { STRANGER_FLUSH_MS } from '../kernel/store-limits.ts'
+import type { Braked } from '../model/drift.ts'
 import type { AuditStore, OutboxUsage } from '../store/ports.ts'
 import { AuditLog } from './audit-log.ts'
 import { Auditor } from './auditor.ts'
+import { brakeRecord } from './brake-record.ts'
 import { OutboxWatch } from './outbox-watch.ts'
 import { StrangerCounts } from './stranger-counts.ts'
 
 export interface AuditService {
   readonly auditor: Auditor
+  /** The record of a session that was contracted or halted. */
+  recordOf(braked: Braked): string
   /** Records of revokes that wait in memory. */
   waiting(): number
   /** How full the fullest outbox was when it was last looked at. */
@@ -46,5 +50,6 @@ export function startAudit(store: AuditStore, clock: Clock, listener: AuditListe
   }
   void outbox.look()
   const auditor = new Auditor(log, strangers, clock)
-  return { auditor, waiting: () => log.waiting, usage: () => outbox.last, flush, stop }
+  const recordOf = (braked: Braked) => brakeRecord(braked, auditor)
+  return { auditor, recordOf, waiting: () => log.waiting, usage: () => outbox.last, flush, stop }
 }

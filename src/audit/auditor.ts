@@ -49,8 +49,16 @@ export class Auditor {
     return new AuditDraft(this.#clock.nowMs(), id)
   }
 
-  /** Records the refusal and gives what to throw to the transport. */
-  async refuse(draft: AuditDraft, thrown: unknown, source: string): Promise<RefusedRequest> {
+  /**
+   * Records the refusal and gives what to throw to the transport.
+   * @param keep writes the record, where it belongs to more than the log; `false`: it has not
+   */
+  async refuse(
+    draft: AuditDraft,
+    thrown: unknown,
+    source: string,
+    keep?: (record: string) => Promise<boolean>,
+  ): Promise<RefusedRequest> {
     const error = thrown instanceof StoreUnavailable ? storeUnavailable(thrown) : thrown
     if (error instanceof Rejection && error.by !== undefined) draft.authenticatedAs(error.by)
     if (!draft.authenticated) {
@@ -62,7 +70,8 @@ export class Auditor {
     if (error instanceof Rejection && error.missing.length > 0) draft.add({ missing: error.missing })
     const record = draft.refused(error instanceof Rejection ? error.reason : 'server_error')
     try {
-      await this.log.append(draft.id, record, draft.contents)
+      const isKept = keep !== undefined && (await keep(record))
+      if (!isKept) await this.log.append(draft.id, record, draft.contents)
     } catch (auditFailure) {
       // The log may say "granted" of a token that nobody was given: it will say so.
       if (draft.staysUnfinished) this.log.defer(draft.id, record)

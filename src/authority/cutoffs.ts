@@ -33,14 +33,14 @@ export interface Cutoff {
   readonly expiresAtMs: number
 }
 
-/** `halt`: an agent for a subject, until a reviewer has looked: apart from `pair`, so that ending one ends no other. */
+/** `halt`: an agent for a subject, or evidence, until a reviewer has looked: a kind of its own, so that lifting one lifts no other. */
 export type BlockKind = 'agent' | 'agent_version' | 'user' | 'issuer' | 'resource' | 'evidence' | 'pair' | 'halt'
 
 /** A standing refusal, until lifted or expired. */
 export interface Block {
   readonly entry: 'block'
   readonly kind: BlockKind
-  /** Client id, user principal, issuer slug, resource URL, evidence digest, `pairKey(subject, agent)` (`pair`, `halt`) or `pairKey(agent, version)`. */
+  /** Client id, user principal, issuer slug, resource URL, evidence digest (`evidence`, `halt`), `pairKey(subject, agent)` (`pair`, `halt`) or `pairKey(agent, version)`. */
   readonly id: string
   readonly seq: number
   readonly atMs: number
@@ -187,6 +187,7 @@ export class CutoffSet {
   evidenceRefusal(evidence: EvidenceFacts): 'evidence_blocked' | 'principal_blocked' | undefined {
     const { digest, subject, agent, signedInAt } = evidence
     if (this.#blocks.get('evidence')?.has(digest)) return 'evidence_blocked'
+    if (this.#blocks.get('halt')?.has(digest)) return 'evidence_blocked'
     if (subject !== undefined && this.#blocks.get('halt')?.has(pairKey(subject, agent))) return 'principal_blocked'
     const pairBlocks = (subject === undefined ? [] : this.#blocks.get('pair')?.get(pairKey(subject, agent))) ?? []
     const passes = ({ newerThanS }: Block) => newerThanS !== undefined && signedInAt > newerThanS

@@ -18,13 +18,21 @@ export interface DecisionBody {
   readonly context: Json
 }
 
+interface Refusing {
+  /** What the answer says beside its reason. */
+  readonly more?: Json | Partial<Guidance>
+  /** Writes the record, where it counts against the session; `false`: it has not. */
+  readonly counted?: ((record: string) => Promise<boolean>) | undefined
+}
+
 export async function refused(
   draft: AuditDraft,
   refusal: Refusal,
   call: ServiceCall,
-  more: Json = {},
+  { more = {}, counted }: Refusing = {},
 ): Promise<DecisionBody> {
-  await record(draft, refusal, call)
+  const isKept = counted !== undefined && (await counted(draft.refused(refusal.reason)))
+  if (!isKept) await record(draft, refusal, call)
   const { reason, says } = refusal
   return { decision: false, context: { reason, reason_admin: { en: says }, decision_id: draft.id, ...more } }
 }
@@ -54,10 +62,11 @@ export function described({ question, matter, bearer }: Prepared): Partial<Audit
 }
 
 /** Whose work the call would be, and what set it off. */
-function attributed({ token, facts, node, asks }: Bearer): Partial<AuditRecord> {
+function attributed({ token, facts, node, asks, state, drift }: Bearer): Partial<AuditRecord> {
   const { clientId } = asks.agent
   const version = buildOf(clientId, token.versions)
   return {
+    ...(state === 'active' && drift === 0 ? {} : { conformance: { state, drift } }),
     agent: { id: clientId, ...(version === undefined ? {} : { version }) },
     session: facts.id,
     node: node.id,

@@ -28,6 +28,8 @@ export interface Bearer {
   readonly resource: Resource
   readonly facts: SessionFacts
   readonly state: IssuingState
+  /** What was asked for outside the intent of its session so far. */
+  readonly drift: number
   /** The hop that it was issued from. */
   readonly node: NodeFacts
   /** The hops down to that one, root first. */

@@ -12,6 +12,7 @@ import { permitApproved } from './approvals/permit-approved.ts'
 import { type Attempt, attemptIn, commitCall, isAnswer, refuseCall, wouldPermit } from './attempt.ts'
 import { type Evaluation, readBatch, readEvaluation } from './authzen-request.ts'
 import { answered, type Prepared, prepare, type Refusal, stillStands } from './judge.ts'
+import { countedOutside } from './outside-call.ts'
 import { callAsService, type EvaluationParts, type ServiceCall, type ServiceRequest } from './service-call.ts'
 
 /** @throws RefusedRequest */
@@ -122,7 +123,10 @@ async function answerTo(
   const asked = { ...state.question, external: answer }
   draft.addDecision(decision, keepDecision(asked, decision), call.parts.shadow.answer(asked, decision))
   if (refusal?.reason === 'approval_required') return askedPerson({ draft, state, attempt }, call)
-  if (refusal !== undefined) return refused(draft, refusal, call, guided(state, allowed))
+  if (refusal !== undefined) {
+    const counted = countedOutside(attempt, state, draft, call)
+    return refused(draft, refusal, call, { more: guided(state, allowed), counted })
+  }
   const permit = attempt === undefined ? await wouldPermit(state, call) : await commitCall(attempt, draft, call)
   if ('reason' in permit) return refused(draft, permit, call)
   if (attempt === undefined) await record(draft, undefined, call)
@@ -136,5 +140,10 @@ async function askedPerson(
 ): Promise<DecisionBody> {
   const permit = await permitApproved({ draft, state, attempt }, call)
   if (!('reason' in permit)) return { decision: true, context: { decision_id: draft.id, ...permit, ...bound(state) } }
-  return refused(draft, permit, call, 'accessRequest' in permit ? { access_request: permit.accessRequest } : {})
+  return refused(
+    draft,
+    permit,
+    call,
+    'accessRequest' in permit ? { more: { access_request: permit.accessRequest } } : {},
+  )
 }

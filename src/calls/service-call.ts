@@ -16,6 +16,7 @@ import type { Resource } from '../model/resource.ts'
 import type { BrokerSettings } from '../model/settings.ts'
 import type { Shadow } from '../model/shadow.ts'
 import type { ExternalPolicy } from '../net/external-policy.ts'
+import type { DriftWatch } from '../sessions/drift-watch.ts'
 import type { LiveCutoffs } from '../sessions/live-cutoffs.ts'
 import type { SessionRepository } from '../sessions/session-repository.ts'
 import type { CallStore, WindowStore } from '../store/ports.ts'
@@ -39,6 +40,7 @@ export interface EvaluationParts {
   readonly shadow: Shadow
   readonly orphans: Orphans
   readonly approvals: ApprovalParts
+  readonly drift: Pick<DriftWatch, 'refused'>
 }
 
 export interface ServiceRequest {

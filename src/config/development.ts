@@ -13,7 +13,12 @@ import {
   REFUSAL_DELAY_MS_DEFAULT,
   SESSION_LIFETIME_S_DEFAULT,
 } from '../kernel/limits.ts'
-import { ORPHAN_GRACE_DAYS_DEFAULT } from '../kernel/policy-limits.ts'
+import {
+  DRIFT_CONTRACT_AFTER_DEFAULT,
+  DRIFT_HALT_AFTER_DEFAULT,
+  DRIFT_WINDOW_S_DEFAULT,
+  ORPHAN_GRACE_DAYS_DEFAULT,
+} from '../kernel/policy-limits.ts'
 import { DEVELOPMENT_ENVIRONMENT } from '../model/settings.ts'
 import type { Config, LogLevel, StoreConfig } from './config.ts'
 
@@ -43,6 +48,11 @@ export function developmentConfig(choices: DevelopmentChoices): Config {
       callOutcomeSeconds: CALL_OUTCOME_S_DEFAULT,
       approvalSeconds: APPROVAL_S_DEFAULT,
       approvalPendingSeconds: APPROVAL_PENDING_S_DEFAULT,
+      drift: Object.freeze({
+        contractAfter: DRIFT_CONTRACT_AFTER_DEFAULT,
+        haltAfter: DRIFT_HALT_AFTER_DEFAULT,
+        windowSeconds: DRIFT_WINDOW_S_DEFAULT,
+      }),
     }),
     listen: Object.freeze({ host: '127.0.0.1', port: choices.port }),
     org: 'default',

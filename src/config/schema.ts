@@ -28,7 +28,15 @@ import {
   SESSION_LIFETIME_S_MAX,
 } from '../kernel/limits.ts'
 import { EXTERNAL_PDP_TIMEOUT_MS_DEFAULT, EXTERNAL_PDP_TIMEOUT_MS_MAX } from '../kernel/outbound-limits.ts'
-import { ORPHAN_GRACE_DAYS_DEFAULT, ORPHAN_GRACE_DAYS_MAX } from '../kernel/policy-limits.ts'
+import {
+  DRIFT_AFTER_MAX,
+  DRIFT_CONTRACT_AFTER_DEFAULT,
+  DRIFT_HALT_AFTER_DEFAULT,
+  DRIFT_WINDOW_S_DEFAULT,
+  DRIFT_WINDOW_S_MAX,
+  ORPHAN_GRACE_DAYS_DEFAULT,
+  ORPHAN_GRACE_DAYS_MAX,
+} from '../kernel/policy-limits.ts'
 import { ADMIN_ROLES } from '../model/admin-role.ts'
 import { DEVELOPMENT_ENVIRONMENT } from '../model/settings.ts'
 import { environmentName, host, url } from '../registry/entries/entry-fields.ts'
@@ -152,6 +160,11 @@ export const configDocument = strictObject({
   approvals: strictObject({
     valid_seconds: seconds(APPROVAL_S_MAX, APPROVAL_S_DEFAULT),
     pending_seconds: seconds(APPROVAL_PENDING_S_MAX, APPROVAL_PENDING_S_DEFAULT),
+  }).prefault({}),
+  drift: strictObject({
+    contract_after: z.int().min(0).max(DRIFT_AFTER_MAX).default(DRIFT_CONTRACT_AFTER_DEFAULT),
+    halt_after: z.int().min(0).max(DRIFT_AFTER_MAX).default(DRIFT_HALT_AFTER_DEFAULT),
+    window_seconds: seconds(DRIFT_WINDOW_S_MAX, DRIFT_WINDOW_S_DEFAULT),
   }).prefault({}),
   challenges: strictObject({ second_person: z.boolean().default(false) }).prefault({}),
   dpop: strictObject({ nonce: z.enum(['off', 'required']).default('off') }).prefault({}),

@@ -34,8 +34,9 @@ export function describeEvidence(evidence: SubjectEvidence): Partial<AuditRecord
 }
 
 /** Known as soon as the session is read, so that a refusal says, too, what the work was for and what set it off. */
-export function describeHop({ node }: LiveSession): Partial<AuditRecord> {
-  return { intent: node.intentHash, origin: node.origin.type }
+export function describeHop({ node, state, drift }: LiveSession): Partial<AuditRecord> {
+  const conformance = state === 'active' && drift === 0 ? {} : { conformance: { state, drift } }
+  return { intent: node.intentHash, origin: node.origin.type, ...conformance }
 }
 
 function withoutUnknown({ id, version }: InboundEvidence['agent']): NonNullable<AuditRecord['agent']> {

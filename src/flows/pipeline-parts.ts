@@ -7,6 +7,7 @@ import type { RegistrySource } from '../model/published-registry.ts'
 import type { BrokerSettings } from '../model/settings.ts'
 import type { Shadow } from '../model/shadow.ts'
 import type { ExternalPolicy } from '../net/external-policy.ts'
+import type { DriftWatch } from '../sessions/drift-watch.ts'
 import type { LiveCutoffs } from '../sessions/live-cutoffs.ts'
 import type { SessionRepository } from '../sessions/session-repository.ts'
 import type { UnknownCommits } from '../sessions/unknown-commits.ts'
@@ -30,4 +31,5 @@ export interface PipelineParts {
   readonly external: Pick<ExternalPolicy, 'ask'> | undefined
   readonly shadow: Shadow
   readonly orphans: Orphans
+  readonly drift: Pick<DriftWatch, 'refused'>
 }

@@ -28,18 +28,20 @@ import { ENDPOINT, GRANT_TYPE } from '../protocol/oauth.ts'
 import type { LiveSession } from '../sessions/session-repository.ts'
 import { withinBudget } from '../store/time-budget.ts'
 import { isForApi } from './api-token.ts'
-import { boundTo, describeEvidence, describeHop } from './attribution.ts'
+import { boundTo, describeEvidence } from './attribution.ts'
 import { commitIssue } from './commit-issue.ts'
 import { assertWithinConfinement } from './confinement.ts'
 import type { EvidenceSources } from './evidence.ts'
 import { askedOutside } from './external-answer.ts'
 import { type Asker, type Framed, type Issue, permitted } from './flow.ts'
+import { heldSession } from './frame/handle.ts'
 import { assertGoverned } from './governance.ts'
 import { refusingAsGrant } from './grant-refusals.ts'
 import { issuedWithin } from './issuance.ts'
 import { issueForApi } from './issue-for-api.ts'
 import { mintIssue } from './mint-issue.ts'
 import { issuedBy, observed, tellIssued } from './observed.ts'
+import { type AskedWith, askedWith, countedOutside } from './outside.ts'
 import type { PipelineParts } from './pipeline-parts.ts'
 import { admit } from './select-flow.ts'
 import { bindTo, constraintOf, withDemandedKey } from './sender-constraint.ts'
@@ -65,7 +67,8 @@ export class TokenPipeline {
     try {
       return await run.answer(form())
     } catch (error) {
-      throw await this.#parts.auditor.refuse(run.draft, await run.settleClient(error), facts.source)
+      const settled = await run.settleClient(error)
+      throw await this.#parts.auditor.refuse(run.draft, settled, facts.source, run.counted(settled))
     }
   }
 }
@@ -85,6 +88,7 @@ class Run {
   readonly #sources: EvidenceSources
   /** It has authenticated with a workload's token, and not shown yet by which key. */
   #isHolderUnknown = false
+  #asked: AskedWith | undefined
 
   constructor(parts: PipelineParts, facts: Arrival) {
     this.#parts = parts
@@ -119,7 +123,7 @@ class Run {
     if (evidence.kind === 'user') this.#facts.entry.spendIssuer(evidence.issuer.slug)
     if (evidence.kind === 'workload') this.#facts.entry.spendIssuer(evidence.token.voucher.slug)
     const live = await this.#claimAndRead(evidence) // 5
-    if (live !== undefined) this.draft.add(describeHop(live))
+    this.#asked = askedWith(evidence, live, this.draft)
     const { framed, permit } = await this.#decide(flow.frame, { request, party, evidence, live }) // 6
     const issue = withDemandedKey(framed.issue(permit), proven)
     const scopes = 'resource' in issue.mint ? authorityScopes(issue.order.authority) : []
@@ -196,19 +200,16 @@ class Run {
     return error
   }
 
+  /** How its refusal is written where it counts against the session. */
+  readonly counted = (error: unknown) => countedOutside(error, this.#asked, this.draft, this.#parts)
+
   /** In parallel; a replayed assertion outranks whatever the session read says. */
   async #claimAndRead(evidence: SubjectEvidence): Promise<LiveSession | undefined> {
-    const [claimed, live] = await Promise.allSettled([this.#claim(), this.#readSession(evidence)])
+    const read = heldSession(evidence, this.#parts.sessions, this.#now)
+    const [claimed, live] = await Promise.allSettled([this.#claim(), read])
     if (claimed.status === 'rejected') throw claimed.reason
     if (live.status === 'rejected') throw live.reason
     return live.value
-  }
-
-  async #readSession(evidence: SubjectEvidence): Promise<LiveSession | undefined> {
-    if (!('session' in evidence)) return undefined
-    const { kind, jti, session, path } = evidence
-    const own = kind === 'session' ? {} : { [kind]: jti }
-    return this.#parts.sessions.readForExchange(session, path, { ...own, now: this.#now })
   }
 
   /** 6. */

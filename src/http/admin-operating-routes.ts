@@ -1,10 +1,11 @@
 /** What admins look at and end: sessions, records, blocks, the kill switch. */
 import type { Context } from 'hono'
 import { listBlocks } from '../admin/blocks.ts'
-import { inspectSession, listSessions, readAudit, readContent } from '../admin/session-listing.ts'
+import { inspectSession, listBraked, listSessions, readAudit, readContent } from '../admin/session-listing.ts'
 import { endSession } from '../revocation/end-session.ts'
 import { killOrder, liftOrder } from '../revocation/kill-order.ts'
 import { killByOrder, liftByOrder } from '../revocation/kill-switch.ts'
+import { reviewOrder, reviewSession } from '../revocation/review-session.ts'
 import type { AdminRoute } from './admin-route.ts'
 import { decodeOrder } from './decode-order.ts'
 import { json } from './error-response.ts'
@@ -13,7 +14,7 @@ import type { RouterParts } from './route.ts'
 import { killed } from './session-routes.ts'
 
 export function operatingRoutes(parts: RouterParts): readonly AdminRoute[] {
-  return [...sessionEndpoints(parts), ...recordEndpoints(parts), ...controlEndpoints(parts)]
+  return [...sessionEndpoints(parts), ...reviewEndpoints(parts), ...recordEndpoints(parts), ...controlEndpoints(parts)]
 }
 
 const session = (context: Context) => context.req.param('session') ?? ''
@@ -25,9 +26,11 @@ function sessionEndpoints(parts: RouterParts): readonly AdminRoute[] {
       methods: {
         GET: {
           permission: 'read',
-          query: ['agent', 'user'],
+          query: ['agent', 'user', 'state'],
           answer: async (request, context) => {
             const agent = context.req.query('agent')
+            const state = context.req.query('state')
+            if (state !== undefined) return json(200, { sessions: await listBraked(request, state, parts.listing) })
             const of = agent === undefined ? context.req.query('user') : `agent:${agent}`
             return json(200, { sessions: await listSessions(request, parts.listing, of) })
           },
@@ -44,6 +47,25 @@ function sessionEndpoints(parts: RouterParts): readonly AdminRoute[] {
         DELETE: {
           permission: 'security',
           answer: async (request, context) => killed(await endSession(request, session(context), parts.revocation)),
+        },
+      },
+    },
+  ]
+}
+
+function reviewEndpoints(parts: RouterParts): readonly AdminRoute[] {
+  return [
+    {
+      path: '/sessions/:session/review',
+      methods: {
+        POST: {
+          permission: 'security',
+          answer: async (request, context) => {
+            const text = await readJsonText(context)
+            const read = () => decodeOrder(reviewOrder, text)
+            const { result, audit } = await reviewSession(request, session(context), read, parts.revocation)
+            return json(200, { ...result, audit })
+          },
         },
       },
     },

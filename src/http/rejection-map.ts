@@ -170,6 +170,7 @@ export const WIRE: Readonly<Record<RejectionReason, WireError>> = {
   object_changed: { status: 412, error: 'invalid_request' },
   object_read_only: { status: 409, error: 'invalid_request' },
   transition_illegal: { status: 409, error: 'invalid_request' },
+  review_same_person: { status: 403, error: 'insufficient_scope' },
   not_found: { status: 404, error: 'not_found' },
   token_type_not_revocable: { status: 400, error: 'unsupported_token_type' },
   token_of_another_client: BAD_REQUEST,

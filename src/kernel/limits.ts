@@ -149,6 +149,8 @@ export const ARGUMENTS_PER_TOOL_MAX = 64
 export const ENUM_MEMBERS_MAX = 256
 export const CONSTRAINT_STRING_CHARS_MAX = 1024
 export const PURPOSE_CHARS_MAX = 512
+/** Why a reviewer decided as they did: part of one audit record. */
+export const REVIEW_REASON_CHARS_MAX = 512
 export const ORIGIN_REF_CHARS_MAX = 128
 /** A token must pass through proxies with 8 KiB header limits. */
 export const MINTED_TOKEN_BYTES_MAX = 6 * 1024

@@ -28,5 +28,15 @@ export const POLICY_BODY_BYTES_MAX = 64 * 1024 * 1024
  */
 export const ORPHAN_GRACE_DAYS_DEFAULT = 14
 export const ORPHAN_GRACE_DAYS_MAX = 365
+/**
+ * After how many asks outside its intent a session is contracted, and halted: an agent that tries another way once or twice is
+ * none that has lost its way.
+ */
+export const DRIFT_CONTRACT_AFTER_DEFAULT = 5
+export const DRIFT_HALT_AFTER_DEFAULT = 10
+export const DRIFT_AFTER_MAX = 1_000
+/** Over how long those of one agent for one subject are counted together, whatever sessions they were in. */
+export const DRIFT_WINDOW_S_DEFAULT = 3600
+export const DRIFT_WINDOW_S_MAX = 7 * 24 * 3600
 /** How often a broker looks whether the policy has changed, and whose owner has left with it. */
 export const ORPHAN_LOOK_MS = 2_000

@@ -160,6 +160,7 @@ export const REASONS = [
   'object_changed',
   'object_read_only',
   'transition_illegal',
+  'review_same_person',
   'not_found',
   'token_type_not_revocable',
   'token_of_another_client',

@@ -39,6 +39,8 @@ export const KILL_HOPS_TOLD_MAX = 1_000
 export const NODES_PER_SESSION_MAX = 128
 /** Single tokens revoked one by one in one session: more are cut off all the same, without a mark in its record. */
 export const TOKEN_REVOCATIONS_PER_SESSION_MAX = 128
+/** Asks outside a session's intent that its record names, so that whoever reviews it finds them: the last so many. */
+export const DRIFT_ASKS_KEPT = 8
 /** One audit record, serialised (DESIGN §8). */
 export const AUDIT_RECORD_BYTES_MAX = 1_536
 /** Records kept per outbox until a sequencer has consumed them: Redis has an outbox per shard, the embedded store one in all. */

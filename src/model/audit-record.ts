@@ -19,6 +19,9 @@ export type AuditEvent =
   | 'revocations.follow'
   | 'session.read'
   | 'session.close'
+  | 'session.contracted'
+  | 'session.halted'
+  | 'session.review'
   | 'session.revoke'
   | 'control.write'
   | 'admin.login'
@@ -122,6 +125,10 @@ export interface AuditRecord {
   readonly approval?: { readonly id: string; readonly by?: string }
   /** SHA-256 of the sealed arguments of the call that an approval was asked for: kept beside the record, read by approvers only. */
   readonly sealed?: string
+  /** How its session stood when it was asked, where that was not as it was opened. */
+  readonly conformance?: { readonly state: 'active' | 'contracted'; readonly drift: number }
+  /** Decision ids of the last asks outside the intent that have led to it, oldest first. */
+  readonly asks?: readonly string[]
   readonly correlation?: string
   /** What an admin changed. */
   readonly change?: Change

@@ -36,6 +36,15 @@ export function parseOwner(owner: string): Owner {
   return group === null ? { kind: 'team' } : { kind: 'group', group: group[1] ?? '' }
 }
 
+/** Whether somebody is whom this names, or of the group; of a team nobody can tell. */
+export function answersFor(registry: People, owner: string, principal: string): boolean {
+  const parsed = parseOwner(owner)
+  if (parsed.kind === 'user') return owner === principal
+  if (parsed.kind === 'team') return false
+  const name = parseUserPrincipal(principal)
+  return name !== undefined && findUser(registry, name)?.groups.includes(parsed.group) === true
+}
+
 /** A user who is not active or not listed has left; so has a group without an active member. */
 export function ownerStanding(registry: People, owner: string): OwnerStanding {
   const parsed = parseOwner(owner)

@@ -1,5 +1,7 @@
 /** What the stages need to know of the configuration, and the environments that mean something by themselves. */
 
+import type { DriftSettings } from './drift.ts'
+
 /** Dev keys and loopback are for this environment only. */
 export const DEVELOPMENT_ENVIRONMENT = 'development'
 /** What is still being tested gets nothing in this one. */
@@ -28,6 +30,7 @@ export interface BrokerSettings {
   /** How long a person's yes to a call lasts, and how long one is waited for. */
   readonly approvalSeconds: number
   readonly approvalPendingSeconds: number
+  readonly drift: DriftSettings
   /** Set where clients can show certificates. `endpoints`: base of the URLs where they are asked for them, if others than everybody's. */
   readonly mutualTls?: { readonly endpoints: string | undefined }
 }

@@ -6,6 +6,7 @@
  */
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import type { RejectionReason } from '../kernel/rejection.ts'
+import type { Brake } from '../model/drift.ts'
 import type { ExchangeObserver, FlowName, Outcome } from '../model/exchange.ts'
 import { type GaugeParts, registerGauges } from './gauges.ts'
 
@@ -23,6 +24,7 @@ export class BrokerMetrics implements Omit<ExchangeObserver, 'issued'> {
   readonly #storeFailures: Counter<'operation'>
   readonly #strangers: Counter<'reason'>
   readonly #keysUnread: Counter<'of'>
+  readonly #braked: Counter<'state'>
   readonly #following: Gauge
   readonly #followersDropped: Counter
   readonly #feedEvents: Counter
@@ -68,6 +70,12 @@ export class BrokerMetrics implements Omit<ExchangeObserver, 'issued'> {
       labelNames: ['of'],
       registers,
     })
+    this.#braked = new Counter({
+      name: 'errand_sessions_braked_total',
+      help: 'Sessions contracted or halted by this broker for what their agents asked outside their intent.',
+      labelNames: ['state'],
+      registers,
+    })
     this.#following = new Gauge({
       name: 'errand_feed_streams',
       help: 'Streams and waiting polls of those who follow the revocations.',
@@ -106,6 +114,8 @@ export class BrokerMetrics implements Omit<ExchangeObserver, 'issued'> {
   readonly stranger = (reason: RejectionReason): void => this.#strangers.inc({ reason })
 
   readonly keysUnread = (of: KeyOwnerKind): void => this.#keysUnread.inc({ of })
+
+  readonly sessionBraked = (state: Brake): void => this.#braked.inc({ state })
 
   readonly following = (consumers: number): void => this.#following.set(consumers)
 

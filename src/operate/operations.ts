@@ -4,6 +4,7 @@ import type { AuditService } from '../audit/audit-service.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { DEFERRED_RECORDS_MAX } from '../kernel/store-limits.ts'
 import type { KeyRing } from '../keys/key-ring.ts'
+import type { Braked } from '../model/drift.ts'
 import type { LiveCutoffs } from '../sessions/live-cutoffs.ts'
 import type { Store } from '../store/ports.ts'
 import { describeCause, type FaultLog, faultLog } from './fault-log.ts'
@@ -36,6 +37,8 @@ export interface Operations {
   readonly reviewFailed: (url: string, error: unknown) => void
   /** The external PDP could not be asked, or did not answer: what it was to allow was refused. */
   readonly externalPolicyFailed: (url: string, error: unknown) => void
+  /** A session was contracted or halted for what its agents asked. */
+  readonly sessionBraked: (braked: Braked) => void
   /** Ends the timers; writes what was counted. */
   stop(): void
 }
@@ -74,6 +77,11 @@ export function startOperations(parts: OperationsParts): Operations {
           'the external policy could not be asked: it allowed nothing',
         ),
       ),
+    sessionBraked: ({ brake, session, node, count }) => {
+      metrics?.sessionBraked(brake)
+      const about = { session: session.id, agent: node.holder, on_behalf_of: session.subject.principal, count }
+      log.warn(about, `a session was ${brake}: its agent asked again and again for what the session is not for`)
+    },
     stop() {
       watch.stop()
       repeats.flush()

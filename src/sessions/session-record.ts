@@ -10,6 +10,8 @@
  *   d:<jti>          NodeFacts of a delegation that may still be accepted; accepting writes n:<jti>
  *   x:<node or jti>  revoked, with everything below it
  *   revocations      single tokens marked x: so far, decimal
+ *   drift            asks outside the intent since a reviewer last looked, decimal
+ *   y:<place>        decision id of one of the last of them
  *   l:<node>         access tokens issued from the node, decimal: its leaves are counted, not stored
  *   c:<node>         calls of tools that were permitted to the node's own tokens, decimal
  *   k:<node>:<tool>  calls of one tool at or below a node whose authority limits them, decimal; the tool as a digest
@@ -33,6 +35,8 @@ export const FIELD = {
   leaves: (id: string) => `l:${id}`,
   calls: (id: string) => `c:${id}`,
   counted: (id: string, tool: string) => `k:${id}:${tool}`,
+  drift: 'drift',
+  drifted: (place: number) => `y:${place}`,
 } as const
 
 /** A node with what has become of it. */
@@ -49,6 +53,7 @@ export interface SessionView {
   /** The recorded state, or `expired` once its time is up. */
   readonly state: SessionState
   readonly nodes: readonly NodeView[]
+  readonly drift: number
 }
 
 /** The whole record for a person or a revoke report. A node below a revoked one is shown revoked. */
@@ -83,7 +88,8 @@ export function viewSession(
   const ordered = inTreeOrder(root, nodes)
   if (ordered.length < nodes.size) throw new Error('stored session is malformed: it is not one tree')
   const ended = now >= facts.notAfter && (state === 'active' || state === 'contracted' || state === 'halted')
-  return { facts, state: ended ? 'expired' : state, nodes: ordered }
+  const drift = Number(fields.get(FIELD.drift) ?? '0')
+  return { facts, state: ended ? 'expired' : state, nodes: ordered, drift }
 }
 
 /** The node that a session was opened with: the one that has none above it. */

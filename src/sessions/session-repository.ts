@@ -3,8 +3,9 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { NodeId, SessionId } from '../kernel/ids.ts'
 import { CLOCK_SKEW_S } from '../kernel/limits.ts'
 import { Rejection } from '../kernel/rejection.ts'
+import { DRIFT_ASKS_KEPT } from '../kernel/store-limits.ts'
 import type { Approval } from '../model/approval.ts'
-import type { IssuingState, NodeFacts, SessionFacts } from '../model/session.ts'
+import type { IssuingState, NodeFacts, SessionFacts, SessionState } from '../model/session.ts'
 import { isIssuing, parseSessionState } from '../model/session.ts'
 import { type Store, StoreUnavailable } from '../store/ports.ts'
 import { approvalField, approvalsIn, decodeApproval } from './approval-record.ts'
@@ -24,6 +25,15 @@ export interface LiveSession {
   readonly above: readonly NodeFacts[]
   /** Of an access token that a server goes on with: the hop below the node that it has become already. */
   readonly hop?: NodeFacts
+  /** What was asked for outside its intent since a reviewer last looked. */
+  readonly drift: number
+}
+
+export interface DriftState {
+  readonly state: SessionState
+  readonly count: number
+  /** Decision ids of the last such asks, oldest first. */
+  readonly asks: readonly string[]
 }
 
 const REPEAT_PAUSE_MS = 60
@@ -55,6 +65,7 @@ export class SessionRepository {
       FIELD.state,
       FIELD.notAfter,
       FIELD.facts,
+      FIELD.drift,
       nodeField,
       ...guarded.map(FIELD.revoked),
       ...above.map(FIELD.node),
@@ -93,6 +104,7 @@ export class SessionRepository {
       node: decoded(own, node),
       above: passedOnBy.map(({ id, text }) => decoded(id, text)),
       ...(access === undefined || hop === undefined ? {} : { hop: decoded(access, hop) }),
+      drift: Number(fields.get(FIELD.drift) ?? '0'),
     }
   }
 
@@ -118,10 +130,17 @@ export class SessionRepository {
   async holderOf(
     session: SessionId,
     ids: readonly NodeId[],
-  ): Promise<(Pick<LiveSession, 'facts' | 'node' | 'state'> & { readonly path: readonly NodeFacts[] }) | undefined> {
+  ): Promise<
+    (Pick<LiveSession, 'facts' | 'node' | 'state' | 'drift'> & { readonly path: readonly NodeFacts[] }) | undefined
+  > {
     const [root] = ids
     if (root === undefined) return undefined
-    const fields = await this.#store.sessions.read(session, [FIELD.state, FIELD.facts, ...ids.map(FIELD.node)])
+    const fields = await this.#store.sessions.read(session, [
+      FIELD.state,
+      FIELD.facts,
+      FIELD.drift,
+      ...ids.map(FIELD.node),
+    ])
     const [facts, first] = [fields?.get(FIELD.facts), fields?.get(FIELD.node(root))]
     const state = parseSessionState(fields?.get(FIELD.state))
     if (facts === undefined || first === undefined || !isIssuing(state)) return undefined
@@ -132,7 +151,10 @@ export class SessionRepository {
       return text === undefined ? [] : [decodeNode(text, id, opened.facts.intentSalt)]
     })
     const node = path.at(-1)
-    return node === undefined || path.length < ids.length ? undefined : { facts: opened.facts, state, node, path }
+    const drift = Number(fields?.get(FIELD.drift) ?? '0')
+    return node === undefined || path.length < ids.length
+      ? undefined
+      : { facts: opened.facts, state, node, path, drift }
   }
 
   /** How many of its calls are left: the fewest of these counters. `undefined`: nothing limits them. */
@@ -156,6 +178,18 @@ export class SessionRepository {
   /** @throws MalformedSession */
   async approvalsOf(session: SessionId): Promise<readonly Approval[]> {
     return approvalsIn(session, (await this.#store.sessions.readAll(session)) ?? new Map())
+  }
+
+  async driftOf(session: SessionId): Promise<DriftState | undefined> {
+    const places = Array.from({ length: DRIFT_ASKS_KEPT }, (_, place) => FIELD.drifted(place))
+    const fields = await this.#store.sessions.read(session, [FIELD.state, FIELD.drift, ...places])
+    const state = parseSessionState(fields?.get(FIELD.state))
+    if (fields === undefined || state === undefined) return undefined
+    const count = Number(fields.get(FIELD.drift) ?? '0')
+    const oldest = count % DRIFT_ASKS_KEPT
+    const inOrder =
+      count < DRIFT_ASKS_KEPT ? places.slice(0, count) : [...places.slice(oldest), ...places.slice(0, oldest)]
+    return { state, count, asks: inOrder.flatMap((place) => fields.get(place) ?? []) }
   }
 
   /** @throws MalformedSession */

@@ -197,7 +197,7 @@ async function killer(of: Store) {
   const following = await of.control.follow(cutoffs)
   closing.push(() => following.stop())
   const parts = { clock, store: of, cutoffs, sessions: new SessionRepository(of) }
-  const view = { facts: sessionFacts(), state: 'active', nodes: [] } as const
+  const view = { facts: sessionFacts(), state: 'active', nodes: [], drift: 0 } as const
   const token = { jti: 'jti_access', node: 'nod_none', expiresAt: Math.floor(Date.now() / 1000) + 300 }
   const ring = { known: () => (cutoffs.set.entries().some(({ id }) => id === 'kid') ? undefined : KEY) }
   return {

@@ -109,6 +109,7 @@ export function evaluateWith(world: World, registry: Registry, body: Readonly<Re
     external: undefined,
     shadow: { answer: () => undefined },
     orphans: { since: () => undefined },
+    drift: { refused: async () => false },
   }
   const common = { store, ring, cutoffs, clock, settings, auditor, ...alone }
   const caller = {

@@ -3,13 +3,25 @@ import type { ParsedDetails } from '../../authority/details.ts'
 import { agentsOf } from '../../authority/named.ts'
 import { Rejection } from '../../kernel/rejection.ts'
 import type { Agent } from '../../model/client.ts'
-import type { HandleEvidence } from '../../model/evidence.ts'
+import type { HandleEvidence, SubjectEvidence } from '../../model/evidence.ts'
 import type { User } from '../../model/issuer.ts'
 import type { Registry } from '../../model/registry.ts'
 import type { SessionFacts } from '../../model/session.ts'
-import type { LiveSession } from '../../sessions/session-repository.ts'
+import type { LiveSession, SessionRepository } from '../../sessions/session-repository.ts'
 import type { FrameInput } from '../flow.ts'
 import type { ExchangeRequest } from '../token-request.ts'
+
+/** Round trip 1 of a token of a session; `undefined`: it is none. @throws Rejection as `readForExchange` */
+export async function heldSession(
+  evidence: SubjectEvidence,
+  sessions: Pick<SessionRepository, 'readForExchange'>,
+  now: number,
+): Promise<LiveSession | undefined> {
+  if (!('session' in evidence)) return undefined
+  const { kind, jti, session, path } = evidence
+  const own = kind === 'session' ? {} : { [kind]: jti }
+  return sessions.readForExchange(session, path, { ...own, now })
+}
 
 export function liveOf(input: Pick<HandleInput, 'live'>): LiveSession {
   if (input.live === undefined) throw new Error('a handle is framed with its live session')

@@ -144,6 +144,7 @@ export function liveRoot(over: { held?: Authority; node?: object; facts?: object
     state: 'active',
     node: { ...nodeFacts({ authority: held }), ...over.node },
     above: [],
+    drift: 0,
   }
 }
 

@@ -55,7 +55,7 @@ const read = (path: readonly NodeId[], options: { delegation?: string; now?: num
 describe('reading a session for an exchange', () => {
   test('gives its facts, its state, and the node of the handle', async () => {
     await open()
-    expect(await read([ROOT])).toEqual({ facts, state: 'active', node: nodeFacts(), above: [] })
+    expect(await read([ROOT])).toEqual({ facts, state: 'active', node: nodeFacts(), above: [], drift: 0 })
     await offer()
     await accept()
     const { node, above } = await read([ROOT, CHILD])

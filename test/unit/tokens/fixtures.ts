@@ -24,6 +24,7 @@ export const SETTINGS: BrokerSettings = {
   apiKeys: false,
   suspendOverdue: false,
   callOutcomeSeconds: 60,
+  drift: { contractAfter: 5, haltAfter: 10, windowSeconds: 3600 },
   orphanGraceSeconds: 0,
   clientSecretBasic: false,
 }

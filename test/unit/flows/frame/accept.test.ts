@@ -46,6 +46,7 @@ function live(over: Partial<ReturnType<typeof nodeFacts>> = {}) {
     state: 'active' as const,
     node: child({ authority: OFFERED, agentVersion: '', createdAt: NOW - 60, ...over }),
     above: [],
+    drift: 0,
   }
 }
 

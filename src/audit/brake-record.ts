@@ -1,0 +1,21 @@
+/** The record of a session that was contracted or halted for what its agents asked: by whose ask, and which led to it. */
+import { agentPrincipal } from '../kernel/ids.ts'
+import type { Braked } from '../model/drift.ts'
+import type { Auditor } from './auditor.ts'
+
+export function brakeRecord({ brake, session, node, count, asks }: Braked, auditor: Pick<Auditor, 'begin'>): string {
+  const draft = auditor.begin()
+  draft.authenticatedAs(agentPrincipal(node.holder))
+  draft.add({
+    event: brake === 'halted' ? 'session.halted' : 'session.contracted',
+    agent: { id: node.holder, version: node.agentVersion },
+    on_behalf_of: session.subject.principal,
+    session: session.id,
+    node: node.id,
+    intent: node.intentHash,
+    origin: node.origin.type,
+    asks,
+    detail: `${brake} after ${count} asks outside the intent in this session, or as many as the limit in others`,
+  })
+  return draft.granted()
+}

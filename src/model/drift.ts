@@ -1,0 +1,38 @@
+/**
+ * Drift: calls and tokens that an agent asks for outside what its session is for. Refused each, they say together that something
+ * has taken the agent elsewhere; from certain numbers on the session is contracted, then halted until a reviewer has looked.
+ */
+import type { NodeFacts, SessionFacts, SessionState } from './session.ts'
+
+export interface DriftSettings {
+  /** After so many a session is left with tools that read; 0: never. */
+  readonly contractAfter: number
+  /** After so many it issues nothing, nor does anything else that the agent has for the subject; 0: never. */
+  readonly haltAfter: number
+  /** Those of one agent for one subject are counted over so long, whatever sessions they were in. */
+  readonly windowSeconds: number
+}
+
+export type Brake = 'contracted' | 'halted'
+
+/** What came of it, for its record and for whoever has to know. */
+export interface Braked {
+  readonly brake: Brake
+  readonly session: SessionFacts
+  /** The hop that asked last. */
+  readonly node: NodeFacts
+  readonly count: number
+  /** Decision ids of the last asks that led to it, oldest first. */
+  readonly asks: readonly string[]
+}
+
+/** What so many come to; `undefined`: nothing yet. */
+export function brakeAfter(count: number, { contractAfter, haltAfter }: DriftSettings): Brake | undefined {
+  if (haltAfter > 0 && count >= haltAfter) return 'halted'
+  return contractAfter > 0 && count >= contractAfter ? 'contracted' : undefined
+}
+
+/** Whether a session in this state has yet to be braked so. */
+export function isHarder(brake: Brake, state: SessionState): boolean {
+  return state === 'active' || (state === 'contracted' && brake === 'halted')
+}
