@@ -1,14 +1,17 @@
 /** The record of a session that was contracted or halted for what its agents asked: by whose ask, and which led to it. */
-import { agentPrincipal } from '../kernel/ids.ts'
+import { agentPrincipal, type ClientId } from '../kernel/ids.ts'
 import type { Braked } from '../model/drift.ts'
 import type { Auditor } from './auditor.ts'
 
-export function brakeRecord({ brake, session, node, count, asks }: Braked, auditor: Pick<Auditor, 'begin'>): string {
+export function brakeRecord(
+  { brake, session, agent, node, count, asks }: Braked,
+  auditor: Pick<Auditor, 'begin'>,
+): string {
   const draft = auditor.begin()
-  draft.authenticatedAs(agentPrincipal(node.holder))
+  draft.authenticatedAs(agentPrincipal(agent as ClientId))
   draft.add({
     event: brake === 'halted' ? 'session.halted' : 'session.contracted',
-    agent: { id: node.holder, version: node.agentVersion },
+    agent: { id: agent },
     on_behalf_of: session.subject.principal,
     session: session.id,
     node: node.id,

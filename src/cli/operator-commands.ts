@@ -40,6 +40,21 @@ export const OPERATOR_COMMANDS: Group = {
       async () => (await import('./sessions/sessions.ts')).sessionsCommand,
     ),
     command(
+      'sessions halted',
+      'list sessions that were contracted or halted for what their agents asked',
+      async () => (await import('./sessions/sessions-review.ts')).sessionsHaltedCommand,
+    ),
+    command(
+      'sessions resume',
+      'let a halted or contracted session go on',
+      async () => (await import('./sessions/sessions-review.ts')).sessionsResumeCommand,
+    ),
+    command(
+      'sessions revoke',
+      'end a session for good, with a reason on record',
+      async () => (await import('./sessions/sessions-review.ts')).sessionsRevokeCommand,
+    ),
+    command(
       'revoke',
       'kill a session, a hop, everything of an agent or a user, or everything',
       async () => (await import('./sessions/revoke.ts')).revokeCommand,

@@ -19,7 +19,8 @@ export type Brake = 'contracted' | 'halted'
 export interface Braked {
   readonly brake: Brake
   readonly session: SessionFacts
-  /** The hop that asked last. */
+  /** Client id of the agent that asked last, and the hop it asked with. */
+  readonly agent: string
   readonly node: NodeFacts
   readonly count: number
   /** Decision ids of the last asks that led to it, oldest first. */

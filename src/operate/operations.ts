@@ -77,9 +77,9 @@ export function startOperations(parts: OperationsParts): Operations {
           'the external policy could not be asked: it allowed nothing',
         ),
       ),
-    sessionBraked: ({ brake, session, node, count }) => {
+    sessionBraked: ({ brake, session, agent, count }) => {
       metrics?.sessionBraked(brake)
-      const about = { session: session.id, agent: node.holder, on_behalf_of: session.subject.principal, count }
+      const about = { session: session.id, agent, on_behalf_of: session.subject.principal, count }
       log.warn(about, `a session was ${brake}: its agent asked again and again for what the session is not for`)
     },
     stop() {

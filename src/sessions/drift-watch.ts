@@ -115,7 +115,8 @@ export class DriftWatch {
     await cutoffs.write(store.control, this.#entries(brake, ask))
     const before = (await sessions.driftOf(facts.id))?.asks ?? []
     const asks = [...before.filter((id) => id !== ask.decision), ask.decision]
-    const braked = { brake, session: facts, node, count, asks }
+    const [agent = facts.rootAgent] = ask.agents
+    const braked = { brake, agent, session: facts, node, count, asks }
     try {
       await sessions.commit(brakeSession(facts, brake), newJti(), this.#parts.recordOf(braked))
     } catch (error) {

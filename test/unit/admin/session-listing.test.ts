@@ -101,6 +101,8 @@ describe('a list', () => {
         agent: 'orchestrator',
         on_behalf_of: ALICE,
         purpose: 'Summarise Q3 revenue',
+        origin: 'user_request',
+        drift: 0,
         opened_at: NOW,
         not_after: END,
         nodes: 4,

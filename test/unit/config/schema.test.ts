@@ -20,6 +20,7 @@ test('what is not written has the strict or the stated default', () => {
       suspendOverdue: false,
       orphanGraceSeconds: 14 * 86_400,
       callOutcomeSeconds: 60,
+      drift: { contractAfter: 5, haltAfter: 10, windowSeconds: 3600 },
     },
     listen: { host: '127.0.0.1', port: 8080 },
     org: 'default',

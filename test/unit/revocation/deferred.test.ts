@@ -72,7 +72,7 @@ describe('is done at once and recorded when the log answers again', () => {
 describe('waits for the log', () => {
   test.each([
     ['introspection', () => world.introspect(access)],
-    ['an exchange that is refused', () => world.continue(session, { resource: 'https://wiki.example/mcp' })],
+    ['an exchange that is refused', () => world.continue(session, { resource: 'https://nobody.example/mcp' })],
     ['an API token', () => world.clientCredentials('orchestrator', { resource: `${world.issuer}/api` })],
     ['a list of sessions', () => world.bearer('/sessions', world.userToken('bob'))],
     ['a session drawn', () => world.bearer(`/sessions/${sid}`, world.userToken('bob'))],
