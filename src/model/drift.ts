@@ -3,15 +3,7 @@
  * has taken the agent elsewhere; from certain numbers on the session is contracted, then halted until a reviewer has looked.
  */
 import type { NodeFacts, SessionFacts, SessionState } from './session.ts'
-
-export interface DriftSettings {
-  /** After so many a session is left with tools that read; 0: never. */
-  readonly contractAfter: number
-  /** After so many it issues nothing, nor does anything else that the agent has for the subject; 0: never. */
-  readonly haltAfter: number
-  /** Those of one agent for one subject are counted over so long, whatever sessions they were in. */
-  readonly windowSeconds: number
-}
+import type { DriftSettings } from './settings.ts'
 
 export type Brake = 'contracted' | 'halted'
 

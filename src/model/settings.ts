@@ -1,11 +1,18 @@
 /** What the stages need to know of the configuration, and the environments that mean something by themselves. */
 
-import type { DriftSettings } from './drift.ts'
-
 /** Dev keys and loopback are for this environment only. */
 export const DEVELOPMENT_ENVIRONMENT = 'development'
 /** What is still being tested gets nothing in this one. */
 export const PRODUCTION_ENVIRONMENT = 'production'
+
+export interface DriftSettings {
+  /** After so many a session is left with tools that read; 0: never. */
+  readonly contractAfter: number
+  /** After so many it issues nothing, nor does anything else that the agent has for the subject; 0: never. */
+  readonly haltAfter: number
+  /** Those of one agent for one subject are counted over so long, whatever sessions they were in. */
+  readonly windowSeconds: number
+}
 
 export interface BrokerSettings {
   /** The issuer identifier: from configuration only, byte for byte the same wherever it is printed. */

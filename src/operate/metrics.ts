@@ -24,7 +24,12 @@ export class BrokerMetrics implements Omit<ExchangeObserver, 'issued'> {
   readonly #storeFailures: Counter<'operation'>
   readonly #strangers: Counter<'reason'>
   readonly #keysUnread: Counter<'of'>
-  readonly #braked: Counter<'state'>
+  readonly #braked = new Counter({
+    name: 'errand_sessions_braked_total',
+    help: 'Sessions contracted or halted by this broker for what their agents asked outside their intent.',
+    labelNames: ['state'],
+    registers: [this.registry],
+  })
   readonly #following: Gauge
   readonly #followersDropped: Counter
   readonly #feedEvents: Counter
@@ -68,12 +73,6 @@ export class BrokerMetrics implements Omit<ExchangeObserver, 'issued'> {
       name: 'errand_published_keys_failures_total',
       help: 'Reads of published keys that failed or were not adopted, by whose they are.',
       labelNames: ['of'],
-      registers,
-    })
-    this.#braked = new Counter({
-      name: 'errand_sessions_braked_total',
-      help: 'Sessions contracted or halted by this broker for what their agents asked outside their intent.',
-      labelNames: ['state'],
       registers,
     })
     this.#following = new Gauge({
