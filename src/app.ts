@@ -78,7 +78,7 @@ export async function createBroker(config: Config, options: BrokerOptions): Prom
   const common = { ...state, settings, drift, registries, ring, keeper, auditor: audit.auditor, ...aside }
   const sourceOf = sourceReader(config.trustedProxies)
   const nonces = config.dpop.nonce === 'off' ? undefined : await DpopNonces.open(store.documents, clock)
-  const sources = { ring, ...published, issuer: settings.issuer, seen: seenSignatures(), nonces }
+  const sources = { ring, ...published, issuer: settings.issuer, seen: new SeenSignatures(SEEN_SIGNATURES_MAX), nonces }
   const issuing = { unknown, ...observing(metrics, usage), evidence: sources, minter: new Minter(ring, settings) }
   const callers = { ...common, ...sources, ...settings, admins, claims: store.claims }
   const app = createRouter({
@@ -119,8 +119,6 @@ export async function createBroker(config: Config, options: BrokerOptions): Prom
 
 const callsOf = ({ calls, windows }: Store) => ({ calls, windows })
 
-const seenSignatures = () => new SeenSignatures(SEEN_SIGNATURES_MAX)
-
 function buildOf(registries: RegistrySource) {
   return { version: programVersion(), policy: () => registries.current.version.slice(0, 12) }
 }
@@ -146,7 +144,6 @@ function approving(callers: CallerParts & { readonly store: Store }): ApprovalPa
 }
 
 type Watched = Opened & Operated & Pick<Config, 'settings'> & Pick<DriftParts, 'sessions' | 'cutoffs'>
-
 /** What is used, for reviews; calls whose end nobody has told; and asks outside an intent. The first two write on a timer. */
 function startWatches(parts: Watched, registries: RegistrySource, { auditor, recordOf }: AuditService) {
   const { store, clock, settings, operations } = parts
@@ -197,10 +194,7 @@ async function askingOthers(config: Config, { trustDomains }: Registry, { clock,
   return { keys, clientKeys, bundles, reviews, introspections, external, issuances }
 }
 
-interface Operated {
-  readonly clock: Clock
-  readonly operations: Operations
-}
+type Operated = { readonly clock: Clock; readonly operations: Operations }
 
 async function readCredential(path: string): Promise<Secret> {
   const text = await readPrivate(dirname(path), basename(path))

@@ -33,6 +33,11 @@ export interface DecisionExplanation {
   readonly user?: unknown
   /** Of the policy as it is now; absent where the decision allowed. */
   readonly change?: ExplainedChange
+  /** What set it off, and the intent, as a salted hash: of a session's requests. */
+  readonly origin?: string
+  readonly intent?: string
+  /** How its session stood: absent where nothing had been asked outside its intent. */
+  readonly conformance?: AuditRecord['conformance']
   /** What the draft in shadow would have answered instead; absent: the same, or there was none. */
   readonly shadow?: ShadowAnswer
   /** Of a call that needs a person's yes: which one, and who has said yes or no. */
@@ -74,6 +79,7 @@ export async function explainDecision(
     ...(record.shadow === undefined ? {} : { shadow: record.shadow }),
     ...(record.approval === undefined ? {} : { approval: record.approval }),
     ...(record.call === undefined ? {} : { call: { attempt: record.call.attempt, ends: endsIn(later) } }),
+    ...attributionOf(record),
   }
   const told = sayApproval(record)
   if (told !== undefined) return { ...common, layers: [], sentence: told }
@@ -91,6 +97,14 @@ export async function explainDecision(
   const afterwards =
     !isDenied && record.outcome === 'refused' ? ` The request was refused afterwards: ${record.reason}.` : ''
   return { ...common, ...more, policy, layers, sentence: `${sentence}${afterwards}`, user: question.user ?? null }
+}
+
+function attributionOf({ origin, intent, conformance }: AuditRecord) {
+  return {
+    ...(origin === undefined ? {} : { origin }),
+    ...(intent === undefined ? {} : { intent }),
+    ...(conformance === undefined ? {} : { conformance }),
+  }
 }
 
 function deniedIn(kept: KeptTexts): boolean {

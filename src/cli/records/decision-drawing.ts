@@ -28,6 +28,7 @@ export function drawExplanation(body: JsonObject, styles: Styles): string {
     `${(isGranted ? good : bad)(sentence.slice(0, colon))}${sentence.slice(colon)}`,
     `  ${dim(facts.join('  '))}`,
     ...(layers.length === 0 ? [] : ['', ...layers.flatMap((layer) => layerLines(layer, styles))]),
+    ...originLines(body, styles),
     ...factLines(body, styles),
     ...shadowLines(body['shadow'], styles),
     ...approvalLines(body['approval'], styles),
@@ -54,6 +55,15 @@ function layerLines(layer: JsonObject, { dim, good, bad }: Styles): readonly str
   const [first = '', ...more] = says
   const head = `  ${colour(mark)} ${name.padEnd(13)} ${colour(words.padEnd(9))} ${first}`
   return [head.trimEnd(), ...more.map((line) => `${' '.repeat(28)}${line}`)]
+}
+
+/** What set it off, and how its session stood. */
+function originLines(body: JsonObject, { dim, bad }: Styles): readonly string[] {
+  const [origin, { state, drift }] = [textOf(body['origin']), jsonObject(body['conformance'])]
+  if (origin === undefined) return []
+  const asks = numberIn(drift)
+  const stood = state === undefined ? '' : bad(`, session ${textOf(state)}, ${asks} asked outside its intent before`)
+  return ['', `  ${dim('origin')}   ${origin}${stood}`]
 }
 
 function factLines(body: JsonObject, { dim }: Styles): readonly string[] {
