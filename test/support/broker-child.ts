@@ -13,7 +13,7 @@ import { systemClock } from '../../src/kernel/clock.ts'
 import type { BrokerSettings } from '../../src/model/settings.ts'
 import type { Store } from '../../src/store/ports.ts'
 import type { KillOrder } from './kill-steps.ts'
-import { NO_LIMITS } from './no-limits.ts'
+import { NO_BRAKES, NO_LIMITS } from './no-limits.ts'
 import { type StoreOrder, storeConfig } from './store-order.ts'
 
 export interface ChildOrder {
@@ -45,7 +45,7 @@ async function start(order: ChildOrder): Promise<void> {
   })
   const config = {
     ...base,
-    settings: { ...base.settings, ...order.settings },
+    settings: { ...base.settings, drift: NO_BRAKES, ...order.settings },
     limits: NO_LIMITS,
     dpop: order.dpop ?? base.dpop,
   }

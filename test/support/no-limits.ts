@@ -8,3 +8,6 @@ export const NO_LIMITS: Config['limits'] = {
   perIssuer: undefined,
   refusalDelayMs: 0,
 }
+
+/** Drift is counted, and comes to nothing: whoever widens on purpose for a hundred tests is not to be halted at the tenth. */
+export const NO_BRAKES: Config['settings']['drift'] = { contractAfter: 0, haltAfter: 0, windowSeconds: 3600 }

@@ -15,7 +15,7 @@ import type { BrokerSettings } from '../../src/model/settings.ts'
 import { decodeRegistry } from '../../src/registry/load-registry.ts'
 import { startIssuer, type TestIssuer } from './issuer.ts'
 import { publicJwk, sign, testKey } from './keys.ts'
-import { NO_LIMITS } from './no-limits.ts'
+import { NO_BRAKES, NO_LIMITS } from './no-limits.ts'
 import { scratchDirectory } from './scratch.ts'
 import { seedRsaKey } from './world-keys.ts'
 
@@ -444,7 +444,7 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
     ...base,
     ...metrics,
     ...options.config,
-    settings: { ...base.settings, ...options.settings },
+    settings: { ...base.settings, drift: NO_BRAKES, ...options.settings },
     limits: { ...NO_LIMITS, ...options.limits },
   }
   const document = { ...registryDocument(idp), ...options.registry }
