@@ -9,5 +9,5 @@ export const NO_LIMITS: Config['limits'] = {
   refusalDelayMs: 0,
 }
 
-/** Drift is counted, and comes to nothing: whoever widens on purpose for a hundred tests is not to be halted at the tenth. */
+/** Drift is not counted: whoever widens on purpose for a hundred tests is not to be halted at the tenth. */
 export const NO_BRAKES: Config['settings']['drift'] = { contractAfter: 0, haltAfter: 0, windowSeconds: 3600 }
