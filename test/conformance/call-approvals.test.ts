@@ -9,6 +9,7 @@ import {
   atWork,
   DROP,
   decide,
+  newAttempt,
   PURPOSE,
   requested,
   startApprovals,
@@ -300,5 +301,50 @@ describe('an approval ends', () => {
       decision: false,
       context: { reason: 'subject_token_inactive' },
     })
+  })
+})
+
+describe('beside a limit of calls', () => {
+  let world: World
+  beforeAll(async () => {
+    world = await startApprovals(idp)
+  })
+  afterAll(() => world.close())
+
+  test('what is over its limit is asked of nobody, and a yes is not used up by a refusal', async () => {
+    const given = await atWork(world, 'alice', 1)
+    const [first, second] = [{ table: 'first' }, { table: 'second' }]
+    const ids = [
+      await requested(given.attempts(given.access, first)),
+      await requested(given.attempts(given.access, second)),
+    ]
+    for (const id of ids) expect((await decide(world, id, 'corp:carol')).status).toBe(200)
+    const attempt = newAttempt()
+    const through = await given.attempts(given.access, first, attempt)
+    expect(through).toMatchObject({ decision: true, context: { attempt, remaining_calls: 0 } })
+    // Its answer was lost: the same attempt is the same call, though neither a yes nor a call is left.
+    const again = await given.attempts(given.access, first, attempt)
+    expect(again).toMatchObject({ decision: true, context: { decision_id: through.context.decision_id } })
+    expect(await given.attempts(given.access, second)).toMatchObject({
+      decision: false,
+      context: { reason: 'calls_exhausted' },
+    })
+    const { body } = await world.bearer(`/admin/v1/approvals/${ids[1]}`, await adminToken(world, 'corp:carol'))
+    expect(body.state).toBe('approved')
+    const asked = (await approvalRecords(world)).length
+    expect(await given.attempts(given.access, { table: 'third' })).toMatchObject({
+      decision: false,
+      context: { reason: 'calls_exhausted' },
+    })
+    expect((await approvalRecords(world)).length).toBe(asked)
+  })
+
+  test('an attempt that was refused for want of a yes stays refused: the next attempt is another', async () => {
+    const given = await atWork(world)
+    const attempt = newAttempt()
+    const id = await requested(given.attempts(given.access, TABLE, attempt))
+    expect((await decide(world, id, 'corp:carol')).status).toBe(200)
+    expect(await given.attempts(given.access, TABLE, attempt)).toMatchObject({ decision: false })
+    expect(await given.attempts(given.access)).toMatchObject({ decision: true })
   })
 })

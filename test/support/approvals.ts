@@ -77,21 +77,23 @@ export async function decide(
 
 export const newAttempt = (): string => randomBytes(16).toString('base64url')
 
-const WORK = details(
-  {
-    type: 'agent_intent',
-    purpose: PURPOSE,
-    origin: { type: 'user_request', ref: 'msg-1' },
-    max_depth: 2,
-    expires_in: 3600,
-  },
-  tools(WAREHOUSE, { drop_table: {}, list_tables: {} }),
-)
+const workOf = (limits: object) =>
+  details(
+    {
+      type: 'agent_intent',
+      purpose: PURPOSE,
+      origin: { type: 'user_request', ref: 'msg-1' },
+      max_depth: 2,
+      expires_in: 3600,
+    },
+    tools(WAREHOUSE, { drop_table: {}, list_tables: {} }, limits),
+  )
 
 /** Alice's session, or another's, by the orchestrator, its access token, and the warehouse that asks about it. */
-export async function atWork(world: World, sub = 'alice') {
+export async function atWork(world: World, sub = 'alice', maxCalls?: number) {
+  const authorization_details = workOf(maxCalls === undefined ? {} : { limits: { maxCalls } })
   const subject_token = world.idToken({ sub, jti: newAttempt() })
-  const { token: session, claims } = await granted(world.open({ subject_token, authorization_details: WORK }))
+  const { token: session, claims } = await granted(world.open({ subject_token, authorization_details }))
   const fresh = async () => (await granted(world.continue(session))).token
   return { session, sid: String(claims.sid), fresh, access: await fresh(), ...(await warehouse(world)) }
 }
