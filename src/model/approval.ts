@@ -18,6 +18,8 @@ export interface Word {
   readonly reason: string
   /** The last cut-off that was known then: a later one that concerns the call ends what was said. */
   readonly rv: number
+  /** Of the store when it was said: in another nobody knows whether it has been used. */
+  readonly epoch: string
 }
 
 export interface Approval {

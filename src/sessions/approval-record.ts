@@ -73,7 +73,7 @@ export function encodeApproval(approval: Approval): string {
     policy,
     requestedAt,
     until,
-    word === undefined ? null : [word.by, word.at, word.reason, word.rv],
+    word === undefined ? null : [word.by, word.at, word.reason, word.rv, word.epoch],
     usedBy ?? null,
   ])
 }
@@ -108,12 +108,13 @@ export function decodeApproval(session: SessionId, key: string, text: string): A
 }
 
 function wordOf(value: unknown): Approval['word'] {
-  const [by, at, reason, rv] = tupleIn(value, 'word', 4)
+  const [by, at, reason, rv, epoch] = tupleIn(value, 'word', 5)
   return {
     by: textIn(by, 'by') as PrincipalId,
     at: wholeIn(at, 'at'),
     reason: textIn(reason, 'reason'),
     rv: wholeIn(rv, 'rv'),
+    epoch: textIn(epoch, 'epoch'),
   }
 }
 

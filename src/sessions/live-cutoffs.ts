@@ -27,6 +27,7 @@ export class LiveCutoffs implements ControlListener {
   readonly #keyKilled: (kid: string) => void
   #confirmedAtMs: number | undefined
   #standsUpTo = 0
+  #epoch: string | undefined
   #storeClockDifferenceMs = 0
   #decidedBy: string | undefined
   /** The highest number applied while what decided here was what is published. */
@@ -78,6 +79,7 @@ export class LiveCutoffs implements ControlListener {
   snapshot(snapshot: ControlSnapshot): void {
     // Of another history, perhaps: what stood there need not stand here.
     this.#standsUpTo = 0
+    this.#epoch = snapshot.epoch
     for (const entry of snapshot.entries) this.#apply(entry)
     this.#advance(snapshot.seq)
     this.readAnew(snapshot.atMs)
@@ -113,6 +115,11 @@ export class LiveCutoffs implements ControlListener {
    */
   get standsUpTo(): number {
     return this.#standsUpTo
+  }
+
+  /** Of the store's history as it goes on now: with a new one, some of what was written may be lost. `undefined`: none was read. */
+  get epoch(): string | undefined {
+    return this.#epoch
   }
 
   /** How long ago the view was confirmed; infinite: never. */

@@ -2,7 +2,7 @@
  * A person's yes is worth stealing (R205): given to oneself, given for one call and used for another, used twice, or got out of
  * somebody by asking until they stop reading.
  */
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
 import {
   adminToken,
   atWork,
@@ -17,7 +17,8 @@ import {
 import { EVALUATION } from '../support/authzen.ts'
 import { details, granted, order, tools } from '../support/hops.ts'
 import { startIssuer, type TestIssuer } from '../support/issuer.ts'
-import { type RunningRedis, startRedis } from '../support/redis.ts'
+import { freePort, type RunningRedis, startRedis } from '../support/redis.ts'
+import { scratchDirectory } from '../support/scratch.ts'
 import { Secret, WAREHOUSE, type World } from '../support/world.ts'
 
 let idp: TestIssuer
@@ -314,6 +315,36 @@ describe('a yes that is used more than once', () => {
     expect((await decide(world, waiting, 'corp:dave')).status).toBe(401)
   })
 })
+
+test('what was approved before the store began anew is not approved after it, though nothing was lost (DESIGN §7)', async () => {
+  const dir = scratchDirectory('errand-epoch-')
+  const args = ['--appendonly', 'yes', '--appendfsync', 'always']
+  const redis = await startRedis({ dir, port: await freePort(), args })
+  const store = { kind: 'redis', url: new Secret(redis.url) } as const
+  const world = await startApprovals(idp, { store, realClock: true })
+  const given = await atWork(world)
+  const id = await requested(given.attempts(given.access))
+  expect((await decide(world, id, 'corp:carol')).status).toBe(200)
+  await redis.kill()
+  const again = await redis.again()
+  const { token } = await vi.waitUntil(
+    async () => {
+      const { status, body } = await world.continue(given.session)
+      return status === 200 ? { token: String(body.access_token) } : false
+    },
+    { timeout: 20_000, interval: 100 },
+  )
+  await vi.waitUntil(async () => (await given.questions(token)).context.access_request?.status !== 'approved', {
+    timeout: 20_000,
+    interval: 100,
+  })
+  const fresh = await requested(given.attempts(token))
+  expect(fresh).not.toBe(id)
+  expect((await decide(world, fresh, 'corp:carol')).status).toBe(200)
+  expect(await given.attempts(token)).toMatchObject({ decision: true })
+  await world.close()
+  await again.stop()
+}, 60_000)
 
 describe('asking until somebody stops reading', () => {
   let world: World

@@ -74,6 +74,9 @@ interface Saying {
 async function decided(found: FoundApproval, saying: Saying, parts: DecidingParts): Promise<ApprovalView> {
   const { order, caller, draft } = saying
   const { approval, view } = found
+  // Before anything is looked at: what is cut off from here on ends what is said.
+  const { rv, epoch } = parts.cutoffs
+  if (epoch === undefined) throw new Error('what is fresh has been read')
   const now = Math.floor(parts.clock.nowMs() / 1000)
   const state = order.decision === 'approve' ? 'approved' : 'denied'
   if (holds(approval, now) && approval.state === state && approval.word?.by === caller.principal) {
@@ -84,7 +87,7 @@ async function decided(found: FoundApproval, saying: Saying, parts: DecidingPart
   if (approval.state !== 'pending' || !holds(approval, now)) throw over(showApproval(found, now).state)
   const text = await argumentsOf(approval, parts)
   if (state === 'approved') assertMay(caller, found, text, parts)
-  const word: Word = { by: caller.principal, at: now, reason: order.reason, rv: parts.cutoffs.set.appliedSeq }
+  const word: Word = { by: caller.principal, at: now, reason: order.reason, rv, epoch }
   const seconds = state === 'approved' ? parts.settings.approvalSeconds : APPROVAL_DENIED_S
   const until = state === 'approved' ? Math.min(now + seconds, view.facts.notAfter) : now + seconds
   await parts.sessions.commit(sayWord(approval, { state, word, until }), draft.id, draft.granted())

@@ -122,8 +122,8 @@ function stands(approval: Approval, { prepared, bearer, call }: Asking, now: num
   if (!holds(approval, now)) return false
   const { state, word, resource, tool } = approval
   if (state !== 'approved') return true
-  if (word === undefined) return false
   const { cutoffs, approvals, settings } = call.parts
+  if (word === undefined || word.epoch !== cutoffs.epoch) return false
   // As a token given at that moment would be: contracted, halted, revoked and resumed, it is not what was approved.
   const then = { ...bearer.token, rv: word.rv }
   if (cutoffKilling(then, cutoffs, { issuer: settings.issuer, accessToken: true }) !== undefined) return false

@@ -39,7 +39,7 @@ const approval = (more: Partial<Approval> = {}): Approval =>
     usedBy: undefined,
     ...more,
   }) as Approval
-const word = { by: 'user:corp:carol' as PrincipalId, at: NOW + 1, reason: 'as agreed', rv: 7 }
+const word = { by: 'user:corp:carol' as PrincipalId, at: NOW + 1, reason: 'as agreed', rv: 7, epoch: 'e' }
 const sealed = { digest: 'digest', text: 'sealed' }
 const ask = (one: Approval, before?: Approval) => requestApproval(one, before, sealed, { now: NOW, notAfter: END })
 
@@ -57,7 +57,9 @@ describe('what is written', () => {
       requestedAt: fc.nat(),
       until: fc.nat(),
       usedBy: fc.option(text, { nil: undefined }),
-      word: fc.option(fc.record({ by: text, at: fc.nat(), reason: text, rv: fc.nat() }), { nil: undefined }),
+      word: fc.option(fc.record({ by: text, at: fc.nat(), reason: text, rv: fc.nat(), epoch: text }), {
+        nil: undefined,
+      }),
     })
     fc.assert(
       fc.property(arbitrary, (some) => {
