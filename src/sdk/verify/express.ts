@@ -12,7 +12,7 @@ import { InvalidTokenError, TemporarilyUnavailableError } from '@modelcontextpro
 import type { OAuthTokenVerifier } from '@modelcontextprotocol/sdk/server/auth/provider.js'
 import { authInfoOf, verifiedOf } from './auth-info.ts'
 import { resourceMetadataUrl } from './challenge.ts'
-import { badMessage, badRequest, bodyTooLarge, tokenNeeded, unavailable } from './guard/answers.ts'
+import { badMessage, badRequest, bodyTooLarge, noSuchSession, tokenNeeded, unavailable } from './guard/answers.ts'
 import { createGate } from './guard/gate.ts'
 import { BodyTooLarge, createGuard, type GuardOptions } from './guard/guard.ts'
 import { BadMessage } from './guard/messages.ts'
@@ -27,6 +27,7 @@ import {
   urlOf,
   watchNode,
 } from './guard/node.ts'
+import { ProtocolSessions, SESSION_HEADER } from './guard/protocol-sessions.ts'
 import { TokenRefused } from './verified-token.ts'
 import type { Verifier } from './verifier.ts'
 
@@ -49,7 +50,7 @@ export function mcpAuth(options: ExpressOptions): ExpressHandler & { readonly me
     const verdict = await guard.admit(asGuarded(request, options.certificateThumbprint?.(request)))
     if (verdict.answer !== undefined) return send(response, verdict.answer)
     request.auth = verdict.authInfo
-    if (verdict.watch !== undefined) watchNode(response, verdict.watch)
+    watchNode(response, verdict)
     next()
   }
   const middleware: ExpressHandler = (request, response, next) => void handle(request, response, next).catch(next)
@@ -87,6 +88,7 @@ export function toolGate(options: GuardOptions): ExpressHandler {
     certificates: false,
   }
   const gate = createGate(options)
+  const sessions = new ProtocolSessions()
   const handle = async (request: NodeRequest, response: NodeResponse, next: Next): Promise<void> => {
     const { auth } = request
     const token = verifiedOf(auth)
@@ -95,11 +97,13 @@ export function toolGate(options: GuardOptions): ExpressHandler {
     if (headerOf(request)('authorization').length !== 1) {
       return send(response, badRequest('there must be one Authorization header'))
     }
+    if (sessions.isOfAnother(headerOf(request)(SESSION_HEADER), token)) return send(response, noSuchSession())
+    const opened = (id: string) => sessions.opened(id, token)
     if (request.method !== 'POST') return next()
     const { value: body } = await bodyOf(request)
     const passed = await gate.pass({ body, header: headerOf(request) }, { token, bearer: auth.token, resourceMetadata })
     if (passed.answer !== undefined) return send(response, passed.answer)
-    if (passed.watch !== undefined) watchNode(response, passed.watch)
+    watchNode(response, { opened, ...passed })
     next()
   }
   return (request, response, next) =>

@@ -45,8 +45,9 @@ export function mcpAuth<Context extends HonoContext = HonoContext>(options: Hono
     c.set('auth', verdict.authInfo)
     if (verdict.body?.bytes !== undefined) c.req.raw = withBody(c.req.raw, verdict.body.bytes)
     await next()
-    if (verdict.watch === undefined || c.res === undefined) return undefined
-    const answer = watched(c.res, verdict.watch)
+    if (c.res === undefined) return undefined
+    const answer = watched(c.res, verdict)
+    if (answer === c.res) return undefined
     // Set over another one, Hono would put the old headers back.
     c.res = undefined
     c.res = answer

@@ -93,6 +93,12 @@ export function badMessage({ code, message }: BadMessage): Answer {
   return { status: 400, headers: UNCACHED, body: { jsonrpc: '2.0', id: null, error: { code, message } } }
 }
 
+/** As the SDKs say that there is none: whose it is, is nobody else's business. */
+export function noSuchSession(): Answer {
+  const body = { jsonrpc: '2.0', id: null, error: { code: -32_001, message: 'Session not found' } }
+  return { status: 404, headers: UNCACHED, body }
+}
+
 export function bodyTooLarge(): Answer {
   const body = { error: 'invalid_request', error_description: 'the body is too large' }
   return { status: 413, headers: UNCACHED, body }

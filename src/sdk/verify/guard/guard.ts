@@ -16,6 +16,7 @@ import {
   badRequest,
   bodyTooLarge,
   methodNotAllowed,
+  noSuchSession,
   type Place,
   resourceMetadataDocument,
   tokenNeeded,
@@ -24,6 +25,7 @@ import {
 } from './answers.ts'
 import { createGate, type Gate, type GateOptions } from './gate.ts'
 import { BadMessage } from './messages.ts'
+import { ProtocolSessions, SESSION_HEADER } from './protocol-sessions.ts'
 
 export interface GuardOptions extends GateOptions {
   readonly verifier: Pick<Verifier, 'verify' | 'issuer' | 'resource' | 'senderConstraint'>
@@ -67,6 +69,8 @@ export interface Admitted {
   readonly body?: GuardedBody
   /** To be shown the answer; absent where nothing hangs on it. */
   readonly watch?: AnswerWatch
+  /** To be told the answer's `Mcp-Session-Id`, where it has one. */
+  readonly opened: (protocolSession: string) => void
 }
 
 export interface Guard {
@@ -83,12 +87,13 @@ export function createGuard(options: GuardOptions, certificates = false): Guard 
   const resourceMetadata = resourceMetadataUrl(resource)
   const place = { issuer, resource, resourceMetadata, baseScope, senderConstraint, certificates, dpopNonce }
   const gate = createGate(options)
+  const sessions = new ProtocolSessions()
   return {
     metadataPath: new URL(resourceMetadata).pathname,
     metadata: resourceMetadataDocument(place),
     admit: async (request) => {
       try {
-        return await admitted(request, { place, gate, verify: verifier.verify })
+        return await admitted(request, { place, gate, sessions, verify: verifier.verify })
       } catch (error) {
         if (error instanceof BadMessage) return { answer: badMessage(error) }
         if (error instanceof BodyTooLarge) return { answer: bodyTooLarge() }
@@ -101,10 +106,11 @@ export function createGuard(options: GuardOptions, certificates = false): Guard 
 interface Standing {
   readonly place: Place
   readonly gate: Gate
+  readonly sessions: ProtocolSessions
   readonly verify: Verifier['verify']
 }
 
-async function admitted(request: GuardedRequest, { place, gate, verify }: Standing): Promise<Verdict> {
+async function admitted(request: GuardedRequest, { place, gate, sessions, verify }: Standing): Promise<Verdict> {
   const { method } = request
   const presented = readAuthorization(request)
   if (presented === undefined) return { answer: tokenNeeded(place) }
@@ -121,13 +127,15 @@ async function admitted(request: GuardedRequest, { place, gate, verify }: Standi
   }
   const { issuer, resource, resourceMetadata } = place
   const authInfo = authInfoOf(token, { issuer, resource, bearer })
+  if (sessions.isOfAnother(request.header(SESSION_HEADER), token)) return { answer: noSuchSession() }
+  const opened = (id: string) => sessions.opened(id, token)
   // The stream of what the server sends by itself, and the end of a protocol session: no call is made by them.
-  if (method === 'GET' || method === 'DELETE') return { token, authInfo }
+  if (method === 'GET' || method === 'DELETE') return { token, authInfo, opened }
   if (method !== 'POST') return { answer: methodNotAllowed() }
   const body = early ?? (await request.body())
   const { header } = request
   const passed = await gate.pass({ body: body.value, header }, { token, bearer, resourceMetadata })
-  return passed.answer === undefined ? { token, authInfo, body, ...passed } : passed
+  return passed.answer === undefined ? { token, authInfo, body, opened, ...passed } : passed
 }
 
 /** RFC 6750 §2.1, RFC 9449 §7.1: the header alone, once. `undefined`: no token was presented. */

@@ -7,7 +7,8 @@
 import type { AuthInfo } from '../auth-info.ts'
 import type { AnswerWatch } from './answer-watch.ts'
 import type { Answer } from './answers.ts'
-import type { GuardedBody, GuardedRequest } from './guard.ts'
+import type { Admitted, GuardedBody, GuardedRequest } from './guard.ts'
+import { SESSION_HEADER } from './protocol-sessions.ts'
 import { parseBody, readBody } from './read-body.ts'
 
 export interface NodeRequest extends AsyncIterable<Uint8Array> {
@@ -26,6 +27,7 @@ export interface NodeResponse {
   statusCode: number
   setHeader(name: string, value: string): unknown
   removeHeader(name: string): void
+  getHeader(name: string): unknown
   end(...rest: never[]): unknown
   write(...rest: never[]): boolean
   writeHead(...rest: never[]): unknown
@@ -77,10 +79,23 @@ interface Writing {
   once(event: 'close', listener: () => void): unknown
 }
 
-/** Looks on as the answer is written. */
-export function watchNode(response: NodeResponse, watch: AnswerWatch): void {
+/** Tells the `Mcp-Session-Id` of the answer, and looks on as it is written. */
+export function watchNode(response: NodeResponse, { watch, opened }: Pick<Admitted, 'watch' | 'opened'>): void {
   const writing = response as unknown as Writing
-  const { write, end, writeHead } = writing
+  const { writeHead } = writing
+  writing.writeHead = (status, ...args) => {
+    const session = args.flatMap(sessionIn)[0] ?? response.getHeader(SESSION_HEADER)
+    if (typeof session === 'string') opened(session)
+    if (watch?.rewrites !== true) return writeHead.call(writing, status, ...args)
+    response.removeHeader('content-length')
+    return writeHead.call(writing, status, ...args.map(withoutLength))
+  }
+  if (watch !== undefined) watchWriting(response, watch)
+}
+
+function watchWriting(response: NodeResponse, watch: AnswerWatch): void {
+  const writing = response as unknown as Writing
+  const { write, end } = writing
   writing.write = (part, ...rest) => {
     const seen = watch.part(bytesOf(part, rest[0]))
     // Held back: what waits for it to be written need not wait.
@@ -95,12 +110,18 @@ export function watchNode(response: NodeResponse, watch: AnswerWatch): void {
     const rest = callbacksOf(args)
     return last.length === 0 ? end.call(writing, ...rest) : end.call(writing, last, ...rest)
   }
-  if (!watch.rewrites) return
-  response.removeHeader('content-length')
-  writing.writeHead = (status, ...args) => {
-    response.removeHeader('content-length')
-    return writeHead.call(writing, status, ...args.map(withoutLength))
-  }
+}
+
+/** Of what `writeHead` is given, in whichever of its forms. */
+function sessionIn(headers: unknown): readonly unknown[] {
+  if (typeof headers !== 'object' || headers === null) return []
+  const isFlat = Array.isArray(headers) && !headers.every(Array.isArray)
+  const pairs: readonly (readonly unknown[])[] = isFlat
+    ? headers.flatMap((name, at) => (at % 2 === 0 ? [[name, headers[at + 1]]] : []))
+    : Array.isArray(headers)
+      ? headers
+      : Object.entries(headers)
+  return pairs.flatMap(([name, value]) => (String(name).toLowerCase() === SESSION_HEADER ? [value] : []))
 }
 
 function bytesOf(part: unknown, encoding: unknown): Uint8Array {

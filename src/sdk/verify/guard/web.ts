@@ -1,9 +1,16 @@
 /** The guard in the words of the web platform: a `Request` in, a `Response` out. */
 
 import type { AuthInfo } from '../auth-info.ts'
-import type { AnswerWatch } from './answer-watch.ts'
 import type { Answer } from './answers.ts'
-import { createGuard, type Guard, type GuardedBody, type GuardedRequest, type GuardOptions } from './guard.ts'
+import {
+  type Admitted,
+  createGuard,
+  type Guard,
+  type GuardedBody,
+  type GuardedRequest,
+  type GuardOptions,
+} from './guard.ts'
+import { SESSION_HEADER } from './protocol-sessions.ts'
 import { readBody } from './read-body.ts'
 
 /** @param read the body; default: from the request, which is read to its end then */
@@ -24,7 +31,10 @@ export function asResponse({ status, headers, body }: Answer): Response {
 }
 
 /** The same answer, looked on as it passes. */
-export function watched(response: Response, watch: AnswerWatch): Response {
+export function watched(response: Response, { watch, opened }: Pick<Admitted, 'watch' | 'opened'>): Response {
+  const session = response.headers.get(SESSION_HEADER)
+  if (session !== null) opened(session)
+  if (watch === undefined) return response
   const headers = new Headers(response.headers)
   if (watch.rewrites) headers.delete('content-length')
   const { status, statusText } = response
@@ -70,7 +80,7 @@ export function guarded(options: WebOptions, serve: Serve): (request: Request) =
     const { authInfo, body, watch } = verdict
     try {
       const answer = await serve(request, { authInfo, ...(body === undefined ? {} : { parsedBody: body.value }) })
-      return watch === undefined ? answer : watched(answer, watch)
+      return watched(answer, verdict)
     } catch (error) {
       watch?.failed('server_error')
       throw error
