@@ -157,20 +157,16 @@ export class CutoffSet {
     return this.killingAny(concerning(facts), facts.rv)
   }
 
-  /** The first of these that there is, and that the token's `rv` does not know. */
-  killingAny(concerns: readonly Concern[], rv: number): Cutoff | undefined {
+  /**
+   * The first of these that there is, and that the token's `rv` does not know.
+   * @param names where this set calls ids otherwise: of each of them, in their order
+   */
+  killingAny(concerns: readonly Concern[], rv: number, names?: readonly string[]): Cutoff | undefined {
+    let at = 0
     for (const [dimension, id] of concerns) {
-      const cutoff = this.#killingById(dimension, id, rv)
-      if (cutoff !== undefined) return cutoff
-    }
-    return undefined
-  }
-
-  /** The same where this set knows ids by other names. @param names of each of the concerns, in their order */
-  killingNamed(concerns: readonly Concern[], names: readonly string[], rv: number): Cutoff | undefined {
-    if (names.length !== concerns.length) throw new Error('a place without a name')
-    for (let at = 0; at < names.length; at += 1) {
-      const cutoff = this.#killingById((concerns[at] as Concern)[0], names[at] as string, rv)
+      const name = names === undefined ? id : names[at++]
+      if (name === undefined) throw new Error('a place without a name')
+      const cutoff = this.#killingById(dimension, name, rv)
       if (cutoff !== undefined) return cutoff
     }
     return undefined

@@ -18,7 +18,7 @@ const ALL_TOKENS = ['agent', 'agent_version', 'user', 'user_agent', 'issuer', 's
 const NO_TOKEN = ['tool', 'issuer_sign_ins'] as const
 export const DIMENSIONS = [...ABSOLUTE, ...ACCESS, ...ALL_TOKENS, ...NO_TOKEN] as const
 
-type AbsoluteDimension = (typeof ABSOLUTE)[number]
+export type AbsoluteDimension = (typeof ABSOLUTE)[number]
 /** A token is dead iff a cut-off that concerns it has `seq > token.rv`. */
 type SequenceDimension = (typeof ACCESS | typeof ALL_TOKENS | typeof NO_TOKEN)[number]
 export type Dimension = AbsoluteDimension | SequenceDimension

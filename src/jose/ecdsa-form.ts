@@ -25,11 +25,16 @@ export function derFromP1363(signature: Uint8Array, crv: EcCurve): Buffer | unde
   const r = signature.subarray(0, order.length)
   const s = signature.subarray(order.length)
   for (const integer of [r, s]) {
-    if (integer.every((octet) => octet === 0) || Buffer.compare(integer, order) >= 0) return undefined
+    if (leadingZeros(integer) === integer.length || Buffer.compare(integer, order) >= 0) return undefined
   }
-  const body = Buffer.concat([derInteger(r), derInteger(s)])
-  const head = body.length < 0x80 ? [0x30, body.length] : [0x30, 0x81, body.length]
-  return Buffer.concat([Buffer.from(head), body])
+  const bytes = derIntegerBytes(r) + derIntegerBytes(s)
+  const headBytes = bytes < 0x80 ? 2 : 3
+  const der = Buffer.allocUnsafe(headBytes + bytes)
+  der[0] = 0x30
+  if (headBytes === 3) der[1] = 0x81
+  der[headBytes - 1] = bytes
+  writeDerInteger(der, writeDerInteger(der, headBytes, r), s)
+  return der
 }
 
 /** Only for signatures our own library has just made. */
@@ -48,11 +53,31 @@ export function p1363FromDer(der: Uint8Array, crv: EcCurve): Buffer {
   return signature
 }
 
-function derInteger(integer: Uint8Array): Buffer {
-  let start = 0
-  while (integer[start] === 0) start += 1
-  const magnitude = integer.subarray(start)
-  // A leading bit would make it negative (X.690 §8.3.3).
-  const head = (magnitude[0] ?? 0) & 0x80 ? [0x02, magnitude.length + 1, 0] : [0x02, magnitude.length]
-  return Buffer.concat([Buffer.from(head), magnitude])
+/** Octets of its leading zeros, which DER has not. */
+function leadingZeros(integer: Uint8Array): number {
+  let count = 0
+  while (integer[count] === 0) count += 1
+  return count
+}
+
+/** A leading bit would make it negative (X.690 §8.3.3): such a one gets an octet before it. */
+function padBytes(integer: Uint8Array, zeros: number): number {
+  return (integer[zeros] ?? 0) & 0x80 ? 1 : 0
+}
+
+function derIntegerBytes(integer: Uint8Array): number {
+  const zeros = leadingZeros(integer)
+  return 2 + padBytes(integer, zeros) + integer.length - zeros
+}
+
+/** Where the next begins. */
+function writeDerInteger(der: Buffer, at: number, integer: Uint8Array): number {
+  const zeros = leadingZeros(integer)
+  const pad = padBytes(integer, zeros)
+  const bytes = pad + integer.length - zeros
+  der[at] = 0x02
+  der[at + 1] = bytes
+  if (pad === 1) der[at + 2] = 0
+  der.set(zeros === 0 ? integer : integer.subarray(zeros), at + 2 + pad)
+  return at + 2 + bytes
 }

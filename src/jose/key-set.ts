@@ -60,8 +60,13 @@ export class KeySet {
   select(kid: string | undefined, alg: string): PublicKey | undefined {
     const name = findAlgorithm(alg)?.name
     if (name === undefined) return undefined
-    const candidates = this.#keys.filter((key) => key.alg === name && (kid === undefined || key.kid === kid))
-    return candidates.length === 1 ? candidates[0] : undefined
+    let found: PublicKey | undefined
+    for (const key of this.#keys) {
+      if (key.alg !== name || (kid !== undefined && key.kid !== kid)) continue
+      if (found !== undefined) return undefined
+      found = key
+    }
+    return found
   }
 }
 

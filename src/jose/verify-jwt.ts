@@ -10,11 +10,12 @@
 import { sha256 } from '../kernel/digest.ts'
 import { AUDIENCES_MAX, NAME_CHARS_MAX } from '../kernel/limits.ts'
 import type { Secret } from '../kernel/secret.ts'
-import { decodeJwt, type JwsHeader } from './decode-jws.ts'
+import { type DecodedJwt, decodeJwt, type JwsHeader } from './decode-jws.ts'
+import type { PublicKey } from './jwk.ts'
 import { JwtError } from './jwt-error.ts'
 import { isNameWithin } from './name.ts'
 import type { SeenSignatures } from './seen-signatures.ts'
-import { type SignatureRules, verifyJws } from './verify-jws.ts'
+import { type SignatureRules, verifyJws, verifyJwsHere } from './verify-jws.ts'
 
 /** `sole`: this audience and no other. `contains`: this one among others. `decidedByCaller`: look at `audience` yourself. */
 export type AudienceRule =
@@ -68,6 +69,19 @@ export async function verifyJwt(token: Secret, rules: JwtRules): Promise<Verifie
   checkRules(rules)
   const jwt = decodeJwt(token)
   await verifyJws(jwt, rules, rules.seen === undefined ? undefined : { token, seen: rules.seen })
+  return checkClaims(token, jwt, rules)
+}
+
+/** The same on this thread (`signature.ts`), and the key that the signature is by. @throws JwtError */
+export function verifyJwtHere(token: Secret, rules: Omit<JwtRules, 'seen'>): { jwt: VerifiedJwt; key: PublicKey } {
+  checkRules(rules)
+  const jwt = decodeJwt(token)
+  const key = verifyJwsHere(jwt, rules)
+  return { jwt: checkClaims(token, jwt, rules), key }
+}
+
+/** Of a token whose signature is good. */
+function checkClaims(token: Secret, jwt: DecodedJwt, rules: JwtRules): VerifiedJwt {
   const { header, claims } = jwt
   if (!rules.typ.includes(header.typ)) throw new JwtError('typ', 'the token is of another kind (typ)')
   if (typeof rules.issuer === 'string' && own(claims, 'iss') !== rules.issuer)

@@ -167,6 +167,8 @@ export const SEARCH_CANDIDATES_MAX = 1_000
 // --- Verifiers ------------------------------------------------------------------------------------------------------
 /** Verified tokens that a server's verifier remembers, half of them such as came more than once: about 6 KiB each. */
 export const SEEN_TOKENS_MAX = 8_192
+/** What the tokens of one session say alike, remembered for the next of them: about 8 KiB each. */
+export const SEEN_ALIKE_MAX = 4_096
 
 // --- Approvals ------------------------------------------------------------------------------------------------------
 /** How long a person's yes lasts, and how long one is waited for, where the configuration says nothing else; and at most. */

@@ -170,6 +170,57 @@ describe('what was believed of one text says nothing of another', () => {
   })
 })
 
+describe('what tokens of one session say alike is read once, and', () => {
+  test('the next of them is told with its own id and times, and is cut off by its own id and number', async () => {
+    verifier = await following()
+    const first = await verifier.verify(text)
+    const next = await token(key, { ...NAMED, jti: 'jti_2', exp: NOW_S + 280, iat: NOW_S - 20, rv: 2 })
+    const second = await verifier.verify(next)
+    expect(second.tools).toBe(first.tools)
+    expect(second).toMatchObject({ jti: 'jti_2', expiresAt: NOW_S + 280, claims: { jti: 'jti_2', rv: 2 } })
+    expect(() => Object.assign(second.claims, { sub: 'user:corp:admin' })).toThrow(TypeError)
+    // With the number 2: the second of them has been minted since.
+    await feed.cutOff('user', 'user:corp:alice')
+    expect((await refused(text)).message).toMatch(/revoked$/)
+    await verifier.verify(next)
+    await feed.cutOff('node', 'jti_2')
+    expect((await refused(next)).message).toMatch(/revoked$/)
+  })
+
+  const tools = { query: {}, drop_table: {} }
+  const other: [string, Record<string, unknown>][] = [
+    ['scope', { scope: 'mcp:tools:read mcp:tools:write' }],
+    ['details', { authorization_details: [{ type: 'mcp_tools', locations: [RESOURCE], tools }] }],
+    ['no details', { authorization_details: undefined }],
+    ['a user', { sub: 'user:corp:bob' }],
+    ['an agent', { client_id: 'other', act: { iss: ISSUER, sub: 'agent:other' } }],
+    ['a shorter chain', { act: { iss: ISSUER, sub: 'agent:report-writer' } }],
+    ['a session', { sid: 'ses_2' }],
+    ['a path', { anc: ['nod_1', 'nod_2'] }],
+    ['a build', { agent: { version: '2' } }],
+    ['a purpose', { intent: 'another' }],
+    ['the name of a key among its claims', { kid: 'k1' }],
+  ]
+  test.each(other)('one that differs in %s is told as if it were the first', async (_title, changes) => {
+    verifier = await following()
+    await verifier.verify(text)
+    const differs = await token(key, { ...NAMED, ...changes })
+    expect(await verifier.verify(differs)).toEqual(await made().verify(differs))
+  })
+
+  test('nothing but what it hangs from is judged: a build that is malformed is refused behind one that is absent', async () => {
+    verifier = await following()
+    await verifier.verify(await token(key, { ...NAMED, agent: undefined }))
+    for (const agent of [null, 'x', { version: '' }]) await refused(await token(key, { ...NAMED, agent }))
+  })
+
+  test('one that is bound is no less bound behind one that is not', async () => {
+    await verifier.verify(text)
+    const bound = await token(key, { ...NAMED, cnf: { 'x5t#S256': 'A'.repeat(43) } })
+    expect((await refused(bound)).message).toContain('bound to a certificate')
+  })
+})
+
 describe('a token that its holder has used', () => {
   const HOLDER = { certificateThumbprint: 'A'.repeat(43) }
 

@@ -18,6 +18,8 @@ const KEY = testKey('access-1')
 const SERVER_KEY = testKey('warehouse-server-key')
 /** Live cut-offs of others. */
 const CUTOFFS = 5_000
+/** Of one holder each; their tokens come one after the other, as they are renewed. */
+const SESSIONS = 1_000
 const LIFETIME_S = 300
 /** It stands still: nothing grows old, is read again or expires meanwhile. */
 const NOW_MS = Date.now()
@@ -44,7 +46,7 @@ export function mintedToken(n: number): string {
     client_id: 'report-writer',
     scope: 'mcp:tools:read',
     sub_profile: 'user',
-    sid: `ses_01K9ZJ4Q3W8R6T0V${n % 1_000}`,
+    sid: `ses_01K9ZJ4Q3W8R6T0V${n % SESSIONS}`,
     rv: CUTOFFS,
     act: { ...agent('report-writer'), act: agent('orchestrator') },
     authorization_details: [
@@ -61,9 +63,9 @@ export function mintedToken(n: number): string {
     env: 'production',
     auth_time: NOW_S - 60,
     agent: { version: '7', instance: 'report-writer-1' },
-    origin: { type: 'agent_plan', ref: `msg-${n}`, asserted_by: 'client' },
+    origin: { type: 'agent_plan', ref: `msg-${n % SESSIONS}`, asserted_by: 'client' },
     intent: 'Yk3c0QwYyqk0z0mJq5l2r9x2b7V5cJt5nJYb1mQy8xk',
-    anc: [`nod_01K9ZJ4Q3W8R6T0VA${n % 1_000}`, `nod_01K9ZJ4Q3W8R6T0VB${n % 1_000}`],
+    anc: [`nod_01K9ZJ4Q3W8R6T0VA${n % SESSIONS}`, `nod_01K9ZJ4Q3W8R6T0VB${n % SESSIONS}`],
     par_hash: 'Yk3c0QwYyqk0z0mJq5l2r9x2b7V5cJt5nJYb1mQy8xk',
   }
   return sign({ key: KEY, header: { typ: 'at+jwt' }, claims }).reveal()

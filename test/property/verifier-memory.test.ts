@@ -2,12 +2,12 @@
  * A verifier that remembers tokens answers as one to which every token is new, whatever happens in between: time, other keys,
  * keys that cannot be read, cut-offs, a feed that falls silent, tokens that somebody has changed.
  *
- * To the second verifier no token comes twice: it is given another signature over the same claims each time.
+ * To the second verifier no token comes twice, nor one that is like another: each has a claim of its own.
  */
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import type { Dimension } from '../../src/authority/dimensions.ts'
-import { TokenRefused } from '../../src/sdk/verify/verified-token.ts'
+import { TokenRefused, type VerifiedToken } from '../../src/sdk/verify/verified-token.ts'
 import { createVerifier, type Verifier } from '../../src/sdk/verify/verifier.ts'
 import { ToldFeed } from '../support/told-feed.ts'
 import { Door, ISSUER, type Key, ManualClock, NOW_S, newKey, RESOURCE, token } from '../unit/sdk/verify/issuing.ts'
@@ -92,6 +92,7 @@ class Scene {
   readonly #remembers = this.#verifier()
   readonly #neverSaw = this.#verifier()
   believed = 0
+  #presented = 0
 
   #verifier(): Verifier {
     return createVerifier({
@@ -135,12 +136,20 @@ class Scene {
     const changed = CHANGES[change] ?? ((same: string) => same)
     const holder = shown ? { certificateThumbprint: 'A'.repeat(43) } : {}
     const answer = await outcomeOf(this.#remembers.verify(changed(text), holder))
-    expect(answer).toEqual(await outcomeOf(this.#neverSaw.verify(changed(await token(key, claims)), holder)))
+    this.#presented += 1
+    const other = await token(key, { ...claims, nonce: `${this.#presented}` })
+    expect(answer).toEqual(withoutNonce(await outcomeOf(this.#neverSaw.verify(changed(other), holder))))
     if (typeof answer === 'object') this.believed += 1
   }
 }
 
-async function outcomeOf(verified: Promise<unknown>): Promise<unknown> {
+function withoutNonce(outcome: VerifiedToken | string): unknown {
+  if (typeof outcome === 'string') return outcome
+  const { nonce: _, ...claims } = outcome.claims
+  return { ...outcome, claims }
+}
+
+async function outcomeOf(verified: Promise<VerifiedToken>): Promise<VerifiedToken | string> {
   try {
     return await verified
   } catch (error) {

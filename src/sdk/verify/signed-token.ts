@@ -12,12 +12,15 @@ export interface SignedToken {
   readonly key: PublicKey
   /** Of the whole token. */
   readonly digest: string
-  /** Once that was asked. */
-  places?: TokenPlaces
+  readonly alike: Alike
 }
 
-/** Where a token may be cut off. */
-export interface TokenPlaces {
-  readonly concerns: readonly Concern[]
-  readonly rv: number
+/** What tokens of one session say alike that come one after the other: everything but their ids, times and `rv`. */
+export interface Alike {
+  /** As one of them said it. */
+  readonly token: VerifiedToken
+  /** Those of its claims that are objects or lists: equal in each of them. */
+  readonly members: readonly (readonly [string, unknown])[]
+  /** Where all of them may be cut off, once that was asked. */
+  places?: readonly Concern[]
 }

@@ -10,18 +10,21 @@
 import { decodeJwt } from '../../jose/decode-jws.ts'
 import { JwtError } from '../../jose/jwt-error.ts'
 import type { KeySet } from '../../jose/key-set.ts'
-import { checkTimes, type JwtRules, verifyJwt } from '../../jose/verify-jwt.ts'
+import { checkTimes, type JwtRules, type VerifiedJwt, verifyJwtHere } from '../../jose/verify-jwt.ts'
 import { type Clock, epochSeconds } from '../../kernel/clock.ts'
-import { ACCESS_TOKEN_LIFETIME_S_MAX, CLOCK_SKEW_S, SEEN_TOKENS_MAX } from '../../kernel/limits.ts'
+import { ACCESS_TOKEN_LIFETIME_S_MAX, CLOCK_SKEW_S, SEEN_ALIKE_MAX, SEEN_TOKENS_MAX } from '../../kernel/limits.ts'
 import type { Secret } from '../../kernel/secret.ts'
 import { JWT_TYP } from '../../protocol/oauth.ts'
 import type { KeySource } from './key-source.ts'
 import { readClaims } from './read-claims.ts'
 import { readOnly } from './read-only.ts'
 import { SeenTokens } from './seen-tokens.ts'
-import type { SignedToken } from './signed-token.ts'
+import type { Alike, SignedToken } from './signed-token.ts'
 
 const REQUIRED_CLAIMS = ['sub', 'client_id', 'iat', 'jti', 'scope', 'sid']
+
+/** What no two tokens have in common; `verifyJwt` has seen to all that is asked of them. */
+const NOT_ALIKE = { iat: undefined, exp: undefined, nbf: undefined, jti: undefined, rv: undefined }
 
 export interface SignedTokensOptions {
   readonly keys: Pick<KeySource, 'keysFor'>
@@ -35,6 +38,7 @@ export class SignedTokens {
   readonly #options: SignedTokensOptions
   readonly #rules: Omit<JwtRules, 'keys' | 'now'>
   readonly #seen = new SeenTokens<SignedToken>(SEEN_TOKENS_MAX)
+  readonly #alike = new SeenTokens<Alike>(SEEN_ALIKE_MAX)
 
   constructor(options: SignedTokensOptions) {
     this.#options = options
@@ -46,7 +50,6 @@ export class SignedTokens {
       requiredClaims: REQUIRED_CLAIMS,
       skewSeconds: CLOCK_SKEW_S,
       lifetimeSecondsMax: ACCESS_TOKEN_LIFETIME_S_MAX,
-      onThisThread: true,
     }
   }
 
@@ -58,12 +61,29 @@ export class SignedTokens {
     const keys = await this.#options.keys.keysFor(kid, alg)
     const now = epochSeconds(this.#options.clock)
     if (known !== undefined && this.#holds(known, keys, now)) return known
-    const jwt = await verifyJwt(token, { ...this.#rules, keys, now })
-    const key = keys.select(kid, alg)
-    if (key === undefined) throw new JwtError('key', 'the key of the token has gone')
-    const signed = { token: readOnly(readClaims(jwt, this.#options.resource)), kid, alg, key, digest }
+    const { jwt, key } = verifyJwtHere(token, { ...this.#rules, keys, now })
+    const signed = { ...this.#said(jwt), kid, alg, key, digest }
     this.#seen.add(digest, signed)
     return signed
+  }
+
+  /** A token differs from the one before it in little: the rest is compared as a text, and not read again where it is the same. */
+  #said(jwt: VerifiedJwt): Pick<SignedToken, 'token' | 'alike'> {
+    const text = `${JSON.stringify(jwt.kid)}${JSON.stringify({ ...jwt.claims, ...NOT_ALIKE })}`
+    const known = this.#alike.get(text)
+    if (known === undefined) {
+      const token = readOnly(readClaims(jwt, this.#options.resource))
+      const members = Object.entries(token.claims).filter(([, member]) => typeof member === 'object')
+      const alike: Alike = { token, members }
+      this.#alike.add(text, alike)
+      return { token, alike }
+    }
+    const claims = jwt.claims as Record<string, unknown>
+    // The same, and sealed already.
+    for (const [name, member] of known.members) claims[name] = member
+    Object.freeze(claims)
+    const token = { ...known.token, expiresAt: jwt.expiresAt, jti: claims['jti'] as string, claims }
+    return { token: Object.freeze(token), alike: known }
   }
 
   /** By the very key object that the set gives for it now: one that was withdrawn or replaced is another. */

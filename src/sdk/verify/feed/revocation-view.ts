@@ -7,7 +7,7 @@
  * from there on the store's own times say how much later the others were.
  */
 import { CutoffSet } from '../../../authority/cutoffs.ts'
-import type { Concern, Dimension } from '../../../authority/dimensions.ts'
+import type { AbsoluteDimension, Concern, Dimension } from '../../../authority/dimensions.ts'
 import { saltedId } from '../../../authority/salted-id.ts'
 import type { Clock, Ticks } from '../../../kernel/clock.ts'
 import {
@@ -137,7 +137,16 @@ export class RevocationView {
    */
   isCutOff(concerns: readonly Concern[], rv: number): boolean {
     for (const generation of this.#generations) {
-      if (generation.set.killingNamed(concerns, hashedIds(generation, concerns), rv) !== undefined) return true
+      if (generation.set.killingAny(concerns, rv, hashedIds(generation, concerns)) !== undefined) return true
+    }
+    return false
+  }
+
+  /** The same of one place whose cut-off no `rv` outlives. */
+  isCutOffAt(dimension: AbsoluteDimension, id: string): boolean {
+    for (const generation of this.#generations) {
+      const place: Concern = [dimension, hashedId(generation, dimension, id)]
+      if (generation.set.killingAny([place], Number.NaN) !== undefined) return true
     }
     return false
   }

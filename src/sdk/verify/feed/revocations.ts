@@ -4,25 +4,16 @@
  * Stale means stop: a view that is older than its bound refuses everything with `unavailable`, unless the operator of the server
  * has chosen otherwise in writing; one that never was complete refuses whatever was chosen.
  */
-import { parseActorChain } from '../../../authority/actor-chain.ts'
-import { type Concern, concerning, concerningCall } from '../../../authority/dimensions.ts'
-import { clientsOf, userIn } from '../../../authority/named.ts'
-import { versionsNamed } from '../../../authority/token-facts.ts'
 import type { Clock, Ticks } from '../../../kernel/clock.ts'
 import { messageOf } from '../../../kernel/fault.ts'
-import {
-  FEED_STALE_MS_DEFAULT,
-  FEED_STALE_MS_MIN,
-  FEED_TOKENS_HELD_MAX,
-  FEED_TOOLS_REMEMBERED_MAX,
-} from '../../../kernel/feed-limits.ts'
-import { ACTOR_DEPTH_MAX } from '../../../kernel/limits.ts'
+import { FEED_STALE_MS_DEFAULT, FEED_STALE_MS_MIN, FEED_TOKENS_HELD_MAX } from '../../../kernel/feed-limits.ts'
 import type { ServerIdentity } from '../../broker/client-assertion.ts'
 import type { JsonDoor, StreamDoor } from '../../broker/http.ts'
-import type { SignedToken, TokenPlaces } from '../signed-token.ts'
+import type { SignedToken } from '../signed-token.ts'
 import { TokenRefused, type VerifiedToken, withoutRevoked } from '../verified-token.ts'
 import { FeedFollower } from './feed-follower.ts'
 import type { FeedMessage } from './feed-message.ts'
+import { Places, type TokenPlaces } from './places.ts'
 import { RevocationView } from './revocation-view.ts'
 
 export interface RevocationOptions extends ServerIdentity {
@@ -64,18 +55,19 @@ export interface RevocationParts {
   readonly ticks: Ticks
 }
 
-interface HeldToken extends TokenPlaces {
+interface HeldToken {
   readonly token: VerifiedToken
+  readonly places: TokenPlaces
 }
 
 export class Revocations {
   readonly #options: RevocationOptions
   readonly #parts: RevocationParts
+  readonly #places: Places
   readonly #view: RevocationView
   readonly #follower: FeedFollower
   readonly #staleAfterMs: number
   readonly #held = new Map<string, HeldToken>()
-  readonly #tools = new Map<string, readonly Concern[]>()
   readonly #whenReady: Promise<void>
   #settle: { readonly ready: () => void; readonly closed: (why: Error) => void } | undefined
   #isReady = false
@@ -95,6 +87,7 @@ export class Revocations {
     })
     // Whoever does not wait for it must not be ended by it.
     this.#whenReady.catch(() => undefined)
+    this.#places = new Places(parts)
     this.#view = new RevocationView(parts.clock, parts.ticks)
     this.#follower = new FeedFollower({
       ...parts,
@@ -135,58 +128,23 @@ export class Revocations {
   /** What is left of a token that verified. @throws TokenRefused `invalid`: revoked; `unavailable`: nobody can say */
   judged(signed: SignedToken): VerifiedToken {
     const { token } = signed
-    signed.places ??= this.#placesOf(signed)
-    const { concerns, rv } = signed.places
+    const places = this.#places.of(signed)
     // What is known to be dead is dead, however old the rest of what is known.
-    if (this.#view.isCutOff(concerns, rv)) throw new TokenRefused('invalid', 'the token has been revoked')
+    if (this.#isCutOff(places)) throw new TokenRefused('invalid', 'the token has been revoked')
     const mayBeStale = this.#options.whenStale === 'accept' && this.#isReady && !this.#isClosed
     if (!this.#isFresh() && !mayBeStale) {
       throw new TokenRefused('unavailable', 'whether the token was revoked cannot be said at present')
     }
-    const left = withoutRevoked(token, (tool) => this.#view.isCutOff(this.#placesOfTool(tool), rv))
+    const left = withoutRevoked(token, (tool) => this.#view.isCutOff(this.#places.ofTool(tool), places.rv))
     if (left.tools.size === 0 && token.tools.size > 0) {
       throw new TokenRefused('invalid', 'every tool of the token has been revoked')
     }
-    if (this.#options.onRevoked !== undefined) this.#hold(signed.digest, { token: left, concerns, rv })
+    if (this.#options.onRevoked !== undefined) this.#hold(signed.digest, { token: left, places })
     return left
   }
 
-  #placesOfTool(tool: string): readonly Concern[] {
-    const known = this.#tools.get(tool)
-    if (known !== undefined) return known
-    const concerns = [concerningCall(this.#parts.resource, tool)]
-    if (this.#tools.size >= FEED_TOOLS_REMEMBERED_MAX) this.#tools.clear()
-    this.#tools.set(tool, concerns)
-    return concerns
-  }
-
-  #placesOf({ token, kid }: SignedToken): TokenPlaces {
-    const { issuer, resource } = this.#parts
-    const { claims } = token
-    const act = Object.hasOwn(claims, 'act') ? parseActorChain(claims['act']) : undefined
-    const named = { subject: token.subject, clientId: token.clientId, act }
-    const path = Object.hasOwn(claims, 'anc') ? claims['anc'] : undefined
-    const versions = versionsNamed(token.clientId, claims['agent'])
-    const user = userIn(named)
-    if (!isPath(path) || versions === undefined || kid === undefined) {
-      // One that does not say what it hangs from could not be revoked with it.
-      throw new TokenRefused('invalid', 'the token does not say what it hangs from')
-    }
-    const number = Object.hasOwn(claims, 'rv') ? claims['rv'] : undefined
-    const rv = Number.isSafeInteger(number) ? (number as number) : Number.NaN
-    const concerns = concerning({
-      rv,
-      session: token.session,
-      nodes: [...path, token.jti],
-      agents: clientsOf(named, issuer),
-      versions,
-      ...(user === undefined ? {} : { user }),
-      subject: token.subject,
-      kid,
-      accessToken: true,
-      audience: resource,
-    })
-    return { concerns, rv }
+  #isCutOff({ shared, jti, rv }: TokenPlaces): boolean {
+    return this.#view.isCutOff(shared, rv) || this.#view.isCutOffAt('node', jti)
   }
 
   #hold(digest: string, held: HeldToken): void {
@@ -211,16 +169,10 @@ export class Revocations {
   #look(): void {
     this.#isLooking = false
     const nowS = this.#parts.clock.nowMs() / 1000
-    for (const [digest, { token, concerns, rv }] of this.#held) {
-      const isRevoked = this.#view.isCutOff(concerns, rv)
+    for (const [digest, { token, places }] of this.#held) {
+      const isRevoked = this.#isCutOff(places)
       if (isRevoked || token.expiresAt < nowS) this.#held.delete(digest)
       if (isRevoked) this.#options.onRevoked?.(token)
     }
   }
-}
-
-/** A node per hop, root first. */
-function isPath(value: unknown): value is readonly string[] {
-  const isList = Array.isArray(value) && value.length > 0 && value.length <= ACTOR_DEPTH_MAX + 1
-  return isList && value.every((node) => typeof node === 'string' && node !== '')
 }
