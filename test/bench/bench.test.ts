@@ -170,7 +170,12 @@ test('verify measures tokens that are new and tokens that are not beside their b
   const { code, out, err } = bench('verify', '--json', '--rounds', '1', '--exchanges', '20', '--warmup', '20')
   expect(code, err).toBe(0)
   const result = lastLine(out)
-  expect(result.goals).toEqual({ first_sight_ratio: goal(1.5), seen_us: goal(10) })
+  expect(result.goals).toEqual({
+    first_sight_ratio: goal(1.5),
+    seen_us: goal(10),
+    burst_exchanges: { value: 1, limit: 1, met: true },
+  })
+  expect(result.burst).toEqual({ calls: 1_000, exchanges: 1 })
   expect(result.figures).toEqual({
     signature_us: expect.any(Number),
     first_sight_us: expect.any(Number),

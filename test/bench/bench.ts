@@ -24,7 +24,8 @@ policy     what a decision costs among 10 and 100 000 grants that have nothing t
            publishing and loading that many hold running brokers up
 revoke     how long a revoked token is still believed by servers that follow the feed, with one broker and with four;
            and what sessions and revocations take of memory
-verify     what a server's verifier costs: a token it has never seen, and one it has, with a call of a tool
+verify     what a server's verifier costs: a token it has never seen, and one it has, with a call of a tool;
+           and the exchanges that a burst of an agent's calls makes when its token ends
 growth     whether that stays so with a million live sessions, ten thousand agents, long chains, large intents
 
 options
