@@ -111,7 +111,6 @@ export class Access {
   }
 
   #resourceOf(url: string): string | undefined {
-    if (!isSecure(url)) return undefined
     const spelled = (text: string) => this.#resources.get(canonicalResource(text))
     try {
       return spelled(withoutFragment(url)) ?? spelled(withoutQuery(url))

@@ -114,6 +114,15 @@ describe('401 is answered with one fresh token, once', () => {
     expect(here.called).toHaveLength(3)
   })
 
+  test('a late complaint about a token that was replaced changes nothing', async () => {
+    const first = await session.token({ resource: WAREHOUSE })
+    session.rejected(first)
+    const second = await session.token({ resource: WAREHOUSE })
+    session.rejected(first)
+    expect((await session.token({ resource: WAREHOUSE })).secret).toBe(second.secret)
+    expect(here.asked).toHaveLength(2)
+  })
+
   test('a body that can be read once is not sent twice: the answer is given to the caller, the next token is fresh', async () => {
     await call()
     here.stands = async () => new Response('no', { status: 401 })

@@ -104,6 +104,26 @@ describe('a server that asks for more and more', () => {
     expect(here.asked).toHaveLength(4)
   })
 
+  test('which the broker refuses is no reason to ask again for the same', async () => {
+    const sent: (string | null)[] = []
+    const agent = here.agent('orchestrator', {
+      resources: [WIKI],
+      forms: async ({ form }) => {
+        sent.push(form.get('scope'))
+        const isMore = form.get('scope')?.includes('more') === true
+        const granted = { access_token: 'token', token_type: 'Bearer', expires_in: 300, scope: READ }
+        const text = JSON.stringify(isMore ? { error: 'invalid_scope' } : granted)
+        return { status: isMore ? 400 : 200, text, header: () => undefined }
+      },
+    })
+    const header = 'Bearer error="insufficient_scope", scope="more"'
+    here.stands = async () => new Response(null, { status: 403, headers: { 'www-authenticate': header } })
+    for (let calls = 0; calls < 5; calls += 1) {
+      await expect(agent.fetch(WIKI, toolCall('search'))).rejects.toThrow(OutsideIntent)
+    }
+    expect(sent).toEqual([null, `${READ} more`])
+  })
+
   test('and goes on refusing what it was given ends at the second refusal', async () => {
     const agent = here.agent('orchestrator', { resources: [WIKI], startWith: { [WIKI]: READ } })
     const header = 'Bearer error="insufficient_scope", scope="mcp:tools:read"'

@@ -221,8 +221,11 @@ describe('the end of a session', () => {
     const delegation = await session.delegate({ to: 'researcher', purpose: 'List', tools: ['list_tables'] })
     const child = await delegation.acceptAs(here.agent('researcher'))
     expect((await child.fetch(WAREHOUSE, toolCall('list_tables'))).status).toBe(200)
+    expect((await session.fetch(WAREHOUSE, revenue)).status).toBe(200)
+    const before = here.called.length
     expect(await session.close()).toMatchObject({ revoked: { hops: expect.any(Array) } })
     await expect(session.fetch(WAREHOUSE, revenue)).rejects.toThrow(SessionEnded)
+    expect(here.called).toHaveLength(before)
     await expect(session.delegate({ to: 'researcher', purpose: 'x', tools: ['query'] })).rejects.toThrow(SessionEnded)
     const error = await child.fetch(WAREHOUSE, toolCall('list_tables')).catch((one: unknown) => one)
     expect(error).toBeInstanceOf(SessionEnded)
