@@ -14,6 +14,7 @@ import { CONFIG_OPTION, JSON_OPTION } from '../options.ts'
 import { writeJson } from '../output.ts'
 import { shortVersion } from '../policy/publication-drawing.ts'
 import { plural, type Styles } from '../terminal.ts'
+import { approverWarnings } from './approver-warnings.ts'
 import { clientWarnings } from './client-warnings.ts'
 import { externalPdpWarnings } from './external-pdp-warnings.ts'
 import { governanceWarnings } from './governance-warnings.ts'
@@ -52,7 +53,7 @@ async function findAll(path: string): Promise<Findings> {
     await checkKeys(config, findings)
     const registry = loadRegistryFiles(config)
     findings.registry = registry
-    findings.warnings.push(...policyWarnings(registry, config.settings))
+    findings.warnings.push(...policyWarnings(registry, config.settings), ...approverWarnings(registry, config))
     findings.warnings.push(...governanceWarnings(registry, epochSeconds(systemClock)))
     findings.warnings.push(...workloadWarnings(registry), ...(await keyFileWarnings(registry)))
     findings.warnings.push(...(await trustDomainWarnings(registry, config)), ...(await issuerWarnings(registry)))
