@@ -8,8 +8,8 @@ import type { Clock } from '../kernel/clock.ts'
 import type { SessionId } from '../kernel/ids.ts'
 import { NAME_CHARS_MAX } from '../kernel/limits.ts'
 import { Rejection } from '../kernel/rejection.ts'
-import { LIST_ENTRIES_MAX } from '../kernel/store-limits.ts'
-import type { AuditEvent } from '../model/audit-record.ts'
+import { AUDIT_LOOKED_AT_MAX, LIST_ENTRIES_MAX } from '../kernel/store-limits.ts'
+import type { AuditEvent, AuditRecord } from '../model/audit-record.ts'
 import type { Caller } from '../model/caller.ts'
 import type { RequestFacts } from '../model/request-facts.ts'
 import { BRAKED_INDEX } from '../sessions/drift-watch.ts'
@@ -116,12 +116,30 @@ export function inspectSession(request: ReadRequest, id: string, parts: ListingP
   })
 }
 
-/** The newest audit records, for operators. @throws RefusedRequest */
-export function readAudit(request: ReadRequest, limit: number, parts: ListingParts): Promise<readonly unknown[]> {
+export interface AuditFilter {
+  /** `agent`, `service`, `user` or `operator`: who asked. */
+  readonly class?: string | undefined
+  /** What set the work off. */
+  readonly origin?: string | undefined
+}
+
+/** The newest audit records, for operators: of those of this filter, as many as are among the newest. @throws RefusedRequest */
+export function readAudit(
+  request: ReadRequest,
+  limit: number,
+  filter: AuditFilter,
+  parts: ListingParts,
+): Promise<readonly unknown[]> {
   return readAs(request, parts, 'admin.read', async () => {
     if (!Number.isInteger(limit)) throw new Rejection('parameter_malformed', 'limit must be a whole number')
-    const entries = await parts.store.audit.latest(Math.min(Math.max(1, limit), LIST_ENTRIES_MAX))
-    return entries.map((entry) => JSON.parse(entry.record) as unknown)
+    const most = Math.min(Math.max(1, limit), LIST_ENTRIES_MAX)
+    const isFiltered = filter.class !== undefined || filter.origin !== undefined
+    const entries = await parts.store.audit.latest(isFiltered ? AUDIT_LOOKED_AT_MAX : most)
+    const records = entries.map((entry) => JSON.parse(entry.record) as AuditRecord)
+    const isMeant = ({ by_class, origin }: AuditRecord) =>
+      (filter.class === undefined || by_class === filter.class) &&
+      (filter.origin === undefined || origin === filter.origin)
+    return records.filter(isMeant).slice(0, most)
   })
 }
 

@@ -79,10 +79,11 @@ function recordEndpoints(parts: RouterParts): readonly AdminRoute[] {
       methods: {
         GET: {
           permission: 'read',
-          query: ['limit'],
+          query: ['limit', 'class', 'origin'],
           answer: async (request, context) => {
             const limit = Number(context.req.query('limit') ?? '50')
-            return json(200, { records: await readAudit(request, limit, parts.listing) })
+            const filter = { class: context.req.query('class'), origin: context.req.query('origin') }
+            return json(200, { records: await readAudit(request, limit, filter, parts.listing) })
           },
         },
       },

@@ -31,6 +31,8 @@ export const INDEX_WAIT_MS = 20
 export const INDEX_ENTRIES_WAITING_MAX = 10_000
 /** Entries a listing returns at most. */
 export const LIST_ENTRIES_MAX = 200
+/** Newest records that are looked through for those of one class of caller, or of one origin. */
+export const AUDIT_LOOKED_AT_MAX = 2_000
 /** Up to how many entries of a list are counted where only some of them are returned. */
 export const LISTED_COUNTED_MAX = 20_000
 /** Hops that a report of what died names; it counts the others. */

@@ -37,6 +37,7 @@ export interface DriftState {
 }
 
 const REPEAT_PAUSE_MS = 60
+const HALTED = 'halted for what was asked outside its intent, until a reviewer has looked'
 
 export class SessionRepository {
   readonly #store: Store
@@ -76,7 +77,10 @@ export class SessionRepository {
     const state = parseSessionState(fields.get(FIELD.state))
     const facts = fields.get(FIELD.facts)
     if (facts === undefined || !isIssuing(state)) {
-      throw new Rejection('session_not_issuing', `the session is ${state ?? 'in an unknown state'}: open a new one`)
+      throw new Rejection(
+        'session_not_issuing',
+        `the session is ${state === 'halted' ? HALTED : `${state ?? 'in an unknown state'}: open a new one`}`,
+      )
     }
     if (!(Number(fields.get(FIELD.notAfter)) > options.now)) {
       throw new Rejection('session_expired', 'the session has ended: open a new one')

@@ -4,7 +4,7 @@
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { ask, EVALUATION, evaluateToken, evaluatingServices } from '../support/authzen.ts'
-import { granted, walk } from '../support/hops.ts'
+import { granted, managementToken, walk } from '../support/hops.ts'
 import { startIssuer, type TestIssuer } from '../support/issuer.ts'
 import { INTENT, SLACK, startWorld, WIKI, type World } from '../support/world.ts'
 
@@ -142,6 +142,18 @@ describe('what set it off', () => {
       origin: 'user_request',
       intent: claims.intent,
     })
+  })
+
+  it('and who asked are what the log is filtered by', async () => {
+    const read = async (query: string) =>
+      (await world.bearer(`/admin/v1/audit?limit=200&${query}`, await managementToken(world))).body.records
+    const scheduled: { origin: string }[] = await read('origin=schedule')
+    expect(scheduled.length).toBeGreaterThan(0)
+    expect(new Set(scheduled.map(({ origin }) => origin))).toEqual(new Set(['schedule']))
+    const agents: { by_class: string }[] = await read('class=agent')
+    expect(agents.length).toBeGreaterThan(0)
+    expect(new Set(agents.map((record) => record.by_class))).toEqual(new Set(['agent']))
+    expect(await read('class=nobody')).toEqual([])
   })
 
   it('upstream_agent is in those of a hop that another agent has passed on', async () => {

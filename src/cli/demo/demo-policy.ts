@@ -66,7 +66,12 @@ export function demoPolicy(cast: DemoCast): string {
 }
 
 function service({ clientId, registered }: ClientKey) {
-  return { client_id: clientId, keys: [registered] }
+  return {
+    client_id: clientId,
+    keys: [registered],
+    grant_types: ['client_credentials'],
+    api_scopes: ['evaluate'],
+  }
 }
 
 function agent({ clientId, registered }: ClientKey) {

@@ -73,10 +73,11 @@ async function startWorld(stops: (() => Promise<unknown>)[]): Promise<World> {
     warehouse: demoServer('warehouse', warehouseSocket.origin, warehouseTools()),
     slack: demoServer('slack', slackSocket.origin, slackTools()),
   }
-  stops.push(await startBroker(broker, await demoDirectory(stops), demoPolicy(cast)))
+  const running = await startBroker(broker, await demoDirectory(stops), demoPolicy(cast))
+  stops.push(running.stop)
   serveMcp(warehouseSocket.server, mcpOptions(cast.warehouse, 'v2', broker.origin))
   serveMcp(slackSocket.server, mcpOptions(cast.slack, 'v1', broker.origin))
-  return connectWorld(cast, identityProvider, broker.origin)
+  return { ...(await connectWorld(cast, identityProvider, broker.origin)), reviewerToken: running.reviewerToken }
 }
 
 function demoServer(id: string, origin: string, tools: DemoServer['tools']): DemoServer {
@@ -106,7 +107,8 @@ function introspectionBy(key: ClientKey): Introspection {
   return { clientId: key.clientId, sign: (claims) => signJwt(key, JWT_TYP.clientAuthentication, claims) }
 }
 
-async function connectWorld(cast: DemoCast, identityProvider: IdentityProvider, issuer: string): Promise<World> {
+async function connectWorld(cast: DemoCast, identityProvider: IdentityProvider, issuer: string) {
+  const evaluation = `${issuer}/access/v1/evaluation`
   const connect = (key: ClientKey) => connectTokenClient(issuer, key)
   return {
     issuer,
@@ -114,8 +116,8 @@ async function connectWorld(cast: DemoCast, identityProvider: IdentityProvider, 
     login: identityProvider.login,
     orchestrator: await connect(cast.orchestrator),
     subAgent: await connect(cast.subAgent),
-    warehouse: { url: cast.warehouse.url, own: await connect(cast.warehouse.key) },
-    slack: { url: cast.slack.url, own: await connect(cast.slack.key) },
+    warehouse: { url: cast.warehouse.url, own: await connect(cast.warehouse.key), evaluation },
+    slack: { url: cast.slack.url, own: await connect(cast.slack.key), evaluation },
     stopwatch: () => performance.now(),
   }
 }

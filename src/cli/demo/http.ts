@@ -11,6 +11,8 @@ export interface Asked {
   readonly headers?: Readonly<Record<string, string>>
   /** Sent as `application/x-www-form-urlencoded`. */
   readonly form?: URLSearchParams
+  /** Sent as `application/json`. */
+  readonly json?: unknown
 }
 
 export interface Answer {
@@ -22,12 +24,11 @@ export interface Answer {
 export function ask(address: string, asked: Asked = {}): Promise<Answer> {
   const url = new URL(address)
   if (url.protocol !== 'http:' || url.hostname !== '127.0.0.1') throw new Error('the demo speaks to this machine only')
-  const body = asked.form?.toString()
+  const body = asked.json === undefined ? asked.form?.toString() : JSON.stringify(asked.json)
+  const type = asked.json === undefined ? 'application/x-www-form-urlencoded' : 'application/json'
   const headers = {
     ...asked.headers,
-    ...(body === undefined
-      ? {}
-      : { 'content-type': 'application/x-www-form-urlencoded', 'content-length': String(Buffer.byteLength(body)) }),
+    ...(body === undefined ? {} : { 'content-type': type, 'content-length': String(Buffer.byteLength(body)) }),
   }
   return new Promise((resolve, reject) => {
     const outgoing = httpRequest(url, { method: asked.method ?? 'GET', headers, timeout: TIMEOUT_MS }, (incoming) => {

@@ -47,6 +47,14 @@ export function warehouseTools(): readonly DemoTool[] {
       run: () => [...tables.keys()],
     },
     {
+      name: 'customers.update',
+      description: 'Changes customers’ records',
+      scope: WRITE,
+      category: 'write',
+      input: z.object({ customer: z.string(), tier: z.string() }),
+      run: ({ customer }) => ({ updated: customer }),
+    },
+    {
       name: 'drop_table',
       description: 'Deletes one table',
       scope: DESTRUCTIVE,

@@ -6,6 +6,7 @@ import { authorityTree, authorityWords } from '../agent/inspect-authority.ts'
 import { decodeForDrawing } from '../agent/inspect-token.ts'
 import { drawTree } from '../terminal.ts'
 import { callTool } from './agent-client.ts'
+import { tellDrift } from './drift-story.ts'
 import { narrowerIntent, PURPOSE, wholeIntent } from './intents.ts'
 import { answered, granted, refusedByBroker, refusedByServer } from './outcomes.ts'
 import { tellRevocation } from './revocation-story.ts'
@@ -19,7 +20,8 @@ export async function tellStory(world: World, teller: Teller, portal: string, ap
   const first = await tellFirstCalls(world, teller, session)
   const sub = await tellDelegation(world, teller, session)
   await tellBounds(world, teller, sub)
-  await tellRevocation(world, teller, { idToken, session, ...first, ...sub }, portal)
+  const resumed = await tellDrift(world, teller, { session, ...first, ...sub })
+  await tellRevocation(world, teller, { idToken, session, ...sub, ...resumed }, portal)
 }
 
 async function tellOpening(world: World, teller: Teller, application: string) {

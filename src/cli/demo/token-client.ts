@@ -30,6 +30,8 @@ export interface TokenClient {
   exchange(asked: ExchangeAsked): Promise<ExchangeOutcome>
   /** RFC 7662, for a server's own tokens. */
   isActive(token: string): Promise<boolean>
+  /** For the broker's own endpoints. */
+  apiToken(scope: string): Promise<string>
 }
 
 export async function connectTokenClient(issuer: string, { clientId, kid, key }: ClientKey): Promise<TokenClient> {
@@ -50,6 +52,10 @@ export async function connectTokenClient(issuer: string, { clientId, kid, key }:
       } catch (error) {
         return refusal(error)
       }
+    },
+    apiToken: async (scope) => {
+      const asked = { resource: `${issuer}/api`, scope }
+      return (await openid.clientCredentialsGrant(configuration, asked)).access_token
     },
     isActive: async (token) => (await openid.tokenIntrospection(configuration, token)).active,
   }

@@ -5,6 +5,8 @@ export interface WorldServer {
   readonly url: string
   /** The server's own identity at the broker: it may ask about tokens made for it. */
   readonly own: TokenClient
+  /** Where it asks the broker about calls. */
+  readonly evaluation: string
 }
 
 export interface World {
@@ -17,6 +19,8 @@ export interface World {
   readonly subAgent: TokenClient
   readonly warehouse: WorldServer
   readonly slack: WorldServer
+  /** Of somebody with the role security. */
+  reviewerToken(): Promise<string>
   /** Milliseconds, with fractions, from any start. */
   stopwatch(): number
 }

@@ -18,6 +18,7 @@ export function drawRecord(record: JsonObject, styles: Styles): string {
     text('resource'),
     text('reason'),
     text('session'),
+    text('origin'),
     callWords(record['call']),
     approvalWords(record['approval']),
     shadowWords(record['shadow']),

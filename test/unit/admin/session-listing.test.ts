@@ -167,7 +167,7 @@ describe('the audit records', () => {
   beforeEach(async () => {
     for (let at = 0; at < 5; at += 1) await bench.parts.store.audit.append('key', JSON.stringify({ id: `dec_${at}` }))
   })
-  const read = (limit: number) => readAudit(as(operator), limit, bench.parts)
+  const read = (limit: number) => readAudit(as(operator), limit, {}, bench.parts)
 
   test('are given newest first, as many as asked for', async () => {
     expect(await read(2)).toEqual([{ id: 'dec_4' }, { id: 'dec_3' }])
@@ -207,7 +207,7 @@ describe('every reading', () => {
   const READINGS = {
     list: () => listSessions(as(user()), bench.parts),
     inspect: () => inspect(user()),
-    audit: () => readAudit(as(operator), 5, bench.parts),
+    audit: () => readAudit(as(operator), 5, {}, bench.parts),
     content: () => readContent(as(operator), KEPT, bench.parts),
   }
 
