@@ -74,7 +74,7 @@ export async function createBroker(config: Config, options: BrokerOptions): Prom
   const operations = startOperations({ store, cutoffs, ring, clock, audit, log, metrics, build: buildOf(registries) })
   const published = await askingOthers(config, registries.current, { clock, operations })
   const unknown = new UnknownCommits(store, state.sessions, () => log.warn(COMMIT_FORGOTTEN))
-  const { usage, calls, drift } = startWatches({ ...state, settings, operations, log }, registries, audit)
+  const { usage, calls, drift } = startWatches({ ...state, settings, operations, log, metrics }, registries, audit)
   const common = { ...state, settings, drift, registries, ring, keeper, auditor: audit.auditor, ...aside }
   const sourceOf = sourceReader(config.trustedProxies)
   const nonces = config.dpop.nonce === 'off' ? undefined : await DpopNonces.open(store.documents, clock)
@@ -89,7 +89,7 @@ export async function createBroker(config: Config, options: BrokerOptions): Prom
     listing: common,
     callers,
     login: { ...callers, ...issuing },
-    evaluation: { ...common, ...callsOf(store), external: published.external, approvals: approving(callers) },
+    evaluation: { ...common, ...callsOf(store, metrics), external: published.external, approvals: approving(callers) },
     policy: { ...common, publisher, secondPerson: config.secondPerson, admins },
     nonces,
     admission: new Admission(config.limits, ticks),
@@ -117,7 +117,7 @@ export async function createBroker(config: Config, options: BrokerOptions): Prom
   }
 }
 
-const callsOf = ({ calls, windows }: Store) => ({ calls, windows })
+const callsOf = ({ calls, windows }: Store, observer: Broker['metrics']) => ({ calls, windows, observer })
 
 function buildOf(registries: RegistrySource) {
   return { version: programVersion(), policy: () => registries.current.version.slice(0, 12) }
@@ -143,12 +143,16 @@ function approving(callers: CallerParts & { readonly store: Store }): ApprovalPa
   return { windows, indexes, stillApproves: (principal) => stillMay(principal, 'approve', callers) }
 }
 
-type Watched = Opened & Operated & Pick<Config, 'settings'> & Pick<DriftParts, 'sessions' | 'cutoffs'>
+type Watched = Opened &
+  Operated &
+  Pick<Broker, 'metrics'> &
+  Pick<Config, 'settings'> &
+  Pick<DriftParts, 'sessions' | 'cutoffs'>
 /** What is used, for reviews; calls whose end nobody has told; and asks outside an intent. The first two write on a timer. */
 function startWatches(parts: Watched, registries: RegistrySource, { auditor, recordOf }: AuditService) {
   const { store, clock, settings, operations } = parts
   const usage = new UsageLedger(store.documents, registries, clock)
-  const calls = new OverdueCalls({ ...parts, auditor, calls: store.calls })
+  const calls = new OverdueCalls({ ...parts, auditor, calls: store.calls, observer: parts.metrics })
   const drifting = { settings: settings.drift, recordOf, alarm: operations.sessionBraked }
   usage.start()
   calls.start()

@@ -127,6 +127,7 @@ export async function commitCall(
     await releasePlaces(places, draft.id, parts.windows)
     return refusalOf(error)
   }
+  parts.observer?.call('permitted')
   const left = await Promise.all([
     parts.sessions.callsLeft(facts.id, counters),
     placesLeft(places, parts.windows).then((found) => found?.left),
@@ -162,5 +163,6 @@ function refusalOf({ reason, message }: Rejection): Refusal {
 /** It never runs: whoever asks again is answered the same. */
 export async function refuseCall({ key }: Attempt, answer: DecisionBody, { parts, nowMs }: ServiceCall): Promise<void> {
   const expiresAtMs = nowMs + CALL_KEPT_MS
-  await parts.calls.end(key, { over: undefined, ended: encodeRefusal(answer), expiresAtMs, audit: undefined })
+  const end = { over: undefined, ended: encodeRefusal(answer), expiresAtMs, audit: undefined }
+  if ((await parts.calls.end(key, end))?.written === true) parts.observer?.call('refused')
 }

@@ -43,7 +43,10 @@ async function ended({ attempt, decision, outcome, detail }: Report, call: Servi
     })
     const end = { over: kept.ended, ended: outcome, expiresAtMs: nowMs + CALL_KEPT_MS, audit: draft.granted() }
     const now = await parts.calls.end(key, end)
-    if (now?.written === true) return {}
+    if (now?.written === true) {
+      parts.observer?.call(outcome)
+      return {}
+    }
     // Somebody else was faster: once with `unknown`, and then once with an end that stays.
     kept = now
   }

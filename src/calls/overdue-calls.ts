@@ -8,6 +8,7 @@ import type { Auditor } from '../audit/auditor.ts'
 import { CALL_KEPT_MS, CALLS_LOOK_MS, CALLS_OVERDUE_AT_ONCE_MAX } from '../kernel/call-limits.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { operatorPrincipal } from '../kernel/ids.ts'
+import type { CallObserver } from '../model/exchange.ts'
 import type { CallStore } from '../store/ports.ts'
 import { outsideBudget } from '../store/time-budget.ts'
 import { decodeBegun, UNKNOWN } from './begun-call.ts'
@@ -17,6 +18,8 @@ export interface OverdueParts {
   readonly auditor: Pick<Auditor, 'begin'>
   readonly clock: Clock
   readonly log: Pick<Logger, 'warn'>
+  /** `undefined`: nobody counts. */
+  readonly observer: CallObserver | undefined
 }
 
 /** Nobody has told it: the broker says so itself. */
@@ -32,7 +35,9 @@ export class OverdueCalls {
     this.#parts = parts
   }
 
+  /** What was left by whoever died before is looked at first. */
   start(): void {
+    void this.look()
     this.#timer = setInterval(() => void this.look(), CALLS_LOOK_MS)
     this.#timer.unref()
   }
@@ -61,7 +66,7 @@ export class OverdueCalls {
   }
 
   async #end(key: string): Promise<void> {
-    const { calls, auditor, clock } = this.#parts
+    const { calls, auditor, clock, observer } = this.#parts
     const kept = await calls.read(key)
     if (kept === undefined || kept.ended !== undefined) return
     const { attempt, decision, about } = decodeBegun(kept.text)
@@ -69,6 +74,7 @@ export class OverdueCalls {
     draft.authenticatedAs(BROKER)
     draft.add({ ...about, event: 'call.outcome', call: { attempt, ended: UNKNOWN } })
     const expiresAtMs = clock.nowMs() + CALL_KEPT_MS
-    await calls.end(key, { over: undefined, ended: UNKNOWN, expiresAtMs, audit: draft.granted() })
+    const end = await calls.end(key, { over: undefined, ended: UNKNOWN, expiresAtMs, audit: draft.granted() })
+    if (end?.written === true) observer?.call(UNKNOWN)
   }
 }

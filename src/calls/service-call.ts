@@ -8,6 +8,7 @@ import type { KeyRing } from '../keys/key-ring.ts'
 import type { AuditEvent } from '../model/audit-record.ts'
 import type { Caller } from '../model/caller.ts'
 import type { Service } from '../model/client.ts'
+import type { CallObserver } from '../model/exchange.ts'
 import type { Orphans } from '../model/owner.ts'
 import type { RegistrySource } from '../model/published-registry.ts'
 import type { Registry } from '../model/registry.ts'
@@ -32,6 +33,8 @@ export interface EvaluationParts {
   readonly sessions: SessionRepository
   readonly calls: CallStore
   readonly windows: WindowStore
+  /** `undefined`: nobody counts. */
+  readonly observer: CallObserver | undefined
   readonly cutoffs: LiveCutoffs
   readonly auditor: Auditor
   readonly clock: Clock

@@ -42,3 +42,8 @@ export interface ExchangeObserver {
   readonly issued: (issued: Issued) => void
   readonly exchange: (flow: FlowName, outcome: Outcome, seconds: number) => void
 }
+
+/** What became of a call that a server announced: each is permitted or refused, and one that was permitted ends. */
+export interface CallObserver {
+  call(became: 'permitted' | 'refused' | 'success' | 'failure' | 'unknown'): void
+}

@@ -7,7 +7,7 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import type { RejectionReason } from '../kernel/rejection.ts'
 import type { Brake } from '../model/drift.ts'
-import type { ExchangeObserver, FlowName, Outcome } from '../model/exchange.ts'
+import type { CallObserver, ExchangeObserver, FlowName, Outcome } from '../model/exchange.ts'
 import { type GaugeParts, registerGauges } from './gauges.ts'
 
 const EXCHANGE_BUCKETS_S = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1]
@@ -15,7 +15,7 @@ const STORE_BUCKETS_S = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.
 
 export type KeyOwnerKind = 'issuer' | 'client' | 'trust_domain'
 
-export class BrokerMetrics implements Omit<ExchangeObserver, 'issued'> {
+export class BrokerMetrics implements Omit<ExchangeObserver, 'issued'>, CallObserver {
   readonly registry = new Registry()
   readonly #exchanges: Counter<'flow' | 'outcome'>
   readonly #exchangeSeconds: Histogram<'flow'>
@@ -33,6 +33,7 @@ export class BrokerMetrics implements Omit<ExchangeObserver, 'issued'> {
   readonly #following: Gauge
   readonly #followersDropped: Counter
   readonly #feedEvents: Counter
+  readonly #calls: Counter<'became'>
 
   constructor() {
     const registers = [this.registry]
@@ -90,6 +91,12 @@ export class BrokerMetrics implements Omit<ExchangeObserver, 'issued'> {
       help: 'Streams ended because their consumer had taken nothing for ten seconds.',
       registers,
     })
+    this.#calls = new Counter({
+      name: 'errand_calls_total',
+      help: 'Calls of tools that servers announced, by what became of them: permitted, refused, success, failure, unknown.',
+      labelNames: ['became'],
+      registers,
+    })
     collectDefaultMetrics({ register: this.registry })
   }
 
@@ -117,6 +124,8 @@ export class BrokerMetrics implements Omit<ExchangeObserver, 'issued'> {
   readonly sessionBraked = (state: Brake): void => this.#braked.inc({ state })
 
   readonly following = (consumers: number): void => this.#following.set(consumers)
+
+  readonly call: CallObserver['call'] = (became) => this.#calls.inc({ became })
 
   readonly told = (): void => this.#feedEvents.inc()
 

@@ -10,6 +10,8 @@ import { decodeConfig } from '../../src/config/load-config.ts'
 import { listenForMetrics } from '../../src/http/metrics-listener.ts'
 import { Secret } from '../../src/kernel/secret.ts'
 import { BrokerMetrics } from '../../src/operate/metrics.ts'
+import { accessFor, askingWarehouse, newAttempt, openLimited, warehouseAt } from '../support/calls.ts'
+import { startIssuer } from '../support/issuer.ts'
 import { startWorld, WAREHOUSE, type World } from '../support/world.ts'
 
 let world: World
@@ -18,7 +20,7 @@ beforeAll(async () => {
 })
 afterAll(() => world.close())
 
-const scrape = async (): Promise<string> => (await world.broker.metrics?.text()) ?? ''
+const scrape = async (of: World = world): Promise<string> => (await of.broker.metrics?.text()) ?? ''
 
 function seriesValue(text: string, series: string): number | undefined {
   const line = text.split('\n').find((one) => one.startsWith(`${series} `))
@@ -35,6 +37,31 @@ function ownSeries(text: string): readonly string[] {
     .filter((line) => line.startsWith('errand_') && !/^errand_store_failures_total|="store_unavailable"/.test(line))
     .map((line) => line.slice(0, line.lastIndexOf(' ')))
 }
+
+test('calls are counted by what became of them, each once', async () => {
+  const idp = await startIssuer({ slug: 'corp' })
+  const metrics = { host: '127.0.0.1', port: 0, token: undefined }
+  const asking = await startWorld({ issuer: idp, registry: askingWarehouse(idp), metrics })
+  try {
+    const warehouse = await warehouseAt(asking)
+    const access = await accessFor(asking, (await openLimited(asking, 2)).token)
+    const attempt = newAttempt()
+    const { context } = await warehouse.attempt(access, { attempt })
+    for (const outcome of ['success', 'success', 'failure']) {
+      await warehouse.report({ attempt, decision_id: context.decision_id, outcome })
+    }
+    await warehouse.attempt(access)
+    await warehouse.attempt(access)
+    const text = await scrape(asking)
+    const counted = ['permitted', 'refused', 'success', 'failure', 'unknown'].map((became) =>
+      seriesValue(text, `errand_calls_total{became="${became}"}`),
+    )
+    expect(counted).toEqual([2, 1, 1, undefined, undefined])
+  } finally {
+    await asking.close()
+    await idp.close()
+  }
+})
 
 test('exchanges are counted by flow and outcome, the store by operation, strangers by reason', async () => {
   const session = await world.open()

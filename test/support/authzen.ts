@@ -131,6 +131,7 @@ export function evaluateWith(world: World, registry: Registry, body: Readonly<Re
       ...common,
       calls: store.calls,
       windows: store.windows,
+      observer: undefined,
       registries: { current: registry },
       sessions: new SessionRepository(store),
     },

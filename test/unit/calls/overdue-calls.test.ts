@@ -24,13 +24,15 @@ async function bench(change: (calls: CallStore) => CallStore = (calls) => calls)
   const directory = scratchDirectory('errand-overdue-')
   const store = await openStore({ kind: 'embedded', directory, org: 'acme', clock })
   const warned: unknown[] = []
+  const counted: string[] = []
   const watch = new OverdueCalls({
     calls: change(store.calls),
     auditor: { begin: (id) => new AuditDraft(clock.nowMs(), id) },
     clock,
     log: { warn: (...said: unknown[]) => void warned.push(said) },
+    observer: { call: (became) => void counted.push(became) },
   })
-  return { clock, store, warned, watch }
+  return { clock, store, warned, counted, watch }
 }
 
 describe('a look', () => {
@@ -41,6 +43,7 @@ describe('a look', () => {
       auditor: { begin: (id) => new AuditDraft(clock.nowMs(), id) },
       clock,
       log: { warn: () => undefined },
+      observer: undefined,
     })
     await store.calls.begin('due', begun('dec_due'), clock.nowMs() + 1_000)
     await store.calls.begin('later', begun('dec_later'), clock.nowMs() + 2_000)
@@ -58,7 +61,7 @@ describe('a look', () => {
 
   test('that the store does not answer is told, and made good by the next', async () => {
     let isAway = true
-    const { clock, store, warned, watch } = await bench((calls) => ({
+    const { clock, store, warned, counted, watch } = await bench((calls) => ({
       begin: (...given) => calls.begin(...given),
       read: (key) => calls.read(key),
       due: (...given) => calls.due(...given),
@@ -74,6 +77,7 @@ describe('a look', () => {
     isAway = false
     await watch.look()
     expect(await store.audit.find('dec_due')).toHaveLength(1)
+    expect(counted).toEqual(['unknown'])
     await watch.stop()
     await store.close()
   })
