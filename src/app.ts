@@ -74,7 +74,7 @@ export async function createBroker(config: Config, options: BrokerOptions): Prom
   const operations = startOperations({ store, cutoffs, ring, clock, audit, log, metrics, build: buildOf(registries) })
   const published = await askingOthers(config, registries.current, { clock, operations })
   const unknown = new UnknownCommits(store, state.sessions, () => log.warn(COMMIT_FORGOTTEN))
-  const { usage, calls, drift } = startWatches({ ...state, settings, operations, log, metrics }, registries, audit)
+  const { usage, calls, drift } = startWatches({ ...state, settings, operations, log }, registries, audit, metrics)
   const common = { ...state, settings, drift, registries, ring, keeper, auditor: audit.auditor, ...aside }
   const sourceOf = sourceReader(config.trustedProxies)
   const nonces = config.dpop.nonce === 'off' ? undefined : await DpopNonces.open(store.documents, clock)
@@ -143,17 +143,13 @@ function approving(callers: CallerParts & { readonly store: Store }): ApprovalPa
   return { windows, indexes, stillApproves: (principal) => stillMay(principal, 'approve', callers) }
 }
 
-type Watched = Opened &
-  Operated &
-  Pick<Broker, 'metrics'> &
-  Pick<Config, 'settings'> &
-  Pick<DriftParts, 'sessions' | 'cutoffs'>
+type Watched = Opened & Operated & Pick<Config, 'settings'> & Pick<DriftParts, 'sessions' | 'cutoffs'>
 /** What is used, for reviews; calls whose end nobody has told; and asks outside an intent. The first two write on a timer. */
-function startWatches(parts: Watched, registries: RegistrySource, { auditor, recordOf }: AuditService) {
+function startWatches(parts: Watched, registries: RegistrySource, audit: AuditService, observer: Broker['metrics']) {
   const { store, clock, settings, operations } = parts
   const usage = new UsageLedger(store.documents, registries, clock)
-  const calls = new OverdueCalls({ ...parts, auditor, calls: store.calls, observer: parts.metrics })
-  const drifting = { settings: settings.drift, recordOf, alarm: operations.sessionBraked }
+  const calls = new OverdueCalls({ ...parts, auditor: audit.auditor, calls: store.calls, observer })
+  const drifting = { settings: settings.drift, recordOf: audit.recordOf, alarm: operations.sessionBraked }
   usage.start()
   calls.start()
   return { usage, calls, drift: new DriftWatch({ ...parts, ...drifting }) }

@@ -91,12 +91,7 @@ export class BrokerMetrics implements Omit<ExchangeObserver, 'issued'>, CallObse
       help: 'Streams ended because their consumer had taken nothing for ten seconds.',
       registers,
     })
-    this.#calls = new Counter({
-      name: 'errand_calls_total',
-      help: 'Calls of tools that servers announced, by what became of them: permitted, refused, success, failure, unknown.',
-      labelNames: ['became'],
-      registers,
-    })
+    this.#calls = callCounter(this.registry)
     collectDefaultMetrics({ register: this.registry })
   }
 
@@ -135,4 +130,13 @@ export class BrokerMetrics implements Omit<ExchangeObserver, 'issued'>, CallObse
   text(): Promise<string> {
     return this.registry.metrics()
   }
+}
+
+function callCounter(registry: Registry): Counter<'became'> {
+  return new Counter({
+    name: 'errand_calls_total',
+    help: 'Calls of tools that servers announced, by what became of them: permitted, refused, success, failure, unknown.',
+    labelNames: ['became'],
+    registers: [registry],
+  })
 }
