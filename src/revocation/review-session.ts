@@ -14,6 +14,7 @@ import type { Caller } from '../model/caller.ts'
 import { answersFor } from '../model/owner.ts'
 import { TERMINAL_STATES } from '../model/session.ts'
 import { brakeSession, resumeSession } from '../sessions/drift-commits.ts'
+import { BRAKED_INDEX } from '../sessions/drift-watch.ts'
 import type { SessionView } from '../sessions/session-record.ts'
 import type { ControlWrite } from '../store/ports.ts'
 import { type Answered, type CallerRequest, callAsCaller } from './caller-request.ts'
@@ -114,6 +115,8 @@ async function contractNow({ facts }: SessionView, parts: RevocationParts): Prom
     { entry: 'cutoff', dimension: 'session_access', id: facts.id, expiresAtMs },
   ])
   await parts.sessions.commit(brakeSession(facts, 'contracted'), newJti(), undefined)
+  // A list for people: it is found by its id without it.
+  parts.store.indexes.add(BRAKED_INDEX, facts.id, facts.notAfter * 1000).catch(() => undefined)
 }
 
 /** Ended for good, it is halted no more: a later sign-in, or for autonomous work an operator's word, begins anew. */
