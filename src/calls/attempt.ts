@@ -8,7 +8,7 @@
  */
 import type { AuditDraft } from '../audit/audit-draft.ts'
 import { ATTEMPT_REPEAT_MS, CALL_KEPT_MS } from '../kernel/call-limits.ts'
-import { servicePrincipal } from '../kernel/ids.ts'
+import { type DecisionId, servicePrincipal } from '../kernel/ids.ts'
 import { Rejection } from '../kernel/rejection.ts'
 import type { ApprovalUse } from '../sessions/approval-commits.ts'
 import { callCounters, callsExhausted, countCall } from '../sessions/call-counters.ts'
@@ -24,7 +24,7 @@ import {
   refusalIn,
 } from './begun-call.ts'
 import { placesFor, placesLeft, releasePlaces, takePlaces } from './call-places.ts'
-import type { Prepared, Refusal } from './judge.ts'
+import { cutOffMeanwhile, type Prepared, type Refusal } from './judge.ts'
 import type { ServiceCall } from './service-call.ts'
 
 /** Announced, and not decided yet. */
@@ -33,6 +33,10 @@ export interface Attempt {
   readonly key: string
   readonly bearer: Bearer
   readonly tool: string
+  /** Of whoever announced it first. */
+  readonly decision: DecisionId
+  /** Another request has announced it: it may have been permitted already. */
+  readonly isRepeated: boolean
 }
 
 interface Asked<State> {
@@ -78,8 +82,9 @@ export async function attemptIn(
   const isOver = nowMs - first.atMs > ATTEMPT_REPEAT_MS || (kept.ended !== undefined && answer === undefined)
   if (first.asked !== begun.asked || isOver) return { draft, state: REUSED }
   if (answer !== undefined) return { draft, state: answer }
-  const attempt = { id, key, bearer: state.bearer, tool }
-  if (first.decision === begun.decision) return { draft, state, attempt }
+  const isRepeated = first.decision !== begun.decision
+  const attempt = { id, key, bearer: state.bearer, tool, decision: first.decision, isRepeated }
+  if (!isRepeated) return { draft, state, attempt }
   // Another request has announced it: what it decides, or has decided, is one decision.
   const same = call.draft(first.decision)
   same.add({ event: 'call.attempt', call: { attempt: id } })
@@ -98,11 +103,13 @@ export interface Permit {
  * @throws Rejection `audit_unavailable`; StoreUnavailable, and then nobody knows: it counts, and its end will be unknown
  */
 export async function commitCall(
-  { id, bearer, tool }: Attempt,
+  attempt: Attempt,
   draft: AuditDraft,
-  { parts, nowMs }: ServiceCall,
+  call: ServiceCall,
   approval: ApprovalUse = { checks: [], operations: [] },
 ): Promise<Permit | Refusal> {
+  const { id, bearer, tool } = attempt
+  const { parts, nowMs } = call
   const { token, facts, path, resource } = bearer
   const counters = callCounters(path, resource.url, tool)
   const now = Math.floor(nowMs / 1000)
@@ -115,18 +122,22 @@ export async function commitCall(
   }
   const places = placesFor(bearer, tool)
   try {
-    await takePlaces(places, draft.id, parts.windows)
+    // What was permitted has had its place, also where that is free again by now.
+    const isCounted = attempt.isRepeated && (await wasPermitted(attempt, parts))
+    if (!isCounted) await takePlaces(places, draft.id, parts.windows)
   } catch (error) {
     if (error instanceof Rejection) return refusalOf(error)
     throw error
   }
   try {
-    await parts.sessions.commitSurely(change, `call:${draft.id}`, draft.granted(), () => undefined)
+    await parts.sessions.commitSurely(change, commitId(draft.id), draft.granted(), () => undefined)
   } catch (error) {
     if (!(error instanceof Rejection)) throw error
     await releasePlaces(places, draft.id, parts.windows)
     return refusalOf(error)
   }
+  const gone = cutOffMeanwhile(bearer, tool, call)
+  if (gone !== undefined) return gone
   parts.observer?.call('permitted')
   const left = await Promise.all([
     parts.sessions.callsLeft(facts.id, counters),
@@ -160,9 +171,21 @@ function refusalOf({ reason, message }: Rejection): Refusal {
   return { reason, says: message }
 }
 
-/** It never runs: whoever asks again is answered the same. */
-export async function refuseCall({ key }: Attempt, answer: DecisionBody, { parts, nowMs }: ServiceCall): Promise<void> {
+/**
+ * It never runs: whoever asks again is answered the same. Not so where it was permitted before: it may have run since, and its end
+ * is the server's to tell.
+ */
+export async function refuseCall(attempt: Attempt, answer: DecisionBody, call: ServiceCall): Promise<void> {
+  const { parts, nowMs } = call
+  const { key } = attempt
+  if (await wasPermitted(attempt, parts)) return
   const expiresAtMs = nowMs + CALL_KEPT_MS
   const end = { over: undefined, ended: encodeRefusal(answer), expiresAtMs, audit: undefined }
   if ((await parts.calls.end(key, end))?.written === true) parts.observer?.call('refused')
+}
+
+const commitId = (decision: DecisionId): string => `call:${decision}`
+
+function wasPermitted({ bearer, decision }: Attempt, { sessions }: ServiceCall['parts']): Promise<boolean> {
+  return sessions.hasCommitted(bearer.facts.id, commitId(decision))
 }

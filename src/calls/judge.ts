@@ -16,7 +16,7 @@ import type { Resource } from '../model/resource.ts'
 import { beforeAsking } from '../net/external-policy.ts'
 import { decide } from '../policy/decide.ts'
 import { scopeSet } from '../protocol/scope.ts'
-import { isAlive } from '../sessions/live-access.ts'
+import { isAlive, isBlocked as isBearerBlocked, isCutOff } from '../sessions/live-access.ts'
 import { blockOn } from '../sessions/liveness.ts'
 import type { Evaluation } from './authzen-request.ts'
 import { type Bearer, bearerOf } from './bearer.ts'
@@ -132,6 +132,20 @@ export async function stillStands(
     return (await isAlive(bearer.token, livenessOf(call))) ? undefined : INACTIVE
   }
   return isBlocked(question, matter, call) ? BLOCKED : undefined
+}
+
+/**
+ * Whether its bearer was cut off or blocked, as far as this broker knows by now: for the last moment before a yes, when the
+ * session's own slot has agreed. A kill that was acknowledged before that moment is no yes after it.
+ * @throws Rejection `cutoffs_stale`
+ */
+export function cutOffMeanwhile(bearer: Bearer, tool: string, call: ServiceCall): Refusal | undefined {
+  const { cutoffs } = call.parts
+  cutoffs.assertFresh()
+  if (isCallDead(bearer, [tool], call)) return TOOL_REVOKED
+  const { token, facts } = bearer
+  const known = livenessOf(call)
+  return isCutOff(token, known) || isBearerBlocked(token, facts.evidence?.signedInAt, known) ? INACTIVE : undefined
 }
 
 function isBlocked(

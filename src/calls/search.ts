@@ -8,6 +8,7 @@ import type { DecisionId } from '../kernel/ids.ts'
 import { SEARCH_CANDIDATES_MAX } from '../kernel/limits.ts'
 import { Rejection } from '../kernel/rejection.ts'
 import { apartFromBudget } from '../store/time-budget.ts'
+import { wouldPermit } from './attempt.ts'
 import { ACCESS_TOKEN_SUBJECT, type Evaluation, readSearch, type Search, type SearchKind } from './authzen-request.ts'
 import { answered, type Prepared, prepare, stillStands } from './judge.ts'
 import { candidatesOf, TOOL, TOOLS_CALL } from './matter.ts'
@@ -96,7 +97,9 @@ async function page(all: readonly Candidate[], { from, limit, call, id }: Lookin
     if (candidate === undefined) break
     const state = await prepare(candidate.asked, call, id)
     if (!('question' in state)) continue
-    if (answered(state, call, { kind: 'none' }).refusal === undefined) allowed.push({ candidate, prepared: state })
+    if (answered(state, call, { kind: 'none' }).refusal !== undefined) continue
+    // Nor what is used up: an evaluation of it would say no.
+    if (!('reason' in (await wouldPermit(state, call)))) allowed.push({ candidate, prepared: state })
   }
   const { external } = call.parts
   if (external === undefined || allowed.length === 0) return { found: allowed.map(({ candidate }) => candidate), next }

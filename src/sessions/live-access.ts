@@ -26,15 +26,26 @@ export interface LivenessParts {
 export type AccessToken = OwnToken & { readonly claims: Readonly<Record<string, unknown>> }
 
 export async function isAlive(token: AccessToken, parts: LivenessParts): Promise<boolean> {
-  const { cutoffs, registry, sessions, settings, nowMs } = parts
+  const { registry, sessions, settings, nowMs } = parts
   if (!isOfEnvironment(token.claims, settings.environment)) return false
-  if (cutoffKilling(token, cutoffs, { issuer: settings.issuer, accessToken: true }) !== undefined) return false
+  if (isCutOff(token, parts)) return false
   if (!everyoneActive(token, registry, settings) || token.session === undefined) return false
   const live = await sessions.readLive(token.session, [...token.path, token.jti], Math.floor(nowMs / 1000))
-  if (live === undefined) return false
+  return live !== undefined && !isBlocked(token, live.signedInAt, parts)
+}
+
+type KnownHere = Pick<LivenessParts, 'settings' | 'cutoffs' | 'nowMs'>
+
+/** By the cut-offs that this broker has: once more where its session's own slot has agreed and time has passed. */
+export function isCutOff(token: OwnToken, { cutoffs, settings }: Pick<KnownHere, 'settings' | 'cutoffs'>): boolean {
+  return cutoffKilling(token, cutoffs, { issuer: settings.issuer, accessToken: true }) !== undefined
+}
+
+/** By the blocks that this broker has. @param signedInAt of the user who opened its session */
+export function isBlocked(token: OwnToken, signedInAt: number | undefined, parts: KnownHere): boolean {
+  const { cutoffs, settings, nowMs } = parts
   const whose = { subject: token.subject, agents: clientsOf(token, settings.issuer), versions: token.versions }
-  const named = { ...whose, resource: token.audience, signedInAt: live.signedInAt }
-  return blockOn(named, cutoffs, nowMs) === undefined
+  return blockOn({ ...whose, resource: token.audience, signedInAt }, cutoffs, nowMs) !== undefined
 }
 
 /** A suspended agent or a user who left makes the token inactive at once. */

@@ -225,6 +225,12 @@ export class SessionRepository {
     throw failed === undefined ? new Error(`commit failed at unknown check ${outcome.failed}`) : failed.refusal()
   }
 
+  /** Whether there was a commit under this id, for as long as that is remembered: one that can never be made asks. */
+  async hasCommitted(session: SessionId, id: string): Promise<boolean> {
+    const change = { checks: [{ check: 'oneOf', field: FIELD.state, values: [] }], operations: [] } as const
+    return (await this.#store.sessions.commit({ ...change, session, id, expiresAtMs: 1, audit: undefined })).committed
+  }
+
   /**
    * A commit that issues. One whose answer got lost is repeated: under the same id it changes nothing a second time and says
    * how it ended, so that a delegation is not used up by an answer that nobody heard.

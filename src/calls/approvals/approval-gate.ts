@@ -72,14 +72,15 @@ const ABOUT_THE_CALL: readonly RejectionReason[] = [
   'node_revoked',
 ]
 
-function namedBy({ question, matter }: Prepared, { facts, node }: Bearer, digest: string): CallNamed {
+/** By the tool itself: a call may be asked about by the category that it alone is of, and tomorrow another is. */
+function namedBy({ question, matter, tools }: Prepared, { facts, node }: Bearer, digest: string): CallNamed {
   return {
     session: facts.id,
     node: node.id,
     agent: question.agent.clientId,
     subject: question.subject,
     resource: matter.resource.url,
-    tool: matter.tool,
+    tool: tools[0] ?? matter.tool,
     digest,
   }
 }
