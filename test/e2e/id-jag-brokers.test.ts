@@ -7,9 +7,11 @@ import type { AddressInfo } from 'node:net'
 import { auth, CrossAppAccessProvider, discoverAndRequestJwtAuthGrant } from '@modelcontextprotocol/client'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { newClientSecret } from '../../src/credentials/client/client-secret.ts'
+import { createAgent, IdpRefused, privateKeyJwt } from '../../src/sdk/agent/agent.ts'
 import { type BrokerProcess, type Fleet, startFleet } from '../support/broker-process.ts'
 import { details, granted, intent, tools } from '../support/hops.ts'
 import { redeem } from '../support/id-jag.ts'
+import { privateJwk, testKey } from '../support/keys.ts'
 import { freePort } from '../support/redis.ts'
 import { claimsOf, type Params } from '../support/world.ts'
 
@@ -26,9 +28,15 @@ let a: BrokerProcess
 let b: BrokerProcess
 let wiki: Server
 let resource = ''
+const wikiSaw: (string | undefined)[] = []
 
 beforeAll(async () => {
-  wiki = createServer((_request, response) => {
+  wiki = createServer(({ url, headers }, response) => {
+    if (url === '/mcp' && headers.authorization === undefined) {
+      response.writeHead(401).end()
+      return
+    }
+    wikiSaw.push(headers.authorization)
     const document = { resource, authorization_servers: [companyB.issuer], scopes_supported: [READ] }
     response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(document))
   })
@@ -184,6 +192,44 @@ describe('the MCP SDK’s own Cross-App Access client', () => {
     expect(claimsOf(token?.access_token ?? '')).toMatchObject({ aud: resource, client_id: 'orchestrator', scope: READ })
     expect(claimsOf(seen[0] ?? '')).toMatchObject({ aud: companyB.issuer, resource, scope: READ })
     expect(seen).toHaveLength(1)
+  })
+})
+
+describe('the agent library', () => {
+  const credential = privateKeyJwt({ clientId: 'orchestrator', key: privateJwk(testKey('orchestrator-key')) })
+  const user = (idToken: string, dpop = false) =>
+    createAgent({ broker: companyB.issuer, credential, dpop }).enterpriseUser({
+      idp: { issuer: companyA.issuer, credential },
+      idToken,
+    })
+
+  test.each([
+    false,
+    true,
+  ])('goes from an ID token of A’s to a call of a server of B’s, bound to a key: %s', async (dpop) => {
+    wikiSaw.length = 0
+    const alice = user(a.idToken({ auth_time: a.now() }), dpop)
+    const responses = await Promise.all([1, 2, 3].map(() => alice.fetch(resource)))
+    expect(responses.map(({ status }) => status)).toEqual([200, 200, 200])
+    const tokens = new Set(wikiSaw.filter((sent) => sent !== undefined))
+    expect(tokens.size).toBe(1)
+    const [scheme, token = ''] = [...tokens].join().split(' ')
+    expect(scheme).toBe(dpop ? 'DPoP' : 'Bearer')
+    expect(claimsOf(token)).toMatchObject({ iss: companyB.issuer, sub: ALICE_THERE, aud: resource })
+    expect((await b.introspect(token, 'wiki-server')).body).toMatchObject({ active: true })
+    const { secret } = await alice.token({ resource })
+    expect(secret.reveal()).toBe(token)
+  })
+
+  test('hears from A itself that it takes no such sign-in, or gives no such scope', async () => {
+    const other = await user(a.idToken({ aud: 'researcher-at-idp' }))
+      .token({ resource })
+      .catch((one: unknown) => one)
+    expect(other).toBeInstanceOf(IdpRefused)
+    expect(other).toMatchObject({ idp: companyA.issuer, isOfTarget: false, reason: 'subject_token_audience' })
+    const alice = user(a.idToken({ auth_time: a.now() }))
+    const wider = await alice.token({ resource, scope: 'mcp:tools:write' }).catch((one: unknown) => one)
+    expect(wider).toMatchObject({ idp: companyA.issuer, isOfTarget: true, reason: 'nothing_granted' })
   })
 })
 

@@ -42,6 +42,8 @@ export interface AgentWorld {
   /** Another answer of one server, for as long as it is set. */
   stands: ((request: Request) => Promise<Response | undefined>) | undefined
   readonly fetch: Fetch
+  /** How agents here reach the broker, and documents of servers. */
+  readonly doors: { readonly door: JsonDoor; readonly forms: FormDoor }
 }
 
 export function agentWorld(world: World, resources: Readonly<Record<string, string>>): AgentWorld {
@@ -103,6 +105,7 @@ export function agentWorld(world: World, resources: Readonly<Record<string, stri
     read: [],
     away: false,
     stands: undefined,
+    doors: { door, forms },
     agent: (client, options = {}) =>
       createAgent({
         broker: world.issuer,

@@ -15,6 +15,9 @@ interface Context {
   readonly private_key_pem?: string
   readonly signing_algorithm?: string
   readonly valid_jwt?: string
+  readonly idp_client_id?: string
+  readonly idp_id_token?: string
+  readonly idp_issuer?: string
 }
 
 const url = new URL(process.argv.at(-1) ?? '')
@@ -53,8 +56,18 @@ const agent = createAgent({
   credential: credential(),
   dpop: scenario.startsWith('auth/dpop'),
 })
+
+/** For the user whose ID token the suite has, where it has one. */
+function caller(): { readonly fetch: typeof globalThis.fetch } {
+  const { idp_client_id: clientId = '', idp_id_token: idToken, idp_issuer: issuer = '' } = context
+  if (idToken === undefined) return agent
+  // The suite's identity provider gives this client no credential.
+  const atIdp: Credential = { clientId, authenticate: async () => ({ form: { client_id: clientId }, headers: {} }) }
+  return agent.enterpriseUser({ idp: { issuer, credential: atIdp }, idToken })
+}
+
 const client = new Client({ name: 'errand-agent', version: '1' }, { versionNegotiation: { mode: 'auto' } })
-await client.connect(new StreamableHTTPClientTransport(url, { fetch: agent.fetch }))
+await client.connect(new StreamableHTTPClientTransport(url, { fetch: caller().fetch }))
 const { tools } = await client.listTools()
 const [tool] = tools
 if (tool !== undefined) await client.callTool({ name: tool.name, arguments: {} })

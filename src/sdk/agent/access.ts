@@ -9,7 +9,7 @@ import type { Ticks } from '../../kernel/clock.ts'
 import { canonicalResource } from '../../protocol/resource.ts'
 import { formatScope, isScopeSubset, parseScope, type ScopeSet, scopeSet } from '../../protocol/scope.ts'
 import type { Fetch } from '../broker/http.ts'
-import { AgentError, OutsideIntent, Refused } from './agent-errors.ts'
+import { AgentError, IdpRefused, OutsideIntent, Refused } from './agent-errors.ts'
 import { type ReadChallenge, readChallenge } from './challenge-header.ts'
 import type { DpopKey } from './dpop-key.ts'
 import { type Call, readCall } from './replayable-call.ts'
@@ -199,7 +199,9 @@ export class Access {
       if (token !== undefined) this.#wanted.set(resource, union)
       return token
     } catch (error) {
-      if (error instanceof Refused) return undefined
+      // Who does not take a sign-in has said nothing about the scope.
+      const isAboutScope = !(error instanceof IdpRefused) || error.isOfTarget
+      if (error instanceof Refused && isAboutScope) return undefined
       throw error
     }
   }

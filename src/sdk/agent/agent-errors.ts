@@ -50,6 +50,23 @@ export class BrokerUnavailable extends AgentError {
   }
 }
 
+/** The enterprise's identity provider gives no ID-JAG: the user has to sign in anew, or its administrators allow less. */
+export class IdpRefused extends Refused {
+  /** Its issuer identifier. */
+  readonly idp: string
+  /** RFC 6749 §5.2, RFC 8693 §2.2.2: whether it is the server or the scope that it does not give; else it is the sign-in, or the agent. */
+  readonly isOfTarget: boolean
+
+  constructor(idp: string, facts: RefusalFacts) {
+    super({ ...facts, description: `${idp} gives no ID-JAG: ${facts.description}` })
+    this.idp = idp
+    this.isOfTarget = facts.error === 'invalid_scope' || facts.error === 'invalid_target'
+  }
+}
+
+/** Not the broker, but the enterprise's identity provider is away or busy. */
+export class IdpUnavailable extends BrokerUnavailable {}
+
 /** The session is closed, revoked, halted or over: open another for what is left to do, if its user still wants it. */
 export class SessionEnded extends AgentError {
   readonly session: string
@@ -91,5 +108,5 @@ export class OutsideIntent extends AgentError {
   }
 }
 
-/** An MCP server, or what calls itself the broker, is not what it should be: no token and no credential was sent there. */
+/** An MCP server, what calls itself the broker, or what was brought as an ID-JAG is not what it should be: nothing was sent. */
 export class NotTrusted extends AgentError {}

@@ -9,11 +9,12 @@ import { Secret } from '../../kernel/secret.ts'
 import { GRANT_TYPE, JWT_TYP, TOKEN_TYPE } from '../../protocol/oauth.ts'
 import { formatScope, type ScopeSet } from '../../protocol/scope.ts'
 import { type Fetch, type FormDoor, formOverHttp, type JsonDoor, jsonOverHttp, platformFetch } from '../broker/http.ts'
-import { Access } from './access.ts'
+import { Access, type AccessParts } from './access.ts'
 import { NotTrusted } from './agent-errors.ts'
 import { MetadataSource } from './broker-metadata.ts'
 import type { Credential } from './credential.ts'
 import { DpopKey } from './dpop-key.ts'
+import { type EnterpriseOptions, type EnterpriseParts, EnterpriseUser } from './enterprise.ts'
 import { type RequestOfToken, tokenHeaders } from './headers.ts'
 import { type Intent, intentDetails, type Tools } from './intent.ts'
 import { protectedResource } from './resource-metadata.ts'
@@ -26,6 +27,8 @@ import type { TokenSeam } from './token-seam.ts'
 export {
   AgentError,
   BrokerUnavailable,
+  IdpRefused,
+  IdpUnavailable,
   NotTrusted,
   OutsideIntent,
   Refused,
@@ -33,6 +36,7 @@ export {
 } from './agent-errors.ts'
 export { type Credential, clientSecret, privateKeyJwt, workloadJwt } from './credential.ts'
 export type { Delegation } from './delegation.ts'
+export type { AskedIdJag, EnterpriseIdp, EnterpriseOptions, EnterpriseUser } from './enterprise.ts'
 export type { ArgumentRule, Intent, Origin, ToolArguments, Tools } from './intent.ts'
 export type { AnySession, DelegateOptions, Session } from './session.ts'
 export type { AccessToken } from './token-cache.ts'
@@ -90,6 +94,8 @@ export class Agent {
   readonly broker: string
   readonly #options: AgentOptions
   readonly #endpoint: TokenEndpoint
+  readonly #endpointOf: EnterpriseParts['endpointOf']
+  readonly #learn: AccessParts['learn']
   readonly #proofs: DpopKey | undefined
   readonly #access: Access
   readonly #network: { readonly fetch: Fetch; readonly ticks: Ticks }
@@ -102,21 +108,24 @@ export class Agent {
     this.#options = options
     this.#proofs = options.dpop === true ? new DpopKey(clock) : undefined
     const proofs = this.#proofs
-    this.#endpoint = new TokenEndpoint({
-      metadata: new MetadataSource(broker, door, ticks),
-      credential,
-      proofs,
-      door: forms,
-      clock,
-      ticks,
-      ...(options.wait === undefined ? {} : { wait: options.wait }),
-    })
+    this.#endpointOf = (server) =>
+      new TokenEndpoint({
+        metadata: new MetadataSource(server.issuer, door, ticks),
+        credential: server.credential,
+        proofs,
+        door: forms,
+        clock,
+        ticks,
+        ...(options.wait === undefined ? {} : { wait: options.wait }),
+      })
+    this.#endpoint = this.#endpointOf({ issuer: broker, credential })
+    this.#learn = (url, challenge) => protectedResource(url, challenge?.resourceMetadata, { issuer: broker, door })
     this.#network = { fetch, ticks }
     this.#access = new Access({
       obtain: (resource, scopes) => this.#byItself(resource, scopes),
       resources: options.resources ?? Object.keys(options.intent?.tools ?? {}),
       startWith: options.startWith ?? {},
-      learn: (url, challenge) => protectedResource(url, challenge?.resourceMetadata, { issuer: broker, door }),
+      learn: this.#learn,
       declared: () => options.intent?.purpose ?? 'the standing intent of this agent',
       proofs,
       fetch,
@@ -156,6 +165,19 @@ export class Agent {
     const subject = asItself === undefined ? userSubject(onBehalfOf ?? '') : workloadSubject(asItself)
     const granted = await this.#exchange({ ...subject, authorization_details: intentDetails(intent) })
     return new Session<T>(this.#session(startWith as Readonly<Record<string, string>>), granted)
+  }
+
+  /** For a user whom their enterprise sends by ID-JAG (MCP EMA). @throws TypeError where the provider is not https, or this machine */
+  enterpriseUser(options: EnterpriseOptions): EnterpriseUser {
+    const { broker } = this
+    if (options.idp !== undefined && !isSecure(options.idp.issuer)) {
+      throw new TypeError('idp.issuer must be an https URL, or on this machine')
+    }
+    const here = { broker, endpoint: this.#endpoint, endpointOf: this.#endpointOf, learn: this.#learn }
+    return new EnterpriseUser(
+      { ...this.#network, ...here, proofs: this.#proofs, instance: this.#options.instance },
+      options,
+    )
   }
 
   /** A delegation made in another process (`delegation.token()`). @throws Refused, BrokerUnavailable */

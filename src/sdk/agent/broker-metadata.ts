@@ -1,5 +1,5 @@
 /**
- * Where the broker's endpoints are (RFC 8414): asked of the broker itself, by the issuer its user has configured and no other, and
+ * Where the endpoints of the broker, or of an enterprise's identity provider, are (RFC 8414): asked of that server itself, by the issuer its user has configured and no other, and
  * kept. Nothing an MCP server says changes them.
  */
 import { isJsonObject, parseStrictJson } from '../../jose/strict-json.ts'
@@ -82,10 +82,10 @@ function documentsOf(issuer: string): readonly string[] {
 }
 
 function readMetadata(text: string, issuer: string): BrokerMetadata {
-  const document = parseJson(text)
+  const document = parseJson(text, issuer)
   // RFC 8414 §3.3: another issuer's document would have our credential sent to that one's endpoints.
   if (document['issuer'] !== issuer) {
-    throw new NotTrusted(`the metadata found for ${issuer} are of another issuer: give the broker's own spelling`)
+    throw new NotTrusted(`the metadata found for ${issuer} are of another issuer: give its own spelling`)
   }
   const endpoint = (name: string) => {
     const url = document[name]
@@ -98,12 +98,12 @@ function readMetadata(text: string, issuer: string): BrokerMetadata {
   return { issuer, tokenEndpoint, revocationEndpoint: endpoint('revocation_endpoint'), document }
 }
 
-function parseJson(text: string): Readonly<Record<string, unknown>> {
+function parseJson(text: string, issuer: string): Readonly<Record<string, unknown>> {
   try {
     const value = parseStrictJson(text)
     if (isJsonObject(value)) return value
   } catch {
     // Said below, without the text.
   }
-  throw new NotTrusted('the metadata of the broker are not a JSON object')
+  throw new NotTrusted(`the metadata of ${issuer} are not a JSON object`)
 }

@@ -61,7 +61,7 @@ function checked(document: Readonly<Record<string, unknown>>, url: string, issue
   throw new NotTrusted(`${origin} takes tokens of other authorization servers than ${issuer}: no token was asked for`)
 }
 
-function canonicalOf(url: string): string | undefined {
+export function canonicalOf(url: string): string | undefined {
   try {
     return canonicalResource(url)
   } catch (error) {

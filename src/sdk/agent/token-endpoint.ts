@@ -1,5 +1,5 @@
 /**
- * Asking the broker: one form, one method of client authentication made afresh, a proof where tokens are to be bound, and an
+ * Asking the broker, or an enterprise's identity provider: one form, one method of client authentication made afresh, a proof where tokens are to be bound, and an
  * answer that is read strictly. Waits as long as it is told to (429, 503), within a bound, and sends nothing anywhere but to
  * the endpoints of the configured issuer.
  */
@@ -36,6 +36,8 @@ export interface EndpointParts {
   readonly wait?: (ms: number) => Promise<void>
 }
 
+type Fresh = () => Promise<Readonly<Record<string, string>>>
+
 /** How often one request is sent again, and how long all that may take: the caller's own deadline is near. */
 const ATTEMPTS_MAX = 3
 const WAIT_MS_MAX = 5_000
@@ -55,16 +57,26 @@ export class TokenEndpoint {
     this.#ticks = parts.ticks ?? systemTicks
   }
 
-  /** @param wanted `access`: to be shown to a server, so it must say how. @throws Refused, BrokerUnavailable, NotTrusted */
-  async ask(params: Readonly<Record<string, string | undefined>>, wanted: 'access' | 'handle'): Promise<Granted> {
+  /**
+   * @param wanted `access`: to be shown to a server, so it must say how
+   * @param fresh what is good for one attempt only: made anew where the form is sent again
+   * @throws Refused, BrokerUnavailable, NotTrusted
+   */
+  async ask(
+    params: Readonly<Record<string, string | undefined>>,
+    wanted: 'access' | 'handle',
+    fresh?: Fresh,
+  ): Promise<Granted> {
     const form = new URLSearchParams()
     for (const [name, value] of Object.entries(params)) if (value !== undefined) form.set(name, value)
-    const { askedTicksMs, body } = await this.#post(form, ({ tokenEndpoint }) => tokenEndpoint)
+    const { askedTicksMs, body } = await this.#post(form, ({ tokenEndpoint }) => tokenEndpoint, fresh)
     const granted = readGranted(body, { askedTicksMs, scope: params['scope'] })
     const isBound = granted.type === 'DPoP'
     if (wanted === 'access' && (granted.type === 'N_A' || isBound !== (this.#parts.proofs !== undefined))) {
       // Whoever asks for bound tokens is not to carry others by mistake.
-      throw new NotTrusted(`the broker gave a token of the type ${granted.type}, which is not what was asked for`)
+      throw new NotTrusted(
+        `the token endpoint gave a token of the type ${granted.type}, which is not what was asked for`,
+      )
     }
     return granted
   }
@@ -98,14 +110,15 @@ export class TokenEndpoint {
     return readGranted(body, { askedTicksMs: this.#ticks.ticksMs(), scope: undefined })
   }
 
-  async #post(form: URLSearchParams, endpointOf: (metadata: BrokerMetadata) => string) {
+  async #post(form: URLSearchParams, endpointOf: (metadata: BrokerMetadata) => string, fresh?: Fresh) {
     const metadata = await this.#parts.metadata.get()
     const url = endpointOf(metadata)
     let waitedMs = 0
     let hasNonce = false
     for (let attempt = 1; ; attempt += 1) {
+      const once = await fresh?.()
       const askedTicksMs = this.#ticks.ticksMs()
-      const answer = await this.#send(url, metadata.issuer, form)
+      const answer = await this.#send(url, metadata.issuer, { ...Object.fromEntries(form), ...once })
       const learnt = this.#parts.proofs?.learn(url, answer.header('dpop-nonce')) ?? false
       if (answer.status === 200) return { askedTicksMs, body: bodyOf(answer) }
       const failure = failureOf(answer)
@@ -121,7 +134,7 @@ export class TokenEndpoint {
     }
   }
 
-  async #send(url: string, issuer: string, asked: URLSearchParams): Promise<FormAnswer> {
+  async #send(url: string, issuer: string, asked: Readonly<Record<string, string>>): Promise<FormAnswer> {
     const { credential, proofs, door } = this.#parts
     const form = new URLSearchParams(asked)
     const grantType = form.get('grant_type') ?? undefined
@@ -133,7 +146,7 @@ export class TokenEndpoint {
       return await door({ url, form, headers })
     } catch {
       // The platform's error may carry the request: it is not passed on.
-      throw new BrokerUnavailable(`the broker does not answer at ${new URL(url).origin}`)
+      throw new BrokerUnavailable(`the token endpoint does not answer at ${new URL(url).origin}`)
     }
   }
 }
@@ -149,7 +162,7 @@ function bodyOf(answer: FormAnswer): Readonly<Record<string, unknown>> {
   } catch {
     // Said below, without the text: there may be a token in it.
   }
-  throw new NotTrusted('the broker answered with something other than a JSON object')
+  throw new NotTrusted('the token endpoint answered with something other than a JSON object')
 }
 
 /** RFC 6749 §5.2. */
@@ -157,7 +170,7 @@ function failureOf(answer: FormAnswer): AgentError {
   const body = answer.status < 500 && answer.status !== 429 ? bodyOf(answer) : undefined
   if (body === undefined) {
     const after = retryAfter(answer.header('retry-after'))
-    return new BrokerUnavailable(`the broker cannot say at present (status ${answer.status})`, after)
+    return new BrokerUnavailable(`the token endpoint cannot say at present (status ${answer.status})`, after)
   }
   const text = (name: string) => (typeof body[name] === 'string' ? plain(body[name]) : undefined)
   const missing = Array.isArray(body['missing']) ? body['missing'] : []
@@ -165,7 +178,7 @@ function failureOf(answer: FormAnswer): AgentError {
     status: answer.status,
     error: text('error') ?? 'unsaid',
     reason: text('error_reason'),
-    description: text('error_description') ?? text('error') ?? `the broker refused (status ${answer.status})`,
+    description: text('error_description') ?? text('error') ?? `the token endpoint refused (status ${answer.status})`,
     missing: missing.filter((line) => typeof line === 'string').map(plain),
     decisionId: text('decision_id'),
   })
@@ -181,9 +194,9 @@ function readGranted(
   { askedTicksMs, scope }: { readonly askedTicksMs: number; readonly scope: string | undefined },
 ): Granted {
   const { access_token: text, token_type: type, expires_in: life, scope: granted = scope } = body
-  if (typeof text !== 'string' || !TOKEN.test(text)) throw new NotTrusted('the broker gave no usable token')
+  if (typeof text !== 'string' || !TOKEN.test(text)) throw new NotTrusted('the token endpoint gave no usable token')
   const known = (['Bearer', 'DPoP', 'N_A'] as const).find((one) => one.toLowerCase() === String(type).toLowerCase())
-  if (known === undefined) throw new NotTrusted('the broker gave a token of a type that is not known here')
+  if (known === undefined) throw new NotTrusted('the token endpoint gave a token of a type that is not known here')
   if (life !== undefined && !(typeof life === 'number' && life > 0)) throw new NotTrusted('expires_in is no lifetime')
   return {
     token: new Secret(text),
