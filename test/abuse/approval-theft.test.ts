@@ -109,16 +109,7 @@ describe('a yes to oneself', () => {
   })
 
   test('the owner of an agent that passed the work on gives none for the one that does it', async () => {
-    const { token: delegation } = await granted(
-      world.delegate(given.session, {
-        authorization_details: details(
-          { type: 'agent_intent', purpose: 'Drop them' },
-          tools(WAREHOUSE, { drop_table: {} }),
-        ),
-      }),
-    )
-    const { token: sub } = await granted(world.accept(delegation))
-    const { token: access } = await granted(world.continue(sub, {}, 'researcher'))
+    const access = await passedOn(world, given.session)
     const theirs = await requested(given.attempts(access))
     expect(theirs).not.toBe(id)
     // Bob answers for the orchestrator above it, Dave for the researcher that does it.
@@ -131,6 +122,17 @@ describe('a yes to oneself', () => {
     expect(await given.attempts(access)).toMatchObject({ decision: true })
   })
 })
+
+/** What the researcher holds of the orchestrator's session. */
+async function passedOn(world: World, session: string): Promise<string> {
+  const authorization_details = details(
+    { type: 'agent_intent', purpose: 'Drop them' },
+    tools(WAREHOUSE, { drop_table: {} }),
+  )
+  const { token: delegation } = await granted(world.delegate(session, { authorization_details }))
+  const { token: sub } = await granted(world.accept(delegation))
+  return (await granted(world.continue(sub, {}, 'researcher'))).token
+}
 
 describe('a yes to one call, used for another', () => {
   let world: World
@@ -208,6 +210,16 @@ describe('a yes to one call, used for another', () => {
     const search = { ...callOf(access, TABLE, newAttempt()), resource: { type: 'tool', id: 'query' } }
     expect((await put(search)).decision).toBe(false)
     expect(await attempts(access)).toMatchObject({ decision: true })
+  })
+
+  test('asked for by a category that the tool alone is of, it is for the tool, whatever is of that category tomorrow', async () => {
+    const own = await atWork(world)
+    const args = { table: 'by its category' }
+    const asked = { action: { name: 'destructive' }, resource: { type: 'mcp_server', id: 'warehouse' } }
+    const id = await requested(own.put({ ...callOf(own.access, args, newAttempt()), ...asked }))
+    expect(await requested(own.attempts(own.access, args))).toBe(id)
+    const { body } = await world.bearer(`/admin/v1/approvals/${id}`, await adminToken(world, 'corp:carol'))
+    expect(body.tool).toBe('drop_table')
   })
 
   test('by hand: the id of an approval is no approval, and one of another session is not found', async () => {
@@ -370,11 +382,33 @@ describe('asking until somebody stops reading', () => {
     expect(refusal).toMatchObject({ event: expect.any(String), outcome: 'refused' })
   })
 
+  test('nor by passing the work on', async () => {
+    const given = await atWork(world)
+    const { context } = await given.attempts(await passedOn(world, given.session), { table: 'flood-below' })
+    expect(context.reason).toBe('approvals_exceeded')
+  })
+
   test('others are still heard: another user’s agent, and what already waits', async () => {
     const other = await atWork(world, 'gina')
     await requested(other.attempts(other.access))
     await world.advance(3601)
     const later = await atWork(world)
     await requested(later.attempts(later.access, { table: 'an hour later' }))
+  })
+
+  test('what was denied is not asked for again by passing it on, nor by whoever passed it on', async () => {
+    await world.advance(3601)
+    const no = { decision: 'deny', reason: 'not that one' }
+    const given = await atWork(world)
+    const below = await passedOn(world, given.session)
+    const [own, theirs] = [{ table: 'denied above' }, { table: 'denied below' }]
+    await decide(world, await requested(given.attempts(given.access, own)), 'corp:carol', no)
+    await decide(world, await requested(given.attempts(below, theirs)), 'corp:carol', no)
+    for (const [token, args] of [
+      [below, own],
+      [given.access, theirs],
+    ] as const) {
+      expect(await given.attempts(token, args)).toMatchObject({ context: { reason: 'approval_denied' } })
+    }
   })
 })

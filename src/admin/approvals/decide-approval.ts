@@ -5,9 +5,10 @@
 import { z } from 'zod'
 import type { AuditDraft } from '../../audit/audit-draft.ts'
 import { sha256 } from '../../kernel/digest.ts'
+import type { ClientId } from '../../kernel/ids.ts'
 import { APPROVAL_DENIED_S } from '../../kernel/limits.ts'
 import { Rejection } from '../../kernel/rejection.ts'
-import type { Approval, Word } from '../../model/approval.ts'
+import type { Word } from '../../model/approval.ts'
 import { holds } from '../../model/approval.ts'
 import { objectionTo } from '../../model/approver.ts'
 import type { OperatorCaller } from '../../model/caller.ts'
@@ -91,36 +92,42 @@ async function decided(found: FoundApproval, saying: Saying, parts: DecidingPart
   const seconds = state === 'approved' ? parts.settings.approvalSeconds : APPROVAL_DENIED_S
   const until = state === 'approved' ? Math.min(now + seconds, view.facts.notAfter) : now + seconds
   await parts.sessions.commit(sayWord(approval, { state, word, until }), draft.id, draft.granted())
-  if (state === 'denied' && text !== undefined) await remember(approval, text, until, parts)
+  if (state === 'denied' && text !== undefined) await remember(found, text, until, parts)
   return showApproval({ view, approval: { ...approval, state, word, until } }, now)
 }
 
 /** @throws Rejection `approval_same_person`, `approval_person_unknown`, `approval_over` */
 function assertMay(
   caller: OperatorCaller,
-  { approval, view }: FoundApproval,
+  found: FoundApproval,
   text: string | undefined,
   { registries }: DecidingParts,
 ): void {
   // What nobody can read, nobody has read.
   if (text === undefined) throw over('no longer readable: its arguments, or their key, are gone')
-  const holders = view.nodes.filter(({ facts }) => approval.path.includes(facts.id)).map(({ facts }) => facts.holder)
-  const agents = [...new Set([approval.agent, ...holders])]
-  const objection = objectionTo(caller.principal, { subject: approval.subject, agents }, registries.current)
+  const { approval } = found
+  const involved = { subject: approval.subject, agents: agentsOf(found) }
+  const objection = objectionTo(caller.principal, involved, registries.current)
   if (objection === undefined) return
   const reason = objection.kind === 'same_person' ? 'approval_same_person' : 'approval_person_unknown'
   throw new Rejection(reason, objection.says)
 }
 
-/** A list for the next request for it, from whichever session. Where it cannot be written, the session itself still knows. */
-async function remember(
-  { agent, subject, resource, tool }: Approval,
-  text: string,
-  until: number,
-  { store }: DecidingParts,
-) {
+/** Whoever would make the call, and those on whose way to it it lies. */
+function agentsOf({ approval, view }: FoundApproval): readonly ClientId[] {
+  const holders = view.nodes.filter(({ facts }) => approval.path.includes(facts.id)).map(({ facts }) => facts.holder)
+  return [...new Set([approval.agent, ...holders])]
+}
+
+/**
+ * A list for the next request for it, from whichever session or sub-agent. Where it cannot be written, the session itself still
+ * knows.
+ */
+async function remember(found: FoundApproval, text: string, until: number, { store }: DecidingParts): Promise<void> {
+  const { subject, resource, tool } = found.approval
   const call = sameCall({ resource, tool, digest: sha256(text) })
-  await store.indexes.add(deniedIndex(agent, subject), call, until * 1000).catch(() => undefined)
+  const lists = agentsOf(found).map((agent) => store.indexes.add(deniedIndex(agent, subject), call, until * 1000))
+  await Promise.allSettled(lists)
 }
 
 function describe(draft: AuditDraft, { approval }: FoundApproval, { reason }: ApprovalOrder): void {

@@ -1,11 +1,12 @@
 /**
  * A person is asked to approve one call: written into the call's own session, with its arguments sealed beside the record of it.
  *
- * Guarantees: of one call, one request at a time; so many and no more per session, and per agent and subject in an hour; what was
- * denied is not asked again for a while, by whichever session.
+ * Guarantees: of one call, one request at a time; so many and no more per session, and per agent and subject in an hour, where
+ * whoever passes work on asks for it, too; what was denied is not asked again for a while, by whichever session or sub-agent.
  */
 import type { AuditDraft } from '../../audit/audit-draft.ts'
 import { sha256 } from '../../kernel/digest.ts'
+import type { ClientId } from '../../kernel/ids.ts'
 import { APPROVAL_REQUESTS_PER_HOUR_MAX } from '../../kernel/limits.ts'
 import { Rejection } from '../../kernel/rejection.ts'
 import { LIST_ENTRIES_MAX } from '../../kernel/store-limits.ts'
@@ -40,9 +41,9 @@ const HOUR_MS = 3_600_000
 
 /** @throws Rejection `approval_over`, `approval_denied`, `approvals_exceeded`, `session_*`, `node_revoked` */
 export async function askForApproval(requesting: Requesting): Promise<Approval> {
-  const { call, named, now } = requesting
+  const { call, now } = requesting
   const { approvals, sessions, ring } = call.parts
-  if (await wasDenied(named, call)) {
+  if (await wasDenied(requesting)) {
     throw new Rejection('approval_denied', 'a person has denied exactly this call a while ago, in another session')
   }
   await takePlace(requesting)
@@ -98,15 +99,26 @@ function describe(record: AuditDraft, request: Approval, { bearer, call }: Reque
   })
 }
 
-async function wasDenied(named: CallNamed, { parts, nowMs }: ServiceCall): Promise<boolean> {
-  const denied = await parts.approvals.indexes.list(deniedIndex(named.agent, named.subject), nowMs, LIST_ENTRIES_MAX)
-  return denied.includes(sameCall(named))
+/** To any agent of the chain: passed on, it is the same call. */
+async function wasDenied(requesting: Requesting): Promise<boolean> {
+  const { named, call } = requesting
+  const { parts, nowMs } = call
+  const lists = agentsOf(requesting).map((agent) => {
+    return parts.approvals.indexes.list(deniedIndex(agent, named.subject), nowMs, LIST_ENTRIES_MAX)
+  })
+  return (await Promise.all(lists)).some((denied) => denied.includes(sameCall(named)))
+}
+
+/** The one that would make the call, and those that have passed it on. */
+function agentsOf({ named, bearer }: Requesting): readonly ClientId[] {
+  return [...new Set([named.agent, ...bearer.asks.chain.map(({ clientId }) => clientId)])]
 }
 
 /** An approver who is asked all the time says yes to be left alone. @throws Rejection `approvals_exceeded` */
-async function takePlace({ named, key, call }: Requesting): Promise<void> {
-  const windows = [{ name: 'requests', limit: APPROVAL_REQUESTS_PER_HOUR_MAX }]
-  const owner = `approvals ${sha256(JSON.stringify([named.agent, named.subject]))}`
+async function takePlace(requesting: Requesting): Promise<void> {
+  const { named, key, call } = requesting
+  const windows = agentsOf(requesting).map((name) => ({ name, limit: APPROVAL_REQUESTS_PER_HOUR_MAX }))
+  const owner = `approvals ${sha256(named.subject)}`
   const full = await call.parts.approvals.windows.take(owner, key, windows, HOUR_MS)
   if (full === undefined) return
   const minutes = Math.max(1, Math.ceil(full.waitMs / 60_000))

@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { AuditDraft } from '../../../src/audit/audit-draft.ts'
 import { encodeBegun } from '../../../src/calls/begun-call.ts'
 import { OverdueCalls } from '../../../src/calls/overdue-calls.ts'
+import { CALLS_OVERDUE_AT_ONCE_MAX } from '../../../src/kernel/call-limits.ts'
 import type { DecisionId, PrincipalId } from '../../../src/kernel/ids.ts'
 import { openStore } from '../../../src/store/open-store.ts'
 import { type CallStore, StoreUnavailable } from '../../../src/store/ports.ts'
@@ -56,6 +57,17 @@ describe('a look', () => {
     expect(record).toMatchObject({ event: 'call.outcome', call: { ended: 'unknown' }, detail: 'call query' })
     expect(more).toEqual([])
     expect(await store.audit.find('dec_later')).toEqual([])
+    await store.close()
+  })
+
+  test('ends all that are due, however many: a server that tells no ends does not make more than are written down', async () => {
+    const { clock, store, watch } = await bench()
+    const all = Array.from({ length: 2 * CALLS_OVERDUE_AT_ONCE_MAX + 1 }, (_, at) => `${at}`)
+    for (const name of all) await store.calls.begin(name, begun(`dec_${name}`), clock.nowMs())
+    await watch.look()
+    expect(await store.calls.due(clock.nowMs(), 1_000)).toEqual([])
+    for (const name of all) expect(await store.audit.find(`dec_${name}`)).toHaveLength(1)
+    await watch.stop()
     await store.close()
   })
 
