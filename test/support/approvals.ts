@@ -3,6 +3,7 @@
  * there by an agent that Bob answers for; Carol and Dave may approve, and so may Alice, Bob and Frank, who is in the agent's team.
  */
 import { randomBytes } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { expect } from 'vitest'
 import { operatorPrincipal, userPrincipal } from '../../src/kernel/ids.ts'
 import type { AdminEntry, AdminRole } from '../../src/model/admin-role.ts'
@@ -103,8 +104,10 @@ export async function warehouse(world: World) {
   const put = async (body: unknown): Promise<Claims> => {
     let answer = await ask(world, asking, EVALUATION, body)
     // A machine with much to do: the same attempt asked about again is the same call.
-    for (let again = 0; again < 5 && answer.status === 503; again += 1)
+    for (let again = 0; again < 5 && answer.status === 503; again += 1) {
+      await sleep(400)
       answer = await ask(world, asking, EVALUATION, body)
+    }
     expect(answer.status, JSON.stringify(answer.body)).toBe(200)
     return answer.body
   }
