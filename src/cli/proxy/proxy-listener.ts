@@ -10,7 +10,7 @@ import type { AddressInfo } from 'node:net'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { codeOf } from '../../kernel/fault.ts'
-import { AgentError, BrokerUnavailable, NotTrusted } from '../../sdk/agent/agent.ts'
+import { AgentError, BrokerUnavailable, NotTrusted, OutsideIntent } from '../../sdk/agent/agent.ts'
 import type { Holder } from '../agent/token-holder.ts'
 import { CommandFailure } from '../failures.ts'
 import { decodeObject } from '../json-fields.ts'
@@ -79,16 +79,16 @@ async function serve(
   const refusal = refusalOf(request, gate)
   if (refusal !== undefined) {
     options.log(`refused: ${refusal.why}`)
-    return refuse(response, refusal.status, refusal.why)
+    return refuse(response, refusal)
   }
   const body = request.method === 'POST' ? await readBody(request) : undefined
-  if (body === 'too_large') return refuse(response, 413, `more than ${BODY_BYTES_MAX} bytes`)
+  if (body === 'too_large') return refuse(response, { status: 413, why: `more than ${BODY_BYTES_MAX} bytes` })
   const gone = new AbortController()
   response.once('close', () => gone.abort())
   const answer = await ask(request, body, options, gone.signal)
   if (!(answer instanceof Response)) {
     options.log(`refused: ${answer.why}`)
-    return refuse(response, answer.status, answer.why, idOf(body), answer.retryAfterSeconds)
+    return refuse(response, answer, idOf(body))
   }
   response.writeHead(answer.status, toClient(answer.headers))
   response.flushHeaders() // a stream says that it is open before it says anything
@@ -100,6 +100,8 @@ interface Failed {
   readonly status: number
   readonly why: string
   readonly retryAfterSeconds?: number | undefined
+  /** How the call could be narrowed, and whom to ask. */
+  readonly data?: object
 }
 
 async function ask(
@@ -137,6 +139,9 @@ function failed(fault: unknown): Failed {
     return { status: 503, why: fault.message, retryAfterSeconds: fault.retryAfterSeconds ?? 1 }
   }
   if (fault instanceof NotTrusted) return { status: 502, why: fault.message }
+  if (fault instanceof OutsideIntent && Object.keys(fault.told).length > 0) {
+    return { status: 403, why: fault.message, data: fault.told }
+  }
   if (fault instanceof AgentError) return { status: 403, why: fault.message }
   const cause = fault instanceof Error ? fault.cause : undefined
   return { status: 502, why: `the MCP server cannot be reached (${codeOf(cause ?? fault)})` }
@@ -161,12 +166,10 @@ function idOf(body: Buffer | undefined): string | number | null {
 
 function refuse(
   response: ServerResponse,
-  status: number,
-  message: string,
+  { status, why, retryAfterSeconds, data }: Failed,
   id: string | number | null = null,
-  retryAfterSeconds?: number,
 ): void {
-  const text = JSON.stringify({ jsonrpc: '2.0', id, error: { code: REFUSED_CODE, message } })
+  const text = JSON.stringify({ jsonrpc: '2.0', id, error: { code: REFUSED_CODE, message: why, data } })
   response.writeHead(status, {
     'content-type': 'application/json',
     'cache-control': 'no-store',

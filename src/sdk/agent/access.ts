@@ -12,6 +12,7 @@ import type { Fetch } from '../broker/http.ts'
 import { AgentError, IdpRefused, OutsideIntent, Refused } from './agent-errors.ts'
 import { type ReadChallenge, readChallenge } from './challenge-header.ts'
 import type { DpopKey } from './dpop-key.ts'
+import { readTold, type Told } from './refusal-body.ts'
 import { type Call, readCall } from './replayable-call.ts'
 import { isSecure } from './secure-url.ts'
 import { type AccessToken, type Obtain, TokenCache } from './token-cache.ts'
@@ -46,6 +47,8 @@ export class Access {
   /** By the broker's spelling: what to ask for; absent: all that was declared. */
   readonly #wanted = new Map<string, ScopeSet>()
   readonly #tried = new Map<string, Promise<AccessToken | undefined>>()
+  /** Asked for because another of the same scopes was refused; or that one, where there is no other. */
+  readonly #replacements = new WeakSet<AccessToken>()
 
   constructor(parts: AccessParts) {
     this.#parts = parts
@@ -159,18 +162,34 @@ export class Access {
     const challenge = readChallenge(response.headers.get('www-authenticate'))
     if (!isAboutAuthority(challenge)) return response
     const asked = challenge.error === OUTSIDE_INTENT ? [] : (challenge.scopes ?? [])
-    await response.body?.cancel()
-    const more = isScopeSubset(asked, token.scopes) ? undefined : await this.#stepUp(resource, asked, token.scopes)
-    if (more === undefined || !call.replayable) throw this.#outside(resource, challenge)
+    const told = await readTold(response)
+    const more = await this.#more(resource, asked, token)
+    if (more === undefined || !call.replayable) throw this.#outside(resource, challenge, told)
     const second = await this.#send(call, more)
     const again = second.status === 403 ? readChallenge(second.headers.get('www-authenticate')) : undefined
     if (!isAboutAuthority(again)) return second
-    await second.body?.cancel()
-    throw this.#outside(resource, again)
+    throw this.#outside(resource, again, await readTold(second))
   }
 
-  #outside(resource: string, { scopes = [], description: said }: ReadChallenge): OutsideIntent {
-    return new OutsideIntent({ resource, scopes, said, declared: this.#parts.declared(resource) })
+  #outside(resource: string, { scopes = [], description: said }: ReadChallenge, told: Told): OutsideIntent {
+    return new OutsideIntent({ resource, scopes, said, declared: this.#parts.declared(resource), told })
+  }
+
+  /** `undefined`: nothing the broker gives would help. */
+  async #more(resource: string, asked: ScopeSet, token: AccessToken): Promise<AccessToken | undefined> {
+    if (!isScopeSubset(asked, token.scopes)) return this.#stepUp(resource, asked, token.scopes)
+    // Held already, and not enough: something was cut off since this token was issued, which a new one may open again. For a
+    // server that only says so, one more is asked for in the life of each.
+    if (asked.length === 0 || this.#replacements.has(token)) return undefined
+    try {
+      const fresh = await this.tokens.replace(resource, this.#wanted.get(resource), token)
+      this.#replacements.add(fresh)
+      return fresh
+    } catch (error) {
+      if (!(error instanceof Refused)) throw error
+      this.#replacements.add(token)
+      return undefined
+    }
   }
 
   /** `undefined`: the broker does not give it. */

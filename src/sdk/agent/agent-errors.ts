@@ -3,6 +3,7 @@
  * holds a token or a key; what others said is shown short and plain.
  */
 import type { ScopeSet } from '../../protocol/scope.ts'
+import type { Told } from './refusal-body.ts'
 
 /** Everything this library throws on purpose is one of these. */
 export class AgentError extends Error {
@@ -88,6 +89,7 @@ export interface OutsideFacts {
   readonly declared: string
   /** What the server said. */
   readonly said: string | undefined
+  readonly told: Told
 }
 
 /** The call is not within what was declared: no token will open it. Declare it when the session is opened, or leave it. */
@@ -95,8 +97,10 @@ export class OutsideIntent extends AgentError {
   readonly resource: string
   readonly scopes: ScopeSet
   readonly declared: string
+  /** What the server's answer has for whoever would stay within: as it spells it, bounded and plain; `{}` where it has none. */
+  readonly told: Told
 
-  constructor({ resource, scopes, declared, said }: OutsideFacts) {
+  constructor({ resource, scopes, declared, said, told }: OutsideFacts) {
     const asked = scopes.length === 0 ? 'more than that' : `scope ${scopes.join(' ')}`
     const because = said === undefined ? '' : `: ${said}`
     super(
@@ -105,6 +109,7 @@ export class OutsideIntent extends AgentError {
     this.resource = resource
     this.scopes = scopes
     this.declared = declared
+    this.told = told
   }
 }
 

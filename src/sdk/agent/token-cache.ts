@@ -68,6 +68,14 @@ export class TokenCache {
     for (const entry of this.#entries.values()) if (entry.token?.secret === token.secret) entry.token = undefined
   }
 
+  /** Another in the place of this one, which stays until there is. Once, however many want it. @throws as `get` */
+  replace(resource: string, scopes: ScopeSet | undefined, token: AccessToken): Promise<AccessToken> {
+    const entry = this.#entry(resource, scopes)
+    if (entry.token !== undefined && entry.token.secret !== token.secret) return Promise.resolve(entry.token)
+    entry.flight ??= this.#renew(entry, resource, scopes)
+    return entry.flight
+  }
+
   /** What was made elsewhere for the same holder. */
   put(resource: string, scopes: ScopeSet | undefined, granted: Granted): void {
     this.#entry(resource, scopes).token = held(granted)

@@ -89,8 +89,8 @@ export function badRequest(description: string): Answer {
 }
 
 /** As a JSON-RPC error, which is what it is. */
-export function badMessage({ code, message }: BadMessage): Answer {
-  return { status: 400, headers: UNCACHED, body: { jsonrpc: '2.0', id: null, error: { code, message } } }
+export function badMessage({ code, message, id }: BadMessage): Answer {
+  return { status: 400, headers: UNCACHED, body: { jsonrpc: '2.0', id, error: { code, message } } }
 }
 
 /** As the SDKs say that there is none: whose it is, is nobody else's business. */

@@ -16,11 +16,14 @@ export type Message =
 /** The body or its headers are not what MCP sends: a JSON-RPC error with HTTP status 400. */
 export class BadMessage extends Error {
   readonly code: number
+  /** Of the request it is about; `null` where there is none, or none that can be told (JSON-RPC 2.0 §5). */
+  readonly id: string | number | null
 
-  constructor(code: number, description: string) {
+  constructor(code: number, description: string, id: string | number | null = null) {
     super(description)
     this.name = 'BadMessage'
     this.code = code
+    this.id = id
   }
 }
 
@@ -73,10 +76,10 @@ export function assertHeadersAgree(messages: readonly Message[], header: (name: 
   const names = header('mcp-name')
   for (const message of messages) {
     if (message.kind === 'response') continue
-    if (!methods.every((method) => method.trim() === message.method)) throw mismatch('Mcp-Method')
+    if (!methods.every((method) => method.trim() === message.method)) throw mismatch('Mcp-Method', message)
     const member = NAMED_BY.get(message.method)
     if (member === undefined) continue
-    if (!names.every((name) => decodeName(name.trim()) === message.params[member])) throw mismatch('Mcp-Name')
+    if (!names.every((name) => decodeName(name.trim()) === message.params[member])) throw mismatch('Mcp-Name', message)
   }
 }
 
@@ -94,6 +97,8 @@ function invalid(description: string): BadMessage {
   return new BadMessage(INVALID_REQUEST, description)
 }
 
-function mismatch(name: string): BadMessage {
-  return new BadMessage(HEADER_MISMATCH, `the header ${name} says otherwise than the body`)
+/** The client waits for an answer to this very request. */
+function mismatch(name: string, message: Message): BadMessage {
+  const id = message.kind === 'request' ? message.id : null
+  return new BadMessage(HEADER_MISMATCH, `the header ${name} says otherwise than the body`, id)
 }

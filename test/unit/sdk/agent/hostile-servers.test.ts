@@ -129,7 +129,48 @@ describe('a server that asks for more and more', () => {
     const header = 'Bearer error="insufficient_scope", scope="mcp:tools:read"'
     here.stands = async () => new Response(null, { status: 403, headers: { 'www-authenticate': header } })
     await expect(agent.fetch(WIKI, toolCall('search'))).rejects.toThrow(OutsideIntent)
-    expect(here.called).toHaveLength(1)
+    expect({ called: here.called.length, asked: here.asked.length }).toEqual({ called: 2, asked: 2 })
+    // Nor does it make the agent ask for one token after the other.
+    for (let calls = 0; calls < 5; calls += 1) {
+      await expect(agent.fetch(WIKI, toolCall('search'))).rejects.toThrow(OutsideIntent)
+    }
+    expect(here.asked).toHaveLength(2)
+  })
+
+  test('of what is held, since it was cut off, is called with one new token, however many calls it has refused', async () => {
+    const agent = here.agent('orchestrator', { resources: [WIKI] })
+    const old = `Bearer ${(await agent.token({ resource: WIKI })).secret.reveal()}`
+    const header = `Bearer error="insufficient_scope", scope="${READ}"`
+    here.stands = async (request) =>
+      request.headers.get('authorization') === old
+        ? new Response(null, { status: 403, headers: { 'www-authenticate': header } })
+        : new Response('done')
+    const answers = await Promise.all([1, 2, 3].map(() => agent.fetch(WIKI, toolCall('search'))))
+    expect(await Promise.all(answers.map((answer) => answer.text()))).toEqual(['done', 'done', 'done'])
+    expect(here.asked).toHaveLength(2)
+  })
+
+  test('of what is held keeps its token where the broker gives no other', async () => {
+    let given = 0
+    const agent = here.agent('orchestrator', {
+      resources: [WIKI],
+      forms: async () => {
+        given += 1
+        const granted = { access_token: 'token', token_type: 'Bearer', expires_in: 300, scope: READ }
+        const text = JSON.stringify(given > 1 ? { error: 'invalid_scope' } : granted)
+        return { status: given > 1 ? 400 : 200, text, header: () => undefined }
+      },
+    })
+    const header = `Bearer error="insufficient_scope", scope="${READ}"`
+    here.stands = async (request) =>
+      (await request.text()).includes('search')
+        ? new Response(null, { status: 403, headers: { 'www-authenticate': header } })
+        : new Response('done')
+    for (let calls = 0; calls < 3; calls += 1) {
+      await expect(agent.fetch(WIKI, toolCall('search'))).rejects.toThrow(OutsideIntent)
+    }
+    expect(await (await agent.fetch(WIKI, toolCall('read_page'))).text()).toBe('done')
+    expect(given).toBe(2)
   })
 
   test('in a header that is no header is given its own answer', async () => {
@@ -142,6 +183,58 @@ describe('a server that asks for more and more', () => {
       here.stands = async () => new Response(null, { status: 403, headers: { 'www-authenticate': header } })
       expect((await agent.fetch(WIKI, toolCall('search'))).status).toBe(403)
     }
+  })
+})
+
+describe('the body of a refusal', () => {
+  const header = 'Bearer error="outside_intent", error_description="no"'
+  const refusedWith = async (body: BodyInit | null, type = 'application/json') => {
+    const agent = here.agent('orchestrator', { resources: [WIKI] })
+    const headers = { 'www-authenticate': header, 'content-type': type }
+    here.stands = async () => new Response(body, { status: 403, headers })
+    const error = await agent.fetch(WIKI, toolCall('search')).catch((one: unknown) => one)
+    expect(error).toBeInstanceOf(OutsideIntent)
+    return (error as OutsideIntent).told
+  }
+
+  test('is handed on: what was declared, how to narrow, and whom to ask', async () => {
+    const told = {
+      declared: { purpose: 'Zahlen für März', tools: ['search'] },
+      narrow_to: { tool: 'search', constraints: { limit: { maximum: 10 } } },
+      access_request: { id: 'apr_1', requestable: false },
+    }
+    expect(await refusedWith(JSON.stringify({ error: 'outside_intent', other: 'x', ...told }))).toEqual(told)
+  })
+
+  test.each([
+    ['a terminal’s steering', '\u001b[2J'],
+    ['a line of a log', 'a\nb'],
+    ['letters that turn around what follows', '\u202e'],
+    ['a token', `${'a'.repeat(20)}.${'b'.repeat(20)}.c`],
+    ['too long a text', 'x'.repeat(513)],
+    ['too many values', Array.from({ length: 2_000 }, () => 1)],
+  ])('with %s in a member tells nothing of it', async (_, value) => {
+    const declared = { purpose: 'Look' }
+    expect(await refusedWith(JSON.stringify({ declared, narrow_to: { deep: [value] } }))).toEqual({ declared })
+    if (typeof value === 'string') {
+      expect(await refusedWith(JSON.stringify({ declared, narrow_to: { [value]: 1 } }))).toEqual({ declared })
+    }
+  })
+
+  test.each([
+    ['no JSON', 'no', undefined],
+    ['another type', JSON.stringify({ declared: {} }), 'text/html'],
+    ['a member twice', '{"declared":{},"declared":{"a":1}}', undefined],
+    ['lists in place of objects', '{"declared":[1],"narrow_to":"x"}', undefined],
+    ['nothing', null, undefined],
+    ['too much', JSON.stringify({ declared: { pad: Array.from({ length: 80 }, () => 'x'.repeat(500)) } }), undefined],
+  ])('of %s tells nothing', async (_, body, type) => {
+    expect(await refusedWith(body, type)).toEqual({})
+  })
+
+  test('that never ends does not keep the caller waiting', async () => {
+    const endless = new ReadableStream<Uint8Array>({ start: (out) => out.enqueue(Buffer.from('{"declared":{')) })
+    expect(await refusedWith(endless)).toEqual({})
   })
 })
 

@@ -319,7 +319,15 @@ describe('SEP-2243 a header', () => {
   ]
   test.each(forged)('%j that says otherwise is refused', async (headers) => {
     const { body } = await refused(await post(good, headers), 400)
-    expect(body).toMatchObject({ error: { code: -32_020 } })
+    expect(body).toMatchObject({ id: good.id, error: { code: -32_020 } })
+  })
+
+  test('of a notification is refused under no id, and one of a batch under its own', async () => {
+    const notice = { jsonrpc: '2.0', method: 'notifications/initialized' }
+    const alone = await refused(await post(notice, { 'mcp-method': 'tools/call' }), 400)
+    expect(alone.body).toMatchObject({ id: null, error: { code: -32_020 } })
+    const batch = await refused(await post([good, call('drop_table', {}, 'two')], { 'mcp-name': 'query' }), 400)
+    expect(batch.body).toMatchObject({ id: 'two', error: { code: -32_020 } })
   })
 
   test('that names one call of a batch does not cover the others', async () => {
