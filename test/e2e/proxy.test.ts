@@ -94,6 +94,16 @@ describe('a client that knows nothing but a URL', () => {
     await client.close()
   })
 
+  test('is told how a call would stay within, and whom to ask, under the id of its call', async () => {
+    const told = { narrow_to: { tool: 'x', constraints: { limit: { maximum: 10 } } }, access_request: { id: 'apr_1' } }
+    const headers = { 'www-authenticate': 'Bearer error="outside_intent", error_description="no"' }
+    here.instead = () => Response.json({ error: 'outside_intent', other: 'x', ...told }, { status: 403, headers })
+    const { status, text } = await call()
+    expect(status).toBe(403)
+    const { id, error } = JSON.parse(text)
+    expect({ id, data: error.data }).toEqual({ id: TOOL.id, data: told })
+  })
+
   test('is asked back by a server that keeps a session: both directions pass (server-everything)', async () => {
     const { url: other } = await here.proxy('--resource', everything.url)
     const client = new V1Client({ name: 'static', version: '1.0.0' }, { capabilities: { sampling: {} } })

@@ -188,7 +188,7 @@ describe('a server that asks for more and more', () => {
 
 describe('the body of a refusal', () => {
   const header = 'Bearer error="outside_intent", error_description="no"'
-  const refusedWith = async (body: BodyInit | null, type = 'application/json') => {
+  const refusedWith = async (body: string | ReadableStream<Uint8Array> | null, type = 'application/json') => {
     const agent = here.agent('orchestrator', { resources: [WIKI] })
     const headers = { 'www-authenticate': header, 'content-type': type }
     here.stands = async () => new Response(body, { status: 403, headers })
