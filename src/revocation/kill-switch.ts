@@ -8,6 +8,8 @@ import { pairKey } from '../authority/dimensions.ts'
 import type { SessionId } from '../kernel/ids.ts'
 import { CLOCK_SKEW_S, SESSION_LIFETIME_S_MAX } from '../kernel/limits.ts'
 import { Rejection } from '../kernel/rejection.ts'
+import type { Caller } from '../model/caller.ts'
+import { answersFor } from '../model/owner.ts'
 import type { Registry } from '../model/registry.ts'
 import type { SessionView } from '../sessions/session-record.ts'
 import { MalformedSession } from '../sessions/stored-values.ts'
@@ -66,7 +68,7 @@ export function liftByOrder(
   return callAsCaller(request, parts, {
     event: 'control.write',
     mayDefer: false,
-    work: async (_caller, draft) => {
+    work: async (caller, draft) => {
       const order = read()
       // Ending needs no certainty. Bringing back does: whoever asks may have been cut off, and the block be a later one.
       parts.cutoffs.assertFresh()
@@ -75,12 +77,23 @@ export function liftByOrder(
       if (!liftsOf(order).some(stands)) {
         throw new Rejection('not_found', 'there is no such block')
       }
+      assertMayLift(caller, order, parts)
       draft.add({ detail: `lift ${JSON.stringify(order)}` })
       draft.addChange(changeRecord(`${order.kind} ${order.id}`, blockText(order.kind, order.id, parts), undefined))
       const { seq } = await parts.cutoffs.write(parts.store.control, liftsOf(order))
       return { seq }
     },
   })
+}
+
+/** As in a review: a halt is not ended under another name by whoever answers for the agent. @throws Rejection `review_same_person` */
+function assertMayLift({ principal }: Caller, { kind, id }: LiftOrder, parts: RevocationParts): void {
+  if (kind !== 'halt' && kind !== 'pair') return
+  if (parts.cutoffs.set.blocked('halt', id, parts.clock.nowMs()) === undefined) return
+  const registry = parts.registries.current
+  const client = registry.client(id.slice(id.lastIndexOf('|') + 1))
+  if (client?.kind !== 'agent' || !answersFor(registry, client.owner, principal)) return
+  throw new Rejection('review_same_person', 'another reviewer has to let go on an agent that you answer for yourself')
 }
 
 /** Of a pair both: whoever says that it may go on does not mean that it stays halted. */

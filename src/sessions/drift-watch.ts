@@ -5,7 +5,8 @@
  * - Each is counted once, in the transaction that writes its record: for the session in its own slot, and for every agent that
  *   holds or has passed on what was asked with, per subject, so that neither a new session nor a sub-agent begins at nothing.
  * - The control slot first: access tokens are dead and, at a halt, the agents blocked for this subject, before the session's
- *   own record says so. A broker that dies in between leaves what issues nothing.
+ *   own record says so. A broker that dies in between leaves what issues nothing. And the access tokens once more after it:
+ *   one that another broker decided between the two is dead, too, also where nobody is asked.
  * - However many brokers come to the threshold at once, the session is braked once and there is one record of it.
  * - A halt cuts no handle off: a reviewer who resumes finds everything as it was, and nobody has to wait or sign in again.
  */
@@ -119,26 +120,30 @@ export class DriftWatch {
     const asks = [...before.filter((id) => id !== ask.decision), ask.decision]
     const [agent = facts.rootAgent] = ask.agents
     const braked = { brake, agent, session: facts, node, count, asks }
-    try {
-      await sessions.commit(brakeSession(facts, brake), newJti(), this.#parts.recordOf(braked))
-    } catch (error) {
-      // Somebody was first, or it has ended: either way it is dead to whoever asked.
-      if (error instanceof Rejection) return
-      throw error
-    }
+    const isFirst = await this.#enter(braked)
+    // Once more: what was issued between the two, by a record that still said active, has seen the first.
+    await cutoffs.write(store.control, [accessCutoff(facts)])
+    if (!isFirst) return
     store.indexes.add(BRAKED_INDEX, facts.id, facts.notAfter * 1000).catch(() => undefined)
     this.#parts.alarm(braked)
+  }
+
+  /** `false`: somebody was first, or it has ended: either way it is dead to whoever asked. */
+  async #enter(braked: Braked): Promise<boolean> {
+    const { sessions, recordOf } = this.#parts
+    try {
+      await sessions.commit(brakeSession(braked.session, braked.brake), newJti(), recordOf(braked))
+      return true
+    } catch (error) {
+      if (error instanceof Rejection) return false
+      throw error
+    }
   }
 
   #entries(brake: Brake, { held, agents }: OutsideAsk): readonly ControlWrite[] {
     const { facts } = held
     const { storeNowMs } = this.#parts.cutoffs
-    const access: ControlWrite = {
-      entry: 'cutoff',
-      dimension: 'session_access',
-      id: facts.id,
-      expiresAtMs: (facts.notAfter + CLOCK_SKEW_S) * 1000,
-    }
+    const access = accessCutoff(facts)
     if (brake === 'contracted') return [access]
     const tokensEndMs = storeNowMs + (ACCESS_TOKEN_LIFETIME_S_MAX + CLOCK_SKEW_S) * 1000
     const pairs = haltedPairs(facts, agents)
@@ -151,6 +156,11 @@ export class DriftWatch {
       ]),
     ]
   }
+}
+
+/** Of the access tokens of a session: written before its record says that it is braked, and after. */
+export function accessCutoff({ id, notAfter }: Pick<SessionFacts, 'id' | 'notAfter'>): ControlWrite {
+  return { entry: 'cutoff', dimension: 'session_access', id, expiresAtMs: (notAfter + CLOCK_SKEW_S) * 1000 }
 }
 
 /** Whom a halt concerns: every agent that held what was asked with, and whoever opened the session. */

@@ -57,7 +57,7 @@ export const sessionsResumeCommand: CommandBody = {
     if (args.flag('json')) writeJson(answer, io)
     else
       io.out(
-        `${io.styles.good('resumed')}: it is ${textOf(answer['state'])}${blocksWords(numberIn(answer['lifted']))}\n`,
+        `${io.styles.good('resumed')}: it is ${textOf(answer['state'])}${blocksWords(numberIn(answer['lifted']))}\n${othersWords(answer)}`,
       )
     return 0
   },
@@ -75,7 +75,7 @@ export const sessionsRevokeCommand: CommandBody = {
     if (args.flag('json')) writeJson(answer, io)
     else
       io.out(
-        `${io.styles.bad('revoked')}, with all that was passed on from it${blocksWords(numberIn(answer['lifted']))}\n`,
+        `${io.styles.bad('revoked')}, with all that was passed on from it${blocksWords(numberIn(answer['lifted']))}\n${othersWords(answer)}`,
       )
     return 0
   },
@@ -87,6 +87,12 @@ async function review(args: Args, action: ReviewOrder['action']) {
   if (reason.trim() === '') throw new UsageError('say why with --reason')
   const operator = await connectOperator(args)
   return operator.post(`/sessions/${encodeURIComponent(session)}/review`, { action, reason } satisfies ReviewOrder)
+}
+
+/** One line each: what to look at next. */
+function othersWords(answer: Readonly<Record<string, unknown>>): string {
+  const others = arrayOf(answer['still_halted_by'] ?? []).map(textOf)
+  return others.map((session) => `its agents stay halted until somebody has reviewed ${session}, too\n`).join('')
 }
 
 function blocksWords(lifted: number): string {
