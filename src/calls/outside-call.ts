@@ -2,8 +2,8 @@
  * Calls outside what a session is for: announced by the server whose token it is, refused, and counted as drift with the record of
  * the refusal.
  *
- * Guarantees: a question that announces no call counts nothing; nor does what the token itself allows and policy has taken away
- * since. An attempt counts once, however often it is asked about.
+ * Guarantees: a question that announces no call counts nothing; nor does what the session allows and this token does not, or policy has
+ * taken away since. An attempt counts once, however often it is asked about.
  */
 import type { AuditDraft } from '../audit/audit-draft.ts'
 import { argumentsRefusal } from '../authority/constraints.ts'
@@ -26,9 +26,12 @@ export function countedOutside(
   return (record) => parts.drift.refused({ ...about, record })
 }
 
-/** By what the token says: its own verifier would have refused it, too. */
+/**
+ * By what its hop of the session was given, of which the token may be a part: whoever needs another token for this very call has
+ * not left what the session is for.
+ */
 function isOutside({ bearer, matter, tools }: Prepared): boolean {
-  const here = bearer?.asks.parent?.resources.get(matter.resource.url)
+  const here = bearer?.node.authority.resources.get(matter.resource.url)
   return tools.some((tool) => {
     const constraints = here?.tools.get(tool)
     if (constraints === undefined) return true

@@ -13,6 +13,7 @@ import { type ServerSide, serverSide } from '../support/server-side.ts'
 import { registryDocument, startWorld, WAREHOUSE, type World } from '../support/world.ts'
 
 const TOOLS = { query: 'mcp:tools:read', list_tables: 'mcp:tools:read', insert_rows: 'mcp:tools:write' }
+const DRIFT = { contractAfter: 5, haltAfter: 10, windowSeconds: 600 }
 const MANIFEST = new Map(Object.entries(TOOLS))
 
 let idp: TestIssuer
@@ -25,7 +26,7 @@ beforeAll(async () => {
 })
 afterAll(() => idp.close())
 beforeEach(async () => {
-  world = await startWorld({ issuer: idp, registry: askingWarehouse(idp) })
+  world = await startWorld({ issuer: idp, registry: askingWarehouse(idp), settings: { drift: DRIFT } })
   here = serverSide(world)
   const query = { table: { enum: ['revenue', 'costs'] } }
   const asked = tools(WAREHOUSE, { query, list_tables: {} }, { limits: { maxCalls: 3 } })
@@ -121,8 +122,9 @@ describe('a refused call', () => {
     const serve = mcpServer(() => ({ content: [] }))
     const response = await serve(callOf('insert_rows', {}))
     expect(response.status).toBe(403)
-    // No scope of the token opens it: the broker is not asked for what a step up may change.
-    expect(here.asked).not.toContain('/access/v1/evaluation')
+    // No scope of the token opens it: the broker hears of it, and has no say.
+    expect(response.headers.get('www-authenticate')).toContain('insufficient_scope')
+    expect(await calls()).toMatchObject([{ outcome: 'refused', detail: 'call insert_rows' }])
     const begun = await begin('query', { table: 'sesame' })
     if (begun.allowed) throw new Error('allowed')
     expect(begun.refusal).toMatchObject({ error: 'outside_intent', declared: expect.any(Object) })
@@ -145,10 +147,36 @@ describe('a refused call', () => {
     expect(begun).toMatchObject({ allowed: false, refusal: { error: 'insufficient_scope', scope: 'mcp:tools:read' } })
   })
 
-  test('of an unknown tool, or without its scope, is refused here: the broker is not asked', async () => {
+  test('of an unknown tool is refused here: the broker is not asked', async () => {
     expect(await begin('drop_everything')).toMatchObject({ allowed: false, refusal: { error: 'outside_intent' } })
-    expect(await begin('insert_rows')).toMatchObject({ allowed: false, refusal: { error: 'insufficient_scope' } })
     expect(here.asked).not.toContain('/access/v1/evaluation')
+  })
+
+  test('without its scope is refused here whatever the broker says, or does not', async () => {
+    const refused = { allowed: false, refusal: { error: 'insufficient_scope', scope: 'mcp:tools:write' } }
+    expect(await begin('insert_rows')).toMatchObject(refused)
+    here.disturb = async (path) =>
+      path === '/access/v1/evaluation' ? Response.json({ decision: true, context: {} }) : undefined
+    expect(await begin('insert_rows')).toMatchObject(refused)
+    here.disturb = () => Promise.reject(new TypeError('fetch failed'))
+    expect(await begin('insert_rows')).toMatchObject(refused)
+  })
+
+  test('R135 without its scope counts as drift where no token of the session would open it, each once', async () => {
+    const serve = mcpServer(() => ({ content: [] }))
+    for (let at = 0; at < 3; at += 1) expect((await serve(callOf('insert_rows', {}))).status).toBe(403)
+    const path = `/admin/v1/sessions/${session.claims.sid}`
+    expect((await world.bearer(path, await managementToken(world))).body.drift).toBe(3)
+  })
+
+  test('R135 without its scope counts nothing where another token of the same session opens it', async () => {
+    const asked = tools(WAREHOUSE, { query: {}, insert_rows: {} })
+    const wide = await granted(world.open({ authorization_details: details(intent(), asked) }))
+    const narrow = await granted(world.continue(wide.token, { scope: 'mcp:tools:read' }))
+    const serve = mcpServer(() => ({ content: [] }))
+    for (let at = 0; at < 3; at += 1) expect((await serve(callOf('insert_rows', {}, narrow.token))).status).toBe(403)
+    const path = `/admin/v1/sessions/${wide.claims.sid}`
+    expect((await world.bearer(path, await managementToken(world))).body).toMatchObject({ state: 'active', drift: 0 })
   })
 })
 

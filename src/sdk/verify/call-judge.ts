@@ -19,6 +19,8 @@ export interface AskedCall {
 export interface CallJudge {
   /** Before the tool runs. @throws TokenRefused `unavailable` where nobody can say. */
   begin(asked: AskedCall): Promise<Begun>
+  /** Of a call that the drop-in refuses itself, for want of a scope: whether it counts is said elsewhere. Never throws. */
+  refused?(asked: AskedCall): Promise<void>
 }
 
 export type Begun =

@@ -121,9 +121,22 @@ async function judgeAll(
   const known = calls.every((call) => rules.manifest.has(toolOf(call).tool))
   // A step up that ends at a tool which is not there would be for nothing: the judge says so first.
   if (missing !== undefined && known) {
+    await tellRefused(calls, asking, rules)
     return refused({ error: 'insufficient_scope', description: missing[1] }, scopes, asking)
   }
   return beginAll(calls, scopes, asking, rules)
+}
+
+/** Those whose scope the token lacks; one after the other, as they would have been judged. */
+async function tellRefused(
+  calls: readonly CallRequest[],
+  { token, bearer }: Asking,
+  { judge, manifest }: Rules,
+): Promise<void> {
+  for (const call of calls.map(toolOf)) {
+    if (token.scopes.includes(manifest.get(call.tool) ?? '') || !TOOL_NAME.test(call.tool)) continue
+    await judge.refused?.({ token, bearer: new Secret(bearer), call, manifest, id: newCallId() })
+  }
 }
 
 const NO_SUCH_METHOD = 'this server has no such method, or opens it to nobody'

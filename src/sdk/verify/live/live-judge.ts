@@ -1,6 +1,7 @@
 /**
  * The judge of live mode: the broker says of each call whether it may be made now, by the rights of this moment, budgets and
- * approvals, and has it on record before the tool runs (R063, R158). What the token itself does not open is refused without asking.
+ * approvals, and has it on record before the tool runs (R063, R158). What the token's scope does not open is refused here whatever
+ * the broker says, and told to it: an agent that tries again and again what its session is not for is stopped there.
  *
  * Guarantees: a call passes only on a plain yes about this very attempt; whatever else comes back, or nothing in time, is
  * `unavailable` (503), never a pass. What was proven of a bound token is what the broker names.
@@ -18,20 +19,27 @@ type Json = Readonly<Record<string, unknown>>
 const DESCRIPTION_CHARS_MAX = 300
 
 export function liveJudge(api: Pick<BrokerApi, 'post'>, outcomes: Outcomes): CallJudge {
+  const ask = ({ bearer, call, id }: AskedCall): Promise<Json> =>
+    api.post('/access/v1/evaluation', {
+      subject: { type: 'access_token', id: bearer.reveal() },
+      action: { name: 'tools/call' },
+      resource: { type: 'tool', id: call.tool },
+      context: { arguments: call.arguments, attempt: id },
+    })
+  // It is refused either way: a broker that does not hear of it keeps nobody waiting for another answer.
+  const tell = async (asked: AskedCall) => void (await ask(asked).catch(() => undefined))
   return {
+    refused: tell,
     begin: async (asked) => {
-      const { token, call, manifest, id, bearer } = asked
+      const { token, call, manifest } = asked
       // The broker counts the calls: here nothing is said of limits.
       const refusal = toolCallRefusal({ ...token, limits: {} }, call, manifest)
-      if (refusal !== undefined && refusal.error === 'insufficient_scope') return { allowed: false, refusal }
-      if (!manifest.has(call.tool) && refusal !== undefined) return { allowed: false, refusal }
-      const question = {
-        subject: { type: 'access_token', id: bearer.reveal() },
-        action: { name: 'tools/call' },
-        resource: { type: 'tool', id: call.tool },
-        context: { arguments: call.arguments, attempt: id },
+      if (refusal !== undefined && refusal.error === 'insufficient_scope') {
+        await tell(asked)
+        return { allowed: false, refusal }
       }
-      const answer = await api.post('/access/v1/evaluation', question).catch((error: unknown) => {
+      if (!manifest.has(call.tool) && refusal !== undefined) return { allowed: false, refusal }
+      const answer = await ask(asked).catch((error: unknown) => {
         throw cannotSay(error)
       })
       return readAnswer(answer, asked, outcomes)
