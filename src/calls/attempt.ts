@@ -7,7 +7,7 @@
  * with an end, whoever dies meanwhile (`overdue-calls.ts`); where the store does not answer, nothing is permitted.
  */
 import type { AuditDraft } from '../audit/audit-draft.ts'
-import { ATTEMPT_REPEAT_MS, CALL_KEPT_MS } from '../kernel/call-limits.ts'
+import { ATTEMPT_REPEAT_MS } from '../kernel/call-limits.ts'
 import { type DecisionId, servicePrincipal } from '../kernel/ids.ts'
 import { Rejection } from '../kernel/rejection.ts'
 import type { ApprovalUse } from '../sessions/approval-commits.ts'
@@ -179,7 +179,8 @@ export async function refuseCall(attempt: Attempt, answer: DecisionBody, call: S
   const { parts, nowMs } = call
   const { key } = attempt
   if (await wasPermitted(attempt, parts)) return
-  const expiresAtMs = nowMs + CALL_KEPT_MS
+  // No longer than it may be asked about again: an agent that is refused all the time must not fill the store with answers.
+  const expiresAtMs = nowMs + ATTEMPT_REPEAT_MS
   const end = { over: undefined, ended: encodeRefusal(answer), expiresAtMs, audit: undefined }
   if ((await parts.calls.end(key, end))?.written === true) parts.observer?.call('refused')
 }

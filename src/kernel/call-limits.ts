@@ -3,7 +3,7 @@
 /** How long a server has to tell how a call ended, until it is recorded as unknown. */
 export const CALL_OUTCOME_S_DEFAULT = 60
 export const CALL_OUTCOME_S_MAX = 3600
-/** How long a call is remembered that has ended: longer than a token lives, so that no attempt is made twice with one. */
+/** How long a call is remembered that was permitted and has ended: longer than a token lives, so that no attempt is made twice with one. */
 export const CALL_KEPT_MS = 3_600_000
 /** How often a broker looks for calls that nobody has told the end of, and how many it takes of each part of the store. */
 export const CALLS_LOOK_MS = 1_000

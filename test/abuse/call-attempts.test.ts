@@ -5,10 +5,11 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { ask, SEARCH } from '../support/authzen.ts'
 import { accessFor, askingWarehouse, callOf, newAttempt, recordsOf, warehouseAt } from '../support/calls.ts'
+import { called, ONWARD, onward, onwardRegistry } from '../support/downstream.ts'
 import { startPdp, type TestPdp } from '../support/external-pdp.ts'
 import { type Claims, details, granted, intent, kill, tools } from '../support/hops.ts'
 import { startIssuer, type TestIssuer } from '../support/issuer.ts'
-import { startWorld, WAREHOUSE, type World, type WorldOptions } from '../support/world.ts'
+import { SLACK, startWorld, WAREHOUSE, type World, type WorldOptions } from '../support/world.ts'
 
 let idp: TestIssuer
 let pdp: TestPdp
@@ -93,6 +94,21 @@ test.each<[string, object]>([
     expect(decision).toBe(false)
   }))
 
+test('a refused one is kept for as long as it may be asked about again, and no longer', () =>
+  during(async (world, token) => {
+    const warehouse = await warehouseAt(world)
+    const [refused, ended] = [newAttempt(), newAttempt()]
+    await warehouse.attempt(token, { attempt: refused, tool: 'insert_rows' })
+    const { context } = await warehouse.attempt(token, { attempt: ended })
+    await warehouse.report({ attempt: ended, decision_id: context.decision_id, outcome: 'success' })
+    const kept = (attempt: string) => world.broker.store.calls.read(`warehouse-server:${attempt}`)
+    await world.advance(299)
+    expect(await kept(refused)).toBeDefined()
+    await world.advance(2)
+    expect(await kept(refused)).toBeUndefined()
+    expect(await kept(ended)).toBeDefined()
+  }))
+
 test('a search does not find what is used up', () =>
   during(async (world, token) => {
     const warehouse = await warehouseAt(world)
@@ -107,3 +123,44 @@ test('a search does not find what is used up', () =>
     expect(await warehouse.decide(callOf(token))).toMatchObject({ context: { reason: 'budget_exhausted' } })
     expect(await found()).toEqual(['list_tables'])
   }))
+
+test('a server that goes on with a token spends what its agent may, by whatever token it was called with', async () => {
+  const document = onwardRegistry(idp)
+  const resources = (document['resources'] as readonly Claims[]).map((resource) => {
+    if (resource.id !== 'slack') return resource
+    const tools = structuredClone(resource.tools)
+    tools.post_message.budget = { max_calls: 3, per_seconds: 3600 }
+    return { ...resource, enforces: 'calls', tools }
+  })
+  const world = await startWorld({ issuer: idp, registry: { ...document, resources } })
+  try {
+    const limited = ONWARD.map((detail: Claims) =>
+      detail['locations']?.includes(SLACK) === true ? { ...detail, limits: { maxCalls: 2 } } : detail,
+    )
+    const slack = await warehouseAt(world, 'slack-server')
+    const authorization_details = JSON.stringify(limited)
+    const opened = async () => (await called(world, { authorization_details })).session.token
+    const session = await opened()
+    const own = await accessAt(world, session, SLACK)
+    const below = async (from: string): Promise<string> =>
+      (await granted(onward(world, await accessAt(world, from, WAREHOUSE)))).token
+    const call = { tool: 'post_message', args: { channel: '#finance', text: 'Q3' } }
+    for (const remaining_calls of [1, 0]) {
+      const answer = await slack.attempt(await below(session), call)
+      expect(answer).toMatchObject({ decision: true, context: { remaining_calls } })
+    }
+    for (const token of [await below(session), own]) {
+      expect(await slack.attempt(token, call)).toMatchObject({ context: { reason: 'calls_exhausted' } })
+    }
+    const another = await opened()
+    expect(await slack.attempt(await below(another), call)).toMatchObject({ decision: true })
+    for (const token of [await below(another), await accessAt(world, another, SLACK)]) {
+      expect(await slack.attempt(token, call)).toMatchObject({ context: { reason: 'budget_exhausted' } })
+    }
+  } finally {
+    await world.close()
+  }
+})
+
+const accessAt = async (world: World, session: string, resource: string): Promise<string> =>
+  (await granted(world.continue(session, { resource }))).token
