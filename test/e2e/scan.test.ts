@@ -156,6 +156,9 @@ describe('from the first look to the first drift', () => {
     expect((await scan(cwd, url, '--write')).err).toContain('--owner is needed')
     const written = await scan(cwd, url, '--write', '--id', 'wiki', '--owner', 'group:platform')
     expect([written.code, written.err]).toEqual([0, ''])
+    expect(written.out).toMatch(
+      /Next: look at the entry[\s\S]* check --config .*errand\.yaml[\s\S]* policy apply --config /,
+    )
     const text = readFileSync(join(cwd, 'registry.yaml'), 'utf8')
     expect(text).toContain('# kept')
     expect(text).toContain('# read: its name begins with “get”; it says readOnlyHint: true')

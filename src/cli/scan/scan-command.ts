@@ -11,6 +11,7 @@ import type { ToolCategory } from '../../model/resource.ts'
 import type { Args } from '../args.ts'
 import type { CommandBody } from '../command.ts'
 import { CommandFailure, UsageError } from '../failures.ts'
+import { programName, typedPath } from '../invocation.ts'
 import type { Io } from '../io.ts'
 import { readText } from '../named-document.ts'
 import { CONFIG_OPTION, JSON_OPTION } from '../options.ts'
@@ -65,7 +66,8 @@ export const scanCommand: CommandBody = {
   run: async (args, io) => {
     if (args.flag('against') && args.flag('write')) throw new UsageError('--against and --write exclude each other')
     const [url = ''] = args.positionals
-    const config = args.flag('write') ? loadConfig(resolve(configPath(args.text('config')))) : undefined
+    const configFile = resolve(configPath(args.text('config')))
+    const config = args.flag('write') ? loadConfig(configFile) : undefined
     const file = config === undefined ? args.text('against') : chosenRegistry(config, args)
     const tokenFile = args.text('token-file')
     const door = new McpDoor(url, tokenFile === undefined ? undefined : await readToken(tokenFile, io))
@@ -74,7 +76,8 @@ export const scanCommand: CommandBody = {
       throw new UsageError(`${file} has no resource ${args.text('id') ?? `with the url ${url}`}`)
     }
     const scan = scanOf(url, await listTools(door), args, { file, found })
-    const written = config === undefined || file === undefined ? undefined : await write(scan, { config, file, args })
+    const written =
+      config === undefined || file === undefined ? undefined : await write(scan, { config, configFile, file, args })
     if (args.flag('json')) io.out(`${shownJson(jsonOf(scan, written))}\n`)
     else tell(scan, written, io)
     return file === undefined || written !== undefined || isAsPinned(scan) ? 0 : 1
@@ -126,6 +129,7 @@ function chosenCategories(args: Args, names: readonly string[]): ReadonlyMap<str
 
 interface Target {
   readonly config: Config
+  readonly configFile: string
   readonly file: string
   readonly args: Args
 }
@@ -134,10 +138,11 @@ interface Written {
   readonly id: string
   readonly registryFile: string
   readonly listFile: string
+  readonly configFile: string
 }
 
 /** The registry first: a list that is newer than the pin is not believed. @throws UsageError, ConfigurationError, CommandFailure */
-async function write(scan: Scan, { config, file, args }: Target): Promise<Written> {
+async function write(scan: Scan, { config, configFile, file, args }: Target): Promise<Written> {
   const { registered } = scan
   const id = registered?.id ?? args.text('id') ?? hostName(scan.url)
   const listFile = listPath(file, id)
@@ -154,7 +159,7 @@ async function write(scan: Scan, { config, file, args }: Target): Promise<Writte
       : repinServer(text, registered.at, scan, scan.drift),
   )
   await replaceFile(listFile, `${shownJson(kept)}\n`, PUBLIC)
-  return { id, registryFile: file, listFile }
+  return { id, registryFile: file, listFile, configFile }
 }
 
 /** `mcp.example` of `https://mcp.example:8443/mcp`. */
@@ -204,6 +209,21 @@ function tell(scan: Scan, written: Written | undefined, io: Io): void {
           `${good('written')}  ${written.id}`,
           `  ${dim('registry')}  ${written.registryFile}`,
           `  ${dim('list')}      ${shown(written.listFile)}`,
+          ...nextSteps(scan, written),
         ]
   io.out(`${[...lines, ...more].join('\n')}\n`)
+}
+
+/** What is left to a person: nothing that was written is published yet, and what has no category counts as admin. */
+function nextSteps({ registered, tools, drift }: Scan, { configFile }: Written): readonly string[] {
+  const chosen = new Set(tools.filter((tool) => tool.chosen !== undefined).map(({ name }) => name))
+  const open = drift.filter(({ tool, change }) => (change === 'added' || change === 'changed') && !chosen.has(tool))
+  return [
+    '',
+    registered === undefined || open.length === 0
+      ? 'Next: look at the entry, check it, and publish it:'
+      : 'Next: give each tool that was added or has changed a category (until then it counts as admin), check it, and publish it:',
+    `  ${programName()} check --config ${typedPath(configFile)}`,
+    `  ${programName()} policy apply --config ${typedPath(configFile)}`,
+  ]
 }

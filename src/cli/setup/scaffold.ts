@@ -87,7 +87,7 @@ resources:
   - id: ${yamlText(choices.server.id)}
     url: ${yamlText(choices.server.url)}
     owner: ${yamlText(choices.agent.owner)}
-    enforces: scope # what the server checks by itself: scope; with Errand's verifier, tools or arguments
+    enforces: scope # what the server checks by itself: scope; with Errand's verifier, tools or arguments, and calls in live mode
     tools:
 ${choices.server.tools.map(({ name, category }) => `      ${yamlText(name)}: { category: ${category} }`).join('\n')}
 
