@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { OutsideIntent, Refused, SessionEnded } from '../../../../src/sdk/agent/agent.ts'
 import { type AgentWorld, agentWorld, READ, toolCall } from '../../../support/agent-world.ts'
-import { claimsOf, SLACK, startWorld, WAREHOUSE, type World } from '../../../support/world.ts'
+import { managementToken } from '../../../support/hops.ts'
+import { claimsOf, SLACK, startWorld, WAREHOUSE, WIKI, type World } from '../../../support/world.ts'
 
 const QUERY = { table: { enum: ['revenue', 'costs'] }, limit: { maximum: 500 } } as const
 const INTENT = {
@@ -243,5 +244,31 @@ describe('the end of a session', () => {
     const forms = here.asked.length
     await expect(session.fetch(SLACK, revenue)).rejects.toThrow(SessionEnded)
     expect(here.asked).toHaveLength(forms)
+  })
+
+  test('halted: asked again once a second, and a session again when a reviewer has resumed it', async () => {
+    const own = await startWorld({ settings: { drift: { contractAfter: 1, haltAfter: 2, windowSeconds: 600 } } })
+    const there = agentWorld(own, { warehouse: WAREHOUSE })
+    const session = await there.agent('orchestrator').openSession({ intent: INTENT, onBehalfOf: own.idToken() })
+    expect((await session.fetch(WAREHOUSE, revenue)).status).toBe(200)
+    const outside = { resource: WIKI as typeof WAREHOUSE } // past the types, as JavaScript would
+    await expect(session.token(outside)).rejects.toThrow(Refused)
+    await expect(session.token(outside)).rejects.toThrow(Refused)
+    const error = await session.fetch(WAREHOUSE, revenue).catch((one: unknown) => one)
+    expect(error).toBeInstanceOf(SessionEnded)
+    expect((error as SessionEnded).reason).toBe('session_not_issuing')
+    const forms = there.asked.length
+    await expect(session.fetch(WAREHOUSE, revenue)).rejects.toThrow(SessionEnded)
+    expect(there.asked).toHaveLength(forms)
+    await own.advance(2)
+    await expect(session.fetch(WAREHOUSE, revenue)).rejects.toThrow(SessionEnded)
+    expect(there.asked).toHaveLength(forms + 1)
+    const review = { action: 'resume', reason: 'looked at it' }
+    const path = `/admin/v1/sessions/${session.id}/review`
+    const resumed = await own.bearer(path, await managementToken(own), 'POST', review)
+    expect(resumed.body).toMatchObject({ state: 'active' })
+    await own.advance(2)
+    expect((await session.fetch(WAREHOUSE, revenue)).status).toBe(200)
+    await own.close()
   })
 })
