@@ -201,9 +201,17 @@ function readGranted(
   return {
     token: new Secret(text),
     type: known,
-    scopes: typeof granted === 'string' && granted !== '' ? parseScope(granted) : [],
+    scopes: typeof granted === 'string' && granted !== '' ? readScope(granted) : [],
     lifeSeconds: life ?? UNSAID_LIFE_S,
     askedTicksMs,
     details: body['authorization_details'],
+  }
+}
+
+function readScope(text: string): ScopeSet {
+  try {
+    return parseScope(text)
+  } catch {
+    throw new NotTrusted('the token endpoint gave a scope that is none')
   }
 }

@@ -200,6 +200,16 @@ describe('what is brought is looked at before it is sent', () => {
     expect(redeemed()).toEqual([])
   })
 
+  test.each([
+    ['a scope that is none', { access_token: 'opaque', token_type: 'N_A', scope: '"' }],
+    ['no token', { token_type: 'N_A' }],
+    ['a list', ['opaque']],
+  ])('an answer of the provider with %s is not trusted', async (_what, body) => {
+    idpSays = () => Response.json(body)
+    expect(await caught(alice().token({ resource: WAREHOUSE }))).toBeInstanceOf(NotTrusted)
+    expect(redeemed()).toEqual([])
+  })
+
   test('one that was redeemed already is not sent again (EMA §7.4.2)', async () => {
     const same = jag()
     const user = brought(() => same)

@@ -92,6 +92,13 @@ test('SDK version 2 steps up to the union of what is held and wanted, once, and 
   expect(asked).toHaveLength(1)
 })
 
+test('what is held is kept also where an SDK asks for what the server wants alone', async () => {
+  const provider = mcpOAuthProvider(await open({ query: {}, insert_rows: {} }, { [WAREHOUSE]: READ }), WAREHOUSE)
+  await provider.tokens()
+  expect((await provider.prepareTokenRequest(WRITE)).get('scope')).toBe(`${READ} ${WRITE}`)
+  expect((await provider.prepareTokenRequest(READ)).get('scope')).toBe(READ)
+})
+
 test('SDK version 1 cannot: it asks for the same again, says so, and goes on with what it has', async () => {
   const call = await v1Client(await open({ query: {}, insert_rows: {} }, { [WAREHOUSE]: READ }))
   await expect(call('insert_rows', { rows: [] })).rejects.toThrow(/after trying upscoping/)

@@ -5,7 +5,15 @@
 import type * as v2 from '@modelcontextprotocol/client'
 import type * as v1 from '@modelcontextprotocol/sdk/client/auth.js'
 import { describe, expectTypeOf, test } from 'vitest'
-import type { Agent, Delegation, Intent, Session, ToolArguments, Tools } from '../../../../src/sdk/agent/agent.ts'
+import type {
+  Agent,
+  Credential,
+  Delegation,
+  Intent,
+  Session,
+  ToolArguments,
+  Tools,
+} from '../../../../src/sdk/agent/agent.ts'
 import type { McpAuthProvider, McpOAuthProvider } from '../../../../src/sdk/agent/mcp.ts'
 
 const WAREHOUSE = 'https://warehouse.example/mcp'
@@ -108,6 +116,18 @@ describe('what a session may pass on', () => {
     expectTypeOf<Agent['accept']>().returns.resolves.toEqualTypeOf<Session<Tools>>()
     expectTypeOf<Delegation<Session<Declared>>>().toHaveProperty('token')
   })
+})
+
+test('an enterprise’s user comes by an ID token and its provider, or by ID-JAGs: one of the two', () => {
+  const idp = { issuer: 'https://idp.example', credential: {} as Credential }
+  never(() => agent.enterpriseUser({ idp, idToken: 'text' }))
+  never(() => agent.enterpriseUser({ idJag: async ({ audience, resource }) => `${audience} ${resource}` }))
+  // @ts-expect-error neither
+  never(() => agent.enterpriseUser({}))
+  // @ts-expect-error both
+  never(() => agent.enterpriseUser({ idp, idToken: 'text', idJag: () => 'text' }))
+  // @ts-expect-error of which provider
+  never(() => agent.enterpriseUser({ idToken: 'text' }))
 })
 
 test('the providers are what the SDKs ask for', () => {
