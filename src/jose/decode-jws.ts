@@ -65,11 +65,13 @@ export function decodeProof(proof: Secret): DecodedProof {
   return { header: checked, jwk, claims: parseObject(payload, 'the claims set'), ...rest }
 }
 
-/** The three texts between the dots. */
+/** The three texts between the dots, and what the last of them signs. */
 interface Parts {
   readonly header: string
   readonly payload: string
   readonly signature: string
+  /** The first two, with their dot. */
+  readonly signingInput: string
 }
 
 function split(token: Secret): Parts {
@@ -82,14 +84,19 @@ function split(token: Secret): Parts {
   if (first <= 0 || second < 0 || text.includes('.', second + 1)) {
     throw new JwtError('malformed', 'a token must have exactly three parts (RFC 7515 section 7.1)')
   }
-  return { header: text.slice(0, first), payload: text.slice(first + 1, second), signature: text.slice(second + 1) }
+  return {
+    header: text.slice(0, first),
+    payload: text.slice(first + 1, second),
+    signature: text.slice(second + 1),
+    signingInput: text.slice(0, second),
+  }
 }
 
 function decodeRest(parts: Parts): Omit<DecodedJws, 'header'> {
   const payload = decodeBase64url(parts.payload, 'the payload')
   const signature = decodeBase64url(parts.signature, 'the signature')
   if (signature.length === 0) throw new JwtError('malformed', 'a token must be signed')
-  return { payload, signingInput: `${parts.header}.${parts.payload}`, signature }
+  return { payload, signingInput: parts.signingInput, signature }
 }
 
 /** A token is taken apart once, however many stages of a request look at it. @throws JwtError `too_large` | `malformed` | `algorithm` */

@@ -92,23 +92,53 @@ function checkClaims(token: Secret, jwt: DecodedJwt, rules: JwtRules): VerifiedJ
     const value = own(claims, name)
     if (value === undefined || value === null || value === '') throw new JwtError('claims', `${name} is required`)
   }
-  return {
-    header,
-    claims,
+  return new Verified(token, jwt, {
     issuer: typeof rules.issuer === 'string' ? rules.issuer : undefined,
     subject: optionalName(claims, 'sub', rules.subjectCharsMax),
     audience,
     ...times,
     jti: optionalName(claims, 'jti'),
-    kid: header.kid,
-    // Computed for those who ask: a client's assertion needs neither.
-    get digest() {
-      return token.fingerprint()
-    },
-    get signingInputHash() {
-      return sha256(jwt.signingInput)
-    },
-  } as VerifiedJwt
+  }) as unknown as VerifiedJwt
+}
+
+type Checked = Pick<VerifiedJwt, 'issuer' | 'subject' | 'audience' | 'issuedAt' | 'expiresAt' | 'jti'>
+
+/** A class: accessors of an object of its own would cost each token what the rest of these checks does. */
+class Verified {
+  readonly header: JwsHeader
+  readonly claims: Claims
+  readonly issuer: string | undefined
+  readonly subject: string | undefined
+  readonly audience: readonly string[]
+  readonly issuedAt: number | undefined
+  readonly expiresAt: number
+  readonly jti: string | undefined
+  readonly kid: string | undefined
+  readonly #token: Secret
+  readonly #signingInput: string
+
+  constructor(token: Secret, { header, claims, signingInput }: DecodedJwt, checked: Checked) {
+    this.header = header
+    this.claims = claims
+    this.issuer = checked.issuer
+    this.subject = checked.subject
+    this.audience = checked.audience
+    this.issuedAt = checked.issuedAt
+    this.expiresAt = checked.expiresAt
+    this.jti = checked.jti
+    this.kid = header.kid
+    this.#token = token
+    this.#signingInput = signingInput
+  }
+
+  // Computed for those who ask: a client's assertion needs neither.
+  get digest(): string {
+    return this.#token.fingerprint()
+  }
+
+  get signingInputHash(): string {
+    return sha256(this.#signingInput)
+  }
 }
 
 /** A rule that is not a number, or empty, is a fault of ours; comparing with NaN would let everything pass. */

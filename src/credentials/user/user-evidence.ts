@@ -58,7 +58,8 @@ export async function verifyUserEvidence(
     if (kind === 'id_token') refuseOtherKinds(jwt.claims)
     else refuseOtherThanAccess(jwt.claims, jwt.header.typ)
     // Of what was signed, not of the text: an ECDSA signature has a twin that verifies as well, and a block must hold for both.
-    return userEvidence({ ...jwt, kind, digest: jwt.signingInputHash }, found.issuer, agent, deps)
+    const { claims, audience, expiresAt, signingInputHash: digest } = jwt
+    return userEvidence({ kind, claims, audience, expiresAt, digest }, found.issuer, agent, deps)
   })
 }
 

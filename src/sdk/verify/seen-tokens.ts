@@ -13,9 +13,15 @@ export class SeenTokens<T> {
   }
 
   get(digest: string): T | undefined {
-    const known = this.#again.get(digest) ?? this.#once.get(digest)
+    const inUse = this.#again.get(digest)
+    if (inUse !== undefined) {
+      // To the end of the order: the longest unused goes first.
+      this.#again.delete(digest)
+      this.#again.set(digest, inUse)
+      return inUse
+    }
+    const known = this.#once.get(digest)
     if (known === undefined) return undefined
-    this.#again.delete(digest)
     this.#once.delete(digest)
     keep(this.#again, digest, known, this.#most)
     return known

@@ -15,16 +15,14 @@ import { type Clock, epochSeconds } from '../../kernel/clock.ts'
 import { ACCESS_TOKEN_LIFETIME_S_MAX, CLOCK_SKEW_S, SEEN_ALIKE_MAX, SEEN_TOKENS_MAX } from '../../kernel/limits.ts'
 import type { Secret } from '../../kernel/secret.ts'
 import { JWT_TYP } from '../../protocol/oauth.ts'
+import { type Alike, alikeOf, saysAlike } from './alike.ts'
 import type { KeySource } from './key-source.ts'
 import { readClaims } from './read-claims.ts'
 import { readOnly } from './read-only.ts'
 import { SeenTokens } from './seen-tokens.ts'
-import type { Alike, SignedToken } from './signed-token.ts'
+import type { SignedToken } from './signed-token.ts'
 
 const REQUIRED_CLAIMS = ['sub', 'client_id', 'iat', 'jti', 'scope', 'sid']
-
-/** What no two tokens have in common; `verifyJwt` has seen to all that is asked of them. */
-const NOT_ALIKE = { iat: undefined, exp: undefined, nbf: undefined, jti: undefined, rv: undefined }
 
 export interface SignedTokensOptions {
   readonly keys: Pick<KeySource, 'keysFor'>
@@ -67,18 +65,18 @@ export class SignedTokens {
     return signed
   }
 
-  /** A token differs from the one before it in little: the rest is compared as a text, and not read again where it is the same. */
+  /** A token differs from the one before it in little: the rest is compared, and not read again where it is the same. */
   #said(jwt: VerifiedJwt): Pick<SignedToken, 'token' | 'alike'> {
-    const text = `${JSON.stringify(jwt.kid)}${JSON.stringify({ ...jwt.claims, ...NOT_ALIKE })}`
-    const known = this.#alike.get(text)
-    if (known === undefined) {
+    const claims = jwt.claims as Record<string, unknown>
+    // Only where to look: that it is the same is compared.
+    const place = `${claims['sid']} ${claims['client_id']} ${jwt.kid}`
+    const known = this.#alike.get(place)
+    if (known === undefined || known.kid !== jwt.kid || !saysAlike(claims, known)) {
       const token = readOnly(readClaims(jwt, this.#options.resource))
-      const members = Object.entries(token.claims).filter(([, member]) => typeof member === 'object')
-      const alike: Alike = { token, members }
-      this.#alike.add(text, alike)
+      const alike = alikeOf(token, jwt.kid)
+      this.#alike.add(place, alike)
       return { token, alike }
     }
-    const claims = jwt.claims as Record<string, unknown>
     // The same, and sealed already.
     for (const [name, member] of known.members) claims[name] = member
     Object.freeze(claims)

@@ -19,11 +19,16 @@ async function verdict(
   return outcome(() => verifyJwt(token, goodRules(key, rules)))
 }
 
+function factsOf(jwt: VerifiedJwt) {
+  const { header, claims, issuer, subject, audience, issuedAt, expiresAt, jti, kid, digest, signingInputHash } = jwt
+  return { header, claims, issuer, subject, audience, issuedAt, expiresAt, jti, kid, digest, signingInputHash }
+}
+
 describe('a good token', () => {
   it('gives its facts, parsed once', async () => {
     const token = await forge(key, HEADER, goodClaims({ aud: [AUDIENCE], extra: { deep: 1 } }))
     const jwt = await verifyJwt(token, goodRules(key))
-    expect(jwt).toEqual({
+    expect(factsOf(jwt)).toEqual({
       header: HEADER,
       claims: goodClaims({ aud: [AUDIENCE], extra: { deep: 1 } }),
       issuer: ISSUER,
@@ -40,11 +45,9 @@ describe('a good token', () => {
 
   it('can be made by no one else: its type is branded', async () => {
     const jwt = await verifyJwt(await forge(key, HEADER), goodRules(key))
-    const { header, claims, issuer, subject, audience, issuedAt, expiresAt, jti, kid, digest, signingInputHash } = jwt
-    const copy = { header, claims, issuer, subject, audience, issuedAt, expiresAt, jti, kid, digest, signingInputHash }
     // @ts-expect-error every member is there, but the brand is not.
-    const claimed: VerifiedJwt = copy
-    expect(claimed).toEqual(jwt)
+    const claimed: VerifiedJwt = factsOf(jwt)
+    expect(jwt).toMatchObject(claimed)
   })
 
   it('may leave out what no rule requires', async () => {
