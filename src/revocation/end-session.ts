@@ -11,6 +11,7 @@ import type { Caller } from '../model/caller.ts'
 import type { NodeView, SessionView } from '../sessions/session-record.ts'
 import { type Answered, type CallerRequest, callAsCaller } from './caller-request.ts'
 import type { RevocationParts } from './client-call.ts'
+import { describeWork } from './describe-work.ts'
 import { killNode, killNodes, killSession } from './kill.ts'
 import { type KillReport, type ToldReport, told } from './kill-report.ts'
 import { revokeHolder, revokeHops, revokeSession } from './revoke-for-good.ts'
@@ -24,7 +25,7 @@ export function endSession(request: CallerRequest, id: string, parts: Revocation
       draft.add({ session: id })
       const view = await parts.sessions.view(id as SessionId, Math.floor(parts.clock.nowMs() / 1000))
       if (view === undefined || !mayEnd(caller, view)) throw absent()
-      draft.add({ on_behalf_of: view.facts.subject.principal })
+      draft.add(describeWork(view))
       return told(await end(caller, view, draft, parts), parts, caller.kind)
     },
   })
@@ -43,7 +44,7 @@ export function endNode(
       const view = await parts.sessions.view(target.session as SessionId, Math.floor(parts.clock.nowMs() / 1000))
       const node = view?.nodes.find(({ facts }) => facts.id === target.node)
       if (view === undefined || node === undefined || !mayEndNode(caller, view, node)) throw absent()
-      draft.add({ on_behalf_of: view.facts.subject.principal })
+      draft.add(describeWork(view))
       // The root node is the session: ended by this name, it must not come back by the same evidence either.
       if (node.facts.parent === undefined) return told(await end(caller, view, draft, parts), parts, caller.kind)
       if (caller.kind === 'client') return told(await killNode(view, target.node, parts), parts, caller.kind)
@@ -69,7 +70,7 @@ export function endSubAgent(
       const view = await parts.sessions.view(target.session as SessionId, Math.floor(parts.clock.nowMs() / 1000))
       const hops = view === undefined ? [] : hopsOfSubAgent(view, target.agent, (node) => isTop(caller, view, node))
       if (view === undefined || hops.length === 0) throw absent()
-      draft.add({ on_behalf_of: view.facts.subject.principal })
+      draft.add(describeWork(view))
       const isOwners = caller.kind !== 'client'
       return told(
         isOwners ? await revokeHops(view, hops, target.agent, parts) : await killNodes(view, hops, parts),

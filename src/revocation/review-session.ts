@@ -20,6 +20,7 @@ import type { SessionView } from '../sessions/session-record.ts'
 import type { ControlWrite } from '../store/ports.ts'
 import { type Answered, type CallerRequest, callAsCaller } from './caller-request.ts'
 import type { RevocationParts } from './client-call.ts'
+import { describeWork } from './describe-work.ts'
 import { type ToldReport, told } from './kill-report.ts'
 import { revokeSession } from './revoke-for-good.ts'
 
@@ -72,18 +73,9 @@ export function reviewSession(
   })
 }
 
-function describe(
-  draft: AuditDraft,
-  { action, reason }: ReviewOrder,
-  { facts, state, drift, nodes }: SessionView,
-): void {
-  const root = nodes[0]?.facts
-  draft.add({
-    on_behalf_of: facts.subject.principal,
-    agent: { id: facts.rootAgent },
-    detail: `${action}, was ${state} with ${drift} asks outside its intent: ${reason}`,
-    ...(root === undefined ? {} : { intent: root.intentHash, origin: root.origin.type }),
-  })
+function describe(draft: AuditDraft, { action, reason }: ReviewOrder, view: SessionView): void {
+  const detail = `${action}, was ${view.state} with ${view.drift} asks outside its intent: ${reason}`
+  draft.add({ ...describeWork(view), detail })
 }
 
 /** Whoever answers for an agent of the session does not say that it may go on. @throws Rejection `review_same_person`, `cutoffs_stale` */

@@ -14,6 +14,7 @@ import type { Form } from '../protocol/form.ts'
 import { ENDPOINT, JWT_TYP } from '../protocol/oauth.ts'
 import type { NodeView, SessionView } from '../sessions/session-record.ts'
 import { type ClientCall, callAsClient, type RevocationParts } from './client-call.ts'
+import { describeWork } from './describe-work.ts'
 import { killNode, killNodes, killSession, killToken } from './kill.ts'
 import { type KillReport, type ToldReport, told } from './kill-report.ts'
 import { hopBelow, hopsOfSubAgent } from './sub-agents.ts'
@@ -56,6 +57,7 @@ export function revokeToken(form: () => Form, facts: Arrival, parts: RevocationP
 async function kill(token: Revocable, call: ClientCall, parts: RevocationParts): Promise<KillReport | undefined> {
   const view = await parts.sessions.view(token.session, call.now)
   if (view === undefined) return undefined
+  call.draft.add(describeWork(view))
   const part = partMeant(call.form)
   if (part !== undefined) return killNodes(view, hopsMeant(view, token, part), parts)
   if (token.isRoot) return killSession(view, 'closed', parts)

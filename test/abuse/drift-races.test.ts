@@ -123,3 +123,21 @@ it('whoever answers for a halted agent does not lift its block by name either; s
   expect(await blocks()).toContain('halt user:corp:alice|orchestrator')
   expect((await lift('alice', 'pair')).status).toBe(200)
 })
+
+it('every record about a session says what set its work off, who ends it too', async () => {
+  const { root, researcher } = await walk(world)
+  const { sid } = root.claims
+  await outside(root.token, DRIFT.contractAfter)
+  await world.introspect(root.token)
+  await world.revoke(researcher.token, 'researcher')
+  expect((await world.bearer(`/sessions/${sid}/agents/researcher`, world.userToken(), 'DELETE')).status).toBe(200)
+  expect((await world.bearer(`/sessions/${sid}`, world.userToken(), 'DELETE')).status).toBe(200)
+  await review(sid, 'revoke')
+  const about = (await world.audit(500)).filter(({ session }) => session === sid)
+  const events = new Set(about.map(({ event }) => event))
+  for (const event of ['token.revoke', 'session.revoke', 'session.review', 'session.contracted']) {
+    expect(events).toContain(event)
+  }
+  const without = about.filter(({ origin, event }) => origin === undefined && event !== 'session.read')
+  expect(without.map(({ event, outcome, reason }) => `${event} ${outcome} ${reason}`)).toEqual([])
+})
