@@ -8,6 +8,8 @@ import type { Raw } from '../unit/policy/world.ts'
 import { questionOf, registryOf } from './asked-questions.ts'
 import { type Asking, asking, document } from './policy-arbitraries.ts'
 
+const KINDS = ['grant', 'lift_deny', 'activate_resource', 'add_to_manifest', 'activate_agent', 'activate_user'] as const
+
 const outcome = (start: Case, changes: readonly Change[]) => {
   const { registry, question } = changes.reduce(withChange, start)
   return decide(registry, question).outcome
@@ -19,46 +21,38 @@ const caseOf = (made: Raw, asked: Asking): Case => {
 }
 
 test('applying what is proposed turns the answer, and no part of it can be left out', () => {
-  const kinds = new Map<string, number>()
+  const kinds = new Set<string>()
   let refused = 0
-  fc.assert(
-    fc.property(document, asking, (made, asked) => {
-      const start = caseOf(made, asked)
-      const { ways, never } = smallestChange(start)
-      if (outcome(start, []) === 'allow') {
-        expect({ ways, never }).toEqual({ ways: [], never: [] })
-        return
+  const holds = fc.property(document, asking, (made, asked) => {
+    const start = caseOf(made, asked)
+    const { ways, never } = smallestChange(start)
+    if (outcome(start, []) === 'allow') {
+      expect({ ways, never }).toEqual({ ways: [], never: [] })
+      return
+    }
+    refused += 1
+    for (const way of ways) {
+      expect(way.length).toBeGreaterThan(0)
+      expect(outcome(start, way)).toBe('allow')
+      for (const part of way) {
+        kinds.add(part.kind)
+        expect([
+          part,
+          outcome(
+            start,
+            way.filter((one) => one !== part),
+          ),
+        ]).toEqual([part, 'deny'])
       }
-      refused += 1
-      for (const way of ways) {
-        expect(way.length).toBeGreaterThan(0)
-        expect(outcome(start, way)).toBe('allow')
-        for (const part of way) {
-          kinds.set(part.kind, (kinds.get(part.kind) ?? 0) + 1)
-          expect([
-            part,
-            outcome(
-              start,
-              way.filter((one) => one !== part),
-            ),
-          ]).toEqual([part, 'deny'])
-        }
-      }
-      expect(new Set(ways.map(({ length }) => length)).size).toBeLessThanOrEqual(1)
-    }),
-    { numRuns: 250 },
-  )
+    }
+    expect(new Set(ways.map(({ length }) => length)).size).toBeLessThanOrEqual(1)
+  })
+  fc.assert(holds, { numRuns: 250 })
   expect(refused).toBeGreaterThan(30)
-  for (const kind of [
-    'grant',
-    'lift_deny',
-    'activate_resource',
-    'add_to_manifest',
-    'activate_agent',
-    'activate_user',
-  ]) {
-    expect([kind, (kinds.get(kind) ?? 0) > 0]).toEqual([kind, true])
-  }
+  // Some are rare: until each has been proposed.
+  const missing = () => KINDS.filter((kind) => !kinds.has(kind))
+  for (let more = 0; more < 20 && missing().length > 0; more += 1) fc.assert(holds, { numRuns: 250 })
+  expect(missing()).toEqual([])
 })
 
 test('it never proposes a tool that may not be delegated, nor an agent of another environment', () => {
