@@ -31,8 +31,10 @@ test('a session is left to reading, listed, let go on, and ended for good, each 
   expect([unneeded.code, unneeded.err.includes('transition_illegal')]).toEqual([1, true])
 
   const contracted = await run('sessions', 'resume', session, '--contracted', '--reason', 'may finish reading')
-  expect(contracted).toMatchObject({ code: 0, out: 'resumed: it is contracted\n', err: '' })
-  expect((await run('sessions', 'halted')).out).toContain(`${session}  contracted`)
+  expect(contracted).toMatchObject({ code: 0, out: 'resumed: it is contracted, with tools that read alone\n', err: '' })
+  const listed = (await run('sessions', 'halted')).out
+  expect(listed).toContain(`${session}  contracted`)
+  expect(listed).toContain('sessions revoke SESSION --reason')
   expect((await run('sessions', 'resume', session, '--reason', 'looked at it')).out).toBe('resumed: it is active\n')
   expect((await run('sessions', 'halted', '--json')).out).toBe('{\n  "sessions": []\n}\n')
   expect((await run('sessions', 'revoke', session, '--reason', 'taken over')).out).toContain('revoked, with all that')

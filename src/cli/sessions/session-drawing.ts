@@ -38,7 +38,7 @@ function headline(session: JsonObject, now: number, styles: Styles): string[] {
     `${styles.bold(textOf(session['session']) ?? '')}  ${(issues ? styles.good : styles.bad)(state)}${life}`,
     `  ${who}: ${textOf(session['purpose']) ?? ''}`,
     styles.dim(
-      `  opened ${time(session['opened_at'])}; ${plural(numberIn(session['nodes']), 'hop')}, ${plural(numberIn(session['tokens']), 'access token')} issued${callWords(session)}`,
+      `  opened ${time(session['opened_at'])}; ${plural(numberIn(session['nodes']), 'hop')}, ${plural(numberIn(session['tokens']), 'access token')} issued${callWords(session)}${driftWords(session)}`,
     ),
   ]
 }
@@ -93,4 +93,9 @@ function authorityOf(value: unknown) {
       limits: jsonObject(resource)['limits'],
     })),
   })
+}
+
+/** What brings a session before a reviewer. */
+function driftWords({ drift }: JsonObject): string {
+  return numberIn(drift) === 0 ? '' : `, ${plural(numberIn(drift), 'ask')} outside its intent`
 }

@@ -4,6 +4,7 @@ import type { ReviewOrder } from '../../revocation/review-session.ts'
 import type { Args } from '../args.ts'
 import type { CommandBody } from '../command.ts'
 import { UsageError } from '../failures.ts'
+import { programName } from '../invocation.ts'
 import type { Io } from '../io.ts'
 import { arrayOf, numberIn, textOf } from '../json-fields.ts'
 import { connectOperator, OPERATOR_OPTIONS } from '../operator.ts'
@@ -32,7 +33,12 @@ export const sessionsHaltedCommand: CommandBody = {
 }
 
 function drawn(sessions: readonly unknown[], io: Io): string {
-  return drawSessions(sessions, epochSeconds(systemClock), io.styles)
+  const next = [
+    'What each asked for stands in errand audit; then say what becomes of it, and why:',
+    `  ${programName()} sessions resume SESSION --reason …   (--contracted: with tools that read alone)`,
+    `  ${programName()} sessions revoke SESSION --reason …`,
+  ]
+  return `${drawSessions(sessions, epochSeconds(systemClock), io.styles)}\n${next.join('\n')}\n`
 }
 
 const REASON = { reason: { value: 'TEXT', help: 'why, for the record' } } as const
@@ -57,7 +63,7 @@ export const sessionsResumeCommand: CommandBody = {
     if (args.flag('json')) writeJson(answer, io)
     else
       io.out(
-        `${io.styles.good('resumed')}: it is ${textOf(answer['state'])}${blocksWords(numberIn(answer['lifted']))}\n${othersWords(answer)}`,
+        `${io.styles.good('resumed')}: it is ${textOf(answer['state'])}${answer['state'] === 'contracted' ? ', with tools that read alone' : ''}${blocksWords(numberIn(answer['lifted']))}\n${othersWords(answer)}`,
       )
     return 0
   },

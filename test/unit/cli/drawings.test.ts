@@ -100,6 +100,9 @@ describe('sessions', () => {
     expect(text).toContain('ses_1  active, 1 min 30 s left\n  a for user:corp:alice: Summarise\n')
     expect(text).toContain('ses_1  revoked\n  agent:b, by itself: Summarise\n')
     expect(text).toContain('2 hops, 1 access token issued')
+    expect(text).not.toContain('outside its intent')
+    const drifted = { ...SESSION, state: 'halted', drift: 10 }
+    expect(drawSessions([drifted], NOW, plainStyles)).toContain(', 10 asks outside its intent')
     expect(drawSessions([], NOW, plainStyles)).toBe('no sessions\n')
   })
 
