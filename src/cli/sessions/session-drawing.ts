@@ -77,7 +77,7 @@ function branch(node: JsonObject, drawing: Drawing): Branch {
 
 /** Counted by servers in live mode alone: where there are none, nothing is said. */
 function callWords({ calls }: JsonObject): string {
-  return numberIn(calls) === 0 ? '' : `, ${plural(numberIn(calls), 'call')} permitted`
+  return !(numberIn(calls) > 0) ? '' : `, ${plural(numberIn(calls), 'call')} permitted`
 }
 
 /** The stored form said as a token would say it. */
@@ -97,5 +97,5 @@ function authorityOf(value: unknown) {
 
 /** What brings a session before a reviewer. */
 function driftWords({ drift }: JsonObject): string {
-  return numberIn(drift) === 0 ? '' : `, ${plural(numberIn(drift), 'ask')} outside its intent`
+  return !(numberIn(drift) > 0) ? '' : `, ${plural(numberIn(drift), 'ask')} outside its intent`
 }
