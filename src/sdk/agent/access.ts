@@ -3,7 +3,7 @@
  * and path, canonical), never through a redirect, and to nobody over plain http.
  *
  * 401: once more, with a fresh token. 403 `insufficient_scope`: once more, with what the server asks for beside what is held, if
- * the broker gives that; each distinct challenge is tried once.
+ * the broker gives that; each distinct challenge is tried once. Where all of it is held, once more with a new token.
  */
 import type { Ticks } from '../../kernel/clock.ts'
 import { canonicalResource } from '../../protocol/resource.ts'

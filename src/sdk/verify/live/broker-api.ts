@@ -71,8 +71,9 @@ export class BrokerApi {
 
   async #renew(): Promise<ApiToken> {
     try {
-      const { timeoutMs: _unused, ...options } = this.#options
-      this.#token = await fetchApiToken({ ...options, scope: 'evaluate' })
+      const { timeoutMs, ...options } = this.#options
+      // One that hangs is given up, for whoever asks next to try again.
+      this.#token = await inTime(fetchApiToken({ ...options, scope: 'evaluate' }), timeoutMs)
       return this.#token
     } finally {
       this.#flight = undefined

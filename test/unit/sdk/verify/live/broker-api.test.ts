@@ -76,6 +76,15 @@ describe('a question', () => {
 })
 
 describe('the token', () => {
+  test('is asked for anew where whoever signs has hung once', async () => {
+    let signed = 0
+    const hangs = new Promise<string>(() => {})
+    const broker = api(() => (signed++ === 0 ? hangs : Promise.resolve('assertion')), 20)
+    await expect(broker.post(PATH, {})).rejects.toThrow('in time')
+    await new Promise((resolve) => setTimeout(resolve, 20))
+    expect(await broker.post(PATH, {})).toEqual({ decision: true })
+  })
+
   test('is asked for once for all that wait', async () => {
     const broker = api()
     await Promise.all(Array.from({ length: 20 }, () => broker.post(PATH, {})))
