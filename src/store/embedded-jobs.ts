@@ -28,7 +28,13 @@ export function newJob<T>(
   run: () => T,
   settled?: (result: T) => void,
 ): { readonly job: Job; readonly done: Promise<T> } {
-  const { promise: done, resolve, reject } = Promise.withResolvers<T>()
+  // `Promise.withResolvers` is not there in Node 20, on which the published package runs, too.
+  let resolve: (result: T) => void = () => {}
+  let reject: (error: unknown) => void = () => {}
+  const done = new Promise<T>((met, failed) => {
+    resolve = met
+    reject = failed
+  })
   let outcome: { readonly result: T } | undefined
   let abandoned = false
   const abandon = (because: string): void => {
