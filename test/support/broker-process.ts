@@ -19,6 +19,7 @@ import { type RunningChild, runChild } from './child.ts'
 import { startIssuer, type TestIssuer } from './issuer.ts'
 import type { KillOrder } from './kill-steps.ts'
 import { scratchDirectory } from './scratch.ts'
+import { standStill } from './stand-still.ts'
 import { registryDocument, World } from './world.ts'
 
 const CHILD = new URL('./broker-child.ts', import.meta.url)
@@ -124,7 +125,9 @@ export class Fleet {
         return child.exited
       },
       reload: () => void child.process.kill('SIGHUP'),
-      pause: () => void child.process.kill('SIGSTOP'),
+      pause: () => {
+        if (child.process.pid !== undefined) standStill(child.process.pid)
+      },
       resume: () => void child.process.kill('SIGCONT'),
       suffer: async (fault: ChildFault) => {
         const suffered = () => child.lines.filter((line) => line === 'suffered').length

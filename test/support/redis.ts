@@ -7,6 +7,7 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { standStill } from './stand-still.ts'
 
 const START_MS_MAX = 15_000
 
@@ -118,7 +119,9 @@ async function launch(dir: string, port: number, options: RedisOptions): Promise
       if (options.dir === undefined) rmSync(dir, { recursive: true, force: true })
     },
     kill: () => end('SIGKILL'),
-    pause: () => void signal('SIGSTOP'),
+    pause: () => {
+      if (!ended) standStill(serverPid)
+    },
     resume: () => void signal('SIGCONT'),
     again: () => startRedis({ ...options, dir, port }),
   }
