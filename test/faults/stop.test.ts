@@ -64,17 +64,18 @@ test('a request that is never finished holds the end up for less than ten second
 })
 
 test.each([
-  ['SIGTERM', 'SIGTERM', []],
-  ['SIGINT', 'SIGINT', []],
-  ['SIGTERM', 'SIGINT', ['--workers', '2']],
-] as const)('%s, then %s: it does not wait (%s)', async (first, second, workers) => {
+  // Killed by its own hand: `exit` would wait for writes.
+  ['SIGTERM', 'SIGTERM', [], null],
+  ['SIGINT', 'SIGINT', [], null],
+  ['SIGTERM', 'SIGINT', ['--workers', '2'], 1],
+] as const)('%s, then %s: it does not wait (%s)', async (first, second, workers, exit) => {
   await start(workers)
   await hang()
   broker.signal(first)
   await sleep(300)
   broker.signal(second)
   const { ms, code } = await ended()
-  expect([ms < AT_ONCE_MS_MAX, code]).toEqual([true, 1])
+  expect([ms < AT_ONCE_MS_MAX, code]).toEqual([true, exit])
 })
 
 test('a disk that stands still holds the end up for less than ten seconds, too', async () => {
