@@ -6,6 +6,7 @@
  * token; a known asymmetric `alg`.
  * Does not validate: the signature, and therefore nothing the token says. See `verify-jwt.ts`.
  */
+import { isAscii } from 'node:buffer'
 import { NAME_CHARS_MAX, TOKEN_CHARS_MAX } from '../kernel/limits.ts'
 import type { Secret } from '../kernel/secret.ts'
 import { findAlgorithm } from './algorithms.ts'
@@ -23,7 +24,7 @@ export interface JwsHeader {
 
 export interface DecodedJws {
   readonly header: JwsHeader
-  readonly payload: Uint8Array
+  readonly payload: Buffer
   /** The text the signature covers: the first two parts with their dot. */
   readonly signingInput: string
   readonly signature: Uint8Array
@@ -174,14 +175,18 @@ function normaliseMediaType(value: unknown, member: string): string | undefined 
 /** `ignoreBOM` keeps a byte order mark in the text, where JSON refuses it: one spelling per document. */
 const UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
-function parseObject(bytes: Uint8Array, what: string): Record<string, unknown> {
-  let text: string
+function parseObject(bytes: Buffer, what: string): Record<string, unknown> {
+  const value = parseStrictJson(textOf(bytes, what))
+  if (!isJsonObject(value)) throw new JwtError('malformed', `${what} must be a JSON object`)
+  return value
+}
+
+/** Nearly every token is plain ASCII, which is read in a fraction of the time. */
+function textOf(bytes: Buffer, what: string): string {
+  if (isAscii(bytes)) return bytes.toString('latin1')
   try {
-    text = UTF8.decode(bytes)
+    return UTF8.decode(bytes)
   } catch {
     throw new JwtError('malformed', `${what} must be UTF-8`)
   }
-  const value = parseStrictJson(text)
-  if (!isJsonObject(value)) throw new JwtError('malformed', `${what} must be a JSON object`)
-  return value
 }
