@@ -3,6 +3,7 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { argumentsRefusal } from '../../src/authority/constraints.ts'
 import { isEmpty, widening } from '../../src/authority/narrowing.ts'
+import type { ResourceUrl } from '../../src/kernel/ids.ts'
 import type { Decision, Question } from '../../src/model/decision.ts'
 import { decide } from '../../src/policy/decide.ts'
 import { NOW, type Raw } from '../unit/policy/world.ts'
@@ -73,6 +74,15 @@ test('what is granted is never more than asked, than the parent, or than the cei
   )
 })
 
+/** Of what was wanted, the tools that were granted. */
+function leftOf(wanted: Asking['wanted'], { effective }: Extract<Decision, { outcome: 'allow' }>): Asking['wanted'] {
+  const resources = Object.entries(wanted).map(([url, tools]) => {
+    const granted = effective.resources.get(url as ResourceUrl)?.tools
+    return [url, Object.fromEntries(Object.entries(tools).filter(([name]) => granted?.has(name)))] as const
+  })
+  return Object.fromEntries(resources.filter(([, tools]) => Object.keys(tools).length > 0))
+}
+
 test('adding a deny never adds', () => {
   fc.assert(
     fc.property(document, asking, denyGrant, (made, asked, deny) => {
@@ -82,7 +92,12 @@ test('adding a deny never adds', () => {
       })
       if (after.outcome === 'deny') return
       if (before.outcome === 'deny') throw new Error('a deny turned a denial into a permit')
-      expect(widening(after.effective, before.effective)).toBeUndefined()
+      const { notAfter } = before.effective
+      expect(widening({ ...after.effective, notAfter }, before.effective)).toBeUndefined()
+      // One token ends with the first of its tools: what is left without that one was to be had before, by itself.
+      const alone = answer(made, { ...asked, wanted: leftOf(asked.wanted, after) }, { askedExplicitly: false })
+      if (alone.outcome === 'deny') throw new Error('what is left was not to be had by itself')
+      expect(widening(after.effective, alone.effective)).toBeUndefined()
     }),
     RUNS,
   )
