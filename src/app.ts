@@ -1,5 +1,4 @@
 /** The composition root: the only place that constructs the broker's parts and wires them by constructor arguments. */
-import { basename, dirname } from 'node:path'
 import pino, { type Logger } from 'pino'
 import type { CallerParts } from './admin/callers.ts'
 import { stillMay } from './admin/operator-caller.ts'
@@ -7,35 +6,32 @@ import { openPolicy } from './admin/publication/open-policy.ts'
 import { publishOwnFiles } from './admin/publication/policy-requests.ts'
 import { UsageLedger } from './admin/reviews/usage-ledger.ts'
 import { Admission } from './admission/admission.ts'
-import { type AuditService, startAudit } from './audit/audit-service.ts'
+import { askingOthers, type Operated } from './asking-others.ts'
+import { type AuditParts, type AuditService, startAudit } from './audit/audit-service.ts'
+import { type CaptureParts, openCapture } from './audit/captured/open-capture.ts'
 import type { Broker, BrokerOptions, WorkerPlace } from './broker.ts'
 import type { ApprovalParts } from './calls/approvals/approval-parts.ts'
 import { OverdueCalls } from './calls/overdue-calls.ts'
 import type { Config } from './config/config.ts'
 import { programVersion } from './config/version.ts'
 import { DpopNonces } from './credentials/proof/dpop-nonces.ts'
+import { exporting } from './exporting.ts'
 import { TokenPipeline } from './flows/pipeline.ts'
 import { certificatesReader } from './http/client-certificate.ts'
 import { createRouter } from './http/router.ts'
 import { sourceReader } from './http/source-address.ts'
+import { turnAway } from './http/turned-away.ts'
 import { SeenSignatures } from './jose/seen-signatures.ts'
 import { type Clock, systemClock, systemTicks } from './kernel/clock.ts'
 import { operatorPrincipal } from './kernel/ids.ts'
-import { SEEN_SIGNATURES_MAX, X509_ISSUANCES_MAX } from './kernel/limits.ts'
-import { Secret } from './kernel/secret.ts'
+import { SEEN_SIGNATURES_MAX } from './kernel/limits.ts'
 import { type OpenKeys, openKeys } from './keys/open-keys.ts'
-import { readPrivate } from './keys/private-files.ts'
-import type { RingDocument } from './keys/shared-ring.ts'
+import { seals } from './model/captured.ts'
 import type { ExchangeObserver } from './model/exchange.ts'
 import type { RegistrySource } from './model/published-registry.ts'
 import type { Registry } from './model/registry.ts'
-import { ClientKeys } from './net/client-keys.ts'
-import { ExternalPolicy } from './net/external-policy.ts'
-import { createGuardedFetch } from './net/guarded-fetch.ts'
-import { Introspections } from './net/introspections.ts'
-import { IssuerKeys } from './net/issuer-keys.ts'
-import { TokenReviews } from './net/token-reviews.ts'
-import { TrustBundles } from './net/trust-bundles.ts'
+import { traceNames } from './model/trace.ts'
+import { createGuardedPost } from './net/guarded-fetch.ts'
 import { type Operations, startOperations } from './operate/operations.ts'
 import { RevocationFeed } from './revocation/feed.ts'
 import { type DriftParts, DriftWatch } from './sessions/drift-watch.ts'
@@ -44,61 +40,63 @@ import { SessionRepository } from './sessions/session-repository.ts'
 import { UnknownCommits } from './sessions/unknown-commits.ts'
 import type { StorePeers } from './store/embedded-store.ts'
 import { meteredStore } from './store/metered-store.ts'
+import { namedDocument } from './store/named-document.ts'
 import { openStore } from './store/open-store.ts'
-import type { DocumentStore, OutboxUsage, Store } from './store/ports.ts'
+import type { OutboxUsage, Store } from './store/ports.ts'
 import { Minter } from './tokens/minter.ts'
-import { Issuances } from './x509/issuances.ts'
+import { openWatching } from './watching.ts'
 
 const COMMIT_FORGOTTEN = 'too many commits of unknown outcome wait: one stays as it is, its token was never handed out'
 const ON_SIGHUP = operatorPrincipal('SIGHUP')
 const AT_START = operatorPrincipal('start')
 const UNCOUNTED = { begin: () => undefined, exchange: () => undefined }
-const OUTBOX_FILLS = 'the fullest audit outbox fills up: once full, it forgets its oldest records'
+const LOG_CONTINUED = 'the audit log goes on without records that were signed'
+const OUTBOX_FILLS = 'the fullest audit outbox fills up: once full, nothing is issued that would be recorded in it'
 
 /** Everything but the socket. @throws StoreUnavailable, KeyFileError */
 export async function createBroker(config: Config, options: BrokerOptions): Promise<Broker> {
   const { documents, clock = systemClock, ticks = systemTicks, worker } = options
   const { settings, admins } = config
-  const log = logOf(config, worker)
-  const { store, metrics } = await openState(config, clock, worker?.peers)
+  const { log, store, metrics, telemetry } = await openState(config, clock, worker)
   const cutoffs = new LiveCutoffs(clock, (kid) => keeper.killed(kid))
   const parts = { ...settings, store, cutoffs, clock, log, documents, keeper: () => keeper }
   const { follower: registries, publisher, aside, begin } = openPolicy(parts)
-  const { ring, keeper, shared } = await openRing(config, registries.current, { store, clock, log })
+  const { ring, keeper, shared, logKey, captured } = await openRing(config, registries.current, { store, clock, log })
   const feed = await RevocationFeed.open(store, { cutoffs, clock, ticks, observer: metrics })
   await shared?.sync()
   keeper.start()
-  const audit = startAudit(store.audit, clock, { filling: fillingTo(log), stranger: metrics?.stranger })
+  const audit = auditing(config, { store, clock, ticks, logKey, ...captured }, { log, metrics }, () => operations)
   await begin(filesAreTruth(config, worker) && ((files) => publishOwnFiles(files, AT_START, { ...audit, publisher })))
-  const state = { store, sessions: new SessionRepository(store), cutoffs, clock }
+  const state = { store, sessions: new SessionRepository(store), cutoffs, clock, trail: audit.trail }
   const operations = startOperations({ store, cutoffs, ring, clock, audit, log, metrics, build: buildOf(registries) })
   const published = await askingOthers(config, registries.current, { clock, operations })
   const unknown = new UnknownCommits(store, state.sessions, () => log.warn(COMMIT_FORGOTTEN))
   const { usage, calls, drift } = startWatches({ ...state, settings, operations, log }, registries, audit, metrics)
-  const common = { ...state, settings, drift, registries, ring, keeper, auditor: audit.auditor, ...aside }
+  const common = { ...state, settings, drift, registries, ring, keeper, auditor: audit.auditor, ...aside, ...captured }
   const sourceOf = sourceReader(config.trustedProxies)
   const nonces = config.dpop.nonce === 'off' ? undefined : await DpopNonces.open(store.documents, clock)
   const sources = { ring, ...published, issuer: settings.issuer, seen: new SeenSignatures(SEEN_SIGNATURES_MAX), nonces }
-  const issuing = { unknown, ...observing(metrics, usage), evidence: sources, minter: new Minter(ring, settings) }
+  const issuing = { unknown, ...observing(metrics, usage), evidence: sources, ...minting(ring, settings, metrics) }
   const callers = { ...common, ...sources, ...settings, admins, claims: store.claims }
+  const told = { tracing: telemetry?.tracing, accounted: metrics?.accounted }
+  const entrance = { ...told, sourceOf, nonces, admission: new Admission(config.limits, ticks) }
   const app = createRouter({
     ...common,
     issuer: settings.issuer,
     pipeline: new TokenPipeline({ ...common, ...issuing, external: published.external }),
     revocation: { ...common, ...sources, feed },
-    listing: common,
+    listing: { ...common, continuing: audit.continuing },
     callers,
     login: { ...callers, ...issuing },
     evaluation: { ...common, ...callsOf(store, metrics), external: published.external, approvals: approving(callers) },
     policy: { ...common, publisher, secondPerson: config.secondPerson, admins },
-    nonces,
-    admission: new Admission(config.limits, ticks),
-    sourceOf,
     certificatesOf: certificatesReader(config.certificateSource, config.trustedProxies),
-    ...operations,
+    ...{ ...operations, ...entrance },
   })
+  const ends = [await exporting(config, audit, { ...state, log, metrics, ticks }), keeper, unknown, audit, usage, feed]
   return {
     app,
+    turnAway: turnAway({ ...entrance, issuer: settings.issuer, auditor: audit.auditor }),
     store,
     ring,
     cutoffs,
@@ -111,9 +109,9 @@ export async function createBroker(config: Config, options: BrokerOptions): Prom
     countUnread: (reason, peer) => audit.auditor.strangers.count(reason, sourceOf(peer, undefined)),
     readiness: operations.readiness,
     endStreams: () => feed.endStreams(),
+    flushTraces: async () => telemetry?.flush(),
     metrics,
-    close: () =>
-      stopAll([operations, calls, registries, ...Object.values(aside), keeper, unknown, audit, usage, feed], store),
+    close: () => stopAll([operations, calls, registries, ...Object.values(aside), ...ends, telemetry], store),
   }
 }
 
@@ -129,10 +127,43 @@ function filesAreTruth({ store }: Config, worker: WorkerPlace | undefined): bool
 }
 
 function logOf(config: Config, worker: WorkerPlace | undefined): Logger {
-  return pino({ level: config.log.level, base: { service: 'errand', ...(worker && { worker: worker.id }) } })
+  const base = { service: 'errand', ...(worker && { worker: worker.id }) }
+  return pino({ level: config.log.level, base, mixin: traceNames })
 }
 
-const fillingTo = (log: Logger) => (usage: OutboxUsage) => log.warn({ ...usage }, OUTBOX_FILLS)
+type Told = { readonly log: Logger; readonly metrics: Broker['metrics'] }
+/** @param operations there are none yet */
+function auditing(
+  config: Config,
+  parts: Omit<AuditParts, 'retention'> & CaptureParts,
+  { log, metrics }: Told,
+  operations: () => Operations,
+): AuditService {
+  return startAudit(
+    { ...parts, witnesses: witnessesOf(config), retention: retaining(config, parts) },
+    {
+      filling: (usage: OutboxUsage) => log.warn({ ...usage }, OUTBOX_FILLS),
+      stranger: metrics?.stranger,
+      recorded: metrics?.recorded,
+      sequencing: (reason, error) => operations().sequencingFailed(reason, error),
+      retention: (error) => operations().retentionFailed(error),
+      witness: (name, error) => operations().witnessFailed(name, error),
+      continued: ({ key: _key, ...continued }) => log.warn(continued, LOG_CONTINUED),
+    },
+  )
+}
+
+function retaining({ retention: settings }: Config, { dataKeys }: CaptureParts): AuditParts['retention'] {
+  return { settings, forgetKeys: (beforeMs) => dataKeys.forgetBefore(beforeMs) }
+}
+
+function witnessesOf({ witnesses, outbound }: Config): AuditParts['witnesses'] {
+  return witnesses.length === 0 ? undefined : { witnesses, post: createGuardedPost(outbound) }
+}
+
+function minting(ring: Broker['ring'], settings: Config['settings'], metrics: Broker['metrics']) {
+  return { minter: new Minter(ring, settings, metrics?.signed) }
+}
 
 function observing(metrics: Broker['metrics'], usage: UsageLedger): { readonly observer: ExchangeObserver } {
   return { observer: { ...(metrics ?? UNCOUNTED), issued: usage.issued } }
@@ -144,7 +175,7 @@ function approving(callers: CallerParts & { readonly store: Store }): ApprovalPa
 }
 
 type Watched = Opened & Operated & Pick<Config, 'settings'> & Pick<DriftParts, 'sessions' | 'cutoffs'>
-/** What is used, for reviews; calls whose end nobody has told; and asks outside an intent. The first two write on a timer. */
+/** What is used, for reviews; calls whose end nobody has told; records on their way into the log; and asks outside an intent. All but the last on a timer. */
 function startWatches(parts: Watched, registries: RegistrySource, audit: AuditService, observer: Broker['metrics']) {
   const { store, clock, settings, operations } = parts
   const usage = new UsageLedger(store.documents, registries, clock)
@@ -152,65 +183,32 @@ function startWatches(parts: Watched, registries: RegistrySource, audit: AuditSe
   const drifting = { settings: settings.drift, recordOf: audit.recordOf, alarm: operations.sessionBraked }
   usage.start()
   calls.start()
+  audit.sequencer.start()
+  audit.retention.start()
   return { usage, calls, drift: new DriftWatch({ ...parts, ...drifting }) }
 }
 
 /** One after the other: what an earlier one still writes, a later one carries. */
-async function stopAll(parts: readonly { stop(): void | Promise<void> }[], store: Store): Promise<void> {
-  for (const part of parts) await part.stop()
+async function stopAll(parts: readonly ({ stop(): void | Promise<void> } | undefined)[], store: Store): Promise<void> {
+  for (const part of parts) await part?.stop()
   await store.close()
 }
 
-/** What others are asked: for verification keys, about tokens, and what they would allow. */
-async function askingOthers(config: Config, { trustDomains }: Registry, { clock, operations }: Operated) {
-  const { outbound, externalPdp } = config
-  const network = { fetchJson: createGuardedFetch(outbound), clock }
-  const keys = new IssuerKeys({
-    ...network,
-    onFailure: ({ slug }, error) => operations.keysUnread({ issuer: slug }, error),
-  })
-  const clientKeys = new ClientKeys({
-    ...network,
-    onFailure: ({ clientId }, error) => operations.keysUnread({ client: clientId }, error),
-  })
-  const bundles = new TrustBundles({
-    ...network,
-    onFailure: ({ name }, error) => operations.keysUnread({ trust_domain: name }, error),
-  })
-  const introspections = new Introspections({
-    ...network,
-    discovery: keys.discovery,
-    readPrivateFile: readCredential,
-    onFailure: ({ slug }, error) => operations.introspectionFailed({ issuer: slug }, error),
-  })
-  const reviews = new TokenReviews({
-    ...network,
-    onFailure: ({ url }, error) => operations.reviewFailed(url, error),
-  })
-  const external =
-    externalPdp && new ExternalPolicy(externalPdp, { ...network, onFailure: operations.externalPolicyFailed })
-  const issuances = new Issuances(X509_ISSUANCES_MAX)
-  if (trustDomains.length > 0) await issuances.prepare()
-  return { keys, clientKeys, bundles, reviews, introspections, external, issuances }
-}
-
-type Operated = { readonly clock: Clock; readonly operations: Operations }
-
-async function readCredential(path: string): Promise<Secret> {
-  const text = await readPrivate(dirname(path), basename(path))
-  if (text === undefined) throw new Error('the file of the introspection credential is not there')
-  return new Secret(text)
-}
-
+type Keyed = OpenKeys & { readonly captured: CaptureParts }
 /** The store is closed again where there are no keys to work with. */
-async function openRing(config: Config, registry: Registry, { store, clock, log }: Opened): Promise<OpenKeys> {
+async function openRing(config: Config, registry: Registry, { store, clock, log }: Opened): Promise<Keyed> {
   const { keys, development, settings } = config
   const algs = [...registry.resources, ...registry.authorizationServers].map(({ signingAlg }) => signingAlg)
   // All who use an embedded store use one key directory.
-  const document = config.store.kind === 'embedded' ? undefined : sharedDocument(store.documents, RING_DOCUMENT)
-  const options = { directory: keys.directory, development, algs, issuer: settings.issuer, clock, document }
+  const document = config.store.kind === 'embedded' ? undefined : namedDocument(store.documents, RING_DOCUMENT)
+  const logKeys = namedDocument(store.documents, 'audit-keys')
+  const sealing = seals(settings.capture)
+  const shared = { document, logKeys, issuer: settings.issuer, clock }
+  const options = { directory: keys.directory, development, algs, sealing, ...shared }
   try {
-    return await openKeys(options, (problem) => log.error({ problem }, 'signing keys'))
+    const opened = await openKeys(options, (problem) => log.error({ problem }, 'signing keys'))
+    const captured = openCapture(settings.capture, opened.keks, { documents: store.documents, clock })
+    return { ...opened, captured }
   } catch (fault) {
     await store.close()
     throw fault
@@ -225,20 +223,12 @@ interface Opened {
 
 const RING_DOCUMENT = 'ring'
 
-function sharedDocument(documents: DocumentStore, name: string): RingDocument {
-  return {
-    read: () => documents.read(name),
-    replace: (expected, text) => documents.replace(name, expected, text),
-  }
-}
-
-/** The store, watched where metrics are read. */
-async function openState(config: Config, clock: Clock, peers: StorePeers | undefined) {
-  const store = await openStore(storeOptions(config, clock, peers))
-  if (config.metrics === undefined) return { store, metrics: undefined }
-  const { BrokerMetrics } = await import('./operate/metrics.ts')
-  const metrics = new BrokerMetrics()
-  return { store: meteredStore(store, metrics.storeCall), metrics }
+/** The store, watched where metrics are read or traces sent. */
+async function openState(config: Config, clock: Clock, worker: WorkerPlace | undefined) {
+  const log = logOf(config, worker)
+  const store = await openStore(storeOptions(config, clock, worker?.peers))
+  const { storeCall, ...watching } = await openWatching(config, log, worker)
+  return { log, store: storeCall === undefined ? store : meteredStore(store, storeCall), ...watching }
 }
 
 function storeOptions(config: Config, clock: Clock, peers: StorePeers | undefined) {

@@ -1,6 +1,7 @@
 /** What a broker is to whoever starts one. */
 import type { Hono } from 'hono'
 import type { Publication, RegistryPublisher } from './admin/publication/publish.ts'
+import type { TurnAway } from './http/turned-away.ts'
 import type { Clock, Ticks } from './kernel/clock.ts'
 import type { RejectionReason } from './kernel/rejection.ts'
 import type { KeyRing } from './keys/key-ring.ts'
@@ -35,6 +36,8 @@ export interface WorkerPlace {
 export interface Broker {
   /** In-process requests, for tests: `app.request('/token', …)`. */
   readonly app: Hono
+  /** What a request is shown to before `app`. */
+  readonly turnAway: TurnAway
   readonly store: Store
   readonly ring: KeyRing
   readonly cutoffs: LiveCutoffs
@@ -57,5 +60,7 @@ export interface Broker {
   /** Ends what would never end by itself: those who follow the revocations turn to another broker. */
   endStreams(): void
   /** Ends the feed, flushes what is counted, closes the store. */
+  /** Spans that wait for the collector, sent now instead of on the timer. */
+  flushTraces(): Promise<void>
   close(): Promise<void>
 }

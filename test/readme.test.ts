@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { COMMANDS } from '../src/cli/commands.ts'
 import { configDocument } from '../src/config/schema.ts'
 import { WIRE } from '../src/http/rejection-map.ts'
+import { EVENTS } from '../src/model/event-catalogue.ts'
 import { startWorld, type World } from './support/world.ts'
 
 const ROOT = resolve(import.meta.dirname, '..')
@@ -35,6 +36,16 @@ const code = (cell: string | undefined) => (cell ?? '').replace(/^`|`$/g, '')
 test('the error table is the rejection map', () => {
   const documented = table('### Errors').map(([reason, status, error]) => [code(reason), Number(status), code(error)])
   expect(documented).toEqual(Object.entries(WIRE).map(([reason, wire]) => [reason, wire.status, wire.error]))
+})
+
+test('the table of audit records is the catalogue of events', () => {
+  const documented = table('### Audit records').map(([event, says, demands]) => [code(event), says, demands])
+  const known = Object.entries(EVENTS).map(([event, { says, demands }]) => [
+    event,
+    says,
+    demands.map((member) => `\`${member}\``).join(' '),
+  ])
+  expect(documented).toEqual(known)
 })
 
 test('every limit named has the value that is enforced', async () => {
@@ -75,6 +86,7 @@ describe('settings', () => {
       'store.cluster.urls',
       'store.cluster.urls_file',
       'store.replicas',
+      'audit.keep_records',
       'listen.tls.certificate_file',
       'listen.tls.key_file',
       'client_certificates.from',
@@ -83,6 +95,7 @@ describe('settings', () => {
       'external_pdp.timeout_ms',
       'external_pdp.credential_file',
       'external_pdp.ca_file',
+      ...['otlp_endpoint', 'headers_file', 'ca_file', 'sample_ratio'].map((key) => `telemetry.${key}`),
     ]
     const known = [...optional, 'metrics.host', 'metrics.port', 'metrics.token_file', ...leaves(decoded)]
     expect([...named].sort()).toEqual([...new Set(known)].sort())
@@ -134,6 +147,20 @@ describe('endpoints', () => {
   })
 })
 
+test('the tree names every folder of src and test, and no other', () => {
+  const block = README.slice(README.indexOf('## Source tree')).split('```')[1] ?? ''
+  for (const root of ['src', 'test']) {
+    const named = new Set<string>()
+    for (const line of block.split('\n').filter((one) => one.startsWith(`${root}/`))) {
+      // What it says of them comes after the last folder, or two spaces.
+      const [folders = ''] = line.slice(root.length + 1).split(/ {2,}|\/ (?![\w-]+\/)/)
+      for (const [, name = ''] of `${folders}/`.matchAll(/(?<![\w/-])([\w-]+)\//g)) named.add(name)
+    }
+    const there = readdirSync(join(ROOT, root), { withFileTypes: true }).filter((entry) => entry.isDirectory())
+    expect([...named].sort()).toEqual(there.map(({ name }) => name).sort())
+  }
+})
+
 test('every command shown exists, and every file linked is there', () => {
   const commands = new Set([...README.matchAll(/errand -- ([a-z]+)|`errand ([a-z]+)/g)].map(([, a, b]) => a ?? b))
   const known = COMMANDS.map(({ name }) => name.split(' ')[0])
@@ -163,4 +190,25 @@ test('every part that is linked to is there', () => {
   const linked = [...prose.matchAll(/\]\(#([^)]+)\)/g)].map(([, part = '']) => part)
   expect(linked.length).toBeGreaterThan(5)
   expect(linked.filter((part) => !parts.has(part))).toEqual([])
+})
+
+test('the table of metrics has every one of the broker’s own, with its labels', async () => {
+  const documented = table('### Metrics').map(([name, labels = '']) => [
+    code(name),
+    labels === '' ? [] : labels.split(' ').map((label) => code(label)),
+  ])
+  const counted = await startWorld({ metrics: { host: '127.0.0.1', port: 0, token: undefined } })
+  try {
+    const text = (await counted.broker.metrics?.text()) ?? ''
+    const names = [...text.matchAll(/^# TYPE (errand_\w+) /gm)].map(([, name = '']) => name)
+    const metrics = (counted.broker.metrics?.registry.getMetricsAsArray() ?? []) as unknown as readonly {
+      readonly name: string
+      readonly labelNames: readonly string[]
+    }[]
+    const labelsOf = (name: string) =>
+      metrics.find((one) => one.name === name || `${one.name}_total` === name)?.labelNames
+    expect(Object.fromEntries(documented)).toEqual(Object.fromEntries(names.map((name) => [name, labelsOf(name)])))
+  } finally {
+    await counted.close()
+  }
 })

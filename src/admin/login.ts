@@ -45,7 +45,7 @@ export interface LoggedIn {
 
 /** @throws RefusedRequest */
 export async function login(request: LoginRequest, parts: LoginParts): Promise<LoggedIn> {
-  const draft = parts.auditor.begin()
+  const draft = parts.auditor.begin(request.facts)
   try {
     parts.cutoffs.assertFresh()
     const now = Math.floor(parts.clock.nowMs() / 1000)
@@ -74,7 +74,6 @@ export async function login(request: LoginRequest, parts: LoginParts): Promise<L
       subject_token: request.token.fingerprint(),
       detail: `roles ${roles.join(' ')}`,
       ...(confirmation === undefined ? {} : { bound_to: `${confirmation.kind}:${confirmation.thumbprint}` }),
-      ...(request.facts.correlation === undefined ? {} : { correlation: request.facts.correlation }),
     })
     await parts.auditor.log.append(draft.id, draft.granted())
     const expiresInSeconds = expiresAt - now

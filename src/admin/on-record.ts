@@ -21,11 +21,11 @@ export async function onRecord<T>(
   auditor: Auditor,
   work: (caller: OperatorCaller, draft: AuditDraft) => Promise<T>,
 ): Promise<T> {
-  const draft = auditor.begin()
+  const draft = auditor.begin(facts)
   try {
     const caller = await identify()
     draft.authenticatedAs(caller.principal)
-    draft.add({ event, ...(facts.correlation === undefined ? {} : { correlation: facts.correlation }) })
+    draft.add({ event })
     const done = await work(caller, draft)
     const audit = await auditor.log.appendOrDefer(draft.id, draft.granted(), draft.contents)
     if (audit === 'recorded') return done

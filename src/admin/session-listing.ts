@@ -2,14 +2,15 @@
  * Sessions for people: lists, and one session drawn as its tree. A root agent or user sees the whole of it, a participant
  * its own subtree; to everybody else it does not exist.
  */
+import type { AuditDraft } from '../audit/audit-draft.ts'
 import type { Auditor } from '../audit/auditor.ts'
 import { encodeAuthority } from '../authority/encode-authority.ts'
 import type { Clock } from '../kernel/clock.ts'
 import type { SessionId } from '../kernel/ids.ts'
 import { NAME_CHARS_MAX } from '../kernel/limits.ts'
 import { Rejection } from '../kernel/rejection.ts'
-import { AUDIT_LOOKED_AT_MAX, LIST_ENTRIES_MAX } from '../kernel/store-limits.ts'
-import type { AuditEvent, AuditRecord } from '../model/audit-record.ts'
+import { LIST_ENTRIES_MAX } from '../kernel/store-limits.ts'
+import type { AuditEvent } from '../model/audit-record.ts'
 import type { Caller } from '../model/caller.ts'
 import type { RequestFacts } from '../model/request-facts.ts'
 import { BRAKED_INDEX } from '../sessions/drift-watch.ts'
@@ -116,63 +117,20 @@ export function inspectSession(request: ReadRequest, id: string, parts: ListingP
   })
 }
 
-export interface AuditFilter {
-  /** `agent`, `service`, `user` or `operator`: who asked. */
-  readonly class?: string | undefined
-  /** What set the work off. */
-  readonly origin?: string | undefined
-}
-
-/** The newest audit records, for operators: of those of this filter, as many as are among the newest. @throws RefusedRequest */
-export function readAudit(
-  request: ReadRequest,
-  limit: number,
-  filter: AuditFilter,
-  parts: ListingParts,
-): Promise<readonly unknown[]> {
-  return readAs(request, parts, 'admin.read', async () => {
-    if (!Number.isInteger(limit)) throw new Rejection('parameter_malformed', 'limit must be a whole number')
-    const most = Math.min(Math.max(1, limit), LIST_ENTRIES_MAX)
-    const isFiltered = filter.class !== undefined || filter.origin !== undefined
-    const entries = await parts.store.audit.latest(isFiltered ? AUDIT_LOOKED_AT_MAX : most)
-    const records = entries.map((entry) => JSON.parse(entry.record) as AuditRecord)
-    const isMeant = ({ by_class, origin }: AuditRecord) =>
-      (filter.class === undefined || by_class === filter.class) &&
-      (filter.origin === undefined || origin === filter.origin)
-    return records.filter(isMeant).slice(0, most)
-  })
-}
-
-/**
- * What an audit record of `session` names by digest, letter by letter, so that the digest can be computed again. For
- * operators. @throws RefusedRequest
- */
-export function readContent(
-  request: ReadRequest,
-  named: { readonly session: string; readonly digest: string },
-  parts: ListingParts,
-): Promise<{ readonly digest: string; readonly text: string }> {
-  return readAs(request, parts, 'admin.read', async () => {
-    const text = await parts.store.audit.content(named.digest, named.session as SessionId)
-    if (text === undefined) throw new Rejection('not_found', 'nothing of this session is kept under this digest')
-    return { digest: named.digest, text }
-  })
-}
-
 /** Reads for a known caller, and records that they did. @throws RefusedRequest */
 export async function readAs<T>(
   request: ReadRequest,
   parts: ListingParts,
   event: AuditEvent,
-  work: (caller: Caller) => Promise<T>,
+  work: (caller: Caller, draft: AuditDraft) => Promise<T>,
 ): Promise<T> {
-  const draft = parts.auditor.begin()
+  const draft = parts.auditor.begin(request.facts)
   try {
     const caller = await request.caller()
     draft.authenticatedAs(caller.principal)
-    draft.add({ event, ...(request.facts.correlation === undefined ? {} : { correlation: request.facts.correlation }) })
-    const result = await work(caller)
-    await parts.auditor.log.append(draft.id, draft.granted(event))
+    draft.add({ event })
+    const result = await work(caller, draft)
+    await parts.auditor.log.append(draft.id, draft.granted(event), draft.contents)
     return result
   } catch (error) {
     throw await parts.auditor.refuse(draft, error, request.facts.source)

@@ -4,8 +4,9 @@
  *
  * How a request passes:
  * 1. It arrives, and takes one from its source's allowance. Where that is empty and nobody known is at home there, it is
- *    refused with its body unread: the cheapest answer there is.
- * 2. Its body read, it names a client (`claimed-client.ts`; a name for a bucket, not believed).
+ *    refused with its body unread, before anything else is made of it (`http/turned-away.ts`): the cheapest answer there is.
+ *    From elsewhere it waits, its body read, until it is its turn (`strangers-turns.ts`).
+ * 2. It names a client (`claimed-client.ts`; a name for a bucket, not believed).
  *    - The pair (source, claimed client and its key) has authenticated within the last hour: it takes one from the pair's own bucket, gives
  *      the source's back, and goes on at once. Neither the source's other callers nor others who claim its name elsewhere can
  *      take anything from that bucket.
@@ -31,16 +32,20 @@
  */
 
 import type { Ticks } from '../kernel/clock.ts'
-import { Rejection, type RejectionReason } from '../kernel/rejection.ts'
+import { Rejection } from '../kernel/rejection.ts'
 import type { Entry } from '../model/request-facts.ts'
 import type { Cells, Rate } from './cells.ts'
 import { type ClaimedName, claimedName } from './claimed-client.ts'
+import type { Door } from './door.ts'
 import { HeldRefusals } from './held-refusals.ts'
 import { KnownPairs } from './known-pairs.ts'
 import { NamedRates } from './named-rates.ts'
+import { later, limited, retryAfterSeconds } from './over-limit.ts'
 import { RateSketch } from './rate-sketch.ts'
+import { ONLY_CELL, release, type Taken, take } from './reservations.ts'
 import { sourceKey } from './source-key.ts'
 import { StrangersGate } from './strangers-gate.ts'
+import { StrangersTurns } from './strangers-turns.ts'
 
 /** `undefined`: switched off. */
 export interface AdmissionLimits {
@@ -54,12 +59,6 @@ export interface AdmissionLimits {
   readonly refusalDelayMs: number
 }
 
-/**
- * Allowances and places of strangers are kept apart by what is asked: a flood of token requests takes nothing from whoever
- * comes, from the same address and for the first time, to revoke.
- */
-export type Door = 'token' | 'revoke' | 'sessions' | 'login'
-
 export class Admission {
   readonly #ticks: Ticks
   readonly #sources: RateSketch | undefined
@@ -71,6 +70,7 @@ export class Admission {
     sessions: new StrangersGate(),
     login: new StrangersGate(),
   }
+  readonly #turns = new StrangersTurns()
   readonly #clients: NamedRates
   readonly #issuers: NamedRates
   readonly #refusals: HeldRefusals
@@ -95,10 +95,26 @@ export class Admission {
     if (error.reason === 'source_limited' || error.reason === 'source_client_limited') await this.#refusals.hold()
   }
 
+  /**
+   * Whether `arrive` would refuse with `source_limited`: for whoever can answer that before anything is made of the request.
+   * Takes nothing. @returns the seconds to wait, or `undefined`
+   */
+  turnedAway(address: string, door: Door): number | undefined {
+    const source = sourceKey(address)
+    if (this.#sources === undefined || this.#known.isHome(source)) return undefined
+    const waitMs = this.#sources.waitMs(payerOf(source, door), this.#now())
+    return waitMs === 0 ? undefined : retryAfterSeconds(waitMs)
+  }
+
+  /** Resolves when such a refusal may be answered. */
+  holdRefusal(): Promise<void> {
+    return this.#refusals.hold()
+  }
+
   /** Before the body is read. @throws Rejection `source_limited` */
   arrive(address: string, door: Door): Entry {
     const source = sourceKey(address)
-    const payer = `${door} ${source}`
+    const payer = payerOf(source, door)
     const nowMs = this.#now()
     const taken: Taken[] = []
     const paid = take(this.#sources, payer, nowMs, taken)
@@ -108,7 +124,13 @@ export class Admission {
     let client: string | undefined
     const own: Taken[] = []
     let isOwn = false
+    let isFirst = false
     return {
+      turn: async () => {
+        isFirst = this.#known.isHome(source)
+        if (isFirst) this.#turns.knownBegun()
+        else if (!(await this.#turns.take(door))) throw limited('strangers_limited', undefined)
+      },
       claim: (claim) => {
         claimed = claimedName(claim)
         isKnown = this.#claim({ source, payer, claimed, taken, paid })
@@ -132,6 +154,7 @@ export class Admission {
         release(taken)
       },
       end: () => {
+        if (isFirst) this.#turns.knownEnded()
         // Whoever replays a client's assertion does not spend what the client has.
         if (!isOwn) release(own)
         for (const { from, places } of [...taken.splice(0), ...own.splice(0)]) from.count(places, this.#now())
@@ -190,7 +213,7 @@ export class Admission {
     }
   }
 
-  #sourceLimited(payer: string, nowMs: number): Rejection {
+  #sourceLimited(payer: string, nowMs: number) {
     return limited('source_limited', this.#sources?.waitMs(payer, nowMs))
   }
 
@@ -213,35 +236,4 @@ interface Arrived {
   readonly paid: boolean
 }
 
-interface Taken {
-  readonly from: Pick<Cells, 'count' | 'release'>
-  readonly places: readonly number[]
-}
-
-const ONLY_CELL = [0]
-
-function take(sketch: RateSketch | undefined, key: string, nowMs: number, taken: Taken[]): boolean {
-  if (sketch === undefined) return true
-  const places = sketch.reserve(key, nowMs)
-  if (places !== undefined) taken.push({ from: sketch, places })
-  return places !== undefined
-}
-
-function release(taken: Taken[]): void {
-  for (const { from, places } of taken.splice(0)) from.release(places)
-}
-
-type StrangersReason = 'source_limited' | 'source_client_limited' | 'strangers_limited'
-
-/** One text for all: which limit it was would tell a stranger who is known here. */
-function limited(reason: StrangersReason, waitMs: number | undefined): Rejection {
-  return later(
-    reason,
-    'too many requests that failed to authenticate, or too many at once: try again later',
-    waitMs ?? 0,
-  )
-}
-
-function later(reason: RejectionReason, description: string, waitMs: number): Rejection {
-  return new Rejection(reason, description, { retryAfterSeconds: Math.max(Math.ceil(waitMs / 1000), 1) })
-}
+const payerOf = (source: string, door: Door) => `${door} ${source}`

@@ -6,14 +6,21 @@
  * empty bucket out by a flood of other names (nothing is ever pushed out), emptying a neighbour's bucket by choosing names
  * that share its cells (the places cannot be computed from outside, and all rows would have to be hit).
  */
-import { createHash, randomBytes } from 'node:crypto'
+import { hash, randomBytes } from 'node:crypto'
+import { detached } from '../kernel/detached.ts'
 import { SKETCH_CELLS, SKETCH_ROWS } from '../kernel/limits.ts'
 import { Cells, type Rate } from './cells.ts'
 
+/** Keys whose places are remembered: a source at a door is short. */
+const KNOWN_MAX = 1_024
+const KNOWN_CHARS_MAX = 64
+
 export class RateSketch {
-  readonly #secret = randomBytes(32)
+  readonly #secret = randomBytes(32).toString('hex')
   readonly #cells: Cells
   readonly #perRow: number
+  /** Of the keys that were asked for lately: most requests come from few sources. */
+  readonly #known = new Map<string, readonly number[]>()
 
   /** @param perRow a power of two: a digest's words are reduced to it */
   constructor(rate: Rate, perRow = SKETCH_CELLS) {
@@ -40,7 +47,19 @@ export class RateSketch {
   }
 
   #places(key: string): readonly number[] {
-    const digest = createHash('sha256').update(this.#secret).update(key).digest()
+    const known = this.#known.get(key)
+    if (known !== undefined) return known
+    const places = this.#placesOf(key)
+    if (key.length > KNOWN_CHARS_MAX) return places
+    // Forgotten together: a flood of names costs each of them what it would without.
+    if (this.#known.size >= KNOWN_MAX) this.#known.clear()
+    this.#known.set(detached(key), places)
+    return places
+  }
+
+  #placesOf(key: string): readonly number[] {
+    // In one call: it is made several times for each request that arrives.
+    const digest = hash('sha256', this.#secret + key, 'buffer')
     const places: number[] = []
     for (let row = 0; row < SKETCH_ROWS; row += 1) {
       places.push(row * this.#perRow + (digest.readUInt32LE(4 * row) % this.#perRow))

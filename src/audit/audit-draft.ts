@@ -2,16 +2,26 @@
  * The audit record of one request, begun before anything is checked and `unfinished` until somebody says otherwise: a path
  * that forgets it shows up as a fault, never as a success (DESIGN §5 step 1).
  */
-import { sha256 } from '../kernel/digest.ts'
 import type { PrincipalId } from '../kernel/ids.ts'
 import { type DecisionId, newDecisionId } from '../kernel/ids.ts'
 import type { RejectionReason } from '../kernel/rejection.ts'
-import { AUDIT_RECORD_BYTES_MAX } from '../kernel/store-limits.ts'
-import type { AuditEvent, AuditRecord } from '../model/audit-record.ts'
+import type { AuditEvent, AuditRecord, UserSnapshot } from '../model/audit-record.ts'
+import type { CapturedKind } from '../model/captured.ts'
 import type { Content } from '../model/commit.ts'
 import type { Decision, Layer, Verdict } from '../model/decision.ts'
+import { EVENTS, lackingIn } from '../model/event-catalogue.ts'
+import type { RequestFacts } from '../model/request-facts.ts'
 import type { ShadowAnswer } from '../model/shadow.ts'
 import type { ChangeRecord } from './change-record.ts'
+import { traceRecord } from './record-attributes.ts'
+import { serialiseWithinBounds } from './shorten-record.ts'
+
+/** What was captured of one kind: how the record names it, and what is kept beside it, if anything is. */
+export interface Captured {
+  readonly kind: CapturedKind
+  readonly name: string
+  readonly content: Content | undefined
+}
 
 type Fields = Omit<AuditRecord, 'id' | 'at' | 'outcome' | 'reason' | 'by' | 'by_class'>
 
@@ -21,22 +31,38 @@ interface KeptQuestion {
   readonly contents: readonly Content[]
   /** The resource that a token was wanted for. */
   readonly target?: string | undefined
+  /** The user it was decided for. */
+  readonly user?: UserSnapshot | undefined
 }
+
+/** What a record says of the request itself. */
+export type Arrived = Pick<RequestFacts, 'source' | 'correlation' | 'trace' | 'userAgent'>
+
+/** Told of each record as it is made, also of the second one of the same id. */
+export type RecordObserver = (record: Pick<AuditRecord, 'event' | 'outcome' | 'reason'>) => void
 
 const PRINCIPAL_CLASSES = ['agent', 'service', 'user', 'operator'] as const
 
 export class AuditDraft {
   readonly id: DecisionId
   readonly #at: string
-  readonly #fields: Fields = { event: 'request.refused' }
+  readonly #made: RecordObserver | undefined
+  /** In the order in which it became known; put together once, at the end. */
+  readonly #said: Partial<Fields>[] = []
   #by: PrincipalId | undefined
   #contents: readonly Content[] = []
+  #captured: readonly Content[] = []
   #uncertain = false
 
-  /** @param id of what an earlier record began */
-  constructor(nowMs: number, id: DecisionId = newDecisionId()) {
+  /**
+   * @param arrived the request; `undefined`: the broker does it by itself
+   * @param id of what an earlier record began
+   */
+  constructor(nowMs: number, arrived?: Arrived, id: DecisionId = newDecisionId(), made?: RecordObserver) {
     this.id = id
+    this.#made = made
     this.#at = new Date(nowMs).toISOString()
+    if (arrived !== undefined) this.add(describeArrival(arrived))
   }
 
   /** Whether somebody was authenticated: strangers' refusals are counted, not recorded one by one. */
@@ -47,6 +73,15 @@ export class AuditDraft {
   /** Who was authenticated; empty: nobody. */
   get by(): string {
     return this.#by ?? ''
+  }
+
+  get #fields(): Fields {
+    return Object.assign({ event: 'request.refused' }, ...this.#said)
+  }
+
+  /** The piece of work that it is of, as far as is known. */
+  get txn(): string | undefined {
+    return this.#fields.txn
   }
 
   authenticatedAs(principal: PrincipalId): void {
@@ -69,12 +104,19 @@ export class AuditDraft {
   }
 
   add(fields: Partial<Fields>): void {
-    Object.assign(this.#fields, fields)
+    this.#said.push(fields)
   }
 
   /** What the record names by digest: kept beside it wherever it is written. */
   get contents(): readonly Content[] {
-    return this.#contents
+    return [...this.#contents, ...this.#captured]
+  }
+
+  /** One of each kind: what comes later is what counts. */
+  addCaptured({ kind, name, content }: Captured): void {
+    this.#captured = this.#captured.filter(({ digest }) => digest !== this.#fields.captured?.[kind])
+    if (content !== undefined) this.#captured = [...this.#captured, content]
+    this.add({ captured: { ...this.#fields.captured, [kind]: name } })
   }
 
   /** @param kept the question, as it is kept; `shadow`: what a draft would have answered instead */
@@ -88,6 +130,7 @@ export class AuditDraft {
       layers,
       grants_evaluated: decision.grantsEvaluated,
       ...(kept.target === undefined ? {} : { resource: kept.target }),
+      ...(kept.user === undefined ? {} : { user: kept.user }),
       ...(decision.grantsMatched.length > 0 ? { grants: decision.grantsMatched } : {}),
       ...(decision.missing.length > 0 ? { missing: decision.missing } : {}),
       ...(shadow === undefined ? {} : { shadow }),
@@ -129,54 +172,23 @@ export class AuditDraft {
     const by = this.#by
     const byClass = PRINCIPAL_CLASSES.find((name) => by.startsWith(`${name}:`))
     if (byClass === undefined) throw new Error('an audit record needs a known class of principal')
-    const record: AuditRecord = { id: this.id, at: this.#at, by, by_class: byClass, ...this.#fields, ...end }
+    const begun = { id: this.id, at: this.#at, by, by_class: byClass, event: 'request.refused' }
+    const record: AuditRecord = Object.assign(begun, ...this.#said, end)
+    const isChecked = end.reason === undefined && EVENTS[record.event].ends !== true
+    const lacking = isChecked ? lackingIn(record) : []
+    if (lacking.length > 0) throw new Error(`a record of ${record.event} must say ${lacking.join(', ')}`)
+    traceRecord(record)
+    this.#made?.(record)
     return serialiseWithinBounds(record)
   }
 }
 
-/** What a record sheds, first to last, until it fits: what the same question to the same policy would yield again. */
-const SHEDDABLE: readonly (keyof AuditRecord)[] = [
-  'missing',
-  'grants',
-  'layers',
-  'grants_evaluated',
-  'shadow',
-  'asks',
-  'detail',
-]
-/** Attribution and outcome are never shed: what is too long of it is named by its digest (DESIGN §8). */
-const ADDRESSABLE = [
-  'scope',
-  'chain',
-  'resource',
-  'authorization_server',
-  'node',
-  'session',
-  'correlation',
-  'on_behalf_of',
-  'by',
-] as const
-
-function serialiseWithinBounds(record: AuditRecord): string {
-  let kept: AuditRecord = record
-  for (const shorten of SHORTENINGS) {
-    const text = JSON.stringify(kept)
-    if (Buffer.byteLength(text) <= AUDIT_RECORD_BYTES_MAX) return text
-    kept = { ...shorten(kept), shortened: true }
+function describeArrival({ source, correlation, trace, userAgent }: Arrived): Partial<Fields> {
+  return {
+    ip: source,
+    ...(userAgent === undefined ? {} : { user_agent: userAgent }),
+    ...(correlation === undefined ? {} : { correlation }),
+    // Until it is known of which piece of work this is.
+    ...(trace === undefined ? {} : { txn: trace.traceId, trace: { trace_id: trace.traceId, span_id: trace.spanId } }),
   }
-  return JSON.stringify(kept)
-}
-
-const SHORTENINGS: readonly ((record: AuditRecord) => AuditRecord)[] = [
-  ...SHEDDABLE.map((field) => (record: AuditRecord) => {
-    const { [field]: _shed, ...rest } = record
-    return rest as AuditRecord
-  }),
-  ...ADDRESSABLE.map((field) => (record: AuditRecord) => ({ ...record, ...addressed(field, record[field]) })),
-]
-
-function addressed(field: (typeof ADDRESSABLE)[number], value: string | readonly string[] | undefined) {
-  if (value === undefined) return {}
-  const digest = `sha256:${sha256(typeof value === 'string' ? value : value.join(' '))}`
-  return { [field]: typeof value === 'string' ? digest : [digest] }
 }

@@ -25,20 +25,21 @@ export class AuditLog {
    * @throws Rejection `audit_unavailable`
    */
   async append(key: string, record: string, contents: readonly Content[] = []): Promise<void> {
-    try {
-      await this.#store.append(key, record, contents)
-    } catch (cause) {
-      throw new Rejection('audit_unavailable', 'the audit log could not be written: try again', {
-        retryAfterSeconds: 1,
-        cause,
-      })
-    }
+    await this.#store.append(key, record, contents).catch(refuse)
+  }
+
+  /**
+   * What an administrator is about to change: it may be what ends something, or what makes room, and a full outbox takes it.
+   * @throws Rejection `audit_unavailable`
+   */
+  async intend(key: string, record: string, contents: readonly Content[] = []): Promise<void> {
+    await this.#store.append(key, record, contents, true).catch(refuse)
   }
 
   /** For revokes. */
   async appendOrDefer(key: string, record: string, contents: readonly Content[] = []): Promise<AuditOutcome> {
     try {
-      await this.#store.append(key, record, contents)
+      await this.#store.append(key, record, contents, true)
       return 'recorded'
     } catch {
       if (this.#deferred.length >= DEFERRED_RECORDS_MAX) return 'lost'
@@ -48,8 +49,8 @@ export class AuditLog {
   }
 
   /** For a record that corrects another. Half of the room is left to revokes, whose records are the only ones of their kind. */
-  defer(key: string, record: string): void {
-    if (this.#deferred.length < DEFERRED_RECORDS_MAX / 2) this.#deferred.push({ key, record, contents: [] })
+  defer(key: string, record: string, contents: readonly Content[]): void {
+    if (this.#deferred.length < DEFERRED_RECORDS_MAX / 2) this.#deferred.push({ key, record, contents })
   }
 
   /** Records that wait in memory. */
@@ -68,11 +69,23 @@ export class AuditLog {
   async #writeDeferred(): Promise<void> {
     for (let next = this.#deferred[0]; next !== undefined; next = this.#deferred[0]) {
       try {
-        await this.#store.append(next.key, next.record, next.contents)
+        await this.#store.append(next.key, next.record, next.contents, true)
       } catch {
         return
       }
       this.#deferred.shift()
     }
   }
+}
+
+/** Nothing was done: it could not have been recorded. */
+export function auditUnavailable(cause: unknown): Rejection {
+  return new Rejection('audit_unavailable', 'the audit log could not be written: try again', {
+    retryAfterSeconds: 1,
+    cause,
+  })
+}
+
+function refuse(cause: unknown): never {
+  throw auditUnavailable(cause)
 }

@@ -4,13 +4,22 @@
  */
 import type { Clock } from '../kernel/clock.ts'
 import { type DecisionId, newDecisionId } from '../kernel/ids.ts'
+import { LOG_READING_MS } from '../kernel/log-limits.ts'
 import { Rejection, type RejectionReason } from '../kernel/rejection.ts'
 import { isOverLimit } from '../kernel/rejection-kinds.ts'
 import { STRANGER_FLUSH_MS } from '../kernel/store-limits.ts'
-import { StoreUnavailable } from '../store/ports.ts'
-import { AuditDraft } from './audit-draft.ts'
-import type { AuditLog } from './audit-log.ts'
+import type { Accounted } from '../model/accounted.ts'
+import type { AuditEvent } from '../model/audit-record.ts'
+import { OutboxFull, StoreUnavailable } from '../store/ports.ts'
+import { type Arrived, AuditDraft, type RecordObserver } from './audit-draft.ts'
+import { type AuditLog, auditUnavailable } from './audit-log.ts'
 import type { StrangerCounts } from './stranger-counts.ts'
+
+interface RefusalNames {
+  /** Of its record, where it has one. */
+  readonly decisionId?: DecisionId | undefined
+  readonly txn?: string | undefined
+}
 
 /** A request that ended without a result, as the transport must answer it. */
 export class RefusedRequest extends Error {
@@ -19,13 +28,19 @@ export class RefusedRequest extends Error {
   /** Id of the audit record; `undefined` for strangers. */
   readonly decisionId: DecisionId | undefined
   readonly authenticated: boolean
+  /** Where it stands in the books. */
+  readonly accounted: Accounted
+  /** The piece of work it was part of, as far as that was known. */
+  readonly txn: string | undefined
   /** For a fault: what the operator searches the log for. */
   readonly faultId: string | undefined
 
-  constructor(error: unknown, decisionId: DecisionId | undefined, authenticated: boolean) {
+  constructor(error: unknown, named: RefusalNames, authenticated: boolean, accounted?: Accounted) {
     super('refused')
+    this.accounted = accounted ?? (named.decisionId === undefined ? 'counted' : 'recorded')
     this.error = error
-    this.decisionId = decisionId
+    this.decisionId = named.decisionId
+    this.txn = named.txn
     this.authenticated = authenticated
     this.faultId = error instanceof Rejection ? undefined : newDecisionId()
   }
@@ -35,18 +50,25 @@ export class Auditor {
   readonly log: AuditLog
   readonly strangers: StrangerCounts
   readonly #clock: Clock
+  readonly #made: RecordObserver | undefined
   /** When the last such record was written, by reason and principal. */
   readonly #overLimit = new Map<string, number>()
+  /** When the record of a reading was written, by who reads from where. */
+  readonly #readings = new Map<string, number>()
 
-  constructor(log: AuditLog, strangers: StrangerCounts, clock: Clock) {
+  constructor(log: AuditLog, strangers: StrangerCounts, clock: Clock, made?: RecordObserver) {
     this.log = log
     this.strangers = strangers
     this.#clock = clock
+    this.#made = made
   }
 
-  /** @param id of what an earlier record began */
-  begin(id?: DecisionId): AuditDraft {
-    return new AuditDraft(this.#clock.nowMs(), id)
+  /**
+   * @param arrived the request; `undefined`: the broker does it by itself
+   * @param id of what an earlier record began
+   */
+  begin(arrived?: Arrived, id?: DecisionId): AuditDraft {
+    return new AuditDraft(this.#clock.nowMs(), arrived, id, this.#made)
   }
 
   /**
@@ -61,12 +83,12 @@ export class Auditor {
   ): Promise<RefusedRequest> {
     const error = thrown instanceof StoreUnavailable ? storeUnavailable(thrown) : thrown
     if (error instanceof Rejection && error.by !== undefined) draft.authenticatedAs(error.by)
+    const { txn } = draft
     if (!draft.authenticated) {
-      if (error instanceof Rejection) this.strangers.count(error.reason, source)
-      return new RefusedRequest(error, undefined, false)
+      this.strangers.count(error instanceof Rejection ? error.reason : 'server_error', source)
+      return new RefusedRequest(error, {}, false)
     }
-    if (isOverLimit(error) && this.#isRepeated(error.reason, draft.by))
-      return new RefusedRequest(error, undefined, true)
+    if (isOverLimit(error) && this.#isRepeated(error.reason, draft.by)) return new RefusedRequest(error, { txn }, true)
     if (error instanceof Rejection && error.missing.length > 0) draft.add({ missing: error.missing })
     const record = draft.refused(error instanceof Rejection ? error.reason : 'server_error')
     try {
@@ -74,12 +96,27 @@ export class Auditor {
       if (!isKept) await this.log.append(draft.id, record, draft.contents)
     } catch (auditFailure) {
       // The log may say "granted" of a token that nobody was given: it will say so.
-      if (draft.staysUnfinished) this.log.defer(draft.id, record)
+      if (draft.staysUnfinished) this.log.defer(draft.id, record, draft.contents)
       // A store that is away takes the log with it: what is wrong is the store.
       const cause = error instanceof Rejection && error.reason !== 'store_unavailable' ? auditFailure : error
-      return new RefusedRequest(cause, undefined, true)
+      return new RefusedRequest(cause, { txn }, true, 'unrecorded')
     }
-    return new RefusedRequest(error, draft.id, true)
+    return new RefusedRequest(error, { decisionId: draft.id, txn }, true)
+  }
+
+  /**
+   * Of who reads in many requests: one record for all of them, written before any of it is answered.
+   * @throws Rejection `audit_unavailable`
+   */
+  async recordReading(draft: AuditDraft, event: AuditEvent, source: string): Promise<void> {
+    const nowMs = this.#clock.nowMs()
+    for (const [reader, atMs] of this.#readings) {
+      if (Math.abs(nowMs - atMs) >= LOG_READING_MS) this.#readings.delete(reader)
+    }
+    const reader = `${draft.by} ${source}`
+    if (this.#readings.has(reader)) return
+    await this.log.append(draft.id, draft.granted(event), draft.contents)
+    this.#readings.set(reader, nowMs)
   }
 
   /**
@@ -97,6 +134,7 @@ export class Auditor {
 }
 
 function storeUnavailable(cause: StoreUnavailable): Rejection {
+  if (cause instanceof OutboxFull) return auditUnavailable(cause)
   return new Rejection('store_unavailable', 'the state of the session could not be read or written: try again', {
     retryAfterSeconds: 1,
     cause,

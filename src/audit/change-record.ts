@@ -13,7 +13,14 @@ export interface ChangeRecord {
 /** @param before `undefined`: there was nothing; `after`: there is nothing */
 export function changeRecord(object: string, before: string | undefined, after: string | undefined): ChangeRecord {
   const [was, is] = [before, after].map((text) => (text === undefined ? undefined : { digest: sha256(text), text }))
-  const change = { object, ...(was && { before: was.digest }), ...(is && { after: is.digest }) }
-  const kept = [was, is].filter((content) => content !== undefined)
-  return { change, contents: kept.filter(({ text }) => Buffer.byteLength(text) <= CONTENT_BYTES_MAX) }
+  const named = [was, is].filter((content) => content !== undefined)
+  const contents = named.filter(({ text }) => Buffer.byteLength(text) <= CONTENT_BYTES_MAX)
+  const isCut = contents.length < named.length
+  const change = {
+    object,
+    ...(was && { before: was.digest }),
+    ...(is && { after: is.digest }),
+    ...(isCut && { too_long: true as const }),
+  }
+  return { change, contents }
 }

@@ -1,6 +1,6 @@
 /**
- * Tells the operator that records are about to be forgotten: a full outbox makes room by dropping its oldest, and nobody
- * should learn of that from a record that is missing. Said once per start and again at each further tenth.
+ * Tells the operator that records are not brought into the log as fast as they come: a full outbox refuses, and nobody should
+ * learn of that from requests that fail. Said once per start and again at each further tenth.
  */
 import { OUTBOX_WARNING_TENTHS } from '../kernel/store-limits.ts'
 import type { AuditStore, OutboxUsage } from '../store/ports.ts'

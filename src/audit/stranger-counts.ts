@@ -13,21 +13,24 @@ import type { AuditStore } from '../store/ports.ts'
 /** Leaves room for the record's other members. */
 const COUNTS_CHARS_MAX = AUDIT_RECORD_BYTES_MAX - 256
 
+/** `server_error`: a fault of ours. */
+export type StrangerReason = RejectionReason | 'server_error'
+
 export class StrangerCounts {
   readonly #audit: AuditStore
   readonly #clock: Clock
   #counts = new Map<string, number>()
   #flushing: Promise<void> = Promise.resolve()
 
-  readonly #counted: ((reason: RejectionReason) => void) | undefined
+  readonly #counted: ((reason: StrangerReason) => void) | undefined
 
-  constructor(audit: AuditStore, clock: Clock, counted?: (reason: RejectionReason) => void) {
+  constructor(audit: AuditStore, clock: Clock, counted?: (reason: StrangerReason) => void) {
     this.#counted = counted
     this.#audit = audit
     this.#clock = clock
   }
 
-  count(reason: RejectionReason, source: string): void {
+  count(reason: StrangerReason, source: string): void {
     this.#counted?.(reason)
     this.#add(reason, source.slice(0, NAME_CHARS_MAX), 1)
   }

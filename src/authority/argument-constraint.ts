@@ -155,10 +155,10 @@ export function parseArgumentConstraint(value: unknown, path: string): ArgumentC
   if (kinds.size > 1) throw malformed(path, `mixes ${present.join(' and ')}, which no one value can be held to`)
   if (kinds.has('values')) return parseValues(object, path)
   const constraint = settle({
-    minimum: parseNumber(own(object, 'minimum'), `${path}.minimum`),
-    maximum: parseNumber(own(object, 'maximum'), `${path}.maximum`),
-    maxLength: parseCount(own(object, 'maxLength'), `${path}.maxLength`),
-    maxItems: parseCount(own(object, 'maxItems'), `${path}.maxItems`),
+    minimum: parseNumber(object, 'minimum', path),
+    maximum: parseNumber(object, 'maximum', path),
+    maxLength: parseCount(object, 'maxLength', path),
+    maxItems: parseCount(object, 'maxItems', path),
     prefix: parsePrefix(own(object, 'prefix'), `${path}.prefix`),
   })
   if (constraint === undefined) throw malformed(path, 'admits no value at all')
@@ -183,10 +183,11 @@ function parseScalar(value: unknown, path: string): Scalar {
   throw malformed(path, 'must be a string, number or boolean')
 }
 
-function parseNumber(value: unknown, path: string): number | undefined {
+function parseNumber(object: JsonObject, member: string, path: string): number | undefined {
+  const value = own(object, member)
   if (value === undefined) return undefined
-  if (typeof value !== 'number') throw malformed(path, 'must be a number')
-  return parseFinite(value, path)
+  if (typeof value !== 'number') throw malformed(`${path}.${member}`, 'must be a number')
+  return parseFinite(value, `${path}.${member}`)
 }
 
 /** An integer that JSON readers round differently (RFC 8259 §6) would be one bound here and another at the server. */
@@ -196,8 +197,9 @@ function parseFinite(value: number, path: string): number {
   return value + 0 // -0 is 0: they compare equal but are written differently
 }
 
-function parseCount(value: unknown, path: string): number | undefined {
-  return value === undefined ? undefined : parseInteger(value, path, 0)
+function parseCount(object: JsonObject, member: string, path: string): number | undefined {
+  const value = own(object, member)
+  return value === undefined ? undefined : parseInteger(value, `${path}.${member}`, 0)
 }
 
 function parseText(value: string, path: string): string {

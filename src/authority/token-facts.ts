@@ -62,3 +62,13 @@ export function buildOf(clientId: string, versions: readonly string[]): string |
 function isBuild(value: unknown): value is string {
   return typeof value === 'string' && value !== '' && value.length <= BUILD_CHARS_MAX
 }
+
+/** The process of that build, by its own word; `undefined`: none was named, or the token is another's than this client's. */
+export function instanceOf(
+  client: string,
+  token: { readonly clientId: string; readonly agent: unknown },
+): string | undefined {
+  if (client !== token.clientId || typeof token.agent !== 'object' || token.agent === null) return undefined
+  const { instance } = token.agent as { readonly instance?: unknown }
+  return typeof instance === 'string' ? instance : undefined
+}

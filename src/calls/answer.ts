@@ -3,12 +3,16 @@ import type { AuditDraft } from '../audit/audit-draft.ts'
 import { actors } from '../authority/actor-chain.ts'
 import type { ToolConstraints } from '../authority/authority.ts'
 import { type Guidance, guidance } from '../authority/guidance.ts'
-import { buildOf } from '../authority/token-facts.ts'
+import { buildOf, instanceOf } from '../authority/token-facts.ts'
 import type { AuditRecord } from '../model/audit-record.ts'
+import { serverSnapshot, userSnapshot } from '../model/snapshot.ts'
 import { ANY_AGENT_ID } from '../policy/any-agent.ts'
 import type { Bearer } from './bearer.ts'
 import type { Prepared, Refusal } from './judge.ts'
 import type { ServiceCall } from './service-call.ts'
+
+/** What the registry has no name for may be asked about, too: of any length. */
+const TOOL_CHARS_MAX = 128
 
 type Json = Readonly<Record<string, unknown>>
 
@@ -54,9 +58,11 @@ export function described({ question, matter, bearer }: Prepared): Partial<Audit
   const place = matter.container === undefined ? '' : ` in ${matter.container}`
   return {
     on_behalf_of: question.subject,
+    ...(question.user === undefined ? {} : { user: userSnapshot(question.user) }),
     ...(question.agent.clientId === ANY_AGENT_ID ? {} : { agent: { id: question.agent.clientId } }),
-    resource: matter.resource.url,
-    detail: `call ${matter.tool.slice(0, 128)}${place}`,
+    ...serverSnapshot(matter.resource),
+    tool: matter.tool.slice(0, TOOL_CHARS_MAX),
+    detail: `call ${matter.tool.slice(0, TOOL_CHARS_MAX)}${place}`,
     ...(bearer === undefined ? {} : attributed(bearer)),
   }
 }
@@ -65,13 +71,21 @@ export function described({ question, matter, bearer }: Prepared): Partial<Audit
 function attributed({ token, facts, node, asks, state, drift }: Bearer): Partial<AuditRecord> {
   const { clientId } = asks.agent
   const version = buildOf(clientId, token.versions)
+  const instance = instanceOf(clientId, { clientId: token.clientId, agent: token.claims['agent'] })
   return {
     ...(state === 'active' && drift === 0 ? {} : { conformance: { state, drift } }),
-    agent: { id: clientId, ...(version === undefined ? {} : { version }) },
+    agent: {
+      id: clientId,
+      ...(version === undefined ? {} : { version }),
+      ...(instance === undefined ? {} : { instance }),
+    },
     session: facts.id,
+    txn: facts.txn,
     node: node.id,
     intent: node.intentHash,
     origin: node.origin.type,
+    ...(facts.subject.user === undefined ? { owner: facts.accountableOwner } : {}),
+    scope: token.scope,
     jti: token.jti,
     ...(token.act === undefined ? {} : { chain: actors(token.act).map(({ sub }) => sub) }),
   }

@@ -10,8 +10,10 @@ import type { AuditDraft } from '../audit/audit-draft.ts'
 import { ATTEMPT_REPEAT_MS } from '../kernel/call-limits.ts'
 import { type DecisionId, servicePrincipal } from '../kernel/ids.ts'
 import { Rejection } from '../kernel/rejection.ts'
+import type { CaptureMode } from '../model/captured.ts'
 import type { ApprovalUse } from '../sessions/approval-commits.ts'
 import { callCounters, callsExhausted, countCall } from '../sessions/call-counters.ts'
+import { OutboxFull } from '../store/ports.ts'
 import { type DecisionBody, described } from './answer.ts'
 import type { Bearer } from './bearer.ts'
 import {
@@ -24,6 +26,7 @@ import {
   refusalIn,
 } from './begun-call.ts'
 import { placesFor, placesLeft, releasePlaces, takePlaces } from './call-places.ts'
+import { responseMode } from './captured-call.ts'
 import { cutOffMeanwhile, type Prepared, type Refusal } from './judge.ts'
 import type { ServiceCall } from './service-call.ts'
 
@@ -75,6 +78,7 @@ export async function attemptIn(
     decision: draft.id,
     by: servicePrincipal(caller.clientId),
     about: described(state),
+    ...keptMode(responseMode(state.matter.resource, tool)),
   }
   const kept = await parts.calls.begin(key, encodeBegun(begun), nowMs + parts.settings.callOutcomeSeconds * 1000)
   const first = decodeBegun(kept.text)
@@ -90,6 +94,8 @@ export async function attemptIn(
   same.add({ event: 'call.attempt', call: { attempt: id } })
   return { draft: same, state: { ...state, question: { ...state.question, id: first.decision } }, attempt }
 }
+
+const keptMode = (responses: CaptureMode | undefined) => (responses === undefined ? {} : { responses })
 
 export interface Permit {
   readonly attempt: string
@@ -132,9 +138,10 @@ export async function commitCall(
   try {
     await parts.sessions.commitSurely(change, commitId(draft.id), draft.granted(), () => undefined)
   } catch (error) {
-    if (!(error instanceof Rejection)) throw error
-    await releasePlaces(places, draft.id, parts.windows)
-    return refusalOf(error)
+    const isRefused = error instanceof Rejection || error instanceof OutboxFull
+    if (isRefused) await releasePlaces(places, draft.id, parts.windows)
+    if (error instanceof Rejection) return refusalOf(error)
+    throw error
   }
   const gone = cutOffMeanwhile(bearer, tool, call)
   if (gone !== undefined) return gone

@@ -16,7 +16,7 @@ import { parseUserPrincipal } from '../kernel/user-name.ts'
 import type { KeyRing } from '../keys/key-ring.ts'
 import type { Client } from '../model/client.ts'
 import type { Question } from '../model/decision.ts'
-import { findUser } from '../model/find-user.ts'
+import { findUser, withEmail } from '../model/find-user.ts'
 import { type Resource, whyNotIssuedFor } from '../model/resource.ts'
 import type { IssuingState, NodeFacts, SessionFacts } from '../model/session.ts'
 import { parseScope } from '../protocol/scope.ts'
@@ -65,6 +65,7 @@ export async function bearerOf(
   const [agent, ...chain] = registered(agentsOf(token, issuer), 'agent', parts) ?? []
   const services = registered(servicesOf(token, issuer), 'service', parts)
   const user = userIn(token)
+  const listed = user === undefined ? undefined : findUser(parts.registry, parseUserPrincipal(user))
   const here = hereOf(token)
   if (agent === undefined || services === undefined || here === undefined || !isHolderNewest(token)) return undefined
   const bounds = { scopes: parseScope(token.scope), ...here }
@@ -77,7 +78,7 @@ export async function bearerOf(
       chain,
       services,
       subject: token.subject,
-      user: user === undefined ? undefined : findUser(parts.registry, parseUserPrincipal(user)),
+      user: listed === undefined ? undefined : withEmail(listed, held.facts),
       contracted: held.state === 'contracted',
       risk: held.facts.evidence?.risk,
       parent: { resources: new Map([[resource.url, bounds]]), notAfter: token.expiresAt, maxDepth: 0 },

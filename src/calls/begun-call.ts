@@ -5,6 +5,7 @@
 import { sha256 } from '../kernel/digest.ts'
 import type { ClientId, DecisionId, PrincipalId } from '../kernel/ids.ts'
 import type { AuditRecord } from '../model/audit-record.ts'
+import type { CaptureMode } from '../model/captured.ts'
 import { canonicalJson } from '../registry/canonical-json.ts'
 import type { DecisionBody } from './answer.ts'
 import type { Prepared } from './judge.ts'
@@ -28,6 +29,8 @@ export interface BegunCall {
   readonly by: PrincipalId
   /** Of the attempt's record: whose work the call is, and where. */
   readonly about: Partial<AuditRecord>
+  /** How its response is captured, where the tool's manifest said so when it was announced. */
+  readonly responses?: CaptureMode
 }
 
 /** Each service names its own calls. */

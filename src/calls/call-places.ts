@@ -9,7 +9,7 @@
 import { BUDGET_CALLS_MAX } from '../kernel/call-limits.ts'
 import { ACCESS_TOKEN_LIFETIME_S_MAX, CLOCK_SKEW_S } from '../kernel/limits.ts'
 import { Rejection } from '../kernel/rejection.ts'
-import type { WindowLimit, WindowStore } from '../store/ports.ts'
+import type { WindowLimit, WindowStore } from '../store/call-ports.ts'
 import type { Bearer } from './bearer.ts'
 
 interface Places {

@@ -11,6 +11,7 @@ import { bound, type DecisionBody, described, guided, record, refused } from './
 import { permitApproved } from './approvals/permit-approved.ts'
 import { type Attempt, attemptIn, commitCall, isAnswer, refuseCall, wouldPermit } from './attempt.ts'
 import { type Evaluation, readBatch, readEvaluation } from './authzen-request.ts'
+import { captureAttempt } from './captured-call.ts'
 import { answered, type Prepared, prepare, type Refusal, stillStands } from './judge.ts'
 import { countedOutside } from './outside-call.ts'
 import { callAsService, type EvaluationParts, type ServiceCall, type ServiceRequest } from './service-call.ts'
@@ -73,7 +74,12 @@ async function prepared(asked: Evaluation, call: ServiceCall): Promise<Item> {
   const draft = call.draft()
   const state = await prepare(asked, call, draft.id)
   if (asked.attempt === undefined) return { draft, state }
-  return attemptIn(asked.attempt, { draft, state }, call)
+  const item = await attemptIn(asked.attempt, { draft, state }, call)
+  const { attempt } = item
+  if (attempt !== undefined && 'question' in item.state) {
+    await captureAttempt(asked, { ...item.state, ...attempt }, item.draft, call)
+  }
+  return item
 }
 
 /** What is wrong with the evaluation itself is its own answer; what is wrong with the broker is everybody's. */

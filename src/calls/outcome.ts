@@ -7,6 +7,7 @@ import { CALL_DETAIL_CHARS_MAX, CALL_KEPT_MS } from '../kernel/call-limits.ts'
 import { Rejection } from '../kernel/rejection.ts'
 import { readAttemptId } from './authzen-request.ts'
 import { callKey, decodeBegun, REPORTED, type Reported, UNKNOWN } from './begun-call.ts'
+import { captureResponse } from './captured-call.ts'
 import { callAsService, type EvaluationParts, type ServiceCall, type ServiceRequest } from './service-call.ts'
 
 interface Report {
@@ -15,6 +16,8 @@ interface Report {
   readonly outcome: Reported
   /** A code of the server's own; absent: it has given none. */
   readonly detail?: string
+  /** What the tool answered; `undefined`: that is not told. */
+  readonly response: unknown
 }
 
 /** @throws RefusedRequest */
@@ -23,7 +26,7 @@ export function reportOutcome(request: ServiceRequest, parts: EvaluationParts): 
 }
 
 /** @throws Rejection `not_found`, `outcome_conflict` */
-async function ended({ attempt, decision, outcome, detail }: Report, call: ServiceCall): Promise<object> {
+async function ended({ attempt, decision, outcome, detail, response }: Report, call: ServiceCall): Promise<object> {
   const { parts, caller, nowMs } = call
   const key = callKey(caller.clientId, attempt)
   let kept = await parts.calls.read(key)
@@ -41,7 +44,9 @@ async function ended({ attempt, decision, outcome, detail }: Report, call: Servi
       ...(detail === undefined ? {} : { detail }),
       call: { attempt, ended: outcome, ...late },
     })
-    const end = { over: kept.ended, ended: outcome, expiresAtMs: nowMs + CALL_KEPT_MS, audit: draft.granted() }
+    await captureResponse(response, { session: begun.about.session, mode: begun.responses }, draft, call)
+    const record = { audit: draft.granted(), contents: draft.contents }
+    const end = { over: kept.ended, ended: outcome, expiresAtMs: nowMs + CALL_KEPT_MS, ...record }
     const now = await parts.calls.end(key, end)
     if (now?.written === true) {
       parts.observer?.call(outcome)
@@ -60,9 +65,9 @@ const CODE = /^[\x20-\x7e]*$/
 
 /** Members that nobody knows are errors: this endpoint is no one's standard. @throws Rejection `parameter_*` */
 function readReport(body: Readonly<Record<string, unknown>>): Report {
-  const { attempt, decision_id: decision, outcome, detail, ...others } = body
+  const { attempt, decision_id: decision, outcome, detail, response, ...others } = body
   const [unknown] = Object.keys(others)
-  if (unknown !== undefined) throw malformed('the body', 'of attempt, decision_id, outcome and detail alone')
+  if (unknown !== undefined) throw malformed('the body', 'of attempt, decision_id, outcome, detail and response alone')
   const told = REPORTED.find((one) => one === outcome)
   if (outcome === undefined || decision === undefined) {
     throw new Rejection('parameter_missing', 'decision_id and outcome are required')
@@ -74,7 +79,7 @@ function readReport(body: Readonly<Record<string, unknown>>): Report {
     throw malformed('detail', `at most ${CALL_DETAIL_CHARS_MAX} plain characters: a code, not content`)
   }
   const given = isCode ? { detail } : {}
-  return { attempt: readAttemptId(attempt, 'attempt'), decision, outcome: told, ...given }
+  return { attempt: readAttemptId(attempt, 'attempt'), decision, outcome: told, ...given, response }
 }
 
 function malformed(name: string, wanted: string): Rejection {

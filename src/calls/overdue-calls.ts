@@ -9,7 +9,7 @@ import { CALL_KEPT_MS, CALLS_LOOK_MS, CALLS_OVERDUE_AT_ONCE_MAX } from '../kerne
 import type { Clock } from '../kernel/clock.ts'
 import { operatorPrincipal } from '../kernel/ids.ts'
 import type { CallObserver } from '../model/exchange.ts'
-import type { CallStore } from '../store/ports.ts'
+import type { CallStore } from '../store/call-ports.ts'
 import { outsideBudget } from '../store/time-budget.ts'
 import { decodeBegun, UNKNOWN } from './begun-call.ts'
 
@@ -78,7 +78,7 @@ export class OverdueCalls {
     const kept = await calls.read(key)
     if (kept === undefined || kept.ended !== undefined) return false
     const { attempt, decision, about } = decodeBegun(kept.text)
-    const draft = auditor.begin(decision)
+    const draft = auditor.begin(undefined, decision)
     draft.authenticatedAs(BROKER)
     draft.add({ ...about, event: 'call.outcome', call: { attempt, ended: UNKNOWN } })
     const expiresAtMs = clock.nowMs() + CALL_KEPT_MS

@@ -1,6 +1,7 @@
 /** A request of a service that enforces decisions: its record, who calls, one version of the registry for all of it. */
 import type { AuditDraft } from '../audit/audit-draft.ts'
 import type { Auditor } from '../audit/auditor.ts'
+import type { Capture } from '../audit/captured/capture.ts'
 import type { Clock } from '../kernel/clock.ts'
 import type { DecisionId } from '../kernel/ids.ts'
 import { Rejection } from '../kernel/rejection.ts'
@@ -20,7 +21,7 @@ import type { ExternalPolicy } from '../net/external-policy.ts'
 import type { DriftWatch } from '../sessions/drift-watch.ts'
 import type { LiveCutoffs } from '../sessions/live-cutoffs.ts'
 import type { SessionRepository } from '../sessions/session-repository.ts'
-import type { CallStore, WindowStore } from '../store/ports.ts'
+import type { CallStore, WindowStore } from '../store/call-ports.ts'
 import { withinBudget } from '../store/time-budget.ts'
 import type { ApprovalParts } from './approvals/approval-parts.ts'
 import type { Bearer } from './bearer.ts'
@@ -37,6 +38,7 @@ export interface EvaluationParts {
   readonly observer: CallObserver | undefined
   readonly cutoffs: LiveCutoffs
   readonly auditor: Auditor
+  readonly capture: Pick<Capture, 'modeOf' | 'onto'>
   readonly clock: Clock
   /** `undefined`: none is configured. */
   readonly external: Pick<ExternalPolicy, 'ask'> | undefined
@@ -77,11 +79,10 @@ export async function callAsService<T>(
   event: AuditEvent = 'access.evaluate',
 ): Promise<T> {
   const registry = parts.registries.current
-  const draft = parts.auditor.begin()
+  const draft = parts.auditor.begin(request.facts)
   const about = (one: AuditDraft, caller: Caller): AuditDraft => {
     one.authenticatedAs(caller.principal)
     one.add({ event })
-    if (request.facts.correlation !== undefined) one.add({ correlation: request.facts.correlation })
     return one
   }
   try {
@@ -95,7 +96,9 @@ export async function callAsService<T>(
     const own = ownResources(registry, client.clientId)
     const nowMs = parts.clock.nowMs()
     const call = { parts, registry, caller: client, own, body: request.body(), nowMs, bearers: new Map() }
-    return await withinBudget(() => work({ ...call, draft: (id) => about(parts.auditor.begin(id), caller) }))
+    return await withinBudget(() =>
+      work({ ...call, draft: (id) => about(parts.auditor.begin(request.facts, id), caller) }),
+    )
   } catch (error) {
     throw await parts.auditor.refuse(draft, error, request.facts.source)
   }

@@ -48,6 +48,11 @@ export const GROUPS: readonly Group[] = [
       ),
       command('serve', 'run the broker', async () => (await import('./broker/serve.ts')).serveCommand),
       command(
+        'witness',
+        'run a witness, which co-signs the audit logs of brokers as long as they only grow',
+        async () => (await import('./witness/witness-command.ts')).witnessCommand,
+      ),
+      command(
         'agent add',
         'register an agent and make its key pair',
         async () => (await import('./registry/agent-add.ts')).agentAddCommand,

@@ -26,6 +26,11 @@ export function textOf(value: unknown): string | undefined {
   return typeof value === 'string' ? printable(value) : undefined
 }
 
+/** Letter by letter, for what is hashed, or shown with care of its own: nothing in it was made harmless to a terminal. */
+export function exactText(value: unknown): string | undefined {
+  return typeof value === 'string' ? value : undefined
+}
+
 /** Not `Number(…)`: of an object, it calls what the object brings along. */
 export function numberIn(value: unknown): number {
   return typeof value === 'number' ? value : Number.NaN

@@ -69,7 +69,91 @@ export const OPERATOR_COMMANDS: Group = {
       'list what stands blocked: agents, users, agents for a user',
       async () => (await import('./sessions/blocks.ts')).blocksCommand,
     ),
-    command('audit', 'show the newest audit records', async () => (await import('./records/audit.ts')).auditCommand),
+    command(
+      'audit',
+      'find audit records by whom, what, where and when, or follow them',
+      async () => (await import('./audit/audit.ts')).auditCommand,
+    ),
+    command(
+      'audit story',
+      'tell one piece of work on one page: prompt, exchanges, decisions, calls, ends',
+      async () => (await import('./audit/audit-story.ts')).auditStoryCommand,
+    ),
+    command(
+      'audit chain',
+      'go from a token back to the person, hop by hop: what each could do, and tried',
+      async () => (await import('./audit/audit-chain.ts')).auditChainCommand,
+    ),
+    command(
+      'audit called',
+      'say which agent called a tool, when, for whom',
+      async () => (await import('./audit/audit-calls.ts')).auditCalledCommand,
+    ),
+    command(
+      'audit destructive',
+      'say whether a destructive call succeeded',
+      async () => (await import('./audit/audit-calls.ts')).auditDestructiveCommand,
+    ),
+    command(
+      'audit personal',
+      'say which calls may have carried personal data',
+      async () => (await import('./audit/audit-calls.ts')).auditPersonalCommand,
+    ),
+    command(
+      'audit who',
+      'say whether it was an agent by itself, or an agent for a person',
+      async () => (await import('./audit/audit-calls.ts')).auditWhoCommand,
+    ),
+    command(
+      'audit access',
+      'report who had access to which server, through which agents',
+      async () => (await import('./audit/audit-access.ts')).auditAccessCommand,
+    ),
+    command(
+      'audit export',
+      'the audit log as JSON lines, from where an earlier export ended',
+      async () => (await import('./audit/export.ts')).auditExportCommand,
+    ),
+    command(
+      'audit verify',
+      'walk the whole audit log, and name the first record that is not as it was',
+      async () => (await import('./audit/verify.ts')).auditVerifyCommand,
+    ),
+    command(
+      'audit continue',
+      'go on with an audit log whose end is lost for good, with a reason, under another name',
+      async () => (await import('./audit/continue.ts')).auditContinueCommand,
+    ),
+    command(
+      'audit receipt',
+      'the proof that the audit log has a record',
+      async () => (await import('./audit/receipt.ts')).auditReceiptCommand,
+    ),
+    command(
+      'audit verify-receipt',
+      'check the receipt of a record, with no broker and no network',
+      async () => (await import('./audit/verify-receipt.ts')).verifyReceiptCommand,
+    ),
+    command(
+      'audit show',
+      'read what was captured with a record, with a reason',
+      async () => (await import('./audit/audit-captured.ts')).auditShowCommand,
+    ),
+    command(
+      'audit search-captured',
+      'find which captured prompts, arguments, responses or traces hold a text',
+      async () => (await import('./audit/audit-captured.ts')).auditSearchCapturedCommand,
+    ),
+    command(
+      'audit erase',
+      'destroy the keys of what was captured with a record',
+      async () => (await import('./audit/audit-captured.ts')).auditEraseCommand,
+    ),
+    command(
+      'audit rekey',
+      'wrap what was captured under the newest key-encryption key',
+      async () => (await import('./audit/audit-rekey.ts')).auditRekeyCommand,
+    ),
     command(
       'review',
       'who may what and does not use it, what ends, who is missing',
@@ -140,6 +224,11 @@ export const OPERATOR_COMMANDS: Group = {
       'keys rotate',
       'announce the successor of a signing key',
       async () => (await import('./keys/keys-rotate.ts')).keysRotateCommand,
+    ),
+    command(
+      'keys rotate-content',
+      'make a key-encryption key for what the audit captures',
+      async () => (await import('./keys/keys-rotate-content.ts')).keysRotateContentCommand,
     ),
     command(
       'keys kill',

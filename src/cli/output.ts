@@ -8,5 +8,13 @@ export function writeToken(token: Secret, io: Io): void {
 }
 
 export function writeJson(value: unknown, io: Io): void {
-  io.out(`${JSON.stringify(value, undefined, 2)}\n`)
+  io.out(`${jsonText(value, 2)}\n`)
+}
+
+/** The same JSON to a program, unable to move the cursor of a person: `JSON.stringify` escapes the first 32 characters alone. */
+export function jsonText(value: unknown, indent = 0): string {
+  return JSON.stringify(value, undefined, indent).replace(
+    /[\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  )
 }

@@ -1,10 +1,13 @@
 /** Config: everything a broker is told at start, decoded, checked and frozen. Only `config/` makes one. */
 import type { AdmissionLimits } from '../admission/admission.ts'
+import type { SinkSettings } from '../audit/export/start-export.ts'
+import type { RetentionSettings } from '../audit/retention/old-bundles.ts'
 import type { CertificateSource } from '../http/client-certificate.ts'
 import type { Secret } from '../kernel/secret.ts'
 import type { AdminEntry } from '../model/admin-role.ts'
 import type { BrokerSettings } from '../model/settings.ts'
 import type { ExternalPdp } from '../net/external-policy.ts'
+import type { WitnessAddress } from '../net/witness-client.ts'
 import type { RedisServers } from '../store/redis-servers.ts'
 
 export type StoreConfig =
@@ -27,6 +30,17 @@ export interface MetricsConfig {
   readonly token: Secret | undefined
 }
 
+export interface TelemetryConfig {
+  /** The collector's base URL: spans go to `/v1/traces` below it. */
+  readonly otlpEndpoint: string
+  /** Absolute path of a file with headers for it. */
+  readonly headersFile: string | undefined
+  /** Absolute path of the authorities (PEM) that its certificate is from; `undefined`: the public ones. */
+  readonly caFile: string | undefined
+  /** The share of traces that is recorded: 0 to 1. */
+  readonly sampleRatio: number
+}
+
 export interface Config {
   /** What the stages need to know; `settings.issuer` is the issuer identifier. */
   readonly settings: BrokerSettings
@@ -34,6 +48,10 @@ export interface Config {
   readonly listen: { readonly host: string; readonly port: number; readonly tls?: TlsFiles }
   /** Where metrics are read; absent: nowhere, and nothing is counted. */
   readonly metrics?: MetricsConfig
+  /** Where traces are sent; absent: nowhere, and nothing is traced. */
+  readonly telemetry?: TelemetryConfig
+  /** Who co-signs the audit log. */
+  readonly witnesses: readonly WitnessAddress[]
   /** First segment of every store key. */
   readonly org: string
   readonly store: StoreConfig
@@ -44,6 +62,10 @@ export interface Config {
   /** Who may sign in to the admin API, and as what. */
   readonly admins: readonly AdminEntry[]
   readonly log: { readonly level: LogLevel }
+  /** How long the records of the audit log are kept. */
+  readonly retention: RetentionSettings
+  /** Whom the audit log is sent to. */
+  readonly auditExport: readonly SinkSettings[]
   /** Whether what one approver grants from a challenge has to be confirmed by another. */
   readonly secondPerson: boolean
   /** Whether DPoP proofs must carry a nonce of the broker's (RFC 9449 §8). */

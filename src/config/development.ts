@@ -13,13 +13,16 @@ import {
   REFUSAL_DELAY_MS_DEFAULT,
   SESSION_LIFETIME_S_DEFAULT,
 } from '../kernel/limits.ts'
+import { KEEP_DAYS_DEFAULT } from '../kernel/log-limits.ts'
 import {
   DRIFT_CONTRACT_AFTER_DEFAULT,
   DRIFT_HALT_AFTER_DEFAULT,
   DRIFT_WINDOW_S_DEFAULT,
   ORPHAN_GRACE_DAYS_DEFAULT,
 } from '../kernel/policy-limits.ts'
+import { NOTHING_CAPTURED } from '../model/captured.ts'
 import { DEVELOPMENT_ENVIRONMENT } from '../model/settings.ts'
+import { retentionOf } from './audit-schema.ts'
 import type { Config, LogLevel, StoreConfig } from './config.ts'
 
 export interface DevelopmentChoices {
@@ -53,8 +56,12 @@ export function developmentConfig(choices: DevelopmentChoices): Config {
         haltAfter: DRIFT_HALT_AFTER_DEFAULT,
         windowSeconds: DRIFT_WINDOW_S_DEFAULT,
       }),
+      capture: NOTHING_CAPTURED,
+      requireCorrelation: false,
+      publicLog: false,
     }),
     listen: Object.freeze({ host: '127.0.0.1', port: choices.port }),
+    witnesses: Object.freeze([]),
     org: 'default',
     store: Object.freeze(choices.store),
     keys: Object.freeze({ directory: choices.keysDirectory }),
@@ -67,6 +74,8 @@ export function developmentConfig(choices: DevelopmentChoices): Config {
       refusalDelayMs: REFUSAL_DELAY_MS_DEFAULT,
     }),
     admins: Object.freeze([]),
+    retention: retentionOf({ keep_days: KEEP_DAYS_DEFAULT, keep_records: undefined }),
+    auditExport: Object.freeze([]),
     log: Object.freeze({ level: choices.logLevel ?? 'info' }),
     secondPerson: false,
     dpop: Object.freeze({ nonce: 'off' as const }),

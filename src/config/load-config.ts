@@ -10,8 +10,10 @@ import { DEVELOPMENT_ENVIRONMENT } from '../model/settings.ts'
 import { decodeRegistryDocuments, type RegistryDocument } from '../registry/load-registry.ts'
 import { readDocument } from '../registry/reading/reading-thread.ts'
 import { ConfigurationError, decodeStrictly, parseYamlText } from '../registry/strict-document.ts'
+import { recordSettingsOf, retentionOf, sinksOf } from './audit-schema.ts'
 import type { Config, MetricsConfig } from './config.ts'
 import { configInEnvironment } from './environment.ts'
+import { externalPdpOf, telemetryOf } from './others-config.ts'
 import { type ConfigDocument, configDocument } from './schema.ts'
 import { staticKeySettings } from './static-keys.ts'
 import { type NamedFiles, storeOf } from './store-config.ts'
@@ -100,7 +102,7 @@ export async function rereadRegistryFiles(config: Config): Promise<readonly Regi
   for (const path of config.registryPaths) {
     texts.delete(path)
     try {
-      const document = await readDocument(Buffer.from(readText(path)), 'yaml', basename(path))
+      const document = await readDocument((take) => take(Buffer.from(readText(path))), 'yaml', basename(path))
       documents.push({ document, sourceName: basename(path), directory: dirname(path) })
     } catch (fault) {
       if (!(fault instanceof ConfigurationError)) throw fault
@@ -135,10 +137,12 @@ function configOf(document: ConfigDocument, absolute: (path: string) => string, 
         haltAfter: document.drift.halt_after,
         windowSeconds: document.drift.window_seconds,
       }),
+      ...recordSettingsOf(document.audit),
       ...mutualTlsOf(document.client_certificates),
     }),
     listen: Object.freeze(listenOf(document.listen, absolute)),
     ...(document.metrics === undefined ? {} : { metrics: metricsOf(document.metrics, absolute, problems) }),
+    witnesses: Object.freeze(document.audit.witness),
     org: document.org,
     store: Object.freeze(storeOf(document.store, namedFiles(absolute, problems), problems)),
     keys: Object.freeze({ directory: absolute(document.keys.directory) }),
@@ -154,6 +158,8 @@ function configOf(document: ConfigDocument, absolute: (path: string) => string, 
       document.admins.map(({ user, group, roles }) => ({ ...(user && { user }), ...(group && { group }), roles })),
     ),
     log: Object.freeze(document.log),
+    retention: retentionOf(document.audit),
+    auditExport: Object.freeze(sinksOf(document.audit, absolute)),
     secondPerson: document.challenges.second_person,
     dpop: Object.freeze(document.dpop),
     trustedProxies: Object.freeze(document.trusted_proxies),
@@ -163,19 +169,9 @@ function configOf(document: ConfigDocument, absolute: (path: string) => string, 
       internalHosts: new Set(document.outbound.internal_hosts),
     }),
     ...externalPdpOf(document.external_pdp, absolute),
+    ...telemetryOf(document.telemetry, absolute),
     development: environment === DEVELOPMENT_ENVIRONMENT,
   })
-}
-
-function externalPdpOf(
-  given: ConfigDocument['external_pdp'],
-  absolute: (path: string) => string,
-): Pick<Config, 'externalPdp'> {
-  if (given === undefined) return {}
-  const file = (path: string | undefined) => (path === undefined ? undefined : absolute(path))
-  const { url, timeout_ms: timeoutMs } = given
-  const externalPdp = { url, timeoutMs, credentialFile: file(given.credential_file), caFile: file(given.ca_file) }
-  return { externalPdp: Object.freeze(externalPdp) }
 }
 
 function mutualTlsOf(given: ConfigDocument['client_certificates']): Pick<Config['settings'], 'mutualTls'> {

@@ -42,6 +42,7 @@ import { DEVELOPMENT_ENVIRONMENT } from '../model/settings.ts'
 import { environmentName, host, url } from '../registry/entries/entry-fields.ts'
 import { strictObject } from '../registry/strict-document.ts'
 import { isLoopbackHost, urlProblem } from '../registry/url-rules.ts'
+import { audit } from './audit-schema.ts'
 import { LOG_LEVELS } from './config.ts'
 import { store } from './store-schema.ts'
 
@@ -72,6 +73,14 @@ const metrics = strictObject({
 }).refine(({ host, token_file }) => isLoopbackHost(host) || token_file !== undefined, {
   path: ['token_file'],
   error: 'is needed where others than this machine can reach metrics.host',
+})
+
+/** Traces name users and agents: they go where an operator has said, and otherwise nowhere. */
+const telemetry = strictObject({
+  otlp_endpoint: url,
+  headers_file: path.optional(),
+  ca_file: path.optional(),
+  sample_ratio: z.number().min(0).max(1).default(1),
 })
 
 const seconds = (most: number, otherwise: number) => z.int().min(1).max(most).default(otherwise)
@@ -135,6 +144,7 @@ export const configDocument = strictObject({
   issuer,
   listen,
   metrics: metrics.optional(),
+  telemetry: telemetry.optional(),
   environment: environmentName,
   org: z
     .string()
@@ -166,6 +176,7 @@ export const configDocument = strictObject({
     halt_after: z.int().min(0).max(DRIFT_AFTER_MAX).default(DRIFT_HALT_AFTER_DEFAULT),
     window_seconds: seconds(DRIFT_WINDOW_S_MAX, DRIFT_WINDOW_S_DEFAULT),
   }).prefault({}),
+  audit,
   challenges: strictObject({ second_person: z.boolean().default(false) }).prefault({}),
   dpop: strictObject({ nonce: z.enum(['off', 'required']).default('off') }).prefault({}),
   trusted_proxies: z.array(network).default([]),

@@ -5,9 +5,10 @@
 import type { AuditDraft } from '../audit/audit-draft.ts'
 import type { AuditEvent } from '../model/audit-record.ts'
 import type { MintedToken } from '../model/minted.ts'
+import { inStep } from '../model/trace.ts'
 import type { SessionRepository } from '../sessions/session-repository.ts'
 import type { Doomed, UnknownCommits } from '../sessions/unknown-commits.ts'
-import { type Store, StoreUnavailable } from '../store/ports.ts'
+import { OutboxFull, type Store, StoreUnavailable } from '../store/ports.ts'
 import { outsideBudget } from '../store/time-budget.ts'
 import { describeIssue, grantedAuthority } from './attribution.ts'
 import type { Framed, Issue } from './flow.ts'
@@ -28,16 +29,15 @@ export async function commitIssue(
   const authority = grantedAuthority(minted)
   draft.add(describeIssue(issue, minted, authority.digest))
   const record = draft.granted(event)
-  const { change } = issue
+  const change = { ...issue.change, contents: [authority, ...draft.contents] }
   const unsure = () => {
     draft.add({ event })
     draft.leaveUnfinished()
   }
   try {
-    const withContents = { ...change, contents: [authority, ...draft.contents] }
-    await parts.sessions.commitSurely(withContents, minted.jti, record, unsure)
+    await inStep('commit', () => parts.sessions.commitSurely(change, minted.jti, record, unsure))
   } catch (error) {
-    if (error instanceof StoreUnavailable) {
+    if (error instanceof StoreUnavailable && !(error instanceof OutboxFull)) {
       const settled = (happened: boolean) => draft.settled(happened)
       parts.unknown.add({ change, id: minted.jti, doomed: doomedBy(event, issue, minted), record: settled })
     }

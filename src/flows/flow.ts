@@ -47,6 +47,8 @@ export interface FrameInput<R extends TokenRequest, E extends SubjectEvidence, P
     'id' | 'now' | 'environment' | 'services' | 'container' | 'external' | 'atCall' | 'contracted'
   >
   readonly rv: number
+  /** Of the piece of work, where a session is opened for one that has an id already. */
+  readonly txn: string | undefined
   /** The key what is issued is bound to (`sender-constraint.ts`); `undefined`: none. */
   readonly confirmation: Confirmation | undefined
 }

@@ -5,7 +5,8 @@
  */
 import { Rejection } from '../kernel/rejection.ts'
 import type { Agent } from '../model/client.ts'
-import { StoreUnavailable, type WindowStore } from '../store/ports.ts'
+import type { WindowStore } from '../store/call-ports.ts'
+import { OutboxFull, StoreUnavailable } from '../store/ports.ts'
 
 const MINUTE_MS = 60_000
 
@@ -39,7 +40,8 @@ export async function issuedWithin<T>(
   } catch (error) {
     const names = limits.map(({ name }) => name)
     // A place that cannot be given back is given back by time.
-    if (!(error instanceof StoreUnavailable)) await windows.release(agent.clientId, id, names).catch(() => undefined)
+    const isUnknown = error instanceof StoreUnavailable && !(error instanceof OutboxFull)
+    if (!isUnknown) await windows.release(agent.clientId, id, names).catch(() => undefined)
     throw error
   }
 }

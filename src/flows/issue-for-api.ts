@@ -9,6 +9,7 @@ import type { ExchangeObserver } from '../model/exchange.ts'
 import type { MintedToken } from '../model/minted.ts'
 import type { Orphans } from '../model/owner.ts'
 import { apiAudience, type BrokerSettings } from '../model/settings.ts'
+import { formatScope } from '../protocol/scope.ts'
 import type { LiveCutoffs } from '../sessions/live-cutoffs.ts'
 import { assertWorkloadStands } from '../sessions/liveness.ts'
 import type { Store } from '../store/ports.ts'
@@ -54,7 +55,8 @@ export async function issueForApi(
   return issuedWithin(store.windows, { agent, scopes, id: draft.id }, async () => {
     const minted = await mintApiToken(parts.minter, verified, scopes, { proven: parts.proven, rv, now })
     const resource = apiAudience(parts.settings.issuer)
-    draft.add({ event: 'token.api', resource, jti: minted.jti, expires_at: minted.expiresAt })
+    const granted = { resource, scope: formatScope(scopes), jti: minted.jti, expires_at: minted.expiresAt }
+    draft.add({ event: 'token.api', ...granted })
     const record = draft.granted()
     draft.leaveUnfinished()
     await parts.auditor.log.append(draft.id, record)

@@ -1,9 +1,14 @@
 /** Step 7: what a flow wants issued, minted as what it is. */
 import type { MintedToken } from '../model/minted.ts'
+import { inStep } from '../model/trace.ts'
 import type { Minter } from '../tokens/minter.ts'
 import type { Issue } from './flow.ts'
 
-export function mintIssue({ mint, order }: Issue, minter: Minter): Promise<MintedToken> {
+export function mintIssue(issue: Issue, minter: Minter): Promise<MintedToken> {
+  return inStep('mint', () => mintAs(issue, minter))
+}
+
+function mintAs({ mint, order }: Issue, minter: Minter): Promise<MintedToken> {
   switch (mint.kind) {
     case 'access':
       return minter.access(order, mint.resource.signingAlg)

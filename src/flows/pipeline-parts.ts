@@ -1,5 +1,6 @@
 /** What the pipeline is made of: the stages, and the state they share between requests. */
 import type { Auditor } from '../audit/auditor.ts'
+import type { Capture } from '../audit/captured/capture.ts'
 import type { Clock } from '../kernel/clock.ts'
 import type { ExchangeObserver } from '../model/exchange.ts'
 import type { Orphans } from '../model/owner.ts'
@@ -25,6 +26,7 @@ export interface PipelineParts {
   readonly unknown: UnknownCommits
   readonly cutoffs: LiveCutoffs
   readonly auditor: Auditor
+  readonly capture: Pick<Capture, 'onto'>
   readonly clock: Clock
   readonly observer?: ExchangeObserver | undefined
   /** Asked before every decision; `undefined`: none is configured. */

@@ -20,17 +20,18 @@ import type { MintedToken } from '../model/minted.ts'
 import type { Registry } from '../model/registry.ts'
 import type { Arrival } from '../model/request-facts.ts'
 import { endpointUrls } from '../model/settings.ts'
+import { inStep } from '../model/trace.ts'
 import { beforeAsking } from '../net/external-policy.ts'
 import { decide } from '../policy/decide.ts'
-import { keepDecision } from '../policy/recorded-decision.ts'
 import type { Form } from '../protocol/form.ts'
 import { ENDPOINT, GRANT_TYPE } from '../protocol/oauth.ts'
 import type { LiveSession } from '../sessions/session-repository.ts'
 import { withinBudget } from '../store/time-budget.ts'
 import { isForApi } from './api-token.ts'
-import { boundTo, describeEvidence } from './attribution.ts'
+import { boundTo, describeAsked, givenTxn } from './attribution.ts'
 import { commitIssue } from './commit-issue.ts'
 import { assertWithinConfinement } from './confinement.ts'
+import { recordDecided } from './decided.ts'
 import type { EvidenceSources } from './evidence.ts'
 import { askedOutside } from './external-answer.ts'
 import { type Asker, type Framed, type Issue, permitted } from './flow.ts'
@@ -99,8 +100,7 @@ class Run {
     this.#sources = { ...parts.evidence, registry: this.#registry }
     this.#nowMs = parts.clock.nowMs()
     this.#now = Math.floor(this.#nowMs / 1000)
-    this.draft = parts.auditor.begin() // 1
-    if (facts.correlation !== undefined) this.draft.add({ correlation: facts.correlation })
+    this.draft = parts.auditor.begin(facts) // 1
   }
 
   async answer(form: Form): Promise<TokenResponse> {
@@ -110,28 +110,28 @@ class Run {
   }
 
   async #answer(form: Form, request: TokenRequest): Promise<TokenResponse> {
-    const verified = await this.#authenticate(form, request) // 3
-    const proven = await this.#proveKeys(verified)
+    const verified = await inStep('authenticate', () => this.#authenticate(form, request)) // 3
+    const proven = await inStep('prove', () => this.#proveKeys(verified))
     if (request.grantType === GRANT_TYPE.clientCredentials && isForApi(request, this.#parts.settings.issuer)) {
       return this.#answerApi(request, verified, proven)
     }
     const { flow, party } = admit(request, verified, proven)
     this.flow = flow.name
-    const { evidence, singleUses } = await flow.verify(request, party, this.#sources, this.#now) // 4
+    const verify = () => flow.verify(request, party, this.#sources, this.#now)
+    const { evidence, singleUses } = await inStep('verify', verify) // 4
     for (const use of singleUses) this.#uses.add(use)
-    this.draft.add(describeEvidence(evidence))
+    this.draft.add(describeAsked(evidence, request, verified))
     if (evidence.kind === 'user') this.#facts.entry.spendIssuer(evidence.issuer.slug)
     if (evidence.kind === 'workload') this.#facts.entry.spendIssuer(evidence.token.voucher.slug)
-    const live = await this.#claimAndRead(evidence) // 5
+    const live = await inStep('claim', () => this.#claimAndRead(evidence)) // 5
     this.#asked = askedWith(evidence, live, this.draft)
-    const { framed, permit } = await this.#decide(flow.frame, { request, party, evidence, live }) // 6
+    const input = { request, party, evidence, live }
+    const { framed, permit } = await inStep('decide', () => this.#decide(flow.frame, input)) // 6
     const issue = withDemandedKey(framed.issue(permit), proven)
+    await this.#parts.capture.onto(this.draft, { kind: 'prompt', text: request.prompt, session: issue.change.session })
     const scopes = 'resource' in issue.mint ? authorityScopes(issue.order.authority) : []
-    const minted = await issuedWithin(
-      this.#parts.store.windows,
-      { agent: framed.question.agent, scopes, id: this.draft.id },
-      () => this.#mintAndCommit(framed, issue),
-    )
+    const within = { agent: framed.question.agent, scopes, id: this.draft.id }
+    const minted = await issuedWithin(this.#parts.store.windows, within, () => this.#mintAndCommit(framed, issue))
     tellIssued(this.#parts.observer, issuedBy(verified, { question: framed.question, permit, issue }))
     return tokenResponse(minted, issue.mint.kind, this.draft.id, issue.shows)
   }
@@ -144,8 +144,8 @@ class Run {
 
   /** 3. The client, whether it may ask this way, and whether it is still welcome. */
   async #authenticate(form: Form, request: TokenRequest): Promise<VerifiedClient> {
-    const { settings } = this.#parts
-    const known = { ...this.#sources, ...settings, now: this.#now, endpoint: ENDPOINT.token }
+    const { clientSecretBasic, apiKeys, issuer } = this.#parts.settings
+    const known = { ...this.#sources, issuer, clientSecretBasic, apiKeys, now: this.#now, endpoint: ENDPOINT.token }
     const grant = request.grantType === GRANT_TYPE.jwtBearer ? request.assertion : undefined
     const authenticate = await prepareAuthentication({ ...presentedClient(form, this.#facts), grant }, known)
     const verified = await this.#facts.entry.admit(authenticate)
@@ -163,7 +163,7 @@ class Run {
         missing: [`${request.grantType} in the grant_types of ${client.clientId}`],
       })
     }
-    assertWithinConfinement(verified, request, settings.issuer)
+    assertWithinConfinement(verified, request, issuer)
     return verified
   }
 
@@ -230,12 +230,13 @@ class Run {
     const where = { services: [], container: undefined, atCall: false, contracted: live?.state === 'contracted' }
     const question = { ...begun, ...where, external: beforeAsking(external) }
     const confirmation = bindTo(constraintOf(evidence, live), party.proven, party.verified.client)
-    const framed = frame({ ...input, registry, settings, question, rv, confirmation })
+    const about = { registry, settings, question, rv, txn: givenTxn(evidence, this.#facts, settings), confirmation }
+    const framed = frame({ ...input, ...about })
     assertGoverned([framed.question.agent, ...framed.question.chain], this.#parts, this.#now)
     const signedInAt = evidence.kind === 'user' ? evidence.signedInAt : live?.facts.evidence?.signedInAt
     const asked = await askedOutside(framed.question, external, signedInAt, standing)
     const decision = decide(registry, asked)
-    this.draft.addDecision(decision, keepDecision(asked, decision), this.#parts.shadow.answer(asked, decision))
+    recordDecided(this.draft, asked, decision, { registry, shadow: this.#parts.shadow })
     return { framed, permit: permitted(decision) }
   }
 

@@ -19,6 +19,8 @@ interface Asked {
   readonly details: ParsedDetails | undefined
   /** Self-description of the running copy; authorizes nothing. */
   readonly instance: string | undefined
+  /** What the user has said, as the agent tells it: for the audit, where that captures it; it authorizes nothing. */
+  readonly prompt: string | undefined
 }
 
 export interface ExchangeRequest extends Asked {
@@ -85,6 +87,7 @@ function parseAsked(form: Form): Asked {
     scope: scope === undefined ? undefined : parseScope(scope),
     details: details === undefined ? undefined : parseDetailsParameter(details),
     instance: parseInstance(form.get('agent_instance')),
+    prompt: form.get('user_prompt'),
   }
 }
 

@@ -15,6 +15,8 @@ export interface TokenResponse {
   readonly authorization_details?: readonly unknown[]
   /** The MCP server that the token is for: where its grant has named it (ID-JAG §4.4.2). */
   readonly resource?: string
+  /** Errand's own: the piece of work, as in the token and in every record of it. */
+  readonly txn?: string
   /** Errand's own: where to look this decision up. */
   readonly decision_id: DecisionId
 }
@@ -42,6 +44,7 @@ export function tokenResponse(
     scope: formatScope(minted.scopes),
     ...(minted.details.length > 0 ? { authorization_details: minted.details } : {}),
     ...(resource === undefined ? {} : { resource }),
+    ...(minted.txn === undefined ? {} : { txn: minted.txn }),
     decision_id: id,
   }
 }

@@ -13,7 +13,7 @@ import type { AdminRoute } from './admin-route.ts'
 import { decodeLongOrder, decodeOrder } from './decode-order.ts'
 import { json } from './error-response.ts'
 import { timeOf } from './query.ts'
-import { readJsonBytes, readJsonText } from './request.ts'
+import { readJsonText, takeJson } from './request.ts'
 import type { RouterParts } from './route.ts'
 
 const diffOrder = z.strictObject({
@@ -87,9 +87,8 @@ function diffRoute({ listing, policy }: RouterParts): AdminRoute {
           json(
             200,
             await readDecisions(request, listing, async (book) => {
-              const { files, since, limit } = await decodeLongOrder(
-                diffOrder,
-                await readJsonBytes(context, POLICY_BODY_BYTES_MAX),
+              const { files, since, limit } = await decodeLongOrder(diffOrder, (take) =>
+                takeJson(context, POLICY_BODY_BYTES_MAX, take),
               )
               const { registry: draft } = await policy.publisher.draft(toFiles(files))
               return policyDiff(book, draft, since === undefined ? {} : { sinceMs: Date.parse(since) }, limit)

@@ -10,6 +10,8 @@ import { json } from './error-response.ts'
 import { readJsonText } from './request.ts'
 import type { Route, RouterParts } from './route.ts'
 
+export const LOGIN_PATH = '/admin/v1/login'
+
 const order = z.strictObject({
   token: z.string().min(1),
   roles: z.array(z.enum(ADMIN_ROLES)).min(1).max(ADMIN_ROLES.length).optional(),
@@ -17,7 +19,7 @@ const order = z.strictObject({
 
 export function adminLoginRoute(parts: RouterParts, base: string): Route {
   return {
-    path: `${base}/admin/v1/login`,
+    path: base + LOGIN_PATH,
     bearer: true,
     methods: { POST: async (context, facts) => answerOf(await admitted(context, facts, parts)) },
   }
@@ -28,6 +30,7 @@ async function admitted(context: Context, facts: RequestFacts, parts: RouterPart
   const entry = parts.admission.arrive(facts.source, 'login')
   try {
     const { token: text, roles } = decodeOrder(order, await readJsonText(context))
+    await entry.turn()
     const token = parseTokenParameter(text, 'token', 'bearer_invalid')
     entry.claim({ clientId: undefined, assertion: undefined, basic: undefined, bearer: token })
     const url = new URL(parts.issuer).origin + context.req.path

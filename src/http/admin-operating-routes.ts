@@ -1,7 +1,7 @@
-/** What admins look at and end: sessions, records, blocks, the kill switch. */
+/** What admins look at and end: sessions, blocks, the kill switch. */
 import type { Context } from 'hono'
 import { listBlocks } from '../admin/blocks.ts'
-import { inspectSession, listBraked, listSessions, readAudit, readContent } from '../admin/session-listing.ts'
+import { inspectSession, listBraked, listSessions } from '../admin/session-listing.ts'
 import { endSession } from '../revocation/end-session.ts'
 import { killOrder, liftOrder } from '../revocation/kill-order.ts'
 import { killByOrder, liftByOrder } from '../revocation/kill-switch.ts'
@@ -14,7 +14,7 @@ import type { RouterParts } from './route.ts'
 import { killed } from './session-routes.ts'
 
 export function operatingRoutes(parts: RouterParts): readonly AdminRoute[] {
-  return [...sessionEndpoints(parts), ...reviewEndpoints(parts), ...recordEndpoints(parts), ...controlEndpoints(parts)]
+  return [...sessionEndpoints(parts), ...reviewEndpoints(parts), ...controlEndpoints(parts)]
 }
 
 const session = (context: Context) => context.req.param('session') ?? ''
@@ -65,37 +65,6 @@ function reviewEndpoints(parts: RouterParts): readonly AdminRoute[] {
             const read = () => decodeOrder(reviewOrder, text)
             const { result, audit } = await reviewSession(request, session(context), read, parts.revocation)
             return json(200, { ...result, audit })
-          },
-        },
-      },
-    },
-  ]
-}
-
-function recordEndpoints(parts: RouterParts): readonly AdminRoute[] {
-  return [
-    {
-      path: '/audit',
-      methods: {
-        GET: {
-          permission: 'read',
-          query: ['limit', 'class', 'origin'],
-          answer: async (request, context) => {
-            const limit = Number(context.req.query('limit') ?? '50')
-            const filter = { class: context.req.query('class'), origin: context.req.query('origin') }
-            return json(200, { records: await readAudit(request, limit, filter, parts.listing) })
-          },
-        },
-      },
-    },
-    {
-      path: '/contents/:session/:digest',
-      methods: {
-        GET: {
-          permission: 'read',
-          answer: async (request, context) => {
-            const named = { session: session(context), digest: context.req.param('digest') ?? '' }
-            return json(200, await readContent(request, named, parts.listing))
           },
         },
       },

@@ -5,7 +5,7 @@ import { POLICY_BODY_BYTES_MAX } from '../kernel/policy-limits.ts'
 import type { AdminRoute } from './admin-route.ts'
 import { decodeLongOrder } from './decode-order.ts'
 import { json } from './error-response.ts'
-import { readJsonBytes } from './request.ts'
+import { takeJson } from './request.ts'
 import type { RouterParts } from './route.ts'
 
 export function policyRoutes(parts: RouterParts): readonly AdminRoute[] {
@@ -17,7 +17,7 @@ export function policyRoutes(parts: RouterParts): readonly AdminRoute[] {
         POST: {
           permission: 'policy',
           answer: async (request, context) => {
-            const order = async () => decodeLongOrder(policyOrder, await readJsonBytes(context, POLICY_BODY_BYTES_MAX))
+            const order = () => decodeLongOrder(policyOrder, (take) => takeJson(context, POLICY_BODY_BYTES_MAX, take))
             return json(200, await publishPolicy(request, order, parts.policy))
           },
         },
@@ -30,7 +30,7 @@ export function policyRoutes(parts: RouterParts): readonly AdminRoute[] {
         POST: {
           permission: 'shadow',
           answer: async (request, context) => {
-            const order = async () => decodeLongOrder(shadowOrder, await readJsonBytes(context, POLICY_BODY_BYTES_MAX))
+            const order = () => decodeLongOrder(shadowOrder, (take) => takeJson(context, POLICY_BODY_BYTES_MAX, take))
             return json(200, await beginShadow(request, order, parts.policy))
           },
         },

@@ -19,7 +19,7 @@ import type { AdminRoute } from './admin-route.ts'
 import { decodeLongOrder, decodeOrder, parseBody } from './decode-order.ts'
 import { json } from './error-response.ts'
 import { headerOf } from './incoming.ts'
-import { readJsonBytes, readJsonText } from './request.ts'
+import { readJsonText, takeJson } from './request.ts'
 import type { RouterParts } from './route.ts'
 
 export function registryRoutes(parts: RouterParts): readonly AdminRoute[] {
@@ -39,7 +39,7 @@ function wholeRoute(parts: RouterParts): AdminRoute {
       POST: {
         permission: 'policy',
         answer: async (request, context) => {
-          const read = async () => decodeLongOrder(registryOrder, await readJsonBytes(context, POLICY_BODY_BYTES_MAX))
+          const read = () => decodeLongOrder(registryOrder, (take) => takeJson(context, POLICY_BODY_BYTES_MAX, take))
           return json(200, await importRegistry(request, read, parts.policy))
         },
       },

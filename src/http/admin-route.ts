@@ -35,14 +35,21 @@ export function mounted({ path, methods }: AdminRoute, parts: RouterParts, base:
   return { path: `${base}/admin/v1${path}`, bearer: true, methods: Object.fromEntries(handlers) }
 }
 
-function handler(endpoint: AdminMethod, parts: RouterParts): Handler {
-  return (context, facts) => {
-    const caller = async () => {
-      const presented = readPresented(context, facts, parts.issuer)
-      const operator = await operatorCaller(presented, parts.callers, endpoint.permission)
-      knownOnly(context, endpoint.query ?? [], operator.principal)
-      return operator
-    }
-    return endpoint.answer({ caller, facts }, context)
+function handler({ permission, query = [], answer }: AdminMethod, parts: RouterParts): Handler {
+  return (context, facts) => answer({ caller: permitted(permission, query, { context, facts }, parts), facts }, context)
+}
+
+/** Who asks, once it is called. @param query parameters it takes */
+export function permitted(
+  permission: Permission,
+  query: readonly string[],
+  { context, facts }: { readonly context: Context; readonly facts: RequestFacts },
+  parts: Pick<RouterParts, 'issuer' | 'callers'>,
+): AdminRequest['caller'] {
+  return async () => {
+    const presented = readPresented(context, facts, parts.issuer)
+    const operator = await operatorCaller(presented, parts.callers, permission)
+    knownOnly(context, query, operator.principal)
+    return operator
   }
 }

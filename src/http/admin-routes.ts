@@ -1,6 +1,9 @@
 /** The admin API (`/admin/v1`): every endpoint of it, each behind its permission. */
 
 import { approvalRoutes } from './admin-approval-routes.ts'
+import { auditReportRoutes } from './admin-audit-reports.ts'
+import { auditRoutes } from './admin-audit-routes.ts'
+import { capturedRoutes } from './admin-captured-routes.ts'
 import { challengeRoutes } from './admin-challenge-routes.ts'
 import { decisionRoutes } from './admin-decision-routes.ts'
 import { operatingRoutes } from './admin-operating-routes.ts'
@@ -20,6 +23,9 @@ export function adminRoutes(parts: RouterParts, base: string): readonly Route[] 
 export function adminEndpoints(parts: RouterParts): readonly AdminRoute[] {
   return [
     ...operatingRoutes(parts),
+    ...auditRoutes(parts),
+    ...auditReportRoutes(parts),
+    ...capturedRoutes(parts),
     ...policyRoutes(parts),
     ...reviewRoutes(parts),
     ...decisionRoutes(parts),

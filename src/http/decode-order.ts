@@ -1,7 +1,7 @@
 /** JSON bodies: strict JSON; of the admin API a strict schema, too, and an error that names the member. */
 import { parseStrictJson } from '../jose/strict-json.ts'
 import { Rejection } from '../kernel/rejection.ts'
-import { readDocument } from '../registry/reading/reading-thread.ts'
+import { type Give, readDocument } from '../registry/reading/reading-thread.ts'
 import { ConfigurationError } from '../registry/strict-document.ts'
 
 interface Schema<T> {
@@ -28,9 +28,9 @@ export function decodeOrder<T>(schema: Schema<T>, text: string): T {
   return decoded(schema, parseBody(text))
 }
 
-/** As `decodeOrder`, of what may be long: a policy. Others are answered meanwhile. @throws Rejection `body_malformed` */
-export async function decodeLongOrder<T>(schema: Schema<T>, bytes: Uint8Array): Promise<T> {
-  const document = await readDocument(bytes, 'json', 'the body').catch((fault: unknown) => {
+/** As `decodeOrder`, of what may be long: a policy. Others are answered meanwhile. @throws Rejection `body_malformed`; what `give` throws */
+export async function decodeLongOrder<T>(schema: Schema<T>, give: Give): Promise<T> {
+  const document = await readDocument(give, 'json', 'the body').catch((fault: unknown) => {
     throw fault instanceof ConfigurationError ? notJson() : fault
   })
   return decoded(schema, document)

@@ -15,6 +15,7 @@ export function discoveryRoutes(parts: RouterParts, base: string): readonly Rout
   const open = (path: string, document: () => unknown): Route => ({
     path,
     methods: { GET: () => json(200, document(), {}, PUBLIC) },
+    isPublic: true,
   })
   const openid = () => openidMetadata(settings, registries.current)
   return [
@@ -36,13 +37,15 @@ export function discoveryRoutes(parts: RouterParts, base: string): readonly Rout
         },
       },
     },
-    { path: '/healthz', methods: { GET: () => json(200, { status: 'alive' }) } },
+    { path: '/healthz', isPublic: true, methods: { GET: () => json(200, { status: 'alive' }) } },
     {
       path: '/readyz',
+      isPublic: true,
       methods: {
         GET: () => {
-          const { ready, checks } = parts.readiness.look()
-          return json(ready ? 200 : 503, { status: ready ? 'ready' : 'not ready', checks })
+          const { ready, checks, warnings } = parts.readiness.look()
+          const noted = Object.keys(warnings).length === 0 ? {} : { warnings }
+          return json(ready ? 200 : 503, { status: ready ? 'ready' : 'not ready', checks, ...noted })
         },
       },
     },

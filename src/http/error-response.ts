@@ -3,6 +3,7 @@ import { RefusedRequest } from '../audit/auditor.ts'
 import { DPOP_ALGORITHMS } from '../jose/dpop-proof.ts'
 import { Rejection } from '../kernel/rejection.ts'
 import type { RequestFacts } from '../model/request-facts.ts'
+import { requestSpan } from '../model/trace.ts'
 import type { Fault } from '../operate/fault-log.ts'
 import { type WireError, wireOf } from './rejection-map.ts'
 
@@ -17,14 +18,15 @@ export interface ErrorContext {
 }
 
 export function errorResponse(thrown: unknown, context: ErrorContext): Response {
-  const refused = thrown instanceof RefusedRequest ? thrown : new RefusedRequest(thrown, undefined, false)
+  const refused = thrown instanceof RefusedRequest ? thrown : new RefusedRequest(thrown, {}, false)
   if (!(refused.error instanceof Rejection)) return faultResponse(refused, context)
   const rejection = refused.error
+  // A stranger's refusal has no record whose attributes would say so.
+  requestSpan()?.set({ 'errand.reason': rejection.reason })
   const { error, status } = wireAt(rejection, context)
   // A stranger may provoke this one as often as they like; each fetch that failed has its line already.
   const isLogged = rejection.reason === 'client_keys_unavailable'
-  if (status >= 500 && !isLogged)
-    context.report({ faultId: undefined, decisionId: refused.decisionId, cause: rejection })
+  if (status >= 500 && !isLogged) context.report({ faultId: undefined, ...namesOf(refused, context), cause: rejection })
   const body = {
     error,
     error_description: describe(rejection, context.facts),
@@ -34,6 +36,10 @@ export function errorResponse(thrown: unknown, context: ErrorContext): Response 
     ...(refused.decisionId === undefined ? {} : { decision_id: refused.decisionId }),
   }
   return json(status, body, headersFor(rejection, status, context))
+}
+
+function namesOf({ decisionId, txn }: RefusedRequest, { facts }: ErrorContext) {
+  return { decisionId, txn, traceId: facts.trace?.traceId }
 }
 
 /** RFC 9449 §7.1: where the proof comes with a token, it is the token that was not accepted. */
@@ -62,7 +68,7 @@ function describe(rejection: Rejection, facts: RequestFacts): string {
 }
 
 function faultResponse(refused: RefusedRequest, context: ErrorContext): Response {
-  context.report({ faultId: refused.faultId, decisionId: refused.decisionId, cause: refused.error })
+  context.report({ faultId: refused.faultId, ...namesOf(refused, context), cause: refused.error })
   const body = {
     error: 'server_error',
     error_description: `the broker failed: tell its operator the id ${refused.faultId ?? 'unknown'}`,

@@ -2,13 +2,20 @@
 import type { Context } from 'hono'
 import type { Arrival } from '../model/request-facts.ts'
 import { Form } from '../protocol/form.ts'
-import { ENDPOINT, JWT_TYP } from '../protocol/oauth.ts'
+import { ENDPOINT, type Endpoint, JWT_TYP } from '../protocol/oauth.ts'
 import { introspect, signIntrospection } from '../revocation/introspect.ts'
 import { revokeToken } from '../revocation/revoke-token.ts'
 import { json, NO_STORE } from './error-response.ts'
 import { headerOf, queryNames } from './incoming.ts'
 import { readFormText } from './request.ts'
 import type { Route, RouterParts } from './route.ts'
+
+/** Where their callers' failures are counted. */
+export const FORM_DOORS = {
+  [ENDPOINT.token]: 'token',
+  [ENDPOINT.introspection]: 'token',
+  [ENDPOINT.revocation]: 'revoke',
+} as const
 
 type FormWork = (form: () => Form, facts: Arrival, context: Context) => Promise<Response>
 
@@ -26,13 +33,14 @@ function acceptsSigned(context: Context): boolean {
 }
 
 export function formRoutes(parts: RouterParts, base: string): readonly Route[] {
-  const post = (path: string, work: FormWork): Route => ({
+  const post = (path: Endpoint, work: FormWork): Route => ({
     path: base + path,
     methods: {
       POST: async (context, facts) => {
-        const entry = parts.admission.arrive(facts.source, path === ENDPOINT.revocation ? 'revoke' : 'token')
+        const entry = parts.admission.arrive(facts.source, FORM_DOORS[path])
         try {
           const text = await readFormText(context)
+          await entry.turn()
           return await work(() => Form.parse(text, queryNames(context)), { ...facts, entry }, context)
         } finally {
           entry.end()

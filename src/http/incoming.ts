@@ -17,8 +17,11 @@ function incomingOf(context: Context): IncomingMessage | undefined {
 /** @param name in lower case */
 export function headerOf(context: Context, name: string): string | undefined {
   const incoming = incomingOf(context)
-  if (incoming === undefined) return context.req.header(name)
-  const raw = incoming.rawHeaders
+  return incoming === undefined ? context.req.header(name) : rawHeader(incoming.rawHeaders, name)
+}
+
+/** @param name in lower case */
+export function rawHeader(raw: readonly string[], name: string): string | undefined {
   let value: string | undefined
   for (let at = 0; at + 1 < raw.length; at += 2) {
     const candidate = raw[at] ?? ''
@@ -50,28 +53,38 @@ export function queryNames(context: Context): Iterable<string> {
   return query < 0 ? [] : new URLSearchParams(url.slice(query + 1)).keys()
 }
 
+/** Is given the bytes of a body piece by piece, as they come in. */
+export type Take = (chunk: Uint8Array) => void
+
 /**
  * Every byte of the body, or `undefined` as soon as there are more than `most`: the rest is not read into memory.
  * @throws Rejection `body_malformed` where it ends too early
  */
 export async function bodyOf(context: Context, most: number): Promise<Uint8Array | undefined> {
-  const incoming = incomingOf(context)
-  if (incoming !== undefined) return readIncoming(incoming, most)
-  const stream = context.req.raw.body
   const chunks: Uint8Array[] = []
-  let bytes = 0
-  if (stream === null) return Buffer.alloc(0)
-  for await (const chunk of stream as unknown as AsyncIterable<Uint8Array>) {
-    bytes += chunk.byteLength
-    if (bytes > most) return undefined
-    chunks.push(chunk)
-  }
-  return Buffer.concat(chunks)
+  const isWhole = await takeBody(context, most, (chunk) => chunks.push(chunk))
+  if (!isWhole) return undefined
+  const [only] = chunks
+  return chunks.length === 1 && only !== undefined ? only : Buffer.concat(chunks)
 }
 
-function readIncoming(incoming: IncomingMessage, most: number): Promise<Uint8Array | undefined> {
+/** As `bodyOf`, of a body that is never held here as a whole: `false` as soon as there are more than `most`. @throws what `take` throws, too */
+export async function takeBody(context: Context, most: number, take: Take): Promise<boolean> {
+  const incoming = incomingOf(context)
+  if (incoming !== undefined) return takeIncoming(incoming, most, take)
+  const stream = context.req.raw.body
+  let bytes = 0
+  if (stream === null) return true
+  for await (const chunk of stream as unknown as AsyncIterable<Uint8Array>) {
+    bytes += chunk.byteLength
+    if (bytes > most) return false
+    take(chunk)
+  }
+  return true
+}
+
+function takeIncoming(incoming: IncomingMessage, most: number, take: Take): Promise<boolean> {
   return new Promise((resolve, reject) => {
-    const chunks: Buffer[] = []
     let bytes = 0
     const stop = () => {
       incoming.off('data', onData)
@@ -80,16 +93,19 @@ function readIncoming(incoming: IncomingMessage, most: number): Promise<Uint8Arr
     }
     const onData = (chunk: Buffer) => {
       bytes += chunk.byteLength
-      chunks.push(chunk)
-      if (bytes <= most) return
+      try {
+        if (bytes <= most) return take(chunk)
+        resolve(false)
+      } catch (fault) {
+        // Thrown on from here it would be nobody's, and end the process.
+        reject(fault)
+      }
       stop()
       incoming.pause()
-      resolve(undefined)
     }
     const onEnd = () => {
       stop()
-      const [only] = chunks
-      resolve(chunks.length === 1 && only !== undefined ? only : Buffer.concat(chunks))
+      resolve(true)
     }
     // Its sender went away, or was too slow: nobody is left to answer, and it is no fault of ours to be logged.
     const onClose = () => {

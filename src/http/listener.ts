@@ -1,5 +1,6 @@
 /** The socket: bounded in time and number on the way in, and drained on the way out. */
-import { type ServerType, serve } from '@hono/node-server'
+import type { AddressInfo } from 'node:net'
+import { getRequestListener, type HttpBindings, type ServerType } from '@hono/node-server'
 import type { Hono } from 'hono'
 import {
   CONNECTIONS_MAX,
@@ -15,7 +16,8 @@ import { SHUTDOWN_GRACE_MS, SHUTDOWN_POLL_MS } from '../kernel/process-limits.ts
 import type { RejectionReason } from '../kernel/rejection.ts'
 import { answerExpectations, boundConnections, type ConnectionBounds } from './connections.ts'
 import { normaliseHead } from './request-head.ts'
-import { replaceCertificate, type TlsMaterial, tlsServer } from './tls.ts'
+import { createHttpServer, replaceCertificate, type TlsMaterial } from './tls.ts'
+import type { TurnAway } from './turned-away.ts'
 
 export interface Listening {
   readonly port: number
@@ -28,6 +30,8 @@ export interface Listening {
 /** What answers: a broker. */
 export interface Answering {
   readonly app: { readonly fetch: Hono['fetch'] }
+  /** Looks at every request first. Absent: nobody does. */
+  readonly turnAway?: TurnAway
   /** Counts bytes that became no request, by the address they came from. */
   countUnread(reason: RejectionReason, peer: string): void
   /** From here on it is not ready for more. */
@@ -86,12 +90,17 @@ export function listen(broker: Answering, address: ListenAddress, bounds: Listen
     const { host: hostname, port, tls } = address
     // Node's own two minutes for a handshake would be a longer wait than any that is bounded here.
     const handshakeTimeout = bounds.headersMs
-    const secure = tls === undefined ? { serverOptions } : tlsServer(tls, { ...serverOptions, handshakeTimeout })
-    const server = serve({ fetch: broker.app.fetch, hostname, port, ...secure }, (info) => {
-      server.off('error', reject)
-      resolve({ port: info.port, stop, replaceCertificate: (material) => replaceCertificate(server, material) })
-    })
+    const route = getRequestListener(broker.app.fetch, { hostname })
+    const answer = (incoming: HttpBindings['incoming'], outgoing: HttpBindings['outgoing']) => {
+      if (broker.turnAway?.(incoming, outgoing) !== true) void route(incoming, outgoing)
+    }
+    const server = createHttpServer(tls, { ...serverOptions, handshakeTimeout }, answer)
     server.once('error', reject)
+    server.listen(port, hostname, () => {
+      server.off('error', reject)
+      const taken = (server.address() as AddressInfo).port
+      resolve({ port: taken, stop, replaceCertificate: (material) => replaceCertificate(server, material) })
+    })
     // A client that does not read its answer holds it no longer than this.
     server.setTimeout(SOCKET_SILENCE_MS_MAX)
     boundConnections(server, bounds, (reason, peer) => broker.countUnread(reason, peer))

@@ -7,6 +7,10 @@ import { serve } from '@hono/node-server'
 import { sha256 } from '../kernel/digest.ts'
 import { HEADERS_TIMEOUT_MS, REQUEST_TIMEOUT_MS, TIMEOUT_CHECK_MS } from '../kernel/limits.ts'
 import type { Secret } from '../kernel/secret.ts'
+import type { BrokerMetrics } from '../operate/metrics.ts'
+import { CLASSIC_TYPE, OPENMETRICS_TYPE, wantsOpenMetrics } from '../operate/metrics-text.ts'
+
+export type MetricsTexts = Pick<BrokerMetrics, 'text' | 'openMetrics'>
 
 export interface MetricsAddress {
   readonly host: string
@@ -21,14 +25,16 @@ export interface MetricsListening {
   stop(): Promise<void>
 }
 
-export function listenForMetrics(address: MetricsAddress, text: () => Promise<string>): Promise<MetricsListening> {
+export function listenForMetrics(address: MetricsAddress, texts: MetricsTexts): Promise<MetricsListening> {
   const answer = async (request: Request): Promise<Response> => {
     if (new URL(request.url).pathname !== '/metrics') return new Response('not found\n', { status: 404 })
     if (request.method !== 'GET') return new Response('GET only\n', { status: 405, headers: { Allow: 'GET' } })
     if (!mayRead(request, address.token)) {
       return new Response('unauthorized\n', { status: 401, headers: { 'WWW-Authenticate': 'Bearer' } })
     }
-    return new Response(await text(), { headers: { 'Content-Type': 'text/plain; version=0.0.4; charset=utf-8' } })
+    const isOpen = wantsOpenMetrics(request.headers.get('accept'))
+    const headers = { 'Content-Type': isOpen ? OPENMETRICS_TYPE : CLASSIC_TYPE, Vary: 'Accept' }
+    return new Response(await (isOpen ? texts.openMetrics() : texts.text()), { headers })
   }
   return new Promise((resolve, reject) => {
     const serverOptions = {

@@ -9,6 +9,7 @@ import { discoveryRoutes, PUBLIC } from './discovery-routes.ts'
 import { errorResponse } from './error-response.ts'
 import { formRoutes } from './form-routes.ts'
 import { headerOf } from './incoming.ts'
+import { logRoutes } from './log-routes.ts'
 import { readFacts } from './request.ts'
 import { UNREADABLE_PATH } from './request-head.ts'
 import { revocationFeedRoute } from './revocation-feed-route.ts'
@@ -17,10 +18,10 @@ import { sessionRoutes } from './session-routes.ts'
 
 export function createRouter(parts: RouterParts): Hono {
   const app = new Hono()
-  const base = new URL(parts.issuer).pathname.replace(/\/$/, '')
+  const base = basePath(parts.issuer)
   for (const route of routes(parts, base)) {
     app.all(route.path, async (context) =>
-      withRequestId(route, withNonce(await answer(route, context, parts), context, parts), context),
+      withRequestId(route, withNonce(await traced(route, context, parts), context, parts), context),
     )
   }
   app.notFound((context) => refuse(unrouted(context.req.path), context, parts, false))
@@ -34,14 +35,24 @@ function unrouted(path: string): Rejection {
     : new Rejection('route_unknown', 'no such endpoint')
 }
 
+function traced(route: Route, context: Context, parts: RouterParts): Promise<Response> {
+  const { tracing } = parts
+  if (tracing === undefined) return answer(route, context, parts)
+  const { method } = context.req
+  const head = { method, route: route.path, traceparent: headerOf(context, 'traceparent') }
+  return tracing.request(head, () => answer(route, context, parts))
+}
+
 async function answer(route: Route, context: Context, parts: RouterParts): Promise<Response> {
   try {
     const method = context.req.method === 'HEAD' ? 'GET' : context.req.method
-    if (method === 'OPTIONS' && route.methods.GET !== undefined && route.bearer === undefined) return preflight()
+    if (method === 'OPTIONS' && route.methods.GET !== undefined && route.bearer === undefined) return preflight(parts)
     const handler = Object.hasOwn(route.methods, method) ? route.methods[method as Method] : undefined
     if (handler !== undefined) {
       const certificates = parts.certificatesOf(context)
-      return await handler(context, { ...readFacts(context, parts.sourceOf), certificates })
+      const response = await handler(context, { ...readFacts(context, parts.sourceOf), certificates })
+      parts.accounted?.(route.isPublic === true ? 'public' : 'recorded')
+      return response
     }
     const refusal = new Rejection('method_not_allowed', 'this endpoint does not serve that method')
     const response = refuse(refusal, context, parts, false)
@@ -71,8 +82,17 @@ function withRequestId(route: Route, response: Response, context: Context): Resp
 function refuse(thrown: unknown, context: Context, parts: RouterParts, bearer: boolean): Response {
   const facts = readFacts(context, parts.sourceOf)
   // Refused before any endpoint had begun its record: nobody was authenticated, so it is counted (DESIGN §5).
-  if (thrown instanceof Rejection) parts.revocation.auditor.strangers.count(thrown.reason, facts.source)
+  if (!(thrown instanceof RefusedRequest)) {
+    const reason = thrown instanceof Rejection ? thrown.reason : 'server_error'
+    parts.revocation.auditor.strangers.count(reason, facts.source)
+  }
+  parts.accounted?.(thrown instanceof RefusedRequest ? thrown.accounted : 'counted')
   return errorResponse(thrown, { facts, bearer, report: parts.report })
+}
+
+/** What stands before every path of the broker. */
+export function basePath(issuer: string): string {
+  return new URL(issuer).pathname.replace(/\/$/, '')
 }
 
 function routes(parts: RouterParts, base: string): readonly Route[] {
@@ -84,10 +104,12 @@ function routes(parts: RouterParts, base: string): readonly Route[] {
     adminLoginRoute(parts, base),
     ...accessRoutes(parts, base),
     ...adminRoutes(parts, base),
+    ...logRoutes(parts, base),
   ]
 }
 
-function preflight(): Response {
+function preflight({ accounted }: RouterParts): Response {
+  accounted?.('public')
   const headers = {
     ...PUBLIC,
     'Access-Control-Allow-Methods': 'GET',

@@ -24,7 +24,7 @@ export function sourceReader(trustedProxies: readonly string[]): SourceOf {
   const isTrusted = networksOf(trustedProxies)
   return (peer, forwardedFor) => {
     let source = peer
-    for (const hop of (forwardedFor ?? '').split(',').reverse()) {
+    for (const hop of forwardedFor?.split(',').reverse() ?? []) {
       const address = plainAddress(hop.trim())
       if (!isTrusted(source) || isIP(address) === 0) break
       source = address

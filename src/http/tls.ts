@@ -5,7 +5,8 @@
  * authority is listed, the runtime's public ones least of all, and whether one is needed is decided per request.
  */
 import { constants } from 'node:crypto'
-import { createServer, type ServerOptions } from 'node:https'
+import { createServer as createPlain, type Server as PlainServer, type RequestListener } from 'node:http'
+import { createServer, type Server, type ServerOptions } from 'node:https'
 import type { ServerType } from '@hono/node-server'
 
 export interface TlsMaterial {
@@ -37,13 +38,15 @@ function secureContext({ certificate, key, asksForCertificates }: TlsMaterial) {
   return asksForCertificates === true ? { ...plain, ...ASKING } : plain
 }
 
-/** What `serve` of the HTTP adapter takes to speak TLS. */
-export function tlsServer(
-  material: TlsMaterial,
+/** @param material `undefined`: plain http */
+export function createHttpServer(
+  material: TlsMaterial | undefined,
   options: ServerOptions,
-): { readonly createServer: typeof createServer; readonly serverOptions: ServerOptions } {
+  answer: RequestListener,
+): PlainServer | Server {
+  if (material === undefined) return createPlain(options, answer)
   const asking = material.asksForCertificates === true ? { requestCert: true, rejectUnauthorized: false } : {}
-  return { createServer, serverOptions: { ...options, ...asking, ...secureContext(material) } }
+  return createServer({ ...options, ...asking, ...secureContext(material) }, answer)
 }
 
 /** From the next handshake on; connections that are open stay open. */

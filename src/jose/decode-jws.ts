@@ -134,7 +134,8 @@ function decodeHeader(part: string): JwsHeader {
   const header = parseHeader(part)
   if (part.length > KEPT_HEADER_CHARS_MAX) return header
   if (decodedHeaders.size >= HEADERS_MAX) decodedHeaders.clear()
-  decodedHeaders.set(part, header)
+  // A copy: a part of a token's text would keep all of that text in memory.
+  decodedHeaders.set(Buffer.from(part, 'latin1').toString('latin1'), header)
   return header
 }
 

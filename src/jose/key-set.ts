@@ -23,10 +23,13 @@ const ofArrays = new WeakMap<readonly PublicKey[], KeySet>()
 export class KeySet {
   readonly #keys: readonly PublicKey[]
   readonly skipped: readonly SkippedKey[]
+  /** Of its keys, as headers spell them: most signers still write EdDSA (RFC 8037) where RFC 9864 says Ed25519. */
+  readonly algorithms: readonly string[]
 
   private constructor(keys: readonly PublicKey[], skipped: readonly SkippedKey[]) {
     this.#keys = keys
     this.skipped = skipped
+    this.algorithms = keys.flatMap(({ alg }) => (alg === 'Ed25519' ? ['Ed25519', 'EdDSA'] : [alg]))
   }
 
   /** @throws JwtError `key` when two keys could answer to one (kid, algorithm). */

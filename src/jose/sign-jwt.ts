@@ -5,6 +5,7 @@
  * Does not validate: the claims. Who mints decodes the result again and compares.
  */
 import type { KeyObject } from 'node:crypto'
+import { getOrInsertComputed } from '../kernel/maps.ts'
 import { encodeBase64url } from './base64url.ts'
 import { JwtError } from './jwt-error.ts'
 import { isName } from './name.ts'
@@ -23,10 +24,19 @@ export async function signJwt(
   typ: string,
   claims: Readonly<Record<string, unknown>>,
 ): Promise<string> {
-  if (!isName(key.kid)) throw new JwtError('key', 'a signing key must have a kid')
-  if (!isName(typ)) throw new JwtError('typ', 'a token must say its typ')
-  const header = { alg: key.alg, kid: key.kid, typ }
-  const input = `${encodeBase64url(JSON.stringify(header))}.${encodeBase64url(JSON.stringify(claims))}`
+  const input = `${encodedHeader(key, typ)}.${encodeBase64url(JSON.stringify(claims))}`
   const signature = await signBytes(key.alg, key.key, input)
   return `${input}.${encodeBase64url(signature)}`
+}
+
+/** By key and `typ`: a key signs tokens of a few kinds, and all of a kind have one header. */
+const headers = new WeakMap<SigningKey, Map<string, string>>()
+
+function encodedHeader(key: SigningKey, typ: string): string {
+  const ofKey = getOrInsertComputed(headers, key, () => new Map<string, string>())
+  return getOrInsertComputed(ofKey, typ, () => {
+    if (!isName(key.kid)) throw new JwtError('key', 'a signing key must have a kid')
+    if (!isName(typ)) throw new JwtError('typ', 'a token must say its typ')
+    return encodeBase64url(JSON.stringify({ alg: key.alg, kid: key.kid, typ }))
+  })
 }

@@ -17,6 +17,10 @@ export const SCOPE_CHARS_MAX = 4096
 export const SCOPE_MEMBERS_MAX = 128
 /** `client_id`, `kid`, `jti` and other names offered by strangers. */
 export const NAME_CHARS_MAX = 256
+/** What a record keeps of a `User-Agent`. */
+export const USER_AGENT_CHARS_MAX = 96
+/** Groups, and roles, that a record names of a user; the question beside it has them all. */
+export const USER_GROUPS_RECORDED_MAX = 8
 /** A name of the caller's that an error text repeats: longer ones could be a token in the wrong place. */
 export const SHOWN_CHARS_MAX = 48
 /** Records that one question about past decisions reads through, newest first: it answers within seconds, and says where it stopped. */
@@ -45,6 +49,8 @@ export const CONNECTIONS_PER_PEER_MAX = 2_048
 export const FILES_RESERVED = 1_024
 /** Requests of one connection at work at once: nobody who means well pipelines more. */
 export const PIPELINED_REQUESTS_MAX = 16
+/** How long the rest of a body is still read whose request has been refused without it. */
+export const UNREAD_BODY_MS_MAX = 500
 
 // --- Admission ------------------------------------------------------------------------------------------------------
 /** Failures to authenticate, where `errand.yaml` says nothing else: a fleet with a wrong clock retries this often, a guesser more. */
@@ -61,7 +67,7 @@ export const ISSUANCE_PER_MINUTE_MAX = 1_000
 /** How long a stranger over its limit waits for its refusal, and how many wait at once: a socket and a timer each. */
 export const REFUSAL_DELAY_MS_DEFAULT = 500
 export const REFUSAL_DELAY_MS_MAX = 5_000
-export const HELD_REFUSALS_MAX = 1_024
+export const HELD_REFUSALS_MAX = 256
 /** What a configured rate may be: once in a hundred seconds, and more than one process can do. */
 export const RATE_PER_SECOND_MIN = 0.01
 export const RATE_PER_SECOND_MAX = 1_000_000
@@ -82,9 +88,11 @@ export const KNOWN_MS = 3_600_000
 export const KNOWN_REFRESH_MS = 1_000
 /** Strangers whose credentials are verified at once: what a known agent's own verification may have to wait behind. */
 export const STRANGERS_AT_ONCE_MAX = 8
-/** Strangers that wait for that, and for how long: a thousand pods that start together pass, a flood does not pile up. */
+/** Strangers that wait for that, or before it for their turn, at each door; and for that, for how long: a thousand pods that start together pass, a flood does not pile up. */
 export const STRANGERS_WAITING_MAX = 1_024
 export const STRANGERS_WAIT_MS_MAX = 2_000
+/** How often, at each door, a stranger's request is begun at the least while known clients' are under way. */
+export const STRANGERS_PACE_MS = 2
 
 // --- JSON and JOSE --------------------------------------------------------------------------------------------------
 /** Nesting of any JSON that came from outside: five actors and a constraint need about twelve. */

@@ -148,6 +148,7 @@ export const REASONS = [
   'intent_missing',
   'intent_unexpected',
   'standing_intent_missing',
+  'correlation_missing',
   'token_too_large',
   // bearer-protected endpoints
   'bearer_missing',
@@ -169,6 +170,7 @@ export const REASONS = [
   'store_unavailable',
   'write_unreplicated',
   'audit_unavailable',
+  'capture_unavailable',
   'cutoffs_stale',
   'keys_not_ready',
   'policy_unavailable',

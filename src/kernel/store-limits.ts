@@ -27,12 +27,24 @@ export const STORE_CLOCK_STEP_MS_MAX = 24 * 3600 * 1000
 /** What that clock may be behind after a crash of a broker that had nothing to write: no more than clocks differ anyway. */
 export const STORE_CLOCK_KEPT_MS = 10_000
 /** How long an entry of a list for people waits for others to be written with it, and how many may wait. */
-export const INDEX_WAIT_MS = 20
+export const INDEX_WAIT_MS = 100
 export const INDEX_ENTRIES_WAITING_MAX = 10_000
 /** Entries a listing returns at most. */
 export const LIST_ENTRIES_MAX = 200
-/** Newest records that are looked through for those of one class of caller, or of one origin. */
-export const AUDIT_LOOKED_AT_MAX = 2_000
+/** Records that one page of the audit trail reads to find those that match; the next page goes on from there. */
+export const TRAIL_LOOKED_AT_MAX = 5_000
+/** Chunks of 4 096 records whose columns one page looks through. */
+export const TRAIL_CHUNKS_MAX = 1_024
+/** Records not in the log yet that are looked through; where there are more, it is waited for the log, for so long. */
+export const TRAIL_TAIL_MAX = 5_000
+export const TRAIL_WAIT_MS = 1_500
+/** Records that one story, one chain or one report is made of: the newest of what it is about. */
+export const STORY_RECORDS_MAX = 2_000
+/** Calls of tools that one list of them has: the newest; and those that are read to find them. */
+export const CALLS_LISTED_MAX = 1_000
+export const CALLS_LOOKED_AT_MAX = 100_000
+/** Records that one report of accesses is counted from. */
+export const ACCESS_RECORDS_MAX = 100_000
 /** Up to how many entries of a list are counted where only some of them are returned. */
 export const LISTED_COUNTED_MAX = 20_000
 /** Hops that a report of what died names; it counts the others. */
@@ -43,24 +55,34 @@ export const NODES_PER_SESSION_MAX = 128
 export const TOKEN_REVOCATIONS_PER_SESSION_MAX = 128
 /** Asks outside a session's intent that its record names, so that whoever reviews it finds them: the last so many. */
 export const DRIFT_ASKS_KEPT = 8
-/** One audit record, serialised (DESIGN §8). */
+/** One audit record, serialised (DESIGN §8); up to a third more where every name that the registry has for it is at its own bound. */
 export const AUDIT_RECORD_BYTES_MAX = 1_536
-/** Records kept per outbox until a sequencer has consumed them: Redis has an outbox per shard, the embedded store one in all. */
+/**
+ * Records kept per outbox until they are in the log: Redis has an outbox per shard, the embedded store one in all. A full one
+ * refuses, and so does whatever would have been recorded there: what is not on record is not done.
+ */
 export const OUTBOX_RECORDS_MAX = 100_000
+/** Ends may be recorded in a full outbox: room for so many in a hundred more. */
+export const OUTBOX_ENDS_PERCENT = 10
 /**
  * Records of strangers' refusals kept in all, in a list of their own: whoever floods the broker pushes out such records only,
  * never one of a known caller (DESIGN §5).
  */
 export const STRANGER_RECORDS_MAX = 10_000
+/** Bytes, pieces and head together, and pieces, that one append to the audit log writes: more would hold up all others' writes. */
+export const LOG_APPEND_BYTES_MAX = 8 * 1024 * 1024
+export const LOG_PIECES_PER_APPEND_MAX = 4_096
 /** Large parts that one commit stores beside its record, named by digest (DESIGN §8), and the bytes of one. */
 export const CONTENTS_PER_COMMIT_MAX = 8
 export const CONTENT_BYTES_MAX = 64 * 1024
 /**
- * Such parts kept per outbox, those that no record has named for longest forgotten first, so that whoever asks for ever new
- * authority cannot fill the store's memory with what nobody's record names any more. A record has a question of its own, and
- * shares with others what it was about and what was granted.
+ * Such parts kept per outbox: one with so many is full, too. They are forgotten when no record that is left there names them, so
+ * that whoever asks for ever new authority cannot fill the store's memory. A record has a question of its own, and shares with
+ * others what it was about and what was granted. Redis counts with them where each record is.
  */
 export const CONTENTS_MAX = 4 * OUTBOX_RECORDS_MAX
+/** In Redis a part is forgotten when the last record that named it is so much older than the oldest that is left. */
+export const TEXTS_KEPT_MS = 60_000
 /** From this share of an outbox on, its operator is told, and again at each further tenth. */
 export const OUTBOX_WARNING_TENTHS = 8
 /** Records of revokes that wait in memory for a log that cannot be written. */

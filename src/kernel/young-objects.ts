@@ -1,8 +1,13 @@
 /**
- * Collections of the youngest objects, made small by making them early. V8 lets up to 64 MB of them gather and then stops
- * everything for as long as it takes to move those that live on: tens of milliseconds where one large thing is being built of
- * them, for then nearly all do. Collected every few megabytes, each stop is a millisecond or two.
+ * What long work owes the garbage collector, so that collections hold nobody up. V8 lets up to 64 MB of young objects gather and
+ * then stops everything for as long as it takes to move those that live on: tens of milliseconds where one large thing is being
+ * built of them, for then nearly all do. Collected every few megabytes, each stop is a millisecond or two.
+ *
+ * Old objects are marked beside the program, on threads of the collector's own, which takes as long as there is much of them. A
+ * collection of young ones in the midst of it would have everything marked that is left, at once, with nobody answered: a fifth
+ * of a second for a large policy. Whoever makes young objects by the megabyte therefore waits until it is over.
  */
+import { constants, PerformanceObserver } from 'node:perf_hooks'
 import { getHeapSpaceStatistics, setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 
@@ -11,7 +16,14 @@ const YOUNG_BYTES_MAX = 4 * 1024 * 1024
 
 type Collect = (options: { readonly type: 'minor'; readonly execution: 'sync' }) => void
 
+/** An entry of the kind `gc`. */
+interface Collection {
+  readonly detail: { readonly kind: number }
+}
+
 let collect: Collect | undefined
+let isWatched = false
+let isMarking = false
 
 /** Nothing, while few have gathered. */
 export function collectYoung(): void {
@@ -22,6 +34,25 @@ export function collectYoung(): void {
   setFlagsFromString('--no-parallel-scavenge')
   collect({ type: 'minor', execution: 'sync' })
   setFlagsFromString('--parallel-scavenge')
+}
+
+/** Whether old objects are being marked, as far as is known since this was first asked. */
+export function marksOldObjects(): boolean {
+  if (!isWatched) watch()
+  return isMarking
+}
+
+/** V8 tells when it begins to mark, and when it has collected what was not marked. */
+function watch(): void {
+  isWatched = true
+  const observer = new PerformanceObserver((list) => {
+    for (const entry of list.getEntries()) {
+      const { kind } = (entry as unknown as Collection).detail
+      if (kind === constants.NODE_PERFORMANCE_GC_INCREMENTAL) isMarking = true
+      if (kind === constants.NODE_PERFORMANCE_GC_MAJOR) isMarking = false
+    }
+  })
+  observer.observe({ entryTypes: ['gc'] })
 }
 
 /** V8 gives it to contexts that are made while it is told to: to none but this one. */

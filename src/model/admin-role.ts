@@ -5,22 +5,24 @@
 import { userName } from '../kernel/user-name.ts'
 import type { User } from './issuer.ts'
 
-export const PERMISSIONS = ['read', 'approve', 'policy', 'security', 'shadow'] as const
+export const PERMISSIONS = ['read', 'approve', 'policy', 'security', 'shadow', 'forensics'] as const
 /**
  * `read`: look at everything. `approve`: grant what somebody was refused. `policy`: change who may do what. `security`: kill,
  * lift, and change who vouches for whom. `shadow`: run a draft policy beside the one in force.
+ * `forensics`: read what people, agents and tools have said, where it is captured.
  */
 export type Permission = (typeof PERMISSIONS)[number]
 
-export const ADMIN_ROLES = ['viewer', 'approver', 'policy_admin', 'security'] as const
+export const ADMIN_ROLES = ['viewer', 'approver', 'policy_admin', 'security', 'forensics'] as const
 export type AdminRole = (typeof ADMIN_ROLES)[number]
 
-/** Whoever changes policy neither ends the brakes others have put on, nor runs a draft without somebody else's word. */
+/** Whoever reads what was captured can do nothing else with it; whoever can end and erase things reads none of it. Whoever changes policy neither ends the brakes others have put on, nor runs a draft without somebody else's word. */
 const GIVEN: Readonly<Record<AdminRole, readonly Permission[]>> = {
   viewer: ['read'],
   approver: ['read', 'approve'],
   policy_admin: ['read', 'policy'],
   security: ['read', 'security', 'shadow'],
+  forensics: ['read', 'forensics'],
 }
 
 /** Whom the broker's own configuration makes an admin; each entry names one of the two. */

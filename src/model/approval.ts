@@ -32,6 +32,8 @@ export interface Approval {
   /** Nodes of the caller's path, root first. */
   readonly path: readonly NodeId[]
   readonly agent: ClientId
+  /** The process that asked, by its own word. */
+  readonly instance: string | undefined
   readonly subject: PrincipalId
   readonly resource: ResourceUrl
   readonly tool: string

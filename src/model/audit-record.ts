@@ -1,6 +1,9 @@
 /** One record per authenticated request (DESIGN §8). Keys are stable: people search for them. */
 import type { ClientAuthenticationMethod } from '../protocol/oauth.ts'
+import type { CapturedNames, Disclosure } from './captured.ts'
+import type { RecordedContinuation } from './continued.ts'
 import type { Layer, Verdict } from './decision.ts'
+import type { Pruned } from './pruned.ts'
 import type { ShadowAnswer } from './shadow.ts'
 
 export type AuditEvent =
@@ -33,6 +36,13 @@ export type AuditEvent =
   | 'approval.requested'
   | 'approval.granted'
   | 'approval.denied'
+  | 'session.trace'
+  | 'captured.read'
+  | 'captured.search'
+  | 'captured.erase'
+  | 'captured.rekey'
+  | 'audit.pruned'
+  | 'audit.continued'
   | 'request.refused'
   | 'strangers.refused'
 
@@ -57,6 +67,17 @@ export interface Change {
   readonly object: string
   readonly before?: string
   readonly after?: string
+  /** One of them was too long to be kept. */
+  readonly too_long?: true
+}
+
+/** A user as the directory had them when it was decided: what they were called and what they were in may change later. */
+export interface UserSnapshot {
+  /** `user:corp:alice` */
+  readonly id: string
+  readonly email?: string
+  readonly groups?: readonly string[]
+  readonly roles?: readonly string[]
 }
 
 /** A call of a tool, by the id that its server has given it. Its outcome has the same decision id as its attempt. */
@@ -88,11 +109,23 @@ export interface AuditRecord {
   /** Of agents and services; others bring bearer tokens. */
   readonly client_auth?: ClientAuthentication
   readonly on_behalf_of?: string
+  /** Of a decision or a call on behalf of a user. */
+  readonly user?: UserSnapshot
+  /** Who answers for work that no user is behind. */
+  readonly owner?: string
   readonly session?: string
   readonly node?: string
+  /** The hop that this one was passed on by. */
+  readonly parent?: string
   readonly intent?: string
   readonly origin?: string
   readonly resource?: string
+  /** The MCP server of `resource`, as it was registered then: it may be renamed or gone by now. */
+  readonly server?: { readonly id: string; readonly name: string }
+  /** Client id of the service that the server authenticates as. */
+  readonly service?: string
+  /** Of a call. */
+  readonly tool?: string
   /** Whom an ID-JAG is for: what it gives for it, is in its own books. */
   readonly authorization_server?: string
   readonly scope?: string
@@ -125,11 +158,28 @@ export interface AuditRecord {
   readonly approval?: { readonly id: string; readonly by?: string }
   /** SHA-256 of the sealed arguments of the call that an approval was asked for: kept beside the record, read by approvers only. */
   readonly sealed?: string
+  /** What it was about, as far as it was captured. */
+  readonly captured?: CapturedNames
+  /** What was done with what other records name as `captured`. */
+  readonly disclosure?: Disclosure
+  /** What retention removes of the log's bodies: on record before it does. */
+  readonly pruned?: Pruned
+  /** Where the log goes on without records that were signed, and why. */
+  readonly continued?: RecordedContinuation
   /** How its session stood when it was asked, where that was not as it was opened. */
   readonly conformance?: { readonly state: 'active' | 'contracted'; readonly drift: number }
   /** Decision ids of the last asks outside the intent that have led to it, oldest first. */
   readonly asks?: readonly string[]
+  /** `X-Request-ID` of the request, where it is well-formed. */
   readonly correlation?: string
+  /** The piece of work, from the request that opened its session to the last call downstream: the claim `txn` of its tokens. */
+  readonly txn?: string
+  /** W3C Trace Context of the request. */
+  readonly trace?: { readonly trace_id: string; readonly span_id: string }
+  /** Where the request came from: the socket's peer, or whom a trusted proxy names. */
+  readonly ip?: string
+  /** `User-Agent` as sent, cut and with everything but plain ASCII replaced: believed for nothing. */
+  readonly user_agent?: string
   /** What an admin changed. */
   readonly change?: Change
   /** What an administrative or revoking request did. */

@@ -3,6 +3,7 @@
  * that must hold on it and the operations to perform, and one Lua script or one LMDB transaction interprets it. Neither
  * knows what a session is: the state machine lives in TypeScript alone.
  */
+import { sha256 } from '../kernel/digest.ts'
 import type { SessionId } from '../kernel/ids.ts'
 
 export type Check =
@@ -26,6 +27,18 @@ export interface Content {
   readonly text: string
 }
 
+/** A text that is named by its own digest because nothing else can be made of it: nobody has to compute that again. */
+export class DigestedText implements Content {
+  readonly digest: string
+  readonly text: string
+
+  constructor(text: string) {
+    this.text = text
+    this.digest = sha256(text)
+    Object.freeze(this)
+  }
+}
+
 export interface Commit {
   readonly session: SessionId
   /** Repeating a commit with the same id changes nothing and answers as the first time. */
@@ -38,6 +51,8 @@ export interface Commit {
   readonly audit: string | undefined
   /** What the audit record names: kept once per digest beside it, in the same transaction, also when the session is gone. */
   readonly contents?: readonly Content[]
+  /** It ends something: its record may use what a full outbox keeps free for that. */
+  readonly isEnd?: boolean
 }
 
 export type CommitOutcome =

@@ -5,7 +5,8 @@
 import type { NodeFacts, SessionFacts, SessionState } from './session.ts'
 import type { DriftSettings } from './settings.ts'
 
-export type Brake = 'contracted' | 'halted'
+export const BRAKES = ['contracted', 'halted'] as const
+export type Brake = (typeof BRAKES)[number]
 
 /** What came of it, for its record and for whoever has to know. */
 export interface Braked {

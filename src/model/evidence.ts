@@ -82,6 +82,8 @@ export type UserEvidence = Verified<{
   readonly amr: readonly string[] | undefined
   /** As its issuer says; `undefined`: it does not. */
   readonly risk: RiskLevel | undefined
+  /** The piece of work that its issuer knows it by; `undefined`: none, or none that could be taken over. */
+  readonly txn: string | undefined
   readonly foreignActor: Actor | undefined
   /** The key that its issuer has bound it to; `undefined`: none. */
   readonly confirmation: Confirmation | undefined

@@ -6,17 +6,11 @@ import type { VerifiedClient } from './evidence.ts'
 import type { Resource } from './resource.ts'
 
 /** `api`: an API token; `unknown`: refused before it was clear. */
-export type FlowName =
-  | 'open'
-  | 'continue'
-  | 'delegate'
-  | 'accept'
-  | 'autonomous'
-  | 'downstream'
-  | 'id_jag'
-  | 'workload_grant'
-  | 'api'
-  | 'unknown'
+export const FLOW_NAMES = [
+  ...(['open', 'continue', 'delegate', 'accept', 'autonomous', 'downstream'] as const),
+  ...(['id_jag', 'workload_grant', 'api', 'unknown'] as const),
+] as const
+export type FlowName = (typeof FLOW_NAMES)[number]
 
 export type Outcome = 'issued' | 'server_error' | RejectionReason
 
@@ -45,5 +39,8 @@ export interface ExchangeObserver {
 
 /** What became of a call that a server announced: each is permitted or refused, and one that was permitted ends. */
 export interface CallObserver {
-  call(became: 'permitted' | 'refused' | 'success' | 'failure' | 'unknown'): void
+  call(became: CallBecame): void
 }
+
+export const CALL_BECAME = ['permitted', 'refused', 'success', 'failure', 'unknown'] as const
+export type CallBecame = (typeof CALL_BECAME)[number]

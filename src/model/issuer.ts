@@ -74,6 +74,8 @@ export interface Introspection {
 export interface User {
   readonly issuerSlug: string
   readonly sub: string
+  /** For records alone; `undefined`: nobody has said. */
+  readonly email?: string | undefined
   readonly active: boolean
   readonly groups: readonly string[]
   readonly roles: readonly string[]

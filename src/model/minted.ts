@@ -14,4 +14,6 @@ export interface MintedToken {
   readonly confirmation: Confirmation | undefined
   /** The granted `authorization_details` (RFC 9396 §7). */
   readonly details: readonly unknown[]
+  /** The piece of work it is for; absent: it is in no session. */
+  readonly txn?: string
 }

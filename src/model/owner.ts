@@ -2,6 +2,7 @@
  * Who answers for an agent or a server: a user (`user:<slug>:<sub>`), a group (`group:<name>`), or a team by a name that only
  * people know. An owner who has left leaves orphans behind.
  */
+import type { Sliced } from '../kernel/slices.ts'
 import { parseUserPrincipal, type UserName } from '../kernel/user-name.ts'
 import { findUser } from './find-user.ts'
 import type { User } from './issuer.ts'
@@ -54,14 +55,19 @@ export function ownerStanding(registry: People, owner: string): OwnerStanding {
 }
 
 /** What is owned by nobody any more; what is retired needs no owner. */
-export function orphaned(registry: Registry): readonly Orphan[] {
-  const agents = registry.agents.map((agent) => ({ kind: 'agent' as const, id: agent.clientId, of: agent }))
-  const resources = registry.resources.map((resource) => ({ kind: 'resource' as const, id: resource.id, of: resource }))
-  const governed = [...agents, ...resources]
-    .filter(({ of }) => of.state !== 'retired')
-    .map(({ kind, id, of }) => ({ kind, id, owner: of.owner }))
-  const projects = registry.projects.map(({ id, owner }) => ({ kind: 'project' as const, id, owner }))
-  return [...governed, ...projects].filter(({ owner }) => ownerStanding(registry, owner) === 'left')
+export function* orphaned(registry: Registry): Sliced<readonly Orphan[]> {
+  const orphans: Orphan[] = []
+  for (const orphan of owned(registry)) {
+    if (ownerStanding(registry, orphan.owner) === 'left') orphans.push(orphan)
+    yield
+  }
+  return orphans
+}
+
+function* owned({ agents, resources, projects }: Registry): Generator<Orphan> {
+  for (const { clientId: id, state, owner } of agents) if (state !== 'retired') yield { kind: 'agent', id, owner }
+  for (const { id, state, owner } of resources) if (state !== 'retired') yield { kind: 'resource', id, owner }
+  for (const { id, owner } of projects) yield { kind: 'project', id, owner }
 }
 
 const groupsOf = new WeakMap<readonly User[], ReadonlySet<string>>()

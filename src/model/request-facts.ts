@@ -1,5 +1,6 @@
 /** What the transport knows of a request, read once. */
 import type { Secret } from '../kernel/secret.ts'
+import type { TraceContext } from '../protocol/trace-context.ts'
 
 export interface RequestFacts {
   /** The socket's peer; what strangers' refusals are counted by. */
@@ -19,6 +20,10 @@ export interface RequestFacts {
   readonly certificates?: readonly Uint8Array[] | 'unreadable' | undefined
   /** The caller's correlation id, if it is well-formed. */
   readonly correlation: string | undefined
+  /** `traceparent`; `undefined`: none was sent, or it is not well-formed. */
+  readonly trace?: TraceContext | undefined
+  /** `User-Agent`, cut and cleaned. */
+  readonly userAgent?: string | undefined
 }
 
 /** Whom a request says it comes from; nothing of it is believed. */
@@ -39,6 +44,8 @@ interface Authenticated {
 
 /** One request's way through admission (`admission/admission.ts`); limits are held before any cryptography. */
 export interface Entry {
+  /** Resolves when the request, which has arrived whole, may be begun. @throws Rejection `strangers_limited` */
+  turn(): Promise<void>
   /** Whom the request says it comes from; not believed. @throws Rejection `source_limited`, `source_client_limited` */
   claim(claimed: ClaimedClient): void
   /** Runs `authenticate` when it is its turn. @throws Rejection `strangers_limited`, and whatever `authenticate` throws */

@@ -3,6 +3,7 @@ import type { ToolConstraints } from '../authority/authority.ts'
 import type { ClientId, ResourceUrl } from '../kernel/ids.ts'
 import { CLOCK_SKEW_S } from '../kernel/limits.ts'
 import { CUTOFF_STALENESS_MS_MAX, FEED_STALE_MS_DEFAULT } from '../kernel/store-limits.ts'
+import type { CaptureMode } from './captured.ts'
 import type { Intent } from './intent.ts'
 import { type LifecycleState, mayIssue } from './lifecycle.ts'
 
@@ -33,6 +34,10 @@ export interface Tool {
   readonly approval: 'required' | 'none'
   /** How often an agent may call it for a subject, whatever the session; `undefined`: the sessions' own limits are all. */
   readonly budget: CallBudget | undefined
+  /** How what it is called with and what it answers are captured, where that is not as the configuration says. */
+  readonly capture: Readonly<Partial<Record<'arguments' | 'response', CaptureMode>>>
+  /** Places in its arguments (RFC 6901; `*`: each member) whose values are captured in no case. */
+  readonly redact: readonly string[]
   /** The argument whose value is the id of the container that a call stays in. */
   readonly containerArgument: string | undefined
 }
@@ -63,6 +68,8 @@ export interface VendorReview {
 /** A registered MCP server. */
 export interface Resource {
   readonly id: string
+  /** What people call it, and records of what was done there; its id, where nobody has said. */
+  readonly name: string
   readonly url: ResourceUrl
   readonly owner: string
   readonly project: string

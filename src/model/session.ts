@@ -68,11 +68,15 @@ export interface OpeningEvidence {
   readonly acr: string | undefined
   readonly amr: readonly string[] | undefined
   readonly risk: RiskLevel | undefined
+  /** Where the directory has none of its own; for records alone. */
+  readonly email?: string | undefined
 }
 
 /** Written once, at open. Times in epoch seconds. */
 export interface SessionFacts {
   readonly id: SessionId
+  /** The piece of work that it is: a claim of its tokens, a member of its records. */
+  readonly txn: string
   readonly rootAgent: ClientId
   readonly rootNode: NodeId
   readonly subject: Subject

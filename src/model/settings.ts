@@ -1,5 +1,7 @@
 /** What the stages need to know of the configuration, and the environments that mean something by themselves. */
 
+import type { CaptureSettings } from './captured.ts'
+
 /** Dev keys and loopback are for this environment only. */
 export const DEVELOPMENT_ENVIRONMENT = 'development'
 /** What is still being tested gets nothing in this one. */
@@ -38,6 +40,11 @@ export interface BrokerSettings {
   readonly approvalSeconds: number
   readonly approvalPendingSeconds: number
   readonly drift: DriftSettings
+  readonly capture: CaptureSettings
+  /** Whether a session is opened only for work that has a trace, or an id, already. */
+  readonly requireCorrelation: boolean
+  /** Whether anybody may read the tree of the audit log; its records nobody without a permission. */
+  readonly publicLog: boolean
   /** Set where clients can show certificates. `endpoints`: base of the URLs where they are asked for them, if others than everybody's. */
   readonly mutualTls?: { readonly endpoints: string | undefined }
 }

@@ -9,8 +9,9 @@ import type { KeySet } from '../jose/key-set.ts'
 import { Rejection } from '../kernel/rejection.ts'
 import type { Client, ClientKeySet } from '../model/client.ts'
 import { ClientMetadataError, readMetadataKeys } from './client-metadata.ts'
-import { type FetchJson, OutboundError } from './guarded-fetch.ts'
+import type { FetchJson } from './guarded-fetch.ts'
 import { fetchKeySet, KeySetCache, type KeySetCacheDependencies, type KeySource } from './key-set-cache.ts'
+import { OutboundError } from './outbound-error.ts'
 import { NothingPublished } from './published.ts'
 
 interface ClientSource extends KeySource {

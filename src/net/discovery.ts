@@ -14,8 +14,9 @@ import type { Clock } from '../kernel/clock.ts'
 import { METADATA_BYTES_MAX } from '../kernel/limits.ts'
 import { FETCH_TIMEOUT_MS } from '../kernel/outbound-limits.ts'
 import { Secret } from '../kernel/secret.ts'
-import { type FetchJson, type FetchRequest, OutboundError } from './guarded-fetch.ts'
+import type { FetchJson, FetchRequest } from './guarded-fetch.ts'
 import type { KeyPlace } from './key-set-cache.ts'
+import { OutboundError } from './outbound-error.ts'
 import { Published } from './published.ts'
 
 /** A configured provider. */

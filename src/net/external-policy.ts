@@ -16,6 +16,7 @@ import {
 } from '../kernel/outbound-limits.ts'
 import { Secret } from '../kernel/secret.ts'
 import type { ExternalAnswer, Question } from '../model/decision.ts'
+import { inCall } from '../model/trace.ts'
 import type { FetchJson } from './guarded-fetch.ts'
 import { readBearer, readLocalText } from './local-files.ts'
 
@@ -83,14 +84,17 @@ export class ExternalPolicy {
   async #post(evaluations: readonly object[]): Promise<unknown> {
     const { url, timeoutMs, credentialFile, caFile } = this.#pdp
     const body = { evaluations, options: { evaluations_semantic: 'execute_all' } }
-    return await this.#dependencies.fetchJson(url, {
-      body: { type: 'application/json', text: new Secret(JSON.stringify(body)) },
-      ...(credentialFile === undefined ? {} : { authorization: await readBearer(credentialFile) }),
-      ...(caFile === undefined ? {} : { ca: await readLocalText(caFile) }),
-      accept: ['application/json'],
-      bytesMax: EXTERNAL_ANSWER_BYTES_MAX,
-      timeoutMs,
-    })
+    const asking = async (traceparent?: string) =>
+      this.#dependencies.fetchJson(url, {
+        traceparent,
+        body: { type: 'application/json', text: new Secret(JSON.stringify(body)) },
+        ...(credentialFile === undefined ? {} : { authorization: await readBearer(credentialFile) }),
+        ...(caFile === undefined ? {} : { ca: await readLocalText(caFile) }),
+        accept: ['application/json'],
+        bytesMax: EXTERNAL_ANSWER_BYTES_MAX,
+        timeoutMs,
+      })
+    return await inCall('external_pdp', asking)
   }
 }
 

@@ -1,5 +1,6 @@
 /**
- * The one door to the network as a client: asks a configured URL for a JSON document and nothing else.
+ * The one door to the network as a client: asks a configured URL for a JSON document, or hands it something and hears how that
+ * went, and nothing else.
  *
  * Guarantees: https only (plain http to loopback alone, where configuration allows loopback), with the certificate
  * verified whatever the environment says, and through no proxy; the host is resolved once, every address is checked, and
@@ -8,35 +9,16 @@
  * streams in; one deadline covers resolving, connecting and reading.
  * Does not guarantee: anything about the content, beyond that it is JSON.
  */
-import { lookup } from 'node:dns/promises'
 import { type IncomingMessage, request as requestPlain } from 'node:http'
 import { request as requestTls } from 'node:https'
-import type { LookupFunction } from 'node:net'
 import { parseStrictJson } from '../jose/strict-json.ts'
 import type { Secret } from '../kernel/secret.ts'
-import { type Address, isLoopback, isPrivate, isPublic, literalAddress } from './addresses.ts'
+import type { Address } from './addresses.ts'
+import { addressesOf, type GuardedFetchOptions, parseUrl, pinned } from './destination.ts'
+import { OutboundError } from './outbound-error.ts'
 
-export type OutboundErrorCode =
-  | 'url_refused'
-  | 'address_refused'
-  | 'unreachable'
-  | 'timeout'
-  | 'redirect'
-  | 'status'
-  | 'media_type'
-  | 'too_large'
-  | 'malformed'
-
-/** Says what went wrong with which host; never quotes what the other side sent. */
-export class OutboundError extends Error {
-  readonly code: OutboundErrorCode
-
-  constructor(code: OutboundErrorCode, message: string, cause?: unknown) {
-    super(message, cause === undefined ? undefined : { cause })
-    this.name = 'OutboundError'
-    this.code = code
-  }
-}
+/** Of an answer that nobody reads: beyond it its sender is hung up on. */
+const SKIMMED_BYTES_MAX = 16 * 1024
 
 export interface FetchBounds {
   readonly bytesMax: number
@@ -57,6 +39,8 @@ export interface FetchRequest extends FetchBounds {
   readonly mayCreate?: true
   /** The value of `Authorization`: reaches this URL only, as nothing is redirected. */
   readonly authorization?: Secret
+  /** W3C Trace Context: told to those alone who are part of the same work. */
+  readonly traceparent?: string | undefined
   /** Authorities in PEM that are trusted instead of the system's. */
   readonly ca?: string
   /**
@@ -69,92 +53,99 @@ export interface FetchRequest extends FetchBounds {
 /** @throws OutboundError */
 export type FetchJson = (url: string, request: FetchRequest) => Promise<unknown>
 
-/** All addresses of a name. */
-export type ResolveHost = (hostname: string) => Promise<readonly Address[]>
-
-export interface GuardedFetchOptions {
-  /** For development and tests on one machine: loopback, over http too, and nothing else that is special. */
-  readonly allowLoopback: boolean
-  /** Hosts as URLs spell them (`host`, or `host:port` where it is not 443) that may have private addresses. */
-  readonly internalHosts?: ReadonlySet<string> | undefined
-  /** Instead of the system's resolver. */
-  readonly resolveHost?: ResolveHost
-}
-
 export function createGuardedFetch(options: GuardedFetchOptions): FetchJson {
-  const resolveHost = options.resolveHost ?? resolveWithSystem
-  return async (text, request) => {
-    const url = parseUrl(text)
-    const deadline = AbortSignal.timeout(request.timeoutMs)
-    try {
-      const addresses = await raceDeadline(resolveOnce(url, resolveHost), deadline)
-      refuseAddresses(url, addresses, options)
-      const response = await connect({ url, addresses, request, deadline })
-      return decodeJson(await readBody(response, url, request))
-    } catch (error) {
-      if (error instanceof OutboundError) throw error
-      if (deadline.aborted) throw new OutboundError('timeout', `${url.host} did not answer in ${request.timeoutMs} ms`)
-      throw new OutboundError('unreachable', `${url.host} could not be reached`, error)
-    }
+  return (text, request) => {
+    const { body, ...rest } = request
+    const sent: Sent = { ...rest, headers: headersOf(request), ...(body && { body: body.text.reveal() }) }
+    return exchanged(text, sent, options, async (response, url) => decodeJson(await readBody(response, url, request)))
   }
 }
 
-function parseUrl(text: string): URL {
-  const url = URL.parse(text)
-  if (url === null || (url.protocol !== 'https:' && url.protocol !== 'http:')) {
-    throw new OutboundError('url_refused', 'only absolute https URLs are fetched')
+export interface PostRequest {
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: string
+  readonly timeoutMs: number
+  /** Authorities in PEM that are trusted instead of the system's. */
+  readonly ca?: string | undefined
+  /** Of the answer, all of it; absent: what comes of its beginning will do. */
+  readonly answerBytesMax?: number
+}
+
+export interface PostAnswer {
+  /** Never 3xx. */
+  readonly status: number
+  /** The header `Retry-After`, as it came. */
+  readonly retryAfter: string | undefined
+  /** Where the whole was not asked for, it may be cut. */
+  readonly text: string
+}
+
+/** Of any status but a redirection's. @throws OutboundError */
+export type GuardedPost = (url: string, request: PostRequest) => Promise<PostAnswer>
+
+export function createGuardedPost(options: GuardedFetchOptions): GuardedPost {
+  return (text, { headers, answerBytesMax, ...request }) => {
+    const length = { 'content-length': Buffer.byteLength(request.body), 'accept-encoding': 'identity' }
+    const { ca, ...sent } = { ...request, headers: { ...headers, ...length } }
+    return exchanged(text, { ...sent, ...(ca === undefined ? {} : { ca }) }, options, async (response, url) => {
+      const { statusCode: status = 0, headers: told } = response
+      const body = answerBytesMax === undefined ? await skim(response) : await collect(response, url, answerBytesMax)
+      refuseRedirect(status, url)
+      return { status, retryAfter: told['retry-after'], text: body.toString('utf8') }
+    })
   }
-  if (url.username !== '' || url.password !== '')
-    throw new OutboundError('url_refused', 'a URL must not carry credentials')
-  return url
 }
 
-/** The URL parser has already turned `0x7f.1`, `2130706433` and the like into dotted form. */
-async function resolveOnce(url: URL, resolveHost: ResolveHost): Promise<readonly Address[]> {
-  const literal = literalAddress(url.hostname)
-  return literal === undefined ? await resolveHost(url.hostname) : [literal]
+/** What goes onto the wire, and what the other side has to be. */
+interface Sent extends Pick<FetchRequest, 'ca' | 'assertPeer'> {
+  readonly headers: Readonly<Record<string, string | number>>
+  /** Sent by POST. */
+  readonly body?: string
+  readonly timeoutMs: number
 }
 
-async function resolveWithSystem(hostname: string): Promise<readonly Address[]> {
-  const found = await lookup(hostname, { all: true, order: 'verbatim' })
-  return found.map(({ address, family }) => ({ address, family: family === 6 ? 6 : 4 }))
-}
-
-/** One bad address among good ones refuses them all: which one is tried first is not ours to choose. */
-function refuseAddresses(url: URL, addresses: readonly Address[], options: GuardedFetchOptions): void {
-  if (addresses.length === 0) throw new OutboundError('unreachable', `${url.host} has no address`)
-  if (options.allowLoopback && addresses.every(isLoopback)) return
-  if (url.protocol !== 'https:') throw new OutboundError('url_refused', `${url.host} must be fetched over https`)
-  if (options.internalHosts?.has(url.host) && addresses.every(isPrivate)) return
-  if (!addresses.every(isPublic)) {
-    throw new OutboundError('address_refused', `${url.host} resolves to a special-use address (RFC 6890)`)
+async function exchanged<T>(
+  text: string,
+  sent: Sent,
+  options: GuardedFetchOptions,
+  read: (response: IncomingMessage, url: URL) => Promise<T>,
+): Promise<T> {
+  const url = parseUrl(text)
+  const deadline = AbortSignal.timeout(sent.timeoutMs)
+  try {
+    const addresses = await addressesOf(url, options, deadline)
+    return await read(await connect({ url, addresses, sent, deadline }), url)
+  } catch (error) {
+    if (error instanceof OutboundError) throw error
+    if (deadline.aborted) throw new OutboundError('timeout', `${url.host} did not answer in ${sent.timeoutMs} ms`)
+    throw new OutboundError('unreachable', `${url.host} could not be reached`, error)
   }
 }
 
 interface Exchange {
   readonly url: URL
   readonly addresses: readonly Address[]
-  readonly request: FetchRequest
+  readonly sent: Sent
   readonly deadline: AbortSignal
 }
 
-function connect({ url, addresses, request, deadline }: Exchange): Promise<IncomingMessage> {
+function connect({ url, addresses, sent, deadline }: Exchange): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
     const send = url.protocol === 'https:' ? requestTls : requestPlain
     const outgoing = send(url, {
-      method: request.body === undefined ? 'GET' : 'POST',
+      method: sent.body === undefined ? 'GET' : 'POST',
       agent: false, // no pooled socket that another request's resolution has opened, and no proxy of the environment's
       lookup: pinned(addresses),
       signal: deadline,
-      headers: headersOf(request),
+      headers: sent.headers,
       rejectUnauthorized: true, // said, or NODE_TLS_REJECT_UNAUTHORIZED=0 would decide
       minVersion: 'TLSv1.2',
-      ...(request.ca === undefined ? {} : { ca: request.ca }),
-      ...(request.assertPeer === undefined ? {} : peerRules(request.assertPeer)),
+      ...(sent.ca === undefined ? {} : { ca: sent.ca }),
+      ...(sent.assertPeer === undefined ? {} : peerRules(sent.assertPeer)),
     })
     outgoing.once('response', resolve)
     outgoing.on('error', reject)
-    outgoing.end(request.body?.text.reveal())
+    outgoing.end(sent.body)
   })
 }
 
@@ -172,10 +163,11 @@ function peerRules(assertPeer: (certificate: Buffer) => void) {
   }
 }
 
-function headersOf({ accept, authorization, body }: FetchRequest): Record<string, string | number> {
+function headersOf({ accept, authorization, body, traceparent }: FetchRequest): Record<string, string | number> {
   return {
     accept: accept.join(', '),
     'accept-encoding': 'identity',
+    ...(traceparent === undefined ? {} : { traceparent }),
     ...(authorization === undefined ? {} : { authorization: authorization.reveal() }),
     ...(body === undefined
       ? {}
@@ -183,35 +175,48 @@ function headersOf({ accept, authorization, body }: FetchRequest): Record<string
   }
 }
 
-/** Answers with the addresses that were checked, whatever the resolver would say by now. */
-function pinned(addresses: readonly Address[]): LookupFunction {
-  return (_hostname, options, callback) => {
-    const [first] = addresses
-    if (options.all === true) callback(null, [...addresses])
-    else callback(null, first?.address ?? '', first?.family ?? 4)
-  }
-}
-
 async function readBody(response: IncomingMessage, url: URL, bounds: FetchRequest): Promise<Buffer> {
   try {
     refuseHead(response, url, bounds)
-    const chunks: Buffer[] = []
-    let bytes = 0
-    for await (const chunk of response as AsyncIterable<Buffer>) {
-      bytes += chunk.length
-      if (bytes > bounds.bytesMax) throw tooLarge(url, bounds)
-      chunks.push(chunk)
-    }
-    return Buffer.concat(chunks)
+    return await collect(response, url, bounds.bytesMax)
   } finally {
     response.destroy() // whatever is left of it is not wanted
   }
 }
 
+async function collect(response: IncomingMessage, url: URL, bytesMax: number): Promise<Buffer> {
+  const chunks: Buffer[] = []
+  let bytes = 0
+  try {
+    for await (const chunk of response as AsyncIterable<Buffer>) {
+      bytes += chunk.length
+      if (bytes > bytesMax) throw tooLarge(url, bytesMax)
+      chunks.push(chunk)
+    }
+    return Buffer.concat(chunks)
+  } finally {
+    response.destroy()
+  }
+}
+
+/** So that whoever answers briefly is not cut off in the middle of it; how it goes changes nothing. */
+async function skim(response: IncomingMessage): Promise<Buffer> {
+  const chunks: Buffer[] = []
+  try {
+    for await (const chunk of response as AsyncIterable<Buffer>) {
+      chunks.push(chunk)
+      if (Buffer.concat(chunks).length > SKIMMED_BYTES_MAX) break
+    }
+  } catch {
+    // The head has said what there is to know.
+  }
+  response.destroy()
+  return Buffer.concat(chunks)
+}
+
 function refuseHead(response: IncomingMessage, url: URL, bounds: FetchRequest): void {
   const status = response.statusCode ?? 0
-  if (status >= 300 && status < 400)
-    throw new OutboundError('redirect', `${url.host} redirects; redirects are not followed`)
+  refuseRedirect(status, url)
   const isAnswered = status === 200 || (status === 201 && bounds.mayCreate === true)
   if (!isAnswered) throw new OutboundError('status', `${url.host} answered with status ${status}`)
   const mediaType = (response.headers['content-type'] ?? '').split(';', 1)[0]?.trim().toLowerCase() ?? ''
@@ -220,11 +225,16 @@ function refuseHead(response: IncomingMessage, url: URL, bounds: FetchRequest): 
   if ((response.headers['content-encoding'] ?? 'identity') !== 'identity') {
     throw new OutboundError('media_type', `${url.host} answered with a content encoding that was not asked for`)
   }
-  if (Number(response.headers['content-length'] ?? 0) > bounds.bytesMax) throw tooLarge(url, bounds)
+  if (Number(response.headers['content-length'] ?? 0) > bounds.bytesMax) throw tooLarge(url, bounds.bytesMax)
 }
 
-function tooLarge(url: URL, bounds: FetchBounds): OutboundError {
-  return new OutboundError('too_large', `${url.host} answered with more than ${bounds.bytesMax} bytes`)
+function refuseRedirect(status: number, url: URL): void {
+  if (status >= 300 && status < 400)
+    throw new OutboundError('redirect', `${url.host} redirects; redirects are not followed`)
+}
+
+function tooLarge(url: URL, bytesMax: number): OutboundError {
+  return new OutboundError('too_large', `${url.host} answered with more than ${bytesMax} bytes`)
 }
 
 /** Keeps a byte order mark, which JSON then refuses. */
@@ -237,12 +247,4 @@ function decodeJson(body: Buffer): unknown {
     // The parser's message is dropped: nothing of a stranger's document belongs into a log.
     throw new OutboundError('malformed', 'the answer is not strict JSON in UTF-8')
   }
-}
-
-/** The system's resolver cannot be aborted; waiting for it can. */
-function raceDeadline<T>(work: Promise<T>, deadline: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    deadline.addEventListener('abort', () => reject(deadline.reason), { once: true })
-    work.then(resolve, reject)
-  })
 }

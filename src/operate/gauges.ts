@@ -1,18 +1,21 @@
 /** What is read off the broker when somebody asks: nothing here is on the path of a request, and none of it asks the store. */
-import { Gauge, type Registry as MetricRegistry } from 'prom-client'
+import { Gauge, type OpenMetricsContentType, type Registry } from 'prom-client'
+import type { AuditService } from '../audit/audit-service.ts'
 import { type Clock, epochSeconds } from '../kernel/clock.ts'
 import type { KeyRing } from '../keys/key-ring.ts'
 import { KEY_CLASSES } from '../keys/ring-view.ts'
 import type { LiveCutoffs } from '../sessions/live-cutoffs.ts'
-import type { OutboxUsage } from '../store/ports.ts'
 import { CHECKS, type Readiness } from './readiness.ts'
+
+/** Of exemplars, too; whoever reads is told as much as they ask for. */
+export type MetricRegistry = Registry<OpenMetricsContentType>
 
 export interface GaugeParts {
   readonly cutoffs: LiveCutoffs
   readonly ring: KeyRing
   readonly readiness: Readiness
   readonly clock: Clock
-  readonly audit: { readonly waiting: () => number; readonly usage: () => OutboxUsage | undefined }
+  readonly audit: Pick<AuditService, 'waiting' | 'usage' | 'sequencer' | 'retention' | 'witnesses'>
   readonly build: { readonly version: string; readonly policy: () => string }
 }
 
@@ -20,12 +23,14 @@ export interface GaugeParts {
 export function registerGauges(registry: MetricRegistry, parts: GaugeParts): void {
   registerFeed(registry, parts)
   registerAudit(registry, parts)
+  registerLog(registry, parts)
   registerKeys(registry, parts)
   registerReadiness(registry, parts)
 }
 
-function registerFeed(registry: MetricRegistry, { cutoffs }: GaugeParts): void {
-  const gauge = (name: string, help: string, read: () => number) =>
+/** Gauges without labels; of several workers’ values the highest. */
+function highestOf(registry: MetricRegistry) {
+  return (name: string, help: string, read: () => number) =>
     new Gauge({
       name,
       help,
@@ -35,6 +40,10 @@ function registerFeed(registry: MetricRegistry, { cutoffs }: GaugeParts): void {
         this.set(read())
       },
     })
+}
+
+function registerFeed(registry: MetricRegistry, { cutoffs }: GaugeParts): void {
+  const gauge = highestOf(registry)
   gauge('errand_revocations_seq', 'Highest revocation sequence number applied.', () => cutoffs.rv)
   gauge('errand_revocations_age_seconds', 'Time since revocations were last confirmed; issuing stops at 2.', () =>
     Math.min(cutoffs.confirmedAgeMs / 1000, Number.MAX_SAFE_INTEGER),
@@ -47,7 +56,7 @@ function registerFeed(registry: MetricRegistry, { cutoffs }: GaugeParts): void {
 function registerAudit(registry: MetricRegistry, { audit }: GaugeParts): void {
   new Gauge({
     name: 'errand_audit_outbox_ratio',
-    help: 'How full the fullest audit outbox is; at 1 it forgets its oldest records.',
+    help: 'How full the fullest audit outbox is; at 1 nothing is issued that would be recorded in it.',
     registers: [registry],
     aggregator: 'max',
     collect() {
@@ -61,6 +70,42 @@ function registerAudit(registry: MetricRegistry, { audit }: GaugeParts): void {
     registers: [registry],
     collect() {
       this.set(audit.waiting())
+    },
+  })
+}
+
+function registerLog(registry: MetricRegistry, { audit }: GaugeParts): void {
+  const gauge = highestOf(registry)
+  const { sequencer, retention } = audit
+  gauge('errand_audit_log_size', 'Records in the audit log, as far as this broker knows.', () => sequencer.state.size)
+  gauge(
+    'errand_audit_log_first_kept_record',
+    'Index of the first record of the audit log that is kept: of those before it there is the proof only.',
+    () => retention.firstKept,
+  )
+  gauge(
+    'errand_audit_unsequenced_records',
+    'Records this broker has read and not yet brought into the audit log: at least so many wait.',
+    () => sequencer.state.unsequenced,
+  )
+  gauge(
+    'errand_audit_remembered_records',
+    'Records of this broker that it would write again if a failover lost them, because no checkpoint has covered them yet.',
+    () => sequencer.state.remembered,
+  )
+  gauge(
+    'errand_audit_checkpoint_age_seconds',
+    'Time since all records there were, were last known to be under a published checkpoint.',
+    () => sequencer.state.behindMs / 1000,
+  )
+  new Gauge({
+    name: 'errand_audit_witness_age_seconds',
+    help: 'For how long a witness has not co-signed what this broker knows of the audit log.',
+    labelNames: ['witness'],
+    registers: [registry],
+    aggregator: 'max',
+    collect() {
+      for (const [witness, ms] of audit.witnesses()) this.set({ witness }, ms / 1000)
     },
   })
 }

@@ -1,6 +1,8 @@
 /** Everything an operator looks at: readiness and its changes, what the log says of faults, and the gauges. */
 import type { Logger } from 'pino'
 import type { AuditService } from '../audit/audit-service.ts'
+import type { SequencingFailure } from '../audit/log/sequencing-failure.ts'
+import { pruningFailureOf } from '../audit/retention/pruning-failure.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { DEFERRED_RECORDS_MAX } from '../kernel/store-limits.ts'
 import type { KeyRing } from '../keys/key-ring.ts'
@@ -37,6 +39,12 @@ export interface Operations {
   readonly reviewFailed: (url: string, error: unknown) => void
   /** The external PDP could not be asked, or did not answer: what it was to allow was refused. */
   readonly externalPolicyFailed: (url: string, error: unknown) => void
+  /** Records could not be brought into the audit log, or it could not be signed. */
+  readonly sequencingFailed: (reason: SequencingFailure, error: unknown) => void
+  /** Nothing could be pruned of the audit log, or may be. */
+  readonly retentionFailed: (error: unknown) => void
+  /** A witness could not be asked to co-sign the audit log, or has co-signed another. */
+  readonly witnessFailed: (witness: string, error: unknown) => void
   /** A session was contracted or halted for what its agents asked. */
   readonly sessionBraked: (braked: Braked) => void
   /** Ends the timers; writes what was counted. */
@@ -47,7 +55,11 @@ export function startOperations(parts: OperationsParts): Operations {
   const { audit, log, metrics } = parts
   const auditProblem = () =>
     audit.waiting() < DEFERRED_RECORDS_MAX ? undefined : 'records of revocations no longer fit into memory'
-  const readiness = new Readiness({ ...parts, auditProblem })
+  const warnings = () => {
+    const { problem } = audit.sequencer.state
+    return problem === undefined ? {} : { audit_log: `nothing is sequenced and signed: ${problem}` }
+  }
+  const readiness = new Readiness({ ...parts, auditProblem, warnings })
   const watch = watchReadiness(readiness, (problems) =>
     Object.keys(problems).length === 0 ? log.info('ready again') : log.warn({ problems }, 'not ready'),
   )
@@ -77,6 +89,17 @@ export function startOperations(parts: OperationsParts): Operations {
           'the external policy could not be asked: it allowed nothing',
         ),
       ),
+    sequencingFailed: (reason, error) => {
+      metrics?.sequencingFailed(reason)
+      repeats.say(`sequencing ${reason}`, (count) =>
+        log.warn({ reason, count, err: describeCause(error) }, 'records could not be brought into the audit log'),
+      )
+    },
+    retentionFailed: (error) => notPruned(error, parts, repeats),
+    witnessFailed: (witness, error) =>
+      repeats.say(`witness ${witness}`, (count) =>
+        log.warn({ witness, count, err: describeCause(error) }, 'a witness did not co-sign the audit log'),
+      ),
     sessionBraked: ({ brake, session, agent, count }) => {
       metrics?.sessionBraked(brake)
       const about = { session: session.id, agent, on_behalf_of: session.subject.principal, count }
@@ -87,6 +110,13 @@ export function startOperations(parts: OperationsParts): Operations {
       repeats.flush()
     },
   }
+}
+
+function notPruned(error: unknown, { log, metrics }: Pick<OperationsParts, 'log' | 'metrics'>, repeats: Repeats): void {
+  metrics?.pruningFailed(pruningFailureOf(error))
+  repeats.say('retention', (count) =>
+    log.warn({ count, err: describeCause(error) }, 'nothing is pruned of the audit log'),
+  )
 }
 
 function kindOf(whose: KeyOwner): KeyOwnerKind {

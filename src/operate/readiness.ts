@@ -16,6 +16,8 @@ export type Checks = Readonly<Record<CheckName, string>>
 export interface ReadinessReport {
   readonly ready: boolean
   readonly checks: Checks
+  /** What somebody has to look into while tokens are issued all the same, by what it is about. */
+  readonly warnings: Readonly<Record<string, string>>
 }
 
 export interface ReadinessParts {
@@ -24,6 +26,7 @@ export interface ReadinessParts {
   readonly ring: Pick<KeyRing, 'problem'>
   /** What is wrong with the audit, where something is. */
   readonly auditProblem: () => string | undefined
+  readonly warnings: () => Readonly<Record<string, string>>
   readonly clock: Clock
 }
 
@@ -45,7 +48,7 @@ export class Readiness {
   }
 
   look(): ReadinessReport {
-    const { store, cutoffs, ring, clock, auditProblem } = this.#parts
+    const { store, cutoffs, ring, clock, auditProblem, warnings } = this.#parts
     const { confirmedAgeMs: age, storeClockDifferenceMs: off } = cutoffs
     const now = epochSeconds(clock)
     const checks: Checks = {
@@ -58,6 +61,6 @@ export class Readiness {
       certificate: (this.certificateEndsAt ?? Infinity) > now ? OK : 'it has expired',
       serving: this.#stopping ? 'the broker is stopping' : OK,
     }
-    return { ready: CHECKS.every((check) => checks[check] === OK), checks }
+    return { ready: CHECKS.every((check) => checks[check] === OK), checks, warnings: warnings() }
   }
 }

@@ -2,6 +2,7 @@
  * Lines that repeat are written once and then counted: an outage at thousands of requests a second is a line a second, not
  * thousands. Nothing is lost but repetition: each further line says how many it stands for.
  */
+import { AsyncLocalStorage } from 'node:async_hooks'
 import { LOG_REPEAT_KEYS_MAX, LOG_REPEAT_MS } from '../kernel/process-limits.ts'
 
 interface Repeated {
@@ -26,11 +27,12 @@ export class Repeats {
     const known = this.#held.has(key) || this.#held.size < LOG_REPEAT_KEYS_MAX
     const held = this.#held.get(known ? key : 'other')
     if (held === undefined) {
-      this.#held.set(known ? key : 'other', { count: 0, write })
+      this.#held.set(known ? key : 'other', { count: 0, write: AsyncLocalStorage.bind(write) })
       write(1)
     } else {
       held.count++
-      held.write = write
+      // Written by a timer that somebody else's request has set: what it says belongs to the last that said it.
+      held.write = AsyncLocalStorage.bind(write)
     }
     if (this.#timer !== undefined) return
     this.#timer = setInterval(() => this.flush(), this.#everyMs)

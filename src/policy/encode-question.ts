@@ -8,11 +8,11 @@
 import type { Authority } from '../authority/authority.ts'
 import { decodeAuthority, encodeAuthority } from '../authority/encode-authority.ts'
 import { isPlainObject, type JsonObject, own } from '../authority/strict-object.ts'
-import { sha256 } from '../kernel/digest.ts'
 import type { ClientId, DecisionId, PrincipalId, ResourceUrl } from '../kernel/ids.ts'
+import { getOrInsertComputed } from '../kernel/maps.ts'
 import { CONTENT_BYTES_MAX } from '../kernel/store-limits.ts'
 import type { Agent, Service } from '../model/client.ts'
-import type { Content } from '../model/commit.ts'
+import { type Content, DigestedText } from '../model/commit.ts'
 import type { Question } from '../model/decision.ts'
 import type { User } from '../model/issuer.ts'
 import { RISK_LEVELS } from '../model/risk.ts'
@@ -27,23 +27,17 @@ type Written = Required<Omit<Question, 'id'>>
 
 /** Collects the parts of one text, each once. */
 export class Parts {
-  readonly #digests = new Map<string, string>()
+  readonly #texts = new Map<string, DigestedText>()
 
   /** The value where it is small, else the digest of its text. One that no store keeps is named all the same. */
   add(value: unknown): unknown {
     const text = JSON.stringify(value)
     if (text.length < PART_CHARS_MIN) return value
-    const known = this.#digests.get(text)
-    if (known !== undefined) return known
-    const digest = sha256(text)
-    this.#digests.set(text, digest)
-    return digest
+    return getOrInsertComputed(this.#texts, text, () => new DigestedText(text)).digest
   }
 
   get contents(): readonly Content[] {
-    return [...this.#digests]
-      .filter(([text]) => Buffer.byteLength(text) <= CONTENT_BYTES_MAX)
-      .map(([text, digest]) => ({ digest, text }))
+    return [...this.#texts.values()].filter(({ text }) => Buffer.byteLength(text) <= CONTENT_BYTES_MAX)
   }
 }
 

@@ -5,7 +5,7 @@
  */
 import { userPrincipal } from '../kernel/ids.ts'
 import { getOrInsertComputed } from '../kernel/maps.ts'
-import { atOnce, type Sliced } from '../kernel/slices.ts'
+import { atOnce, each, type Sliced } from '../kernel/slices.ts'
 import type { Question } from '../model/decision.ts'
 import type { Grant, GrantConditions, PrincipalSelector, Registry } from '../model/registry.ts'
 import type { Container, Resource, Tool, ToolSelector } from '../model/resource.ts'
@@ -33,9 +33,15 @@ export function grantsFor(registry: Registry, use: Use, principals: readonly str
   return getOrInsertComputed(indexes, registry, () => atOnce(indexOf(registry))).find(use, principals)
 }
 
-/** Before a version decides: else its first decision would wait until all its grants are in the index. */
-export function* prepareGrants(registry: Registry): Sliced<undefined> {
-  if (!indexes.has(registry)) indexes.set(registry, yield* indexOf(registry))
+/**
+ * Before a version decides: else its first decision would wait until all its grants are in the index.
+ * @param before a version with an index: whatever names principals of whom no grant has changed is found where it was found
+ */
+export function* prepareGrants(registry: Registry, before?: Registry): Sliced<undefined> {
+  if (indexes.has(registry)) return
+  const last = before && indexes.get(before)
+  const index = last && (yield* indexBeside(before, last, registry))
+  indexes.set(registry, index ?? (yield* indexOf(registry)))
 }
 
 function* indexOf({ grants }: Registry): Sliced<GrantIndex> {
@@ -47,6 +53,30 @@ function* indexOf({ grants }: Registry): Sliced<GrantIndex> {
   return index
 }
 
+/** Finds the same as `indexOf`; in which order never matters. */
+function* indexBeside(before: Registry, last: GrantIndex, { grants }: Registry): Sliced<GrantIndex> {
+  const [had, has] = [yield* setOf(before.grants), yield* setOf(grants)]
+  const concerned = new Set<string>()
+  for (const [some, others] of [
+    [had, has],
+    [has, had],
+  ] as const) {
+    yield* each(some, (grant) => {
+      if (!others.has(grant)) for (const principal of grant.principals) concerned.add(principalKey(principal))
+    })
+  }
+  if (concerned.size === 0) return last
+  const index = yield* last.without(concerned)
+  yield* each(grants, (grant) => index.add(grant, concerned))
+  return index
+}
+
+function* setOf(grants: readonly Grant[]): Sliced<ReadonlySet<Grant>> {
+  const set = new Set<Grant>()
+  yield* each(grants, (grant) => set.add(grant))
+  return set
+}
+
 class GrantIndex {
   readonly #byPrincipal = new Map<string, Map<string, Grant[]>>()
   /** By tool, place and principal. */
@@ -54,21 +84,29 @@ class GrantIndex {
   #keptCount = 0
 
   find(use: Use, principals: readonly string[]): readonly Grant[] {
+    const kept = this.#kept.get(use.tool)?.get(use.place) ?? this.#keep(use)
+    let found = NONE
+    for (const principal of principals) {
+      const named = this.#byPrincipal.get(principal)
+      if (named === undefined) continue
+      let grants = kept.get(principal)
+      if (grants === undefined) {
+        grants = this.#look(named, use)
+        kept.set(principal, grants)
+      }
+      // Stryker disable next-line ConditionalExpression,EqualityOperator: most find nothing, or all that there is; it saves time.
+      if (grants.length > 0) found = found.length === 0 ? grants : [...new Set([...found, ...grants])]
+    }
+    return found
+  }
+
+  #keep(use: Use): Map<string, readonly Grant[]> {
     const ofTool = getOrInsertComputed(
       this.#kept,
       use.tool,
       () => new Map<Container | undefined, Map<string, Grant[]>>(),
     )
-    const kept = getOrInsertComputed(ofTool, use.place, () => new Map<string, readonly Grant[]>())
-    let found = NONE
-    for (const principal of principals) {
-      const named = this.#byPrincipal.get(principal)
-      if (named === undefined) continue
-      const grants = getOrInsertComputed(kept, principal, () => this.#look(named, use))
-      // Stryker disable next-line ConditionalExpression,EqualityOperator: most find nothing, or all that there is; it saves time.
-      if (grants.length > 0) found = found.length === 0 ? grants : [...new Set([...found, ...grants])]
-    }
-    return found
+    return getOrInsertComputed(ofTool, use.place, () => new Map<string, readonly Grant[]>())
   }
 
   #look(named: ReadonlyMap<string, readonly Grant[]>, use: Use): readonly Grant[] {
@@ -81,12 +119,24 @@ class GrantIndex {
     return [...there].filter((grant) => names(grant, use))
   }
 
-  add(grant: Grant): void {
+  /** @param only of these principals */
+  add(grant: Grant, only?: ReadonlySet<string>): void {
+    const principals = [...new Set(grant.principals.map(principalKey))].filter((one) => only?.has(one) !== false)
+    if (principals.length === 0) return
     const places = new Set(grant.resources.flatMap(placesOf))
-    for (const principal of new Set(grant.principals.map(principalKey))) {
+    for (const principal of principals) {
       const named = getOrInsertComputed(this.#byPrincipal, principal, () => new Map<string, Grant[]>())
       for (const place of places) getOrInsertComputed(named, place, () => []).push(grant)
     }
+  }
+
+  /** All but what names these principals. What both have is never changed again. */
+  *without(principals: ReadonlySet<string>): Sliced<GrantIndex> {
+    const index = new GrantIndex()
+    yield* each(this.#byPrincipal, ([principal, named]) => {
+      if (!principals.has(principal)) index.#byPrincipal.set(principal, named)
+    })
+    return index
   }
 }
 

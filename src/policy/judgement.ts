@@ -149,9 +149,13 @@ export function layerVerdicts(judgements: readonly Judgement[]): readonly LayerV
   return LAYERS.map((layer) => ({ layer, verdict: verdictOf(layer, judgements) }))
 }
 
-const STRONGEST_FIRST = ['allowed', 'explicit_deny', 'implicit_deny'] as const
+const STRONGEST_FIRST: readonly Verdict[] = ['allowed', 'explicit_deny', 'implicit_deny', 'not_applicable']
 
-function verdictOf(layer: Layer, judgements: readonly Judgement[]): LayerVerdict['verdict'] {
-  const said = (verdict: Verdict) => judgements.some(({ verdicts }) => verdicts[layer]?.verdict === verdict)
-  return STRONGEST_FIRST.find(said) ?? 'not_applicable'
+function verdictOf(layer: Layer, judgements: readonly Judgement[]): Verdict {
+  let strongest: Verdict = 'not_applicable'
+  for (const { verdicts } of judgements) {
+    const verdict = verdicts[layer]?.verdict ?? 'not_applicable'
+    if (STRONGEST_FIRST.indexOf(verdict) < STRONGEST_FIRST.indexOf(strongest)) strongest = verdict
+  }
+  return strongest
 }

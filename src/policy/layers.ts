@@ -180,10 +180,14 @@ export function denialsAhead(context: Context, use: Use): readonly number[] {
 
 /** Allow grants of these principals that are certainly in force. */
 export function allowsInForce(context: Context, use: Use, principals: readonly string[]): readonly Grant[] {
-  const allows = grantsFor(context.registry, use, principals).filter(({ effect }) => effect === 'allow')
-  const inForce = allows.filter(({ when }) => isInForce(when, context.question) === true)
-  for (const grant of allows) context.evaluated.add(grant)
-  for (const grant of inForce) context.matched.add(grant)
+  const inForce: Grant[] = []
+  for (const grant of grantsFor(context.registry, use, principals)) {
+    if (grant.effect !== 'allow') continue
+    context.evaluated.add(grant)
+    if (isInForce(grant.when, context.question) !== true) continue
+    context.matched.add(grant)
+    inForce.push(grant)
+  }
   return inForce
 }
 

@@ -17,20 +17,39 @@ export interface Borne {
   readonly environments: ReadonlySet<string>
 }
 
-export function borneIn({ users, agents }: Registry, { environment }: Surroundings): Borne {
+/** A role that names users is somebody's, listed or not: their issuer may vouch for them. */
+export function borneIn({ users, agents, roles }: Registry, { environment }: Pick<Surroundings, 'environment'>): Borne {
+  const named = roles.filter((role) => role.users.length > 0).map(({ name }) => name)
   return {
     groups: new Set(users.flatMap(({ groups }) => groups)),
-    roles: new Set(users.flatMap(({ roles }) => roles)),
+    roles: new Set([...users.flatMap((user) => user.roles), ...named]),
     environments: new Set([environment, ...agents.map((agent) => agent.environment)]),
   }
 }
 
 /** A finding without `part` is about the whole grant. */
 export function neverMatching(grant: Grant, borne: Borne, reach: ToolReach, now: number): readonly Finding[] {
-  const { effect, when, at } = grant
+  const found = concerningNobody(grant, borne, now)
+  if (found.some(({ part }) => part === undefined)) return found
+  const resources = grant.resources.flatMap((selector, index): Finding[] => {
+    if (reach.of(selector).length > 0) return []
+    const part = { member: 'resources', index } as const
+    const says = 'selects no tool of any resource'
+    return [{ ...misnaming(grant), path: `${grant.at}.resources[${index}]`, says, part }]
+  })
+  return [...found, ...resources]
+}
+
+/** What a deny names wrongly it does not deny; an allow only fails to allow it. */
+function misnaming(grant: Grant): Pick<Finding, 'kind' | 'severity' | 'grant' | 'by'> {
+  return { kind: 'never_matches', severity: grant.effect === 'deny' ? 'error' : 'warning', grant, by: [] }
+}
+
+/** As `neverMatching`, without what it says of tools. */
+export function concerningNobody(grant: Grant, borne: Borne, now: number): readonly Finding[] {
+  const { when, at } = grant
   const { notAfter = Number.POSITIVE_INFINITY, environment } = when
-  // What a deny names wrongly it does not deny; an allow only fails to allow it.
-  const misnamed = { kind: 'never_matches', severity: effect === 'deny' ? 'error' : 'warning', grant, by: [] } as const
+  const misnamed = misnaming(grant)
   if (notAfter <= now) {
     // Meant to end, and ended.
     return [{ ...misnamed, severity: 'warning', path: `${at}.when.not_after`, says: 'its time is over' }]
@@ -39,19 +58,13 @@ export function neverMatching(grant: Grant, borne: Borne, reach: ToolReach, now:
     const says = `no agent is in environment ${environment}, nor is this broker`
     return [{ ...misnamed, path: `${at}.when.environment`, says }]
   }
-  const principals = grant.principals.flatMap((principal, index): Finding[] => {
+  return grant.principals.flatMap((principal, index): Finding[] => {
     const unknown = unborne(principal, borne)
     if (unknown === undefined) return []
     const part = { member: 'principals', index } as const
     const says = `no listed user has the ${unknown}, and nobody else has any`
     return [{ ...misnamed, path: `${at}.principals[${index}]`, says, part }]
   })
-  const resources = grant.resources.flatMap((selector, index): Finding[] => {
-    if (reach.of(selector).length > 0) return []
-    const part = { member: 'resources', index } as const
-    return [{ ...misnamed, path: `${at}.resources[${index}]`, says: 'selects no tool of any resource', part }]
-  })
-  return [...principals, ...resources]
 }
 
 function unborne(principal: PrincipalSelector, { groups, roles }: Borne): string | undefined {

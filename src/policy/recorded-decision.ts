@@ -1,10 +1,11 @@
 /** A decision as it is kept beside its record: the question, and what of the answer the record itself has no room for. */
 import type { Authority } from '../authority/authority.ts'
 import { type JsonObject, own } from '../authority/strict-object.ts'
-import { sha256 } from '../kernel/digest.ts'
 import type { DecisionId } from '../kernel/ids.ts'
-import type { Content } from '../model/commit.ts'
+import type { UserSnapshot } from '../model/audit-record.ts'
+import { type Content, DigestedText } from '../model/commit.ts'
 import type { Decision, Question } from '../model/decision.ts'
+import { userSnapshot } from '../model/snapshot.ts'
 import {
   decodeFromParts,
   decodeQuestion,
@@ -20,6 +21,8 @@ export interface KeptDecision {
   readonly digest: string
   /** The resource that a token was wanted for. */
   readonly target: string | undefined
+  /** The user it was decided for, as the directory had them. */
+  readonly user: UserSnapshot | undefined
   /** That text and its parts: at most six. */
   readonly contents: readonly Content[]
 }
@@ -33,8 +36,9 @@ export function keepDecision(question: Question, decision: Decision): KeptDecisi
         ? { outcome: decision.outcome, effective: encodeInParts(decision.effective, parts) }
         : { outcome: decision.outcome, reason: decision.reason },
   })
-  const digest = sha256(text)
-  return { digest, target: question.target, contents: [{ digest, text }, ...parts.contents] }
+  const kept = new DigestedText(text)
+  const user = question.user === undefined ? undefined : userSnapshot(question.user)
+  return { digest: kept.digest, target: question.target, user, contents: [kept, ...parts.contents] }
 }
 
 /** What was answered then. */

@@ -1,4 +1,5 @@
 /** RFC 8707 §2 resource indicators: how two spellings of one URL are compared. The registered spelling is what is emitted. */
+import { detached } from '../kernel/detached.ts'
 import { Rejection } from '../kernel/rejection.ts'
 
 /**
@@ -6,6 +7,23 @@ import { Rejection } from '../kernel/rejection.ts'
  * @throws Rejection `resource_malformed` for anything that is not an absolute http(s) URL without fragment or userinfo.
  */
 export function canonicalResource(text: string): string {
+  const known = canonical.get(text)
+  if (known !== undefined) return known
+  if (text.length > KNOWN_CHARS_MAX) return canonicalForm(text)
+  // The form, too, is made of parts of the text.
+  const own = detached(text)
+  const form = canonicalForm(own)
+  if (canonical.size >= KNOWN_MAX) canonical.clear()
+  canonical.set(own, form)
+  return form
+}
+
+/** A server is named again and again by the same text; forgotten together when there are too many. */
+const canonical = new Map<string, string>()
+const KNOWN_MAX = 1_024
+const KNOWN_CHARS_MAX = 256
+
+function canonicalForm(text: string): string {
   let url: URL
   try {
     url = new URL(text)

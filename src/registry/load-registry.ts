@@ -4,32 +4,33 @@
  */
 
 import { claimAt } from '../jose/claim-at.ts'
-import { Sha256 } from '../kernel/digest.ts'
 import type { ResourceUrl } from '../kernel/ids.ts'
 import { atOnce, each, mapped, type Sliced } from '../kernel/slices.ts'
 import { userName } from '../kernel/user-name.ts'
-import type { Client } from '../model/client.ts'
+import type { Agent, Client, Service } from '../model/client.ts'
 import type { Issuer, User } from '../model/issuer.ts'
-import type { Registry, WorkloadMatch } from '../model/registry.ts'
+import type { Grant, Registry, WorkloadMatch } from '../model/registry.ts'
 import type { Resource } from '../model/resource.ts'
 import type { SpiffeBinding, TrustDomain } from '../model/trust-domain.ts'
 import type { WorkloadIssuer } from '../model/workload.ts'
 import { canonicalResource } from '../protocol/resource.ts'
 import { canonicalJson } from './canonical-json.ts'
 import { crossCheck } from './checks/cross-checks.ts'
-import type { Entries, Placed } from './checks/placed-entries.ts'
+import type { Entries } from './checks/placed-entries.ts'
 import { decodeAgent } from './decode/decode-agent.ts'
 import { decodeAuthorizationServer, isSameServer } from './decode/decode-authorization-server.ts'
 import { decodeService } from './decode/decode-client.ts'
-import { decodeDocument } from './decode/decode-document.ts'
+import { decodeDocument, type PlacedDocument } from './decode/decode-document.ts'
 import { decodeGrant } from './decode/decode-grant.ts'
 import { decodeIssuer, decodeUser } from './decode/decode-issuer.ts'
 import { decodeProjects, decodeResource } from './decode/decode-resource.ts'
 import { rolesGiven } from './decode/decode-role.ts'
 import { decodeWorkloadIssuer } from './decode/decode-workload.ts'
-import type { DecodedDocument } from './entries/registry-document.ts'
+import { DecodedEntries } from './decode/decoded-entries.ts'
 import { decodeTrustDomain } from './entries/trust-domain-entry.ts'
-import { ConfigurationError, parseYamlText, place } from './strict-document.ts'
+import { versionOf } from './registry-version.ts'
+import type { SectionName } from './sections.ts'
+import { ConfigurationError, parseYamlText } from './strict-document.ts'
 import { ClaimIndex } from './workloads/claim-index.ts'
 
 export interface RegistryOptions {
@@ -39,6 +40,8 @@ export interface RegistryOptions {
   readonly accessTokenSeconds?: number
   /** What it was published as; absent: the digest of what it says. */
   readonly version?: string
+  /** Takes what its entries become, and knows what those of the version before became. */
+  readonly decoded?: DecodedEntries
 }
 
 export interface RegistryDocument {
@@ -58,16 +61,17 @@ export function decodeRegistryDocuments(documents: readonly RegistryDocument[], 
 /** As `decodeRegistryDocuments`, in slices: what takes seconds holds up nobody. @throws ConfigurationError */
 export function* decodingRegistry(documents: readonly RegistryDocument[], options: RegistryOptions): Sliced<Registry> {
   const problems: string[] = []
-  const decoded: Decoded[] = []
+  const known = options.decoded ?? new DecodedEntries()
+  const decoded: PlacedDocument[] = []
   for (const { document, sourceName, directory = '.' } of documents) {
-    const result = yield* decodeDocument(document, sourceName, problems)
-    if (result !== undefined) decoded.push({ document: result, sourceName, directory })
+    const result = yield* decodeDocument(document, { sourceName, directory }, known, problems)
+    if (result !== undefined) decoded.push(result)
   }
   // References are judged only when every document was readable: an entry that was not would be reported as missing.
   if (problems.length > 0) throw new ConfigurationError(problems)
   const entries = yield* gather(decoded)
   yield* crossCheck(entries, options.issuer, problems)
-  const registry = yield* build(entries, options, problems)
+  const registry = yield* build(entries, { ...options, decoded: known }, problems)
   if (problems.length > 0) throw new ConfigurationError(problems)
   return registry
 }
@@ -82,22 +86,10 @@ export function parseRegistryText(yamlText: string, sourceName: string, options:
   return decodeRegistry(parseYamlText(yamlText, sourceName), sourceName, options)
 }
 
-interface Decoded {
-  readonly document: DecodedDocument
-  readonly sourceName: string
-  readonly directory: string
-}
-
-function* gather(decoded: readonly Decoded[]): Sliced<Entries> {
-  function* section<K extends keyof DecodedDocument>(name: K): Sliced<Placed<DecodedDocument[K][number]>[]> {
-    const placed: Placed<DecodedDocument[K][number]>[] = []
-    for (const { document, sourceName, directory } of decoded) {
-      const entries: readonly DecodedDocument[K][number][] = document[name]
-      for (const [index, entry] of entries.entries()) {
-        placed.push({ at: place(sourceName, [name, index]), directory, entry })
-        yield
-      }
-    }
+function* gather(decoded: readonly PlacedDocument[]): Sliced<Entries> {
+  function* section<K extends SectionName>(name: K): Sliced<readonly PlacedDocument[K][number][]> {
+    const placed: PlacedDocument[K][number][] = []
+    for (const document of decoded) yield* each(document[name], (entry) => placed.push(entry))
     return placed
   }
   return {
@@ -115,7 +107,10 @@ function* gather(decoded: readonly Decoded[]): Sliced<Entries> {
   }
 }
 
-function* build(entries: Entries, options: RegistryOptions, problems: string[]): Sliced<Registry> {
+type Surroundings = RegistryOptions & { readonly decoded: DecodedEntries }
+
+function* build(entries: Entries, options: Surroundings, problems: string[]): Sliced<Registry> {
+  const { decoded, accessTokenSeconds } = options
   const issuers = entries.issuers.map(({ directory, entry }) => decodeIssuer(entry, directory))
   const workloadIssuers = entries.workloadIssuers.map(({ directory, entry }) =>
     decodeWorkloadIssuer(entry, directory, options.issuer),
@@ -123,17 +118,30 @@ function* build(entries: Entries, options: RegistryOptions, problems: string[]):
   const trustDomains = entries.trustDomains.map(({ directory, entry }) => decodeTrustDomain(entry, directory))
   const roles = entries.roles.map(({ entry }) => entry)
   const withRoles = rolesGiven(roles)
-  const users = yield* mapped(entries.users, ({ entry }) => withRoles(decodeUser(entry)))
+  const ofUser = decoded.nouns<User>('users', canonicalJson(roles))
+  const users = yield* mapped(entries.users, (placed) => ofUser(placed, () => withRoles(decodeUser(placed.entry))))
   const authorizationServers = entries.authorizationServers.map(({ entry }) => decodeAuthorizationServer(entry))
-  const services = yield* mapped(entries.services, ({ at, entry }) => decodeService(entry, at, problems))
+  const ofService = decoded.nouns<Service>('services', '')
+  const services = yield* mapped(entries.services, (placed) =>
+    ofService(placed, () => decodeService(placed.entry, placed.at, problems)),
+  )
   const projects = decodeProjects(entries.projects.map(({ entry }) => entry))
-  const surroundings = { accessTokenSeconds: options.accessTokenSeconds, projects }
-  const resources = yield* mapped(entries.resources, ({ at, entry }) =>
-    decodeResource(entry, at, surroundings, problems),
+  const ofResource = decoded.nouns<Resource>('resources', canonicalJson([accessTokenSeconds ?? null, projects]))
+  const resources = yield* mapped(entries.resources, (placed) =>
+    ofResource(placed, () => decodeResource(placed.entry, placed.at, { accessTokenSeconds, projects }, problems)),
   )
   const urls = new Map(resources.map((resource): [string, ResourceUrl] => [resource.id, resource.url]))
-  const agents = yield* mapped(entries.agents, ({ at, entry }) => decodeAgent(entry, at, urls, problems))
-  const grants = yield* mapped(entries.grants, ({ at, entry }) => decodeGrant(entry, at, problems))
+  const ofAgent = decoded.nouns<Agent>('agents', canonicalJson([...urls]))
+  const agents = yield* mapped(entries.agents, (placed) =>
+    ofAgent(placed, () => decodeAgent(placed.entry, placed.at, urls, problems)),
+  )
+  const ofGrant = decoded.nouns<Grant>('grants', '')
+  const grants = yield* mapped(entries.grants, (placed) =>
+    standingAt(
+      placed.at,
+      ofGrant(placed, () => decodeGrant(placed.entry, placed.at, problems)),
+    ),
+  )
   const clients = [...services, ...agents]
   const lookUps = yield* indexed(issuers, { users, withRoles }, clients, problems.length > 0 ? [] : resources)
   const workloads = yield* workloadLookUps(workloadIssuers, clients)
@@ -159,21 +167,9 @@ function* build(entries: Entries, options: RegistryOptions, problems: string[]):
   })
 }
 
-/** The same entries give the same version, whatever files they came from and however those were spelled. */
-function* versionOf(entries: Entries, options: RegistryOptions): Sliced<string> {
-  const digest = new Sha256()
-  const sections = Object.entries(entries).sort(([a], [b]) => (a < b ? -1 : 1))
-  // Canonical JSON of all the sections, the issuer and the lifetime, piece by piece.
-  for (const [index, [name, placed]] of sections.entries()) {
-    digest.add(`${index === 0 ? '[{' : ','}${JSON.stringify(name)}:[`)
-    for (const [position, { entry }] of (placed as readonly Placed<unknown>[]).entries()) {
-      digest.add(`${position === 0 ? '' : ','}${canonicalJson(entry)}`)
-      yield
-    }
-    digest.add(']')
-  }
-  digest.add(`},${canonicalJson(options.issuer)},${canonicalJson(options.accessTokenSeconds ?? null)}]`)
-  return digest.digest()
+/** Of a grant that has moved in its file, nothing else is another. */
+function standingAt(at: string, grant: Grant): Grant {
+  return grant.at === at ? grant : { ...grant, at }
 }
 
 type LookUps = Pick<Registry, 'client' | 'issuer' | 'issuerBySlug' | 'resource' | 'resourceByName' | 'user'>

@@ -31,11 +31,10 @@ export async function callAsCaller<T>(
   endpoint: CallerWork<T>,
 ): Promise<Answered<T>> {
   const { auditor } = parts
-  const draft = auditor.begin()
+  const draft = auditor.begin(request.facts)
   try {
     const caller = await request.caller()
     draft.authenticatedAs(caller.principal)
-    if (request.facts.correlation !== undefined) draft.add({ correlation: request.facts.correlation })
     draft.add({ event: endpoint.event })
     const result = await endpoint.work(caller, draft)
     const record = draft.granted()

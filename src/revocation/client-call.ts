@@ -121,7 +121,7 @@ export async function callAsClient<T>(
   parts: RevocationParts,
   work: (call: ClientCall) => Promise<T>,
 ): Promise<T> {
-  const draft = parts.auditor.begin()
+  const draft = parts.auditor.begin(request.facts)
   try {
     const nowMs = parts.clock.nowMs()
     const now = Math.floor(nowMs / 1000)
@@ -141,7 +141,6 @@ export async function callAsClient<T>(
     draft.add({ client_auth: authentication })
     draft.authenticatedAs(client.kind === 'agent' ? agentPrincipal(client.clientId) : servicePrincipal(client.clientId))
     request.facts.entry.spend(request.endpoint)
-    if (request.facts.correlation !== undefined) draft.add({ correlation: request.facts.correlation })
     assertClientActive(verified, settings.environment)
     if (workload !== undefined && request.mayRepeat !== true) assertWorkloadStands(workload.token, parts.cutoffs)
     return await work({ form, registry, client, draft, nowMs, now })

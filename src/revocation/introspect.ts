@@ -3,17 +3,23 @@
  * token, the answer is exactly `{"active":false}`: the caller learns nothing of tokens that are not its own. Signed for those
  * who ask for that (RFC 9701): an answer then is believed for who gave it, not for the way it came.
  */
+import { agentsOf } from '../authority/named.ts'
+import { buildOf } from '../authority/token-facts.ts'
 import { type VerifiedAccess, verifyAccessToken } from '../credentials/own-token.ts'
 import { parseTokenParameter } from '../credentials/token-parameter.ts'
 import { signJwt } from '../jose/sign-jwt.ts'
+import { isJsonObject } from '../jose/strict-json.ts'
 import { epochSeconds } from '../kernel/clock.ts'
 import type { ClientId } from '../kernel/ids.ts'
 import { Rejection } from '../kernel/rejection.ts'
+import { ORIGIN_TYPES } from '../model/intent.ts'
 import type { Arrival } from '../model/request-facts.ts'
 import { whyNotIssuedFor } from '../model/resource.ts'
+import { parseTxn } from '../model/transaction.ts'
 import type { Form } from '../protocol/form.ts'
 import { ENDPOINT, JWT_TYP, STATEMENT_ALG } from '../protocol/oauth.ts'
 import { isAlive } from '../sessions/live-access.ts'
+import { chainSubjects } from '../sessions/session-record.ts'
 import { withinBudget } from '../store/time-budget.ts'
 import { type ClientCall, callAsClient, type RevocationParts } from './client-call.ts'
 import { liveClaims } from './live-tools.ts'
@@ -38,7 +44,7 @@ export function introspect(form: () => Form, facts: Arrival, parts: RevocationPa
     }
     const token = await readToken(text, call, parts)
     const active = token !== undefined && (await isActive(token, call, parts)) ? liveIn(token, call, parts) : undefined
-    if (token !== undefined && isFor(token, call)) describe(token, call)
+    if (token !== undefined && isFor(token, call)) describe(token, call, parts)
     call.draft.add({ detail: active === undefined ? 'inactive' : 'active' })
     await parts.auditor.log.append(call.draft.id, call.draft.granted('token.introspect'))
     return { introspection: active ?? INACTIVE, caller: call.client.clientId }
@@ -85,7 +91,7 @@ async function isActive(token: VerifiedAccess, call: ClientCall, parts: Revocati
 }
 
 const CLAIMS = [
-  ...['iss', 'sub', 'aud', 'client_id', 'iat', 'exp', 'jti', 'scope', 'sub_profile', 'act', 'cnf', 'sid'],
+  ...['iss', 'sub', 'aud', 'client_id', 'iat', 'exp', 'jti', 'scope', 'sub_profile', 'act', 'cnf', 'sid', 'txn'],
   ...['authorization_details', 'auth_time', 'acr', 'amr', 'agent', 'origin', 'intent', 'env'],
 ]
 
@@ -100,11 +106,28 @@ function liveIn(token: VerifiedAccess, call: ClientCall, parts: RevocationParts)
   return { active: true, token_type: token.confirmation?.kind === 'jkt' ? 'DPoP' : 'Bearer', ...claims }
 }
 
-function describe(token: VerifiedAccess, call: ClientCall): void {
+/** Whose token it is, of which work: as it says itself, whether it is alive or not. */
+function describe(token: VerifiedAccess, call: ClientCall, { settings }: RevocationParts): void {
+  const { claims } = token
+  const [agent] = agentsOf(token, settings.issuer)
+  const version = agent === undefined ? undefined : buildOf(agent, token.versions)
+  const [txn, origin] = [parseTxn(claims['txn']), originIn(claims)]
+  const intent = typeof claims['intent'] === 'string' ? claims['intent'] : undefined
   call.draft.add({
+    ...(txn === undefined ? {} : { txn }),
+    ...(intent === undefined ? {} : { intent }),
+    ...(origin === undefined ? {} : { origin }),
+    ...(agent === undefined ? {} : { agent: { id: agent, ...(version === undefined ? {} : { version }) } }),
     resource: token.audience,
+    scope: token.scope,
     jti: token.jti,
     on_behalf_of: token.subject,
-    ...(token.session === undefined ? {} : { session: token.session }),
+    chain: chainSubjects(token.act),
+    ...(token.session === undefined ? {} : { session: token.session, node: token.path.at(-1) ?? '' }),
   })
+}
+
+function originIn({ origin }: VerifiedAccess['claims']): string | undefined {
+  const type = isJsonObject(origin) ? origin['type'] : undefined
+  return ORIGIN_TYPES.find((known) => known === type)
 }

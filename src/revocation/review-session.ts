@@ -14,13 +14,13 @@ import { LIST_ENTRIES_MAX } from '../kernel/store-limits.ts'
 import type { Caller } from '../model/caller.ts'
 import { answersFor } from '../model/owner.ts'
 import { TERMINAL_STATES } from '../model/session.ts'
+import { describeWork } from '../sessions/describe-work.ts'
 import { brakeSession, resumeSession } from '../sessions/drift-commits.ts'
 import { accessCutoff, BRAKED_INDEX } from '../sessions/drift-watch.ts'
 import type { SessionView } from '../sessions/session-record.ts'
 import type { ControlWrite } from '../store/ports.ts'
 import { type Answered, type CallerRequest, callAsCaller } from './caller-request.ts'
 import type { RevocationParts } from './client-call.ts'
-import { describeWork } from './describe-work.ts'
 import { type ToldReport, told } from './kill-report.ts'
 import { revokeSession } from './revoke-for-good.ts'
 
@@ -67,7 +67,7 @@ export function reviewSession(
       describe(draft, order, view)
       if (order.action !== 'revoke') assertMayLoosen(caller, view, parts)
       // What is not on record is not done.
-      await parts.auditor.log.append(draft.id, draft.intended())
+      await parts.auditor.log.intend(draft.id, draft.intended())
       return order.action === 'revoke' ? await revoked(view, parts) : await resumed(view, order.action, parts)
     },
   })

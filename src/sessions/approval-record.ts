@@ -59,7 +59,7 @@ export function sessionOfApproval(id: string): SessionId | undefined {
 
 export function encodeApproval(approval: Approval): string {
   const { id, state, path, agent, subject, resource, tool, service, sealed, policy, requestedAt, until } = approval
-  const { word, usedBy } = approval
+  const { word, usedBy, instance } = approval
   return JSON.stringify([
     id,
     APPROVAL_STATES.indexOf(state),
@@ -75,15 +75,18 @@ export function encodeApproval(approval: Approval): string {
     until,
     word === undefined ? null : [word.by, word.at, word.reason, word.rv, word.epoch],
     usedBy ?? null,
+    ...(instance === undefined ? [] : [instance]),
   ])
 }
 
 /** @throws MalformedSession */
 export function decodeApproval(session: SessionId, key: string, text: string): Approval {
   return asFault('approval', () => {
-    const members = tupleIn(JSON.parse(text), 'approval', 14)
+    const parsed: unknown = JSON.parse(text)
+    // Where the token names a process, it is the last.
+    const members = tupleIn(parsed, 'approval', Array.isArray(parsed) && parsed.length === 15 ? 15 : 14)
     const [id, coded, path, agent, subject, resource, tool, service, ...rest] = members
-    const [sealed, policy, requestedAt, until, word, usedBy] = rest
+    const [sealed, policy, requestedAt, until, word, usedBy, instance] = rest
     const state = APPROVAL_STATES[wholeIn(coded, 'state')]
     if (state === undefined) throw malformed('state', 'is unknown')
     return {
@@ -93,6 +96,7 @@ export function decodeApproval(session: SessionId, key: string, text: string): A
       state,
       path: textsIn(path, 'path') as readonly NodeId[],
       agent: textIn(agent, 'agent') as ClientId,
+      instance: instance === undefined ? undefined : textIn(instance, 'instance'),
       subject: textIn(subject, 'subject') as PrincipalId,
       resource: textIn(resource, 'resource') as ResourceUrl,
       tool: textIn(tool, 'tool'),

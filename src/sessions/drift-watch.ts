@@ -132,7 +132,7 @@ export class DriftWatch {
   async #enter(braked: Braked): Promise<boolean> {
     const { sessions, recordOf } = this.#parts
     try {
-      await sessions.commit(brakeSession(braked.session, braked.brake), newJti(), recordOf(braked))
+      await sessions.commit({ ...brakeSession(braked.session, braked.brake), isEnd: true }, newJti(), recordOf(braked))
       return true
     } catch (error) {
       if (error instanceof Rejection) return false

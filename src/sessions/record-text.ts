@@ -20,6 +20,7 @@ import {
 import { intentHash, ORIGIN_TYPES, type Origin } from '../model/intent.ts'
 import { RISK_LEVELS } from '../model/risk.ts'
 import type { NodeFacts, OpeningEvidence, SessionFacts, Subject } from '../model/session.ts'
+import { ownTxn, parseTxn } from '../model/transaction.ts'
 import { atLength, shortened } from './phrases.ts'
 import { asFault, malformed, optional, textIn, textsIn, tupleIn, wholeIn } from './stored-values.ts'
 
@@ -42,6 +43,7 @@ export function encodeFacts(facts: SessionFacts, root: NodeFacts): string {
     facts.notAfter - openedAt,
     facts.rootAgent === root.holder ? 0 : facts.rootAgent,
     facts.ceiling === root.authority ? 0 : authorityTuple(facts.ceiling, openedAt),
+    ...(facts.txn === ownTxn(facts.id) ? [] : [facts.txn]),
   ])
 }
 
@@ -66,13 +68,14 @@ export function decodeOpened(
   ids: { readonly session: SessionId; readonly root: NodeId },
   texts: { readonly facts: string; readonly root: string },
 ): { readonly facts: SessionFacts; readonly root: NodeFacts } {
-  const [owner, salt, subject, evidence, opened, life, agent, ceiling] = tupleIn(read(texts.facts), 'facts', 8)
+  const [owner, salt, subject, evidence, opened, life, agent, ceiling, txn] = tupleIn(read(texts.facts), 'facts', 8, 9)
   const intentSalt = textIn(salt, 'salt')
   const root = decodeNode(texts.root, ids.root, intentSalt)
   if (root.parent !== undefined) throw malformed('facts', 'its first node is below another')
   const openedAt = root.createdAt + wholeIn(opened, 'openedAt')
   const facts: SessionFacts = {
     id: ids.session,
+    txn: txn === undefined ? ownTxn(ids.session) : txnOf(txn),
     rootAgent: agent === 0 ? root.holder : (textIn(agent, 'agent') as ClientId),
     rootNode: ids.root,
     subject: subjectOf(subject),
@@ -84,6 +87,12 @@ export function decodeOpened(
     notAfter: openedAt + wholeIn(life, 'notAfter'),
   }
   return { facts, root }
+}
+
+function txnOf(value: unknown): string {
+  const txn = parseTxn(value)
+  if (txn === undefined) throw malformed('txn', 'is not one')
+  return txn
 }
 
 export function decodeNode(text: string, id: NodeId, salt: string): NodeFacts {
@@ -134,16 +143,19 @@ function subjectOf(value: unknown): Subject {
 }
 
 function evidenceTuple(evidence: OpeningEvidence, at: number): readonly unknown[] {
-  const { digest, issuer, signedInAt, expiresAt, authTime, acr, amr, risk } = evidence
+  const { digest, issuer, signedInAt, expiresAt, authTime, acr, amr, risk, email } = evidence
   const known = authTime === undefined ? null : authTime - at
-  const tail = [acr ?? null, amr ?? null, ...(risk === undefined ? [] : [RISK_LEVELS.indexOf(risk)])]
+  const level = risk === undefined ? null : RISK_LEVELS.indexOf(risk)
+  const more = email !== undefined ? [level, email] : level === null ? [] : [level]
+  const tail = [acr ?? null, amr ?? null, ...more]
   return [digest, issuer, signedInAt - at, expiresAt - at, known, ...tail]
 }
 
 function evidenceOf(value: unknown, at: number): OpeningEvidence {
-  const [digest, issuer, signedIn, expires, known, acr, amr, coded] = tupleIn(value, 'evidence', 7, 8)
-  const risk = coded === undefined ? undefined : RISK_LEVELS[wholeIn(coded, 'risk')]
-  if (coded !== undefined && risk === undefined) throw malformed('risk', 'is unknown')
+  const [digest, issuer, signedIn, expires, known, acr, amr, coded, email] = tupleIn(value, 'evidence', 7, 9)
+  const isSaid = coded !== undefined && (coded !== null || email === undefined)
+  const risk = isSaid ? RISK_LEVELS[wholeIn(coded, 'risk')] : undefined
+  if (isSaid && risk === undefined) throw malformed('risk', 'is unknown')
   return {
     digest: textIn(digest, 'digest'),
     issuer: textIn(issuer, 'issuer'),
@@ -153,6 +165,7 @@ function evidenceOf(value: unknown, at: number): OpeningEvidence {
     acr: optional(acr, (value) => textIn(value, 'acr')),
     amr: optional(amr, (value) => textsIn(value, 'amr')),
     risk,
+    ...(email === undefined ? {} : { email: textIn(email, 'email') }),
   }
 }
 

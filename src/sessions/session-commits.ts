@@ -24,6 +24,8 @@ export interface SessionChange {
   readonly notAfter: number
   /** What its audit record names by digest. */
   readonly contents?: readonly Content[]
+  /** It ends something, and is recorded also where the outbox is full for others. */
+  readonly isEnd?: boolean
   /** What is done instead where the first check does not hold. */
   readonly otherwise?: SessionChange
 }

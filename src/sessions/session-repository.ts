@@ -7,7 +7,7 @@ import { DRIFT_ASKS_KEPT } from '../kernel/store-limits.ts'
 import type { Approval } from '../model/approval.ts'
 import type { IssuingState, NodeFacts, SessionFacts, SessionState } from '../model/session.ts'
 import { isIssuing, parseSessionState } from '../model/session.ts'
-import { type Store, StoreUnavailable } from '../store/ports.ts'
+import { OutboxFull, type Store, StoreUnavailable } from '../store/ports.ts'
 import { approvalField, approvalsIn, decodeApproval } from './approval-record.ts'
 import type { CallCounter } from './call-counters.ts'
 import { decodeNode, decodeOpened } from './record-text.ts'
@@ -204,22 +204,18 @@ export class SessionRepository {
 
   /**
    * Round trip 2. Nothing is written unless every check holds.
-   * @throws Rejection of the first check that failed
+   * @throws Rejection of the first check that failed; OutboxFull
    */
   async commit(change: SessionChange, id: string, audit: string | undefined): Promise<void> {
-    const outcome = await this.#store.sessions.commit({
-      session: change.session,
-      id,
-      checks: change.checks.map((guarded) => guarded.check),
-      operations: change.operations,
-      expiresAtMs: (change.notAfter + CLOCK_SKEW_S) * 1000,
-      audit,
-      contents: change.contents ?? [],
-    })
+    const { session, operations, contents = [], isEnd = false } = change
+    const checks = change.checks.map(({ check }) => check)
+    const expiresAtMs = (change.notAfter + CLOCK_SKEW_S) * 1000
+    const commit = { session, id, checks, operations, expiresAtMs, audit, contents, isEnd }
+    const outcome = await this.#store.sessions.commit(commit)
     if (outcome.committed) return
     // Nothing was written, so the id is still free.
     if (outcome.failed === 0 && change.otherwise !== undefined) {
-      return this.commit({ ...change.otherwise, contents: change.contents ?? [] }, id, audit)
+      return this.commit({ ...change.otherwise, contents, isEnd }, id, audit)
     }
     const failed = change.checks[outcome.failed]
     throw failed === undefined ? new Error(`commit failed at unknown check ${outcome.failed}`) : failed.refusal()
@@ -240,11 +236,13 @@ export class SessionRepository {
     try {
       await this.commit(change, id, audit)
     } catch (error) {
-      if (!(error instanceof StoreUnavailable)) throw error
+      if (!(error instanceof StoreUnavailable) || error instanceof OutboxFull) throw error
       unsure()
-      // A lost connection is there again by then; one that hangs is not asked again anyway.
+      // A lost connection is back by then; one that hangs is not asked again.
       await sleep(REPEAT_PAUSE_MS)
-      await this.commit(change, id, audit)
+      // A full outbox says nothing of the first, which may come yet.
+      const isFull = (again: unknown) => Promise.reject(again instanceof OutboxFull ? error : again)
+      await this.commit(change, id, audit).catch(isFull)
     }
   }
 }

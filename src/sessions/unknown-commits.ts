@@ -30,7 +30,8 @@ export type Doomed =
   | { readonly dimension: 'token'; readonly id: string; readonly expiresAt: number }
 
 export interface UnknownCommit {
-  readonly change: Pick<SessionChange, 'session' | 'notAfter'>
+  /** With what its records name. */
+  readonly change: Pick<SessionChange, 'session' | 'notAfter' | 'contents'>
   /** The commit's id. */
   readonly id: string
   readonly doomed: Doomed
@@ -127,5 +128,6 @@ export class UnknownCommits {
 
 function commitOf({ change }: UnknownCommit, id: string, audit: string): Commit {
   const expiresAtMs = (change.notAfter + CLOCK_SKEW_S) * 1000
-  return { session: change.session, id, checks: [], operations: [], expiresAtMs, audit }
+  const { session, contents = [] } = change
+  return { session, id, checks: [], operations: [], expiresAtMs, audit, contents, isEnd: true }
 }

@@ -9,10 +9,13 @@ import { INDEX_ENTRIES_WAITING_MAX, INDEX_WAIT_MS } from '../kernel/store-limits
 import { checkedExpiry } from './bounds.ts'
 import { type IndexStore, StoreUnavailable } from './ports.ts'
 
-/** What a backend does for one list. */
+/** By list: its members with their expiry. */
+export type ListedMembers = ReadonlyMap<string, ReadonlyMap<string, number>>
+
+/** What a backend does with lists. */
 export interface IndexBackend {
-  /** Members with their expiry; a member's own never moves backwards. One atomic write. */
-  addAll(index: string, members: ReadonlyMap<string, number>): Promise<void>
+  /** A member's expiry never moves backwards. What is written of a list is written at once. */
+  addAll(lists: ListedMembers): Promise<void>
   list(index: string, nowMs: number, limit: number): Promise<readonly string[]>
   count(index: string, nowMs: number, limit: number): Promise<number>
 }
@@ -76,12 +79,11 @@ export class BatchedIndexes implements IndexStore {
     const written = begun.then(async () => {
       clearTimeout(timer)
       if (this.#waiting === batch) this.#waiting = undefined
-      const lists = [...members]
       try {
-        await Promise.all(lists.map(([index, entries]) => this.#backend.addAll(index, entries)))
+        await this.#backend.addAll(members)
       } finally {
         this.#unwritten.delete(batch)
-        for (const [, entries] of lists) this.#entries -= entries.size
+        for (const entries of members.values()) this.#entries -= entries.size
       }
     })
     written.catch(() => undefined)

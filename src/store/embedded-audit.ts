@@ -2,64 +2,61 @@
  * The audit outbox in LMDB: one machine, so one ordered list in place of 64 shards, and one for strangers' refusals.
  * Appending happens inside the transaction of what is recorded: there is no state in which one is on disk without the other.
  */
-import { CONTENTS_MAX, OUTBOX_RECORDS_MAX, STRANGER_RECORDS_MAX } from '../kernel/store-limits.ts'
+import { STRANGER_RECORDS_MAX } from '../kernel/store-limits.ts'
 import type { Content } from '../model/commit.ts'
+import { fullAt, type OutboxBounds, outboxBounds } from './bounds.ts'
 import { checkedContents } from './commit-rules.ts'
+import { EmbeddedContents } from './embedded-contents.ts'
 import type { EmbeddedDatabase } from './embedded-database.ts'
 import { EmbeddedList, type Listed } from './embedded-list.ts'
-import type { AuditStore, OutboxEntry, OutboxExtent, OutboxUsage } from './ports.ts'
+import { type AuditStore, type OutboxEntry, type OutboxExtent, OutboxFull, type OutboxUsage } from './ports.ts'
 import { recordName } from './record-name.ts'
 import { segment } from './segment.ts'
 
-export interface AuditBounds {
-  readonly recordsMax: number
-  readonly strangersMax: number
-  readonly contentsMax: number
-}
+export type AuditBounds = OutboxBounds & { readonly strangersMax: number }
 
-const BOUNDS: AuditBounds = {
-  recordsMax: OUTBOX_RECORDS_MAX,
-  strangersMax: STRANGER_RECORDS_MAX,
-  contentsMax: CONTENTS_MAX,
-}
+/** Names of the outboxes. */
+const RECORDS = 'records'
+const STRANGERS = 'strangers'
+/** One transaction stays short. */
+const TRIMMED_AT_ONCE = 250
 
 export class EmbeddedAudit implements AuditStore {
+  readonly outboxes = [RECORDS, STRANGERS]
   readonly #database: EmbeddedDatabase
   readonly #outbox: EmbeddedList
   readonly #strangers: EmbeddedList
-  /** Digests, in order of first arrival. */
-  readonly #contents: EmbeddedList
-  readonly #recordsMax: number
+  readonly #contents: EmbeddedContents
+  readonly #bounds: AuditBounds
 
   constructor(database: EmbeddedDatabase, bounds: Partial<AuditBounds> = {}) {
-    const { recordsMax, strangersMax, contentsMax } = { ...BOUNDS, ...bounds }
+    this.#bounds = { ...outboxBounds({}), strangersMax: STRANGER_RECORDS_MAX, ...bounds }
     this.#database = database
-    this.#recordsMax = recordsMax
-    this.#outbox = new EmbeddedList(database, 'outbox:', recordsMax, (record) => {
-      const id = recordName(record)
-      if (id !== undefined) database.remove(recordKey(id))
-    })
-    this.#strangers = new EmbeddedList(database, 'strangers:', strangersMax)
-    this.#contents = new EmbeddedList(database, 'contents-order:', contentsMax, (digest, position) => {
-      const key = contentKey(digest)
-      // It has come again since, and has a younger place.
-      if (database.get(key)?.startsWith(`${position} `) === true) database.remove(key)
-    })
+    this.#outbox = new EmbeddedList(database, 'outbox:', undefined, (record, position) =>
+      this.#unname(record, position),
+    )
+    this.#strangers = new EmbeddedList(database, 'strangers:', this.#bounds.strangersMax)
+    this.#contents = new EmbeddedContents(database, this.#bounds)
   }
 
-  async append(_key: string, record: string, contents?: readonly Content[]): Promise<void> {
+  async append(_key: string, record: string, contents?: readonly Content[], isEnd = false): Promise<void> {
     const checked = checkedContents(contents)
     await this.#database.write(() => {
-      for (const content of checked) this.keepInside(content)
-      this.appendInside(record)
+      this.assertRoomInside(isEnd)
+      this.appendInside(record, checked)
     })
   }
 
-  /**
-   * Inside a job only. A full outbox forgets its oldest record: nothing consumes it yet, and a broker that stopped here would
-   * stop for good. The sequencer that will (DESIGN §8) must make this a refusal for what it has not read.
-   */
-  appendInside(record: string): void {
+  /** Inside a job only, before its first put. @throws OutboxFull */
+  assertRoomInside(isEnd = false): void {
+    const isFull = this.#outbox.length >= fullAt(this.#bounds, isEnd) || this.#contents.isFull(isEnd)
+    if (isFull) throw new OutboxFull()
+  }
+
+  /** Inside a job only, where there is room. What it names is kept before it. */
+  appendInside(record: string | undefined, contents: readonly Content[] = []): void {
+    for (const content of contents) this.#contents.keepInside(content, this.#outbox.ends.next)
+    if (record === undefined) return
     const id = recordName(record)
     if (id !== undefined) {
       const known = this.#database.get(recordKey(id))
@@ -69,32 +66,29 @@ export class EmbeddedAudit implements AuditStore {
     this.#outbox.appendInside(record)
   }
 
+  /** Inside a job only: it is no longer found at this position; nor at any, once the last of its id has gone. */
+  #unname(record: string, position: string): void {
+    const id = recordName(record)
+    const known = id === undefined ? undefined : this.#database.get(recordKey(id))
+    if (id === undefined || known === undefined) return
+    const left = known.split(' ').filter((one) => one !== position)
+    if (left.length === 0) this.#database.remove(recordKey(id))
+    else this.#database.put(recordKey(id), left.join(' '))
+  }
+
   /** With the outbox's next position in front: that is its place among the other records. */
   async appendStrangers(record: string): Promise<void> {
     await this.#database.write(() => this.#strangers.appendInside(`${this.#outbox.nextPosition} ${record}`))
   }
 
-  /**
-   * Inside a job only. Kept once; beyond the bound the oldest is forgotten. One that comes again when half of the bound has come
-   * behind it is the youngest again: it is not forgotten before that half, and most arrivals write nothing.
-   */
-  keepInside({ digest, text }: Content): void {
-    const key = contentKey(digest)
-    const known = this.#database.get(key)
-    if (known !== undefined && !this.#contents.isInOlderHalf(known.slice(0, known.indexOf(' ')))) return
-    this.#database.put(key, `${this.#contents.nextPosition} ${text}`)
-    this.#contents.appendInside(digest)
-  }
-
   async content(digest: string, _key: string): Promise<string | undefined> {
-    const kept = this.#database.read(() => this.#database.get(contentKey(digest)))
-    return kept?.slice(kept.indexOf(' ') + 1)
+    return this.#database.read(() => this.#contents.textOf(digest))
   }
 
   async page(limit: number, after?: string): Promise<readonly OutboxEntry[]> {
     if (limit <= 0) return []
     const listed = this.#database.read(() => this.#outbox.latest(limit, after))
-    return listed.map(({ position, value }) => ({ position, record: value }))
+    return listed.map(entryOf)
   }
 
   async find(id: string): Promise<readonly string[]> {
@@ -109,15 +103,69 @@ export class EmbeddedAudit implements AuditStore {
     return this.#database.read(() => merged(this.#outbox.latest(limit), this.#strangers.latest(limit)).slice(0, limit))
   }
 
+  async pending(cursors: ReadonlyMap<string, string>, limit: number) {
+    const found = new Map<string, readonly OutboxEntry[]>()
+    if (limit <= 0) return found
+    this.#database.read(() => {
+      const records = this.#outbox.earliest(limit, cursors.get(RECORDS))
+      const strangers = this.#strangers.earliest(limit, cursors.get(STRANGERS))
+      if (records.length > 0) found.set(RECORDS, records.map(entryOf))
+      if (strangers.length > 0)
+        found.set(
+          STRANGERS,
+          strangers.map((listed) => entryOf(unplaced(listed))),
+        )
+    })
+    return found
+  }
+
+  async trim(outbox: string, upTo: string): Promise<boolean> {
+    if (!/^[0-9]{16}$/.test(upTo)) throw new TypeError('a position is one that `pending` has answered')
+    const list = this.#named(outbox)
+    const trim = () => {
+      const isMore = list.trimInside(upTo, TRIMMED_AT_ONCE)
+      return this.#contents.forgetInside(this.#outbox.ends.oldest, TRIMMED_AT_ONCE) || isMore
+    }
+    if (await this.#database.write(() => Number(upTo) >= list.ends.next)) return false
+    while (await this.#database.write(trim));
+    return true
+  }
+
+  async contentsIn(outbox: string, digests: readonly string[]): Promise<ReadonlyMap<string, string>> {
+    if (this.#named(outbox) === this.#strangers) return new Map()
+    const found = new Map<string, string>()
+    this.#database.read(() => {
+      for (const digest of digests) {
+        const text = this.#contents.textOf(digest)
+        if (text !== undefined) found.set(digest, text)
+      }
+    })
+    return found
+  }
+
+  async holds(outbox: string, positions: readonly string[]): Promise<ReadonlySet<string>> {
+    const list = this.#named(outbox)
+    return this.#database.read(() => new Set(positions.filter((position) => list.at(position) !== undefined)))
+  }
+
+  /** What was acknowledged is on this machine's disk: as long as that is there, so is the record. */
+  watch(): void {}
+
+  #named(outbox: string): EmbeddedList {
+    if (outbox === RECORDS) return this.#outbox
+    if (outbox === STRANGERS) return this.#strangers
+    throw new TypeError('there is no such outbox')
+  }
+
   async extents(): Promise<readonly OutboxExtent[]> {
     return this.#database.read(() => {
       const records = this.#outbox.countInside()
-      return [{ records, oldest: this.#outbox.oldestInside(), isFull: records >= this.#recordsMax }]
+      return [{ records, oldest: this.#outbox.oldestInside() }]
     })
   }
 
   async usage(): Promise<OutboxUsage> {
-    return this.#database.read(() => ({ records: this.#outbox.countInside(), limit: this.#recordsMax }))
+    return this.#database.read(() => ({ records: this.#outbox.countInside(), limit: this.#bounds.recordsMax }))
   }
 }
 
@@ -126,21 +174,25 @@ function merged(records: readonly Listed[], strangers: readonly Listed[]): reado
   const entries: OutboxEntry[] = []
   let at = 0
   for (const { position, value } of strangers) {
-    const space = value.indexOf(' ')
-    const before = value.slice(0, space)
+    const before = value.slice(0, value.indexOf(' '))
     for (let next = records[at]; next !== undefined && next.position >= before; next = records[at]) {
-      entries.push({ position: next.position, record: next.value })
+      entries.push(entryOf(next))
       at++
     }
-    entries.push({ position, record: value.slice(space + 1) })
+    entries.push(entryOf(unplaced({ position, value })))
   }
-  return [...entries, ...records.slice(at).map((next) => ({ position: next.position, record: next.value }))]
+  return [...entries, ...records.slice(at).map(entryOf)]
+}
+
+function entryOf({ position, value }: Listed): OutboxEntry {
+  return { position, record: value }
+}
+
+/** A stranger's record without its place among the others. */
+function unplaced({ position, value }: Listed): Listed {
+  return { position, value: value.slice(value.indexOf(' ') + 1) }
 }
 
 function recordKey(id: string): string {
   return `record:${segment(id)}`
-}
-
-function contentKey(digest: string): string {
-  return `content:${segment(digest)}`
 }

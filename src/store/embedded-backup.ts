@@ -3,7 +3,7 @@
  *
  * A backup is one consistent reading, taken while the broker runs; it appears whole, synced, readable by its owner, or not at
  * all, and ends in its digest. What was revoked after it is not in it, and what was used once after it may be used again: so a restored store is a new
- * epoch in which everything issued before is dead. Revocations and blocks that are in it stand; the audit is kept.
+ * epoch in which everything issued before is dead. Revocations and blocks that are in it stand; the audit is kept, its outbox and its log of one moment.
  */
 import {
   chmodSync,

@@ -1,9 +1,10 @@
 /** Calls of tools in LMDB: one entry for each, and a list of those that have not ended, in order of when their time is up. */
 import { checkedExpiry } from './bounds.ts'
+import type { CallEnd, CallStore, KeptCall } from './call-ports.ts'
+import { checkedContents } from './commit-rules.ts'
 import type { EmbeddedAudit } from './embedded-audit.ts'
 import type { EmbeddedDatabase } from './embedded-database.ts'
 import { ordered } from './embedded-keys.ts'
-import type { CallEnd, CallStore, KeptCall } from './ports.ts'
 import { segment } from './segment.ts'
 
 /** As it lies in the database. */
@@ -29,6 +30,7 @@ export class EmbeddedCalls implements CallStore {
     return this.#database.write(() => {
       const known = this.#entry(key)
       if (known !== undefined) return keptCall(known)
+      this.#audit.assertRoomInside()
       const entry: Entry = { text, dueAtMs: due }
       this.#database.putExpiring(callKey(key), Number.MAX_SAFE_INTEGER, JSON.stringify(entry))
       this.#database.put(dueKey(key, due), key)
@@ -43,16 +45,18 @@ export class EmbeddedCalls implements CallStore {
     })
   }
 
-  async end(key: string, { over, ended, expiresAtMs, audit }: CallEnd) {
+  async end(key: string, { over, ended, expiresAtMs, audit, contents }: CallEnd) {
+    const checked = checkedContents(contents)
     const expiry = checkedExpiry(expiresAtMs)
     return this.#database.write(() => {
       const known = this.#entry(key)
       if (known === undefined) return undefined
       if (known.ended !== over) return { ...keptCall(known), written: false }
+      if (audit !== undefined) this.#audit.assertRoomInside(true)
       const entry: Entry = { ...known, ended }
       this.#database.putExpiring(callKey(key), expiry, JSON.stringify(entry))
       this.#database.remove(dueKey(key, known.dueAtMs))
-      if (audit !== undefined) this.#audit.appendInside(audit)
+      if (audit !== undefined) this.#audit.appendInside(audit, checked)
       return { ...keptCall(entry), written: true }
     })
   }

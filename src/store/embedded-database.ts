@@ -10,37 +10,25 @@
  */
 import { chmodSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { open, type RootDatabase } from 'lmdb'
+import { asBinary, open, type RootDatabase } from 'lmdb'
 import type { Clock } from '../kernel/clock.ts'
 import { STORE_CLOCK_KEPT_MS } from '../kernel/store-limits.ts'
-import { SWEEP_ENTRIES_MAX } from './bounds.ts'
+import { JOBS_PER_TRANSACTION_MAX, SWEEP_ENTRIES_MAX, SWEEP_INTERVAL_MS } from './bounds.ts'
 import { startDeadline } from './deadline.ts'
 import { assertDatabase, assertRoom } from './disk-space.ts'
-import { type Job, newJob } from './embedded-jobs.ts'
-import { after, type Expiring, expiringText, expiryKey, ordered, parseExpiring } from './embedded-keys.ts'
+import { type Job, Write } from './embedded-jobs.ts'
+import { after, type Expiring, expiringText, expiryKey, ordered, parseExpiring, type Range } from './embedded-keys.ts'
 import { StoreUnavailable } from './ports.ts'
 import { StoreClock } from './store-clock.ts'
 
 /** A transaction that takes longer than this stands still: half of what a request may take to be refused. */
 const STALL_MS = 250
 const STALLED = 'its disk does not answer'
-const SWEEP_INTERVAL_MS = 250
 /** The latest time the store has acted on. */
 export const CLOCK_KEY = 'clock'
-/** Jobs run on the event loop: a crowd of them must not hold up everything else for long. */
-const JOBS_PER_TRANSACTION_MAX = 256
 
 /** No batching by lmdb-js: its batches have a promise that nobody holds, whose rejection (a full disk) would end the process. */
 const OPTIONS = { encoding: 'string', overlappingSync: false, cache: false, eventTurnBatching: false } as const
-
-interface RangeOptions {
-  readonly reverse?: boolean
-  readonly limit?: number
-  /** First key; without: the first below the prefix. */
-  readonly from?: string
-  /** The key behind the last; without: behind all below the prefix. */
-  readonly end?: string
-}
 
 export class EmbeddedDatabase {
   readonly clock: Clock
@@ -78,11 +66,11 @@ export class EmbeddedDatabase {
   /** One job in a transaction of its own or others'; `settled` runs, in order of the jobs, once it is on disk. */
   write<T>(run: () => T, settled?: (result: T) => void): Promise<T> {
     if (this.#closedBecause !== undefined) return Promise.reject(new StoreUnavailable(this.#closedBecause))
-    const { job, done } = newJob(run, settled)
+    const job = new Write(run, settled)
     if (job.isUrgent && this.#stalled) job.abandon(STALLED)
     else this.#waiting.push(job)
     if (!this.#draining) void this.#drain()
-    return done
+    return job.done
   }
 
   /**
@@ -114,6 +102,11 @@ export class EmbeddedDatabase {
     return this.#root.get(this.#prefix + key)
   }
 
+  /** A copy of what `putBytes` has put there. */
+  getBytes(key: string): Buffer | undefined {
+    return this.#root.getBinary(this.#prefix + key)
+  }
+
   /** What is there and not expired. */
   getExpiring(key: string): Expiring | undefined {
     const value = this.get(key)
@@ -132,6 +125,13 @@ export class EmbeddedDatabase {
   put(key: string, value: string): void {
     this.#putsOfJob++
     this.#root.put(this.#prefix + key, value)
+  }
+
+  /** Inside a job only. Under keys that nothing reads as text. */
+  putBytes(key: string, bytes: Buffer): void {
+    this.#putsOfJob++
+    // It goes to disk as it is; the database's type knows of texts alone.
+    this.#root.put(this.#prefix + key, asBinary(bytes) as unknown as string)
   }
 
   /** Inside a job only. */
@@ -156,7 +156,7 @@ export class EmbeddedDatabase {
   }
 
   /** Keys (without organisation) and values below `prefix`, in order of keys. */
-  *range(prefix: string, options: RangeOptions = {}) {
+  *range(prefix: string, options: Range = {}) {
     const start = this.#prefix + (options.from ?? prefix)
     const end = this.#prefix + (options.end ?? after(prefix))
     const bounds = options.reverse === true ? { start: end, end: start, reverse: true } : { start, end }
@@ -185,7 +185,7 @@ export class EmbeddedDatabase {
       try {
         this.#assertRoom()
         await this.#root.childTransaction(() => {
-          batch = this.#waiting.splice(0, JOBS_PER_TRANSACTION_MAX).filter((job) => !job.abandoned)
+          batch = this.#waiting.splice(0, JOBS_PER_TRANSACTION_MAX).filter((job) => !job.isAbandoned)
           this.#underWay = batch
           this.#perform(batch)
         })

@@ -2,7 +2,7 @@
  * Lists for people in LMDB: keys in order of expiry. A member added again with another expiry is in the list twice until the
  * earlier one is over, and shown once: it is added hundreds of times a second and listed when somebody looks.
  */
-import type { IndexBackend } from './batched-indexes.ts'
+import type { IndexBackend, ListedMembers } from './batched-indexes.ts'
 import type { EmbeddedDatabase } from './embedded-database.ts'
 import { after, ordered, parseExpiring } from './embedded-keys.ts'
 import { segment } from './segment.ts'
@@ -14,13 +14,15 @@ export class EmbeddedIndexes implements IndexBackend {
     this.#database = database
   }
 
-  async addAll(index: string, members: ReadonlyMap<string, number>): Promise<void> {
-    const list = `index:${segment(index)}:`
+  async addAll(lists: ListedMembers): Promise<void> {
     const database = this.#database
     await database.write(() => {
       const nowMs = database.clock.nowMs()
-      for (const [member, expiry] of members) {
-        if (expiry > nowMs) database.putDated(`${list}${ordered(expiry)}:${segment(member)}`, expiry, member)
+      for (const [index, members] of lists) {
+        const list = `index:${segment(index)}:`
+        for (const [member, expiry] of members) {
+          if (expiry > nowMs) database.putDated(`${list}${ordered(expiry)}:${segment(member)}`, expiry, member)
+        }
       }
     })
   }

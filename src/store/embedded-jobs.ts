@@ -17,52 +17,65 @@ export interface Job {
   fail(error: unknown): void
   /** Its caller is told "unknown": to start it later would only surprise. */
   abandon(because: string): void
-  readonly abandoned: boolean
+  readonly isAbandoned: boolean
   /** Whether somebody waits who has to be answered soon, whatever the answer. */
   readonly isUrgent: boolean
   refusal: unknown
 }
 
-/** @param settled runs, in order of the jobs, once it is on disk */
-export function newJob<T>(
-  run: () => T,
-  settled?: (result: T) => void,
-): { readonly job: Job; readonly done: Promise<T> } {
-  // `Promise.withResolvers` is not there in Node 20, on which the published package runs, too.
-  let resolve: (result: T) => void = () => {}
-  let reject: (error: unknown) => void = () => {}
-  const done = new Promise<T>((met, failed) => {
-    resolve = met
-    reject = failed
-  })
-  let outcome: { readonly result: T } | undefined
-  let abandoned = false
-  const abandon = (because: string): void => {
-    abandoned = true
-    deadline.met()
-    reject(new StoreUnavailable(because))
+/**
+ * Of a class, and not a literal with a getter: V8 keeps the function of such a getter with the literal's shape, which is old from
+ * the beginning, so that each job, and what it writes, would outlive it until all of the heap is collected.
+ */
+export class Write<T> implements Job {
+  readonly done: Promise<T>
+  readonly isUrgent = isWithinBudget()
+  refusal: unknown
+  readonly #run: () => T
+  readonly #settled: ((result: T) => void) | undefined
+  readonly #deadline: { met(): void }
+  #resolve: (result: T) => void = () => {}
+  #reject: (error: unknown) => void = () => {}
+  #outcome: { readonly result: T } | undefined
+  #isAbandoned = false
+
+  /** @param settled runs, in order of the jobs, once it is on disk */
+  constructor(run: () => T, settled?: (result: T) => void) {
+    this.#run = run
+    this.#settled = settled
+    // `Promise.withResolvers` is not there in Node 20, on which the published package runs, too.
+    this.done = new Promise<T>((met, failed) => {
+      this.#resolve = met
+      this.#reject = failed
+    })
+    const late = () => this.abandon(`the write took longer than ${WRITE_DEADLINE_MS} ms`)
+    this.#deadline = startDeadline(WRITE_DEADLINE_MS, late)
   }
-  const deadline = startDeadline(WRITE_DEADLINE_MS, () => abandon(`the write took longer than ${WRITE_DEADLINE_MS} ms`))
-  const job: Job = {
-    get abandoned() {
-      return abandoned
-    },
-    isUrgent: isWithinBudget(),
-    refusal: undefined,
-    abandon,
-    run: () => {
-      outcome = { result: run() }
-    },
-    settle: () => {
-      deadline.met()
-      if (outcome === undefined) return reject(new StoreUnavailable('the write was not performed'))
-      settled?.(outcome.result)
-      resolve(outcome.result)
-    },
-    fail: (error) => {
-      deadline.met()
-      reject(error)
-    },
+
+  get isAbandoned(): boolean {
+    return this.#isAbandoned
   }
-  return { job, done }
+
+  abandon(because: string): void {
+    this.#isAbandoned = true
+    this.fail(new StoreUnavailable(because))
+  }
+
+  run(): void {
+    this.#outcome = { result: this.#run() }
+  }
+
+  settle(): void {
+    this.#deadline.met()
+    if (this.#outcome === undefined) this.#reject(new StoreUnavailable('the write was not performed'))
+    else {
+      this.#settled?.(this.#outcome.result)
+      this.#resolve(this.#outcome.result)
+    }
+  }
+
+  fail(error: unknown): void {
+    this.#deadline.met()
+    this.#reject(error)
+  }
 }

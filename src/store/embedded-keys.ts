@@ -28,3 +28,13 @@ export function after(prefix: string): string {
 export function expiryKey(expiresAtMs: number, key: string): string {
   return `expiry:${ordered(expiresAtMs)}:${key}`
 }
+
+/** Which keys are read, and in which order. */
+export interface Range {
+  readonly reverse?: boolean
+  readonly limit?: number
+  /** First key; without: the first below the prefix. */
+  readonly from?: string
+  /** The key behind the last; without: behind all below the prefix. */
+  readonly end?: string
+}

@@ -1,6 +1,6 @@
 /**
  * A bounded list in LMDB, oldest first: numbered one by one, so that its length is known without counting, also after a
- * restart. Where the list ends is remembered between two transactions, and looked up again where another process, or a
+ * restart. It may be trimmed up to any position, and goes on behind it: no number is ever given out twice. Where the list ends is remembered between two transactions, and looked up again where another process, or a
  * transaction that failed, may have made that untrue: two processes must never give out one position.
  */
 import type { EmbeddedDatabase } from './embedded-database.ts'
@@ -21,8 +21,11 @@ export class EmbeddedList {
   #next = 1
   #oldest = 1
 
-  /** @param forgotten told inside the job of each value that makes room for another, and of the position it had. */
-  constructor(database: EmbeddedDatabase, prefix: string, max: number, forgotten?: Forgotten) {
+  /**
+   * @param max beyond which it forgets its oldest value for another
+   * @param forgotten told inside the job of each value that goes, and of the position it had
+   */
+  constructor(database: EmbeddedDatabase, prefix: string, max = Number.POSITIVE_INFINITY, forgotten?: Forgotten) {
     this.#database = database
     this.#prefix = prefix
     this.#max = max
@@ -49,8 +52,12 @@ export class EmbeddedList {
       }
       return undefined
     }
-    this.#oldest = position(false) ?? 1
-    this.#next = (position(true) ?? 0) + 1
+    this.#next = (position(true) ?? Number(this.#database.get(this.#trimmedKey) ?? 0)) + 1
+    this.#oldest = position(false) ?? this.#next
+  }
+
+  get #trimmedKey(): string {
+    return `trimmed:${this.#prefix}`
   }
 
   get length(): number {
@@ -62,28 +69,49 @@ export class EmbeddedList {
     return ordered(this.#next)
   }
 
+  /** The positions of the next value, and of the oldest that is there: the next, where none is. */
+  get ends(): { readonly oldest: number; readonly next: number } {
+    return { oldest: this.#oldest, next: this.#next }
+  }
+
   /** Inside a job only. A full list forgets its oldest value. */
   appendInside(value: string): void {
     this.#database.put(this.#prefix + this.nextPosition, value)
     this.#next++
     // At most two at once: a smaller bound than before is reached in steps, not in one long transaction.
-    for (let removed = 0; removed < 2 && this.length > this.#max; removed++) {
-      const position = ordered(this.#oldest)
-      const key = this.#prefix + position
-      const value = this.#forgotten === undefined ? undefined : this.#database.get(key)
-      this.#database.remove(key)
-      if (value !== undefined) this.#forgotten?.(value, position)
-      this.#oldest++
-    }
+    for (let removed = 0; removed < 2 && this.length > this.#max; removed++) this.#forgetOldest()
   }
 
-  /** Inside a job only. Whether as many values as half of the bound have come behind the one at this position. */
-  isInOlderHalf(position: string): boolean {
-    return this.#next - Number(position) > this.#max / 2
+  /** Inside a job only: up to and with the position, so many at once; whether there are more. */
+  trimInside(upTo: string, most: number): boolean {
+    const end = Math.min(Number(upTo), this.#next - 1)
+    const last = Math.min(end, this.#oldest + most - 1)
+    if (last < this.#oldest) return false
+    for (let removed = 0; removed < most && this.#oldest <= end; removed++) this.#forgetOldest()
+    this.#database.put(this.#trimmedKey, ordered(last))
+    return this.#oldest <= end
+  }
+
+  #forgetOldest(): void {
+    const position = ordered(this.#oldest)
+    const key = this.#prefix + position
+    const value = this.#forgotten === undefined ? undefined : this.#database.get(key)
+    this.#database.remove(key)
+    if (value !== undefined) this.#forgotten?.(value, position)
+    this.#oldest++
   }
 
   at(position: string): string | undefined {
     return this.#database.get(this.#prefix + position)
+  }
+
+  /** Oldest first. @param after the position to go on from; absent: the beginning */
+  earliest(limit: number, after?: string): readonly Listed[] {
+    const from = after === undefined ? {} : { from: this.#prefix + ordered(Number(after) + 1) }
+    return Array.from(this.#database.range(this.#prefix, { limit, ...from }), ({ key, value }) => ({
+      position: key.slice(this.#prefix.length),
+      value,
+    }))
   }
 
   /** Newest first. @param before the position to go on from; absent: the end */

@@ -53,13 +53,14 @@ export class EmbeddedSessions implements SessionStore {
     const failed = firstFailed(commit.checks, record)
     if (failed >= 0) return { committed: false, failed }
     const changes = changesOf(commit.operations, record)
+    const { audit, contents = [], isEnd } = commit
+    if (audit !== undefined || contents.length > 0) this.#audit.assertRoomInside(isEnd)
 
     // Nothing above writes, nothing below refuses.
     for (const [field, value] of changes) record.set(field, value)
     if (record.size > 0) database.putExpiring(key, Math.max(expiresAtMs, entry?.expiresAtMs ?? 0), fieldsText(record))
     database.putExpiring(repeatKey, database.clock.nowMs() + COMMIT_REPEAT_MS, '')
-    for (const content of commit.contents ?? []) this.#audit.keepInside(content)
-    if (commit.audit !== undefined) this.#audit.appendInside(commit.audit)
+    this.#audit.appendInside(audit, contents)
     return { committed: true, repeated: false }
   }
 }

@@ -2,7 +2,7 @@
 import { mkdirSync } from 'node:fs'
 import type { Clock } from '../kernel/clock.ts'
 import { BatchedIndexes } from './batched-indexes.ts'
-import { checkedOrg, SCHEMA_VERSION } from './bounds.ts'
+import { checkedOrg, type OutboxOptions, outboxBounds, SCHEMA_VERSION } from './bounds.ts'
 import { EmbeddedAudit } from './embedded-audit.ts'
 import { EmbeddedCalls } from './embedded-calls.ts'
 import { type ControlPeers, EmbeddedControl } from './embedded-control.ts'
@@ -10,6 +10,7 @@ import { EmbeddedDatabase } from './embedded-database.ts'
 import { EmbeddedDocuments } from './embedded-documents.ts'
 import { EmbeddedIndexes } from './embedded-indexes.ts'
 import { type DirectoryLock, joinLock, lockDirectory } from './embedded-lock.ts'
+import { EmbeddedLog } from './embedded-log.ts'
 import { EmbeddedClaims, EmbeddedSessions } from './embedded-sessions.ts'
 import { EmbeddedWindows } from './embedded-windows.ts'
 import { startHeartbeat } from './heartbeat.ts'
@@ -23,14 +24,12 @@ export interface StorePeers extends ControlPeers {
   readonly lockHolderPid: number
 }
 
-export interface EmbeddedOptions {
+export interface EmbeddedOptions extends OutboxOptions {
   readonly directory: string
   readonly org: string
   readonly clock: Clock
   /** Set where this process is one of several on the directory; the parent of all of them holds its lock. */
   readonly peers?: StorePeers
-  /** Contents kept: fewer where it is shown that the oldest are forgotten. */
-  readonly contentsMax?: number
 }
 
 export async function openEmbeddedStore(options: EmbeddedOptions): Promise<Store> {
@@ -93,13 +92,9 @@ async function checkSchema(database: EmbeddedDatabase): Promise<void> {
   }
 }
 
-async function assemble(
-  database: EmbeddedDatabase,
-  lock: DirectoryLock,
-  { contentsMax, peers }: EmbeddedOptions,
-): Promise<Store> {
-  const audit = new EmbeddedAudit(database, contentsMax === undefined ? {} : { contentsMax })
-  const control = await EmbeddedControl.open(database, peers)
+async function assemble(database: EmbeddedDatabase, lock: DirectoryLock, options: EmbeddedOptions): Promise<Store> {
+  const audit = new EmbeddedAudit(database, outboxBounds(options))
+  const control = await EmbeddedControl.open(database, options.peers)
   const timer = setInterval(() => {
     if (!lock.touch()) database.refuse('another process has taken the lock of this directory')
     void database.keepTime().catch(() => undefined)
@@ -115,6 +110,7 @@ async function assemble(
     claims: new EmbeddedClaims(database),
     control,
     audit,
+    log: new EmbeddedLog(database),
     indexes,
     documents: new EmbeddedDocuments(database),
     windows: new EmbeddedWindows(database),

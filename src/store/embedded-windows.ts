@@ -1,6 +1,7 @@
 /** Sliding windows in LMDB: who holds a place since when, one entry per window, read and written in one transaction. */
+
+import type { WindowLimit, WindowStore } from './call-ports.ts'
 import type { EmbeddedDatabase } from './embedded-database.ts'
-import type { WindowLimit, WindowStore } from './ports.ts'
 import { segment } from './segment.ts'
 
 /** Id and when it took its place, oldest first. */

@@ -9,12 +9,13 @@ import type { Store } from './ports.ts'
 export type StoreObserver = (operation: string, seconds: number, failed: boolean) => void
 
 export function meteredStore(store: Store, observe: StoreObserver): Store {
-  const { sessions, claims, control, audit, indexes, documents, windows, calls } = store
+  const { sessions, claims, control, audit, log, indexes, documents, windows, calls } = store
   return {
     sessions: metered('sessions', sessions, observe),
     claims: metered('claims', claims, observe),
     control: metered('control', control, observe),
     audit: metered('audit', audit, observe),
+    log: metered('log', log, observe),
     indexes: metered('indexes', indexes, observe),
     documents: metered('documents', documents, observe),
     windows: metered('windows', windows, observe),
@@ -30,14 +31,15 @@ export function meteredStore(store: Store, observe: StoreObserver): Store {
 type Call = (...args: unknown[]) => unknown
 
 function metered<T extends object>(port: string, target: T, observe: StoreObserver): T {
-  const calls = new Map<string | symbol, unknown>()
+  const calls = new Map<string | symbol, { readonly of: unknown; readonly call: unknown }>()
   return new Proxy(target, {
     get(_target, name) {
-      if (calls.has(name)) return calls.get(name)
       const member: unknown = Reflect.get(target, name)
       if (typeof member !== 'function') return member
+      const known = calls.get(name)
+      if (known?.of === member) return known.call
       const call = timed(`${port}.${String(name)}`, (...args) => Reflect.apply(member, target, args), observe)
-      calls.set(name, call)
+      calls.set(name, { of: member, call })
       return call
     },
   })

@@ -12,11 +12,21 @@
 import type { ControlEntry } from '../authority/cutoffs.ts'
 import type { SessionId } from '../kernel/ids.ts'
 import type { Commit, CommitOutcome, Content } from '../model/commit.ts'
+import type { CallStore, WindowStore } from './call-ports.ts'
+import type { RecordWatcher } from './record-watcher.ts'
 
 export class StoreUnavailable extends Error {
   constructor(message: string, cause?: unknown) {
     super(message, cause === undefined ? undefined : { cause })
     this.name = 'StoreUnavailable'
+  }
+}
+
+/** The outbox of what is recorded is full: nothing was written. Ends of things are refused only where what is kept free for them is full, too. */
+export class OutboxFull extends StoreUnavailable {
+  constructor(cause?: unknown) {
+    super('the audit outbox is full: what it holds has not been brought into the log', cause)
+    this.name = 'OutboxFull'
   }
 }
 
@@ -35,6 +45,7 @@ export interface SessionStore {
   /** The fields that exist among those asked for; `undefined`: no such session. */
   read(session: SessionId, fields: readonly string[]): Promise<ReadonlyMap<string, string> | undefined>
   readAll(session: SessionId): Promise<ReadonlyMap<string, string> | undefined>
+  /** @throws OutboxFull */
   commit(commit: Commit): Promise<CommitOutcome>
 }
 
@@ -106,9 +117,11 @@ export interface ControlStore {
 }
 
 export interface OutboxEntry {
-  /** Position in its list, increasing. */
+  /** Position in its list, increasing. Those that `pending` answers compare as text within one outbox, and name one record ever. */
   readonly position: string
   readonly record: string
+  /** Of `pending`: it may have been answered before, because its outbox is not as the cursor left it (see there). */
+  readonly again?: true
 }
 
 /** How full an outbox is. */
@@ -122,8 +135,6 @@ export interface OutboxExtent {
   readonly records: number
   /** `undefined`: it has none. */
   readonly oldest: string | undefined
-  /** It has come to its bound: older records may have been forgotten. */
-  readonly isFull: boolean
 }
 
 /** Audit records that no session's commit carries, and the reading side of all of them. */
@@ -131,8 +142,10 @@ export interface AuditStore {
   /**
    * `key` picks the shard (a session id where there is one, else the record's own id). What the record names by digest is kept
    * in the same write.
+   * @param isEnd what is recorded has ended something, or will: it may use what a full outbox keeps free for that
+   * @throws OutboxFull
    */
-  append(key: string, record: string, contents?: readonly Content[]): Promise<void>
+  append(key: string, record: string, contents?: readonly Content[], isEnd?: boolean): Promise<void>
   /** A record of strangers' refusals: in a list of their own, so that they can push out nothing but each other. */
   appendStrangers(record: string): Promise<void>
   /** Newest first, over all shards and both kinds. `limit` records at most. */
@@ -143,10 +156,55 @@ export interface AuditStore {
   find(id: string): Promise<readonly string[]>
   /** What a commit of this session, or a record appended under this key, has stored under this digest. */
   content(digest: string, key: string): Promise<string | undefined>
-  /** Of the fullest outbox; strangers' records are not counted. Beyond the limit the oldest records are forgotten. */
+  /** Of the fullest outbox; strangers' records are not counted. At the limit all but ends are refused. */
   usage(): Promise<OutboxUsage>
   /** Of each outbox. */
   extents(): Promise<readonly OutboxExtent[]>
+  /** Names of all outboxes; the last is that of strangers' records. */
+  readonly outboxes: readonly string[]
+  /**
+   * Oldest first, from behind each outbox's cursor (none: from the beginning), `limit` of each at most. Outboxes with nothing new
+   * are absent. Answered only when as many replicas as are configured have what is answered.
+   *
+   * A cursor is the position of the last entry that was read. No record is ever passed over: where an outbox has neither the
+   * record that the cursor names nor trimmed exactly up to it, because its server came back without its last writes, all that is
+   * there is answered once more from the beginning, each entry marked `again`. Whoever reads on knows by position which of those
+   * it has already, and goes on behind the last of them, also where that is less than its cursor was.
+   */
+  pending(cursors: ReadonlyMap<string, string>, limit: number): Promise<ReadonlyMap<string, readonly OutboxEntry[]>>
+  /**
+   * Forgets what is up to and with the position, and that it could be found by id. Nothing where the outbox does not have the
+   * record of this position: what is there then has not been read. Works where memory is full.
+   * @returns whether it has: `false` where another trimmed further, or a server came back without that record
+   */
+  trim(outbox: string, upTo: string): Promise<boolean>
+  /** Texts kept beside the records of an outbox, by digest: those that are there. */
+  contentsIn(outbox: string, digests: readonly string[]): Promise<ReadonlyMap<string, string>>
+  /** Those of these positions at which the outbox has the record that was acknowledged there. */
+  holds(outbox: string, positions: readonly string[]): Promise<ReadonlySet<string>>
+  /** Told of every record from now on, by whichever part of the store it is written. One that loses none tells nothing. */
+  watch(watcher: RecordWatcher): void
+}
+
+/** `put` replaces, `add` appends to what is there; `put` of `undefined` removes. Of one name, in their order. */
+export type LogPiece =
+  | { readonly name: string; readonly put: Buffer | undefined }
+  | { readonly name: string; readonly add: Buffer }
+
+/**
+ * One append-only log: named pieces and a head, changed together or not at all. It knows nothing of what they hold. Names are up
+ * to 120 letters, digits and `/ _ -`.
+ */
+export interface LogStore {
+  head(): Promise<string | undefined>
+  /**
+   * All pieces and the head, if the head is still `expected` (`undefined`: there is none yet); `false`: it is not, and nothing was
+   * written. What one append may weigh is bounded (`LOG_APPEND_BYTES_MAX`).
+   */
+  append(expected: string | undefined, head: string, pieces: readonly LogPiece[]): Promise<boolean>
+  /** In the order asked, all of one moment. */
+  read(names: readonly string[]): Promise<readonly (Buffer | undefined)[]>
+  remove(names: readonly string[]): Promise<void>
 }
 
 /** Lists for people: asynchronous, never needed for a kill. */
@@ -166,60 +224,6 @@ export interface DocumentStore {
   replace(name: string, expected: string | undefined, text: string): Promise<boolean>
 }
 
-/** A call of a tool: what was kept of it before it may run, and, once that is known, how it ended. */
-export interface KeptCall {
-  readonly text: string
-  /** `undefined`: nobody knows yet. */
-  readonly ended: string | undefined
-}
-
-/** How a call ended: written over what was there, if it is still that. */
-export interface CallEnd {
-  /** What is there now; `undefined`: nothing. */
-  readonly over: string | undefined
-  readonly ended: string
-  /** Until when it is kept that there was such a call. */
-  readonly expiresAtMs: number
-  /** Serialised audit record, appended in the same write; `undefined`: none. */
-  readonly audit: string | undefined
-}
-
-/** Calls of tools, from before they may run until it is known how they ended, and a while longer. */
-export interface CallStore {
-  /** The first text of a key stays: what is there now. It does not expire before it has ended, and is due from then on. */
-  begin(key: string, text: string, dueAtMs: number): Promise<KeptCall>
-  read(key: string): Promise<KeptCall | undefined>
-  /** What is there now, and whether this wrote it; `undefined`: no such call. An end of any kind makes it no longer due. */
-  end(key: string, end: CallEnd): Promise<(KeptCall & { readonly written: boolean }) | undefined>
-  /** Keys of calls whose time was up at that moment and that have not ended; of each part of the store, so many at most. */
-  due(nowMs: number, limit: number): Promise<readonly string[]>
-}
-
-export interface WindowLimit {
-  readonly name: string
-  /** Places, at least one. */
-  readonly limit: number
-}
-
-/** How often something happens within any stretch of time, counted for all brokers of a store. */
-export interface WindowStore {
-  /**
-   * A place in each of the owner's windows named, or in none: `undefined` when taken; else the first that is full, and in how
-   * many milliseconds it has a place again. A place is held for `lengthMs` by the store's clock; whoever asks again with the
-   * same id has it already.
-   */
-  take(
-    owner: string,
-    id: string,
-    windows: readonly WindowLimit[],
-    lengthMs: number,
-  ): Promise<{ readonly full: string; readonly waitMs: number } | undefined>
-  /** How many places of each are taken. */
-  count(owner: string, names: readonly string[], lengthMs: number): Promise<readonly number[]>
-  /** What the place was taken for has not happened. */
-  release(owner: string, id: string, names: readonly string[]): Promise<void>
-}
-
 export interface Store {
   readonly calls: CallStore
   readonly windows: WindowStore
@@ -228,6 +232,7 @@ export interface Store {
   readonly claims: ClaimStore
   readonly control: ControlStore
   readonly audit: AuditStore
+  readonly log: LogStore
   readonly indexes: IndexStore
   /** A real round trip; answers the store's clock. Throws `StoreUnavailable`. */
   ping(): Promise<{ readonly nowMs: number }>

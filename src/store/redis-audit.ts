@@ -2,12 +2,16 @@
  * The audit outboxes in Redis: one stream per shard, so that a commit can append to it in its own script, and one of their
  * own for strangers' refusals.
  */
-import { CONTENTS_MAX, OUTBOX_RECORDS_MAX, STRANGER_RECORDS_MAX } from '../kernel/store-limits.ts'
+import { STRANGER_RECORDS_MAX } from '../kernel/store-limits.ts'
 import type { Content } from '../model/commit.ts'
+import { contentsFullAt, fullAt, type OutboxBounds } from './bounds.ts'
 import { checkedContents } from './commit-rules.ts'
+import { placedIn } from './outbox-position.ts'
 import type { AuditStore, OutboxEntry, OutboxExtent, OutboxUsage } from './ports.ts'
+import type { RecordWatcher } from './record-watcher.ts'
 import type { RedisKeys } from './redis-keys.ts'
 import type { RedisLink } from './redis-link.ts'
+import { RedisOutboxes } from './redis-outboxes.ts'
 import type { RedisShards } from './redis-shards.ts'
 
 const PAGE_MIN = 4
@@ -24,34 +28,43 @@ export class RedisAudit implements AuditStore {
   readonly #connection: RedisLink
   readonly #keys: RedisKeys
   readonly #shards: RedisShards
-  readonly #contentsMax: number
+  readonly #bounds: OutboxBounds
+  readonly #outboxes: RedisOutboxes
 
-  constructor(connection: RedisLink, keys: RedisKeys, shards: RedisShards, contentsMax: number = CONTENTS_MAX) {
+  constructor(connection: RedisLink, keys: RedisKeys, shards: RedisShards, bounds: OutboxBounds) {
     this.#connection = connection
     this.#keys = keys
     this.#shards = shards
-    this.#contentsMax = contentsMax
+    this.#bounds = bounds
+    this.#outboxes = new RedisOutboxes(connection, keys, bounds.textsKeptMs)
   }
 
-  /**
-   * A full outbox forgets its oldest records (about: `~` trims whole nodes): nothing consumes them yet, and a broker that
-   * stopped here would stop for good. The sequencer that will (DESIGN §8) must make this a refusal for what it has not read.
-   */
-  async append(key: string, record: string, contents?: readonly Content[]): Promise<void> {
+  async append(key: string, record: string, contents?: readonly Content[], isEnd = false): Promise<void> {
     const checked = checkedContents(contents)
     const shard = this.#shards.of(key)
+    const name = this.#shards.nextName()
     const position = await this.#connection.durably(
       'errandRecord',
       [this.#keys.outbox(key), this.#keys.contents(key), this.#keys.contentsAge(key)],
-      [OUTBOX_RECORDS_MAX, record, this.#contentsMax, ...checked.flatMap(({ digest, text }) => [digest, text])],
+      [
+        fullAt(this.#bounds, isEnd),
+        record,
+        contentsFullAt(this.#bounds, isEnd),
+        name,
+        ...checked.flatMap(({ digest, text }) => [digest, text]),
+      ],
     )
-    shard.recorded(String(position))
+    shard.recorded(String(position), name)
+    this.#shards.acknowledged(key, { id: String(position), name }, record, checked)
   }
 
   async appendStrangers(record: string): Promise<void> {
     const bound = ['MAXLEN', '~', STRANGER_RECORDS_MAX] as const
-    await this.#connection.command(['XADD', this.#keys.strangers(), ...bound, '*', 'record', record])
+    const name = this.#shards.nextName()
+    const fields = ['record', record, 'name', name]
+    const id = await this.#connection.command(['XADD', this.#keys.strangers(), ...bound, '*', ...fields])
     await this.#connection.standing(this.#keys.strangers())
+    this.#shards.acknowledged(undefined, { id: String(id), name }, record, [])
   }
 
   async content(digest: string, key: string): Promise<string | undefined> {
@@ -75,6 +88,30 @@ export class RedisAudit implements AuditStore {
     return entriesIn(await this.#connection.command(['XRANGE', outbox, position, position]))
   }
 
+  get outboxes(): readonly string[] {
+    return this.#outboxes.names
+  }
+
+  pending(cursors: ReadonlyMap<string, string>, limit: number): Promise<ReadonlyMap<string, readonly OutboxEntry[]>> {
+    return this.#outboxes.pending(cursors, limit)
+  }
+
+  trim(outbox: string, upTo: string): Promise<boolean> {
+    return this.#outboxes.trim(outbox, upTo)
+  }
+
+  contentsIn(outbox: string, digests: readonly string[]): Promise<ReadonlyMap<string, string>> {
+    return this.#outboxes.contentsIn(outbox, digests)
+  }
+
+  holds(outbox: string, positions: readonly string[]): Promise<ReadonlySet<string>> {
+    return this.#outboxes.holds(outbox, positions)
+  }
+
+  watch(watcher: RecordWatcher): void {
+    this.#shards.watch(watcher)
+  }
+
   extents(): Promise<readonly OutboxExtent[]> {
     return Promise.all(this.#keys.outboxes().map((outbox) => this.#extent(outbox)))
   }
@@ -84,13 +121,12 @@ export class RedisAudit implements AuditStore {
       this.#connection.command(['XLEN', outbox]),
       this.#connection.command(['XRANGE', outbox, '-', '+', 'COUNT', 1]),
     ])
-    const records = Number(length)
-    return { records, oldest: entriesIn(first)[0]?.record, isFull: records >= OUTBOX_RECORDS_MAX }
+    return { records: Number(length), oldest: entriesIn(first)[0]?.record }
   }
 
   async usage(): Promise<OutboxUsage> {
     const lengths = this.#keys.outboxes().map((outbox) => this.#connection.command(['XLEN', outbox]))
-    return { records: Math.max(...((await Promise.all(lengths)) as number[])), limit: OUTBOX_RECORDS_MAX }
+    return { records: Math.max(...((await Promise.all(lengths)) as number[])), limit: this.#bounds.recordsMax }
   }
 
   async latest(limit: number): Promise<readonly OutboxEntry[]> {
@@ -135,7 +171,7 @@ export class RedisAudit implements AuditStore {
 }
 
 function entriesIn(answer: unknown): readonly OutboxEntry[] {
-  return (answer as [string, string[]][]).map(([position, fields]) => ({ position, record: fields[1] ?? '' }))
+  return placedIn(answer).map(({ id, record }) => ({ position: id, record }))
 }
 
 /** Where a shard's reading goes on behind an entry of any shard. */

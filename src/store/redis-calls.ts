@@ -1,7 +1,7 @@
 /** Calls of tools in Redis: one hash for each, and in its shard a list of those that have not ended, by when their time is up. */
-import { CONTENTS_MAX, OUTBOX_RECORDS_MAX } from '../kernel/store-limits.ts'
-import { checkedExpiry } from './bounds.ts'
-import type { CallEnd, CallStore, KeptCall } from './ports.ts'
+import { checkedExpiry, contentsFullAt, fullAt, type OutboxBounds } from './bounds.ts'
+import type { CallEnd, CallStore, KeptCall } from './call-ports.ts'
+import { checkedContents } from './commit-rules.ts'
 import type { RedisKeys } from './redis-keys.ts'
 import type { RedisLink } from './redis-link.ts'
 import type { RedisShards } from './redis-shards.ts'
@@ -10,18 +10,19 @@ export class RedisCalls implements CallStore {
   readonly #connection: RedisLink
   readonly #keys: RedisKeys
   readonly #shards: RedisShards
-  readonly #contentsMax: number
+  readonly #bounds: OutboxBounds
 
-  constructor(connection: RedisLink, keys: RedisKeys, shards: RedisShards, contentsMax: number = CONTENTS_MAX) {
+  constructor(connection: RedisLink, keys: RedisKeys, shards: RedisShards, bounds: OutboxBounds) {
     this.#connection = connection
     this.#keys = keys
     this.#shards = shards
-    this.#contentsMax = contentsMax
+    this.#bounds = bounds
   }
 
   async begin(key: string, text: string, dueAtMs: number): Promise<KeptCall> {
-    const keys = [this.#keys.call(key), this.#keys.callsDue(key)]
-    const known = await this.#connection.durably('errandCallBegin', keys, [text, checkedExpiry(dueAtMs), key])
+    const keys = [this.#keys.call(key), this.#keys.callsDue(key), this.#keys.outbox(key)]
+    const args = [text, checkedExpiry(dueAtMs), key, fullAt(this.#bounds)]
+    const known = await this.#connection.durably('errandCallBegin', keys, args)
     return keptCall(known as readonly (string | null)[])
   }
 
@@ -31,8 +32,10 @@ export class RedisCalls implements CallStore {
     return typeof text === 'string' ? keptCall([text, ended ?? null]) : undefined
   }
 
-  async end(key: string, { over, ended, expiresAtMs, audit }: CallEnd) {
+  async end(key: string, { over, ended, expiresAtMs, audit, contents }: CallEnd) {
+    const checked = checkedContents(contents)
     const shard = this.#shards.of(key)
+    const name = this.#shards.nextName()
     const keys = [
       this.#keys.call(key),
       this.#keys.callsDue(key),
@@ -47,12 +50,17 @@ export class RedisCalls implements CallStore {
       key,
       audit === undefined ? '0' : '1',
       audit ?? '',
-      OUTBOX_RECORDS_MAX,
-      this.#contentsMax,
+      fullAt(this.#bounds, true),
+      contentsFullAt(this.#bounds, true),
+      name,
+      ...checked.flatMap(({ digest, text }) => [digest, text]),
     ])
     if (answer === null) return undefined
     const [text = null, now = null, written, position] = answer as readonly (string | null)[]
-    if (typeof position === 'string' && position !== '') shard.recorded(position)
+    if (typeof position === 'string' && position !== '') {
+      shard.recorded(position, name)
+      this.#shards.acknowledged(key, { id: position, name }, audit ?? '', checked)
+    }
     return { ...keptCall([text, now]), written: written === '1' }
   }
 

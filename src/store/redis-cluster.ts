@@ -106,6 +106,10 @@ export class RedisCluster implements RedisLink {
     return this.#ask(tagOf(command), (node) => node.command(command, blockedMs))
   }
 
+  bytes(command: Command): Promise<unknown> {
+    return this.#ask(tagOf(command), (node) => node.bytes(command))
+  }
+
   everywhere(command: Command): Promise<readonly unknown[]> {
     const serving = new Set([...this.#slots.keys()].map((tag) => this.#serving(tag)))
     const all = Array.from(serving, (node) => node?.command(command) ?? Promise.reject(unserved()))

@@ -12,9 +12,10 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { Redis, ReplyError } from 'ioredis'
 import { STORE_DEADLINE_MS, STORE_WAITING_MAX } from '../kernel/store-limits.ts'
 import { startDeadline } from './deadline.ts'
-import { StoreUnavailable } from './ports.ts'
+import { OutboxFull, StoreUnavailable } from './ports.ts'
 import { identityIn } from './redis-identity.ts'
 import { type Argument, type Command, RedisRefusal } from './redis-link.ts'
+import { FULL } from './redis-record-scripts.ts'
 import { SCRIPTS, type ScriptName } from './redis-scripts.ts'
 import { OPTIONS, revealed, type SingleServer, sentinelOptions } from './redis-servers.ts'
 import { callDeadlineMs } from './time-budget.ts'
@@ -151,6 +152,11 @@ export class RedisConnection {
     return this.#bounded(() => this.#client.call(...command), callDeadlineMs() + blockedMs)
   }
 
+  /** Answers in bytes: text of any other encoding would not survive. */
+  bytes(command: Command): Promise<unknown> {
+    return this.#bounded(() => this.#client.callBuffer(...command), callDeadlineMs())
+  }
+
   /** What is sent in the same turn right behind it, and only that, is performed for a slot on its way here. */
   asking(): void {
     this.command(['ASKING']).catch(() => undefined)
@@ -174,26 +180,27 @@ export class RedisConnection {
     this.#waiting++
     return new Promise<unknown>((resolve, reject) => {
       const deadline = startDeadline(deadlineMs, () => {
+        this.#waiting--
         late()
         reject(new StoreUnavailable(`Redis did not answer within ${Math.round(deadlineMs)} ms`))
       })
       this.#gather()
       send().then(
         (answer) => {
-          deadline.met()
+          if (deadline.met()) this.#waiting--
           resolve(answer)
         },
         (error: unknown) => {
-          deadline.met()
+          if (deadline.met()) this.#waiting--
           const message = error instanceof Error ? error.message : 'unknown error'
           const refused = error instanceof ReplyError
           // The connection is about to be given up for it.
           if (refused && message.startsWith('READONLY')) this.#epoch = undefined
-          reject(refused ? new RedisRefusal(message) : new StoreUnavailable(`Redis refused or was lost: ${message}`))
+          if (refused && message.startsWith(FULL)) reject(new OutboxFull())
+          else
+            reject(refused ? new RedisRefusal(message) : new StoreUnavailable(`Redis refused or was lost: ${message}`))
         },
       )
-    }).finally(() => {
-      this.#waiting--
     })
   }
 

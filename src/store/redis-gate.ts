@@ -60,6 +60,10 @@ export class GatedLink implements RedisLink {
     return this.#refusal(tagOf(command)) ?? this.#link.command(command, blockedMs)
   }
 
+  bytes(command: Command): Promise<unknown> {
+    return this.#refusal(tagOf(command)) ?? this.#link.bytes(command)
+  }
+
   async everywhere(command: Command): Promise<readonly unknown[]> {
     await this.#refusal(CONTROL)
     return this.#link.everywhere(command)

@@ -3,15 +3,20 @@
  * takes four times the memory, three times for each session. A member added again is in it twice until the earlier entry is over,
  * and shown once.
  */
-import type { IndexBackend } from './batched-indexes.ts'
+import type { IndexBackend, ListedMembers } from './batched-indexes.ts'
 import type { RedisKeys } from './redis-keys.ts'
-import type { RedisLink } from './redis-link.ts'
+import { type Argument, type RedisLink, tagIn } from './redis-link.ts'
 
 /** One script stays short. */
 const ENTRIES_PER_CALL_MAX = 500
 /** Entries looked at together, from the end; and at most: a session that is in a list again and again must not hide the others. */
 const ENTRIES_PER_PAGE = 2_000
 const ENTRIES_LOOKED_AT_MAX = 100_000
+
+interface KeyedMembers {
+  readonly key: string
+  readonly members: ReadonlyMap<string, number>
+}
 
 export class RedisIndexes implements IndexBackend {
   readonly #connection: RedisLink
@@ -22,13 +27,31 @@ export class RedisIndexes implements IndexBackend {
     this.#keys = keys
   }
 
-  async addAll(index: string, members: ReadonlyMap<string, number>): Promise<void> {
-    const all = [...members]
-    for (let at = 0; at < all.length; at += ENTRIES_PER_CALL_MAX) {
-      const part = all.slice(at, at + ENTRIES_PER_CALL_MAX)
-      const entries = part.map(([member, expiry]) => `${expiry.toString(36)} ${member}`)
-      await this.#connection.script('errandIndexAdd', [this.#keys.index(index)], entries)
+  /** Lists of one shard in one script. */
+  async addAll(lists: ListedMembers): Promise<void> {
+    const named = Array.from(lists, ([index, members]) => ({ key: this.#keys.index(index), members }))
+    const byShard = Map.groupBy(named, ({ key }) => tagIn(key))
+    await Promise.all([...byShard.values()].map((ofShard) => this.#addTogether(ofShard)))
+  }
+
+  async #addTogether(lists: readonly KeyedMembers[]): Promise<void> {
+    let keys: string[] = []
+    let args: Argument[] = []
+    const write = async () => {
+      await this.#connection.script('errandIndexAdd', keys, args)
+      keys = []
+      args = []
     }
+    for (const { key, members } of lists) {
+      const entries = Array.from(members, ([member, expiry]) => `${expiry.toString(36)} ${member}`)
+      for (let at = 0; at < entries.length; at += ENTRIES_PER_CALL_MAX) {
+        const part = entries.slice(at, at + ENTRIES_PER_CALL_MAX)
+        if (args.length + part.length > ENTRIES_PER_CALL_MAX) await write()
+        keys.push(key)
+        args.push(part.length, ...part)
+      }
+    }
+    await write()
   }
 
   async list(index: string, nowMs: number, limit: number): Promise<readonly string[]> {

@@ -8,11 +8,13 @@ import { segment } from './segment.ts'
 
 export class RedisKeys {
   readonly #org: string
-  #last: { readonly of: string; readonly index: number; readonly shard: string }
+  /** Of every shard: how its keys begin. */
+  readonly #prefixes: readonly string[]
+  #last: { readonly of: string; readonly shard: number } | undefined
 
   constructor(org: string) {
     this.#org = org
-    this.#last = this.#shardOf('')
+    this.#prefixes = Array.from({ length: SHARDS }, (_, shard) => `{s${shard}}:${org}`)
   }
 
   session(session: string): string {
@@ -36,13 +38,37 @@ export class RedisKeys {
     return this.#ofShards('contents')
   }
 
+  /** Of every shard, in the order of `outboxes`. */
+  allContentsAges(): readonly string[] {
+    return this.#ofShards('contents-age')
+  }
+
   #ofShards(kind: string): readonly string[] {
-    return Array.from({ length: SHARDS }, (_, shard) => `{s${shard}}:${this.#org}:${kind}`)
+    return this.#prefixes.map((prefix) => `${prefix}:${kind}`)
+  }
+
+  /** What was trimmed from the outboxes, in their order. */
+  allTrimmed(): readonly string[] {
+    return this.#ofShards('trimmed')
   }
 
   /** One list in all: records of strangers belong to no session. */
   strangers(): string {
     return `{strangers}:${this.#org}:outbox`
+  }
+
+  /** Of the one list of strangers' records. */
+  ofStrangers(kind: 'trimmed' | 'contents' | 'contents-age'): string {
+    return `{strangers}:${this.#org}:${kind}`
+  }
+
+  logHead(): string {
+    return `{log}:${this.#org}:head`
+  }
+
+  /** @param name as `log-pieces.ts` has checked it */
+  logPiece(name: string): string {
+    return `{log}:${this.#org}:piece:${name}`
   }
 
   /** What the records of this shard name, by digest; and where in the outbox a record is, by its id (`at:<id>`). */
@@ -64,10 +90,10 @@ export class RedisKeys {
     return `${this.#shard(key)}:mark`
   }
 
-  /** Number of the shard of a key. */
+  /** Number of the shard of a key. One commit asks for the same session's five times. */
   shard(key: string): number {
-    this.#shard(key)
-    return this.#last.index
+    if (this.#last?.of !== key) this.#last = { of: key, shard: shardOf(key) }
+    return this.#last.shard
   }
 
   claim(key: string): string {
@@ -104,14 +130,7 @@ export class RedisKeys {
     return `{control}:${this.#org}:${part}`
   }
 
-  /** One commit asks for the same session's five times. */
   #shard(of: string): string {
-    if (this.#last.of !== of) this.#last = this.#shardOf(of)
-    return this.#last.shard
-  }
-
-  #shardOf(of: string) {
-    const index = shardOf(of)
-    return { of, index, shard: `{s${index}}:${this.#org}` }
+    return this.#prefixes[this.shard(of)] ?? ''
   }
 }

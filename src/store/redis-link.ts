@@ -9,7 +9,7 @@ import { SHARDS } from '../kernel/store-limits.ts'
 import { StoreUnavailable } from './ports.ts'
 import type { ScriptName } from './redis-scripts.ts'
 
-export type Argument = string | number
+export type Argument = string | number | Buffer
 export type Command = readonly [string, ...Argument[]]
 
 export interface RedisLink {
@@ -29,6 +29,8 @@ export interface RedisLink {
    * @param blockedMs how long the server may hold the command back by its own arguments
    */
   command(command: Command, blockedMs?: number): Promise<unknown>
+  /** As `command`, answered in bytes. */
+  bytes(command: Command): Promise<unknown>
   /** The same command, of every server that serves anything. */
   everywhere(command: Command): Promise<readonly unknown[]>
   /** Finds out anew who its servers are: they may have changed under a connection. Never throws. */
@@ -43,7 +45,7 @@ export interface RedisLink {
 /** The tag of the slot that commands without a key go to. */
 export const CONTROL = 'control'
 /** Of every key of the store; that of the control slot first. */
-export const TAGS = [CONTROL, 'strangers', ...Array.from({ length: SHARDS }, (_, shard) => `s${shard}`)]
+export const TAGS = [CONTROL, 'strangers', 'log', ...Array.from({ length: SHARDS }, (_, shard) => `s${shard}`)]
 
 /** The server has answered, with a refusal: what was asked for has not been performed. */
 export class RedisRefusal extends StoreUnavailable {

@@ -12,35 +12,38 @@ local function integer(text)
 end
 `
 
+/** A refusal, before the first write: `redis-connection.ts` knows it by its first word. */
+export const FULL = 'OUTBOXFULL'
+const ASSERT_ROOM = `
+local function full(outbox, bound, age, contentsBound)
+  local isFull = redis.call('XLEN', outbox) >= tonumber(bound)
+  if not isFull and age then isFull = redis.call('ZCARD', age) >= tonumber(contentsBound) end
+  return isFull and redis.error_reply('${FULL} the outbox takes no more records')
+end
+`
+
 /**
- * What a record brings with it, kept as `commit-rules.ts` has checked it; the record, found again by its id; and what no record
- * has named for longest forgotten: at most two for each that came, so that a smaller bound than before is reached in steps, not
- * in one long script. `from`: where in ARGV digests and texts begin.
+ * A record, found again by its id, and what it brings with it, kept as `commit-rules.ts` has checked it. What is kept is never
+ * older than the record that names it: it is forgotten by its age (`OUTBOX_TRIM`). `name`: of the record, see `outbox-position.ts`. `from`: where in ARGV digests and texts begin.
  */
 const RECORD = `
-local function record(outbox, contents, age, bound, text, contentsBound, from, count)
+local function record(outbox, contents, age, text, name, from, count)
   local t = redis.call('TIME')
   local at = tonumber(t[1]) * 1000000 + tonumber(t[2])
-  local came = count
-  for i = 0, count - 1 do
-    redis.call('HSETNX', contents, ARGV[from + 2 * i], ARGV[from + 2 * i + 1])
-    redis.call('ZADD', age, string.format('%.0f', at + i), ARGV[from + 2 * i])
-  end
   local position = ''
   if text then
-    position = redis.call('XADD', outbox, 'MAXLEN', '~', bound, '*', 'record', text)
+    position = redis.call('XADD', outbox, '*', 'record', text, 'name', name)
+    at = math.max(at, tonumber(string.match(position, '^%d+')) * 1000)
     local id = string.match(text, '^{"id":"(dec_[%w_%-]+)"')
     if id then
       local known = redis.call('HGET', contents, 'at:' .. id)
       redis.call('HSET', contents, 'at:' .. id, known and known .. ' ' .. position or position)
-      redis.call('ZADD', age, string.format('%.0f', at + count), 'at:' .. id)
-      came = came + 1
+      redis.call('ZADD', age, string.format('%.0f', at), 'at:' .. id)
     end
   end
-  local over = math.min(redis.call('ZCARD', age) - tonumber(contentsBound), 2 * came)
-  if over > 0 then
-    local gone = redis.call('ZPOPMIN', age, over)
-    for i = 1, #gone, 2 do redis.call('HDEL', contents, gone[i]) end
+  for i = 0, count - 1 do
+    redis.call('HSETNX', contents, ARGV[from + 2 * i], ARGV[from + 2 * i + 1])
+    redis.call('ZADD', age, string.format('%.0f', at), ARGV[from + 2 * i])
   end
   return position
 end
@@ -48,7 +51,7 @@ end
 
 /**
  * KEYS session, repeat marker, outbox, contents, their age. ARGV repeat ms, expiry, outbox bound, '1' + audit or '0' + '',
- * number of checks, contents bound, number of contents, commit id, then per content: digest, text; per check: kind, field,
+ * number of checks, contents bound, number of contents, commit id, record name, then per content: digest, text; per check: kind, field,
  * count, values; per operation: kind, field, value.
  * Answers {'committed'|'repeated'|'failed'|'integer', index}; committed: the place of its record in the outbox, or ''.
  *
@@ -56,10 +59,10 @@ end
  * commit, and a key of its own for each would take a sixth of what a session takes.
  */
 export const COMMIT = `#!lua
-${INTEGER}${RECORD}${FIELDS}
+${INTEGER}${ASSERT_ROOM}${RECORD}${FIELDS}
 if redis.call('HGET', KEYS[1], '\\0c') == ARGV[9] or redis.call('EXISTS', KEYS[2]) == 1 then return {'repeated', 0} end
 local contents = tonumber(ARGV[8])
-local at = 9 + 2 * contents
+local at = 10 + 2 * contents
 local checks = tonumber(ARGV[6])
 for i = 1, checks do
   local kind, field, count = ARGV[at + 1], ARGV[at + 2], tonumber(ARGV[at + 3])
@@ -94,6 +97,10 @@ while ARGV[at + 1] do
   operation = operation + 1
   at = at + 3
 end
+if ARGV[4] == '1' or contents > 0 then
+  local refusal = full(KEYS[3], ARGV[3], KEYS[5], ARGV[7])
+  if refusal then return refusal end
+end
 local expires = tonumber(ARGV[2])
 local known = redis.call('PEXPIRETIME', KEYS[1])
 for _, field in ipairs(order) do put(KEYS[1], field, changes[field]) end
@@ -102,13 +109,19 @@ local lasts = expires - tonumber(ARGV[1]) > tonumber(t[1]) * 1000 + 1000
 if known == -2 and #order > 0 and lasts and #ARGV[9] <= 64 then redis.call('HSET', KEYS[1], '\\0c', ARGV[9])
 else redis.call('SET', KEYS[2], '1', 'PX', ARGV[1]) end
 if known < expires - 1 then redis.call('PEXPIREAT', KEYS[1], string.format('%.0f', expires - 1)) end
-return {'committed', record(KEYS[3], KEYS[4], KEYS[5], ARGV[3], ARGV[4] == '1' and ARGV[5], ARGV[7], 10, contents)}
+return {'committed', record(KEYS[3], KEYS[4], KEYS[5], ARGV[4] == '1' and ARGV[5], ARGV[10], 11, contents)}
 `
 
-/** KEYS call, calls due. ARGV text, when its time is up, its key. Answers the text and the end that are there now. */
+/**
+ * KEYS call, calls due, outbox. ARGV text, when its time is up, its key, outbox bound. Answers the text and the end that are there
+ * now.
+ */
 export const CALL_BEGIN = `#!lua
+${ASSERT_ROOM}
 local known = redis.call('HMGET', KEYS[1], 'text', 'end')
 if known[1] then return known end
+local refusal = full(KEYS[3], ARGV[4])
+if refusal then return refusal end
 redis.call('HSET', KEYS[1], 'text', ARGV[1])
 redis.call('ZADD', KEYS[2], ARGV[2], ARGV[3])
 return {ARGV[1], false}
@@ -116,24 +129,30 @@ return {ARGV[1], false}
 
 /**
  * KEYS call, calls due, outbox, contents, their age. ARGV what its end must be now ('-': it has none; '+' and the end), the end,
- * expiry, its key, '1' + audit or '0' + '', outbox bound, contents bound. Answers the text and the end that are there now, '1'
- * where this wrote it, and the place of its record in the outbox, or ''; nil: there is no such call.
+ * expiry, its key, '1' + audit or '0' + '', outbox bound, contents bound, record name, then
+ * per content: digest, text. Answers the text and the end that are there now, '1' where this wrote it, and the place of its record in the outbox, or ''; nil: there is no such call.
  */
 export const CALL_END = `#!lua
-${RECORD}
+${ASSERT_ROOM}${RECORD}
 local known = redis.call('HMGET', KEYS[1], 'text', 'end')
 if not known[1] then return false end
 if (known[2] and '+' .. known[2] or '-') ~= ARGV[1] then return {known[1], known[2], '0', ''} end
+if ARGV[5] == '1' then
+  local refusal = full(KEYS[3], ARGV[7], KEYS[5], ARGV[8])
+  if refusal then return refusal end
+end
 redis.call('HSET', KEYS[1], 'end', ARGV[2])
 redis.call('PEXPIREAT', KEYS[1], string.format('%.0f', tonumber(ARGV[3]) - 1))
 redis.call('ZREM', KEYS[2], ARGV[4])
 local position = ''
-if ARGV[5] == '1' then position = record(KEYS[3], KEYS[4], KEYS[5], ARGV[7], ARGV[6], ARGV[8], 9, 0) end
+if ARGV[5] == '1' then position = record(KEYS[3], KEYS[4], KEYS[5], ARGV[6], ARGV[9], 10, (#ARGV - 9) / 2) end
 return {known[1], ARGV[2], '1', position}
 `
 
-/** KEYS outbox, contents, their age. ARGV outbox bound, record, contents bound, then per content: digest, text. Answers its place. */
+/** KEYS outbox, contents, their age. ARGV outbox bound, record, contents bound, record name, then per content: digest, text. Answers its place. */
 export const APPEND = `#!lua
-${RECORD}
-return record(KEYS[1], KEYS[2], KEYS[3], ARGV[1], ARGV[2], ARGV[3], 4, (#ARGV - 3) / 2)
+${ASSERT_ROOM}${RECORD}
+local refusal = full(KEYS[1], ARGV[1], KEYS[3], ARGV[3])
+if refusal then return refusal end
+return record(KEYS[1], KEYS[2], KEYS[3], ARGV[2], ARGV[4], 5, (#ARGV - 4) / 2)
 `

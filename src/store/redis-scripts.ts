@@ -7,6 +7,7 @@
  * Redis keeps a key through the millisecond of its expiry; ours is exclusive, hence the `- 1`.
  */
 import { EPOCH } from './redis-identity.ts'
+import { LOG_APPEND, OUTBOX_PENDING, OUTBOX_TRIM } from './redis-log-scripts.ts'
 import { READ } from './redis-record-fields.ts'
 import { APPEND, CALL_BEGIN, CALL_END, COMMIT } from './redis-record-scripts.ts'
 
@@ -143,7 +144,7 @@ return ARGV[2]
 `
 
 /**
- * KEYS index. ARGV entries (`redis-indexes.ts`). For each that comes, one that lives on goes from the front to the back, and those
+ * KEYS lists. ARGV for each of them how many entries, and they (`redis-indexes.ts`). For each that comes, one that lives on goes from the front to the back, and those
  * before it that are over are forgotten: whatever the expiries, no list outgrows its living members for long.
  */
 const INDEX_ADD = `#!lua
@@ -151,24 +152,32 @@ ${NOW}
 local function ends(entry)
   return tonumber(string.match(entry, '^%w+'), 36)
 end
-local turns = math.min(#ARGV, redis.call('LLEN', KEYS[1]))
-for _ = 1, turns + 100 + #ARGV do
-  local first = redis.call('LINDEX', KEYS[1], 0)
-  if not first then break end
-  if ends(first) <= now then redis.call('LPOP', KEYS[1])
-  elseif turns > 0 then
-    turns = turns - 1
-    redis.call('LMOVE', KEYS[1], KEYS[1], 'LEFT', 'RIGHT')
-  else break end
+local function add(key, from, count)
+  local turns = math.min(count, redis.call('LLEN', key))
+  for _ = 1, turns + 100 + count do
+    local first = redis.call('LINDEX', key, 0)
+    if not first then break end
+    if ends(first) <= now then redis.call('LPOP', key)
+    elseif turns > 0 then
+      turns = turns - 1
+      redis.call('LMOVE', key, key, 'LEFT', 'RIGHT')
+    else break end
+  end
+  local last = 0
+  for i = from, from + count - 1 do
+    local at = ends(ARGV[i])
+    if at > now then redis.call('RPUSH', key, ARGV[i]) end
+    last = math.max(last, at)
+  end
+  local known = redis.call('PEXPIRETIME', key)
+  if known ~= -2 and known < last then redis.call('PEXPIREAT', key, string.format('%.0f', last)) end
 end
-local last = 0
-for _, entry in ipairs(ARGV) do
-  local at = ends(entry)
-  if at > now then redis.call('RPUSH', KEYS[1], entry) end
-  last = math.max(last, at)
+local at = 1
+for _, key in ipairs(KEYS) do
+  local count = tonumber(ARGV[at])
+  add(key, at + 1, count)
+  at = at + 1 + count
 end
-local known = redis.call('PEXPIRETIME', KEYS[1])
-if known ~= -2 and known < last then redis.call('PEXPIREAT', KEYS[1], string.format('%.0f', last)) end
 return 1
 `
 
@@ -231,6 +240,9 @@ export const SCRIPTS = {
   errandHeartbeat: { lua: HEARTBEAT },
   errandControlAssert: { lua: CONTROL_ASSERT },
   errandMark: { lua: MARK },
+  errandLogAppend: { lua: LOG_APPEND },
+  errandOutboxPending: { lua: OUTBOX_PENDING },
+  errandOutboxTrim: { lua: OUTBOX_TRIM },
 } as const
 
 export type ScriptName = keyof typeof SCRIPTS

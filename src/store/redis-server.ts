@@ -22,9 +22,7 @@ export class RedisServer implements RedisLink {
 
   async open(waitMs = OPEN_WAIT_MS): Promise<void> {
     this.begin()
-    const until = performance.now() + waitMs
-    const isReady = await this.ready(waitMs)
-    if (isReady && (await this.#replication?.ready(until - performance.now())) !== false) return
+    if (await this.ready(waitMs)) return
     this.close()
     const { lastError } = this.#connection
     throw new StoreUnavailable(
@@ -38,8 +36,10 @@ export class RedisServer implements RedisLink {
     this.#replication?.begin()
   }
 
-  ready(waitMs: number): Promise<boolean> {
-    return this.#connection.ready(waitMs)
+  /** Whether it is, within so many ms, also to be asked about its replicas: what it writes before is not acknowledged. */
+  async ready(waitMs: number): Promise<boolean> {
+    const all = await Promise.all([this.#connection, this.#replication].map((one) => one?.ready(waitMs) ?? true))
+    return all.every(Boolean)
   }
 
   get answers(): boolean {
@@ -67,6 +67,10 @@ export class RedisServer implements RedisLink {
 
   command(command: Command, blockedMs = 0): Promise<unknown> {
     return this.#connection.command(command, blockedMs)
+  }
+
+  bytes(command: Command): Promise<unknown> {
+    return this.#connection.bytes(command)
   }
 
   everywhere(command: Command): Promise<readonly unknown[]> {

@@ -1,9 +1,8 @@
 /** Sessions, their commits and single-use ids in Redis: a session is one hash, a commit one script in its slot. */
 import type { SessionId } from '../kernel/ids.ts'
 import { unreachable } from '../kernel/rejection.ts'
-import { CONTENTS_MAX, OUTBOX_RECORDS_MAX } from '../kernel/store-limits.ts'
 import type { Check, Commit, CommitOutcome, Operation } from '../model/commit.ts'
-import { COMMIT_REPEAT_MS, checkedExpiry } from './bounds.ts'
+import { COMMIT_REPEAT_MS, checkedExpiry, contentsFullAt, fullAt, type OutboxBounds } from './bounds.ts'
 import { checkBounds, checkedContents, notAnInteger } from './commit-rules.ts'
 import { type ClaimStore, type SessionStore, StoreUnavailable } from './ports.ts'
 import type { RedisGate } from './redis-gate.ts'
@@ -15,13 +14,13 @@ export class RedisSessions implements SessionStore {
   readonly #connection: RedisLink
   readonly #keys: RedisKeys
   readonly #shards: RedisShards
-  readonly #contentsMax: number
+  readonly #bounds: OutboxBounds
 
-  constructor(connection: RedisLink, keys: RedisKeys, shards: RedisShards, contentsMax: number = CONTENTS_MAX) {
+  constructor(connection: RedisLink, keys: RedisKeys, shards: RedisShards, bounds: OutboxBounds) {
     this.#connection = connection
     this.#keys = keys
     this.#shards = shards
-    this.#contentsMax = contentsMax
+    this.#bounds = bounds
   }
 
   async read(session: SessionId, fields: readonly string[]): Promise<ReadonlyMap<string, string> | undefined> {
@@ -51,6 +50,7 @@ export class RedisSessions implements SessionStore {
     checkBounds(checks, operations)
     const contents = checkedContents(commit.contents)
     const shard = this.#shards.of(session)
+    const name = this.#shards.nextName()
     const keys = [
       this.#keys.session(session),
       this.#keys.repeat(session, commit.id),
@@ -61,20 +61,24 @@ export class RedisSessions implements SessionStore {
     const [status, at] = (await this.#connection.durably('errandCommit', keys, [
       COMMIT_REPEAT_MS,
       checkedExpiry(commit.expiresAtMs),
-      OUTBOX_RECORDS_MAX,
+      fullAt(this.#bounds, commit.isEnd),
       audit === undefined ? '0' : '1',
       audit ?? '',
       checks.length,
-      this.#contentsMax,
+      contentsFullAt(this.#bounds, commit.isEnd),
       contents.length,
       commit.id,
+      name,
       ...contents.flatMap(({ digest, text }) => [digest, text]),
       ...checks.flatMap(checkArguments),
       ...operations.flatMap(operationArguments),
     ])) as [string, number | string]
     switch (status) {
       case 'committed':
-        if (at !== '') shard.recorded(String(at))
+        if (at !== '') {
+          shard.recorded(String(at), name)
+          this.#shards.acknowledged(session, { id: String(at), name }, audit ?? '', contents)
+        }
         return { committed: true, repeated: false }
       case 'repeated':
         return { committed: true, repeated: true }

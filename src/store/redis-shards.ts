@@ -7,13 +7,20 @@
  * nobody has looked at: whoever makes good a loss leaves a new one.
  */
 
-import { newNonce } from '../kernel/ids.ts'
+import { newNonce, newSalt } from '../kernel/ids.ts'
 import { SHARDS } from '../kernel/store-limits.ts'
+import type { Content } from '../model/commit.ts'
+import { compareIds, type Placed, placedIn, positionOf, STRANGERS, shardOutbox } from './outbox-position.ts'
+import type { RecordWatcher } from './record-watcher.ts'
 import type { RedisKeys } from './redis-keys.ts'
 import type { RedisLink } from './redis-link.ts'
 
 /** A claim this close to its end may have gone by itself. */
 const CLAIM_LEFT_MS = 10_000
+/** After this time it is forgotten again that a broker's last record was trimmed: nobody asks about one that is older. */
+export const TRIMMED_KEPT_MS = 7 * 24 * 3600 * 1000
+/** Each has 6 bits: no two processes have the same. */
+const BROKER_CHARACTERS = 12
 
 interface Claim {
   readonly key: string
@@ -28,7 +35,7 @@ class ShardMemory {
   /** The mark that stood there when it was looked at last. */
   seen: string
   /** Of the outbox. */
-  position: string | undefined
+  last: Placed | undefined
   claim: Claim | undefined
 
   constructor(mark: string | undefined) {
@@ -36,9 +43,9 @@ class ShardMemory {
     this.seen = mark ?? ''
   }
 
-  /** A record has been acknowledged at this place in the outbox. */
-  recorded(position: string): void {
-    if (!isBefore(position, this.position)) this.position = position
+  /** A record of this name has been acknowledged at this place in the outbox. */
+  recorded(id: string, name: string): void {
+    if (this.last === undefined || compareIds(id, this.last.id) > 0) this.last = { id, name }
   }
 }
 
@@ -52,8 +59,36 @@ export class RedisShards {
   readonly #keys: RedisKeys
   readonly #memories = Array.from({ length: SHARDS }, () => new ShardMemory(undefined))
 
+  /** Of this process: no other names its records by it. */
+  readonly #broker = newSalt().slice(0, BROKER_CHARACTERS)
+  #named = 0
+  #watcher: RecordWatcher | undefined
+
   constructor(keys: RedisKeys) {
     this.#keys = keys
+  }
+
+  /** Of a record that is to be written: no other ever has it. */
+  nextName(): string {
+    this.#named += 1
+    return `${this.#broker}.${this.#named.toString(36)}`
+  }
+
+  /** Whoever is to remember them. */
+  watch(watcher: RecordWatcher): void {
+    this.#watcher = watcher
+  }
+
+  /** @param key `undefined`: one of strangers */
+  acknowledged(key: string | undefined, placed: Placed, record: string, contents: readonly Content[]): void {
+    if (this.#watcher === undefined) return
+    const outbox = key === undefined ? STRANGERS : shardOutbox(this.#keys.shard(key))
+    this.#watcher.acknowledged({ outbox, position: positionOf(placed), key, record, contents })
+  }
+
+  /** A server is to be looked at: it may lack what was acknowledged. */
+  doubted(): void {
+    this.#watcher?.doubted()
   }
 
   /** Of the key's shard, taken before it is asked: what is answered is remembered there. */
@@ -78,7 +113,7 @@ export class RedisShards {
       return wasKnown ? 'other' : 'whole'
     }
     const [records, holder, nowMs] = await Promise.all([
-      memory.position === undefined || this.#recordAt(shard, memory.position, link),
+      memory.last === undefined || this.#has(shard, memory.last, link),
       memory.claim === undefined || link.command(['GET', memory.claim.key]),
       timeOf(link),
     ])
@@ -87,9 +122,14 @@ export class RedisShards {
     return records && holds ? 'whole' : 'lost'
   }
 
-  async #recordAt(shard: number, position: string, link: RedisLink): Promise<boolean> {
-    const found = await link.command(['XRANGE', this.#keys.outboxes()[shard] ?? '', position, position])
-    return Array.isArray(found) && found.length === 1
+  /** Whether it is in the outbox, or was the last of this broker that has been trimmed from it. */
+  async #has(shard: number, { id, name }: Placed, link: RedisLink): Promise<boolean> {
+    const [outbox = '', trimmed = ''] = [this.#keys.outboxes()[shard], this.#keys.allTrimmed()[shard]]
+    const [found] = placedIn(await link.command(['XRANGE', outbox, id, id]))
+    if (found !== undefined) return found.name === name
+    const [gone, nowMs] = await Promise.all([link.command(['HGET', trimmed, `by:${this.#broker}`]), timeOf(link)])
+    if (typeof gone === 'string' && gone.endsWith(` ${id} ${name}`)) return true
+    return Number(id.split('-')[0]) < nowMs - TRIMMED_KEPT_MS
   }
 
   /**
@@ -111,15 +151,6 @@ export class RedisShards {
   #forget(shard: number, mark: string): void {
     this.#memories[shard] = new ShardMemory(mark)
   }
-}
-
-/** `<ms>-<n>`. */
-function isBefore(position: string, other: string | undefined): boolean {
-  if (other === undefined) return false
-  if (position.length === other.length) return position < other
-  const [ms = '', n = ''] = position.split('-')
-  const [otherMs = '', otherN = ''] = other.split('-')
-  return Number(ms) < Number(otherMs) || (ms === otherMs && Number(n) < Number(otherN))
 }
 
 export async function timeOf(link: RedisLink): Promise<number> {

@@ -5,8 +5,9 @@
  *
  * Refuses to start on a server that may evict: an evicted cut-off would bring dead tokens back to life.
  */
+import { setTimeout as sleep } from 'node:timers/promises'
 import { BatchedIndexes } from './batched-indexes.ts'
-import { checkedOrg, SCHEMA_VERSION } from './bounds.ts'
+import { checkedOrg, type OutboxOptions, outboxBounds, SCHEMA_VERSION } from './bounds.ts'
 import { startHeartbeat } from './heartbeat.ts'
 import { type Store, StoreUnavailable } from './ports.ts'
 import { RedisAudit } from './redis-audit.ts'
@@ -19,6 +20,7 @@ import { infoField, optionalField } from './redis-identity.ts'
 import { RedisIndexes } from './redis-indexes.ts'
 import { RedisKeys } from './redis-keys.ts'
 import { CONTROL, type RedisLink } from './redis-link.ts'
+import { RedisLog } from './redis-log.ts'
 import { RedisServer } from './redis-server.ts'
 import type { RedisServers } from './redis-servers.ts'
 import { RedisClaims, RedisSessions } from './redis-sessions.ts'
@@ -28,17 +30,16 @@ import { RedisWindows } from './redis-windows.ts'
 
 /** Script flags, `PEXPIRETIME`, `ZADD GT` together. Valkey reports itself as 7.2. */
 const MAJOR_VERSION_MIN = 7
+const OPEN_PATIENCE_MS = 5_000
+const OPEN_PAUSE_MS = 50
 
-export type RedisStoreOptions = RedisServers & {
-  readonly org: string
-  /** Contents kept per shard: fewer where it is shown that the oldest are forgotten. */
-  readonly contentsMax?: number
-}
+export type RedisStoreOptions = RedisServers & OutboxOptions & { readonly org: string }
 
 export async function openRedisStore(options: RedisStoreOptions): Promise<Store> {
   const keys = new RedisKeys(checkedOrg(options.org))
   const gate = new RedisGate()
   const shards = new RedisShards(keys)
+  const bounds = outboxBounds(options)
   const connection = new GatedLink(linkTo(options, 'errand'), gate)
   const follower = () => linkTo(options, 'errand-follower', { tags: [CONTROL], follows: true })
   const control = new RedisControl(connection, keys, gate, follower)
@@ -48,10 +49,13 @@ export async function openRedisStore(options: RedisStoreOptions): Promise<Store>
   try {
     await Promise.all([connection.open(), link.open()])
     await checkServers(link, options.replicas ?? 0)
-    await vigil.begin((await schemaOf(link, keys)) === undefined)
-    // Last: whoever finds it finds the marks as well.
-    await link.command(['SET', keys.control('schema'), SCHEMA_VERSION, 'NX'])
-    await schemaOf(link, keys)
+    await patiently(async () => {
+      const isNew = await checkSchema(link, keys)
+      await vigil.begin(isNew)
+      // Last: whoever finds it finds the marks as well.
+      await link.command(['SET', keys.control('schema'), SCHEMA_VERSION, 'NX'])
+      await checkSchema(link, keys)
+    })
   } catch (error) {
     vigil.close()
     connection.close()
@@ -65,14 +69,15 @@ export async function openRedisStore(options: RedisStoreOptions): Promise<Store>
   })
   const indexes = new BatchedIndexes(new RedisIndexes(connection, keys))
   return {
-    sessions: new RedisSessions(connection, keys, shards, options.contentsMax),
+    sessions: new RedisSessions(connection, keys, shards, bounds),
     claims: new RedisClaims(connection, keys, shards, gate),
     control,
-    audit: new RedisAudit(connection, keys, shards, options.contentsMax),
+    audit: new RedisAudit(connection, keys, shards, bounds),
+    log: new RedisLog(connection, keys),
     indexes,
     documents: new RedisDocuments(connection, keys),
     windows: new RedisWindows(connection, keys),
-    calls: new RedisCalls(connection, keys, shards, options.contentsMax),
+    calls: new RedisCalls(connection, keys, shards, bounds),
     async ping() {
       return { nowMs: await timeOf(connection) }
     },
@@ -138,11 +143,27 @@ function infoOf(connection: RedisLink, section: string): Promise<readonly string
   )
 }
 
-/** `undefined`: nothing has ever been written to it. */
-async function schemaOf(connection: RedisLink, keys: RedisKeys): Promise<string | undefined> {
+/** Whether nothing has ever been written to it. @throws Unfit where another Errand has */
+async function checkSchema(connection: RedisLink, keys: RedisKeys): Promise<boolean> {
   const found = await connection.command(['GET', keys.control('schema')])
-  if (found === SCHEMA_VERSION || found === null) return found ?? undefined
-  throw new StoreUnavailable(
+  if (found === SCHEMA_VERSION || found === null) return found === null
+  throw new Unfit(
     `the store has schema version ${found}; this broker knows ${SCHEMA_VERSION} only: run the Errand that wrote it, or name an empty store`,
   )
+}
+
+/** No waiting makes it fit. */
+class Unfit extends StoreUnavailable {}
+
+/** A replica that is late, or a primary that changes just then, ends no broker that starts: what has failed is begun again for a while. */
+async function patiently(work: () => Promise<void>): Promise<void> {
+  const until = performance.now() + OPEN_PATIENCE_MS
+  for (;;) {
+    try {
+      return await work()
+    } catch (error) {
+      if (error instanceof Unfit || performance.now() > until) throw error
+      await sleep(OPEN_PAUSE_MS)
+    }
+  }
 }

@@ -95,6 +95,7 @@ export class RedisVigil {
       const epoch = link.epochOf(tag) ?? ''
       if (!gate.admits(tag, epoch)) servers.set(epoch, [...(servers.get(epoch) ?? []), tag])
     }
+    if (servers.size > 0) this.#of.shards.doubted()
     for (const [epoch, tags] of servers) {
       await this.#lookAt(tags, epoch === this.#broken)
       this.#admit(tags, epoch)

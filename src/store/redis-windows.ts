@@ -1,5 +1,5 @@
 /** Sliding windows in Redis: sorted sets of ids by the server's time; all of one owner lie in one slot. */
-import type { WindowLimit, WindowStore } from './ports.ts'
+import type { WindowLimit, WindowStore } from './call-ports.ts'
 import type { RedisKeys } from './redis-keys.ts'
 import type { RedisLink } from './redis-link.ts'
 

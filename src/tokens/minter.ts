@@ -30,7 +30,11 @@ export class Minter {
   readonly #ring: KeyRing
   readonly #settings: BrokerSettings
 
-  constructor(ring: KeyRing, settings: BrokerSettings) {
+  readonly #signed: ((typ: string) => void) | undefined
+
+  /** @param signed told of each token, before anybody has it */
+  constructor(ring: KeyRing, settings: BrokerSettings, signed?: (typ: string) => void) {
+    this.#signed = signed
     this.#ring = ring
     this.#settings = settings
   }
@@ -65,6 +69,7 @@ export class Minter {
       scopes: authorityScopes(order.authority),
       confirmation: order.confirmation,
       details: detailsOf(order.authority),
+      txn: order.holder.session.txn,
     }
   }
 
@@ -127,6 +132,7 @@ export class Minter {
       scopes: authorityScopes(order.authority),
       confirmation: order.confirmation,
       details: claims.authorization_details,
+      txn: order.holder.session.txn,
     }
   }
 
@@ -139,6 +145,7 @@ export class Minter {
   ): Promise<Secret> {
     const key = this.#ring.active(cls, alg, payload.now)
     const token = new Secret(await signJwt(key, payload.typ, payload.claims))
+    this.#signed?.(payload.typ)
     checkMinted(token, { typ: payload.typ, kid: key.kid, claims, authority })
     return token
   }
@@ -158,6 +165,7 @@ function decidedClaims(order: MintOrder, fixed: Fixed): Expected['claims'] {
     aud: order.audience,
     client_id: node.holder,
     sid: session.id,
+    txn: session.txn,
     iat: order.now,
     exp: order.expiresAt,
     jti: fixed.jti,
@@ -186,6 +194,7 @@ function decidedIdJagClaims(order: MintOrder, target: IdJagTarget, fixed: Fixed)
     resource: target.resource,
     scope: formatScope(authorityScopes(order.authority)),
     authorization_details: target.carriesDetails ? detailsOf(order.authority) : undefined,
+    txn: session.txn,
     iat: order.now,
     exp: order.expiresAt,
     jti: fixed.jti,

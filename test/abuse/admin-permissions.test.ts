@@ -69,7 +69,7 @@ describe('a query parameter that an endpoint does not know would hold nothing ba
 
 test('each role gives and no more', () => {
   const given = (role: AdminRole) =>
-    (['read', 'approve', 'policy', 'security', 'shadow'] as const).filter((permission: Permission) =>
+    (['read', 'approve', 'policy', 'security', 'shadow', 'forensics'] as const).filter((permission: Permission) =>
       permits([role], permission),
     )
   expect(Object.fromEntries(ADMIN_ROLES.map((role) => [role, given(role)]))).toEqual({
@@ -77,13 +77,14 @@ test('each role gives and no more', () => {
     approver: ['read', 'approve'],
     policy_admin: ['read', 'policy'],
     security: ['read', 'security', 'shadow'],
+    forensics: ['read', 'forensics'],
   })
 })
 
 test('roles add up; none at all gives nothing', () => {
   expect(permits(['viewer', 'security'], 'security')).toBe(true)
   expect(permits(['approver', 'policy_admin'], 'security')).toBe(false)
-  for (const permission of ['read', 'approve', 'policy', 'security', 'shadow'] as const) {
+  for (const permission of ['read', 'approve', 'policy', 'security', 'shadow', 'forensics'] as const) {
     expect(permits([], permission)).toBe(false)
   }
 })

@@ -2,15 +2,19 @@
  * Enforcement has no off switch: whatever is switched in the configuration, in the registry, or said with a request, what a
  * grant denies stays denied. The switches are read off the schemas: one that is added is tried here, too.
  */
+import { rmSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { ZodType } from 'zod'
 import { configDocument } from '../../src/config/schema.ts'
+import { createKeyEncryptionKey } from '../../src/keys/key-encryption-keys.ts'
 import { registryDocument as registrySchema } from '../../src/registry/entries/registry-document.ts'
 import { ConfigurationError } from '../../src/registry/strict-document.ts'
 import { details, granted, intent, managementToken, refused, tools } from '../support/hops.ts'
 import { startIssuer, type TestIssuer } from '../support/issuer.ts'
 import { invalidScope } from '../support/refusal.ts'
+import { scratchDirectory } from '../support/scratch.ts'
 import { registryDocument, SLACK, startWorld, WAREHOUSE, type World } from '../support/world.ts'
+import { seedRsaKey } from '../support/world-keys.ts'
 import { configAfter } from '../unit/config/document.ts'
 import { ask, SLACK as CHAT, world as policyWorld, reason, WAREHOUSE as STORE } from '../unit/policy/world.ts'
 
@@ -73,6 +77,8 @@ const DENY = {
 const at = (url: string, tool: string) => ({
   authorization_details: details(intent(), tools(url, { [tool]: {} })),
 })
+/** Some settings ask for it. */
+const IN_A_TRACE = { traceparent: '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01' }
 const denied = invalidScope('nothing_granted')
 
 let issuer: TestIssuer
@@ -104,18 +110,23 @@ describe('the configuration', () => {
   test.each(said)('$name: denied', async ({ config }) => {
     const { settings, admins, secondPerson, dpop, trustedProxies, limits } = config
     const { issuer: _issuer, environment: _environment, ...switched } = settings
+    // Whatever it seals, it has something to seal it with.
+    const keysDirectory = scratchDirectory('errand-switch-keys-')
+    await Promise.all([seedRsaKey(keysDirectory), createKeyEncryptionKey(keysDirectory, 1)])
     const world = await startWorld({
       issuer,
+      keysDirectory,
       registry,
       settings: switched,
       config: { admins, secondPerson, dpop, trustedProxies },
       limits,
     })
     try {
-      await refused(world, () => world.open(at(WAREHOUSE, 'query')), denied)
-      await granted(world.open(at(SLACK, 'list_channels')))
+      await refused(world, () => world.open(at(WAREHOUSE, 'query'), IN_A_TRACE), denied)
+      await granted(world.open(at(SLACK, 'list_channels'), IN_A_TRACE))
     } finally {
       await world.close()
+      rmSync(keysDirectory, { recursive: true, force: true })
     }
   })
 

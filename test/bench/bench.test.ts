@@ -78,12 +78,12 @@ test('growth compares few with many of everything, and says what a session occup
 test('flood counts what strangers were answered and what they left in the log', () => {
   const { code, out, err } = bench(
     ...['flood', '--json', '--rounds', '1', '--warmup', '50', '--connections', '4'],
-    ...['--known', '20', '--strangers', '100', '--sources', '10'],
+    ...['--known', '20', '--strangers', '50', '--sources', '10'],
   )
   expect(code, err).toBe(0)
   const result = lastLine(out)
   expect(result.goals).toEqual({ flood_p99_ratio: goal(1.5) })
-  expect(result.figures).toEqual({ alone: { ...FIGURES, exchanges: 60 }, flooded: { ...FIGURES, exchanges: 60 } })
+  expect(result.figures).toEqual({ alone: { ...FIGURES, exchanges: 80 }, flooded: { ...FIGURES, exchanges: 80 } })
   const { requests, answers, audit_records } = result.strangers
   expect(requests).toBeGreaterThan(100)
   expect(answers['401']).toBeGreaterThan(0)
@@ -187,3 +187,34 @@ test('without a name it helps, and a name it does not know is refused', () => {
   expect(bench()).toMatchObject({ code: 0, out: expect.stringContaining('npm run bench -- <bench>') })
   expect(bench('nothing')).toMatchObject({ code: 1, err: expect.stringContaining('there is no bench "nothing"') })
 })
+
+test('audit measures both stores with the audit and without, and asks the trail for everything it is found by', () => {
+  const small = [
+    '--rounds',
+    '1',
+    '--exchanges',
+    '20',
+    '--warmup',
+    '10',
+    '--connections',
+    '2',
+    '--appends',
+    '200',
+    '--seconds',
+    '1',
+  ]
+  const { code, out, err } = bench('audit', '--json', '--records', '600', ...small)
+  expect(code, err).toBe(0)
+  const { systems, appends, queries, goals } = lastLine(out)
+  expect(systems).toEqual({ redis: FIGURES, 'redis-stubbed': FIGURES, embedded: FIGURES, 'embedded-stubbed': FIGURES })
+  expect(appends).toMatchObject({ redis: { records: 200 }, embedded: { records: 200 } })
+  const figures = { p50_ms: expect.any(Number), p99_ms: expect.any(Number), max_ms: expect.any(Number) }
+  const store = { ...figures, slowest: expect.any(String), queries: expect.any(Number) }
+  expect(queries).toMatchObject({ records: 600, stores: { embedded: store, redis: store } })
+  expect(goals).toEqual({
+    audited_ratio_redis: goal(0.85),
+    audited_ratio_embedded: goal(0.85),
+    append_p99_ms: goal(5),
+    query_p99_ms: goal(200),
+  })
+}, 120_000)

@@ -4,6 +4,7 @@
  */
 import { parseArgs } from 'node:util'
 import { ensureRedisServer } from '../support/install-redis.ts'
+import { audit } from './audit.ts'
 import { credentials } from './credentials.ts'
 import { exchange } from './exchange.ts'
 import { flood } from './flood.ts'
@@ -26,6 +27,8 @@ revoke     how long a revoked token is still believed by servers that follow the
            and what sessions and revocations take of memory
 verify     what a server's verifier costs: a token it has never seen, and one it has, with a call of a tool;
            and the exchanges that a burst of an agent's calls makes when its token ends
+audit      what the audit costs an exchange, on both stores; how long an append to the log takes; and how long the
+           trail takes to find records among a million, whatever is asked for
 growth     whether that stays so with a million live sessions, ten thousand agents, long chains, large intents
 
 options
@@ -38,8 +41,11 @@ options
   --sessions N       growth, revoke: live sessions of the full stores (1000000)
   --agents N         growth, policy: agents of the large registry (10000)
   --grants N         policy: grants of the version that is published at running brokers (100000)
+  --records N        audit: records of the log (1000000)
   --known N          flood: requests of known agents per second (200)
   --strangers N      flood: requests of strangers per second (2000)
+  --appends N        audit: records written per second (2000)
+  --seconds N        audit: for how long (40)
   --sources N        flood: loopback addresses that strangers come from (5; more than one needs Linux)
 
 workloads
@@ -62,11 +68,23 @@ const NUMBERS = {
   known: 200,
   strangers: 2_000,
   sources: 5,
+  records: 1_000_000,
+  appends: 2_000,
+  seconds: 40,
 } as const
 type Numbers = Record<keyof typeof NUMBERS, number>
 
 type Measure = (options: Numbers & { readonly profile: boolean }, output: Output) => Promise<unknown>
-const BENCHES: Readonly<Record<string, Measure>> = { exchange, growth, flood, policy, credentials, revoke, verify }
+const BENCHES: Readonly<Record<string, Measure>> = {
+  exchange,
+  growth,
+  flood,
+  policy,
+  credentials,
+  revoke,
+  verify,
+  audit,
+}
 
 function wholeNumber(text: string, name: string): number {
   if (!/^[1-9][0-9]{0,8}$/.test(text)) throw new Error(`--${name} must be a whole number above 0`)

@@ -4,6 +4,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Redis } from 'ioredis'
+import { parseHead } from '../../src/audit/log/head.ts'
 import { RedisKeys } from '../../src/store/redis-keys.ts'
 import { makeCompany, USUAL_SIZE } from './company.ts'
 import { atMost, environment, type Figures, figuresOf, rounded, sum } from './figures.ts'
@@ -24,8 +25,10 @@ export interface FloodOptions {
 }
 
 const INTENT_TOOLS = 3
-const ROUND_SECONDS = 3
+const ROUND_SECONDS = 4
 const FIRST_FLOOD_MS = 5_000
+/** A flood that is much smaller than the one asked for shows nothing. */
+const SENT_SHARE_MIN = 0.9
 
 export async function flood(options: FloodOptions, output: Output): Promise<unknown> {
   const bench = await Bench.start(options.connections)
@@ -41,6 +44,7 @@ export async function flood(options: FloodOptions, output: Output): Promise<unkn
     await runner.process.call('finish')
     const spent = (rounds: readonly Round[]) => sum(rounds.map(({ cpuMicros }) => cpuMicros))
     const strangers = {
+      sent_per_second: sentPerSecond(floods),
       cpu_us_per_request: rounded((spent(flooded) - spent(alone)) / sum(floods.slice(1).map(({ sent }) => sent)), 1),
       requests: sum(floods.map(({ sent }) => sent)),
       answers: addUp(floods.map(({ answers }) => answers)),
@@ -103,15 +107,27 @@ async function alternate(
   return { ...measured, floods }
 }
 
-/** @throws when a record of an exchange is missing. @returns the records beside those of exchanges: what strangers left */
+/**
+ * Of the log, which has them all once the broker has ended.
+ * @throws when a record of an exchange is missing. @returns the records beside those of exchanges: what strangers left
+ */
 async function countRecords(redisUrl: string, exchanges: number): Promise<number> {
-  const keys = new RedisKeys('default')
   const redis = new Redis(redisUrl)
-  const lengths = await Promise.all([...keys.outboxes(), keys.strangers()].map((key) => redis.xlen(key)))
+  const { size } = parseHead((await redis.get(new RedisKeys('default').logHead())) ?? undefined)
   redis.disconnect()
-  const ofStrangers = sum(lengths) - exchanges
-  if (sum(lengths.slice(0, -1)) < exchanges) throw new Error('records of known agents are missing')
-  return ofStrangers
+  if (size < exchanges) throw new Error('records of known agents are missing')
+  return size - exchanges
+}
+
+/** @throws when it was not the flood that was asked for */
+function sentPerSecond(floods: readonly Flooded[]): number {
+  const total = (of: 'sent' | 'due' | 'seconds') => sum(floods.map((one) => one[of]))
+  const share = total('sent') / total('due')
+  if (share < SENT_SHARE_MIN) {
+    const found = `${rounded(share * 100, 0)} % of it`
+    throw new Error(`the strangers could not send what they should: ${found}; is the machine busy with something else?`)
+  }
+  return rounded(total('sent') / total('seconds'), 0)
 }
 
 function addUp(counts: readonly Readonly<Record<string, number>>[]): Readonly<Record<string, number>> {
@@ -125,12 +141,13 @@ function figuresTable(figures: Readonly<Record<string, Figures>>): string {
   return table([['known agents', 'per second', 'p50 ms', 'p99 ms'], ...rows])
 }
 
-function strangersText({ requests, answers, audit_records, cpu_us_per_request }: Strangers): string {
+function strangersText({ requests, sent_per_second, answers, audit_records, cpu_us_per_request }: Strangers): string {
   const statuses = Object.entries(answers).map(([status, count]) => `${status}: ${count}`)
-  return `${requests} requests of strangers (${statuses.join(', ')}) cost ${cpu_us_per_request} µs of CPU each and left ${audit_records} audit records`
+  return `${requests} requests of strangers, ${sent_per_second} a second (${statuses.join(', ')}), cost ${cpu_us_per_request} µs of CPU each and left ${audit_records} audit records`
 }
 
 interface Strangers {
+  readonly sent_per_second: number
   readonly cpu_us_per_request: number
   readonly requests: number
   readonly answers: Readonly<Record<string, number>>

@@ -90,7 +90,7 @@ async function agentsGrowth(bench: Bench, options: GrowthOptions, output: Output
   ] as const) {
     const scene: Scene = { name: `${much} agents`, company: makeCompany({ ...USUAL_SIZE, agents }) }
     await bench.meet(scene, USUAL_TOOLS)
-    const runner = await bench.errand(scene.name, scene, { kind: 'redis', url }, `${much}-agents`)
+    const runner = await bench.errand(scene.name, scene, { kind: 'redis', url }, { org: `${much}-agents` })
     turns.push({ label: `open, ${scene.name}`, runner, workload: 'open' })
   }
   const figures = await figuresFrom(bench, turns, options, output)

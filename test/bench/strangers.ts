@@ -1,9 +1,11 @@
 /**
- * Strangers, a process of their own: requests that nobody should be let in by, at a given rate, each source from a loopback
- * address of its own (Linux has all of 127/8). One that is answered with 200 is reported; it must not be.
+ * Strangers, a process of their own: requests that nobody should be let in by, each source from a loopback address of its own
+ * (Linux has all of 127/8). They come as independent callers do, at random moments of a given rate, and nobody's answer delays
+ * the next one's request. What could not be sent in its moment is not sent later: a burst would be another load than the one
+ * that was asked for, so it is missing from what is reported as sent.
  */
-import { randomBytes } from 'node:crypto'
-import { setPriority } from 'node:os'
+import { randomBytes, randomInt } from 'node:crypto'
+import { getPriority, setPriority } from 'node:os'
 import { Connection } from './connection.ts'
 import { type Facts, RequestMaker, RequestWriter } from './requests.ts'
 import { answerCalls } from './rpc.ts'
@@ -17,14 +19,20 @@ export interface FloodOrder {
 
 export interface Flooded {
   readonly sent: number
+  /** How many should have been. */
+  readonly due: number
+  readonly seconds: number
   /** How many answers of each status there were; `broken`: connections closed instead. */
   readonly answers: Readonly<Record<string, number>>
 }
 
-const TICK_MS = 5
+const TICK_MS = 1
+/** Sent at one moment at the most. */
+const AT_ONCE_MAX = 8
+const LOWER = 5
 const LEAST = 19
-/** So that a few sources can send many requests at once. */
-const LANES_MIN = 200
+/** One request at a time on each: enough that those whose refusal is held back do not keep the others from asking. */
+const CONNECTIONS_MAX = 3_000
 /** Of each kind, made before the flood and sent again and again: none of them gets far enough to be used up. */
 const OF_EACH_KIND = 32
 
@@ -32,8 +40,6 @@ let running: { stop(): Promise<Flooded> } | undefined
 
 answerCalls({
   start: (order: FloodOrder): void => {
-    // They are at machines of their own: making their requests must not cost the broker its processor.
-    setPriority(LEAST)
     running = flood(order)
   },
   stop: async (): Promise<Flooded> => {
@@ -42,51 +48,68 @@ answerCalls({
   },
 })
 
+// They are at machines of their own: making their requests must not cost the broker its processor.
+setPriority(Math.min(getPriority() + LOWER, LEAST))
+
 function flood({ facts, port, perSecond, sources }: FloodOrder): { stop(): Promise<Flooded> } {
   const requests = strangersRequests(facts)
   const answers: Record<string, number> = {}
-  /** Each sends one request at a time, from the address of its source. */
-  const idle = Array.from({ length: Math.max(sources, LANES_MIN) }, (_, lane) => lane)
-  const connections = new Map<number, Connection>()
+  /** Of each source, those that wait for something to ask. */
+  const idle = Array.from({ length: sources }, (): Connection[] => [])
+  const open = new Set<Connection>()
   const pending = new Set<Promise<void>>()
   const begun = performance.now()
+  let next = begun
+  let due = 0
   let sent = 0
 
-  const ask = async (lane: number, request: string): Promise<void> => {
+  const ask = async (source: number, request: string): Promise<void> => {
+    let connection = idle[source]?.pop()
     try {
-      const connection =
-        connections.get(lane) ?? (await Connection.open({ port, localAddress: address(lane % sources) }))
-      connections.set(lane, connection)
+      connection ??= await Connection.open({ port, localAddress: address(source) })
+      open.add(connection)
       const { status } = await connection.ask(request)
       count(answers, String(status))
+      idle[source]?.push(connection)
     } catch {
       // A server may well hang up on a stranger: the next one comes on a new connection.
-      connections.get(lane)?.close()
-      connections.delete(lane)
+      if (connection !== undefined) open.delete(connection)
+      connection?.close()
       count(answers, 'broken')
     }
-    idle.push(lane)
+  }
+
+  const send = () => {
+    const asking = ask(randomInt(sources), requests[sent % requests.length] ?? '')
+    pending.add(asking)
+    void asking.finally(() => pending.delete(asking))
+    sent += 1
   }
 
   const timer = setInterval(() => {
-    const due = Math.floor(((performance.now() - begun) / 1000) * perSecond)
-    while (sent < due && idle.length > 0) {
-      const lane = idle.shift() ?? 0
-      const asking = ask(lane, requests[sent % requests.length] ?? '')
-      pending.add(asking)
-      void asking.finally(() => pending.delete(asking))
-      sent += 1
+    const now = performance.now()
+    for (let atOnce = 0; next <= now; next += pauseMs(perSecond)) {
+      due += 1
+      if (atOnce === AT_ONCE_MAX || pending.size >= CONNECTIONS_MAX) continue
+      send()
+      atOnce += 1
     }
   }, TICK_MS)
 
   return {
     stop: async () => {
       clearInterval(timer)
+      const seconds = (performance.now() - begun) / 1000
       await Promise.all(pending)
-      for (const connection of connections.values()) connection.close()
-      return { sent, answers }
+      for (const connection of open) connection.close()
+      return { sent, due, seconds, answers }
     },
   }
+}
+
+/** To the next of callers who know nothing of each other (a Poisson process). */
+function pauseMs(perSecond: number): number {
+  return (-Math.log(randomInt(1, 2 ** 32) / 2 ** 32) * 1000) / perSecond
 }
 
 /** 127.0.1.1, 127.0.1.2 …: never the one that the agents come from. */

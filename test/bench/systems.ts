@@ -81,11 +81,12 @@ export class Bench {
     return facts
   }
 
-  /** @param org first segment of the store's keys: what brokers on one Redis must not share */
-  errand(name: string, scene: Scene, store: StoreOf, org = 'default'): Promise<Runner> {
+  /** @param stubbed without any audit. @param org first segment of the store's keys: what brokers on one Redis must not share */
+  errand(name: string, scene: Scene, store: StoreOf, { org = 'default', stubbed = false } = {}): Promise<Runner> {
     const order: ErrandOrder = {
       issuer: ISSUER,
       org,
+      stubbed,
       store,
       keysDirectory: join(this.directory, `${name}-keys`),
       registry: registryOf(scene.company, this.#idp.url),

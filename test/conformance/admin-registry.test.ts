@@ -56,19 +56,32 @@ const robot = (change: object = {}) => ({
 const match = ({ body, headers }: Answer) => headers.get('etag') ?? `"${body.object?.version}"`
 const badRequest = (reason: Refusal['reason']): Refusal => ({ status: 400, error: 'invalid_request', reason })
 
+const robotOpens = (tools: object) =>
+  world.exchange('robot', {
+    subject_token: world.idToken({ aud: 'robot-at-idp' }),
+    subject_token_type: 'urn:ietf:params:oauth:token-type:id_token',
+    requested_token_type: 'urn:errand:token-type:session',
+    authorization_details: JSON.stringify([
+      { type: 'agent_intent', purpose: 'count', origin: { type: 'user_request', ref: 'm' }, expires_in: 600 },
+      { type: 'mcp_tools', locations: [WAREHOUSE], tools },
+    ]),
+  })
+
+test('R018 the moment it is created an agent has what its entry says, and nothing beside it', async () => {
+  const only = robot({ manifest: [{ server: 'warehouse', tool: 'query' }] })
+  expect((await ask('PUT', '/agents/robot', only)).status).toBe(201)
+  expect((await robotOpens({ query: {} })).status).toBe(200)
+  const refusal = { status: 400, error: 'invalid_scope', reason: 'nothing_granted' } as const
+  const { record } = await expectRefused(world, () => robotOpens({ list_tables: {} }), refusal)
+  expect(JSON.stringify(record.missing)).toContain('list_tables')
+  expect((await ask('DELETE', '/agents/robot', undefined, { match: '*' })).status).toBe(200)
+  await world.advance(120)
+})
+
 test('an agent is written, works at once, is replaced by its version, suspended, taken up again and retired for good', async () => {
   const created = await ask('PUT', '/agents/robot', robot())
   expect([created.status, created.body.object.source, created.body.object.state]).toEqual([201, 'api', 'active'])
-  const opened = () =>
-    world.exchange('robot', {
-      subject_token: world.idToken({ aud: 'robot-at-idp' }),
-      subject_token_type: 'urn:ietf:params:oauth:token-type:id_token',
-      requested_token_type: 'urn:errand:token-type:session',
-      authorization_details: JSON.stringify([
-        { type: 'agent_intent', purpose: 'count', origin: { type: 'user_request', ref: 'm' }, expires_in: 600 },
-        { type: 'mcp_tools', locations: [WAREHOUSE], tools: { query: {} } },
-      ]),
-    })
+  const opened = () => robotOpens({ query: {} })
   const session = await opened()
   expect(session.status, JSON.stringify(session.body)).toBe(200)
   const access = await world.continue(session.body.access_token, {}, 'robot')
@@ -136,6 +149,23 @@ describe('no step of a life is skipped, however it is asked for', () => {
       await own.close()
     }
   })
+})
+
+test('R192 what goes into service is what was tested: with more it is refused, and named; a preview says what a policy gives more', async () => {
+  const tester = (state: string, ...tools: string[]) =>
+    robot({ client_id: 'tester', upstream: {}, state, manifest: tools.map((tool) => ({ server: 'warehouse', tool })) })
+  expect((await ask('PUT', '/agents/tester', tester('testing', 'query'))).status).toBe(201)
+  const more = () => ask('PUT', '/agents/tester', tester('active', 'query', 'list_tables'), { match: '*' })
+  const { answer } = await expectRefused(world, more, badRequest('policy_invalid'))
+  expect(answer.body.missing).toEqual([
+    'agent tester: it may not go into service with more than was tested: list_tables at warehouse',
+  ])
+  const { document } = (await ask('GET', '/registry?source=api')).body
+  const agents = [...document.agents.slice(0, -1), tester('testing', 'query', 'list_tables')]
+  const preview = await ask('POST', '/registry', { document: { ...document, agents }, dry_run: true })
+  expect(preview.body.widened).toEqual(['agent tester: list_tables at warehouse'])
+  expect((await ask('POST', '/agents/tester/state', { state: 'active' })).status).toBe(200)
+  expect((await ask('DELETE', '/agents/tester', undefined, { match: '*' })).status).toBe(200)
 })
 
 describe('lost updates', () => {
@@ -209,6 +239,56 @@ test('a grant given over the API gives, and taken away takes away', async () => 
   expect((await bob()).status).toBe(200)
 })
 
+test('R097 a role with two grants is given to somebody and taken away, and with it what it gives', async () => {
+  expect((await ask('PUT', '/users/corp:erin', { issuer: 'corp', sub: 'erin' })).status).toBe(201)
+  const resources = [[{ server: 'warehouse', tool: 'query' }], [{ server: 'warehouse', tool: 'list_tables' }]]
+  for (const [n, selected] of resources.entries()) {
+    const grant = brief({ id: `helping-${n}`, principals: [{ role: 'helper' }], resources: selected })
+    expect((await ask('PUT', `/grants/helping-${n}`, grant)).status).toBe(201)
+  }
+  const reachable = async () => {
+    const { body } = await ask('GET', '/agents/researcher/reach?user=user:corp:erin')
+    const [warehouse]: readonly { readonly tools: readonly { readonly tool: string }[] }[] = body.servers
+    return warehouse?.tools.map(({ tool }) => tool).sort()
+  }
+  const role = (users: readonly string[]) =>
+    ask('PUT', '/roles/helper', { name: 'helper', groups: ['nobody'], users }, { match: '*' })
+  expect(await reachable()).toEqual([])
+  expect((await ask('PUT', '/roles/helper', { name: 'helper', groups: ['nobody'], users: ['corp:erin'] })).status).toBe(
+    201,
+  )
+  expect(await reachable()).toEqual(['list_tables', 'query'])
+  const erin = { subject_token: world.idToken({ sub: 'erin' }), resource: 'https://warehouse.example/mcp' }
+  const { body } = await openAccess(world, erin)
+  expect((await world.introspect(body.access_token)).body.active).toBe(true)
+  expect((await role([])).status).toBe(200)
+  expect(await reachable()).toEqual([])
+  expect((await world.introspect(body.access_token)).body).toEqual({ active: false })
+  for (const path of ['/roles/helper', '/grants/helping-0', '/grants/helping-1', '/users/corp:erin']) {
+    expect((await ask('DELETE', path, undefined, { match: '*' })).status).toBe(200)
+  }
+})
+
+test('R079 what a grant gives for a time ends with that time, to the second', async () => {
+  const access = () =>
+    openAccess(world, { subject_token: world.idToken({ sub: 'alice' }), resource: 'https://warehouse.example/mcp' })
+  const ends = world.now() + 90
+  const release = brief({
+    id: 'release',
+    principals: [{ user: 'corp:alice' }],
+    resources: [{ server: 'warehouse', tool: 'query' }],
+    when: { not_after: new Date(ends * 1000).toISOString() },
+  })
+  expect((await ask('PUT', '/grants/release', release)).status).toBe(201)
+  const { body } = await access()
+  expect((await world.introspect(body.access_token)).body).toMatchObject({ active: true, exp: ends })
+  await world.advance(ends - world.now())
+  expect((await world.introspect(body.access_token)).body).toEqual({ active: false })
+  const { body: later } = await access()
+  expect((await world.introspect(later.access_token)).body.exp).toBeGreaterThan(world.now() + 90)
+  expect((await ask('DELETE', '/grants/release', undefined, { match: '*' })).status).toBe(200)
+})
+
 describe('what a file says is changed in the file', () => {
   test.each([
     ['PUT', '/agents/researcher', robot({ client_id: 'researcher' })],
@@ -234,6 +314,24 @@ describe('refused, and nothing changed', () => {
       brief({ id: 'bad', resources: [{ server: 'nowhere' }] }),
       badRequest('policy_invalid'),
     ],
+    [
+      'a grant whose time is over',
+      '/grants/bad',
+      brief({ id: 'bad', when: { not_after: '2020-01-31T00:00:00Z' } }),
+      badRequest('policy_invalid'),
+    ],
+    ...[{ group: 'finanec' }, { role: 'analist' }].map((nobody): readonly [string, string, unknown, Refusal] => [
+      `a deny that denies nobody anything, ${Object.keys(nobody)}`,
+      '/grants/bad',
+      brief({ id: 'bad', effect: 'deny', principals: [{ user: 'corp:bob' }, nobody] }),
+      badRequest('policy_invalid'),
+    ]),
+    [
+      'a deny in an environment of nobody',
+      '/grants/bad',
+      brief({ id: 'bad', effect: 'deny', when: { environment: 'prodution' } }),
+      badRequest('policy_invalid'),
+    ],
     ['another name than the path', '/agents/bad', robot({ client_id: 'worse' }), badRequest('body_malformed')],
     ['no object', '/agents/bad', '[]', badRequest('body_malformed')],
     ['a member twice', '/grants/bad', '{"id":"bad","id":"bad"}', badRequest('body_malformed')],
@@ -256,6 +354,18 @@ describe('refused, and nothing changed', () => {
     await expectRefused(world, () => ask('PUT', path, body), refusal)
     expect((await ask('GET', path)).status).toBe(404)
     expect(await version()).toBe(before)
+  })
+
+  test('of a grant that would do nothing, the place and why; an allow may be there before whom it is for', async () => {
+    const nobody = { principals: [{ group: 'finanec' }] }
+    const { body } = await ask('PUT', '/grants/bad', brief({ id: 'bad', effect: 'deny', ...nobody }))
+    expect(body.missing).toEqual([
+      'grants/bad.principals[0]: no listed user has the group finanec, and nobody else has any',
+    ])
+    expect((await ask('PUT', '/grants/early', brief({ id: 'early', ...nobody }))).status).toBe(201)
+    const none = { effect: 'deny', resources: [{ server: 'wiki', category: 'admin' }] }
+    expect((await ask('PUT', '/grants/early', brief({ id: 'early', ...none }), { match: '*' })).status).toBe(200)
+    expect((await ask('DELETE', '/grants/early', undefined, { match: '*' })).status).toBe(200)
   })
 
   test('every problem is named by its place', async () => {

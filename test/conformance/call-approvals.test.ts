@@ -138,6 +138,16 @@ describe.each(['embedded', 'redis'] as const)('on the %s store', (kind) => {
     expect(JSON.parse(records[1].detail)).toEqual({ tool: DROP, reason: 'as agreed' })
   })
 
+  test('R155 and name the process that asked, by its own word, where its token does', async () => {
+    const { body } = await world.continue(given.session, { agent_instance: 'pod-7' })
+    const id = await requested(given.attempts(body.access_token, { table: 'instances' }))
+    await decide(world, id, 'corp:carol')
+    const [granted, asked] = (await approvalRecords(world)).filter(({ approval }) => approval?.id === id)
+    expect([asked.event, granted.event]).toEqual(['approval.requested', 'approval.granted'])
+    const agent = { id: 'orchestrator', version: '1', instance: 'pod-7' }
+    expect([asked.agent, granted.agent]).toEqual([agent, agent])
+  })
+
   test('what is denied is answered so, and not asked for again, nor by way of another session', async () => {
     const args = { table: 'salaries' }
     const id = await requested(given.attempts(given.access, args))

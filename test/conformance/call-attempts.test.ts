@@ -4,7 +4,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { drawRecord } from '../../src/cli/records/audit-drawing.ts'
+import { drawRecord } from '../../src/cli/audit/record-drawing.ts'
 import { drawExplanation } from '../../src/cli/records/decision-drawing.ts'
 import { plainStyles } from '../../src/cli/terminal.ts'
 import { ask, EVALUATIONS } from '../support/authzen.ts'

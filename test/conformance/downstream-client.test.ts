@@ -163,10 +163,28 @@ describe('a fetch for the next server', () => {
       'client.id': 'warehouse-server',
       'errand.actors': ['service:warehouse-server', 'agent:orchestrator'],
       'errand.session': given.session.claims.sid,
+      'errand.txn': claimsOf(text)['txn'],
       'errand.jti': claimsOf(text)['jti'],
       'errand.origin': 'user_request',
       'errand.intent': given.inbound.claims.intent,
     })
+  })
+
+  test('R166 brings the trace of the inbound request, where it is one', async () => {
+    const trace = `00-${'a'.repeat(32)}-${'b'.repeat(16)}-01`
+    const inbound = await inboundOf()
+    await here.broker.downstreamFetch(inbound, slack, { requestId: 'req-1', traceparent: trace })(SLACK)
+    await here.broker.downstreamFetch(inbound, slack, { traceparent: 'not one' })(SLACK)
+    const [traced, odd] = received
+    expect([traced?.headers.get('traceparent'), traced?.headers.get('x-request-id')]).toEqual([trace, 'req-1'])
+    expect(odd?.headers.has('traceparent')).toBe(false)
+    // §3.3: beside it, and as it came; without it, it says nothing.
+    const tracestate = 'rojo=00f067aa0ba902b7, congo=t61rcWkgMzE'
+    for (const traceparent of [trace, 'not one']) {
+      await here.broker.downstreamFetch(inbound, slack, { traceparent, tracestate })(SLACK)
+    }
+    await here.broker.downstreamFetch(inbound, slack, { traceparent: trace, tracestate: 'ROJO' })(SLACK)
+    expect(received.slice(2).map(({ headers }) => headers.get('tracestate'))).toEqual([tracestate, null, null])
   })
 
   test.each([

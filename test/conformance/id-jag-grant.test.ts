@@ -310,6 +310,7 @@ test('#84 the answer names the granted resource, scope and details, and no refre
     resource: WIKI,
     scope: 'mcp:tools:read',
     authorization_details: [wiki({ read_page: {}, search: {} })],
+    txn: expect.stringMatching(/^txn_/),
     decision_id: expect.any(String),
   })
 })

@@ -122,6 +122,7 @@ describe('from the user’s ID token', () => {
       scope: 'chat.read',
       act: { iss: world.issuer, sub: 'agent:orchestrator', sub_profile: 'ai_agent' },
       jti: expect.any(String),
+      txn: expect.stringMatching(/^txn_/),
       iat: now,
       exp: now + 120,
       auth_time: now - 10,

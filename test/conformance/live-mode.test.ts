@@ -2,10 +2,13 @@
  * A server in live mode (DESIGN §4; R063, R158, R159): the real verifier, guard and broker client before a real broker. Each call is
  * on record before its tool runs, is refused by the rights of that moment, and its end is told after the answer.
  */
+import { createMcpHandler, McpServer } from '@modelcontextprotocol/server'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { z } from 'zod'
 import { newCallId } from '../../src/kernel/ids.ts'
 import { Secret } from '../../src/kernel/secret.ts'
 import { guarded } from '../../src/sdk/verify/guard/web.ts'
+import { guardTools, tokenVerifier } from '../../src/sdk/verify/mcp.ts'
 import { accessFor, askingWarehouse, openLimited } from '../support/calls.ts'
 import { type Claims, details, granted, intent, managementToken, tools } from '../support/hops.ts'
 import { startIssuer, type TestIssuer } from '../support/issuer.ts'
@@ -85,6 +88,66 @@ describe('a call', () => {
     const [last] = await calls()
     expect(last).toMatchObject({ id: whenItRan[0].id, call: { ended: 'success' } })
     expect(here.broker.outcomes).toMatchObject({ pending: 0, untold: 0 })
+  })
+
+  test('R155 is on record with the process of the agent, by its own word, where its token names one', async () => {
+    const named = await granted(world.continue(session.token, { agent_instance: 'pod-7' }))
+    await begin('query', { table: 'revenue' }, named.token)
+    await begin('query', { table: 'revenue' })
+    const [unnamed, first] = await calls()
+    expect(first).toMatchObject({ agent: { id: 'orchestrator', version: '1', instance: 'pod-7' } })
+    expect(unnamed?.agent).toEqual({ id: 'orchestrator', version: '1' })
+  })
+
+  test('R166 is on record in the trace of the request that it came in', async () => {
+    const serve = mcpServer(() => ({ content: [] }))
+    const traced = (traceparent: string) => {
+      const request = callOf('query', { table: 'revenue' })
+      request.headers.set('traceparent', traceparent)
+      return request
+    }
+    await (await serve(traced(`00-${'a'.repeat(32)}-${'b'.repeat(16)}-01`))).text()
+    await (await serve(traced('not one'))).text()
+    const [odd, begun] = (await calls()).filter(({ event }) => event === 'call.attempt')
+    expect(begun).toMatchObject({ trace: { trace_id: 'a'.repeat(32) }, txn: session.claims.txn })
+    expect(odd).not.toHaveProperty('trace')
+    expect(odd).toMatchObject({ txn: session.claims.txn, tool: 'query', service: 'warehouse-server' })
+    await here.broker.close()
+    const ends = (await calls()).filter(({ event }) => event === 'call.outcome')
+    expect(ends.find(({ id }) => id === begun?.id)).toMatchObject({ trace: { trace_id: 'a'.repeat(32) } })
+    expect(ends.find(({ id }) => id === odd?.id)).not.toHaveProperty('trace')
+  })
+
+  test('R166 is so behind the SDK’s own check of the token, too, where its tools are guarded one by one', async () => {
+    const input = z.object({ table: z.string().optional() })
+    const handler = createMcpHandler(() => {
+      const server = guardTools(new McpServer({ name: 'warehouse', version: '1.0.0' }), {
+        tools: TOOLS,
+        judge: here.broker.judge,
+      })
+      server.registerTool('query', { inputSchema: input }, async () => ({ content: [] }))
+      server.registerTool('list_tables', {}, async () => ({ content: [] }))
+      return server
+    })
+    const authInfo = await tokenVerifier(here.verifier).verifyAccessToken(token)
+    const trace = 'd'.repeat(32)
+    for (const [tool, args] of [
+      ['query', { table: 'revenue' }],
+      ['list_tables', {}],
+    ] as const) {
+      const request = callOf(tool, args)
+      request.headers.set('accept', 'application/json, text/event-stream')
+      request.headers.set('traceparent', `00-${trace}-${'b'.repeat(16)}-01`)
+      expect(await (await handler.fetch(request, { authInfo })).text()).toContain('result')
+    }
+    await here.broker.close()
+    const known = await calls()
+    expect(known.map(({ event, trace: of }) => [event, of?.trace_id]).sort()).toEqual([
+      ['call.attempt', trace],
+      ['call.attempt', trace],
+      ['call.outcome', trace],
+      ['call.outcome', trace],
+    ])
   })
 
   test('R159 whose result is an error has failed, and what it said is not in the record', async () => {

@@ -70,6 +70,11 @@ test.each([
   await publish(document(owner, ...people))
   await eventually(isNoticed)
   expect(await finding()).toMatchObject({ severity: 'attention', object: 'agent:orchestrator', owner })
+  const { body: listed } = await world.bearer('/admin/v1/agents?orphaned=true', await managementToken(world))
+  const [orphan, ...others]: Document[] = listed.objects
+  expect([orphan.id, others]).toEqual(['orchestrator', []])
+  const [since, until] = [Date.parse(orphan.orphaned_since), Date.parse(orphan.issued_nothing_from)]
+  expect([until - since, Math.abs(since - world.clock.nowMs()) < 60_000]).toEqual([GRACE_S * 1000, true])
   await world.advance(GRACE_S - 60)
   const { session } = await world.opened()
   const accepted = (await world.accept((await world.delegate(session)).body.access_token)).body.access_token

@@ -170,6 +170,7 @@ describe('RFC 8693 §2.2.1 the answer', () => {
       'issued_token_type',
       'scope',
       'token_type',
+      'txn',
     ])
     expect(body).toMatchObject({ issued_token_type: type, token_type: name, scope: claims.scope })
     expect(body.expires_in).toBe(claims.exp - claims.iat)

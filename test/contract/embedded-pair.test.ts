@@ -16,13 +16,19 @@ import { runChild } from '../support/child.ts'
 import { mintCommit, openCommit, revokeCommit } from '../support/race-commits.ts'
 import { expectAll } from './acknowledged.ts'
 import { describeAudit } from './audit-contract.ts'
+import { describeContents } from './contents-model.ts'
 import { describeControl } from './control-contract.ts'
+import { describeFullOutbox } from './full-outbox-contract.ts'
+import { describeLog } from './log-contract.ts'
 import { add, commitOf, describeStore, HOUR_MS } from './store-contract.ts'
 import { openPair, type StorePair } from './store-pair.ts'
 
 describeStore('embedded, two processes', openPair)
 describeAudit('embedded, two processes', openPair)
 describeControl('embedded, two processes', openPair)
+describeContents('embedded, two processes', openPair)
+describeLog('embedded, two processes', openPair)
+describeFullOutbox('embedded, two processes', openPair)
 
 describe('two processes on one embedded store', () => {
   let pair: StorePair

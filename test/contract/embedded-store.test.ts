@@ -4,7 +4,10 @@ import { join } from 'node:path'
 import { systemClock } from '../../src/kernel/clock.ts'
 import { openStore } from '../../src/store/open-store.ts'
 import { describeAudit } from './audit-contract.ts'
+import { describeContents } from './contents-model.ts'
 import { describeControl } from './control-contract.ts'
+import { describeFullOutbox } from './full-outbox-contract.ts'
+import { describeLog } from './log-contract.ts'
 import { describeStore, type FreshOptions, type OpenedStore } from './store-contract.ts'
 import { describeModel } from './store-model.ts'
 
@@ -23,4 +26,7 @@ async function openFresh(options: FreshOptions = {}): Promise<OpenedStore> {
 describeStore('embedded', openFresh)
 describeAudit('embedded', openFresh)
 describeControl('embedded', openFresh)
+describeLog('embedded', openFresh)
+describeFullOutbox('embedded', openFresh)
+describeContents('embedded', openFresh)
 describeModel('embedded', openFresh)

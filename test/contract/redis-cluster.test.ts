@@ -5,6 +5,8 @@ import { openStore } from '../../src/store/open-store.ts'
 import { type RunningCluster, startRedisCluster } from '../support/redis-cluster.ts'
 import { describeAudit } from './audit-contract.ts'
 import { describeControl } from './control-contract.ts'
+import { describeFullOutbox } from './full-outbox-contract.ts'
+import { describeLog } from './log-contract.ts'
 import { describeStore, type FreshOptions, type OpenedStore } from './store-contract.ts'
 import { describeModel } from './store-model.ts'
 
@@ -23,4 +25,6 @@ async function openFresh(options: FreshOptions = {}): Promise<OpenedStore> {
 describeStore('redis cluster', openFresh)
 describeAudit('redis cluster', openFresh)
 describeControl('redis cluster', openFresh)
+describeLog('redis cluster', openFresh)
+describeFullOutbox('redis cluster', openFresh)
 describeModel('redis cluster', openFresh)

@@ -5,6 +5,7 @@ import { openStore } from '../../src/store/open-store.ts'
 import { type ReplicatedRedis, startReplicatedRedis } from '../support/redis-replicas.ts'
 import { describeAudit } from './audit-contract.ts'
 import { describeControl } from './control-contract.ts'
+import { describeLog } from './log-contract.ts'
 import { describeStore, type FreshOptions, type OpenedStore } from './store-contract.ts'
 import { describeModel } from './store-model.ts'
 
@@ -23,4 +24,5 @@ async function openFresh(options: FreshOptions = {}): Promise<OpenedStore> {
 describeStore('redis by sentinel', openFresh)
 describeAudit('redis by sentinel', openFresh)
 describeControl('redis by sentinel', openFresh)
+describeLog('redis by sentinel', openFresh)
 describeModel('redis by sentinel', openFresh)

@@ -3,7 +3,10 @@ import { afterAll, beforeAll } from 'vitest'
 import { openStore } from '../../src/store/open-store.ts'
 import { type RunningRedis, startRedis } from '../support/redis.ts'
 import { describeAudit } from './audit-contract.ts'
+import { describeContents } from './contents-model.ts'
 import { describeControl } from './control-contract.ts'
+import { describeFullOutbox } from './full-outbox-contract.ts'
+import { describeLog } from './log-contract.ts'
 import { describeStore, type FreshOptions, type OpenedStore } from './store-contract.ts'
 import { describeModel } from './store-model.ts'
 
@@ -22,4 +25,7 @@ async function openFresh(options: FreshOptions = {}): Promise<OpenedStore> {
 describeStore('redis', openFresh)
 describeAudit('redis', openFresh)
 describeControl('redis', openFresh)
+describeLog('redis', openFresh)
+describeFullOutbox('redis', openFresh)
+describeContents('redis', openFresh)
 describeModel('redis', openFresh)

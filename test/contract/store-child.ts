@@ -1,19 +1,19 @@
 /**
  * The other of two processes on one embedded store: does what it is told, over the channel of `fork`, and says how that went.
- * Arguments: directory, organisation, pid of the lock's holder, bound of contents.
+ * Arguments: directory, organisation, pid of the lock's holder, bounds of the outbox as JSON.
  */
 import { systemClock } from '../../src/kernel/clock.ts'
 import { openStore } from '../../src/store/open-store.ts'
 import type { StoreCall, StoreReply } from './store-pair.ts'
 
-const [directory = '', org = '', holder = '', contentsMax = ''] = process.argv.slice(2)
+const [directory = '', org = '', holder = '', bounds = '{}'] = process.argv.slice(2)
 const heard = new Set<() => void>()
 const store = await openStore({
   kind: 'embedded',
   directory,
   org,
   clock: systemClock,
-  ...(contentsMax === '' ? {} : { contentsMax: Number(contentsMax) }),
+  ...JSON.parse(bounds),
   peers: {
     lockHolderPid: Number(holder),
     notify: () => void process.send?.('written'),

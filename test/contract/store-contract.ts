@@ -21,6 +21,8 @@ export interface OpenedStore {
 export interface FreshOptions {
   readonly org?: string
   readonly contentsMax?: number
+  readonly outboxMax?: number
+  readonly textsKeptMs?: number
 }
 
 /** A new, empty store. */

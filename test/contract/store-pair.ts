@@ -9,9 +9,10 @@ import { join } from 'node:path'
 import { systemClock } from '../../src/kernel/clock.ts'
 import { holdDirectory } from '../../src/store/embedded-store.ts'
 import { openStore } from '../../src/store/open-store.ts'
-import { type Store, StoreUnavailable } from '../../src/store/ports.ts'
+import { OutboxFull, type Store, StoreUnavailable } from '../../src/store/ports.ts'
+import type { FreshOptions } from './store-contract.ts'
 
-export type StorePart = 'sessions' | 'claims' | 'control' | 'audit' | 'indexes' | 'calls'
+export type StorePart = 'sessions' | 'claims' | 'control' | 'audit' | 'log' | 'indexes' | 'calls'
 
 export interface StoreCall {
   readonly id: number
@@ -36,12 +37,12 @@ export interface StorePair {
   close(): Promise<void>
 }
 
-export async function openPair(options: { org?: string; contentsMax?: number } = {}): Promise<StorePair> {
+export async function openPair(options: FreshOptions = {}): Promise<StorePair> {
   const directory = mkdtempSync(join(tmpdir(), 'errand-pair-'))
-  const { org = 'acme', contentsMax } = options
+  const { org = 'acme', ...bounds } = options
   const held = holdDirectory(directory, () => undefined)
   const file = new URL('./store-child.ts', import.meta.url).pathname
-  const args = [directory, org, String(process.pid), contentsMax === undefined ? '' : String(contentsMax)]
+  const args = [directory, org, String(process.pid), JSON.stringify(bounds)]
   // Structured clones: maps, `undefined` and odd texts arrive as they are.
   const child = fork(file, args, { serialization: 'advanced' })
   const heard = new Set<() => void>()
@@ -55,7 +56,7 @@ export async function openPair(options: { org?: string; contentsMax?: number } =
       const waiter = waiting.get(message.id)
       waiting.delete(message.id)
       if (error === undefined) waiter?.resolve(result)
-      else waiter?.reject(name === 'StoreUnavailable' ? new StoreUnavailable(String(error)) : error)
+      else waiter?.reject(thrownAs(name, error))
     })
   })
   await opened
@@ -71,7 +72,7 @@ export async function openPair(options: { org?: string; contentsMax?: number } =
     directory,
     org,
     clock: systemClock,
-    ...(contentsMax === undefined ? {} : { contentsMax }),
+    ...bounds,
     peers: {
       lockHolderPid: process.pid,
       notify: () => void child.send('written'),
@@ -101,6 +102,12 @@ export async function openPair(options: { org?: string; contentsMax?: number } =
   }
 }
 
+/** Of an error that has come from the other process, its own class. */
+function thrownAs(name: string | undefined, error: unknown): unknown {
+  if (name === 'OutboxFull') return new OutboxFull(error)
+  return name === 'StoreUnavailable' ? new StoreUnavailable(String(error)) : error
+}
+
 type Performed = (part: StorePart, method: string, args: readonly unknown[]) => Promise<unknown>
 
 /** A store whose parts' methods are all `perform`, but for what only makes sense here. */
@@ -120,6 +127,7 @@ function proxied(local: Store, perform: Performed): Store {
     control: part('control') as Store['control'],
     calls: part('calls') as Store['calls'],
     audit: part('audit') as Store['audit'],
+    log: part('log') as Store['log'],
     indexes: part('indexes') as Store['indexes'],
   }
 }

@@ -22,6 +22,7 @@ import {
   warehouseAt,
 } from '../support/calls.ts'
 import type { Claims } from '../support/hops.ts'
+import { expectInLog } from '../support/in-log.ts'
 import { startRedis } from '../support/redis.ts'
 import type { StoreOrder } from '../support/store-order.ts'
 
@@ -133,6 +134,8 @@ test('killed at any step of permitting: no permit without its record, no record 
     }
     await sleep(1_500)
     for (const [, decision] of seen) expect(ends(await recordsIn(store, decision))).toEqual(['unknown'])
+    const decided = await Promise.all(seen.map(([, decision]) => store.audit.find(decision)))
+    await expectInLog(store, new Set(decided.flat()))
     const steps = seen.map(([step]) => step)
     // Which step has which number is the event loop's to say, and not on which side of the announcement and of the commit.
     for (const port of ['calls.begin', 'sessions.commit']) {

@@ -134,6 +134,7 @@ describe('weeks later', () => {
       grants: ['another-grant'],
       layers: { ...record.layers, user: 'implicit_deny' },
     }
+    late.forged.add(id)
     await late.broker.store.audit.append(id, JSON.stringify(forged), contents)
     const { body } = await read(`/${id}/replay`)
     expect(body.same).toBe(false)

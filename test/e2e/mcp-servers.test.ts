@@ -186,7 +186,7 @@ describe.each(KINDS)('a warehouse of the kind $name', ({ name, pieces }) => {
     await client.close()
   })
 
-  test('a call that needs another scope is challenged so that SDK 2 would step up', async () => {
+  test('R089 a token that may read calls nothing that writes: refused, and challenged so that SDK 2 would step up', async () => {
     const client = await clientV2(name)
     const refused = client.callTool({ name: 'drop_table', arguments: { table: 'revenue' } })
     await expect(refused).rejects.toMatchObject({ requiredScope: 'mcp:tools:destructive' })

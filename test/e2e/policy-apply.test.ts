@@ -107,6 +107,19 @@ describe('a broker process', () => {
     await granted(work(world))
   }, 30_000)
 
+  test('a build fails where it would give more, says what, and publishes nothing', async () => {
+    const grants = [...(registryWith()['grants'] ?? [])]
+    const more = { id: 'more', effect: 'allow', principals: [{ user: 'corp:bob' }], resources: [{ server: 'wiki' }] }
+    write(registryWith({}, { grants: [...grants, more] }))
+    const judged = await apply('--fail-on-widening')
+    expect([judged.code, judged.err]).toEqual([1, ''])
+    expect(judged.out).toMatch(
+      /^would publish[\s\S]*gives more than before:\n {2}\^ grant more: it is new, and allows\n/,
+    )
+    write(registryWith())
+    expect((await apply('--fail-on-widening')).out).toMatch(/is published already/)
+  }, 30_000)
+
   test('SIGHUP publishes the files as they are, and what they take away is dead', async () => {
     const { token } = await granted(work(world))
     write(registryWith({ manifest: [] }))

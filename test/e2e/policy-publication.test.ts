@@ -150,6 +150,8 @@ describe('two brokers on one store', () => {
     const { difference } = await second.broker.publisher.publishFiles(filesOf(first), BY)
     // What was in force in the meantime nobody can say, so nothing of before may live.
     expect(difference.taken.map(({ dimension }) => dimension)).toEqual(['everything'])
+    // Nor whether this one gives more: who lets nothing wider pass without a look must be told so.
+    expect(difference.widened).toEqual(['the version before cannot be read: all of this one may be more'])
     for (const world of [first, second]) {
       await eventually(() => world.broker.cutoffs.policyProblem === undefined)
       expect((await world.request('/readyz')).status).toBe(200)

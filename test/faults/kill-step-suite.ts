@@ -19,6 +19,7 @@ import type { SessionId } from '../../src/kernel/ids.ts'
 import { FIELD } from '../../src/sessions/session-record.ts'
 import type { ChildOrder } from '../support/broker-child.ts'
 import { type BrokerProcess, type Fleet, startFleet } from '../support/broker-process.ts'
+import { expectInLog } from '../support/in-log.ts'
 import { storeConfig } from '../support/store-order.ts'
 import {
   type Answer,
@@ -174,6 +175,7 @@ export function killStepSuite(prepare: () => Promise<Prepared>): void {
   describe.each(FLOWS)('$name', (flow) => {
     test('killed before each of its steps', async () => {
       const steps: string[] = []
+      const written = new Set<string>()
       let world = await startChecker()
       for (let n = 1; ; n += 1) {
         const held = await hold(world)
@@ -191,9 +193,13 @@ export function killStepSuite(prepare: () => Promise<Prepared>): void {
         const found = { world, flow, held, asked, answer, context, disk }
         if (flow.kills === undefined) await checkGrant({ ...found, signed })
         else await checkRevoke(found)
+        for (const { record } of await world.broker.store.audit.latest(60)) written.add(record)
         if (!killed) break
         steps.push(last ?? '?')
       }
+      // Whatever was written on either side of a death, the sequencer of whoever is left brings into the log.
+      await world.broker.flushAudit()
+      await expectInLog(world.broker.store, written)
       console.log(`${flow.name}: ${steps.length} steps: ${steps.join(', ')}`)
       expect(steps.some((step) => step.startsWith('after'))).toBe(true)
       expect(steps.length).toBeGreaterThan(6)

@@ -15,6 +15,7 @@ import { NotReplicated, type Store, StoreUnavailable } from '../../src/store/por
 import { eventually, Recorder } from '../contract/control-contract.ts'
 import { commitOf, HOUR_MS, set } from '../contract/store-contract.ts'
 import { startRedis } from '../support/redis.ts'
+import { startRedisCluster } from '../support/redis-cluster.ts'
 import { ask, type ReplicatedRedis, startReplicatedRedis } from '../support/redis-replicas.ts'
 import { type StoreProxy, startStoreProxy } from '../support/store-proxy.ts'
 import { sessionFacts } from '../unit/sessions/fixtures.ts'
@@ -162,6 +163,28 @@ test('a lift that never reached the server is not: it would undo what was ordere
 })
 
 const ENTRIES = '{control}:acme:entries'
+
+describe('at its start a broker waits for', () => {
+  test('a replica that is late', async () => {
+    pauseReplica()
+    const opening = openStore({ kind: 'redis', url: proxy.url, replicas: 1, org: 'late' })
+    await sleep(1_000)
+    resumeReplica()
+    const opened = await opening
+    closing.push(() => opened.close())
+    expect(await opened.sessions.commit(commitOf(newSessionId(), [set('a', '1')]))).toMatchObject({ committed: true })
+  })
+
+  test('the connection that replicas are asked about on, of every node of a cluster', async () => {
+    const cluster = await startRedisCluster({ primaries: 1, replicas: 1, proxied: true, args: MIN_REPLICAS })
+    closing.push(() => cluster.stop())
+    // Of the link that all but the start itself goes by.
+    for (const member of cluster.members) member.proxy?.hold('errand-replicas', 600)
+    const opened = await openStore({ kind: 'redis', cluster: cluster.urls, replicas: 1, org: 'acme' })
+    closing.push(() => opened.close())
+    expect(await opened.sessions.commit(commitOf(newSessionId(), [set('a', '1')]))).toMatchObject({ committed: true })
+  })
+})
 
 describe('at its start a broker refuses', () => {
   test.each([

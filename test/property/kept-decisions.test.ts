@@ -27,8 +27,9 @@ const RUNS = { numRuns: 150 }
 function recordOf(decision: Decision, kept: KeptDecision): AuditRecord {
   const draft = new AuditDraft(0)
   draft.authenticatedAs('agent:orchestrator' as PrincipalId)
+  draft.add({ ip: '127.0.0.1', resource: 'https://warehouse.example/mcp', tool: 'query' })
   draft.addDecision(decision, kept)
-  return JSON.parse(decision.outcome === 'allow' ? draft.granted('session.open') : draft.refused(decision.reason))
+  return JSON.parse(decision.outcome === 'allow' ? draft.granted('access.evaluate') : draft.refused(decision.reason))
 }
 
 /** Everything that was kept went through text: nothing of the objects of then is used. */

@@ -97,6 +97,44 @@ test('a token that would not be given again as it is, is dead', () => {
   expect(Math.min(seen.lost, seen.alive), JSON.stringify(seen)).toBeGreaterThan(5)
 })
 
+const without = (list: Raw[], n: number) => list.filter((_, index) => index !== n % list.length)
+/** One step from the first towards the second. */
+const STEPS: Readonly<Record<string, (first: Raw, second: Raw, n: number) => Raw>> = {
+  'a grant less': ({ grants }, _, n) => ({ grants: without(grants, n) }),
+  'a grant more': ({ grants }, second, n) => ({
+    grants: [...grants, ...second.grants.slice(n % 3, (n % 3) + 1).map((grant: Raw) => ({ ...grant, id: 'one-more' }))],
+  }),
+  'a grant that says something else': ({ grants }, second, n) => ({
+    grants: grants.map((grant: Raw, index: number) => ({ ...(second.grants[index + (n % 2)] ?? grant), id: grant.id })),
+  }),
+  'other manifests': ({ agents }, second) => ({
+    agents: agents.map((agent: Raw, index: number) => ({
+      ...agent,
+      manifest: second.agents[index]?.manifest ?? agent.manifest,
+    })),
+  }),
+}
+
+test.each(Object.entries(STEPS))('%s: what it gives more, it says that it gives (R091)', (_what, step) => {
+  const seen = { said: 0, unsaid: 0 }
+  fc.assert(
+    fc.property(document, document, bearing, fc.nat({ max: 5 }), (first, second, asked, n) => {
+      const [before, after] = [registryOf(first), registryOf({ ...first, ...step(first, second, n) })]
+      const { widened } = atOnce(differenceOf({ before, after, environment: asked.environment }))
+      if (widened.length > 0) seen.said += 1
+      else {
+        seen.unsaid += 1
+        const was = decide(before, questionOf(before, asked))
+        const is = decide(after, questionOf(after, asked))
+        if (is.outcome === 'deny') return
+        expect(was.outcome !== 'deny' && widening(is.effective, was.effective) === undefined).toBe(true)
+      }
+    }),
+    { numRuns: 120 },
+  )
+  expect(Math.min(seen.said, seen.unsaid), JSON.stringify(seen)).toBeGreaterThan(5)
+})
+
 test('the same policy, however it is ordered and named, takes nothing away and changes nothing', () => {
   fc.assert(
     fc.property(document, (made) => {
@@ -109,7 +147,7 @@ test('the same policy, however it is ordered and named, takes nothing away and c
       const before = registryOf(made)
       expect(atOnce(takenBy({ before, after, environment: 'production' }))).toEqual([])
       const same = atOnce(differenceOf({ before, after: registryOf(made), environment: 'production' }))
-      expect(same).toEqual({ added: [], changed: [], removed: [], taken: [] })
+      expect(same).toEqual({ added: [], changed: [], removed: [], taken: [], widened: [] })
     }),
     { numRuns: 60 },
   )

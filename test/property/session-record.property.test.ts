@@ -6,6 +6,7 @@ import { type ClientId, type NodeId, type PrincipalId, type SessionId, userPrinc
 import { Rejection } from '../../src/kernel/rejection.ts'
 import { intentHash } from '../../src/model/intent.ts'
 import type { NodeFacts, OpeningEvidence, SessionFacts, Subject } from '../../src/model/session.ts'
+import { ownTxn } from '../../src/model/transaction.ts'
 import { atLength, shortened } from '../../src/sessions/phrases.ts'
 import { decodeNode, decodeOpened, encodeFacts, encodeNode } from '../../src/sessions/record-text.ts'
 import { authority } from './authority-arbitraries.ts'
@@ -101,15 +102,20 @@ const evidence: fc.Arbitrary<OpeningEvidence> = fc.record({
   acr: maybe(text),
   amr: maybe(fc.array(text, { maxLength: 3 })),
   risk: maybe(fc.constantFrom('low' as const, 'medium' as const, 'high' as const)),
+  email: maybe(text),
 })
+
+/** Its own, or one that somebody has given it. */
+const txn = fc.oneof(fc.constant(ownTxn(SESSION)), fc.stringMatching(/^[A-Za-z0-9._:~-]{1,64}$/))
 
 /** Facts as they are opened, with their first node's authority and agent, and any others. */
 const opened: fc.Arbitrary<{ facts: SessionFacts; root: NodeFacts }> = fc
-  .tuple(root, subject, maybe(evidence), authority, fc.tuple(text, name, seconds, seconds), fc.boolean())
-  .map(([node, about, proof, other, [owner, agent, openedAt, notAfter], usual]) => ({
+  .tuple(root, subject, maybe(evidence), authority, fc.tuple(text, name, seconds, seconds, txn), fc.boolean())
+  .map(([node, about, proof, other, [owner, agent, openedAt, notAfter, work], usual]) => ({
     root: node,
     facts: {
       id: SESSION,
+      txn: work,
       rootAgent: usual ? node.holder : (agent as ClientId),
       rootNode: ROOT,
       subject: about,

@@ -60,8 +60,9 @@ export function agentWorld(world: World, resources: Readonly<Record<string, stri
     if (response.status !== 200) throw new BrokerRefused(response.status)
     return response.text()
   }
-  const forms: FormDoor = async ({ url, form, headers }) => {
-    const { body, headers: type } = posted(form)
+  const forms: FormDoor = async ({ url, form, json, headers }) => {
+    const asJson = { body: JSON.stringify(json), headers: { 'content-type': 'application/json' } }
+    const { body, headers: type } = json === undefined ? posted(form) : asJson
     if (url.endsWith('/token')) here.asked.push(form)
     if (here.away) throw new TypeError('fetch failed')
     const response = await reach(url, { method: 'POST', body, headers: { ...type, ...headers } })

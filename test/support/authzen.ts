@@ -110,6 +110,7 @@ export function evaluateWith(world: World, registry: Registry, body: Readonly<Re
     shadow: { answer: () => undefined },
     orphans: { since: () => undefined },
     drift: { refused: async () => false },
+    capture: { modeOf: () => 'off' as const, onto: async () => undefined },
   }
   const common = { store, ring, cutoffs, clock, settings, auditor, ...alone }
   const caller = {

@@ -24,6 +24,8 @@ export interface ChildOrder {
   readonly keysDirectory: string
   /** Whether DPoP proofs must carry a nonce. */
   readonly dpop?: Config['dpop']
+  readonly auditExport?: Config['auditExport']
+  readonly keepMs?: number
   /** The registry document, not decoded. */
   readonly registry: unknown
   /** Added to the system clock: a broker whose clock is wrong. */
@@ -48,6 +50,8 @@ async function start(order: ChildOrder): Promise<void> {
     settings: { ...base.settings, drift: NO_BRAKES, ...order.settings },
     limits: NO_LIMITS,
     dpop: order.dpop ?? base.dpop,
+    auditExport: order.auditExport ?? [],
+    retention: order.keepMs === undefined ? base.retention : { keepMs: order.keepMs, keepRecords: undefined },
   }
   const clock = { nowMs: () => systemClock.nowMs() + offsetMs }
   const broker: Broker = await createBroker(config, {

@@ -3,6 +3,7 @@
  * keys, or one on its own directory. Each can be killed, paused and stopped. What a test says to one is `World`'s vocabulary.
  */
 import { rmSync } from 'node:fs'
+import { connect } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Broker } from '../../src/broker.ts'
@@ -13,13 +14,16 @@ import { loadKeys } from '../../src/keys/key-files.ts'
 import { KeyRing } from '../../src/keys/key-ring.ts'
 import { ADMIN_ROLES } from '../../src/model/admin-role.ts'
 import type { BrokerSettings } from '../../src/model/settings.ts'
+import { openStore } from '../../src/store/open-store.ts'
 import { Minter } from '../../src/tokens/minter.ts'
 import type { ChildFault, ChildOrder } from './broker-child.ts'
 import { type RunningChild, runChild } from './child.ts'
 import { startIssuer, type TestIssuer } from './issuer.ts'
 import type { KillOrder } from './kill-steps.ts'
+import { checkRecords } from './record-schema.ts'
 import { scratchDirectory } from './scratch.ts'
 import { standStill } from './stand-still.ts'
+import { storeConfig } from './store-order.ts'
 import { registryDocument, World } from './world.ts'
 
 const CHILD = new URL('./broker-child.ts', import.meta.url)
@@ -49,6 +53,9 @@ export interface FleetOptions {
   readonly store: ChildOrder['store']
   readonly settings?: Partial<BrokerSettings>
   readonly dpop?: ChildOrder['dpop']
+  readonly auditExport?: ChildOrder['auditExport']
+  /** How long audit records are kept. Default: a year. */
+  readonly keepMs?: number
   /** Changes the world's registry document. */
   readonly registry?: (document: Readonly<Record<string, unknown>>) => Readonly<Record<string, unknown>>
 }
@@ -87,7 +94,7 @@ export class Fleet {
     keysDirectory = this.keysDirectory,
     kill,
   }: MemberOptions = {}): Promise<BrokerProcess> {
-    const { store, settings, registry, dpop } = this.#options
+    const { store, settings, registry, dpop, auditExport, keepMs } = this.#options
     const child = this.#spare ?? runChild(CHILD, [])
     this.#spare = undefined
     const listening = new Promise<string>((resolve, reject) => {
@@ -103,6 +110,8 @@ export class Fleet {
       registry: registry === undefined ? document : registry(document),
       clockOffsetMs,
       ...(dpop === undefined ? {} : { dpop }),
+      ...(auditExport === undefined ? {} : { auditExport }),
+      ...(keepMs === undefined ? {} : { keepMs }),
       ...(kill === undefined ? {} : { kill }),
     }
     child.send(JSON.stringify(order))
@@ -156,10 +165,31 @@ export class Fleet {
     ).token.reveal()
   }
 
+  /** Whatever was done here was recorded as the catalogue of events says, or this fails: as of a world, where the store is still there. */
   async close(): Promise<void> {
     await Promise.all([...this.#members.map((member) => member.kill()), this.#spare?.kill()])
+    const checked = this.#checkRecords()
+    await checked.catch(() => undefined)
     await this.idp.close()
     rmSync(this.#directory, { recursive: true, force: true })
+    await checked
+  }
+
+  async #checkRecords(): Promise<void> {
+    if (this.#members.length === 0) return
+    const { store: order } = this.#options
+    if ('url' in order && !(await isListening(new URL(order.url)))) return
+    const config = storeConfig(order)
+    const common = { ...config, org: 'default' }
+    const store = await openStore(common.kind === 'embedded' ? { ...common, clock: systemClock } : common).catch(
+      () => undefined,
+    )
+    if (store === undefined) return
+    try {
+      await checkRecords(store.audit)
+    } finally {
+      await store.close()
+    }
   }
 }
 
@@ -167,6 +197,18 @@ export class Fleet {
 export async function startFleet(makeOptions: (directory: string) => FleetOptions): Promise<Fleet> {
   const directory = scratchDirectory('errand-fleet-')
   return new Fleet(await startIssuer({ slug: 'corp' }), directory, makeOptions(directory))
+}
+
+/** Of a Redis that a test has ended nothing is asked: a store would wait for it. */
+function isListening({ hostname, port }: URL): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(Number(port), hostname)
+    const told = (is: boolean) => () => {
+      socket.destroy()
+      resolve(is)
+    }
+    socket.once('connect', told(true)).once('error', told(false))
+  })
 }
 
 /** Asks again and again until it is so; how many milliseconds that took. @throws after `withinMs` */

@@ -30,7 +30,8 @@ export function errand(args: readonly string[], { cwd, input = '' }: RunOptions)
   return finished(child)
 }
 
-function finished(child: ChildProcess): Promise<Ran> {
+/** What it has written, when it has ended. */
+export function finished(child: ChildProcess): Promise<Ran> {
   let out = ''
   let err = ''
   child.stdout?.setEncoding('utf8').on('data', (text: string) => {

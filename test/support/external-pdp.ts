@@ -3,6 +3,7 @@
  * asks for its bearer token, and misbehaves on demand.
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import type { IncomingHttpHeaders } from 'node:http'
 import { createServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -25,6 +26,8 @@ export interface TestPdp {
   readonly pdp: ExternalPdp
   /** Bodies of all requests. */
   readonly bodies: { readonly evaluations: readonly AskedOutside[]; readonly options: unknown }[]
+  /** Headers of all requests. */
+  readonly headers: IncomingHttpHeaders[]
   /** What it says to each evaluation: a decision, or the whole member of the answer. */
   decide(policy: (asked: AskedOutside) => unknown): void
   misbehave(answer: Answer | undefined): void
@@ -45,6 +48,7 @@ export async function startPdp(timeoutMs = 2_000): Promise<TestPdp> {
   writeFileSync(credentialFile, `${CREDENTIAL}\n`)
   writeFileSync(caFile, authority.certificate)
   const bodies: TestPdp['bodies'] = []
+  const headers: TestPdp['headers'] = []
   let policy: (asked: AskedOutside) => unknown = () => true
   let misbehaviour: Answer | undefined
   const server = createServer({ cert: certificate, key }, (request, response) => {
@@ -53,6 +57,7 @@ export async function startPdp(timeoutMs = 2_000): Promise<TestPdp> {
     request.on('end', () => {
       const body = JSON.parse(Buffer.concat(chunks).toString())
       bodies.push(body)
+      headers.push(request.headers)
       if (misbehaviour !== undefined) misbehaviour(request, response)
       else if (request.headers.authorization !== `Bearer ${CREDENTIAL}`) json({}, 401)(request, response)
       else json({ evaluations: body.evaluations.map(policy).map(asMember) })(request, response)
@@ -63,6 +68,7 @@ export async function startPdp(timeoutMs = 2_000): Promise<TestPdp> {
   return {
     pdp: { url: `https://127.0.0.1:${port}/access/v1/evaluations`, timeoutMs, credentialFile, caFile },
     bodies,
+    headers,
     decide(next) {
       policy = next
     },

@@ -2,7 +2,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { join, resolve } from 'node:path'
 import { childEnvironment } from './child.ts'
-import { freePort, type Ran } from './errand-command.ts'
+import { finished, freePort, type Ran } from './errand-command.ts'
 
 const PACKAGES = join(resolve(import.meta.dirname, '../..'), 'node_modules', '@modelcontextprotocol')
 
@@ -51,16 +51,5 @@ function ran(program: string, args: readonly string[], cwd: string): Promise<Ran
     env: { ...childEnvironment(), NO_COLOR: '1' },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
-  let out = ''
-  let err = ''
-  child.stdout?.setEncoding('utf8').on('data', (text: string) => {
-    out += text
-  })
-  child.stderr?.setEncoding('utf8').on('data', (text: string) => {
-    err += text
-  })
-  return new Promise((done, fail) => {
-    child.once('error', fail)
-    child.once('close', (code) => done({ code, out, err }))
-  })
+  return finished(child)
 }

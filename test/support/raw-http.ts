@@ -21,6 +21,7 @@ export function listenTo(world: World, bounds: Partial<ListenerBounds> = {}, tls
   // What it answers is not its own to close: the world closes it.
   const answering = {
     app: world.broker.app,
+    turnAway: world.broker.turnAway,
     countUnread: world.broker.countUnread.bind(world.broker),
     readiness: { stop: () => undefined },
     endStreams: () => undefined,

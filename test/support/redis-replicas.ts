@@ -35,6 +35,8 @@ export interface ReplicatedRedis {
   readonly members: readonly Member[]
   /** Whom the Sentinels name now. */
   primary(): Promise<Member>
+  /** From now on the primary may be silent for so long, whatever was said at the start. */
+  replacedAfter(silentMs: number): Promise<void>
   /** Until the Sentinels name another than this one; how long it took, in ms. */
   failedOver(from: Member): Promise<number>
   /** Until so many replicas follow the primary (all, unless said otherwise). */
@@ -70,9 +72,14 @@ export async function startReplicatedRedis(options: ReplicatedOptions = {}): Pro
       }
       throw new Error('no Sentinel names a primary')
     },
+    async replacedAfter(silentMs) {
+      const order = ['SENTINEL', 'SET', NAME, 'down-after-milliseconds', silentMs] as const
+      await Promise.all(sentinels.map(({ port }) => ask(port, order)))
+    },
     async failedOver(from) {
       const begun = performance.now()
-      await eventually('another primary', async () => (await set.primary()) !== from)
+      // Sentinels whose votes were split wait before they vote again.
+      await eventually('another primary', async () => (await set.primary()) !== from, 60_000)
       return performance.now() - begun
     },
     async replicated(wanted = replicas) {

@@ -3,11 +3,12 @@
  * `N passed, N failed`, that a machine can read. Exit code 0 only if something ran and nothing failed.
  */
 import { spawn } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { chmodSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { ensureRedisServer } from './install-redis.ts'
+import { SCRATCH, scratchDirectory } from './scratch.ts'
 
 const ROOT = dirname(dirname(dirname(fileURLToPath(import.meta.url))))
 
@@ -21,12 +22,16 @@ interface Summary {
   readonly testResults: readonly { readonly status: string; readonly assertionResults: readonly unknown[] }[]
 }
 
-function runVitest(report: string): Promise<number> {
+function runVitest(report: string, own: NodeJS.ProcessEnv): Promise<number> {
   const vitest = join(ROOT, 'node_modules', 'vitest', 'vitest.mjs')
   const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`]
   const args = [vitest, 'run', '--config', 'test/vitest.config.ts', ...reporters, ...process.argv.slice(2)]
   // The same node as this one: a bare `node` on the PATH may be too old for TypeScript.
-  const child = spawn(process.execPath, args, { cwd: ROOT, stdio: ['ignore', 'inherit', 'inherit'] })
+  const child = spawn(process.execPath, args, {
+    cwd: ROOT,
+    stdio: ['ignore', 'inherit', 'inherit'],
+    env: { ...process.env, ...own },
+  })
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => child.kill(signal))
   return new Promise((resolve) => {
     child.once('error', (error) => {
@@ -52,10 +57,14 @@ async function main(): Promise<number> {
     console.error(missing)
     return 1
   }
+  // Whatever is killed leaves its files: they all go with the run.
   const directory = mkdtempSync(join(tmpdir(), 'errand-test-'))
+  const scratch = scratchDirectory('errand-test-')
+  // Some tests run as another user, who has to get at what is his below it.
+  for (const one of [directory, scratch]) chmodSync(one, 0o711)
   try {
     const report = join(directory, 'report.json')
-    const code = await runVitest(report)
+    const code = await runVitest(report, { TMPDIR: directory, [SCRATCH]: scratch })
     const summary = readSummary(report)
     const passed = summary?.numPassedTests ?? 0
     // A file that cannot even be loaded has no failed test to count: it counts as one itself.
@@ -66,7 +75,7 @@ async function main(): Promise<number> {
     console.log(`${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`)
     return code !== 0 ? code : summary?.success === true && failed === 0 && passed > 0 ? 0 : 1
   } finally {
-    rmSync(directory, { recursive: true, force: true })
+    for (const one of [directory, scratch]) rmSync(one, { recursive: true, force: true, maxRetries: 5 })
   }
 }
 

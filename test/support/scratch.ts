@@ -10,7 +10,12 @@ import { join } from 'node:path'
 const MEMORY = '/dev/shm'
 const ROOM_BYTES_MIN = 2 ** 30
 
+/** Where a run of all tests has its own; it goes with the run. */
+export const SCRATCH = 'ERRAND_TEST_SCRATCH'
+
 const place = (() => {
+  const given = process.env[SCRATCH]
+  if (given !== undefined) return given
   try {
     accessSync(MEMORY, constants.W_OK)
     const { bavail, bsize } = statfsSync(MEMORY)

@@ -42,7 +42,7 @@ export function serverSide(
     here.asked.push(path)
     return (await here.disturb?.(path)) ?? (await world.broker.app.request(path, init))
   }
-  const door: JsonDoor = async ({ url, form, json, bearer }) => {
+  const door: JsonDoor = async ({ url, form, json, bearer, traceparent }) => {
     if (json !== undefined) here.sent.push({ path: url.replace(world.issuer, ''), json })
     const body = json === undefined ? form?.toString() : JSON.stringify(json)
     const type = json === undefined ? 'application/x-www-form-urlencoded' : 'application/json'
@@ -52,6 +52,7 @@ export function serverSide(
       headers: {
         ...(body === undefined ? {} : { 'content-type': type }),
         ...(bearer === undefined ? {} : { authorization: `Bearer ${bearer.reveal()}` }),
+        ...(traceparent === undefined ? {} : { traceparent }),
       },
     })
     if (response.status !== 200) throw new BrokerRefused(response.status)

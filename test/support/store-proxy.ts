@@ -22,6 +22,8 @@ export interface StoreProxy {
    * `unsent`: it and all after it are lost; `cut`: it is performed, and every connection ends instead of an answer.
    */
   at(text: string, fate: 'unanswered' | 'unsent' | 'cut'): void
+  /** Every connection that carries `text` stands still for so long from there on, beside others that do not. */
+  hold(text: string, ms: number): void
   close(): Promise<void>
 }
 
@@ -32,6 +34,7 @@ export async function startStoreProxy(target: { readonly port: number }): Promis
   let swallowsRequests = false
   let swallowsAnswers = false
   let received = 0
+  let held: { readonly text: string; readonly ms: number } | undefined
   let trap: { readonly text: string; readonly fate: 'unanswered' | 'unsent' | 'cut' } | undefined
 
   /** Answers on their way, in their order. */
@@ -72,7 +75,13 @@ export async function startStoreProxy(target: { readonly port: number }): Promis
       received += chunk.length
       spring(chunk)
       pair.dead ||= swallowsRequests
-      if (!pair.dead) server.write(chunk)
+      if (pair.dead) return
+      if (held === undefined || !chunk.includes(held.text)) return void server.write(chunk)
+      client.pause()
+      setTimeout(() => {
+        server.write(chunk)
+        client.resume()
+      }, held.ms)
     })
     server.on('data', (chunk) => {
       pair.dead ||= swallowsAnswers
@@ -113,6 +122,7 @@ export async function startStoreProxy(target: { readonly port: number }): Promis
     refuse: shut,
     async heal() {
       trap = undefined
+      held = undefined
       delayMs = 0
       arriveUpTo(undefined)
       swallowsRequests = false
@@ -123,6 +133,9 @@ export async function startStoreProxy(target: { readonly port: number }): Promis
     },
     at: (text, fate) => {
       trap = { text, fate }
+    },
+    hold: (text, ms) => {
+      held = { text, ms }
     },
     close: shut,
   }

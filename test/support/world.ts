@@ -16,6 +16,7 @@ import { decodeRegistry } from '../../src/registry/load-registry.ts'
 import { startIssuer, type TestIssuer } from './issuer.ts'
 import { publicJwk, sign, testKey } from './keys.ts'
 import { NO_BRAKES, NO_LIMITS } from './no-limits.ts'
+import { checkRecords } from './record-schema.ts'
 import { scratchDirectory } from './scratch.ts'
 import { seedRsaKey } from './world-keys.ts'
 
@@ -86,6 +87,8 @@ export class World {
   readonly idp: TestIssuer
   readonly config: Config
   readonly broker: Broker
+  /** Ids of records that a test has written by itself. */
+  readonly forged = new Set<string>()
   readonly #directory: string
   readonly #ownsIdp: boolean
   #jti = 0
@@ -123,10 +126,14 @@ export class World {
     }
   }
 
+  /** Whatever was done here was recorded as the catalogue of events says, or this fails. */
   async close(): Promise<void> {
+    const checked = checkRecords(this.broker.store.audit, this.forged)
+    await checked.catch(() => undefined)
     await this.broker.close()
     if (this.#ownsIdp) await this.idp.close()
     rmSync(this.#directory, { recursive: true, force: true })
+    await checked
   }
 
   // --- Credentials -----------------------------------------------------------------------------------------------------

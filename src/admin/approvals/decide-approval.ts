@@ -16,6 +16,7 @@ import type { RegistrySource } from '../../model/published-registry.ts'
 import type { BrokerSettings } from '../../model/settings.ts'
 import { sayWord } from '../../sessions/approval-commits.ts'
 import { deniedIndex, sameCall } from '../../sessions/approval-record.ts'
+import { describeWork } from '../../sessions/describe-work.ts'
 import type { LiveCutoffs } from '../../sessions/live-cutoffs.ts'
 import { StoreUnavailable } from '../../store/ports.ts'
 import type { ChangeRequest } from '../on-record.ts'
@@ -48,12 +49,11 @@ export async function decideApproval(
   read: () => Promise<ApprovalOrder>,
   parts: DecidingParts,
 ): Promise<ApprovalView> {
-  const draft = parts.auditor.begin()
+  const draft = parts.auditor.begin(facts)
   try {
     const caller = await identify()
     draft.authenticatedAs(caller.principal)
     draft.add({ event: 'approval.denied' })
-    if (facts.correlation !== undefined) draft.add({ correlation: facts.correlation })
     parts.cutoffs.assertFresh()
     const order = await read()
     if (order.decision === 'approve') draft.add({ event: 'approval.granted' })
@@ -130,13 +130,19 @@ async function remember(found: FoundApproval, text: string, until: number, { sto
   await Promise.allSettled(lists)
 }
 
-function describe(draft: AuditDraft, { approval }: FoundApproval, { reason }: ApprovalOrder): void {
-  const { id, agent, subject, session, resource, tool, sealed } = approval
+function describe(draft: AuditDraft, { approval, view }: FoundApproval, { reason }: ApprovalOrder): void {
+  const { id, agent, instance, subject, path, resource, tool, sealed } = approval
+  const version = view.nodes.find(({ facts }) => facts.id === path.at(-1))?.facts.agentVersion
   draft.add({
-    agent: { id: agent },
+    ...describeWork(view),
+    agent: {
+      id: agent,
+      ...(version === undefined ? {} : { version }),
+      ...(instance === undefined ? {} : { instance }),
+    },
     on_behalf_of: subject,
-    session,
     resource,
+    tool: tool.slice(0, 128),
     approval: { id },
     sealed,
     detail: JSON.stringify({ tool: tool.slice(0, 128), reason }),

@@ -1,6 +1,7 @@
 /** Calls that wait for a person's yes, as an approver reads them: what would be done, by whom, for whom, and why it is asked. */
 
 import type { Auditor } from '../../audit/auditor.ts'
+import type { AuditTrail } from '../../audit/trail/audit-trail.ts'
 import type { Clock } from '../../kernel/clock.ts'
 import type { SessionId } from '../../kernel/ids.ts'
 import { Rejection } from '../../kernel/rejection.ts'
@@ -16,6 +17,7 @@ import { type ReadRequest, readAs } from '../session-listing.ts'
 
 export interface ReadingParts {
   readonly store: Store
+  readonly trail: AuditTrail
   readonly sessions: SessionRepository
   readonly ring: Pick<KeyRing, 'held'>
   readonly auditor: Auditor
@@ -101,9 +103,9 @@ export async function findApproval(
 /** The canonical text that was sealed; `undefined`: it is no longer kept, or its key is gone. */
 export async function argumentsOf(
   { id, session, sealed }: Approval,
-  { store, ring }: Pick<ReadingParts, 'store' | 'ring'>,
+  { trail, ring }: Pick<ReadingParts, 'trail' | 'ring'>,
 ): Promise<string | undefined> {
-  const kept = await store.audit.content(sealed, session)
+  const kept = await trail.content(sealed, { session })
   return kept === undefined ? undefined : openText(kept, id, ring)
 }
 

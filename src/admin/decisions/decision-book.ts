@@ -1,5 +1,6 @@
 /** Recorded decisions as operators read them: by id, newest first, and with the question that was asked. */
 
+import type { AuditTrail } from '../../audit/trail/audit-trail.ts'
 import type { Authority } from '../../authority/authority.ts'
 import type { DecisionId } from '../../kernel/ids.ts'
 import { DECISIONS_LOOKED_AT_MAX } from '../../kernel/limits.ts'
@@ -10,7 +11,6 @@ import { findUserOrNobody } from '../../model/find-user.ts'
 import type { Registry } from '../../model/registry.ts'
 import type { QuestionSources } from '../../policy/encode-question.ts'
 import { answerOfKept, type KeptAnswer, partsOfKept, questionOfKept } from '../../policy/recorded-decision.ts'
-import type { AuditStore } from '../../store/ports.ts'
 
 /** Versions of the policy, for as long as records may name them. */
 export interface PolicyVersions {
@@ -53,20 +53,18 @@ export interface DecisionPage {
   readonly after?: string
 }
 
-const READ_AT_ONCE = 200
-
 export class DecisionBook {
-  readonly #audit: AuditStore
+  readonly #trail: AuditTrail
   /** Of one use of the book: many decisions share them. */
   readonly #texts = new Map<string, string>()
 
-  constructor(audit: AuditStore) {
-    this.#audit = audit
+  constructor(trail: AuditTrail) {
+    this.#trail = trail
   }
 
   /** @throws Rejection `not_found` */
   async find(id: string): Promise<StoredDecision> {
-    const records = (await this.#audit.find(id)).map((text) => JSON.parse(text) as AuditRecord)
+    const records = (await this.#trail.find(id)).map(({ record }) => record)
     const record = records.find(({ question }) => question !== undefined) ?? records[0]
     if (record === undefined) throw new Rejection('not_found', 'no decision of this id is kept')
     return { record, later: records.filter((one) => one !== record), kept: await this.kept(record) }
@@ -74,58 +72,34 @@ export class DecisionBook {
 
   /** Decisions of the policy, newest first; looks at so many records and no more. */
   async page(filter: DecisionFilter, limit: number, after?: string): Promise<DecisionPage> {
+    const { shadow, ...exact } = filter
+    const wanted = { ...exact, trait: shadow === undefined ? 'decision' : 'shadow_differs' }
     const records: AuditRecord[] = []
     let lookedAt = 0
     let at = after
-    while (lookedAt < DECISIONS_LOOKED_AT_MAX) {
-      const entries = await this.#audit.page(READ_AT_ONCE, at)
-      for (const { position, record } of entries) {
-        at = position
-        lookedAt += 1
-        const read = JSON.parse(record) as AuditRecord
-        if (filter.sinceMs !== undefined && Date.parse(read.at) < filter.sinceMs) return { records, lookedAt }
-        if (matches(read, filter)) records.push(read)
-        if (records.length === limit) return { records, lookedAt, after: at }
-      }
-      if (entries.length < READ_AT_ONCE) return { records, lookedAt }
-    }
+    do {
+      const page = await this.#trail.page(wanted, limit - records.length, at)
+      records.push(...page.entries.map(({ record }) => record))
+      lookedAt += page.lookedAt
+      at = page.after
+    } while (at !== undefined && records.length < limit && lookedAt < DECISIONS_LOOKED_AT_MAX)
     return { records, lookedAt, ...(at === undefined ? {} : { after: at }) }
   }
 
   /** What the record names, as far as it is kept. */
   async kept(record: AuditRecord): Promise<KeptTexts | undefined> {
     if (record.question === undefined) return undefined
-    const text = await this.#read(record.question, record)
+    const text = await this.#trail.content(record.question, record)
     if (text === undefined) return undefined
     const parts = new Map<string, string>()
     for (const digest of partsOfKept(text)) {
-      const part = this.#texts.get(digest) ?? (await this.#read(digest, record))
+      const part = this.#texts.get(digest) ?? (await this.#trail.content(digest, record))
       if (part === undefined) continue
       this.#texts.set(digest, part)
       parts.set(digest, part)
     }
     return { text, parts }
   }
-
-  /** Where it was issued, it is with the session; where it was refused, with the record. */
-  async #read(digest: string, { id, session }: AuditRecord): Promise<string | undefined> {
-    const there = session === undefined ? undefined : await this.#audit.content(digest, session)
-    return there ?? (await this.#audit.content(digest, id))
-  }
-}
-
-function matches(record: AuditRecord, filter: DecisionFilter): boolean {
-  const { agent, user, resource, outcome, reason, shadow, untilMs } = filter
-  return (
-    record.question !== undefined &&
-    (agent === undefined || record.by === `agent:${agent}` || record.agent?.id === agent) &&
-    (user === undefined || record.on_behalf_of === user) &&
-    (resource === undefined || record.resource === resource) &&
-    (outcome === undefined || record.outcome === outcome) &&
-    (reason === undefined || record.reason === reason) &&
-    (shadow === undefined || record.shadow !== undefined) &&
-    (untilMs === undefined || Date.parse(record.at) < untilMs)
-  )
 }
 
 /** Whose users a question is asked about: as they were then, or as the registry that is asked has them. */

@@ -10,6 +10,7 @@ import { type ExplainedLayer, explain } from '../../policy/explain.ts'
 import { describeChange } from '../../policy/policy-change.ts'
 import { type Difference, differences, effectiveDigest } from '../../policy/replay.ts'
 import { smallestChange } from '../../policy/smallest-change.ts'
+import { whoAuthorised } from '../audit/who-authorised.ts'
 import {
   answerIn,
   type KeptTexts,
@@ -25,6 +26,8 @@ export interface DecisionExplanation {
   readonly outcome: AuditRecord['outcome']
   readonly reason?: string
   readonly sentence: string
+  /** Who authorised it: the person, the agent, the session and the rule. */
+  readonly authorised: string
   /** `kept: false`: that version is no longer there, and the layers are the record's, without their causes. */
   readonly policy?: { readonly version: string; readonly kept: boolean }
   readonly layers: readonly ExplainedLayer[]
@@ -74,6 +77,7 @@ export async function explainDecision(
     decision: record.id,
     at: record.at,
     outcome: record.outcome,
+    authorised: whoAuthorised(record),
     ...(record.reason === undefined ? {} : { reason: record.reason }),
     grants: { evaluated: record.grants_evaluated ?? 0, matched: record.grants ?? [] },
     ...(record.shadow === undefined ? {} : { shadow: record.shadow }),

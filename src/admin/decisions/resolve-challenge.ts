@@ -16,6 +16,7 @@ import { grantsOf, sayChange } from '../../policy/policy-change.ts'
 import type { PolicyDocuments } from '../../registry/publication/policy-documents.ts'
 import { entriesOf, isWritten, nameOf, type Written } from '../../registry/sections.ts'
 import type { DocumentStore } from '../../store/ports.ts'
+import type { TrailParts } from '../audit/read-trail.ts'
 import { type Claim, makeChange, type Plan } from '../objects/change-object.ts'
 import { storedObjects } from '../objects/stored-objects.ts'
 import { type ChangeRequest, onRecord } from '../on-record.ts'
@@ -32,7 +33,7 @@ export const resolveOrder = z.strictObject({
 })
 export type ResolveOrder = z.output<typeof resolveOrder>
 
-export interface ChallengeParts extends PolicyRequestParts {
+export interface ChallengeParts extends PolicyRequestParts, TrailParts {
   /** Whether another than whoever approved first has to approve, too. */
   readonly secondPerson: boolean
   readonly admins: readonly AdminEntry[]
@@ -58,7 +59,7 @@ export function resolveChallenge(
   return onRecord(request, 'challenge.resolve', parts.auditor, async (caller, draft) => {
     parts.cutoffs.assertFresh()
     const order = await read()
-    const challenge = await findChallenge(new DecisionBook(parts.store.audit), id)
+    const challenge = await findChallenge(new DecisionBook(parts.trail), id)
     const said = { challenge: id, reason: order.reason }
     draft.add({ detail: JSON.stringify(said) })
     if (challenge.subject === caller.principal) {
@@ -159,7 +160,7 @@ async function agreedOn(
   const proposal: Proposal = { ...order, by, until: now + CHALLENGE_PROPOSAL_S, grant }
   const next = JSON.stringify(proposal)
   draft.addChange(changeRecord(`challenges/${id}`, held && text, next))
-  await auditor.log.append(draft.id, draft.intended(), draft.contents)
+  await auditor.log.intend(draft.id, draft.intended(), draft.contents)
   const isFirst = await store.documents.replace(proposalOf(id), text, next).catch((fault: unknown) => {
     draft.leaveUnfinished()
     throw fault

@@ -91,7 +91,7 @@ async function attempted(
       draft.add({ detail: 'dry run: nothing is changed' })
       return { ...made, publication: previewed }
     }
-    await auditor.log.append(draft.id, draft.intended(), draft.contents)
+    await auditor.log.intend(draft.id, draft.intended(), draft.contents)
     if (attempt === 0) await claim?.take()
     const publication = await published(made, plan, caller, { draft, parts })
     if (publication !== undefined) return { ...made, publication }

@@ -1,7 +1,8 @@
 /** What is asked of one object of the registry, and of all that was written over the admin API. */
 import { z } from 'zod'
+import { epochSeconds } from '../../kernel/clock.ts'
 import { Rejection } from '../../kernel/rejection.ts'
-import type { Sliced } from '../../kernel/slices.ts'
+import { inSlices, type Sliced } from '../../kernel/slices.ts'
 import { LIST_ENTRIES_MAX } from '../../kernel/store-limits.ts'
 import { LIFECYCLE_STATES, type LifecycleState } from '../../model/lifecycle.ts'
 import { canonicalDigest } from '../../registry/canonical-json.ts'
@@ -12,6 +13,7 @@ import type { Publication } from '../publication/publish.ts'
 import { type ReadRequest, readAs } from '../session-listing.ts'
 import { type Change, type Changed, changeRegistry } from './change-object.ts'
 import { inState, type ObjectEdit, planned } from './edits.ts'
+import { assertNotIdle } from './idle-grant.ts'
 import { type ObjectView, viewOf } from './read-objects.ts'
 import { assertMayChange, assertNamesNoFiles, documentOf } from './section-authority.ts'
 import { storedObject } from './stored-objects.ts'
@@ -89,6 +91,11 @@ async function edit(
         if (wanted.section === 'resources') {
           assertOwnersChange(before ?? [], after ?? [], caller, parts.publisher.published.registry)
         }
+        if (wanted.section === 'grants' && made.after !== undefined) {
+          const { environment } = parts.settings
+          const now = epochSeconds(parts.clock)
+          assertNotIdle(made.after, parts.publisher.published.registry, { environment, now })
+        }
         return { object, ...made }
       }
       return { plan, preview: false }
@@ -99,7 +106,7 @@ async function edit(
   const { section, id } = target()
   const now = changed.after === undefined ? undefined : storedObject(documents, section, id)
   return {
-    ...(now === undefined ? {} : { object: viewOf(now, registry) }),
+    ...(now === undefined ? {} : { object: viewOf(now, registry, parts) }),
     ...cutOff(changed.publication),
     created: changed.before === undefined,
   }
@@ -119,7 +126,7 @@ export function exportRegistry(
   return readAs(request, parts, 'admin.read', async () => {
     if (source !== undefined && source !== 'api') throw new Rejection('parameter_malformed', 'source must be api')
     const { documents, registry } = parts.publisher.published
-    return { policy: registry.version, document: documentOf(documents, source ?? 'all') }
+    return { policy: registry.version, document: await inSlices(documentOf(documents, source ?? 'all')) }
   })
 }
 
@@ -133,7 +140,7 @@ export async function importRegistry(
   request: ChangeRequest,
   read: () => Promise<z.output<typeof registryOrder>>,
   parts: PolicyRequestParts,
-): Promise<Omit<ChangeView, 'object'> & Pick<Publication['difference'], 'added' | 'changed' | 'removed'>> {
+): Promise<Omit<ChangeView, 'object'> & Pick<Publication['difference'], 'added' | 'changed' | 'removed' | 'widened'>> {
   const { publication }: Changed = await changeRegistry(
     request,
     async () => {
@@ -152,7 +159,8 @@ export async function importRegistry(
     },
     parts,
   )
-  const { added, changed, removed } = publication.difference
+  const { added, changed, removed, widened } = publication.difference
   const short = (names: readonly string[]) => names.slice(0, LIST_ENTRIES_MAX)
-  return { ...cutOff(publication), added: short(added), changed: short(changed), removed: short(removed) }
+  const lists = { added: short(added), changed: short(changed), removed: short(removed), widened: short(widened) }
+  return { ...cutOff(publication), ...lists }
 }

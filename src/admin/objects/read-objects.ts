@@ -2,6 +2,7 @@
 import { z } from 'zod'
 import { Rejection } from '../../kernel/rejection.ts'
 import { LIST_ENTRIES_MAX } from '../../kernel/store-limits.ts'
+import { timeText } from '../../kernel/time-text.ts'
 import { LIFECYCLE_STATES } from '../../model/lifecycle.ts'
 import { ownerStanding } from '../../model/owner.ts'
 import type { Registry } from '../../model/registry.ts'
@@ -21,6 +22,9 @@ export interface ObjectView {
   readonly state?: string
   /** Its owner has left. */
   readonly orphaned?: true
+  /** Of an agent, once that was noticed: since when, and from when on it is issued nothing. */
+  readonly orphaned_since?: string
+  readonly issued_nothing_from?: string
   readonly entry: Written
 }
 
@@ -58,7 +62,7 @@ export function listObjects(
       .sort((a, b) => (a.id < b.id ? -1 : 1))
     const page = found.slice(0, wanted.limit)
     const last = page.at(-1)
-    const objects = page.map((object) => viewOf(object, registry))
+    const objects = page.map((object) => viewOf(object, registry, parts))
     return found.length > page.length && last !== undefined ? { objects, after: last.id } : { objects }
   })
 }
@@ -74,11 +78,15 @@ export function readObject(
     const { documents, registry } = parts.publisher.published
     const object = storedObject(documents, section, id)
     if (object === undefined) throw new Rejection('not_found', 'there is no such object')
-    return viewOf(object, registry)
+    return viewOf(object, registry, parts)
   })
 }
 
-export function viewOf(object: StoredObject, registry: Registry): ObjectView {
+export function viewOf(
+  object: StoredObject,
+  registry: Registry,
+  parts: Pick<PolicyRequestParts, 'orphans' | 'settings'>,
+): ObjectView {
   const { section, id, file, entry } = object
   return {
     id,
@@ -86,7 +94,7 @@ export function viewOf(object: StoredObject, registry: Registry): ObjectView {
     source: file === undefined ? 'api' : `file ${file}`,
     version: versionOf(entry),
     ...(SECTIONS[section].hasState ? { state: stateOf(entry) } : {}),
-    ...(isOrphaned(object, registry) ? { orphaned: true } : {}),
+    ...(isOrphaned(object, registry) ? { orphaned: true, ...orphanTimes(object, parts) } : {}),
     entry,
   }
 }
@@ -94,6 +102,16 @@ export function viewOf(object: StoredObject, registry: Registry): ObjectView {
 /** What an entry does not say is active. */
 export function stateOf(entry: Written): string {
   return typeof entry['state'] === 'string' ? entry['state'] : 'active'
+}
+
+function orphanTimes(
+  { section, id }: StoredObject,
+  { orphans, settings }: Pick<PolicyRequestParts, 'orphans' | 'settings'>,
+): Pick<ObjectView, 'orphaned_since' | 'issued_nothing_from'> {
+  const since = section === 'agents' ? orphans.since(id) : undefined
+  if (since === undefined) return {}
+  const seconds = Math.floor(since / 1000)
+  return { orphaned_since: timeText(seconds), issued_nothing_from: timeText(seconds + settings.orphanGraceSeconds) }
 }
 
 /** What is retired needs no owner. */

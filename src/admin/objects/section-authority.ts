@@ -5,7 +5,7 @@
 
 import { MISSING_LINES_MAX } from '../../kernel/limits.ts'
 import { Rejection } from '../../kernel/rejection.ts'
-import type { Sliced } from '../../kernel/slices.ts'
+import { mapped, type Sliced } from '../../kernel/slices.ts'
 import type { Caller } from '../../model/caller.ts'
 import type { Registry } from '../../model/registry.ts'
 import { canonicalJson } from '../../registry/canonical-json.ts'
@@ -23,28 +23,30 @@ import { permitted } from '../operator-caller.ts'
 import { assertOwnersChange } from './tool-authority.ts'
 
 /** All that is published, or that was written over the API, as one policy document. */
-export function documentOf({ files, entries }: PolicyDocuments, source: 'all' | 'api'): Written {
+export function* documentOf({ files, entries }: PolicyDocuments, source: 'all' | 'api'): Sliced<Written> {
   const all = [...(source === 'all' ? files.map(({ document }) => document) : []), entries]
-  const sections = SECTION_NAMES.map((name) => [name, all.flatMap((one) => entriesOf(one, name))] as const)
+  const sections = yield* mapped(SECTION_NAMES, (name) => [name, all.flatMap((one) => entriesOf(one, name))] as const)
   return Object.fromEntries(sections.filter(([, listed]) => listed.length > 0))
 }
 
 /** @param people who is in which group. @throws Rejection `admin_forbidden` */
 export function* assertMayChange(before: Written, after: Written, caller: Caller, people: Registry): Sliced<undefined> {
   for (const section of SECTION_NAMES) {
-    if (yield* sayTheSame(entriesOf(before, section), entriesOf(after, section))) continue
+    const was = entriesOf(before, section)
+    yield
+    const is = entriesOf(after, section)
+    yield
+    if (yield* sayTheSame(was, is)) continue
     if (caller.kind !== 'operator') throw new Rejection('bearer_invalid', 'only admins change the registry')
     permitted(caller, SECTIONS[section].permission)
-    if (section === 'resources') {
-      assertOwnersChange(entriesOf(before, section), entriesOf(after, section), caller, people)
-    }
+    if (section === 'resources') assertOwnersChange(was, is, caller, people)
   }
 }
 
 function* sayTheSame(before: readonly Written[], after: readonly Written[]): Sliced<boolean> {
   if (before.length !== after.length) return false
   for (const [index, entry] of before.entries()) {
-    if (canonicalJson(entry) !== canonicalJson(after[index])) return false
+    if (entry !== after[index] && canonicalJson(entry) !== canonicalJson(after[index])) return false
     yield
   }
   return true

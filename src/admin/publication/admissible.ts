@@ -4,12 +4,14 @@ import type { Agent, AgentVersion, Client } from '../../model/client.ts'
 import { type LifecycleState, legalTransition } from '../../model/lifecycle.ts'
 import type { Registry } from '../../model/registry.ts'
 import { findingBeyondOwners } from '../../policy/beyond-owner.ts'
+import { widenedTools } from './manifest-change.ts'
+import { someOf } from './widened.ts'
 
 /** One line for each; of what is in both versions, for an object that was taken out and comes back later begins anew. */
 export function* inadmissible(before: Registry, after: Registry): Sliced<readonly string[]> {
   const problems: string[] = []
   yield* each([...before.agents, ...before.services], (client) => {
-    problems.push(...ofClient(client, after.client(client.clientId)))
+    problems.push(...ofClient(client, after.client(client.clientId), after))
   })
   const states = new Map<string, LifecycleState>()
   yield* each(after.resources, ({ id, state }) => states.set(id, state))
@@ -23,8 +25,8 @@ function ofState(name: string, from: LifecycleState, to: LifecycleState | undefi
   return to === undefined || legalTransition(from, to) ? [] : [`${name}: it may not go from ${from} to ${to}`]
 }
 
-function ofClient(before: Client, after: Client | undefined): readonly string[] {
-  if (after === undefined) return []
+function ofClient(before: Client, after: Client | undefined, registry: Registry): readonly string[] {
+  if (after === undefined || after === before) return []
   const name = `${before.kind} ${before.clientId}`
   const own = ofState(name, before.state, after.state)
   if (before.kind === 'service' || after.kind === 'service') return own
@@ -32,7 +34,19 @@ function ofClient(before: Client, after: Client | undefined): readonly string[] 
     const now = after.versions.get(version.version)
     return now === undefined ? [] : ofVersion(`${name}, version ${version.version}`, version, now)
   })
-  return [...own, ...versions]
+  return [...own, ...versions, ...promotedWithMore(before, after, registry)]
+}
+
+/** What goes into service is what was tested: more than that is published while it is in testing, and looked at there (R192). */
+function promotedWithMore(before: Agent, after: Agent, registry: Registry): readonly string[] {
+  const promoted = [...after.versions.values()].filter(({ version, state }) => {
+    return state === 'active' && before.versions.get(version)?.state === 'testing'
+  })
+  const isPromoted = promoted.length > 0 || (after.state === 'active' && before.state === 'testing')
+  const more = isPromoted ? widenedTools(before.manifest, after.manifest, registry) : []
+  return more.length === 0
+    ? []
+    : [`agent ${after.clientId}: it may not go into service with more than was tested: ${someOf(more)}`]
 }
 
 /** What was looked at under a version's name is that version: another model or image is another one (R212). */
@@ -50,9 +64,10 @@ function* beyondTheirOwners(before: Registry, after: Registry): Sliced<readonly 
   yield* each(after.agents, (agent) => {
     const was = before.client(agent.clientId)
     const isAsBefore =
-      was?.kind === 'agent' &&
-      was.owner === agent.owner &&
-      JSON.stringify(was.manifest) === JSON.stringify(agent.manifest)
+      was === agent ||
+      (was?.kind === 'agent' &&
+        was.owner === agent.owner &&
+        JSON.stringify(was.manifest) === JSON.stringify(agent.manifest))
     if (!isAsBefore) widened.push(agent)
   })
   const { beyond } = yield* findingBeyondOwners(after, widened)

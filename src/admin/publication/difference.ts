@@ -10,6 +10,8 @@ import { ownersNamed, takenFromClient } from './taken-from-clients.ts'
 import { takenByGrants } from './taken-from-grants.ts'
 import { takenFromResource } from './taken-from-resources.ts'
 import { narrowingNames, takenFromIssuer, takenFromUser } from './taken-from-users.ts'
+import { type Unshared, unshared } from './unshared.ts'
+import { widenedBy } from './widened.ts'
 
 export interface Difference {
   /** `agent:researcher`, and so on. */
@@ -17,6 +19,8 @@ export interface Difference {
   readonly changed: readonly string[]
   readonly removed: readonly string[]
   readonly taken: readonly Taken[]
+  /** What it gives that was not given before, in lines for people. */
+  readonly widened: readonly string[]
 }
 
 type Section = { [K in keyof Registry]: Registry[K] extends readonly unknown[] ? K : never }[keyof Registry]
@@ -36,14 +40,17 @@ const SECTIONS: Readonly<{ [K in Section]: (entry: Registry[K][number]) => strin
   trustDomains: ({ name }) => `trust_domain:${name}`,
 }
 
+type Changes = { readonly [K in Section]: Unshared<Registry[K][number]> }
+
 export function* differenceOf(versions: Versions): Sliced<Difference> {
-  const taken = yield* takenBy(versions)
+  const changes = yield* changesOf(versions)
+  const taken = yield* takenAway(versions, changes)
   const added: string[] = []
   const changed: string[] = []
   const removed: string[] = []
   for (const section of Object.keys(SECTIONS) as Section[]) {
-    const before = yield* named(versions.before, section)
-    const after = yield* named(versions.after, section)
+    const before = yield* named(changes[section].before, section)
+    const after = yield* named(changes[section].after, section)
     yield* each(after, ([name, text]) => {
       const was = before.get(name)
       if (was === undefined) added.push(name)
@@ -53,13 +60,22 @@ export function* differenceOf(versions: Versions): Sliced<Difference> {
       if (!after.has(name)) removed.push(name)
     })
   }
-  return { added, changed, removed, taken }
+  return { added, changed, removed, taken, widened: yield* widenedBy(versions.before, versions.after, changes) }
 }
 
-function* named(registry: Registry, section: Section): Sliced<ReadonlyMap<string, string>> {
-  const nameOf = SECTIONS[section] as (entry: unknown) => string
+function* changesOf({ before, after }: Versions): Sliced<Changes> {
+  const changes: Partial<Record<Section, Unshared<object>>> = {}
+  for (const section of Object.keys(SECTIONS) as Section[]) {
+    const nameOf = SECTIONS[section] as (entry: object) => string
+    changes[section] = yield* unshared<object>(before[section], after[section], nameOf)
+  }
+  return changes as Changes
+}
+
+function* named(entries: readonly object[], section: Section): Sliced<ReadonlyMap<string, string>> {
+  const nameOf = SECTIONS[section] as (entry: object) => string
   const texts = new Map<string, string>()
-  for (const entry of registry[section]) {
+  for (const entry of entries) {
     const { at: _at, ...rest } = entry as { readonly at?: string }
     texts.set(nameOf(entry), fingerprint(rest))
     yield
@@ -68,20 +84,25 @@ function* named(registry: Registry, section: Section): Sliced<ReadonlyMap<string
 }
 
 export function* takenBy(versions: Versions): Sliced<readonly Taken[]> {
+  return yield* takenAway(versions, yield* changesOf(versions))
+}
+
+function* takenAway(versions: Versions, changes: Changes): Sliced<readonly Taken[]> {
   const { before, after } = versions
   const taken = new TakenAway()
   const compared = { ...versions, ownersNamed: yield* ownersNamed(versions) }
-  yield* each([...before.agents, ...before.services], (client) => takenFromClient(client, compared, taken))
-  for (const resource of before.resources) {
+  const clients = [...changes.agents.before, ...changes.services.before]
+  yield* each(clients, (client) => takenFromClient(client, compared, taken))
+  for (const resource of changes.resources.before) {
     takenFromResource(resource, versions, taken)
     yield
   }
-  for (const issuer of before.issuers) takenFromIssuer(issuer, versions, taken)
+  for (const issuer of changes.issuers.before) takenFromIssuer(issuer, versions, taken)
   const hazards = yield* narrowingNames(after)
-  for (const users of [before.users, after.users, bearersOf(before), bearersOf(after)]) {
+  for (const users of [changes.users.before, changes.users.after, bearersOf(before), bearersOf(after)]) {
     yield* each(users, (user) => takenFromUser(user, versions, hazards, taken))
   }
-  yield* takenByGrants(versions, taken)
+  yield* takenByGrants(versions, changes.grants, taken)
   yield* takenByVouchers(versions, taken)
   return taken.all()
 }
@@ -100,6 +121,7 @@ function* bearersOf({ roles }: Registry): Generator<Pick<User, 'issuerSlug' | 's
 function* takenByVouchers({ before, after }: Versions, taken: TakenAway): Sliced<undefined> {
   const platforms = changedOf(before.workloadIssuers, after.workloadIssuers, ({ slug }) => slug)
   const domains = changedOf(before.trustDomains, after.trustDomains, ({ name }) => name)
+  if (platforms.size + domains.size === 0) return
   for (const { clientId, workloads, spiffeIds } of [...before.agents, ...before.services]) {
     yield
     const isConcerned =

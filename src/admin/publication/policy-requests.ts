@@ -6,7 +6,9 @@ import { type ChangeRecord, changeRecord } from '../../audit/change-record.ts'
 import type { PrincipalId } from '../../kernel/ids.ts'
 import { Rejection } from '../../kernel/rejection.ts'
 import { LIST_ENTRIES_MAX } from '../../kernel/store-limits.ts'
+import type { Orphans } from '../../model/owner.ts'
 import type { RegistrySource } from '../../model/published-registry.ts'
+import type { BrokerSettings } from '../../model/settings.ts'
 import { canonicalJson } from '../../registry/canonical-json.ts'
 import type { PolicyDocuments, PolicyFile } from '../../registry/publication/policy-documents.ts'
 import type { LiveCutoffs } from '../../sessions/live-cutoffs.ts'
@@ -44,6 +46,7 @@ export interface PublicationView {
     readonly added: readonly string[]
     readonly changed: readonly string[]
     readonly removed: readonly string[]
+    readonly widened: readonly string[]
   }
   readonly cut_off: readonly { readonly dimension: string; readonly id: string; readonly why: string }[]
   /** Lists are longer than is shown. */
@@ -54,6 +57,8 @@ export interface PolicyRequestParts extends ListingParts {
   readonly registries: RegistrySource
   readonly cutoffs: LiveCutoffs
   readonly publisher: RegistryPublisher
+  readonly settings: Pick<BrokerSettings, 'environment' | 'orphanGraceSeconds'>
+  readonly orphans: Orphans
 }
 
 /** @throws RefusedRequest */
@@ -87,15 +92,18 @@ export async function publishPolicy(
     const named = toFiles(files)
     const options = {
       by: caller.principal,
-      check: (before: PolicyDocuments, after: PolicyDocuments) =>
-        assertMayChange(documentOf(before, 'all'), documentOf(after, 'all'), caller, publisher.published.registry),
+      check: function* (before: PolicyDocuments, after: PolicyDocuments) {
+        const was = yield* documentOf(before, 'all')
+        const is = yield* documentOf(after, 'all')
+        return yield* assertMayChange(was, is, caller, publisher.published.registry)
+      },
     }
     // What is wrong with it is said before anything is on record as intended.
     const previewed = await publisher.publishFiles(named, { ...options, preview: true })
     draft.add({ detail: detailOf(previewed, dry_run) })
     if (dry_run) return previewed
     draft.addChange(changeOf(previewed))
-    await auditor.log.append(draft.id, draft.intended(), draft.contents)
+    await auditor.log.intend(draft.id, draft.intended(), draft.contents)
     return published(draft, () => publisher.publishFiles(named, options))
   })
   return view(done)
@@ -161,15 +169,15 @@ function detailOf({ version, before, seq, difference }: Publication, dryRun: boo
 }
 
 function view({ version, before, seq, difference }: Publication): PublicationView {
-  const { added, changed, removed, taken } = difference
-  const lists = [added, changed, removed, taken]
+  const { added, changed, removed, taken, widened } = difference
+  const lists = [added, changed, removed, taken, widened]
   const short = <T>(list: readonly T[]) => list.slice(0, LIST_ENTRIES_MAX)
   return {
     version,
     before,
     published: seq !== undefined,
     seq,
-    difference: { added: short(added), changed: short(changed), removed: short(removed) },
+    difference: { added: short(added), changed: short(changed), removed: short(removed), widened: short(widened) },
     cut_off: short(taken),
     truncated: lists.some((list) => list.length > LIST_ENTRIES_MAX),
   }

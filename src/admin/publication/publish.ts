@@ -50,11 +50,12 @@ export interface PublicationOptions {
   readonly check?: (before: PolicyDocuments, after: PolicyDocuments) => Sliced<undefined>
 }
 
-const UNCHANGED: Difference = { added: [], changed: [], removed: [], taken: [] }
-/** What the version before was, nobody can say: so nothing of before it may live. */
+const UNCHANGED: Difference = { added: [], changed: [], removed: [], taken: [], widened: [] }
+/** What the version before was, nobody can say: so nothing of before it may live, and whoever reviews what is more has all of it to review. */
 const UNKNOWN: Difference = {
   ...UNCHANGED,
   taken: [{ dimension: 'everything', id: EVERYTHING, why: 'the version before cannot be read' }],
+  widened: ['the version before cannot be read: all of this one may be more'],
 }
 
 /** What takes access tokens only, which end soon by themselves. */
@@ -62,6 +63,8 @@ const ACCESS_ONLY: readonly Taken['dimension'][] = ['agent_access', 'user_access
 
 export class RegistryPublisher {
   readonly #parts: PublisherParts
+  /** What was compared last: looked at beforehand, and published then. */
+  #compared: { readonly before: Registry; readonly after: Registry; readonly difference: Difference } | undefined
 
   constructor(parts: PublisherParts) {
     this.#parts = parts
@@ -189,9 +192,12 @@ export class RegistryPublisher {
 
   async #difference(before: Registry | undefined, { registry: after }: LoadedPolicy): Promise<Difference> {
     if (before === undefined) return UNKNOWN
+    if (this.#compared?.before === before && this.#compared.after === after) return this.#compared.difference
     const illegal = await inSlices(inadmissible(before, after))
     if (illegal.length > 0) throw invalid(illegal)
-    return inSlices(differenceOf({ before, after, environment: this.#parts.environment }))
+    const difference = await inSlices(differenceOf({ before, after, environment: this.#parts.environment }))
+    this.#compared = { before, after, difference }
+    return difference
   }
 }
 

@@ -91,18 +91,17 @@ async function changeShadow<T>(
   plan: (by: string, stored: StoredRun) => Promise<Plan<T>>,
 ): Promise<T> {
   const { auditor, store } = parts
-  const draft = auditor.begin()
+  const draft = auditor.begin(request.facts)
   try {
     const { principal } = await request.caller()
     draft.authenticatedAs(principal)
-    const { correlation } = request.facts
-    draft.add({ event: 'policy.shadow', ...(correlation === undefined ? {} : { correlation }) })
+    draft.add({ event: 'policy.shadow' })
     const stored = await readRun(store.documents)
     const { next, keep, answer } = await plan(principal, stored)
     const after = next === undefined ? undefined : JSON.stringify(next)
     draft.addChange(changeRecord('policy/shadow', stored.text || undefined, after))
     draft.add({ detail: JSON.stringify({ version: next?.version ?? null, until: next?.until ?? null }) })
-    await auditor.log.append(draft.id, draft.intended(), draft.contents)
+    await auditor.log.intend(draft.id, draft.intended(), draft.contents)
     await changed(draft, async () => {
       await keep()
       return replaceRun(store.documents, stored, next)

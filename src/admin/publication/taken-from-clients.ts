@@ -1,13 +1,9 @@
 /** What a new version takes from agents and services. */
-import type { ToolConstraints } from '../../authority/authority.ts'
-import { isUnconstrained, meetTool, narrowsTool } from '../../authority/constraints.ts'
 import { each, type Sliced } from '../../kernel/slices.ts'
 import type { Agent, AgentVersion, Client, Service } from '../../model/client.ts'
 import { mayIssue } from '../../model/lifecycle.ts'
-import type { Registry } from '../../model/registry.ts'
-import type { ManifestEntry, Resource, Tool } from '../../model/resource.ts'
-import { selects } from '../../policy/selector.ts'
 import { isSame, keepsAll } from './fingerprint.ts'
+import { narrowsManifest } from './manifest-change.ts'
 import type { TakenAway, Versions } from './taken.ts'
 
 /** `session`: nothing that stands on it may live. `token`: what it was given must be asked for again. */
@@ -97,38 +93,4 @@ export function takenFromClient(before: Client, versions: Compared, taken: Taken
     if (loss === 'session') taken.add('agent', before.clientId, `${who}: ${member}`)
     if (loss === 'token') taken.add('agent_access', before.clientId, `${who}: ${member}`)
   }
-}
-
-/** More entries may narrow, too: all that reach a tool hold it together. What a resource itself has lost is not looked at. */
-function narrowsManifest(
-  before: readonly ManifestEntry[],
-  after: readonly ManifestEntry[],
-  { resources }: Registry,
-): boolean {
-  if (isSame(before, after)) return false
-  return resources.some((resource) =>
-    [...resource.tools.values()].some((tool) => {
-      const reaching = (manifest: readonly ManifestEntry[]) =>
-        manifest.filter(({ selector }) => selects(selector, resource, tool))
-      const places = [...reaching(before), ...reaching(after)].some(({ selector }) => selector.container !== undefined)
-      // Where it depends on the place, only what is the same to the letter is known to be no less.
-      if (places) return !isSame(reaching(before), reaching(after)) && !holdsNothingBack(reaching(after))
-      const had = allowedBy(before, resource, tool)
-      const has = allowedBy(after, resource, tool)
-      return had !== undefined && (has === undefined || narrowsTool(had, has) !== undefined)
-    }),
-  )
-}
-
-function holdsNothingBack(entries: readonly ManifestEntry[]): boolean {
-  const isFree = ({ selector, constraints }: ManifestEntry) =>
-    selector.container === undefined && isUnconstrained(constraints)
-  return entries.length > 0 && entries.every(isFree)
-}
-
-function allowedBy(manifest: readonly ManifestEntry[], resource: Resource, tool: Tool): ToolConstraints | undefined {
-  const [first, ...others] = manifest.filter(({ selector }) => selects(selector, resource, tool))
-  let met = first?.constraints
-  for (const { constraints } of others) met = met && meetTool(met, constraints)
-  return met
 }

@@ -11,6 +11,7 @@ import { selects } from '../../policy/selector.ts'
 import { type ReachedTool, ToolReach } from '../../policy/tool-reach.ts'
 import { fingerprint } from './fingerprint.ts'
 import type { TakenAway, Versions } from './taken.ts'
+import type { Unshared } from './unshared.ts'
 
 /** Grants that name single users and so few of them cost those users their tokens, and not everybody at the resource. */
 const USERS_MAX = 16
@@ -20,10 +21,15 @@ export function canNarrow({ effect, constraints, when }: Grant): boolean {
   return effect === 'deny' || !isUnconstrained(constraints) || when.notAfter !== undefined
 }
 
-export function* takenByGrants(versions: Versions, taken: TakenAway): Sliced<undefined> {
+/** @param changes the grants that only one of the versions has */
+export function* takenByGrants(versions: Versions, changes: Unshared<Grant>, taken: TakenAway): Sliced<undefined> {
   const { before, after } = versions
-  const said = yield* sayings(before.grants)
-  const says = yield* sayings(after.grants)
+  // What a grant of both says is looked at where one that changed may say the same.
+  const principals = new Set<string>()
+  yield* each([...changes.before, ...changes.after], (grant) => principals.add(principalsKey(grant)))
+  if (principals.size === 0) return
+  const said = yield* sayings(before.grants, principals)
+  const says = yield* sayings(after.grants, principals)
   const concerned = new Concerned(versions, taken)
   for (const [saying, grant] of said) {
     if (!says.has(saying) && grant.effect === 'allow') concerned.by(grant, `grant ${grant.id}: it allowed more`)
@@ -42,20 +48,37 @@ export function* takenByGrants(versions: Versions, taken: TakenAway): Sliced<und
   }
 }
 
-function* sayings(grants: readonly Grant[]): Sliced<ReadonlyMap<string, Grant>> {
+/** Of the grants to these principals. */
+function* sayings(grants: readonly Grant[], named: ReadonlySet<string>): Sliced<ReadonlyMap<string, Grant>> {
   const said = new Map<string, Grant>()
   for (const grant of grants) {
-    const { effect, principals, resources, when, constraints, id: _id, at: _at, reason: _reason, ...rest } = grant
-    const principalKeys = principals.map(principalKey).sort()
-    const selectors = resources.map(fingerprint).sort()
-    said.set(fingerprint([effect, principalKeys, selectors, when, constraints, rest]), grant)
     yield
+    const key = principalsKey(grant)
+    if (!named.has(key)) continue
+    const {
+      effect,
+      principals: _principals,
+      resources,
+      when,
+      constraints,
+      id: _id,
+      at: _at,
+      reason: _,
+      ...rest
+    } = grant
+    const selectors = resources.map(fingerprint).sort()
+    said.set(fingerprint([effect, key, selectors, when, constraints, rest]), grant)
   }
   return said
 }
 
+/** The same for grants to the same principals, in any order. */
+function principalsKey({ principals }: Grant): string {
+  return JSON.stringify(principals.map(principalKey).sort())
+}
+
 /** An allow that holds what it allows to something narrows those who were allowed it by another; on an agent it always narrows. */
-function narrowsAlways({ effect, principals }: Grant): boolean {
+export function narrowsAlways({ effect, principals }: Grant): boolean {
   return effect === 'deny' || principals.some((one) => 'agent' in one || 'owner' in one)
 }
 

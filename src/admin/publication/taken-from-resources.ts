@@ -20,6 +20,7 @@ const ifSame = (before: unknown, after: unknown) => isSame(before, after)
 const RULES: Rules = {
   id: ifSame,
   url: ifSame,
+  name: KEEPS,
   owner: KEEPS,
   project: ifSame,
   projects: ifSame,

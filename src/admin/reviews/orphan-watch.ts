@@ -5,6 +5,7 @@
 import type { Logger } from 'pino'
 import type { Clock } from '../../kernel/clock.ts'
 import { ORPHAN_LOOK_MS, POLICY_ATTEMPTS_MAX } from '../../kernel/policy-limits.ts'
+import { inTurns } from '../../kernel/slices.ts'
 import { type Orphans, orphaned } from '../../model/owner.ts'
 import type { RegistrySource } from '../../model/published-registry.ts'
 import type { Registry } from '../../model/registry.ts'
@@ -55,7 +56,8 @@ export class OrphanWatch implements Orphans {
     const { registries, clock, log } = this.#parts
     const registry = registries.current
     if (registry === this.#seen) return
-    const ids = orphaned(registry).flatMap(({ kind, id }) => (kind === 'agent' ? [id] : []))
+    const orphans = await inTurns(orphaned(registry))
+    const ids = orphans.flatMap(({ kind, id }) => (kind === 'agent' ? [id] : []))
     const before = this.#since
     const nowMs = clock.nowMs()
     const written = await this.#write(ids, nowMs).catch(() => undefined)

@@ -4,12 +4,13 @@ import { REVIEW_DAYS_DEFAULT, REVIEW_DAYS_MAX } from '../../kernel/store-limits.
 import type { Orphans } from '../../model/owner.ts'
 import type { RegistrySource } from '../../model/published-registry.ts'
 import type { BrokerSettings } from '../../model/settings.ts'
-import { type ListingParts, type ReadRequest, readAs } from '../session-listing.ts'
+import type { TrailParts } from '../audit/read-trail.ts'
+import { type ReadRequest, readAs } from '../session-listing.ts'
 import { type Architecture, architecture } from './architecture.ts'
 import { type Review, review } from './review.ts'
 import { readUsages } from './usage-documents.ts'
 
-export interface ReviewParts extends ListingParts {
+export interface ReviewParts extends TrailParts {
   readonly registries: RegistrySource
   readonly settings: BrokerSettings
   readonly orphans: Orphans
@@ -36,7 +37,9 @@ export interface RecordReach {
   readonly oldest?: string
   /** From when on none is missing; absent: there is none yet. */
   readonly complete_since?: string
-  /** How many one outbox keeps, and how many outboxes there are. */
+  /** Older records that are no longer kept: their proofs are. */
+  readonly pruned: number
+  /** How many one outbox takes, and how many outboxes there are. */
   readonly outbox_limit: number
   readonly outboxes: number
 }
@@ -53,26 +56,13 @@ export function readArchitecture(
   })
 }
 
-async function recordReach({ store }: ReviewParts): Promise<RecordReach> {
-  const [extents, { limit }] = await Promise.all([store.audit.extents(), store.audit.usage()])
-  const times = extents.flatMap(({ oldest, isFull }) => {
-    const at = oldest === undefined ? undefined : timeOf(oldest)
-    return at === undefined ? [] : [{ at, isFull }]
-  })
-  const all = times.map(({ at }) => at).sort()
-  // Each outbox forgets by itself: what is complete begins where the last of those that have forgotten begins.
-  const forgetting = times.flatMap(({ at, isFull }) => (isFull ? [at] : [])).sort()
-  const since = forgetting.at(-1) ?? all[0]
+async function recordReach({ store, trail }: ReviewParts): Promise<RecordReach> {
+  const [{ size, pruned, waiting, oldest }, { limit }] = await Promise.all([trail.extent(), store.audit.usage()])
   return {
-    kept: extents.reduce((sum, { records }) => sum + records, 0),
-    ...(all[0] === undefined ? {} : { oldest: all[0] }),
-    ...(since === undefined ? {} : { complete_since: since }),
+    kept: size - pruned + waiting,
+    ...(oldest === undefined ? {} : { oldest: oldest.at, complete_since: oldest.at }),
+    pruned,
     outbox_limit: limit,
-    outboxes: extents.length,
+    outboxes: store.audit.outboxes.length - 1,
   }
-}
-
-function timeOf(record: string): string | undefined {
-  const { at } = JSON.parse(record) as { readonly at?: string }
-  return at
 }

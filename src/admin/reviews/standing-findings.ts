@@ -1,6 +1,7 @@
 /** Who answers for agents and servers, and whether somebody has lately said that they may stay. */
 
 import { CERTIFICATION_AHEAD_S } from '../../kernel/credential-limits.ts'
+import { atOnce } from '../../kernel/slices.ts'
 import { dayText, timeText } from '../../kernel/time-text.ts'
 import { type Orphans, orphaned, ownerStanding } from '../../model/owner.ts'
 import type { Registry } from '../../model/registry.ts'
@@ -28,7 +29,7 @@ export function standingFindings(input: StandingInput): readonly Finding[] {
 }
 
 function ownerFindings({ registry, settings, orphans: watched, now }: StandingInput): readonly Finding[] {
-  const orphans = orphaned(registry).map(({ kind, id, owner }): Finding => {
+  const orphans = atOnce(orphaned(registry)).map(({ kind, id, owner }): Finding => {
     const since = kind === 'agent' ? watched.since(id) : undefined
     const ends = since === undefined ? undefined : Math.floor(since / 1000) + settings.orphanGraceSeconds
     const stops = ends === undefined ? '' : `; it is issued nothing ${now < ends ? 'from' : 'since'} ${timeText(ends)}`

@@ -1,5 +1,6 @@
 /** What approvals need of the broker beside its sessions. */
-import type { IndexStore, WindowStore } from '../../store/ports.ts'
+import type { WindowStore } from '../../store/call-ports.ts'
+import type { IndexStore } from '../../store/ports.ts'
 
 export interface ApprovalParts {
   readonly windows: Pick<WindowStore, 'take'>

@@ -4,7 +4,9 @@
  * Guarantees: of one call, one request at a time; so many and no more per session, and per agent and subject in an hour, where
  * whoever passes work on asks for it, too; what was denied is not asked again for a while, by whichever session or sub-agent.
  */
+
 import type { AuditDraft } from '../../audit/audit-draft.ts'
+import { instanceOf } from '../../authority/token-facts.ts'
 import { sha256 } from '../../kernel/digest.ts'
 import type { ClientId } from '../../kernel/ids.ts'
 import { APPROVAL_REQUESTS_PER_HOUR_MAX } from '../../kernel/limits.ts'
@@ -12,6 +14,7 @@ import { Rejection } from '../../kernel/rejection.ts'
 import { LIST_ENTRIES_MAX } from '../../kernel/store-limits.ts'
 import { sealText } from '../../keys/sealed-text.ts'
 import type { Approval } from '../../model/approval.ts'
+import { serverSnapshot } from '../../model/snapshot.ts'
 import { requestApproval } from '../../sessions/approval-commits.ts'
 import {
   APPROVALS_INDEX,
@@ -69,6 +72,7 @@ function newApproval({ named, key, bearer, call, now }: Requesting): Approval {
     state: 'pending',
     path: bearer.token.path,
     agent: named.agent,
+    instance: instanceOf(named.agent, { clientId: bearer.token.clientId, agent: bearer.token.claims['agent'] }),
     subject: named.subject,
     resource: named.resource,
     tool: named.tool,
@@ -83,15 +87,18 @@ function newApproval({ named, key, bearer, call, now }: Requesting): Approval {
 }
 
 function describe(record: AuditDraft, request: Approval, { bearer, call }: Requesting): void {
-  const { id, agent, subject, session, resource, tool, sealed } = request
+  const { id, agent, instance, subject, session, tool, sealed } = request
   record.add({
-    agent: { id: agent, version: bearer.node.agentVersion },
+    agent: { id: agent, version: bearer.node.agentVersion, ...(instance === undefined ? {} : { instance }) },
     on_behalf_of: subject,
     session,
+    txn: bearer.facts.txn,
     node: bearer.node.id,
     intent: bearer.node.intentHash,
     origin: bearer.node.origin.type,
-    resource,
+    scope: bearer.token.scope,
+    ...serverSnapshot(bearer.resource),
+    tool: tool.slice(0, 128),
     policy: call.registry.version,
     approval: { id },
     sealed,

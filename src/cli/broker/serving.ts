@@ -144,7 +144,7 @@ async function startMetrics(
   const { port } = configured
   const address = { ...configured, port: port === 0 ? 0 : port + (worker === undefined ? 0 : worker.id - 1) }
   const { listenForMetrics } = await import('../../http/metrics-listener.ts')
-  return bound(() => listenForMetrics(address, () => metrics.text()), address)
+  return bound(() => listenForMetrics(address, metrics), address)
 }
 
 /** @throws CommandFailure that says what to do about an address that cannot be had */

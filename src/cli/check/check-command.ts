@@ -3,10 +3,12 @@
 import type { Config } from '../../config/config.ts'
 import { configPath, loadConfig, loadRegistryFiles } from '../../config/load-config.ts'
 import { epochSeconds, systemClock } from '../../kernel/clock.ts'
+import { assertCanSeal, KeyEncryptionKeys } from '../../keys/key-encryption-keys.ts'
 import { KeyFileError } from '../../keys/key-file.ts'
 import { loadKeys } from '../../keys/key-files.ts'
 import { KeyRing } from '../../keys/key-ring.ts'
 import { KEY_CLASSES } from '../../keys/ring-view.ts'
+import { seals } from '../../model/captured.ts'
 import type { Registry } from '../../model/registry.ts'
 import { ConfigurationError } from '../../registry/strict-document.ts'
 import type { CommandBody } from '../command.ts'
@@ -66,8 +68,10 @@ async function findAll(path: string): Promise<Findings> {
   return findings
 }
 
-async function checkKeys({ keys, development }: Config, { problems, warnings }: Findings): Promise<void> {
+async function checkKeys({ keys, development, settings }: Config, { problems, warnings }: Findings): Promise<void> {
   try {
+    const sealing = seals(settings.capture)
+    assertCanSeal(await KeyEncryptionKeys.open(keys.directory), keys.directory, sealing)
     const described = new KeyRing(await loadKeys(keys.directory, { development })).describe(epochSeconds(systemClock))
     const lacking = KEY_CLASSES.filter((cls) => !described.some((key) => key.class === cls && key.state === 'active'))
     if (lacking.length > 0)

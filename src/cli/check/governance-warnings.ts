@@ -1,6 +1,7 @@
 /** What has lost its owner, its certificate or its classification, and identities that more than one may be using. */
 
 import { getOrInsertComputed } from '../../kernel/maps.ts'
+import { atOnce } from '../../kernel/slices.ts'
 import { timeText } from '../../kernel/time-text.ts'
 import type { Client } from '../../model/client.ts'
 import { orphaned } from '../../model/owner.ts'
@@ -9,7 +10,7 @@ import type { Registry } from '../../model/registry.ts'
 /** @param now epoch seconds */
 export function governanceWarnings(registry: Registry, now: number): readonly string[] {
   return [
-    ...orphaned(registry).map(({ kind, id, owner }) => `${kind} ${id}: orphaned; its owner ${owner} has left`),
+    ...atOnce(orphaned(registry)).map(({ kind, id, owner }) => `${kind} ${id}: orphaned; its owner ${owner} has left`),
     ...expiredCertificates(registry, now),
     ...registry.resources.flatMap(({ id, exposure, vendorReview }) =>
       exposure === 'external' && vendorReview === undefined

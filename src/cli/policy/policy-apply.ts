@@ -3,7 +3,7 @@
 import { filesOf } from '../../admin/publication/open-policy.ts'
 import { configPath, loadConfig, readRegistryFiles } from '../../config/load-config.ts'
 import type { CommandBody } from '../command.ts'
-import { jsonObject } from '../json-fields.ts'
+import { arrayOf, jsonObject } from '../json-fields.ts'
 import { connectOperator, OPERATOR_OPTIONS } from '../operator.ts'
 import { JSON_OPTION } from '../options.ts'
 import { writeJson } from '../output.ts'
@@ -14,20 +14,29 @@ export const policyApplyCommand: CommandBody = {
   arguments: [],
   options: {
     'dry-run': { help: 'say what would change, and publish nothing' },
+    'fail-on-widening': {
+      help: 'publish nothing, and exit code 1 where a manifest or a grant would give more: for a build',
+    },
     ...OPERATOR_OPTIONS,
     ...JSON_OPTION,
   },
-  examples: ['errand policy apply --dry-run', 'errand policy apply --config errand.yaml'],
+  examples: [
+    'errand policy apply --dry-run',
+    'errand policy apply --fail-on-widening',
+    'errand policy apply --config errand.yaml',
+  ],
   notes: [
     'All brokers that share a store decide by the new policy within moments, without a restart. Whatever it takes away is cut off in the same write: tokens that hold more than it gives are dead.',
   ],
   run: async (args, io) => {
     const files = filesOf(readRegistryFiles(loadConfig(configPath(args.text('config')))))
     const operator = await connectOperator(args)
-    const answer = await operator.post('/policy', { files, dry_run: args.flag('dry-run') })
+    const isJudged = args.flag('fail-on-widening')
+    const isPreview = args.flag('dry-run') || isJudged
+    const answer = await operator.post('/policy', { files, dry_run: isPreview })
     if (args.flag('json')) writeJson(answer, io)
-    else io.out(draw(answer, args.flag('dry-run'), io.styles))
-    return 0
+    else io.out(draw(answer, isPreview, io.styles))
+    return isJudged && arrayOf(jsonObject(answer['difference'])['widened']).length > 0 ? 1 : 0
   },
 }
 

@@ -2,11 +2,13 @@
 import { arrayOf, type JsonObject, jsonObject, textOf } from '../json-fields.ts'
 import { plural, printable } from '../terminal.ts'
 
-/** @param lists names in `added`, `changed` and `removed` */
+/** @param lists names in `added`, `changed` and `removed`, and lines in `widened` */
 export function changeLines(lists: JsonObject): readonly string[] {
   const names = (kind: string, sign: string) =>
     arrayOf(lists[kind]).map((name) => `  ${sign} ${printable(textOf(name) ?? '')}`)
-  return [...names('added', '+'), ...names('changed', '~'), ...names('removed', '-')]
+  const widened = names('widened', '^')
+  const more = widened.length === 0 ? [] : ['gives more than before:', ...widened]
+  return [...names('added', '+'), ...names('changed', '~'), ...names('removed', '-'), ...more]
 }
 
 /** @param cutOff the answer's `cut_off` */

@@ -107,10 +107,18 @@ function drawList(page: JsonObject, { bold, dim, bad }: Styles): string {
       ...(object['state'] === undefined ? [] : [say(object['state'])]),
       ...(owner === undefined ? [] : [`owner ${say(owner)}`]),
       dim(say(object['source'])),
-      ...(object['orphaned'] === true ? [bad('orphaned')] : []),
+      ...(object['orphaned'] === true ? [bad(orphanedSince(object))] : []),
     ].join('  ')
   })
   const after = textOf(page['after'])
   const rest = after === undefined ? '' : `; more behind: --after ${after}`
   return [...rows, dim(`${plural(objects.length, 'object')}${rest}`), ''].join('\n')
+}
+
+function orphanedSince(object: JsonObject): string {
+  const [since, ends] = [textOf(object['orphaned_since']), textOf(object['issued_nothing_from'])]
+  return [
+    'orphaned',
+    ...(since === undefined ? [] : [`since ${printable(since)}, issued nothing from ${printable(ends ?? '')}`]),
+  ].join(' ')
 }

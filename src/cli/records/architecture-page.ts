@@ -48,13 +48,16 @@ export function architecturePage(answer: JsonObject): Page {
 function recordEntry(record: JsonObject): Entry {
   const [oldest, since] = [text(record, 'oldest'), text(record, 'complete_since')]
   const boxes = numberIn(record['outboxes'])
-  const each = boxes === 1 ? 'the log keeps' : `each of ${boxes} outboxes keeps`
+  const each = boxes === 1 ? 'the outbox takes' : `each of ${boxes} outboxes takes`
   return {
     name: since === '' ? 'nothing recorded yet' : `yes, for everything since ${since}`,
     says: '',
     rows: [
       ['kept', `${plural(numberIn(record['kept']), 'record')}${oldest === '' ? '' : `, the oldest of ${oldest}`}`],
-      ['until', `${each} the newest ${numberIn(record['outbox_limit'])}, then forgets the oldest`],
+      ...(numberIn(record['pruned']) > 0
+        ? [['pruned', `${plural(numberIn(record['pruned']), 'older record')}: their proofs are still there`] as const]
+        : []),
+      ['until', `${each} up to ${numberIn(record['outbox_limit'])}; full, it refuses what it could not record`],
       ['look with', 'errand audit, or GET /admin/v1/audit'],
       ['each says', 'who asked, for whom, for what intent, which layers and grants allowed it, by which credential'],
     ],

@@ -1,9 +1,9 @@
 /** Decisions as people read them: a sentence, the layers, the smallest change; and what a replay found. */
 
+import { approvalWords, shadowWords } from '../audit/record-drawing.ts'
 import { arrayOf, type JsonObject, jsonObject, numberIn, textOf } from '../json-fields.ts'
 import { shortVersion } from '../policy/publication-drawing.ts'
-import type { Styles } from '../terminal.ts'
-import { approvalWords, shadowWords } from './audit-drawing.ts'
+import { type Styles, wrapped } from '../terminal.ts'
 
 const VERDICTS: Readonly<Record<string, readonly [mark: string, words: string]>> = {
   allowed: ['✓', 'yes'],
@@ -27,6 +27,7 @@ export function drawExplanation(body: JsonObject, styles: Styles): string {
   return [
     `${(isGranted ? good : bad)(sentence.slice(0, colon))}${sentence.slice(colon)}`,
     `  ${dim(facts.join('  '))}`,
+    ...authorisedLines(body),
     ...(layers.length === 0 ? [] : ['', ...layers.flatMap((layer) => layerLines(layer, styles))]),
     ...originLines(body, styles),
     ...factLines(body, styles),
@@ -36,6 +37,12 @@ export function drawExplanation(body: JsonObject, styles: Styles): string {
     ...changeLines(jsonObject(body['change']), bold, dim),
     '',
   ].join('\n')
+}
+
+/** Who authorised it, in one sentence; a refusal has said already that nobody did. */
+function authorisedLines(body: JsonObject): readonly string[] {
+  const said = textOf(body['authorised'])
+  return said === undefined || body['outcome'] === 'refused' ? [] : ['', ...wrapped(said, '  ')]
 }
 
 function callLines(call: JsonObject, isGranted: boolean, { dim }: Styles): readonly string[] {

@@ -1,12 +1,12 @@
 /** `errand decisions`: recorded decisions of the policy, newest first, found by whom and what they were about. */
 import { LIST_ENTRIES_MAX } from '../../kernel/store-limits.ts'
+import { drawRecord } from '../audit/record-drawing.ts'
 import type { CommandBody } from '../command.ts'
 import { arrayOf, jsonObject, numberIn } from '../json-fields.ts'
 import { connectOperator, OPERATOR_OPTIONS } from '../operator.ts'
 import { JSON_OPTION } from '../options.ts'
 import { writeJson } from '../output.ts'
 import { plural } from '../terminal.ts'
-import { drawRecord } from './audit-drawing.ts'
 
 const LINES_DEFAULT = 50
 const FILTERS = ['agent', 'user', 'resource', 'outcome', 'reason', 'since'] as const

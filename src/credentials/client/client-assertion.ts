@@ -125,10 +125,10 @@ export function clientTokenRules(
   clientId: string,
   { issuer, now }: Pick<AssertionDependencies, 'issuer' | 'now'>,
 ) {
+  const set = KeySet.of(keys)
   return {
-    keys: KeySet.of(keys),
-    // Most signers still write EdDSA (RFC 8037) where RFC 9864 says Ed25519: two spellings of one algorithm.
-    algorithms: keys.flatMap((key) => (key.alg === 'Ed25519' ? ['Ed25519', 'EdDSA'] : [key.alg])),
+    keys: set,
+    algorithms: set.algorithms,
     issuer: clientId,
     // The issuer alone: an assertion that also names another server could be replayed there, or come from there.
     audience: { sole: issuer },

@@ -1,12 +1,14 @@
 /** What a verified token of an identity provider says about its user and how they signed in. */
 import { claimAt } from '../../jose/claim-at.ts'
 import { JwtError } from '../../jose/jwt-error.ts'
+import { isName } from '../../jose/name.ts'
 import { type PrincipalId, userPrincipal } from '../../kernel/ids.ts'
 import { AMR_MEMBERS_MAX, CLOCK_SKEW_S } from '../../kernel/limits.ts'
 import { Rejection } from '../../kernel/rejection.ts'
 import type { Issuer, User } from '../../model/issuer.ts'
 import type { Registry } from '../../model/registry.ts'
 import type { RiskLevel } from '../../model/risk.ts'
+import { parseTxn } from '../../model/transaction.ts'
 import { type Claims, claim, integerClaim, nameClaim, nameListClaim, optionalNameClaim } from '../claim.ts'
 
 /** @throws Rejection `user_not_listed` | `user_inactive` */
@@ -14,13 +16,21 @@ export function activeUser(
   claims: Claims,
   issuer: Issuer,
   registry: Registry,
-): { readonly user: User; readonly principal: PrincipalId } {
+): { readonly user: User; readonly principal: PrincipalId; readonly txn: string | undefined } {
   const sub = nameClaim(claims, 'sub')
   const user = registry.user(issuer, sub)
   if (user === undefined) throw new Rejection('user_not_listed', `the user is not listed for issuer "${issuer.slug}"`)
   if (!user.active) throw new Rejection('user_inactive', 'the user is not active')
   // From the token's issuer and subject, never from the directory's spelling: one sub at two issuers is two principals.
-  return { user, principal: userPrincipal(issuer.slug, sub) }
+  const principal = userPrincipal(issuer.slug, sub)
+  return { user: withEmail(user, claims), principal, txn: parseTxn(claim(claims, 'txn')) }
+}
+
+/** The directory's goes before what the token says, and one that the issuer itself doubts is none. */
+function withEmail(user: User, claims: Claims): User {
+  const email = claim(claims, 'email')
+  const isDoubted = claim(claims, 'email_verified') === false
+  return user.email !== undefined || isDoubted || !isName(email) ? user : { ...user, email }
 }
 
 /** What the issuer says of the sign-in, where its entry says how to read it. A value that is not written there says nothing. */

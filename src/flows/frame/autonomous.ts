@@ -40,6 +40,7 @@ export function frameAutonomous(input: FrameInput<AutonomousRequest, SelfEvidenc
     // Nobody has signed in: what opened it is in the record of it (`workload`, `subject_token`).
     evidence: undefined,
     instance: request.instance,
+    txn: input.txn,
     target: wanted,
     issuer: settings.issuer,
     confirmation: input.confirmation,

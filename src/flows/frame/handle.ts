@@ -4,6 +4,7 @@ import { agentsOf } from '../../authority/named.ts'
 import { Rejection } from '../../kernel/rejection.ts'
 import type { Agent } from '../../model/client.ts'
 import type { HandleEvidence, SubjectEvidence } from '../../model/evidence.ts'
+import { withEmail } from '../../model/find-user.ts'
 import type { User } from '../../model/issuer.ts'
 import type { Registry } from '../../model/registry.ts'
 import type { SessionFacts } from '../../model/session.ts'
@@ -78,5 +79,5 @@ export function userOf(facts: SessionFacts, registry: Registry): User | undefine
   const user = issuer === undefined ? undefined : registry.user(issuer, subject.sub)
   if (user === undefined) throw new Rejection('user_not_listed', 'the user of this session is no longer listed')
   if (!user.active) throw new Rejection('user_inactive', 'the user of this session is no longer active')
-  return user
+  return withEmail(user, facts)
 }

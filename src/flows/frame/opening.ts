@@ -7,8 +7,10 @@ import type { Confirmation } from '../../model/confirmation.ts'
 import type { Permit } from '../../model/decision.ts'
 import type { SubjectEvidence, UserEvidence } from '../../model/evidence.ts'
 import { type Intent, intentHash, type Origin } from '../../model/intent.ts'
+import type { User } from '../../model/issuer.ts'
 import type { Resource } from '../../model/resource.ts'
 import type { NodeFacts, OpeningEvidence, SessionFacts, Subject } from '../../model/session.ts'
+import { ownTxn } from '../../model/transaction.ts'
 import { openSession } from '../../sessions/session-commits.ts'
 import { type FrameInput, type Issue, type Party, sessionIndex, type Target } from '../flow.ts'
 import { constraintFrom } from '../sender-constraint.ts'
@@ -22,6 +24,8 @@ export interface Opening {
   readonly act: Actor | undefined
   readonly evidence: OpeningEvidence | undefined
   readonly instance: string | undefined
+  /** Of the piece of work; `undefined`: nobody has given one. */
+  readonly txn: string | undefined
   /** `undefined`: a session token is wanted. */
   readonly target: Target | undefined
   readonly issuer: string
@@ -72,11 +76,11 @@ export function userOpening(
   intent: Intent,
   target: Target | undefined,
 ): { readonly opening: Opening; readonly notAfter: number } {
-  const { request, party, evidence, settings } = input
+  const { request, party, evidence, settings, registry } = input
   const sub = agentPrincipal(party.agent.clientId)
   const actor = { iss: settings.issuer, sub, sub_profile: 'ai_agent' }
   const user = { issuerSlug: evidence.issuer.slug, sub: evidence.user.sub }
-  const { digest, signedInAt, expiresAt, authTime, acr, amr, risk } = evidence
+  const { digest, signedInAt, expiresAt, authTime, acr, amr, risk, user: known } = evidence
   const notAfter = openingEnd(input, intent, target, evidence.issuer.sessionMayOutliveSubject ? undefined : expiresAt)
   const opening = {
     party,
@@ -84,8 +88,12 @@ export function userOpening(
     intent,
     origin: userOrigin(intent, sub),
     act: extendChain(evidence.foreignActor, actor, settings.maxChainDepth),
-    evidence: { digest, issuer: evidence.issuer.issuer, signedInAt, expiresAt, authTime, acr, amr, risk },
+    evidence: {
+      ...{ digest, issuer: evidence.issuer.issuer, signedInAt, expiresAt, authTime, acr, amr, risk },
+      ...emailBeside(known, registry.user(evidence.issuer, known.sub)),
+    },
     instance: request.instance,
+    txn: input.txn,
     target,
     issuer: settings.issuer,
     confirmation: input.confirmation,
@@ -93,6 +101,11 @@ export function userOpening(
     rv: input.rv,
   } as const
   return { opening, notAfter }
+}
+
+/** What the directory knows is read anew each time; what only the token said is kept with the session. */
+function emailBeside({ email }: User, listed: User | undefined): Pick<OpeningEvidence, 'email'> {
+  return email === undefined || email === listed?.email ? {} : { email }
 }
 
 function userOrigin(intent: Intent, assertedBy: string): Origin {
@@ -150,8 +163,10 @@ function facts(opening: Opening, authority: Authority): { session: SessionFacts;
     notAfter: authority.notAfter,
     senderConstraint: constraintFrom(opening.confirmation),
   }
+  const id = newSessionId()
   const session: SessionFacts = {
-    id: newSessionId(),
+    id,
+    txn: opening.txn ?? ownTxn(id),
     rootAgent: agent.clientId,
     rootNode: root.id,
     subject: opening.subject,

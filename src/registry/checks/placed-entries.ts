@@ -15,6 +15,8 @@ export interface Placed<T> {
   readonly at: string
   /** What relative paths in it are relative to. */
   readonly directory: string
+  /** Before it was decoded. */
+  readonly written: unknown
   readonly entry: T
 }
 

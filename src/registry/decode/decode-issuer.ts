@@ -60,6 +60,7 @@ export function decodeUser(entry: UserEntry): User {
   return {
     issuerSlug: entry.issuer,
     sub: entry.sub,
+    ...(entry.email === undefined ? {} : { email: entry.email }),
     active: entry.active,
     groups: entry.groups,
     roles: entry.roles,

@@ -36,6 +36,7 @@ export function decodeResource(
     isClassified ? tool : { ...tool, category: undefined, delegable: undefined, approval: undefined }
   return {
     id: entry.id,
+    name: entry.name ?? entry.id,
     url: entry.url as ResourceUrl,
     owner: entry.owner,
     project: entry.project,
@@ -90,6 +91,11 @@ function decodeTool(name: string, entry: ToolEntry, { enforces }: Pick<ResourceE
     approval: entry.approval ?? (isDangerous && enforces === 'calls' ? 'required' : 'none'),
     budget: entry.budget && { maxCalls: entry.budget.max_calls, perSeconds: entry.budget.per_seconds },
     containerArgument: entry.container_argument,
+    capture: {
+      ...(entry.capture?.arguments && { arguments: entry.capture.arguments }),
+      ...(entry.capture?.responses && { response: entry.capture.responses }),
+    },
+    redact: entry.redact ?? [],
   }
 }
 

@@ -52,6 +52,7 @@ export const issuer = strictObject({
 export const user = strictObject({
   issuer: slug,
   sub: text,
+  email: text.optional(),
   active: z.boolean().default(true),
   groups: z.array(text).default([]),
   roles: z.array(text).default([]),

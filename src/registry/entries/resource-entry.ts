@@ -1,6 +1,7 @@
 /** The shape of a resource's entry, its tool manifest included. */
 import { z } from 'zod'
 import { BUDGET_CALLS_MAX, BUDGET_S_MAX } from '../../kernel/call-limits.ts'
+import { REDACTED_POINTERS_MAX } from '../../kernel/capture-limits.ts'
 import {
   ACCESS_TOKEN_LIFETIME_S_MAX,
   CONTAINERS_PER_RESOURCE_MAX,
@@ -8,6 +9,7 @@ import {
   SESSION_LIFETIME_S_MAX,
   TOOLS_PER_RESOURCE_MAX,
 } from '../../kernel/limits.ts'
+import { CAPTURE_MODES } from '../../model/captured.ts'
 import { strictObject } from '../strict-document.ts'
 import {
   clientId,
@@ -30,6 +32,12 @@ const ATTRIBUTES_MAX = 16
 /** Of a resource that names none. It is there without being registered, right below the organisation. */
 export const DEFAULT_PROJECT = 'default'
 
+/** RFC 6901 §3; not of the whole, which is to capture nothing. */
+const jsonPointer = z
+  .string()
+  .max(4 * NAME_CHARS_MAX)
+  .regex(/^(?:\/(?:[^~/]|~[01])*)+$/, 'must be a JSON Pointer (RFC 6901), such as /password or /items/*/pin')
+
 const tool = strictObject({
   category: z.enum(['read', 'write', 'destructive', 'admin']).optional(),
   scope: scopeToken.optional(),
@@ -42,6 +50,11 @@ const tool = strictObject({
     max_calls: z.int().min(1).max(BUDGET_CALLS_MAX),
     per_seconds: z.int().min(1).max(BUDGET_S_MAX),
   }).optional(),
+  capture: strictObject({
+    arguments: z.enum(CAPTURE_MODES).optional(),
+    responses: z.enum(CAPTURE_MODES).optional(),
+  }).optional(),
+  redact: z.array(jsonPointer).max(REDACTED_POINTERS_MAX).optional(),
   container_argument: z.string().min(1).max(NAME_CHARS_MAX).optional(),
 })
 
@@ -66,6 +79,7 @@ const vendorReview = strictObject({ reviewed_on: z.iso.date(), residency: text }
 
 export const resource = strictObject({
   id,
+  name: text.optional(),
   url,
   owner: text,
   project: id.default(DEFAULT_PROJECT),

@@ -6,6 +6,7 @@ import { POLICY_LOADED_MAX, POLICY_VERSIONS_MAX } from '../../kernel/policy-limi
 import { atOnce, inSlices, type Sliced } from '../../kernel/slices.ts'
 import type { Registry } from '../../model/registry.ts'
 import type { DocumentStore } from '../../store/ports.ts'
+import { DecodedEntries } from '../decode/decoded-entries.ts'
 import { decodingRegistry } from '../load-registry.ts'
 import { type DirectoryOf, decodePolicy, documentsOf, encodePolicy, type PolicyDocuments } from './policy-documents.ts'
 
@@ -30,8 +31,8 @@ export interface LibraryOptions {
   readonly directoryOf: DirectoryOf
   /** The version that decides now: however many were offered since, it is not forgotten. */
   readonly published: () => string | undefined
-  /** What decisions will look things up in, made beforehand. */
-  readonly prepare: (registry: Registry) => Sliced<undefined>
+  /** What decisions will look things up in, made beforehand; beside that of a version before, if there is one. */
+  readonly prepare: (registry: Registry, before?: Registry) => Sliced<undefined>
 }
 
 const HISTORY = 'policy:history'
@@ -41,6 +42,9 @@ export class PolicyLibrary {
   readonly #options: LibraryOptions
   /** The latest used last. */
   readonly #loaded = new Map<string, LoadedPolicy>()
+  /** Of what was decoded last, and the policy that it is. */
+  #decoded: DecodedEntries | undefined
+  #latest: LoadedPolicy | undefined
 
   constructor(options: LibraryOptions) {
     this.#options = options
@@ -52,7 +56,10 @@ export class PolicyLibrary {
   }
 
   /** The version that these documents are. @throws ConfigurationError naming every problem */
-  decode(documents: PolicyDocuments, version?: string): Promise<LoadedPolicy> {
+  async decode(documents: PolicyDocuments, version?: string): Promise<LoadedPolicy> {
+    const latest = this.#latest
+    // What was looked at a moment ago, to be published now.
+    if (version === undefined && latest !== undefined && areThe(documents, latest.documents)) return latest
     return inSlices(this.#decoding(documents, version))
   }
 
@@ -104,10 +111,14 @@ export class PolicyLibrary {
 
   *#decoding(documents: PolicyDocuments, version?: string): Sliced<LoadedPolicy> {
     const { issuer, directoryOf, prepare } = this.#options
-    const options = { issuer, accessTokenSeconds: documents.accessTokenSeconds, ...(version && { version }) }
+    const decoded = new DecodedEntries(this.#decoded)
+    const options = { issuer, accessTokenSeconds: documents.accessTokenSeconds, decoded, ...(version && { version }) }
     const registry = yield* decodingRegistry(documentsOf(documents, directoryOf), options)
-    yield* prepare(registry)
-    return { registry, documents }
+    yield* prepare(registry, this.#latest?.registry)
+    decoded.complete()
+    this.#decoded = decoded
+    this.#latest = { registry, documents }
+    return this.#latest
   }
 
   async #add(offered: Offered): Promise<void> {
@@ -126,6 +137,13 @@ export class PolicyLibrary {
     const name = nameOf(version)
     await this.#options.store.replace(name, await this.#options.store.read(name), FORGOTTEN)
   }
+}
+
+/** The very same: nothing of them is gone through. */
+function areThe(documents: PolicyDocuments, others: PolicyDocuments): boolean {
+  const { issuer, accessTokenSeconds, files, entries } = documents
+  const isAlike = issuer === others.issuer && accessTokenSeconds === others.accessTokenSeconds
+  return isAlike && files === others.files && entries === others.entries
 }
 
 async function isWhole(text: string): Promise<boolean> {

@@ -2,13 +2,14 @@
  * An agent's end of Errand: it says who it is, opens sessions for what it is asked to do, and calls MCP servers with tokens that
  * are fresh, narrow and nobody else's. Everything stays in memory; nothing of it is in an error.
  */
-import { decodeJwt } from '../../jose/decode-jws.ts'
 import { JwtError } from '../../jose/jwt-error.ts'
 import { type Clock, systemClock, systemTicks, type Ticks } from '../../kernel/clock.ts'
 import { Secret } from '../../kernel/secret.ts'
-import { GRANT_TYPE, JWT_TYP, TOKEN_TYPE } from '../../protocol/oauth.ts'
+import { GRANT_TYPE, TOKEN_TYPE } from '../../protocol/oauth.ts'
 import { formatScope, type ScopeSet } from '../../protocol/scope.ts'
-import { type Fetch, type FormDoor, formOverHttp, type JsonDoor, jsonOverHttp, platformFetch } from '../broker/http.ts'
+import { fittingForm } from '../broker/fitting.ts'
+import type { Fetch, FormDoor, JsonDoor } from '../broker/http.ts'
+import { tracedDoors } from '../broker/trace.ts'
 import { Access, type AccessParts } from './access.ts'
 import { NotTrusted } from './agent-errors.ts'
 import { MetadataSource } from './broker-metadata.ts'
@@ -20,6 +21,7 @@ import { type Intent, intentDetails, type Tools } from './intent.ts'
 import { protectedResource } from './resource-metadata.ts'
 import { isSecure } from './secure-url.ts'
 import { Session, type SessionParts } from './session.ts'
+import { type UserToken, userSubject, workloadSubject } from './subject.ts'
 import type { AccessToken } from './token-cache.ts'
 import { type Granted, TokenEndpoint } from './token-endpoint.ts'
 import type { TokenSeam } from './token-seam.ts'
@@ -39,6 +41,7 @@ export type { Delegation } from './delegation.ts'
 export type { AskedIdJag, EnterpriseIdp, EnterpriseOptions, EnterpriseUser } from './enterprise.ts'
 export type { ArgumentRule, Intent, Origin, ToolArguments, Tools } from './intent.ts'
 export type { AnySession, DelegateOptions, Session } from './session.ts'
+export type { UserToken } from './subject.ts'
 export type { AccessToken } from './token-cache.ts'
 
 export interface AgentOptions {
@@ -57,6 +60,8 @@ export interface AgentOptions {
   readonly startWith?: Readonly<Record<string, string>>
   /** What MCP servers are called with. Default: the platform's. */
   readonly fetch?: Fetch
+  /** `traceparent` of what is being done now, as a tracing library has it: goes to the broker and to MCP servers. Default: none. */
+  readonly traceparent?: () => string | undefined
   readonly door?: JsonDoor
   readonly forms?: FormDoor
   readonly clock?: Clock
@@ -65,21 +70,14 @@ export interface AgentOptions {
   readonly wait?: (ms: number) => Promise<void>
 }
 
-/** A user's token, where its text does not say what it is. */
-export interface UserToken {
-  readonly token: string
-  /** Default: `access_token` where its `typ` is `at+jwt`, or it is no JWT; else `id_token`. */
-  readonly type?: 'id_token' | 'access_token'
-  /** Slug or identifier of its provider: for opaque tokens, where there is a choice. */
-  readonly issuer?: string
-}
-
 export interface OpenOptions<T extends Tools> {
   readonly intent: Intent<T>
   /** The user's own token, meant for this agent: the session is theirs. */
   readonly onBehalfOf?: string | UserToken
   /** In its place: a token of the agent's workload, another than it authenticates with. The session is the agent's own. */
   readonly asItself?: string
+  /** What the user has said, in their words: for the broker's records, as far as it captures that. */
+  readonly prompt?: string
   /** By resource, the scopes of the first token; more by step-up. Default: all that was granted. */
   readonly startWith?: { readonly [R in keyof NoInfer<T>]?: string }
 }
@@ -101,8 +99,8 @@ export class Agent {
   readonly #network: { readonly fetch: Fetch; readonly ticks: Ticks }
 
   constructor(options: AgentOptions) {
-    const { broker, credential, door = jsonOverHttp, forms = formOverHttp, fetch = platformFetch } = options
-    const { clock = systemClock, ticks = systemTicks } = options
+    const { broker, credential, clock = systemClock, ticks = systemTicks } = options
+    const { door, forms, fetch } = tracedDoors(options)
     if (!isSecure(broker)) throw new TypeError('broker must be an https URL, or on this machine')
     this.broker = broker
     this.#options = options
@@ -158,12 +156,13 @@ export class Agent {
 
   /** @throws Refused, BrokerUnavailable, TypeError where it is nobody's, or two's */
   async openSession<const T extends Tools>(options: OpenOptions<T>): Promise<Session<T>> {
-    const { intent, onBehalfOf, asItself, startWith = {} } = options
+    const { intent, onBehalfOf, asItself, prompt, startWith = {} } = options
     if ((onBehalfOf === undefined) === (asItself === undefined)) {
       throw new TypeError('a session is for a user (onBehalfOf), or of the agent itself (asItself)')
     }
     const subject = asItself === undefined ? userSubject(onBehalfOf ?? '') : workloadSubject(asItself)
-    const granted = await this.#exchange({ ...subject, authorization_details: intentDetails(intent) })
+    const asked = { authorization_details: intentDetails(intent), user_prompt: prompt && fittingForm(prompt) }
+    const granted = await this.#exchange({ ...subject, ...asked })
     return new Session<T>(this.#session(startWith as Readonly<Record<string, string>>), granted)
   }
 
@@ -199,9 +198,8 @@ export class Agent {
   }
 
   #exchange(params: Readonly<Record<string, string | undefined>>): Promise<Granted> {
-    const instance = this.#options.instance
     const asked = { grant_type: GRANT_TYPE.tokenExchange, requested_token_type: TOKEN_TYPE.session }
-    return this.#endpoint.ask({ ...asked, agent_instance: instance, ...params }, 'handle')
+    return this.#endpoint.ask({ ...asked, agent_instance: this.#options.instance, ...params }, 'handle')
   }
 
   #byItself(resource: string, scopes: ScopeSet | undefined): Promise<Granted> {
@@ -220,28 +218,5 @@ export class Agent {
 
   #session(startWith: Readonly<Record<string, string>>): SessionParts {
     return { ...this.#network, endpoint: this.#endpoint, proofs: this.#proofs, startWith }
-  }
-}
-
-function userSubject(given: string | UserToken): Readonly<Record<string, string | undefined>> {
-  const { token, type, issuer } =
-    typeof given === 'string' ? { token: given, type: undefined, issuer: undefined } : given
-  const text = token.trim()
-  const kind = type ?? kindOf(new Secret(text))
-  const typeUri = kind === 'access_token' ? TOKEN_TYPE.accessToken : TOKEN_TYPE.idToken
-  return { subject_token: text, subject_token_type: typeUri, subject_issuer: issuer }
-}
-
-function workloadSubject(token: string): Readonly<Record<string, string>> {
-  return { subject_token: token.trim(), subject_token_type: TOKEN_TYPE.jwt }
-}
-
-/** RFC 9068 §2.1: an access token says so. One that cannot be read is no ID token. */
-function kindOf(token: Secret): NonNullable<UserToken['type']> {
-  try {
-    return decodeJwt(token).header.typ === JWT_TYP.accessToken ? 'access_token' : 'id_token'
-  } catch (error) {
-    if (error instanceof JwtError) return 'access_token'
-    throw error
   }
 }

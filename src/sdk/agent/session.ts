@@ -19,6 +19,7 @@ import { delegationDetails, type Held } from './narrower.ts'
 import type { AccessToken } from './token-cache.ts'
 import type { Granted, TokenEndpoint } from './token-endpoint.ts'
 import type { TokenSeam } from './token-seam.ts'
+import { Traces, type TraceTaken } from './traces.ts'
 
 export interface SessionParts {
   readonly endpoint: TokenEndpoint
@@ -82,6 +83,7 @@ export class Session<T extends Tools = Tools> implements AnySession {
   readonly #parts: SessionParts
   readonly #handle: Secret
   readonly #access: Access
+  #traces: Traces | undefined
   #ended: { readonly how: SessionEnded; readonly untilTicksMs: number } | undefined
 
   constructor(parts: SessionParts, granted: Granted) {
@@ -133,6 +135,15 @@ export class Session<T extends Tools = Tools> implements AnySession {
       'handle',
     )
     return new Delegation(to, granted.token, granted.lifeSeconds)
+  }
+
+  /**
+   * What the agent is thinking, for whoever looks into this work later: beside the records of this session, as far as the broker
+   * captures it. @throws Refused, BrokerUnavailable
+   */
+  trace(text: string): Promise<TraceTaken> {
+    this.#traces ??= new Traces(this.#parts)
+    return this.#traces.tell(this.id, text)
   }
 
   /** Ends it, and all that was passed on of it. @returns the broker's report of what died */

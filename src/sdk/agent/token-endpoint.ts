@@ -91,6 +91,20 @@ export class TokenEndpoint {
     return body
   }
 
+  /** Another endpoint of the same issuer. @throws Refused, BrokerUnavailable, NotTrusted */
+  async tell(
+    url: string,
+    json: Readonly<Record<string, unknown>>,
+    headers: Readonly<Record<string, string>>,
+  ): Promise<Readonly<Record<string, unknown>>> {
+    const answer = await this.#parts.door({ url, form: new URLSearchParams(), json, headers }).catch(() => {
+      throw new BrokerUnavailable(`the broker does not answer at ${new URL(url).origin}`)
+    })
+    this.#parts.proofs?.learn(url, answer.header('dpop-nonce'))
+    if (answer.status === 200) return bodyOf(answer)
+    throw failureOf(answer)
+  }
+
   /** What a form and its headers carry besides, for who sends it themselves: to `metadata().tokenEndpoint` alone. */
   async authentication(grantType: string | undefined): Promise<Authentication> {
     const { issuer } = await this.metadata()

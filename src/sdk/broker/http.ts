@@ -16,6 +16,7 @@ export interface JsonRequest {
   /** The media type that is wanted and taken; absent: JSON. */
   readonly accept?: 'application/token-introspection+jwt'
   readonly bearer?: Secret
+  readonly traceparent?: string
   /** What the broker was asked to wait before it answers. */
   readonly waitMs?: number
   /** Until there must be an answer, whole. Default: 3 s. */
@@ -65,7 +66,16 @@ export const streamOverHttp: StreamDoor = async ({ url, bearer, lastEventId, sig
   throw new Error('the broker answered with something other than a stream')
 }
 
-export const jsonOverHttp: JsonDoor = async ({ url, form, json, accept, bearer, waitMs = 0, timeoutMs }) => {
+export const jsonOverHttp: JsonDoor = async ({
+  url,
+  form,
+  json,
+  accept,
+  bearer,
+  traceparent,
+  waitMs = 0,
+  timeoutMs,
+}) => {
   const body = json === undefined ? form : JSON.stringify(json)
   const response = await fetch(url, {
     method: body === undefined ? 'GET' : 'POST',
@@ -74,6 +84,7 @@ export const jsonOverHttp: JsonDoor = async ({ url, form, json, accept, bearer, 
       accept: accept ?? 'application/json',
       ...(json === undefined ? {} : { 'content-type': 'application/json' }),
       ...(bearer === undefined ? {} : { authorization: `Bearer ${bearer.reveal()}` }),
+      ...(traceparent === undefined ? {} : { traceparent }),
     },
     // A redirect would send the client assertion, or the trust in a key set, to an address nobody configured.
     redirect: 'error',
@@ -97,6 +108,8 @@ export const jsonOverHttp: JsonDoor = async ({ url, form, json, accept, bearer, 
 export interface FormRequest {
   readonly url: string
   readonly form: URLSearchParams
+  /** In place of the form, which is empty then. */
+  readonly json?: Readonly<Record<string, unknown>>
   readonly headers?: Readonly<Record<string, string>>
 }
 
@@ -109,11 +122,11 @@ export interface FormAnswer {
 /** @throws where there was no answer, or too much of one */
 export type FormDoor = (request: FormRequest) => Promise<FormAnswer>
 
-export const formOverHttp: FormDoor = async ({ url, form, headers }) => {
+export const formOverHttp: FormDoor = async ({ url, form, json, headers }) => {
   const response = await fetch(url, {
     method: 'POST',
-    body: form,
-    headers: { ...headers, accept: 'application/json' },
+    body: json === undefined ? form : JSON.stringify(json),
+    headers: { ...headers, ...(json && { 'content-type': 'application/json' }), accept: 'application/json' },
     redirect: 'error', // as above: what authenticates us goes nowhere else
     signal: AbortSignal.timeout(FETCH_TIMEOUT_MS),
   })

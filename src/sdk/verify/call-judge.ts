@@ -12,6 +12,8 @@ export interface AskedCall {
   readonly bearer: Secret
   readonly call: ToolCall
   readonly manifest: ToolManifest
+  /** W3C Trace Context of the request that the call is in, well-formed. */
+  readonly traceparent?: string | undefined
   /** Of this call and no other, chosen by the server: `[A-Za-z0-9._~-]{16,64}`. */
   readonly id: string
 }
@@ -26,8 +28,11 @@ export interface CallJudge {
 export type Begun =
   | {
       readonly allowed: true
-      /** After the tool has run; a result with `isError` is a failure. @param detail an error code, never content. */
-      ended(outcome: CallOutcome, detail?: string): Promise<void>
+      /**
+       * After the tool has run; a result with `isError` is a failure. @param detail an error code, never content.
+       * @param response the result: for a judge whose operator captures responses, and nobody else
+       */
+      ended(outcome: CallOutcome, detail?: string, response?: unknown): Promise<void>
     }
   | { readonly allowed: false; readonly refusal: ToolCallRefusal }
 

@@ -14,6 +14,8 @@ export interface LogFields {
   /** Newest first, with the servers in between. */
   readonly 'errand.actors': readonly string[]
   readonly 'errand.session': string
+  /** The piece of work: what the lines of all servers that took part in it have in common. */
+  readonly 'errand.txn'?: string
   readonly 'errand.jti': string
   /** What set it off: `user_request` is the user, anything else the agent by itself or for another. */
   readonly 'errand.origin'?: string
@@ -23,7 +25,7 @@ export interface LogFields {
 const AGENT = 'agent:'
 
 export function logFields(token: VerifiedToken): LogFields {
-  const { user, clientId, actors, session, jti, intent, subject } = token
+  const { user, clientId, actors, session, txn, jti, intent, subject } = token
   const agent = [...actors, subject].find((actor) => actor.startsWith(AGENT))
   return {
     ...(user === undefined ? {} : { 'enduser.id': user }),
@@ -31,6 +33,7 @@ export function logFields(token: VerifiedToken): LogFields {
     'client.id': clientId,
     'errand.actors': actors,
     'errand.session': session,
+    ...(txn === undefined ? {} : { 'errand.txn': txn }),
     'errand.jti': jti,
     ...(intent?.origin === undefined ? {} : { 'errand.origin': intent.origin.type }),
     ...(intent === undefined ? {} : { 'errand.intent': intent.hash }),

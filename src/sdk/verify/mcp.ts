@@ -17,6 +17,8 @@ import {
 import { isJsonObject } from '../../jose/strict-json.ts'
 import { newCallId } from '../../kernel/ids.ts'
 import { Secret } from '../../kernel/secret.ts'
+import { TRACEPARENT } from '../../protocol/trace-context.ts'
+import { plainTraceparent } from '../broker/trace.ts'
 import { type AuthInfo, authInfoOf, verifiedOf } from './auth-info.ts'
 import { type Begun, localJudge } from './call-judge.ts'
 import { endOf } from './guard/answer-watch.ts'
@@ -80,7 +82,10 @@ export function guardTools<Server extends Pick<McpServer, 'registerTool'>>(serve
 }
 
 interface Called {
-  readonly http?: { readonly authInfo?: Pick<AuthInfo, 'token'> & { readonly extra?: Record<string, unknown> } }
+  readonly http?: {
+    readonly authInfo?: Pick<AuthInfo, 'token'> & { readonly extra?: Record<string, unknown> }
+    readonly req?: { readonly headers: Pick<Headers, 'get'> }
+  }
 }
 /** With the arguments in front where the tool has a schema for them. */
 type Handler = (...given: readonly [Called] | readonly [unknown, Called]) => unknown
@@ -95,15 +100,16 @@ type Register = (
 
 function judged(tool: string, handler: Handler, { tools, judge = localJudge }: ToolRules): Handler {
   const manifest = manifestOf(tools)
-  const begin = async (args: unknown, authInfo: NonNullable<Called['http']>['authInfo']): Promise<Begun> => {
+  const begin = async (args: unknown, { authInfo, req }: NonNullable<Called['http']> = {}): Promise<Begun> => {
     const token = verifiedOf(authInfo)
     if (authInfo === undefined || token === undefined) throw new TokenRefused('invalid', 'no token was verified here')
     const call = { tool, arguments: (args ?? {}) as Readonly<Record<string, unknown>> }
-    return judge.begin({ token, bearer: new Secret(authInfo.token), call, manifest, id: newCallId() })
+    const traceparent = plainTraceparent(req?.headers.get(TRACEPARENT) ?? undefined)
+    return judge.begin({ token, bearer: new Secret(authInfo.token), call, manifest, id: newCallId(), traceparent })
   }
   return async (...given) => {
     const [args, context] = given.length === 1 ? [{}, given[0]] : given
-    const begun = await begin(args, context.http?.authInfo).catch((error: unknown) => {
+    const begun = await begin(args, context.http).catch((error: unknown) => {
       if (error instanceof TokenRefused) return undefined
       throw error
     })
@@ -112,7 +118,7 @@ function judged(tool: string, handler: Handler, { tools, judge = localJudge }: T
     try {
       const result = await handler(...given)
       const ended = isJsonObject(result) ? endOf(result) : undefined
-      if (ended !== undefined) begun.ended(...ended).catch(() => {})
+      if (ended !== undefined) begun.ended(ended[0], ended[1], result).catch(() => {})
       return result
     } catch (error) {
       begun.ended('failure', 'server_error').catch(() => {})

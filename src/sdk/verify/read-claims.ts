@@ -35,6 +35,7 @@ export function readClaims({ claims, expiresAt }: VerifiedJwt, resource: string)
     expiresAt,
     jti: text(claims, 'jti'),
     session: text(claims, 'sid'),
+    ...(Object.hasOwn(claims, 'txn') ? { txn: text(claims, 'txn') } : {}),
     ...(intent === undefined ? {} : { intent }),
     tools: here?.tools ?? new Map(),
     revokedTools: new Set(),

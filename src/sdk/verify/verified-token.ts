@@ -16,6 +16,8 @@ export interface VerifiedToken {
   readonly expiresAt: number
   readonly jti: string
   readonly session: string
+  /** The piece of work: the same in every token and record of it, from what set it off to the last call downstream. */
+  readonly txn?: string
   /** What the session is for, as far as a server may know; absent where the token says nothing of it. */
   readonly intent?: TokenIntent
   /** Tools of this server that the token opens, with what their arguments must satisfy. */

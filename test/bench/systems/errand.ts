@@ -14,10 +14,13 @@ import type { BrokerSettings } from '../../../src/model/settings.ts'
 import { Minter } from '../../../src/tokens/minter.ts'
 import { answerCalls } from '../rpc.ts'
 import { usageHandlers } from '../usage.ts'
+import { dropAudit } from './dropped-audit.ts'
 
 export interface ErrandOrder {
   readonly issuer: string
   readonly org: string
+  /** Without any audit. */
+  readonly stubbed: boolean
   readonly store:
     | { readonly kind: 'embedded'; readonly directory: string }
     | { readonly kind: 'redis'; readonly url: string }
@@ -50,7 +53,8 @@ sizeThreadPool()
 
 answerCalls({
   ...usageHandlers(),
-  start: async ({ issuer, org, store, keysDirectory, registry }: ErrandOrder): Promise<{ port: number }> => {
+  start: async ({ issuer, org, store, keysDirectory, registry, stubbed }: ErrandOrder): Promise<{ port: number }> => {
+    if (stubbed) dropAudit()
     const base = developmentConfig({
       port: 0,
       store: store.kind === 'redis' ? { kind: 'redis', url: new Secret(store.url) } : store,

@@ -1,11 +1,12 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { inspectSession, listSessions, readAudit, readContent } from '../../../src/admin/session-listing.ts'
+import { readContent, readTrail } from '../../../src/admin/audit/read-trail.ts'
+import { inspectSession, listSessions } from '../../../src/admin/session-listing.ts'
 import { sha256 } from '../../../src/kernel/digest.ts'
 import type { PrincipalId, SessionId } from '../../../src/kernel/ids.ts'
 import { NAME_CHARS_MAX } from '../../../src/kernel/limits.ts'
 import { Rejection } from '../../../src/kernel/rejection.ts'
-import { LIST_ENTRIES_MAX } from '../../../src/kernel/store-limits.ts'
 import { enterState, revokeNodes } from '../../../src/sessions/session-commits.ts'
+import { trailOf } from '../../support/log-filling.ts'
 import {
   as,
   type Bench,
@@ -163,52 +164,19 @@ describe('one session', () => {
   })
 })
 
-describe('the audit records', () => {
-  beforeEach(async () => {
-    for (let at = 0; at < 5; at += 1) await bench.parts.store.audit.append('key', JSON.stringify({ id: `dec_${at}` }))
-  })
-  const read = (limit: number) => readAudit(as(operator), limit, {}, bench.parts)
-
-  test('are given newest first, as many as asked for', async () => {
-    expect(await read(2)).toEqual([{ id: 'dec_4' }, { id: 'dec_3' }])
-  })
-
-  test('reading them is recorded too', async () => {
-    await read(1)
-    expect(await read(1)).toMatchObject([{ event: 'admin.read', by: 'operator:ops', outcome: 'granted' }])
-  })
-
-  test('are never fewer than one nor more than a list has', async () => {
-    expect(await read(0)).toHaveLength(1)
-    expect(await read(-7)).toHaveLength(1)
-    const asked: number[] = []
-    const latest = bench.parts.store.audit.latest.bind(bench.parts.store.audit)
-    bench.parts.store.audit.latest = (limit) => {
-      asked.push(limit)
-      return latest(limit)
-    }
-    await read(1_000_000)
-    expect(asked).toEqual([LIST_ENTRIES_MAX])
-  })
-
-  test('a limit that is no whole number is refused: no store need know what it means', async () => {
-    for (const limit of [Number.NaN, 1.5, Number.POSITIVE_INFINITY]) {
-      expect((await refusalOf(read(limit))).reason).toBe('parameter_malformed')
-    }
-  })
-})
-
 describe('every reading', () => {
   const KEPT = { session: SESSION, digest: sha256('granted') }
   beforeEach(async () => {
     const contents = [{ digest: KEPT.digest, text: 'granted' }]
     await bench.parts.sessions.commit({ ...revokeNodes(SESSION, [], END), contents }, 'jti_kept', undefined)
   })
+  const parts = () => ({ ...bench.parts, trail: trailOf(bench.parts.store) })
+  const question = () => ({ filter: {}, limit: 5, after: undefined })
   const READINGS = {
     list: () => listSessions(as(user()), bench.parts),
     inspect: () => inspect(user()),
-    audit: () => readAudit(as(operator), 5, {}, bench.parts),
-    content: () => readContent(as(operator), KEPT, bench.parts),
+    audit: () => readTrail(as(operator), question, parts()),
+    content: () => readContent(as(operator), KEPT, parts()),
   }
 
   test.each(Object.entries(READINGS))('%s is recorded under its caller', async (name, ask) => {
@@ -229,7 +197,8 @@ describe('every reading', () => {
     ['list', 'indexes', 'list'],
     ['list', 'sessions', 'readAll'],
     ['inspect', 'sessions', 'readAll'],
-    ['audit', 'audit', 'latest'],
+    ['audit', 'audit', 'pending'],
+    ['audit', 'log', 'head'],
     ['content', 'audit', 'content'],
   ] as const)('%s says that the store does not answer where %s.%s fails, never that there is nothing', async (name, port, method) => {
     const fault = failing(bench.parts.store[port], method as never)

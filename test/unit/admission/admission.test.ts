@@ -73,6 +73,30 @@ test('beyond those inside and those waiting strangers are sent away, and a known
   await Promise.all(pending)
 })
 
+test('a flood from as many sources as anybody likes does not pile up before its turns: the rest is sent away, and paid for', async () => {
+  const admission = new Admission({ ...OFF, perSource: { perSecond: 0.01, burst: 1 } }, new HandTicks())
+  await succeed(admission.arrive('home', 'token'))
+  const known = admission.arrive('home', 'token')
+  await known.turn()
+  const seen: (string | undefined)[] = []
+  const arrive = async (index: number) => {
+    const entry = admission.arrive(`s-${index}`, 'token')
+    const reason = await entry.turn().then(
+      () => undefined,
+      (error) => error.reason,
+    )
+    seen.push(reason)
+    entry.end()
+  }
+  const all = Array.from({ length: 3 * STRANGERS_WAITING_MAX }, (_, index) => arrive(index))
+  await new Promise((resolve) => setImmediate(resolve))
+  expect(seen.filter((reason) => reason === 'strangers_limited')).toHaveLength(2 * STRANGERS_WAITING_MAX)
+  expect(reasonOf(() => admission.arrive(`s-${3 * STRANGERS_WAITING_MAX - 1}`, 'token'))).toBe('source_limited')
+  known.end()
+  await Promise.all(all)
+  expect(seen.filter((reason) => reason === undefined)).toHaveLength(STRANGERS_WAITING_MAX)
+})
+
 test('a store that does not answer costs a client nothing, and makes nobody known', async () => {
   const admission = new Admission({ ...OFF, perSource: RATE, perSourceAndClient: RATE }, new HandTicks())
   for (let outage = 0; outage < 20; outage += 1) {

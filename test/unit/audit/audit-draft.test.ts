@@ -8,8 +8,10 @@ import type { AuditRecord } from '../../../src/model/audit-record.ts'
 import { type Decision, LAYERS } from '../../../src/model/decision.ts'
 import { NOW } from '../sessions/fixtures.ts'
 
+const ARRIVED = { source: '192.0.2.7', correlation: undefined }
+
 function begun(by = 'agent:orchestrator'): AuditDraft {
-  const draft = new AuditDraft(NOW * 1000 + 7)
+  const draft = new AuditDraft(NOW * 1000 + 7, ARRIVED)
   draft.authenticatedAs(by as PrincipalId)
   return draft
 }
@@ -21,6 +23,7 @@ const names = (count: number, chars: number) => Array.from({ length: count }, (_
 const ATTRIBUTION = {
   agent: { id: 'orchestrator', version: '3', instance: 'pod-7' },
   on_behalf_of: 'user:corp:alice',
+  user: { id: 'user:corp:alice' },
   session: 'ses_AAAAAAAAAAAAAAAAAAAAAA',
   node: 'nod_AAAAAAAAAAAAAAAAAAAAAA',
   intent: sha256('purpose'),
@@ -45,13 +48,14 @@ const DECISION = {
 describe('a record', () => {
   test('has the id of its draft, the time it began, and who asked', () => {
     const draft = begun()
-    expect(read(draft.granted('session.open'))).toEqual({
+    expect(read(draft.granted('session.read'))).toEqual({
       id: draft.id,
       at: new Date(NOW * 1000 + 7).toISOString(),
       by: 'agent:orchestrator',
       by_class: 'agent',
-      event: 'session.open',
+      event: 'session.read',
       outcome: 'granted',
+      ip: '192.0.2.7',
     })
   })
 
@@ -68,8 +72,8 @@ describe('a record', () => {
 
   test('of a grant is of the event set before, where none is named', () => {
     const draft = begun()
-    draft.add({ event: 'session.close' })
-    expect(read(draft.granted())).toMatchObject({ event: 'session.close', outcome: 'granted' })
+    draft.add({ event: 'admin.read' })
+    expect(read(draft.granted())).toMatchObject({ event: 'admin.read', outcome: 'granted' })
   })
 
   test('of a request whose commit may have happened does not say that it was refused', () => {
@@ -79,14 +83,14 @@ describe('a record', () => {
       outcome: 'unfinished',
       reason: 'store_unavailable',
     })
-    expect(read(draft.granted('session.open'))).toMatchObject({ outcome: 'granted' })
+    expect(read(draft.granted('session.read'))).toMatchObject({ outcome: 'granted' })
   })
 
   test('keeps what was added, the later over the earlier', () => {
     const draft = begun()
     draft.add({ session: 'ses_1', node: 'nod_1' })
     draft.add({ node: 'nod_2' })
-    expect(read(draft.granted('token.continue'))).toMatchObject({ session: 'ses_1', node: 'nod_2' })
+    expect(read(draft.granted('session.read'))).toMatchObject({ session: 'ses_1', node: 'nod_2' })
   })
 
   test.each(['agent', 'service', 'user', 'operator'])('knows the class of an %s by its principal', (name) => {
@@ -110,16 +114,30 @@ describe('a record', () => {
   test('has no empty lists of grants or of what was missing', () => {
     const draft = begun()
     draft.addDecision({ ...DECISION, grantsMatched: [], missing: [] }, KEPT)
-    const record = read(draft.granted('session.open'))
+    const record = read(draft.granted('session.read'))
     expect(record).not.toHaveProperty('grants')
     expect(record).not.toHaveProperty('missing')
   })
 
+  test('R155 that lacks what its event demands is not written, and whatever it was for does not happen', () => {
+    const draft = begun()
+    draft.add({ jti: 'jti_1', session: 'ses_1' })
+    expect(() => draft.granted('session.open')).toThrow('must say agent, agent.version, on_behalf_of, txn')
+    expect(() => draft.intended()).not.toThrow()
+    draft.add({ event: 'registry.change' })
+    expect(() => draft.intended()).toThrow('must say change')
+  })
+
+  test('of an end is written whatever it lacks, and a refusal with what is known', () => {
+    expect(read(begun().granted('session.close'))).toMatchObject({ event: 'session.close', outcome: 'granted' })
+    expect(read(begun().refused('session_absent'))).toMatchObject({ reason: 'session_absent' })
+  })
+
   test('cannot be written for nobody, nor for a principal of an unknown class', () => {
-    expect(() => new AuditDraft(0).granted('session.open')).toThrow('authenticated principal')
+    expect(() => new AuditDraft(0).granted('session.read')).toThrow('authenticated principal')
     expect(() => new AuditDraft(0).refused('session_absent')).toThrow('authenticated principal')
     for (const odd of ['robot:one', 'agent', 'agents:one']) {
-      expect(() => begun(odd).granted('session.open')).toThrow('known class')
+      expect(() => begun(odd).granted('session.read')).toThrow('known class')
     }
   })
 
@@ -143,7 +161,7 @@ describe('the size of a record', () => {
     const draft = begun(by)
     draft.addDecision(DECISION, KEPT)
     draft.add({ ...ATTRIBUTION, ...fields })
-    const text = draft.granted('session.open')
+    const text = draft.granted('session.read')
     return { text, record: read(text) }
   }
 
@@ -173,7 +191,7 @@ describe('the size of a record', () => {
     const fill = (length: number) => {
       const draft = begun()
       draft.add({ detail: 'x'.repeat(length) })
-      return draft.granted('token.revoke')
+      return draft.granted('admin.read')
     }
     const room = AUDIT_RECORD_BYTES_MAX - bytes(fill(0))
     expect(bytes(fill(room))).toBe(AUDIT_RECORD_BYTES_MAX)
@@ -228,6 +246,20 @@ describe('the size of a record', () => {
         expires_at: NOW,
         subject_token: sha256('token'),
         authority: sha256('details'),
+        user: {
+          id: `user:corp:${long}`,
+          email: long,
+          groups: names(8, NAME_CHARS_MAX),
+          roles: names(8, NAME_CHARS_MAX),
+        },
+        owner: `team:${long}`,
+        server: { id: 's'.repeat(64), name: long },
+        service: 's'.repeat(128),
+        tool: 't'.repeat(128),
+        txn: 't'.repeat(64),
+        trace: { trace_id: 'a'.repeat(32), span_id: 'b'.repeat(16) },
+        ip: '2001:0db8:aaaa:bbbb:cccc:dddd:eeee:ffff',
+        user_agent: 'u'.repeat(96),
       },
       `user:corp:${long}`,
     )
@@ -235,6 +267,112 @@ describe('the size of a record', () => {
     const named = `sha256:${sha256(`user:corp:${long}`)}`
     expect(record).toMatchObject({ by: named, by_class: 'user', on_behalf_of: named, origin: 'user_request' })
     expect(record.authority).toBe(sha256('details'))
-    expect(record.session).toMatch(/^sha256:/)
+    // Its digest would be longer, and nobody would find it.
+    expect(record).toMatchObject({ session: ATTRIBUTION.session, node: ATTRIBUTION.node })
+    expect(record.server).toEqual({ id: 's'.repeat(64), name: 's'.repeat(64) })
+    expect(record).toMatchObject({ service: `sha256:${sha256('s'.repeat(128))}`, txn: 't'.repeat(64) })
+    expect(record.ip).toContain('2001:')
+  })
+
+  const D = sha256('x')
+  /** Whatever a caller writes, as long as it may be. */
+  const CALLERS_WORDS = {
+    agent: { ...ATTRIBUTION.agent, instance: 'i'.repeat(NAME_CHARS_MAX) },
+    scope: names(128, 30).join(' '),
+    resource: `https://${'r'.repeat(1024)}`,
+    correlation: 'c'.repeat(128),
+    user_agent: '"'.repeat(96),
+    trace: { trace_id: 'a'.repeat(32), span_id: 'b'.repeat(16) },
+    txn: 'a'.repeat(32),
+    call: { attempt: 'a'.repeat(64) },
+    missing: names(20, 80),
+    detail: '"'.repeat(200),
+  }
+  /** What cannot be looked up again: kept whatever else there is. */
+  const KEPT_ALWAYS = {
+    captured: { prompt: `sha256:${D}`, arguments: D, response: D, trace: D },
+    authority: D,
+    subject_token: D,
+    bound_to: `jkt:${D}`,
+    jti: `jti_${'A'.repeat(22)}`,
+    expires_at: NOW,
+  }
+
+  test('however much a caller writes of itself, whose work it is stays in plain words, and what was captured is named', () => {
+    const { text, record } = shortened({ ...CALLERS_WORDS, ...KEPT_ALWAYS }, 'agent:orchestrator')
+    expect(bytes(text)).toBeLessThanOrEqual(AUDIT_RECORD_BYTES_MAX)
+    const { scope: _scope, agent, ...plain } = ATTRIBUTION
+    expect(record).toMatchObject({ ...plain, ...KEPT_ALWAYS, by: 'agent:orchestrator', txn: CALLERS_WORDS.txn })
+    expect(record.agent).toEqual({ ...agent, instance: `sha256:${sha256('i'.repeat(NAME_CHARS_MAX))}` })
+  })
+
+  test('what a caller calls itself goes before what the decision says', () => {
+    const { record } = shortened({ user_agent: '"'.repeat(96), detail: 'd'.repeat(410) })
+    expect(record).toHaveProperty('shortened')
+    expect(record).not.toHaveProperty('user_agent')
+    expect(record).toHaveProperty('missing')
+  })
+
+  test('R167 why somebody read what was captured is kept as they wrote it', () => {
+    const disclosure = {
+      of: `dec_${'A'.repeat(60)}`,
+      kinds: ['prompt', 'arguments', 'response', 'trace'] as const,
+      reason: 'r'.repeat(510),
+    }
+    const draft = begun(`operator:${'€'.repeat(NAME_CHARS_MAX)}`)
+    draft.add({ ...CALLERS_WORDS, disclosure })
+    const text = draft.granted('captured.read')
+    expect(bytes(text)).toBeLessThanOrEqual(AUDIT_RECORD_BYTES_MAX)
+    expect(read(text)).toMatchObject({ disclosure, txn: CALLERS_WORDS.txn })
+  })
+
+  const LONG = '€'.repeat(NAME_CHARS_MAX)
+  const { jti, expires_at: _end, ...issued } = KEPT_ALWAYS
+  const CREDENTIAL = { method: 'spiffe_jwt', credential: 'c'.repeat(256), certificate: D } as const
+  test.each([
+    ['opens', { ...KEPT_ALWAYS, captured: { prompt: D }, client_auth: { ...CREDENTIAL, reusable_assertion: D } }],
+    [
+      'works for itself',
+      {
+        ...issued,
+        captured: {},
+        owner: LONG,
+        client_auth: { method: 'private_key_jwt', credential: 'c'.repeat(256), issuer: 'i'.repeat(32) },
+        workload: { issuer: 'i'.repeat(32), sub: '€'.repeat(160) },
+      },
+    ],
+    [
+      'calls',
+      {
+        jti,
+        tool: 't'.repeat(128),
+        call: { attempt: 'a'.repeat(64), ended: 'success', after: 'unknown' },
+        captured: { arguments: `sha256:${D}`, response: D },
+        approval: { id: `apr_${'A'.repeat(22)}`, by: `user:corp:${LONG}` },
+      },
+    ],
+  ] as const)('where every name of the registry and of the directory is at its bound, too, and it %s, it is a third longer', (_what, fields) => {
+    const { missing, detail, call: _call, ...words } = CALLERS_WORDS
+    const { text, record } = shortened(
+      {
+        ...words,
+        missing,
+        detail,
+        agent: { id: 'a'.repeat(128), version: 'v'.repeat(64), instance: 'i'.repeat(NAME_CHARS_MAX) },
+        on_behalf_of: `user:corp:${LONG}`,
+        user: { id: `user:corp:${LONG}`, email: LONG },
+        server: { id: 's'.repeat(64), name: LONG },
+        service: 's'.repeat(128),
+        chain: names(8, NAME_CHARS_MAX),
+        txn: 't'.repeat(64),
+        ...fields,
+      },
+      `agent:${'a'.repeat(128)}`,
+    )
+    expect(bytes(text)).toBeGreaterThan(AUDIT_RECORD_BYTES_MAX)
+    expect(bytes(text)).toBeLessThanOrEqual((AUDIT_RECORD_BYTES_MAX * 4) / 3)
+    expect(record.agent?.id).toBe(`sha256:${sha256('a'.repeat(128))}`)
+    expect(record.user).toEqual({ id: `sha256:${sha256(`user:corp:${LONG}`)}` })
+    expect(record).toMatchObject({ session: ATTRIBUTION.session, txn: 't'.repeat(64), captured: fields.captured })
   })
 })

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { AuditLog } from '../../../src/audit/audit-log.ts'
+import { OutboxFull } from '../../../src/store/ports.ts'
 import { failing } from '../sessions/faults.ts'
 import { HandClock, reasonOf, type TestStore, testStore } from '../sessions/fixtures.ts'
 
@@ -25,6 +26,18 @@ describe('appending', () => {
     fault.heal()
     await log.flush()
     expect(await written()).toEqual([])
+  })
+
+  test('what an administrator intends finds room where nothing else does, and is refused where it cannot be recorded', async () => {
+    const append = held.store.audit.append.bind(held.store.audit)
+    held.store.audit.append = (key, record, contents, isEnd) =>
+      isEnd === true ? append(key, record, contents, isEnd) : Promise.reject(new OutboxFull())
+    expect(await reasonOf(log.append('key', 'granted'))).toBe('audit_unavailable')
+    await log.intend('key', 'intended')
+    expect(await log.appendOrDefer('key', 'revoked')).toBe('recorded')
+    expect(await written()).toEqual(['intended', 'revoked'])
+    failing(held.store.audit, 'append')
+    expect(await reasonOf(log.intend('key', 'intended'))).toBe('audit_unavailable')
   })
 
   test('the refusal is of the log, whatever was wrong underneath', async () => {

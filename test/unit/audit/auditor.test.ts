@@ -50,11 +50,11 @@ describe('a stranger', () => {
     expect(refused.error).toMatchObject({ reason: 'client_unknown' })
   })
 
-  test('who met a fault of ours gets an id to search for, and is not counted as a refusal', async () => {
+  test('who met a fault of ours gets an id to search for, and is counted as that', async () => {
     const refused = await auditor.refuse(auditor.begin(), new TypeError('a fault'), 's')
     expect(refused.faultId).toMatch(/^dec_/)
     await auditor.strangers.flush()
-    expect(await records()).toEqual([])
+    expect(await records()).toMatchObject([{ event: 'strangers.refused', strangers: [['server_error', 's', 1]] }])
   })
 })
 

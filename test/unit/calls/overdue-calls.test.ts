@@ -5,8 +5,9 @@ import { encodeBegun } from '../../../src/calls/begun-call.ts'
 import { OverdueCalls } from '../../../src/calls/overdue-calls.ts'
 import { CALLS_OVERDUE_AT_ONCE_MAX } from '../../../src/kernel/call-limits.ts'
 import type { DecisionId, PrincipalId } from '../../../src/kernel/ids.ts'
+import type { CallStore } from '../../../src/store/call-ports.ts'
 import { openStore } from '../../../src/store/open-store.ts'
-import { type CallStore, StoreUnavailable } from '../../../src/store/ports.ts'
+import { StoreUnavailable } from '../../../src/store/ports.ts'
 import { scratchDirectory } from '../../support/scratch.ts'
 import { HandClock } from '../sessions/fixtures.ts'
 
@@ -28,7 +29,7 @@ async function bench(change: (calls: CallStore) => CallStore = (calls) => calls)
   const counted: string[] = []
   const watch = new OverdueCalls({
     calls: change(store.calls),
-    auditor: { begin: (id) => new AuditDraft(clock.nowMs(), id) },
+    auditor: { begin: (_, id) => new AuditDraft(clock.nowMs(), undefined, id) },
     clock,
     log: { warn: (...said: unknown[]) => void warned.push(said) },
     observer: { call: (became) => void counted.push(became) },
@@ -41,7 +42,7 @@ describe('a look', () => {
     const { clock, store, watch } = await bench()
     const other = new OverdueCalls({
       calls: store.calls,
-      auditor: { begin: (id) => new AuditDraft(clock.nowMs(), id) },
+      auditor: { begin: (_, id) => new AuditDraft(clock.nowMs(), undefined, id) },
       clock,
       log: { warn: () => undefined },
       observer: undefined,

@@ -111,7 +111,7 @@ describe('the commands', () => {
       ).toBe(true)
     }
     const lines = COMMANDS.flatMap(({ examples }) =>
-      examples.flatMap((example) => example.split(' | ')).map((line) => line.split(/ [<>] /)[0] ?? ''),
+      examples.flatMap((example) => example.split(' | ')).map((line) => line.split(/ (?:<|>>?) /)[0] ?? ''),
     )
     for (const line of lines.filter((text) => text.startsWith('errand '))) {
       // As a shell reads it: what is quoted is one word.

@@ -1,5 +1,9 @@
 import { describe, expect, test } from 'vitest'
-import { drawRecord } from '../../../src/cli/records/audit-drawing.ts'
+import { drawCalls } from '../../../src/cli/audit/calls-drawing.ts'
+import { drawChain } from '../../../src/cli/audit/chain-drawing.ts'
+import { drawRecord } from '../../../src/cli/audit/record-drawing.ts'
+import { drawStory } from '../../../src/cli/audit/story-drawing.ts'
+import { jsonText } from '../../../src/cli/output.ts'
 import { drawRefusal } from '../../../src/cli/refusal-drawing.ts'
 import { drawKill } from '../../../src/cli/sessions/kill-drawing.ts'
 import { drawSession, drawSessions } from '../../../src/cli/sessions/session-drawing.ts'
@@ -210,7 +214,16 @@ describe('an audit record', () => {
 
 test('nothing that an agent wrote can move the cursor of whoever looks', () => {
   const evilHop = { revoked: { seq: 1, sessions: [EVIL], hops: [hop(EVIL, 0, 1)] } }
+  const could = { scope: EVIL, authorization_details: [{ locations: [EVIL], tools: { [EVIL]: { [EVIL]: {} } } }] }
   const drawn = [
+    drawChain({ human: EVIL, origin: EVIL, authorised: EVIL, hops: [{ agent: EVIL, could }] }, plainStyles),
+    drawStory({ txn: EVIL, for: [EVIL], steps: [{ at: EVIL, says: EVIL, captured: { [EVIL]: EVIL } }] }, plainStyles),
+    drawCalls(
+      { calls: [{ at: EVIL, tool: EVIL, agent: EVIL, decision: EVIL }], gaps: [{ why: EVIL }] },
+      [],
+      plainStyles,
+    ),
+    drawRecord({ tool: EVIL, txn: EVIL, disclosure: { of: EVIL, kinds: [EVIL], reason: EVIL } }, plainStyles),
     drawRecord({ at: EVIL, by: EVIL, event: EVIL, outcome: EVIL, detail: EVIL, id: EVIL }, plainStyles),
     drawRecord(
       { detail: JSON.stringify({ dimension: 'agent', agent: EVIL }), strangers: [[EVIL, EVIL, 1]] },
@@ -226,6 +239,27 @@ test('nothing that an agent wrote can move the cursor of whoever looks', () => {
     ),
   ]
   for (const text of drawn) expect(text).not.toContain('\u001b')
+})
+
+test('a story of two sessions that were given one name says so, and of each step whose it is', () => {
+  const step = {
+    at: '2026-11-22T03:00:00.000Z',
+    says: 'a opens',
+    outcome: 'granted',
+    session: 'ses_2',
+    decision: 'dec_1',
+  }
+  const story = (...sessions: readonly string[]) =>
+    drawStory({ txn: 'txn_1', sessions: sessions.map((session) => ({ session })), steps: [step] }, plainStyles)
+  expect(story('ses_1', 'ses_2')).toMatch(/have one name[\s\S]*ses_2; dec_1/)
+  expect(story('ses_2')).not.toMatch(/have one name|ses_2; dec_1/)
+})
+
+test('JSON is the same JSON to a program, and moves no cursor either', () => {
+  const value = { [EVIL]: 'a\u009b2Jb\u202ec\u2028d\u007fe' }
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: what is looked for
+  expect(jsonText(value)).not.toMatch(/[\u0000-\u001f\u007f-\u009f\u2028\u202e]/)
+  expect(JSON.parse(jsonText(value))).toEqual(value)
 })
 
 test('a number that is an object is no number, and calls nothing that it brings along', () => {

@@ -4,6 +4,7 @@ import { configAfter, problemsAfter, type Raw } from './document.ts'
 test('what is not written has the strict or the stated default', () => {
   expect(configAfter(() => undefined)).toEqual({
     admins: [],
+    auditExport: [],
     secondPerson: false,
     settings: {
       issuer: 'https://errand.example',
@@ -11,6 +12,8 @@ test('what is not written has the strict or the stated default', () => {
       accessTokenSeconds: 300,
       sessionSeconds: 3600,
       delegationAcceptSeconds: 120,
+      publicLog: false,
+      requireCorrelation: false,
       strictlyNarrower: true,
       approvalSeconds: 300,
       approvalPendingSeconds: 900,
@@ -21,6 +24,7 @@ test('what is not written has the strict or the stated default', () => {
       orphanGraceSeconds: 14 * 86_400,
       callOutcomeSeconds: 60,
       drift: { contractAfter: 5, haltAfter: 10, windowSeconds: 3600 },
+      capture: { prompt: 'off', arguments: 'off', response: 'off', trace: 'off' },
     },
     listen: { host: '127.0.0.1', port: 8080 },
     org: 'default',
@@ -37,6 +41,8 @@ test('what is not written has the strict or the stated default', () => {
     log: { level: 'info' },
     dpop: { nonce: 'off' },
     trustedProxies: [],
+    retention: { keepMs: 365 * 86_400_000, keepRecords: undefined },
+    witnesses: [],
     outbound: { allowLoopback: false, internalHosts: new Set() },
     development: false,
   })

@@ -64,6 +64,7 @@ export function exchange(over: Partial<ExchangeRequest> = {}): ExchangeRequest {
     scope: undefined,
     details: undefined,
     instance: undefined,
+    prompt: undefined,
     subjectToken: new Secret('subject'),
     subjectTokenType: TOKEN_TYPE.session,
     subjectIssuer: undefined,
@@ -81,6 +82,7 @@ export function credentials(over: Partial<ClientCredentialsRequest> = {}): Clien
     scope: undefined,
     details: undefined,
     instance: undefined,
+    prompt: undefined,
     ...over,
   }
 }
@@ -167,6 +169,7 @@ export function input<R extends ExchangeRequest | ClientCredentialsRequest, E ex
       contracted: false,
     },
     rv: 41,
+    txn: undefined,
     confirmation: undefined,
     ...over,
   }

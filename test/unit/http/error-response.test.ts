@@ -16,7 +16,7 @@ const context = (over: { scheme?: string; bearer?: boolean } = {}) => {
   }
 }
 
-const known = (error: unknown) => new RefusedRequest(error, newDecisionId(), true)
+const known = (error: unknown) => new RefusedRequest(error, { decisionId: newDecisionId(), txn: 'txn_1' }, true)
 const body = async (response: Response) => JSON.parse(await response.text())
 
 describe('a refusal on the wire', () => {
@@ -36,7 +36,7 @@ describe('a refusal on the wire', () => {
 
   it('tells a stranger the error and a description, no reason, nothing missing', async () => {
     const rejection = new Rejection('parameter_missing', 'subject_token is required', { missing: ['secret'] })
-    for (const thrown of [rejection, new RefusedRequest(rejection, undefined, false)]) {
+    for (const thrown of [rejection, new RefusedRequest(rejection, {}, false)]) {
       expect(await body(errorResponse(thrown, context()))).toEqual({
         error: 'invalid_request',
         error_description: 'subject_token is required',
@@ -66,7 +66,9 @@ describe('a refusal on the wire', () => {
     const later = new Rejection('store_unavailable', 'try again', { retryAfterSeconds: 7, cause })
     const response = errorResponse(known(later), context())
     expect([response.status, response.headers.get('retry-after')]).toEqual([503, '7'])
-    expect(reports).toEqual([{ faultId: undefined, decisionId: expect.stringMatching(/^dec_/), cause: later }])
+    expect(reports).toEqual([
+      { faultId: undefined, decisionId: expect.stringMatching(/^dec_/), txn: 'txn_1', cause: later },
+    ])
     expect(errorResponse(new Rejection('cutoffs_stale', 'x'), context()).headers.get('retry-after')).toBe('1')
   })
 

@@ -4,7 +4,7 @@ import { type AddressInfo, connect } from 'node:net'
 import { getRequestListener } from '@hono/node-server'
 import { type Context, Hono } from 'hono'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { bodyOf, headerOf, peerOf, queryNames } from '../../../src/http/incoming.ts'
+import { bodyOf, headerOf, peerOf, queryNames, takeBody } from '../../../src/http/incoming.ts'
 import { Rejection } from '../../../src/kernel/rejection.ts'
 
 describe('a request on a socket', () => {
@@ -71,6 +71,40 @@ describe('a request on a socket', () => {
     const socket = send(post('Transfer-Encoding: chunked', '3\r\nabc\r\n'))
     setTimeout(() => socket.write('3\r\ndef\r\n0\r\n\r\n'), 20)
     expect(await seen).toBe('abcdef')
+    socket.destroy()
+  })
+
+  it('gives a long body piece by piece while it comes in, and nothing of what is too many', async () => {
+    const taken: string[] = []
+    let isNext: () => void
+    const next = new Promise<void>((resolve) => {
+      isNext = resolve
+    })
+    look = (context) =>
+      takeBody(context, 6, (chunk) => {
+        taken.push(Buffer.from(chunk).toString())
+        isNext()
+      })
+    const socket = send(post('Transfer-Encoding: chunked', '3\r\nabc\r\n'))
+    await next
+    expect(taken).toEqual(['abc'])
+    socket.write('4\r\ndefg\r\n')
+    expect(await seen).toBe(false)
+    expect(taken).toEqual(['abc'])
+    socket.destroy()
+  })
+
+  it('fails with whoever takes it, and nobody else does', async () => {
+    const fault = new Error('no thread can be started')
+    const taken: number[] = []
+    look = (context) =>
+      takeBody(context, 6, (chunk) => {
+        taken.push(chunk.byteLength)
+        throw fault
+      })
+    const socket = send(post('Transfer-Encoding: chunked', '3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n'))
+    expect(await seen).toBe(fault)
+    expect(taken).toEqual([3])
     socket.destroy()
   })
 

@@ -78,7 +78,13 @@ describe('the rejection map', () => {
   })
 
   it('answers what is not certain with 503, which clients repeat', () => {
-    const uncertain: RejectionReason[] = ['store_unavailable', 'audit_unavailable', 'cutoffs_stale', 'keys_not_ready']
+    const uncertain: RejectionReason[] = [
+      'store_unavailable',
+      'audit_unavailable',
+      'capture_unavailable',
+      'cutoffs_stale',
+      'keys_not_ready',
+    ]
     for (const reason of [...uncertain, 'subject_issuer_unavailable'] as const) {
       expect([reason, ...wire(reason)]).toEqual([reason, 503, 'temporarily_unavailable'])
     }

@@ -6,7 +6,8 @@ import { inspect, promisify } from 'node:util'
 import { gzipSync } from 'node:zlib'
 import { afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { Secret } from '../../../src/kernel/secret.ts'
-import { createGuardedFetch, type FetchRequest, OutboundError } from '../../../src/net/guarded-fetch.ts'
+import { createGuardedFetch, type FetchRequest } from '../../../src/net/guarded-fetch.ts'
+import { OutboundError } from '../../../src/net/outbound-error.ts'
 import { type Authority, type Issued, makeAuthority } from '../../support/certificates.ts'
 
 const GET: FetchRequest = { bytesMax: 1024, timeoutMs: 1_500, accept: ['application/json'] }

@@ -1,13 +1,9 @@
 import { createServer, type RequestListener, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { afterEach, describe, expect, it } from 'vitest'
-import {
-  createGuardedFetch,
-  type FetchBounds,
-  OutboundError,
-  type OutboundErrorCode,
-  type ResolveHost,
-} from '../../../src/net/guarded-fetch.ts'
+import type { ResolveHost } from '../../../src/net/destination.ts'
+import { createGuardedFetch, type FetchBounds } from '../../../src/net/guarded-fetch.ts'
+import { OutboundError, type OutboundErrorCode } from '../../../src/net/outbound-error.ts'
 
 const BOUNDS: FetchBounds = { bytesMax: 1024, timeoutMs: 1_500, accept: ['application/json'] }
 

@@ -1,5 +1,6 @@
 /** Fetches each URL of its arguments through the guarded fetch, under whatever environment it was started with. */
-import { createGuardedFetch, OutboundError } from '../../../src/net/guarded-fetch.ts'
+import { createGuardedFetch } from '../../../src/net/guarded-fetch.ts'
+import { OutboundError } from '../../../src/net/outbound-error.ts'
 
 const fetchJson = createGuardedFetch({ allowLoopback: true })
 for (const url of process.argv.slice(2)) {

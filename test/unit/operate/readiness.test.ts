@@ -13,6 +13,7 @@ function readiness(over: Partial<ReadinessParts> = {}): Readiness {
     cutoffs: { ...SURE, confirmedAgeMs: 100, storeClockDifferenceMs: -20 },
     ring: { problem: () => undefined },
     auditProblem: () => undefined,
+    warnings: () => ({}),
     clock: { nowMs: () => NOW * 1000 },
     ...over,
   })

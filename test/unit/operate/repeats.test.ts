@@ -40,11 +40,33 @@ test('faults of one place are one kind whatever they say, and refusals one kind 
   const report = faultLog(log as never, repeats)
   const fault = (text: string) => new Error(text)
   for (let each = 0; each < 100; each++) {
-    report({ faultId: `f${each}`, decisionId: undefined, cause: fault(`about ${each}`) })
-    report({ faultId: undefined, decisionId: `d${each}`, cause: new Rejection('store_unavailable', 'away') })
-    report({ faultId: undefined, decisionId: undefined, cause: new Rejection('cutoffs_stale', 'stale') })
+    report({ faultId: `f${each}`, decisionId: undefined, traceId: undefined, cause: fault(`about ${each}`) })
+    report({
+      faultId: undefined,
+      decisionId: `d${each}`,
+      traceId: undefined,
+      cause: new Rejection('store_unavailable', 'away'),
+    })
+    report({
+      faultId: undefined,
+      decisionId: undefined,
+      traceId: undefined,
+      cause: new Rejection('cutoffs_stale', 'stale'),
+    })
   }
   expect(lines.map(([fields]) => (fields as { count: number }).count)).toEqual([1, 1, 1])
   repeats.flush()
   expect(lines.map(([fields]) => (fields as { count: number }).count)).toEqual([1, 1, 1, 99, 99, 99])
+})
+
+test('a line of a refusal and of a fault names the piece of work, also where nothing is traced', () => {
+  const lines: unknown[] = []
+  const write = (fields: unknown) => lines.push(fields)
+  const report = faultLog({ warn: write, error: write } as never, new Repeats())
+  const named = { faultId: undefined, decisionId: 'dec_1', traceId: undefined, txn: 'txn_1' }
+  report({ ...named, cause: new Rejection('store_unavailable', 'away') })
+  report({ ...named, cause: new Error('ours') })
+  report({ ...named, txn: undefined, cause: new Rejection('cutoffs_stale', 'stale') })
+  expect(lines).toMatchObject([{ decision: 'dec_1', txn: 'txn_1' }, { txn: 'txn_1' }, { decision: 'dec_1' }])
+  expect(lines[2]).not.toHaveProperty('txn')
 })

@@ -34,6 +34,16 @@ describe('grants that never match', () => {
     ])
   })
 
+  test('a role that names users who are not listed is somebody’s', () => {
+    const named = (users: string[]) => (document: Raw) => {
+      document.issuers[0].users = 'from_issuer'
+      document.roles = [{ name: 'night', groups: users.length === 0 ? ['nobody'] : [], users }]
+    }
+    const night = [deny('d', { principals: [{ role: 'night' }] })]
+    expect(found(night, named(['corp:zoe']))).toEqual([])
+    expect(found(night, named([]))).toHaveLength(1)
+  })
+
   test('a group and a role of one name are not the same', () => {
     expect(found([deny('d', { principals: [{ role: 'finance' }] })])).toHaveLength(1)
     expect(found([deny('d', { principals: [{ group: 'analyst' }] })])).toHaveLength(1)

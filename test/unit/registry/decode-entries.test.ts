@@ -15,6 +15,8 @@ describe('tools', () => {
       scope: 'mcp:tools:admin',
       delegable: false,
       approval: 'none',
+      capture: {},
+      redact: [],
     })
   })
 

@@ -1,5 +1,6 @@
 /** Owners, groups and roles: who has which, and what is left when they leave (R006, R014, R097). */
 import { describe, expect, test } from 'vitest'
+import { atOnce } from '../../../src/kernel/slices.ts'
 import { orphaned, ownerStanding } from '../../../src/model/owner.ts'
 import { ask, granted, type Raw, WAREHOUSE, world } from '../policy/world.ts'
 
@@ -70,10 +71,10 @@ describe('owners', () => {
       d.agents[1].owner = 'user:corp:alice'
       d.agents[1].state = 'retired'
     })
-    expect(orphaned(registry)).toEqual([
+    expect(atOnce(orphaned(registry))).toEqual([
       { kind: 'agent', id: 'orchestrator', owner: 'user:corp:alice' },
       { kind: 'resource', id: 'warehouse', owner: 'user:corp:alice' },
     ])
-    expect(orphaned(owned('user:corp:alice'))).toEqual([])
+    expect(atOnce(orphaned(owned('user:corp:alice')))).toEqual([])
   })
 })

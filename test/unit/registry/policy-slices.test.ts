@@ -44,6 +44,29 @@ test('what is read back is what was kept, for any policy, however long its lists
   )
 })
 
+test('others have their turn after every few hundred entries that are packed', async () => {
+  let written = 0
+  const grant = {
+    reason: 'x'.repeat(400),
+    get id() {
+      written += 1
+      return 'a grant'
+    },
+  }
+  const grants = Array.from({ length: 10_000 }, () => grant)
+  const perTurn: number[] = []
+  const look = () => {
+    perTurn.push(written)
+    written = 0
+    next = setImmediate(look)
+  }
+  let next = setImmediate(look)
+  await encodePolicy({ issuer: ISSUER, accessTokenSeconds: 300, files: [], entries: { grants } })
+  clearImmediate(next)
+  expect(perTurn.reduce((sum, count) => sum + count, written)).toBe(10_000)
+  expect(Math.max(...perTurn)).toBeLessThanOrEqual(500)
+})
+
 test('a text of which anything was changed is no policy', async () => {
   const text = await encodePolicy({ issuer: ISSUER, accessTokenSeconds: 300, files: [], entries: largeDocument() })
   for (const damaged of [text.slice(0, -4), text.replace('policy-2', 'policy-1'), `${text}AAAA`, '']) {

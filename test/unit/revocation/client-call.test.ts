@@ -19,7 +19,7 @@ function call(form: () => Form, over: { mayRepeat?: boolean; correlation?: strin
   const request = { form, facts: { ...FACTS, correlation }, endpoint: ENDPOINT.introspection, ...rest }
   return callAsClient(request, parts, async (given) => {
     seen.push(given)
-    await parts.auditor.log.append(given.draft.id, given.draft.granted('token.introspect'))
+    await parts.auditor.log.append(given.draft.id, given.draft.granted('revocations.follow'))
     return given.client.clientId
   })
 }

@@ -38,6 +38,7 @@ import { SETTINGS, testRing } from '../tokens/fixtures.ts'
 
 /** Lets everybody in. */
 const entry: Entry = {
+  turn: async () => {},
   claim: () => {},
   admit: (authenticate) => authenticate(),
   succeeded: () => {},

@@ -96,6 +96,7 @@ describe('an active token', () => {
       sub_profile: 'user',
       act: actor('researcher', 'orchestrator'),
       sid: SESSION,
+      txn: 'txn_one',
       authorization_details: [
         { type: 'mcp_tools', locations: [WAREHOUSE], tools: { query: { table: { const: 'revenue' } } } },
       ],

@@ -27,6 +27,7 @@ const approval = (more: Partial<Approval> = {}): Approval =>
     state: 'pending',
     path: [ROOT],
     agent: 'orchestrator',
+    instance: undefined,
     subject: 'user:corp:alice',
     resource: 'https://warehouse.example/mcp',
     tool: 'drop_table',
@@ -42,6 +43,16 @@ const approval = (more: Partial<Approval> = {}): Approval =>
 const word = { by: 'user:corp:carol' as PrincipalId, at: NOW + 1, reason: 'as agreed', rv: 7, epoch: 'e' }
 const sealed = { digest: 'digest', text: 'sealed' }
 const ask = (one: Approval, before?: Approval) => requestApproval(one, before, sealed, { now: NOW, notAfter: END })
+
+test('what is stored comes back as it was, with the process that asked and without one', () => {
+  for (const one of [
+    approval(),
+    approval({ instance: 'pod-7' }),
+    approval({ state: 'approved', word, instance: 'pod-7' }),
+  ]) {
+    expect(decodeApproval(SESSION, KEY, encodeApproval(one))).toEqual(one)
+  }
+})
 
 describe('what is written', () => {
   test('is read back as it was, and written again as it was', () => {

@@ -57,6 +57,7 @@ export function actor(...agents: readonly string[]): Actor {
 export function sessionFacts(over: Partial<SessionFacts> = {}): SessionFacts {
   return {
     id: SESSION,
+    txn: 'txn_one',
     rootAgent: 'orchestrator' as ClientId,
     rootNode: ROOT,
     subject: { principal: ALICE, profile: 'user', user: { issuerSlug: 'corp', sub: 'alice' } },

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, expect, test } from 'vitest'
+import { sha256 } from '../../../src/kernel/digest.ts'
 import { UNKNOWN_COMMITS_MAX } from '../../../src/kernel/store-limits.ts'
 import { issueLeaf, openSession } from '../../../src/sessions/session-commits.ts'
 import { SessionRepository } from '../../../src/sessions/session-repository.ts'
@@ -45,6 +46,14 @@ test('one that never happened never will: arriving late, it finds its id taken',
   expect(await leaves()).toBe(0)
   expect(await records()).toEqual(['jti_token never', 'opened'])
   expect(await cutoffs()).toEqual([])
+})
+
+test('what its record names comes with it: the first may never have brought it', async () => {
+  const text = 'what was granted'
+  unknown.add({ ...ofToken(), change: { ...leaf, contents: [{ digest: sha256(text), text }] } })
+  await unknown.settle()
+  expect(await records()).toEqual(['jti_token never', 'opened'])
+  expect(await held.store.audit.content(sha256(text), SESSION)).toBe(text)
 })
 
 test('one that happened is cut off, marked and recorded, however often it has to be tried', async () => {

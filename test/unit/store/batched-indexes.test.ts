@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { INDEX_ENTRIES_WAITING_MAX } from '../../../src/kernel/store-limits.ts'
-import { BatchedIndexes } from '../../../src/store/batched-indexes.ts'
+import { BatchedIndexes, type ListedMembers } from '../../../src/store/batched-indexes.ts'
 import { StoreUnavailable } from '../../../src/store/ports.ts'
 
 class Backend {
@@ -8,10 +8,10 @@ class Backend {
   fails: Error | undefined
   hold: Promise<void> | undefined
 
-  async addAll(index: string, members: ReadonlyMap<string, number>): Promise<void> {
+  async addAll(lists: ListedMembers): Promise<void> {
     await this.hold
     if (this.fails !== undefined) throw this.fails
-    this.calls.push([index, Object.fromEntries(members)])
+    for (const [index, members] of lists) this.calls.push([index, Object.fromEntries(members)])
   }
 
   async list(): Promise<readonly string[]> {

@@ -7,7 +7,7 @@ import { newSessionId, type SessionId } from '../../../src/kernel/ids.ts'
 import { EmbeddedAudit } from '../../../src/store/embedded-audit.ts'
 import { EmbeddedDatabase } from '../../../src/store/embedded-database.ts'
 import { openStore } from '../../../src/store/open-store.ts'
-import { type ControlWrite, type Store, StoreUnavailable } from '../../../src/store/ports.ts'
+import { type ControlWrite, OutboxFull, type Store, StoreUnavailable } from '../../../src/store/ports.ts'
 
 const START_MS = 1_800_000_000_000
 
@@ -140,6 +140,12 @@ describe('a closed store', () => {
       appendStrangers: () => store.audit.appendStrangers('record'),
       content: () => store.audit.content('digest', session),
       usage: () => store.audit.usage(),
+      pending: () => store.audit.pending(new Map(), 10),
+      contentsIn: () => store.audit.contentsIn(store.audit.outboxes[0] ?? '', ['digest']),
+      logHead: () => store.log.head(),
+      logAppend: () => store.log.append('no head', 'head', [{ name: 'piece', add: Buffer.from('x') }]),
+      logRead: () => store.log.read(['piece']),
+      logRemove: () => store.log.remove(['piece']),
       latest: () => store.audit.latest(1),
       add: () => store.indexes.add('i', 'm', START_MS + 1),
       list: () => store.indexes.list('i', START_MS, 1),
@@ -252,13 +258,22 @@ describe('the database', () => {
     beforeEach(reopen)
     afterEach(() => database.close())
 
-    it('are held to their bounds, oldest first, over restarts', async () => {
-      for (let n = 0; n < 25; n++) await audit.append('', `r${n}`)
-      expect(await audit.usage()).toEqual({ records: 10, limit: 10 })
+    it('are held to their bounds over restarts: a full outbox refuses, and is read on where it was trimmed', async () => {
+      for (let n = 0; n < 10; n++) await audit.append('', `r${n}`)
       await reopen()
       expect(await audit.usage()).toEqual({ records: 10, limit: 10 })
-      await audit.append('', 'r25')
-      expect(await records()).toEqual(Array.from({ length: 10 }, (_, n) => `r${25 - n}`))
+      await expect(audit.append('', 'r10')).rejects.toThrow(OutboxFull)
+      const entries = (await audit.pending(new Map(), 100)).get('records') ?? []
+      expect(entries.map(({ record }) => record)).toEqual(Array.from({ length: 10 }, (_, n) => `r${n}`))
+      for (const { position } of [entries[3], entries[9]].flatMap((entry) => entry ?? [])) {
+        await audit.trim('records', position)
+        await reopen()
+      }
+      await audit.append('', 'r10')
+      const cursors = new Map([['records', entries[9]?.position ?? '']])
+      const [next] = (await audit.pending(cursors, 100)).get('records') ?? []
+      expect(next?.record).toBe('r10')
+      expect(await audit.usage()).toEqual({ records: 1, limit: 10 })
     })
 
     it('push out nothing of each other, and keep their common order over restarts', async () => {
@@ -272,9 +287,11 @@ describe('the database', () => {
       expect(await audit.usage()).toEqual({ records: 2, limit: 10 })
     })
 
-    it('order strangers last whose neighbours were forgotten', async () => {
+    it('order strangers last whose neighbours were trimmed', async () => {
       await audit.append('', 'gone')
+      const [gone] = (await audit.pending(new Map(), 1)).get('records') ?? []
       await audit.appendStrangers('stays')
+      await audit.trim('records', gone?.position ?? '')
       for (let n = 0; n < 10; n++) await audit.append('', `r${n}`)
       expect(await records()).toEqual([...Array.from({ length: 10 }, (_, n) => `r${9 - n}`), 'stays'])
     })

@@ -54,6 +54,7 @@ describe('every claim that says who, for whom, until when or on what grounds mus
     client_id: 'orchestrator',
     sub_profile: 'service',
     sid: 'ses_other',
+    txn: 'txn_other',
     iat: NOW - 1,
     exp: NOW + 301,
     jti: 'jti_other',

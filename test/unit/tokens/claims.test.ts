@@ -30,6 +30,7 @@ describe('the claims of a token of a session', () => {
       scope: 'mcp:tools:read',
       sub_profile: 'user',
       sid: SESSION,
+      txn: 'txn_one',
       rv: 41,
       act: actor('researcher', 'orchestrator'),
       authorization_details: [

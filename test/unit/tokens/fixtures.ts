@@ -6,6 +6,7 @@ import type { SigningKey } from '../../../src/jose/sign-jwt.ts'
 import type { Jti } from '../../../src/kernel/ids.ts'
 import { ensureKeys } from '../../../src/keys/key-files.ts'
 import { KeyRing } from '../../../src/keys/key-ring.ts'
+import { NOTHING_CAPTURED } from '../../../src/model/captured.ts'
 import type { BrokerSettings } from '../../../src/model/settings.ts'
 import type { ApiOrder, MintOrder } from '../../../src/tokens/claims.ts'
 import { testKey } from '../../support/keys.ts'
@@ -25,6 +26,9 @@ export const SETTINGS: BrokerSettings = {
   suspendOverdue: false,
   callOutcomeSeconds: 60,
   drift: { contractAfter: 5, haltAfter: 10, windowSeconds: 3600 },
+  capture: NOTHING_CAPTURED,
+  requireCorrelation: false,
+  publicLog: false,
   orphanGraceSeconds: 0,
   clientSecretBasic: false,
 }

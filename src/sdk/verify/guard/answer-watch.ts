@@ -115,7 +115,7 @@ export class AnswerWatch {
     if (isJsonObject(error)) this.#tell(key, 'failure', `rpc_${String(error['code']).slice(0, 16)}`)
     if (!isJsonObject(result)) return message
     const ended = endOf(result)
-    if (ended !== undefined) this.#tell(key, ...ended)
+    if (ended !== undefined) this.#tell(key, ended[0], ended[1], result)
     return this.#lists.ids.has(key) ? { ...message, result: this.#shortened(result) } : message
   }
 
@@ -127,11 +127,11 @@ export class AnswerWatch {
   }
 
   /** Once each. A judge that cannot be told now leaves the call as begun: what became of it is unknown there. */
-  #tell(key: string, outcome: CallOutcome, detail?: string): void {
+  #tell(key: string, outcome: CallOutcome, detail?: string, response?: unknown): void {
     const call = this.#pending.get(key)
     if (call === undefined) return
     this.#pending.delete(key)
-    call.ended(outcome, detail).catch(() => {})
+    call.ended(outcome, detail, response).catch(() => {})
   }
 }
 

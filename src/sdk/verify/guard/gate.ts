@@ -7,6 +7,8 @@
  */
 import { newCallId } from '../../../kernel/ids.ts'
 import { Secret } from '../../../kernel/secret.ts'
+import { TRACEPARENT } from '../../../protocol/trace-context.ts'
+import { plainTraceparent } from '../../broker/trace.ts'
 import { type Begun, type CallJudge, localJudge } from '../call-judge.ts'
 import { callableTools, type ToolCall, type ToolCallRefusal, type ToolManifest } from '../tool-call.ts'
 import { TokenRefused, type VerifiedToken } from '../verified-token.ts'
@@ -31,6 +33,8 @@ export interface GateOptions {
 
 export interface Asking {
   readonly token: VerifiedToken
+  /** Of the request, well-formed. */
+  readonly traceparent?: string | undefined
   /** Its text. */
   readonly bearer: string
   readonly resourceMetadata: string
@@ -65,7 +69,8 @@ export function createGate(options: GateOptions): Gate {
       try {
         const messages = readMessages(body)
         assertHeadersAgree(messages, header)
-        const judged = await judgeAll(messages, asking, rules)
+        const traceparent = plainTraceparent(header(TRACEPARENT).join(', '))
+        const judged = await judgeAll(messages, { ...asking, traceparent }, rules)
         if ('answer' in judged) return judged
         const lists = messages.filter(
           (message) => message.kind === 'request' && message.method === LIST,
@@ -130,12 +135,12 @@ async function judgeAll(
 /** Those whose scope the token lacks; one after the other, as they would have been judged. */
 async function tellRefused(
   calls: readonly CallRequest[],
-  { token, bearer }: Asking,
+  { token, bearer, traceparent }: Asking,
   { judge, manifest }: Rules,
 ): Promise<void> {
   for (const call of calls.map(toolOf)) {
     if (token.scopes.includes(manifest.get(call.tool) ?? '') || !TOOL_NAME.test(call.tool)) continue
-    await judge.refused?.({ token, bearer: new Secret(bearer), call, manifest, id: newCallId() })
+    await judge.refused?.({ token, bearer: new Secret(bearer), call, manifest, id: newCallId(), traceparent })
   }
 }
 
@@ -148,7 +153,7 @@ async function beginAll(
   { judge, manifest }: Rules,
 ): Promise<{ readonly answer: Answer } | { readonly begun: ReadonlyMap<string, Allowed> }> {
   const begun = new Map<string, Allowed>()
-  const { token } = asking
+  const { token, traceparent } = asking
   const bearer = new Secret(asking.bearer)
   // What is not known first: nothing is recorded as begun beside it.
   const inOrder = [...calls].sort((a, b) => Number(manifest.has(toolOf(a).tool)) - Number(manifest.has(toolOf(b).tool)))
@@ -156,7 +161,7 @@ async function beginAll(
     for (const request of inOrder) {
       const call = toolOf(request)
       if (!TOOL_NAME.test(call.tool)) return refused(NO_SUCH_TOOL, [], asking)
-      const verdict = await judge.begin({ token, bearer, call, manifest, id: newCallId() })
+      const verdict = await judge.begin({ token, bearer, call, manifest, id: newCallId(), traceparent })
       if (verdict.allowed) begun.set(idKey(request.id), verdict)
       const refusal = verdict.allowed ? unknownTool(call, manifest) : verdict.refusal
       if (refusal === undefined) continue

@@ -8,6 +8,7 @@ import type { Secret } from '../../../kernel/secret.ts'
 import { type ApiToken, fetchApiToken } from '../../broker/api-token.ts'
 import type { ServerIdentity } from '../../broker/client-assertion.ts'
 import { BrokerRefused, type JsonDoor } from '../../broker/http.ts'
+import { inTime } from '../../broker/in-time.ts'
 
 type Json = Readonly<Record<string, unknown>>
 
@@ -21,6 +22,12 @@ export interface BrokerApiOptions {
   readonly ticks: Ticks
 }
 
+interface Asking {
+  readonly token: Secret
+  readonly deadlineMs: number
+  readonly traceparent: string | undefined
+}
+
 export class BrokerApi {
   readonly #options: BrokerApiOptions
   #token: ApiToken | undefined
@@ -30,30 +37,34 @@ export class BrokerApi {
     this.#options = options
   }
 
-  /** @param path below the issuer. @throws BrokerRefused, and Error where there was no answer in time, or none that can be read */
+  /** @param path below the issuer; `traceparent`: of what is asked about. @throws BrokerRefused, and Error where there was no answer in time, or none that can be read */
   async post(
     path: '/access/v1/evaluation' | '/access/v1/evaluations' | '/access/v1/outcome',
     json: Json,
+    traceparent?: string,
   ): Promise<Json> {
     const { ticks, timeoutMs } = this.#options
     const deadlineMs = ticks.ticksMs() + timeoutMs
     const token = await inTime(this.#current(), timeoutMs)
     try {
-      return await this.#send(path, json, { token, deadlineMs })
+      return await this.#send(path, json, { token, deadlineMs, traceparent })
     } catch (error) {
       if (!(error instanceof BrokerRefused) || error.status !== 401) throw error
       // It was cut off, or its broker has other keys by now: one more is asked for, once.
       if (this.#token?.token === token) this.#token = undefined
       const fresh = await inTime(this.#current(), deadlineMs - ticks.ticksMs())
-      return await this.#send(path, json, { token: fresh, deadlineMs })
+      return await this.#send(path, json, { token: fresh, deadlineMs, traceparent })
     }
   }
 
-  async #send(path: string, json: Json, { token, deadlineMs }: { token: Secret; deadlineMs: number }): Promise<Json> {
+  async #send(path: string, json: Json, asking: Asking): Promise<Json> {
+    const { token, deadlineMs, traceparent } = asking
     const { issuer, door, ticks } = this.#options
     const timeoutMs = Math.floor(deadlineMs - ticks.ticksMs())
     if (timeoutMs <= 0) throw new Error('there is no time left to ask the broker')
-    const answer = parseStrictJson(await door({ url: `${issuer}${path}`, json, bearer: token, timeoutMs }))
+    const answer = parseStrictJson(
+      await door({ url: `${issuer}${path}`, json, bearer: token, timeoutMs, ...(traceparent && { traceparent }) }),
+    )
     if (isJsonObject(answer)) return answer
     throw new Error('the broker answered with something other than an object')
   }
@@ -78,18 +89,5 @@ export class BrokerApi {
     } finally {
       this.#flight = undefined
     }
-  }
-}
-
-/** A signer that hangs, a key service for one, is no answer either. */
-async function inTime<T>(work: Promise<T>, timeoutMs: number): Promise<T> {
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new Error('the broker was not asked in time')), Math.max(timeoutMs, 0))
-  })
-  try {
-    return await Promise.race([work, late])
-  } finally {
-    clearTimeout(timer)
   }
 }

@@ -10,17 +10,11 @@
 import { type Clock, systemClock, systemTicks, type Ticks } from '../../../kernel/clock.ts'
 import { FETCH_TIMEOUT_MS } from '../../../kernel/outbound-limits.ts'
 import type { ServerIdentity } from '../../broker/client-assertion.ts'
-import {
-  type Fetch,
-  type FormDoor,
-  formOverHttp,
-  type JsonDoor,
-  jsonOverHttp,
-  platformFetch,
-} from '../../broker/http.ts'
+import type { Fetch, FormDoor, JsonDoor } from '../../broker/http.ts'
+import { tracedDoors } from '../../broker/trace.ts'
 import { type CallJudge, localJudge } from '../call-judge.ts'
 import { BrokerApi } from './broker-api.ts'
-import { Downstream, type DownstreamToken, type Target } from './downstream.ts'
+import { Downstream, type DownstreamToken, type PassedOn, type Target } from './downstream.ts'
 import type { Inbound } from './inbound.ts'
 import { liveJudge } from './live-judge.ts'
 import { Outcomes } from './outcomes.ts'
@@ -39,6 +33,13 @@ export interface BrokerClientOptions {
   readonly mode?: 'local' | 'live'
   /** For one question: whatever is not answered by then is refused as `unavailable` (503). Default: 3 000 ms. */
   readonly timeoutMs?: number
+  /** In live mode: tells the broker what tools answer, for it to seal (`audit.capture.responses`). Default: false. */
+  readonly reportResponses?: boolean
+  /**
+   * `traceparent` of what is being done now, as a tracing library has it: goes to the broker and to servers downstream. Default: of
+   * the inbound request, in what the broker is asked about its calls.
+   */
+  readonly traceparent?: () => string | undefined
   readonly door?: JsonDoor
   readonly forms?: FormDoor
   readonly fetch?: Fetch
@@ -51,8 +52,8 @@ export interface BrokerClient {
   readonly judge: CallJudge
   /** A token of this server's own for the next one, in the name of whoever called it. @throws Refused, BrokerUnavailable, NotTrusted */
   exchangeForDownstream(inbound: Inbound, target: Target): Promise<DownstreamToken>
-  /** `fetch` with such a token, for that resource alone. @param requestId goes on as `X-Request-Id` */
-  downstreamFetch(inbound: Inbound, target: Target, requestId?: string): Fetch
+  /** `fetch` with such a token, for that resource alone. @param passed on with each request; a text is the `requestId` */
+  downstreamFetch(inbound: Inbound, target: Target, passed?: string | PassedOn): Fetch
   /** Of `ids`, in their order, those that may be shown to the viewer now; whatever is not certain is not among them. */
   filterVisible(viewer: Viewer, ids: readonly string[], showing: Showing): Promise<string[]>
   /** Those that may be shown to everybody of a shared place; to nobody in particular, none. */
@@ -67,7 +68,7 @@ const CLOSE_MS = 5_000
 
 export function createBrokerClient(options: BrokerClientOptions): BrokerClient {
   const { issuer, client, mode = 'live', timeoutMs = FETCH_TIMEOUT_MS } = options
-  const { door = jsonOverHttp, forms = formOverHttp, fetch = platformFetch } = options
+  const { door, forms, fetch } = tracedDoors(options)
   const { clock = systemClock, ticks = systemTicks } = options
   if (!URL.canParse(issuer) || issuer.endsWith('/'))
     throw new TypeError('issuer must be a URL without a trailing slash')
@@ -77,9 +78,9 @@ export function createBrokerClient(options: BrokerClientOptions): BrokerClient {
   const outcomes = new Outcomes(api)
   const downstream = new Downstream({ issuer, client, door: forms, fetch, clock, ticks })
   return {
-    judge: mode === 'local' ? localJudge : liveJudge(api, outcomes),
+    judge: mode === 'local' ? localJudge : liveJudge(api, outcomes, options.reportResponses === true),
     exchangeForDownstream: (inbound, target) => downstream.exchange(inbound, target),
-    downstreamFetch: (inbound, target, requestId) => downstream.fetchFor(inbound, target, requestId),
+    downstreamFetch: (inbound, target, passed) => downstream.fetchFor(inbound, target, passed),
     filterVisible: (viewer, ids, showing) => visible(api, viewer, ids, showing),
     visibleToAll: (audience, ids, showing) => visibleTo(api, audience, ids, showing),
     outcomes,

@@ -9,12 +9,14 @@ import { type Clock, epochSeconds, type Ticks } from '../../../kernel/clock.ts'
 import type { Secret } from '../../../kernel/secret.ts'
 import { GRANT_TYPE, TOKEN_TYPE } from '../../../protocol/oauth.ts'
 import { formatScope, parseScope, type ScopeSet } from '../../../protocol/scope.ts'
+import { plainTracestate, TRACEPARENT, TRACESTATE } from '../../../protocol/trace-context.ts'
 import { NotTrusted, Refused } from '../../agent/agent-errors.ts'
 import { privateKeyJwt } from '../../agent/credential.ts'
 import { DpopKey } from '../../agent/dpop-key.ts'
 import { TokenEndpoint } from '../../agent/token-endpoint.ts'
 import type { ServerIdentity } from '../../broker/client-assertion.ts'
 import type { Fetch, FormDoor } from '../../broker/http.ts'
+import { plainTraceparent } from '../../broker/trace.ts'
 import { type Inbound, type ReadInbound, readInbound } from './inbound.ts'
 
 /** What is wanted of the next server. */
@@ -25,6 +27,15 @@ export interface Target {
   readonly scope?: string
   /** To ask for less than that: `mcp_tools` of this resource alone (RFC 9396). */
   readonly authorizationDetails?: readonly Readonly<Record<string, unknown>>[]
+}
+
+/** Of the inbound request, so that the next server's log and records name it, too. */
+export interface PassedOn {
+  readonly requestId?: string | undefined
+  /** W3C Trace Context; what is not well-formed is not passed on. */
+  readonly traceparent?: string | undefined
+  /** Beside it, as it came; without a `traceparent` it says nothing, and stays behind. */
+  readonly tracestate?: string | undefined
 }
 
 /** For the one resource it names. It is not the inbound token, and has no text that would print. */
@@ -100,8 +111,11 @@ export class Downstream {
     return kept.flight
   }
 
-  /** `fetch` for this one target: sets `Authorization`, and `X-Request-Id` where it is given one. */
-  fetchFor(inbound: Inbound, target: Target, requestId?: string): Fetch {
+  /** `fetch` for this one target: sets `Authorization`, and what is to be passed on. */
+  fetchFor(inbound: Inbound, target: Target, passed: string | PassedOn = {}): Fetch {
+    const { requestId, traceparent, tracestate } = typeof passed === 'string' ? { requestId: passed } : passed
+    const trace = plainTraceparent(traceparent)
+    const state = trace === undefined ? undefined : plainTracestate(tracestate)
     const base = new URL(target.resource)
     return async (input, init) => {
       const request = new Request(input, init)
@@ -115,6 +129,8 @@ export class Downstream {
         request.headers.set('dpop', await this.#key.proof({ method, url, token: token.secret }))
       }
       if (requestId !== undefined) request.headers.set('x-request-id', requestId)
+      if (trace !== undefined) request.headers.set(TRACEPARENT, trace)
+      if (state !== undefined) request.headers.set(TRACESTATE, state)
       // Wherever it would be sent on to, the token is not for.
       const response = await this.#parts.fetch(new Request(request, { redirect: 'error' }))
       this.#key.learn(request.url, response.headers.get('dpop-nonce') ?? undefined)

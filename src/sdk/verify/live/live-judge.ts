@@ -7,6 +7,7 @@
  * `unavailable` (503), never a pass. What was proven of a bound token is what the broker names.
  */
 import { isJsonObject } from '../../../jose/strict-json.ts'
+import { fitting } from '../../broker/fitting.ts'
 import type { AskedCall, Begun, CallJudge } from '../call-judge.ts'
 import { plainText } from '../challenge.ts'
 import { type ToolCallRefusal, toolCallRefusal } from '../tool-call.ts'
@@ -18,14 +19,16 @@ type Json = Readonly<Record<string, unknown>>
 
 const DESCRIPTION_CHARS_MAX = 300
 
-export function liveJudge(api: Pick<BrokerApi, 'post'>, outcomes: Outcomes): CallJudge {
-  const ask = ({ bearer, call, id }: AskedCall): Promise<Json> =>
-    api.post('/access/v1/evaluation', {
+export function liveJudge(api: Pick<BrokerApi, 'post'>, outcomes: Outcomes, reportResponses = false): CallJudge {
+  const ask = ({ bearer, call, id, traceparent }: AskedCall): Promise<Json> => {
+    const question = {
       subject: { type: 'access_token', id: bearer.reveal() },
       action: { name: 'tools/call' },
       resource: { type: 'tool', id: call.tool },
       context: { arguments: call.arguments, attempt: id },
-    })
+    }
+    return api.post('/access/v1/evaluation', question, traceparent)
+  }
   // It is refused either way: a broker that does not hear of it keeps nobody waiting for another answer.
   const tell = async (asked: AskedCall) => void (await ask(asked).catch(() => undefined))
   return {
@@ -42,7 +45,10 @@ export function liveJudge(api: Pick<BrokerApi, 'post'>, outcomes: Outcomes): Cal
       const answer = await ask(asked).catch((error: unknown) => {
         throw cannotSay(error)
       })
-      return readAnswer(answer, asked, outcomes)
+      const begun = readAnswer(answer, asked, outcomes)
+      // What tools answer is content: it goes nowhere unless the server's operator has said so.
+      if (reportResponses || !begun.allowed) return begun
+      return { ...begun, ended: (outcome, detail) => begun.ended(outcome, detail) }
     },
   }
 }
@@ -58,9 +64,17 @@ function readAnswer({ decision, context }: Json, asked: AskedCall, outcomes: Out
   }
   return {
     allowed: true,
-    ended: (outcome, detail) => outcomes.tell({ attempt: asked.id, decision_id: decisionId, outcome }, detail),
+    ended: (outcome, detail, response) => {
+      const told = response === undefined ? {} : { response: fitting(textOf(response)) }
+      return outcomes.tell(
+        { attempt: asked.id, decision_id: decisionId, outcome, ...told },
+        { detail, traceparent: asked.traceparent },
+      )
+    },
   }
 }
+
+const textOf = (response: unknown) => (typeof response === 'string' ? response : (JSON.stringify(response) ?? ''))
 
 /** @throws TokenRefused `invalid` where the token is dead: then a new one may help */
 function refusalIn(context: Json, { call, manifest }: AskedCall): ToolCallRefusal {

@@ -11,7 +11,19 @@ export interface Ended {
   readonly attempt: string
   readonly decision_id: string
   readonly outcome: CallOutcome
+  /** What the tool answered; absent: that is not told. */
+  readonly response?: string
 }
+
+/** About the report: not part of it. */
+interface Telling {
+  /** An error code of the server's own. */
+  readonly detail?: string | undefined
+  /** W3C Trace Context of the request that the call came in. */
+  readonly traceparent?: string | undefined
+}
+
+type Report = Readonly<Record<string, unknown>>
 
 /** A code, not content: what the broker takes. */
 const DETAIL_CHARS_MAX = 200
@@ -46,15 +58,17 @@ export class Outcomes {
   }
 
   /** Settles when it was told or given up. Never rejects: the call has ended, whoever hears of it. */
-  tell(ended: Ended, detail?: string): Promise<void> {
+  tell(ended: Ended, { detail, traceparent }: Telling = {}): Promise<void> {
     if (this.#pending.size >= PENDING_MAX) {
       this.#untold += 1
       return Promise.resolve()
     }
     const code = detail?.replace(/[^\x20-\x7e]/g, '?').slice(0, DETAIL_CHARS_MAX)
-    const telling = this.#tell({ ...ended, ...(code === undefined ? {} : { detail: code }) }).finally(() => {
-      this.#pending.delete(telling)
-    })
+    const telling = this.#tell({ ...ended, ...(code === undefined ? {} : { detail: code }) }, traceparent).finally(
+      () => {
+        this.#pending.delete(telling)
+      },
+    )
     this.#pending.add(telling)
     return telling
   }
@@ -67,21 +81,21 @@ export class Outcomes {
     late.abort()
   }
 
-  async #tell(report: Readonly<Record<string, unknown>>): Promise<void> {
+  async #tell(report: Report, traceparent: string | undefined): Promise<void> {
     for (const pauseMs of [...this.#pausesMs, undefined]) {
-      if (await this.#told(report)) return
+      if (await this.#told(report, traceparent)) return
       // On the way out there is one more attempt, at once.
       if (pauseMs === undefined || !(await this.#pause(pauseMs))) break
     }
-    if (this.#closing.signal.aborted && (await this.#told(report))) return
+    if (this.#closing.signal.aborted && (await this.#told(report, traceparent))) return
     this.#untold += 1
   }
 
   /** `true`: nothing more is to be done about it. */
-  async #told(report: Readonly<Record<string, unknown>>): Promise<boolean> {
+  async #told(report: Report, traceparent: string | undefined): Promise<boolean> {
     await this.#turn()
     try {
-      await this.#api.post('/access/v1/outcome', report)
+      await this.#api.post('/access/v1/outcome', report, traceparent)
       return true
     } catch (error) {
       // Told already, unknown there, or nothing the broker can read: asking again would change nothing.

@@ -59,6 +59,31 @@ test('another model, or another image, is another version', () => {
   expect(problems(of({}), of({ model: 'm-1', image_digest: image('a') }))).toEqual([])
 })
 
+test('an agent, or a version of it, goes into service with what was tested; more is tested first, and less is less', () => {
+  const agent =
+    (state: string, manifest: Raw[], versions: Raw[] = []) =>
+    (d: Raw) =>
+      Object.assign(d.agents[0], { state, manifest, versions })
+  const version = (state: string) => [
+    { version: '1', state: 'active' },
+    { version: '2', state },
+  ]
+  const said = ['agent orchestrator: it may not go into service with more than was tested: insert at warehouse']
+  expect(problems(agent('testing', query), agent('active', both))).toEqual(said)
+  const held = [...query, { server: 'warehouse', tool: 'insert', constraints: { rows: { maximum: 9 } } }]
+  expect(problems(agent('testing', held), agent('active', both))).toEqual(said)
+  expect(problems(agent('active', query, version('testing')), agent('active', both, version('active')))).toEqual(said)
+  for (const [before, after] of [
+    [agent('testing', both), agent('active', query)],
+    [agent('testing', both), agent('active', both)],
+    [agent('testing', query), agent('testing', both)],
+    [agent('suspended', query), agent('active', both)],
+    [agent('active', query, version('testing')), agent('active', query, version('active'))],
+  ] as const) {
+    expect(problems(before, after)).toEqual([])
+  }
+})
+
 test('nobody widens an agent beyond themselves; whoever loses rights is not kept from losing them', () => {
   expect(problems(owned(query), owned(both))).toEqual(says)
   expect(problems(owned(both, 'a team'), owned(both))).toEqual(says)

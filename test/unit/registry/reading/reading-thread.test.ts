@@ -1,5 +1,8 @@
 /** What is read in a thread of its own, and handed over in pieces, is what would have been read here; and so is what is wrong with it. */
+import { once } from 'node:events'
 import { performance } from 'node:perf_hooks'
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import type { Worker } from 'node:worker_threads'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { atOnce } from '../../../../src/kernel/slices.ts'
@@ -34,7 +37,8 @@ const large = {
   ],
   dry_run: true,
 }
-const read = (text: string | Uint8Array, format: Format) => readDocument(Buffer.from(text), format, 'a document')
+const read = (text: string | Uint8Array, format: Format) =>
+  readDocument((take) => take(Buffer.from(text)), format, 'a document')
 const problemsOf = (text: string | Uint8Array, format: Format) =>
   read(text, format).then(
     () => undefined,
@@ -65,6 +69,41 @@ describe.each([
   test('what is not UTF-8 is no document', async () => {
     const text = Buffer.concat([Buffer.from(made('"a')), Buffer.from([0xff, 0x22])])
     expect(await problemsOf(text, 'json')).toEqual(['a document: is not UTF-8'])
+  })
+})
+
+describe('of a text that comes in pieces', () => {
+  const longText = () => Buffer.from(`${' '.repeat(200_000)}${JSON.stringify(large)}`)
+  const cut = (text: Buffer, bytes: number) =>
+    Array.from({ length: Math.ceil(text.length / bytes) }, (_, n) => text.subarray(n * bytes, (n + 1) * bytes))
+
+  // 4 093 is prime: characters of two bytes are cut apart, too.
+  test.each([4_093, 65_536, 500_000])('of %i bytes each, the same is read, whenever they come', async (bytes) => {
+    const give = async (take: (chunk: Uint8Array) => void) => {
+      for (const [index, chunk] of cut(longText(), bytes).entries()) {
+        take(chunk)
+        if (index % 7 === 0) await nextTurn()
+      }
+    }
+    expect(await readDocument(give, 'json', 'a document')).toEqual(large)
+  })
+
+  test('what a piece is cut from stays whole: nobody else’s bytes are handed over with it', async () => {
+    const text = longText()
+    await readDocument((take) => cut(text, 65_536).forEach(take), 'json', 'a document')
+    expect(text.equals(longText())).toBe(true)
+  })
+
+  test('what breaks off is what is wrong with it, and the thread that was given some of it ends', async () => {
+    const begun = once(process, 'worker')
+    const brokenOff = new Error('the sender went away')
+    const give = (take: (chunk: Uint8Array) => void) => {
+      take(longText().subarray(0, 150_000))
+      throw brokenOff
+    }
+    await expect(readDocument(give, 'json', 'a document')).rejects.toBe(brokenOff)
+    const [thread] = (await begun) as [Worker]
+    expect(await once(thread, 'exit')).toEqual([0])
   })
 })
 

@@ -31,6 +31,23 @@ const open = (client = 'orchestrator') =>
 
 const revenue = toolCall('query', { table: 'revenue', limit: 10 })
 
+test('R166 what an agent does in a trace is one piece of work, from its session to the server', async () => {
+  const traceId = 'd'.repeat(32)
+  const heard: (string | null)[] = []
+  here.stands = async (request) => {
+    heard.push(request.headers.get('traceparent'))
+    return undefined
+  }
+  const agent = here.agent('orchestrator', { traceparent: () => `00-${traceId}-${'e'.repeat(16)}-01` })
+  const session = await agent.openSession({ intent: INTENT, onBehalfOf: world.idToken() })
+  expect((await session.fetch(WAREHOUSE, revenue)).status).toBe(200)
+  here.stands = undefined
+  expect(heard).toEqual([`00-${traceId}-${'e'.repeat(16)}-01`])
+  const records = (await world.audit()).filter((record) => record.session === session.id)
+  expect(records.map(({ event }) => event)).toEqual(['token.introspect', 'token.continue', 'session.open'])
+  for (const { txn } of records) expect(txn).toBe(traceId)
+})
+
 describe('a session that an agent opens for its user', () => {
   test('has its id, its end and what was granted, and calls a tool with a token of its own', async () => {
     const session = await open()

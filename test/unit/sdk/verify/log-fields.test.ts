@@ -9,6 +9,7 @@ const token = (over: Partial<VerifiedToken>): VerifiedToken =>
     clientId: 'slack-server',
     actors: ['service:slack-server', 'service:warehouse-server', 'agent:researcher', 'agent:orchestrator'],
     session: 'ses_1',
+    txn: 'txn_1',
     jti: 'jti_1',
     intent: { hash: 'h', origin: { type: 'upstream_agent' } },
     claims: { secret: 'sesame' },
@@ -22,6 +23,7 @@ test('R123 the person and the nearest agent stand beside each other, and nothing
     'client.id': 'slack-server',
     'errand.actors': ['service:slack-server', 'service:warehouse-server', 'agent:researcher', 'agent:orchestrator'],
     'errand.session': 'ses_1',
+    'errand.txn': 'txn_1',
     'errand.jti': 'jti_1',
     'errand.origin': 'upstream_agent',
     'errand.intent': 'h',
@@ -39,6 +41,7 @@ test('an agent’s own work names no person', () => {
     'client.id': 'orchestrator',
     'errand.actors': [],
     'errand.session': 'ses_1',
+    'errand.txn': 'txn_1',
     'errand.jti': 'jti_1',
   })
 })

@@ -29,14 +29,14 @@ describe('an outcome', () => {
   test('is told once', async () => {
     const broker = api(yes)
     const outcomes = new Outcomes(broker)
-    await outcomes.tell(ended(), 'rpc_-32603')
+    await outcomes.tell(ended(), { detail: 'rpc_-32603' })
     expect(broker.told).toEqual([{ ...ended(), detail: 'rpc_-32603' }])
     expect([outcomes.pending, outcomes.untold]).toEqual([0, 0])
   })
 
   test('has a code of plain characters, and no more than the broker takes', async () => {
     const broker = api(yes)
-    await new Outcomes(broker).tell(ended(), `a\u0000\n\u{1f511}${'x'.repeat(500)}`)
+    await new Outcomes(broker).tell(ended(), { detail: `a\u0000\n\u{1f511}${'x'.repeat(500)}` })
     expect(broker.told[0]?.['detail']).toMatch(/^a\?\?\?\??x{194,196}$/)
   })
 

@@ -15,10 +15,13 @@ export function drawRecord(record: JsonObject, styles: Styles): string {
     text('by'),
     strangers(record['strangers']),
     subject === undefined || subject === text('by') ? undefined : `for ${subject}`,
+    text('tool'),
     text('resource'),
     text('reason'),
     text('session'),
+    text('txn'),
     text('origin'),
+    disclosureWords(record['disclosure']),
     callWords(record['call']),
     approvalWords(record['approval']),
     shadowWords(record['shadow']),
@@ -67,6 +70,15 @@ function callWords(value: unknown): string | undefined {
   if (attempt === undefined) return undefined
   const late = call['after'] === undefined ? '' : ', told after it had been recorded as unknown'
   return `attempt ${attempt}${ended === undefined ? '' : ` ended: ${ended}${late}`}`
+}
+
+/** Of what was captured: "arguments of dec_…: “INC-212: was PII sent?”" */
+function disclosureWords(value: unknown): string | undefined {
+  const disclosure = jsonObject(value)
+  const [of, reason] = [textOf(disclosure['of']), textOf(disclosure['reason'])]
+  if (reason === undefined) return undefined
+  const kinds = arrayOf(disclosure['kinds']).flatMap((kind) => textOf(kind) ?? [])
+  return `${kinds.join(', ') || 'nothing'} of ${of ?? 'many records'}: “${reason}”`
 }
 
 /** "apr_…, by user:corp:carol" */

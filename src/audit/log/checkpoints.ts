@@ -1,0 +1,178 @@
+/**
+ * Checkpoints: what this broker signs of the log, and what it has seen signed. It signs nothing that contradicts a checkpoint that
+ * it has ever seen, whatever the store says now: a log that was set back or is another one is never vouched for.
+ *
+ * The newest checkpoint is one document, replaced by a larger one only. A store that has lost it is given it again. Where somebody
+ * has continued the log without what is lost of it, it has another name from there on, and what was signed before counts no more.
+ */
+import { announcedKeys, type LogKey, type LogSigner } from '../../keys/log-key.ts'
+import type { DocumentStore, LogStore } from '../../store/ports.ts'
+import { formatCheckpoint, openCheckpoint } from '../../tlog/checkpoint.ts'
+import { formatNote } from '../../tlog/note.ts'
+import { NoteError, parseVkey } from '../../tlog/note-keys.ts'
+import { consistencyProof, type Tree, verifyConsistency } from '../../tlog/proofs.ts'
+import { type OpenedContinuation, treeOf } from './continuation.ts'
+import { Continuations } from './continuations.ts'
+import { tilesOf } from './layout.ts'
+import { LogContradicted } from './log-contradicted.ts'
+import { CHECKPOINT_DOCUMENT, LOG_KEYS_DOCUMENT } from './log-documents.ts'
+
+interface SeenCheckpoint extends Tree {
+  /** As it was signed. */
+  readonly note: string
+}
+
+export interface CheckpointParts {
+  readonly documents: DocumentStore
+  readonly log: Pick<LogStore, 'read'>
+  readonly logKey: Pick<LogKey, 'signer'>
+  /** Asked before anything is appended to or signed. @throws LogContradicted where a witness has signed otherwise */
+  readonly assertMaySign?: (() => Promise<void>) | undefined
+  /** The log has another name from now on. */
+  readonly continued?: ((continuation: OpenedContinuation) => void) | undefined
+}
+
+export class Checkpoints {
+  readonly #parts: CheckpointParts
+  readonly continuations: Continuations
+  /** The largest one that this broker signed, or took for one of its log. */
+  #seen: SeenCheckpoint | undefined
+  /** What was published when it was looked at last. */
+  #published: SeenCheckpoint | undefined
+
+  constructor(parts: CheckpointParts) {
+    this.#parts = parts
+    this.continuations = new Continuations(parts)
+  }
+
+  /** What is published is at least so large. */
+  get publishedSize(): number {
+    return this.#published?.size ?? 0
+  }
+
+  /** The largest checkpoint known. */
+  get seen(): Tree | undefined {
+    return this.#newest
+  }
+
+  /** The same, as it was signed. */
+  get newest(): string | undefined {
+    return this.#newest?.note
+  }
+
+  get #newest(): SeenCheckpoint | undefined {
+    return this.publishedSize > (this.#seen?.size ?? 0) ? this.#published : this.#seen
+  }
+
+  /** @throws NoLogKey, KeyFileError, StoreUnavailable */
+  signer(): Promise<LogSigner> {
+    return this.continuations.signer()
+  }
+
+  /**
+   * Reads what is published, too.
+   * @throws LogContradicted where a checkpoint that was ever seen is not of this log; StoreUnavailable
+   */
+  async check(head: Tree): Promise<void> {
+    await this.#heed()
+    await this.look()
+    await this.assertMaySign()
+    const { last } = this.continuations
+    const known = [last && treeOf(last), this.#seen, this.#published].filter((one) => one !== undefined)
+    // The largest first: what is missing is told whole.
+    for (const checkpoint of known.sort((a, b) => b.size - a.size)) await this.#checkOne(checkpoint, head)
+    if (this.publishedSize >= (this.#seen?.size ?? 0)) this.#seen = this.#published
+  }
+
+  async #checkOne(seen: Tree, head: Tree): Promise<void> {
+    if (seen.size > head.size) {
+      const found = `the audit log has ${head.size} records, and ${seen.size} were signed`
+      throw new LogContradicted('rolled_back', found, seen)
+    }
+    if (!(await isBeginning(seen, head, this.#parts.log))) {
+      const found = `the first ${seen.size} records of the audit log are not those that were signed`
+      throw new LogContradicted('forked', found, seen)
+    }
+  }
+
+  /** Said at once, and not only when there is something to sign. @throws LogContradicted where a witness knows better */
+  async assertMaySign(): Promise<void> {
+    if (this.#parts.assertMaySign === undefined) return
+    await this.signer()
+    await this.#parts.assertMaySign()
+  }
+
+  /**
+   * Signs what is durable, and publishes it. The caller knows that it is what `check` has admitted, and what was added since.
+   * @throws LogContradicted
+   */
+  async publish(tree: Tree): Promise<void> {
+    await this.assertMaySign()
+    const signer = await this.signer()
+    const { last } = this.continuations
+    // Somebody may have continued it while this was appended: what was appended before has no place under its new name.
+    if (last !== undefined) await this.#checkOne(treeOf(last), tree)
+    const text = formatCheckpoint({ origin: signer.key.name, size: tree.size, root: tree.root })
+    const note = formatNote({ text, lines: [await signer.sign(text)] })
+    this.#seen = { size: tree.size, root: tree.root, note }
+    await this.look()
+  }
+
+  /** Reads what is published, and publishes what is known here where that is more. @throws StoreUnavailable */
+  async look(): Promise<void> {
+    const { documents } = this.#parts
+    for (;;) {
+      const seen = this.#seen
+      const text = await documents.read(CHECKPOINT_DOCUMENT)
+      const known = this.#published
+      this.#published = await this.#read(text)
+      const isLess = this.publishedSize < Math.max(seen?.size ?? 0, text === undefined ? 0 : 1)
+      // Under another name by now, perhaps: then what was signed before is not given back.
+      if (isLess && text !== known?.note && (await this.#heed())) continue
+      if (seen === undefined || seen.size <= this.publishedSize) return
+      if (!(await documents.replace(CHECKPOINT_DOCUMENT, text, seen.note))) continue
+      this.#published = seen
+      return
+    }
+  }
+
+  /** Whether the log has another name since: then nothing is known of what was signed under it. */
+  async #heed(): Promise<boolean> {
+    if (!(await this.continuations.look())) return false
+    this.#seen = undefined
+    this.#published = undefined
+    const { last } = this.continuations
+    if (last !== undefined) this.#parts.continued?.(last)
+    return true
+  }
+
+  /** `undefined`: there is none, or none that a key of this log has signed. */
+  async #read(text: string | undefined): Promise<SeenCheckpoint | undefined> {
+    if (text === undefined) return undefined
+    if (text === this.#seen?.note) return this.#seen
+    const { documents } = this.#parts
+    const signer = await this.signer()
+    const announced = announcedKeys(await documents.read(LOG_KEYS_DOCUMENT)).map(parseVkey)
+    const keys = [
+      signer.key,
+      ...announced.filter(({ name, vkey }) => name === signer.key.name && vkey !== signer.key.vkey),
+    ]
+    try {
+      const { checkpoint } = await openCheckpoint(text, keys)
+      return { size: checkpoint.size, root: checkpoint.root, note: text }
+    } catch (error) {
+      if (error instanceof NoteError) return undefined
+      throw error
+    }
+  }
+}
+
+async function isBeginning(old: Tree, tree: Tree, log: Pick<LogStore, 'read'>): Promise<boolean> {
+  try {
+    return verifyConsistency(old, tree, await consistencyProof(old.size, tree.size, tilesOf(log)))
+  } catch (error) {
+    // Tiles that are missing or cut short.
+    if (error instanceof RangeError) return false
+    throw error
+  }
+}

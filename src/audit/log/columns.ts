@@ -1,0 +1,139 @@
+/**
+ * By what records are found: of each record a few (dimension, value) pairs, and the same ones whoever asks: the columns of the
+ * log are written from them, and what a query has found is checked with them on the record itself.
+ */
+import { hash } from 'node:crypto'
+import { getOrInsertComputed } from '../../kernel/maps.ts'
+import type { AuditRecord } from '../../model/audit-record.ts'
+
+export const DIMENSIONS = [
+  'id',
+  'agent',
+  'user',
+  'session',
+  'txn',
+  'jti',
+  'tool',
+  'resource',
+  'service',
+  'outcome',
+  'reason',
+  'event',
+  'class',
+  'origin',
+  'by',
+  'object',
+  /** `decision`: the policy was asked; `shadow_differs`: a draft of it would have answered otherwise. */
+  'trait',
+] as const
+
+export type Dimension = (typeof DIMENSIONS)[number]
+
+/**
+ * Those that are younger than logs there are: that a record has no row in one is no fault, that it has a wrong one is. What a
+ * dimension has of a record is for ever; other values of it are another dimension.
+ */
+export const ADDED_LATER: ReadonlySet<string> = new Set<Dimension>()
+
+/** All values a record is found by. A record without an agent has no row in that column. */
+export type ColumnValues = ReadonlyMap<Dimension, readonly string[]>
+
+type Values = string | undefined | readonly (string | undefined)[]
+
+const VALUES: Readonly<Record<Dimension, (record: AuditRecord) => Values>> = {
+  id: ({ id }) => id,
+  agent: ({ agent, by }) => [agent?.id, named('agent:', by)],
+  // By their e-mail address, too: whoever asks about a person may know no more of them.
+  user: ({ on_behalf_of: subject, by, user }) => [whole('user:', subject), whole('user:', by), user?.id, user?.email],
+  session: ({ session }) => session,
+  txn: ({ txn }) => txn,
+  jti: ({ jti }) => jti,
+  tool: ({ tool }) => tool,
+  // By its URL, its id and its name of then.
+  resource: ({ resource, authorization_server: issuer, server }) => [resource, issuer, server?.id, server?.name],
+  service: ({ service, by }) => [service, named('service:', by)],
+  // Of a call: how it ended, too.
+  outcome: ({ outcome, call }) => [outcome, call?.ended],
+  // Of refusals that are counted: each that was.
+  reason: ({ reason, strangers = [] }) => [reason, ...strangers.map(([one]) => one)],
+  event: ({ event }) => event,
+  class: ({ by_class }) => by_class,
+  origin: ({ origin }) => origin,
+  by: ({ by }) => by,
+  object: ({ change }) => change?.object,
+  trait: ({ question, shadow }) => [question && 'decision', shadow && 'shadow_differs'],
+}
+
+/** Told of each value that a record is found by, of one dimension after another, once. */
+export function eachColumn(record: AuditRecord, found: (dimension: Dimension, value: string) => void): void {
+  for (const dimension of DIMENSIONS) {
+    const values = VALUES[dimension](record)
+    if (typeof values === 'string') found(dimension, values)
+    else if (values !== undefined) {
+      for (const [n, value] of values.entries())
+        if (value !== undefined && values.indexOf(value) === n) found(dimension, value)
+    }
+  }
+}
+
+export function columnsOf(record: AuditRecord): ColumnValues {
+  const columns = new Map<Dimension, string[]>()
+  eachColumn(record, (dimension, value) => getOrInsertComputed(columns, dimension, () => []).push(value))
+  return columns
+}
+
+function whole(prefix: string, principal: string | undefined): string | undefined {
+  return principal?.startsWith(prefix) === true ? principal : undefined
+}
+
+function named(prefix: string, principal: string | undefined): string | undefined {
+  return whole(prefix, principal)?.slice(prefix.length)
+}
+
+/** Most values come again and again: agents, servers, reasons. Long ones are not kept, and of those that are only so many. */
+const KNOWN = new Map<string, number>()
+const KNOWN_MAX = 8_192
+const KNOWN_LENGTH_MAX = 256
+
+/** One row of a column: u32 fingerprint of the value, u16 place of its record in the chunk, both big-endian. */
+export const ROW_BYTES = 6
+
+/** Of 32 bits: of a million values some share one, so what it finds is looked at. */
+export function fingerprint(value: string): number {
+  const known = KNOWN.get(value)
+  if (known !== undefined) return known
+  const made = Number.parseInt(hash('sha256', value, 'hex').slice(0, 8), 16)
+  if (value.length > KNOWN_LENGTH_MAX) return made
+  if (KNOWN.size >= KNOWN_MAX) KNOWN.clear()
+  KNOWN.set(value, made)
+  return made
+}
+
+/** The rows that one record adds to a column, one for each of its values. @param offset of the record, in its chunk */
+export function columnRows(values: readonly string[], offset: number): Buffer {
+  return formatRows(values.flatMap((value) => [fingerprint(value), offset]))
+}
+
+/** @param rows fingerprint and offset of one after another: numbers, so that many of them leave little behind */
+export function formatRows(rows: readonly number[]): Buffer {
+  const bytes = Buffer.allocUnsafe((rows.length / 2) * ROW_BYTES)
+  for (let n = 0, at = 0; n < rows.length; n += 2) {
+    at = bytes.writeUInt32BE(rows[n] ?? 0, at)
+    at = bytes.writeUInt16BE(rows[n + 1] ?? 0, at)
+  }
+  return bytes
+}
+
+/** Offsets of the rows of any of these fingerprints, each once, ascending. Half a row at the end is passed over. */
+export function offsetsIn(rows: Buffer, fingerprints: ReadonlySet<number>): readonly number[] {
+  const [only] = fingerprints
+  const offsets: number[] = []
+  const end = rows.length - (rows.length % ROW_BYTES)
+  for (let at = 0; at < end; at += ROW_BYTES) {
+    const found = rows.readUInt32BE(at)
+    if (found !== only && (fingerprints.size === 1 || !fingerprints.has(found))) continue
+    const offset = rows.readUInt16BE(at + 4)
+    if (offsets.at(-1) !== offset) offsets.push(offset)
+  }
+  return offsets
+}

@@ -1,0 +1,326 @@
+/**
+ * H74: a Redis that fails over to a replica that lacks the last writes, and a log that is set back to an older copy. What was
+ * acknowledged is in the log once all the same; what was signed stays what the log says, or nothing is signed any more.
+ */
+import { setTimeout as sleep } from 'node:timers/promises'
+import { Redis } from 'ioredis'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { Acknowledged } from '../../src/audit/log/acknowledged.ts'
+import { Checkpoints } from '../../src/audit/log/checkpoints.ts'
+import { type LogContinuing, logContinuing } from '../../src/audit/log/continue-log.ts'
+import { Sequencer } from '../../src/audit/log/sequencer.ts'
+import type { SequencingFailure } from '../../src/audit/log/sequencing-failure.ts'
+import { type FoundCheckpoint, verifyAgainst } from '../../src/audit/log/verify/anchors.ts'
+import { LogFault } from '../../src/audit/log/verify/log-source.ts'
+import { systemClock, systemTicks } from '../../src/kernel/clock.ts'
+import { newDecisionId } from '../../src/kernel/ids.ts'
+import type { StoreOptions } from '../../src/store/open-store.ts'
+import { openStore } from '../../src/store/open-store.ts'
+import type { Store } from '../../src/store/ports.ts'
+import { openCheckpoint } from '../../src/tlog/checkpoint.ts'
+import type { NoteKey } from '../../src/tlog/note-keys.ts'
+import { type RunningRedis, startRedis } from '../support/redis.ts'
+import { type ReplicatedRedis, startReplicatedRedis } from '../support/redis-replicas.ts'
+import { testSigner, wholeLog } from '../support/whole-log.ts'
+
+const signer = testSigner()
+/** The same key, under the name that the log is asked to have. */
+const logKey = { signer: async (origin?: string) => testSigner(signer.pem, origin) }
+const WAIT_MS = 30_000
+
+interface Broker {
+  readonly store: Store
+  readonly sequencer: Sequencer
+  readonly continuing: LogContinuing
+  readonly failures: SequencingFailure[]
+  readonly acked: string[]
+  close(): Promise<void>
+}
+
+async function broker(options: StoreOptions): Promise<Broker> {
+  const store = await openStore(options)
+  const failures: SequencingFailure[] = []
+  const acknowledged = new Acknowledged(store.audit)
+  store.audit.watch(acknowledged)
+  const checkpoints = new Checkpoints({ ...store, logKey })
+  const sequencer = new Sequencer({
+    ...store,
+    acknowledged,
+    checkpoints,
+    usage: () => undefined,
+    clock: systemClock,
+    ticks: systemTicks,
+    by: 'broker',
+    failed: (reason) => void failures.push(reason),
+  })
+  sequencer.start()
+  return {
+    store,
+    sequencer,
+    continuing: logContinuing(store.log, checkpoints, () => sequencer.tick()),
+    failures,
+    acked: [],
+    async close() {
+      await sequencer.stop()
+      await store.close()
+    },
+  }
+}
+
+/** As many as are acknowledged are remembered by the test, too. */
+async function write({ store, acked }: Broker, count: number): Promise<void> {
+  const one = async (n: number) => {
+    const at = new Date(systemClock.nowMs()).toISOString()
+    const by = { by: 'agent:researcher', by_class: 'agent' } as const
+    const text = JSON.stringify({ id: newDecisionId(), at, event: 'token.continue', outcome: 'granted', ...by })
+    await (n % 8 === 0 ? store.audit.appendStrangers(text) : store.audit.append(text, text))
+    acked.push(text)
+  }
+  await Promise.allSettled(Array.from({ length: count }, (_, n) => one(n)))
+}
+
+const signedSize = async ({ store }: Broker) => (await wholeLog(store, signer).catch(() => undefined))?.signed ?? 0
+
+async function expectAll(brokers: readonly Broker[]): Promise<void> {
+  const [one] = brokers as [Broker]
+  const acked = brokers.flatMap((each) => each.acked)
+  const missing = async () => {
+    const { records } = await wholeLog(one.store, signer).catch(() => ({ records: [] }))
+    const texts = new Set(records.map(({ text }) => text))
+    return acked.filter((text) => !texts.has(text)).length
+  }
+  await expect.poll(missing, { timeout: WAIT_MS }).toBe(0)
+  await expect.poll(() => signedSize(one), { timeout: WAIT_MS }).toBeGreaterThanOrEqual(acked.length)
+  await sleep(500)
+  const texts = (await wholeLog(one.store, signer)).records.map(({ text }) => text)
+  expect(new Set(texts).size).toBe(texts.length)
+}
+
+describe('a failover to a replica that lacks the last writes', () => {
+  let set: ReplicatedRedis
+  let brokers: Broker[]
+  beforeEach(async () => {
+    set = await startReplicatedRedis({ replicas: 1, downAfterMs: 60_000, args: ['--repl-backlog-size', '1mb'] })
+    const options = { kind: 'redis', sentinel: { name: set.name, hosts: set.hosts }, org: 'default' } as const
+    brokers = [await broker(options as StoreOptions), await broker(options as StoreOptions)]
+  })
+  afterEach(async () => {
+    for (const one of brokers) await one.close()
+    await set.stop()
+  })
+
+  test('loses no record that was acknowledged, doubles none, and forks nothing that was signed', {
+    timeout: 90_000,
+  }, async () => {
+    const [one, two] = brokers as [Broker, Broker]
+    await Promise.all([write(one, 100), write(two, 100)])
+    await expectAll(brokers)
+    const [old, replica] = set.members
+    if (old === undefined || replica === undefined) throw new Error('two servers')
+    // It hears nothing more, nor finds anything in its socket later: what follows is acknowledged by the primary alone.
+    replica.redis.pause()
+    const primary = new Redis(old.redis.url)
+    expect(await primary.call('CLIENT', 'KILL', 'TYPE', 'replica')).toBe(1)
+    primary.disconnect()
+    await write(one, 60)
+    await sleep(600)
+    await Promise.all([write(one, 40), write(two, 40)])
+    const newest = () => one.store.documents.read('audit-checkpoint')
+    const sizeOf = async (note = '') => (await openCheckpoint(note, [signer.key])).checkpoint.size
+    await expect.poll(async () => sizeOf(await newest()), { timeout: WAIT_MS }).toBeGreaterThan(200)
+    const signed = await newest()
+    await old.redis.kill()
+    replica.redis.resume()
+    // Not before: a primary that a busy machine keeps waiting is not gone.
+    await set.replacedAfter(1_000)
+    await set.failedOver(old)
+    await expect.poll(() => write(one, 1).then(() => one.acked.length), { timeout: WAIT_MS }).toBeGreaterThan(200)
+    await expectAll(brokers)
+    expect((await wholeLog(one.store, signer)).signed).toBeGreaterThan(await sizeOf(signed))
+    const reasons = new Set([...one.failures, ...two.failures])
+    expect([...reasons].filter((reason) => reason !== 'store' && reason !== 'rolled_back')).toEqual([])
+  })
+})
+
+describe('a log that is set back to an older copy', () => {
+  let redis: RunningRedis
+  let admin: Redis
+  let one: Broker
+  beforeEach(async () => {
+    redis = await startRedis()
+    admin = new Redis(redis.url)
+    one = await broker({ kind: 'redis', url: redis.url, org: 'default' })
+  })
+  afterEach(async () => {
+    await one.close()
+    admin.disconnect()
+    await redis.stop()
+  })
+
+  async function copyOfLog(): Promise<() => Promise<void>> {
+    const names = await admin.keys('{log}*')
+    const dumps = await Promise.all(names.map((name) => admin.dumpBuffer(name)))
+    return async () => {
+      const restore = admin.multi()
+      for (const name of await admin.keys('{log}*')) restore.del(name)
+      for (const [n, name] of names.entries()) restore.restore(name, 0, dumps[n] ?? '')
+      await restore.exec()
+    }
+  }
+
+  /** Of the whole store but the checkpoint, as where acknowledged data is lost. */
+  async function copyOfAll(): Promise<() => Promise<void>> {
+    const lost = async () => (await admin.keys('*')).filter((name) => !name.startsWith('{control}'))
+    const names = await lost()
+    const dumps = await Promise.all(names.map((name) => admin.dumpBuffer(name)))
+    return async () => {
+      const restore = admin.multi()
+      for (const name of await lost()) restore.del(name)
+      for (const [n, name] of names.entries()) restore.restore(name, 0, dumps[n] ?? '')
+      await restore.exec()
+    }
+  }
+
+  const settled = (count: number) => expect.poll(() => signedSize(one), { timeout: WAIT_MS }).toBe(count)
+
+  test('is given back what it had, by whoever appended it: the same root, and it goes on', async () => {
+    await write(one, 100)
+    await settled(100)
+    const restore = await copyOfLog()
+    for (let round = 1; round <= 3; round++) {
+      await write(one, 300)
+      await settled(100 + 300 * round)
+    }
+    const before = await one.store.log.head()
+    await restore()
+    await expect.poll(() => one.store.log.head(), { timeout: WAIT_MS }).toBe(before)
+    await write(one, 10)
+    await expectAll([one])
+    expect(one.failures).toEqual([])
+  })
+
+  test('is not signed by one that cannot give it back: it says so, and appends nothing', async () => {
+    await write(one, 100)
+    await settled(100)
+    const restore = await copyOfLog()
+    await write(one, 100)
+    await settled(200)
+    const signed = await one.store.documents.read('audit-checkpoint')
+    await one.close()
+    await restore()
+    one = await broker({ kind: 'redis', url: redis.url, org: 'default' })
+    const head = await one.store.log.head()
+    await write(one, 10)
+    await sleep(1_500)
+    expect(await one.store.log.head()).toBe(head)
+    expect(await one.store.documents.read('audit-checkpoint')).toBe(signed)
+    expect(new Set(one.failures)).toEqual(new Set(['rolled_back']))
+    expect(one.sequencer.state.problem).toBe('the audit log has 100 records, and 200 were signed')
+  })
+
+  test('to where one left it before others went on, is not gone on with by that one', async () => {
+    await write(one, 100)
+    await settled(100)
+    const restore = await copyOfAll()
+    const two = await broker({ kind: 'redis', url: redis.url, org: 'default' })
+    await one.sequencer.stop()
+    await write(two, 100)
+    await settled(200)
+    one.sequencer.start()
+    await sleep(600)
+    await two.close()
+    const signed = await one.store.documents.read('audit-checkpoint')
+    await restore()
+    await expect.poll(() => one.failures.at(-1), { timeout: WAIT_MS }).toBe('rolled_back')
+    await write(one, 150)
+    await sleep(1_500)
+    expect(await one.store.documents.read('audit-checkpoint')).toBe(signed)
+  })
+
+  test('with another history is not signed by one who has seen the first', async () => {
+    await write(one, 100)
+    await settled(100)
+    const restore = await copyOfLog()
+    await write(one, 100)
+    await settled(200)
+    const signed = await one.store.documents.read('audit-checkpoint')
+    // All of the store is set back but the broker: another one, that knows nothing, goes on from there.
+    const stranger = await openStore({ kind: 'redis', url: redis.url, org: 'default' })
+    await one.sequencer.stop()
+    await restore()
+    await admin.del('{control}:default:document:audit-checkpoint')
+    const two = await broker({ kind: 'redis', url: redis.url, org: 'default' })
+    await write(two, 200)
+    await expect.poll(async () => (await wholeLog(two.store, signer)).signed, { timeout: WAIT_MS }).toBeGreaterThan(200)
+    await two.close()
+    await stranger.close()
+    const forked = await one.store.documents.read('audit-checkpoint')
+    expect(forked).not.toBe(signed)
+    one.sequencer.start()
+    await expect.poll(() => one.failures.at(-1), { timeout: WAIT_MS }).toBe('forked')
+    expect(one.sequencer.state.problem).toContain('are not those that were signed')
+    expect(await one.store.documents.read('audit-checkpoint')).toBe(forked)
+  })
+
+  const verified = async (keys: readonly NoteKey[], kept: readonly FoundCheckpoint[] = []) => {
+    const { documents, log } = one.store
+    const newest = await documents.read('audit-checkpoint')
+    const continued = await documents.read('audit-continued')
+    const fault = (error: unknown) => (error instanceof LogFault ? error : Promise.reject(error))
+    const found = { newest, continued, cosigned: undefined, kept }
+    return verifyAgainst(found, { keys, witnesses: [] }, { source: log }).catch(fault)
+  }
+
+  test('goes on without its end once somebody says so: under another name, which every verification tells, at every broker', {
+    timeout: 60_000,
+  }, async () => {
+    await write(one, 100)
+    await settled(100)
+    const early = { name: 'early', note: (await one.store.documents.read('audit-checkpoint')) ?? '' }
+    const restore = await copyOfAll()
+    await write(one, 100)
+    await settled(200)
+    const two = await broker({ kind: 'redis', url: redis.url, org: 'default' })
+    const late = { name: 'late', note: (await one.store.documents.read('audit-checkpoint')) ?? '' }
+    const said = { reason: 'a disk', record: newDecisionId(), at: new Date().toISOString() }
+    expect(await one.continuing.draft(said)).toBeUndefined()
+    await one.close()
+    await restore()
+    one = await broker({ kind: 'redis', url: redis.url, org: 'default' })
+    await expect
+      .poll(() => [one.failures.at(-1), two.failures.at(-1)], { timeout: WAIT_MS })
+      .toEqual(['rolled_back', 'rolled_back'])
+    const drafted = await one.continuing.draft(said)
+    const second = testSigner(signer.pem, 'errand.example/audit/2')
+    expect(drafted?.continued).toMatchObject({ origin: second.key.name, from: 100, signed: 200, reason: 'a disk' })
+    if (drafted === undefined) throw new Error('nothing to go on from')
+    expect(await Promise.all([1, 2].map(() => one.continuing.carryOut(drafted)))).toContain(true)
+    const record = { event: 'audit.continued', outcome: 'granted', by: 'operator:ops', by_class: 'operator' }
+    const text = JSON.stringify({ id: said.record, at: said.at, ...record, continued: drafted?.continued })
+    await one.store.audit.append(said.record, text)
+    await write(one, 20)
+    const size = async () => (await wholeLog(one.store, second)).signed
+    await expect.poll(() => size().catch(() => 0), { timeout: WAIT_MS }).toBe(121)
+    const problems = () => [one, two].map(({ sequencer }) => sequencer.state.problem)
+    await expect.poll(problems, { timeout: WAIT_MS }).toEqual([undefined, undefined])
+    // Whoever follows has heeded it, too: it sequences when it is its turn, and gives nothing back of what was before.
+    await one.sequencer.stop()
+    await write(two, 20)
+    await expect.poll(() => size().catch(() => 0), { timeout: WAIT_MS }).toBe(141)
+    expect(await verified([signer.key])).toMatchObject({
+      index: 100,
+      message: expect.stringContaining(second.key.vkey),
+    })
+    const taken = { size: 141, continuations: [{ origin: second.key.name, from: 100 }], lost: ['late'] }
+    expect(await verified([second.key], [early, late])).toMatchObject(taken)
+    await two.close()
+    await one.close()
+    // Who takes the notes away has not undone it: the log itself has the record.
+    await admin.del('{control}:default:document:audit-checkpoint', '{control}:default:document:audit-continued')
+    one = await broker({ kind: 'redis', url: redis.url, org: 'default' })
+    await write(one, 1)
+    await expect.poll(() => signedSize(one), { timeout: WAIT_MS }).toBe(142)
+    const found = await verified([signer.key])
+    expect(found).toMatchObject({ message: expect.stringContaining('the log goes on here as errand.example/audit/2') })
+  })
+})

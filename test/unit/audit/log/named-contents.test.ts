@@ -1,0 +1,55 @@
+import { describe, expect, test } from 'vitest'
+import type { Incoming } from '../../../../src/audit/log/log-tail.ts'
+import { gatherContents } from '../../../../src/audit/log/named-contents.ts'
+import { parsedRecord } from '../../../../src/audit/log/record-time.ts'
+import { sha256 } from '../../../../src/kernel/digest.ts'
+
+const at = '2026-11-22T03:00:00.000Z'
+
+function incoming(position: string, members: Record<string, unknown>): Incoming {
+  const text = JSON.stringify({ id: `dec_${position}`, at, ...members })
+  return { outbox: 's1', position, text, record: parsedRecord(text) }
+}
+
+/** An outbox with these texts beside its records, of which this process remembers some by their record's position. */
+function sourceOf(texts: readonly string[], remembered: Readonly<Record<string, readonly string[]>> = {}) {
+  const kept = new Map(texts.map((text) => [sha256(text), text]))
+  const asked: string[] = []
+  const contentsIn = async (_outbox: string, digests: readonly string[]) => {
+    asked.push(...digests)
+    return new Map(digests.flatMap((digest) => (kept.has(digest) ? [[digest, kept.get(digest) ?? '']] : [])))
+  }
+  const contentsOf = ({ position }: { readonly position: string }) =>
+    (remembered[position] ?? []).map((text) => ({ digest: sha256(text), text }))
+  const source = { audit: { contentsIn }, acknowledged: { contentsOf }, tail: { has: () => false } }
+  return { asked, source }
+}
+
+const part = 'the part'
+const question = JSON.stringify({ part: sha256(part) })
+
+describe('the texts that records name', () => {
+  test('are fetched, and what they name in turn', async () => {
+    const { source } = sourceOf([question, part])
+    const records = [incoming('1', { question: sha256(question) })]
+    const { batch, contents } = await gatherContents(records, source)
+    expect(batch).toEqual(records)
+    expect([...contents.values()]).toEqual([question, part])
+  })
+
+  test('are not fetched where this process has written them; those of others are', async () => {
+    const authority = 'what was allowed'
+    const { asked, source } = sourceOf([authority], { 1: [question, part] })
+    const records = [incoming('1', { question: sha256(question), authority: sha256(authority) })]
+    const { contents } = await gatherContents(records, source)
+    expect([...contents.values()]).toEqual([question, part, authority])
+    expect(asked).toEqual([sha256(authority)])
+  })
+
+  test('are none of those that a digest of a policy, an intent or a token stands for', async () => {
+    const { asked, source } = sourceOf(['policy', 'intent', 'token'])
+    const named = { policy: sha256('policy'), intent: sha256('intent'), subject_token: sha256('token') }
+    const { contents } = await gatherContents([incoming('1', named)], source)
+    expect([contents.size, asked]).toEqual([0, []])
+  })
+})
