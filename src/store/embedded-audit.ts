@@ -11,6 +11,7 @@ import type { EmbeddedDatabase } from './embedded-database.ts'
 import { EmbeddedList, type Listed } from './embedded-list.ts'
 import { type AuditStore, type OutboxEntry, type OutboxExtent, OutboxFull, type OutboxUsage } from './ports.ts'
 import { recordName } from './record-name.ts'
+import type { AcknowledgedRecord } from './record-watcher.ts'
 import { segment } from './segment.ts'
 
 export type AuditBounds = OutboxBounds & { readonly strangersMax: number }
@@ -79,6 +80,11 @@ export class EmbeddedAudit implements AuditStore {
   /** With the outbox's next position in front: that is its place among the other records. */
   async appendStrangers(record: string): Promise<void> {
     await this.#database.write(() => this.#strangers.appendInside(`${this.#outbox.nextPosition} ${record}`))
+  }
+
+  /** Where nothing is lost, nobody asks for it. */
+  async appendAgain({ key, record, contents }: AcknowledgedRecord): Promise<void> {
+    await (key === undefined ? this.appendStrangers(record) : this.append(key, record, contents, true))
   }
 
   async content(digest: string, _key: string): Promise<string | undefined> {

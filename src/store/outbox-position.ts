@@ -22,6 +22,15 @@ export function placedIn(answer: unknown): readonly PlacedRecord[] {
   return (answer as [string, string[]][]).map(([id, [, record = '', , name = '']]) => ({ id, record, name }))
 }
 
+/**
+ * The name of a record that is written again because a server has lost it: its own, and the position at which it was acknowledged
+ * first. No name has a `~` otherwise.
+ */
+export const nameAgain = (name: string, position: string): string => `${name}~${originOf(position)}`
+
+/** Where this record was acknowledged first: the same for all positions that it was ever written at. Of any store's. */
+export const originOf = (position: string): string => position.slice(position.indexOf('~') + 1)
+
 /** Names of outboxes. */
 export const STRANGERS = 'strangers'
 export const shardOutbox = (shard: number): string => `s${shard}`

@@ -13,7 +13,7 @@ import type { ControlEntry } from '../authority/cutoffs.ts'
 import type { SessionId } from '../kernel/ids.ts'
 import type { Commit, CommitOutcome, Content } from '../model/commit.ts'
 import type { CallStore, WindowStore } from './call-ports.ts'
-import type { RecordWatcher } from './record-watcher.ts'
+import type { AcknowledgedRecord, RecordWatcher } from './record-watcher.ts'
 
 export class StoreUnavailable extends Error {
   constructor(message: string, cause?: unknown) {
@@ -148,6 +148,11 @@ export interface AuditStore {
   append(key: string, record: string, contents?: readonly Content[], isEnd?: boolean): Promise<void>
   /** A record of strangers' refusals: in a list of their own, so that they can push out nothing but each other. */
   appendStrangers(record: string): Promise<void>
+  /**
+   * What was acknowledged, and a server has lost: once more, behind what is there, as the end of something. `originOf` its new
+   * position is where it was before, so that whoever has it already knows it.
+   */
+  appendAgain(lost: AcknowledgedRecord): Promise<void>
   /** Newest first, over all shards and both kinds. `limit` records at most. */
   latest(limit: number): Promise<readonly OutboxEntry[]>
   /** Records of known callers only, newest first, from behind one that an earlier page ended with. */

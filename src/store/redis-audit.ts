@@ -6,15 +6,24 @@ import { STRANGER_RECORDS_MAX } from '../kernel/store-limits.ts'
 import type { Content } from '../model/commit.ts'
 import { contentsFullAt, fullAt, type OutboxBounds } from './bounds.ts'
 import { checkedContents } from './commit-rules.ts'
-import { placedIn } from './outbox-position.ts'
+import { nameAgain, placedIn } from './outbox-position.ts'
 import type { AuditStore, OutboxEntry, OutboxExtent, OutboxUsage } from './ports.ts'
-import type { RecordWatcher } from './record-watcher.ts'
+import type { AcknowledgedRecord, RecordWatcher } from './record-watcher.ts'
 import type { RedisKeys } from './redis-keys.ts'
 import type { RedisLink } from './redis-link.ts'
 import { RedisOutboxes } from './redis-outboxes.ts'
 import type { RedisShards } from './redis-shards.ts'
 
 const PAGE_MIN = 4
+
+interface Appending {
+  readonly key: string
+  readonly record: string
+  readonly contents: readonly Content[] | undefined
+  readonly isEnd: boolean
+  /** Of the record: no other has it. */
+  readonly name: string
+}
 
 interface Reading {
   readonly outbox: string
@@ -39,10 +48,23 @@ export class RedisAudit implements AuditStore {
     this.#outboxes = new RedisOutboxes(connection, keys, bounds.textsKeptMs)
   }
 
-  async append(key: string, record: string, contents?: readonly Content[], isEnd = false): Promise<void> {
+  append(key: string, record: string, contents?: readonly Content[], isEnd = false): Promise<void> {
+    return this.#append({ key, record, contents, isEnd, name: this.#shards.nextName() })
+  }
+
+  appendStrangers(record: string): Promise<void> {
+    return this.#appendStrangers(record, this.#shards.nextName())
+  }
+
+  appendAgain({ key, record, contents, position }: AcknowledgedRecord): Promise<void> {
+    const name = nameAgain(this.#shards.nextName(), position)
+    if (key === undefined) return this.#appendStrangers(record, name)
+    return this.#append({ key, record, contents, isEnd: true, name })
+  }
+
+  async #append({ key, record, contents, isEnd, name }: Appending): Promise<void> {
     const checked = checkedContents(contents)
     const shard = this.#shards.of(key)
-    const name = this.#shards.nextName()
     const position = await this.#connection.durably(
       'errandRecord',
       [this.#keys.outbox(key), this.#keys.contents(key), this.#keys.contentsAge(key)],
@@ -58,9 +80,8 @@ export class RedisAudit implements AuditStore {
     this.#shards.acknowledged(key, { id: String(position), name }, record, checked)
   }
 
-  async appendStrangers(record: string): Promise<void> {
+  async #appendStrangers(record: string, name: string): Promise<void> {
     const bound = ['MAXLEN', '~', STRANGER_RECORDS_MAX] as const
-    const name = this.#shards.nextName()
     const fields = ['record', record, 'name', name]
     const id = await this.#connection.command(['XADD', this.#keys.strangers(), ...bound, '*', ...fields])
     await this.#connection.standing(this.#keys.strangers())

@@ -24,6 +24,7 @@ export function describeAudit(name: string, openFresh: OpenFresh): void {
 
     describe('records', () => auditContract(current))
     describe('records by id and by page', () => lookUpContract(openFresh))
+    describe('records that were lost', () => lossContract(openFresh))
     describe('records of strangers', () => strangersContract(openFresh))
     describe('contents', () => {
       contentsContract(current)
@@ -61,6 +62,43 @@ function auditContract(store: () => Store): void {
       await new Promise((resolve) => setTimeout(resolve, 2))
       expect((await store().audit.latest(1))[0]?.record).toBe(text)
     }
+  })
+}
+
+/** What a server has lost, and a broker writes again. */
+function lossContract(openFresh: OpenFresh): void {
+  let opened: OpenedStore
+  beforeEach(async () => {
+    opened = await openFresh()
+  })
+  afterEach(() => opened?.close())
+
+  it.each([
+    'key',
+    undefined,
+  ])('%s: is behind what is there, with what it names, also in an outbox that is full', async (key) => {
+    const { audit } = opened.store
+    const pending = async () => {
+      const all = await audit.pending(new Map(), 10)
+      return [...all].flatMap(([outbox, entries]) => entries.map((entry) => ({ outbox, ...entry })))
+    }
+    const contents = key === undefined ? [] : [{ digest: sha256('text'), text: 'text' }]
+    await (key === undefined ? audit.appendStrangers('first') : audit.append(key, 'first'))
+    const [first] = await pending()
+    if (first === undefined) throw new Error('a record')
+    await audit.appendAgain({ ...first, key, contents })
+    const [, again] = await pending()
+    if (again === undefined) throw new Error('two records')
+    await audit.appendAgain({ ...again, key, contents })
+    const all = await pending()
+    expect(all.map(({ record, outbox }) => [record, outbox])).toEqual(Array(3).fill(['first', first.outbox]))
+    expect(new Set(all.map(({ position }) => position)).size).toBe(3)
+    const held = await audit.holds(
+      first.outbox,
+      all.map(({ position }) => position),
+    )
+    expect(held.size).toBe(3)
+    if (key !== undefined) expect(await audit.content(sha256('text'), key)).toBe('text')
   })
 }
 

@@ -8,6 +8,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { Acknowledged } from '../../src/audit/log/acknowledged.ts'
 import { Checkpoints } from '../../src/audit/log/checkpoints.ts'
 import { type LogContinuing, logContinuing } from '../../src/audit/log/continue-log.ts'
+import { parseHead } from '../../src/audit/log/head.ts'
 import { Sequencer } from '../../src/audit/log/sequencer.ts'
 import type { SequencingFailure } from '../../src/audit/log/sequencing-failure.ts'
 import { type FoundCheckpoint, verifyAgainst } from '../../src/audit/log/verify/anchors.ts'
@@ -37,7 +38,7 @@ interface Broker {
   close(): Promise<void>
 }
 
-async function broker(options: StoreOptions): Promise<Broker> {
+async function broker(options: StoreOptions, by = 'broker'): Promise<Broker> {
   const store = await openStore(options)
   const failures: SequencingFailure[] = []
   const acknowledged = new Acknowledged(store.audit)
@@ -50,7 +51,7 @@ async function broker(options: StoreOptions): Promise<Broker> {
     usage: () => undefined,
     clock: systemClock,
     ticks: systemTicks,
-    by: 'broker',
+    by,
     failed: (reason) => void failures.push(reason),
   })
   sequencer.start()
@@ -102,16 +103,18 @@ describe('a failover to a replica that lacks the last writes', () => {
   beforeEach(async () => {
     set = await startReplicatedRedis({ replicas: 1, downAfterMs: 60_000, args: ['--repl-backlog-size', '1mb'] })
     const options = { kind: 'redis', sentinel: { name: set.name, hosts: set.hosts }, org: 'default' } as const
-    brokers = [await broker(options as StoreOptions), await broker(options as StoreOptions)]
+    brokers = await Promise.all(['one', 'two'].map((by) => broker(options as StoreOptions, by)))
   })
   afterEach(async () => {
     for (const one of brokers) await one.close()
     await set.stop()
   })
 
-  test('loses no record that was acknowledged, doubles none, and forks nothing that was signed', {
-    timeout: 90_000,
-  }, async () => {
+  const newest = () => brokers[0]?.store.documents.read('audit-checkpoint')
+  const sizeOf = async (note = '') => (await openCheckpoint(note, [signer.key])).checkpoint.size
+
+  /** 200 records that both servers have, and 140 that were signed and that the primary alone has. */
+  async function written(): Promise<void> {
     const [one, two] = brokers as [Broker, Broker]
     await Promise.all([write(one, 100), write(two, 100)])
     await expectAll(brokers)
@@ -125,20 +128,64 @@ describe('a failover to a replica that lacks the last writes', () => {
     await write(one, 60)
     await sleep(600)
     await Promise.all([write(one, 40), write(two, 40)])
-    const newest = () => one.store.documents.read('audit-checkpoint')
-    const sizeOf = async (note = '') => (await openCheckpoint(note, [signer.key])).checkpoint.size
-    await expect.poll(async () => sizeOf(await newest()), { timeout: WAIT_MS }).toBeGreaterThan(200)
-    const signed = await newest()
-    await old.redis.kill()
-    replica.redis.resume()
+    await expect.poll(async () => sizeOf(await newest()), { timeout: WAIT_MS }).toBe(340)
+  }
+
+  async function failOver(): Promise<void> {
+    const [old, replica] = set.members
+    await old?.redis.kill()
+    replica?.redis.resume()
     // Not before: a primary that a busy machine keeps waiting is not gone.
     await set.replacedAfter(1_000)
-    await set.failedOver(old)
-    await expect.poll(() => write(one, 1).then(() => one.acked.length), { timeout: WAIT_MS }).toBeGreaterThan(200)
+    if (old !== undefined) await set.failedOver(old)
+  }
+
+  /** Until both stores are served again. */
+  async function served(): Promise<void> {
+    const more = async (one: Broker) => {
+      const before = one.acked.length
+      await write(one, 1)
+      return one.acked.length - before
+    }
+    for (const one of brokers) await expect.poll(() => more(one), { timeout: WAIT_MS }).toBe(1)
+  }
+
+  async function expectGoneOn(signed: string | undefined): Promise<void> {
+    const [one, two] = brokers as [Broker, Broker]
     await expectAll(brokers)
     expect((await wholeLog(one.store, signer)).signed).toBeGreaterThan(await sizeOf(signed))
     const reasons = new Set([...one.failures, ...two.failures])
     expect([...reasons].filter((reason) => reason !== 'store' && reason !== 'rolled_back')).toEqual([])
+  }
+
+  test('loses no record that was acknowledged, doubles none, and forks nothing that was signed', {
+    timeout: 90_000,
+  }, async () => {
+    await written()
+    const signed = await newest()
+    await failOver()
+    await served()
+    await expectGoneOn(signed)
+  })
+
+  test('doubles none where whoever sequenced them gives the log back what others have written again by then', {
+    timeout: 120_000,
+  }, async () => {
+    await written()
+    const signed = await newest()
+    const { by } = parseHead(await brokers[0]?.store.log.head())
+    const [first, other] = (by === 'one' ? brokers : brokers.toReversed()) as [Broker, Broker]
+    // The other has seen what was signed: it will not sequence behind less.
+    await expect.poll(() => other.sequencer.state.size, { timeout: WAIT_MS }).toBe(340)
+    await first.sequencer.stop()
+    await failOver()
+    await served()
+    const lost = other.acked[other.acked.length - 2] ?? ''
+    const writtenAgain = async () => (await other.store.audit.latest(1_000)).some(({ record }) => record === lost)
+    await expect.poll(writtenAgain, { timeout: WAIT_MS }).toBe(true)
+    await expect.poll(() => other.failures, { timeout: WAIT_MS }).toContain('rolled_back')
+    first.sequencer.start()
+    await expectGoneOn(signed)
   })
 })
 

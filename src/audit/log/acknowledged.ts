@@ -15,7 +15,7 @@ import type { Content } from '../../model/commit.ts'
 import type { AuditStore, LogStore } from '../../store/ports.ts'
 import type { AcknowledgedRecord, RecordWatcher } from '../../store/record-watcher.ts'
 import type { LogHead } from './head.ts'
-import { loggedPlaces, placeOf } from './logged-places.ts'
+import { firstPlaceOf, loggedPlaces, placeOf } from './logged-places.ts'
 
 /** A head that a published checkpoint covers. */
 interface Covered {
@@ -25,7 +25,7 @@ interface Covered {
 }
 
 export class Acknowledged implements RecordWatcher {
-  readonly #audit: Pick<AuditStore, 'append' | 'appendStrangers' | 'holds'>
+  readonly #audit: Pick<AuditStore, 'appendAgain' | 'holds'>
   /** By their places, in order of their acknowledgement. */
   readonly #records = new Map<string, AcknowledgedRecord>()
   #bytes = 0
@@ -35,7 +35,7 @@ export class Acknowledged implements RecordWatcher {
   #isDoubted = false
   #doubtedMs: number | undefined
 
-  constructor(audit: Pick<AuditStore, 'append' | 'appendStrangers' | 'holds'>) {
+  constructor(audit: Pick<AuditStore, 'appendAgain' | 'holds'>) {
     this.#audit = audit
   }
 
@@ -116,8 +116,8 @@ export class Acknowledged implements RecordWatcher {
     const logged = await loggedPlaces(log, { from: this.#from, size: head.size })
     let written = 0
     for (const record of missing) {
-      if (!logged.has(placeOf(record.outbox, record.position))) {
-        await this.#write(record)
+      if (!logged.has(firstPlaceOf(record.outbox, record.position))) {
+        await this.#audit.appendAgain(record)
         written += 1
       }
       this.#forget(record)
@@ -136,12 +136,6 @@ export class Acknowledged implements RecordWatcher {
       }),
     )
     return found.flat()
-  }
-
-  /** As the end of something: it has happened, and has been answered. */
-  #write({ key, record, contents }: AcknowledgedRecord): Promise<void> {
-    if (key === undefined) return this.#audit.appendStrangers(record)
-    return this.#audit.append(key, record, contents, true)
   }
 
   #forget(record: AcknowledgedRecord): void {

@@ -37,6 +37,8 @@ export class Checkpoints {
   readonly continuations: Continuations
   /** The largest one that this broker signed, or took for one of its log. */
   #seen: SeenCheckpoint | undefined
+  /** The largest one that was ever read: a store that came back with an older one does not make this broker forget it. */
+  #largest: SeenCheckpoint | undefined
   /** What was published when it was looked at last. */
   #published: SeenCheckpoint | undefined
 
@@ -61,7 +63,7 @@ export class Checkpoints {
   }
 
   get #newest(): SeenCheckpoint | undefined {
-    return this.publishedSize > (this.#seen?.size ?? 0) ? this.#published : this.#seen
+    return largestOf([this.#seen, this.#largest, this.#published])
   }
 
   /** @throws NoLogKey, KeyFileError, StoreUnavailable */
@@ -78,10 +80,11 @@ export class Checkpoints {
     await this.look()
     await this.assertMaySign()
     const { last } = this.continuations
-    const known = [last && treeOf(last), this.#seen, this.#published].filter((one) => one !== undefined)
+    const known = [last && treeOf(last), this.#seen, this.#largest, this.#published].filter((one) => one !== undefined)
     // The largest first: what is missing is told whole.
-    for (const checkpoint of known.sort((a, b) => b.size - a.size)) await this.#checkOne(checkpoint, head)
-    if (this.publishedSize >= (this.#seen?.size ?? 0)) this.#seen = this.#published
+    const ordered = [...new Set(known)].sort((a, b) => b.size - a.size)
+    for (const checkpoint of ordered) await this.#checkOne(checkpoint, head)
+    this.#seen = this.#newest
   }
 
   async #checkOne(seen: Tree, head: Tree): Promise<void> {
@@ -122,16 +125,17 @@ export class Checkpoints {
   async look(): Promise<void> {
     const { documents } = this.#parts
     for (;;) {
-      const seen = this.#seen
       const text = await documents.read(CHECKPOINT_DOCUMENT)
-      const known = this.#published
+      const before = this.#published
       this.#published = await this.#read(text)
-      const isLess = this.publishedSize < Math.max(seen?.size ?? 0, text === undefined ? 0 : 1)
+      this.#largest = largestOf([this.#largest, this.#published])
+      const known = this.#newest
+      const isLess = this.publishedSize < Math.max(known?.size ?? 0, text === undefined ? 0 : 1)
       // Under another name by now, perhaps: then what was signed before is not given back.
-      if (isLess && text !== known?.note && (await this.#heed())) continue
-      if (seen === undefined || seen.size <= this.publishedSize) return
-      if (!(await documents.replace(CHECKPOINT_DOCUMENT, text, seen.note))) continue
-      this.#published = seen
+      if (isLess && text !== before?.note && (await this.#heed())) continue
+      if (known === undefined || known.size <= this.publishedSize) return
+      if (!(await documents.replace(CHECKPOINT_DOCUMENT, text, known.note))) continue
+      this.#published = known
       return
     }
   }
@@ -140,6 +144,7 @@ export class Checkpoints {
   async #heed(): Promise<boolean> {
     if (!(await this.continuations.look())) return false
     this.#seen = undefined
+    this.#largest = undefined
     this.#published = undefined
     const { last } = this.continuations
     if (last !== undefined) this.#parts.continued?.(last)
@@ -165,6 +170,11 @@ export class Checkpoints {
       throw error
     }
   }
+}
+
+/** Of two of one size, the first. */
+function largestOf(all: readonly (SeenCheckpoint | undefined)[]): SeenCheckpoint | undefined {
+  return all.reduce((largest, one) => ((one?.size ?? 0) > (largest?.size ?? 0) ? one : largest), undefined)
 }
 
 async function isBeginning(old: Tree, tree: Tree, log: Pick<LogStore, 'read'>): Promise<boolean> {

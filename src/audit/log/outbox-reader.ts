@@ -4,10 +4,11 @@
  */
 import { SEQUENCED_AT_ONCE_MAX, SEQUENCED_OF_OUTBOX_MAX } from '../../kernel/log-limits.ts'
 import { inTurns, type Sliced } from '../../kernel/slices.ts'
+import { originOf } from '../../store/outbox-position.ts'
 import type { AuditStore, LogStore, OutboxEntry } from '../../store/ports.ts'
 import type { LogHead } from './head.ts'
 import type { Incoming } from './log-tail.ts'
-import { loggedPlaces, placeOf } from './logged-places.ts'
+import { firstPlaceOf, loggedPlaces } from './logged-places.ts'
 import { parsedRecord } from './record-time.ts'
 
 export type OutboxSource = Pick<AuditStore, 'outboxes' | 'pending' | 'trim' | 'contentsIn'>
@@ -18,6 +19,8 @@ export interface Reading {
   readonly incoming: readonly Incoming[]
   /** Differ from the head's only where an outbox came back without its last records. */
   readonly cursors: Cursors
+  /** To go on from afterwards, where not all that was read is new to the log. */
+  readonly passed?: Cursors
   /** There is more than was read. */
   readonly isFull: boolean
 }
@@ -45,7 +48,20 @@ export class OutboxReader {
     const isFull = [...found.values()].some(({ length }) => length >= limit)
     const incoming = inOrderOfTime(await inTurns(parsed(found)))
     this.#adapt(isFull, incoming.length)
-    return { incoming, cursors: head.cursors, isFull }
+    const cursors = head.cursors
+    if (!incoming.some(isAgain)) return { incoming, cursors, isFull }
+    return { incoming: await this.#withoutLogged(incoming, head), cursors, isFull, passed: behind(incoming, cursors) }
+  }
+
+  /** A record was written again, and after that the log was given back what it had: it is in there already. */
+  async #withoutLogged(incoming: readonly Incoming[], { floor, size }: LogHead): Promise<readonly Incoming[]> {
+    const known = new Set(await loggedPlaces(this.#log, { from: floor, size }))
+    return incoming.filter(({ outbox, position }) => {
+      const place = firstPlaceOf(outbox, position)
+      const isFirst = !known.has(place)
+      known.add(place)
+      return isFirst
+    })
   }
 
   get #leastLimit(): number {
@@ -69,7 +85,7 @@ export class OutboxReader {
       const further: string[] = []
       for (const outbox of open) {
         const entries = found.get(outbox) ?? []
-        const fresh = entries.findIndex(({ position }) => !logged.has(placeOf(outbox, position)))
+        const fresh = entries.findIndex(({ position }) => !logged.has(firstPlaceOf(outbox, position)))
         const last = entries[(fresh < 0 ? entries.length : fresh) - 1]
         if (last !== undefined) cursors.set(outbox, last.position)
         if (fresh < 0 && entries.length > 0) further.push(outbox)
@@ -92,6 +108,15 @@ function* parsed(found: ReadonlyMap<string, readonly OutboxEntry[]>): Sliced<rea
     }
   }
   return all
+}
+
+const isAgain = ({ position }: Incoming): boolean => originOf(position) !== position
+
+function behind(incoming: readonly Incoming[], cursors: Cursors): Cursors {
+  const passed = new Map(cursors)
+  // Of each outbox they come in its order.
+  for (const { outbox, position } of incoming) passed.set(outbox, position)
+  return passed
 }
 
 function incomingOf(outbox: string, { position, record: text }: OutboxEntry): Incoming {

@@ -5,7 +5,6 @@
  * In this order, so that it may end between any two: read, append, sign, publish, trim. What was not appended is read again; what
  * was appended is never read again, because where to read on is in the head; what was not signed is signed by whoever is next.
  */
-
 import {
   APPENDS_PER_CHECKPOINT_MAX,
   SEQUENCER_LOOKS_MS,
@@ -179,7 +178,7 @@ export class Sequencer {
       await acknowledged.makeGood(log, tail.head)
       return true
     } catch (error) {
-      // Not to the log: that is another's. To the outboxes, lest it end with this process; a later replay makes it twice.
+      // Not to the log: that is another's. To the outboxes, lest it end with this process.
       if (error instanceof LogContradicted) await acknowledged.makeGood(log, parseHead(text))
       throw error
     }
@@ -215,7 +214,7 @@ export class Sequencer {
   /** @returns whether there is more; `lost`: it is another's turn */
   async #drain(tail: LogTail): Promise<boolean | 'lost'> {
     for (let appends = 0; appends < APPENDS_PER_CHECKPOINT_MAX; ) {
-      const { incoming, cursors, isFull } = await this.#reader.read(tail.head)
+      const { incoming, cursors, isFull, passed } = await this.#reader.read(tail.head)
       const isMoved = cursors !== tail.head.cursors
       if (isMoved) this.#trimmer.forget()
       if (isMoved && !(await this.#append([], new Map(), cursors))) return 'lost'
@@ -225,6 +224,7 @@ export class Sequencer {
         if (!(await this.#append(batch, contents, tail.head.cursors))) return 'lost'
         rest = rest.slice(batch.length)
       }
+      if (passed !== undefined && !(await this.#append([], new Map(), passed))) return 'lost'
       this.#unsequenced = 0
       this.#size = tail.head.size
       if (!isFull) return false

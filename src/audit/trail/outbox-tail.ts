@@ -1,6 +1,7 @@
 /** What is not in the log yet: the records behind its cursors, as far as they are few. */
 import { TRAIL_TAIL_MAX } from '../../kernel/store-limits.ts'
 import type { AuditRecord } from '../../model/audit-record.ts'
+import { originOf } from '../../store/outbox-position.ts'
 import type { AuditStore } from '../../store/ports.ts'
 
 const READ_AT_ONCE = 256
@@ -10,7 +11,7 @@ type Cursors = ReadonlyMap<string, string>
 export interface TailEntry {
   readonly text: string
   readonly record: AuditRecord
-  /** It may be in the log all the same: its outbox came back without its last records. */
+  /** It may be in the log all the same: its outbox came back without its last records, or it was written again. */
   readonly isDoubted: boolean
 }
 
@@ -30,7 +31,11 @@ export async function readTail(audit: Pick<AuditStore, 'pending'>, cursors: Curs
   for (;;) {
     const found = await audit.pending(at, READ_AT_ONCE)
     for (const [outbox, read] of found) {
-      entries.push(...read.flatMap(({ record: text, again }) => tailEntry(text, again === true)))
+      entries.push(
+        ...read.flatMap(({ record, position, again }) =>
+          tailEntry(record, again === true || originOf(position) !== position),
+        ),
+      )
       at.set(outbox, read.at(-1)?.position ?? '')
     }
     const isFull = [...found.values()].some(({ length }) => length >= READ_AT_ONCE)
