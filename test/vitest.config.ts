@@ -1,4 +1,5 @@
 import { defineConfig } from 'vitest/config'
+import { PATIENCE_MS } from './support/patience.ts'
 
 /** Suites that wait for deadlines of the broker: beside them nothing else may run. */
 const UNDISTURBED = [
@@ -17,8 +18,10 @@ const maxWorkers = '100%'
 
 export default defineConfig({
   test: {
-    testTimeout: 30_000,
-    hookTimeout: 60_000,
+    // Only what hangs for good is ended: how long a thing may take is said by the test that it matters to.
+    testTimeout: 8 * PATIENCE_MS,
+    hookTimeout: 8 * PATIENCE_MS,
+    expect: { poll: { timeout: PATIENCE_MS } },
     pool: 'forks',
     projects: [
       {

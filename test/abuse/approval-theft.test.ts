@@ -17,6 +17,7 @@ import {
 import { EVALUATION } from '../support/authzen.ts'
 import { details, granted, order, tools } from '../support/hops.ts'
 import { startIssuer, type TestIssuer } from '../support/issuer.ts'
+import { PATIENCE_MS } from '../support/patience.ts'
 import { freePort, type RunningRedis, startRedis } from '../support/redis.ts'
 import { scratchDirectory } from '../support/scratch.ts'
 import { Secret, WAREHOUSE, type World } from '../support/world.ts'
@@ -344,10 +345,10 @@ test('what was approved before the store began anew is not approved after it, th
       const { status, body } = await world.continue(given.session)
       return status === 200 ? { token: String(body.access_token) } : false
     },
-    { timeout: 20_000, interval: 100 },
+    { timeout: PATIENCE_MS, interval: 100 },
   )
   await vi.waitUntil(async () => (await given.questions(token)).context.access_request?.status !== 'approved', {
-    timeout: 20_000,
+    timeout: PATIENCE_MS,
     interval: 100,
   })
   const fresh = await requested(given.attempts(token))
@@ -356,7 +357,7 @@ test('what was approved before the store began anew is not approved after it, th
   expect(await given.attempts(token)).toMatchObject({ decision: true })
   await world.close()
   await again.stop()
-}, 60_000)
+})
 
 describe('asking until somebody stops reading', () => {
   let world: World

@@ -7,6 +7,7 @@ import { FEED_STALL_MS_MAX, FEED_STREAMS_PER_CLIENT_MAX } from '../../src/kernel
 import { holderKey, proof, proving } from '../support/dpop.ts'
 import { type FollowedStream, follow, requestStream } from '../support/feed.ts'
 import { kill } from '../support/hops.ts'
+import { PATIENCE_MS } from '../support/patience.ts'
 import { listenTo } from '../support/raw-http.ts'
 import { startWorld, type World } from '../support/world.ts'
 
@@ -64,7 +65,7 @@ async function silent(token: string) {
 }
 
 describe('too many', () => {
-  test('one client has its bound, and takes nothing from the others', { timeout: 60_000 }, async () => {
+  test('one client has its bound, and takes nothing from the others', async () => {
     const bearer = await world.apiToken('wiki-server', 'revocations')
     const open: FollowedStream[] = []
     while (open.length < FEED_STREAMS_PER_CLIENT_MAX) {
@@ -121,13 +122,13 @@ describe('somebody else’s token', () => {
 })
 
 describe('a consumer that reads nothing', () => {
-  test('holds up nobody and no memory, is dropped, and resumes where it was', { timeout: 60_000 }, async () => {
+  test('holds up nobody and no memory, is dropped, and resumes where it was', async () => {
     const quick = await follow(world)
     const { socket, closed } = await silent(await world.apiToken('slack-server', 'revocations'))
     const before = await metric('errand_feed_events_total')
     stoodMs = performance.now()
     await writes(80, 'flood')
-    await quick.told('user', 'user:corp:flood-79-999', 40_000)
+    await quick.told('user', 'user:corp:flood-79-999', 2 * PATIENCE_MS)
     const ofQuick = quick.events.length
     // Eighty pages of a hundred kilobytes: what the sockets between them have taken, and one page more, is all it was given.
     const given = (await metric('errand_feed_events_total')) - before - ofQuick

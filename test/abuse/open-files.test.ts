@@ -33,14 +33,14 @@ test('a stranger with more connections than the process may have files is evicte
       ({ status }) => status === 200,
       () => false,
     )
-  await until(isReady, 15_000)
+  await until(isReady)
   for (let index = 0; index < 3 * FILES; index += 1) {
     sockets.push(connect(port, '127.0.0.1').on('error', () => undefined))
   }
   // The lock of the store is looked at each second, revocations must be confirmed every two.
   await new Promise((done) => setTimeout(done, 3_000))
-  await until(isReady, 5_000)
+  await until(isReady)
   for (const socket of sockets.splice(0)) socket.destroy()
-  await until(isReady, 5_000)
+  await until(isReady)
   expect(broker.exitCode).toBeNull()
 })

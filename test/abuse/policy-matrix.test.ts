@@ -217,7 +217,7 @@ describe.each(CHANGES.map((change, index) => ({ ...change, index })))('$what', (
     const { version } = await publishing.broker.publisher.publishFiles(files, { by: 'operator:test' })
     atOnce = await Promise.all(hit.map((held) => held.lives(publishing)))
     const { cutoffs } = issuing.broker
-    await until(async () => cutoffs.set.policy?.version === version && cutoffs.policyProblem === undefined, 5_000)
+    await until(async () => cutoffs.set.policy?.version === version && cutoffs.policyProblem === undefined)
   })
   afterAll(async () => {
     await issuing?.close()

@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { CUTOFF_LIFETIME_S } from '../../src/kernel/limits.ts'
 import { Secret } from '../../src/kernel/secret.ts'
 import { ensureKeys } from '../../src/keys/key-files.ts'
+import { until } from '../support/broker-process.ts'
 import { granted, kill, openDeep } from '../support/hops.ts'
 import { startIssuer, type TestIssuer } from '../support/issuer.ts'
 import { type RunningRedis, startRedis } from '../support/redis.ts'
@@ -57,20 +58,18 @@ const ORDERS: readonly (readonly [string, object])[] = [
 ] // Last: after it, assertions of half a minute count as used.
 
 const isActive = async (world: World, token: string) => (await world.introspect(token)).body.active
-const heardOf = async (world: World, seq: number) => {
-  for (let waits = 0; waits < 200 && world.broker.cutoffs.set.appliedSeq < seq; waits += 1) {
-    await new Promise((resolve) => setTimeout(resolve, 10))
-  }
-  expect(world.broker.cutoffs.set.appliedSeq).toBeGreaterThanOrEqual(seq)
-}
+const heardOf = (world: World, seq: number) => until(async () => world.broker.cutoffs.set.appliedSeq >= seq)
+
+/** It has heard how far it is off. */
+const knowsItsClock = (world: World) =>
+  until(async () => Math.abs(world.broker.cutoffs.storeClockDifferenceMs) > 60_000)
 
 describe.each([-10, 10])('a broker whose clock is off by %d minutes', (minutes) => {
   let both: Awaited<ReturnType<typeof pair>>
   beforeAll(async () => {
     both = await pair(minutes * 60_000)
-    // Until it has heard how far it is off.
     await heardOf(both.other, both.right.broker.cutoffs.set.appliedSeq)
-    await new Promise((resolve) => setTimeout(resolve, 700))
+    await knowsItsClock(both.other)
   })
   afterAll(() => both.close())
 
@@ -119,7 +118,7 @@ describe.each([-10, 10])('a broker whose clock is off by %d minutes', (minutes) 
 test('a user’s revoke at a broker that is ten minutes behind lets no sign-in of before it back in', async () => {
   const { right, other, close } = await pair(-600_000)
   try {
-    await new Promise((resolve) => setTimeout(resolve, 700))
+    await knowsItsClock(other)
     const session = await openDeep(right)
     const order = { dimension: 'session', session: session.claims.sid }
     const { seq } = await kill(other, order)

@@ -282,12 +282,12 @@ describe('a flood', () => {
       expect((await refused(`${head}.${payload}.${signature}`)).kind).toBe('invalid')
     }
     expect(await verifier.verify(text)).toBe(known)
-  }, 60_000)
+  })
 
   test('of good tokens that come once pushes out nothing that is in use', async () => {
     const known = await verifier.verify(text)
     await verifier.verify(text)
     for (let n = 0; n < SEEN_TOKENS_MAX / 2 + 1; n += 1) await verifier.verify(await token(key, { jti: `jti_${n}` }))
     expect(await verifier.verify(text)).toBe(known)
-  }, 60_000)
+  })
 })

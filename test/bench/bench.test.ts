@@ -54,7 +54,7 @@ test('exchange measures all systems on all workloads, and its last line is one J
     p99_ratio: goal(0.6),
   })
   expect(result.environment).toMatchObject({ node: process.version, redis: expect.stringMatching(/^[0-9.]+$/) })
-}, 120_000)
+})
 
 test('growth compares few with many of everything, and says what a session occupies', () => {
   const { code, out, err } = bench(
@@ -73,7 +73,7 @@ test('growth compares few with many of everything, and says what a session occup
   expect(result.session_bytes.redis).toBeGreaterThan(500)
   expect(result.session_bytes.embedded).toBeGreaterThan(500)
   expect(Object.values(result.figures)).toEqual(Array.from({ length: 14 }, () => FIGURES))
-}, 120_000)
+})
 
 test('flood counts what strangers were answered and what they left in the log', () => {
   const { code, out, err } = bench(
@@ -88,7 +88,7 @@ test('flood counts what strangers were answered and what they left in the log', 
   expect(requests).toBeGreaterThan(100)
   expect(answers['401']).toBeGreaterThan(0)
   expect(audit_records).toBeLessThan(requests / 2)
-}, 120_000)
+})
 
 test('policy compares few with many grants, and every question is answered', () => {
   const { code, out, err } = bench(
@@ -114,7 +114,7 @@ test('policy compares few with many grants, and every question is answered', () 
     loading: pauses,
     publish_and_load_ms: expect.any(Number),
   })
-}, 120_000)
+})
 
 test('revoke kills with one broker and with four, and says what revocations and sessions take of memory', () => {
   const { code, out, err } = bench('revoke', '--json', '--rounds', '1', '--sessions', '200')
@@ -134,7 +134,7 @@ test('revoke kills with one broker and with four, and says what revocations and 
     '4 brokers, 8 verifiers': figures,
     '4 brokers, 2 that introspect': figures,
   })
-}, 120_000)
+})
 
 test('credentials verifies every kind beside its bare signature, and asks nobody for anything meanwhile', () => {
   const { code, out, err } = bench('credentials', '--json', '--rounds', '1', '--exchanges', '20', '--warmup', '20')
@@ -164,7 +164,7 @@ test('credentials verifies every kind beside its bare signature, and asks nobody
   }
   // Keys of each issuer, client and trust domain were read before, once.
   expect(result.requests_before).toBe(5)
-}, 120_000)
+})
 
 test('verify measures tokens that are new and tokens that are not beside their bare signature', () => {
   const { code, out, err } = bench('verify', '--json', '--rounds', '1', '--exchanges', '20', '--warmup', '20')
@@ -181,7 +181,7 @@ test('verify measures tokens that are new and tokens that are not beside their b
     first_sight_us: expect.any(Number),
     seen_us: expect.any(Number),
   })
-}, 120_000)
+})
 
 test('without a name it helps, and a name it does not know is refused', () => {
   expect(bench()).toMatchObject({ code: 0, out: expect.stringContaining('npm run bench -- <bench>') })
@@ -217,4 +217,4 @@ test('audit measures both stores with the audit and without, and asks the trail 
     append_p99_ms: goal(5),
     query_p99_ms: goal(200),
   })
-}, 120_000)
+})

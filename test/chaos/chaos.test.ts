@@ -19,5 +19,5 @@ describe.each(['sentinel', 'cluster'] as const)('three brokers on a Redis that f
     expect(figures.revokes, JSON.stringify(figures)).toBeGreaterThan(3)
     expect(figures.verifications).toBeGreaterThan(10)
     expect(figures.faults).toHaveLength(2)
-  }, 180_000)
+  })
 })

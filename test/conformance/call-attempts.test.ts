@@ -238,7 +238,7 @@ describe('a call whose end nobody has told in time', () => {
       await sleep(1_500)
       expect(await recordsOf(late, context.decision_id)).toHaveLength(1)
       await late.advance(2)
-      await expect.poll(() => recordsOf(late, context.decision_id), { timeout: 10_000 }).toHaveLength(2)
+      await expect.poll(() => recordsOf(late, context.decision_id)).toHaveLength(2)
       await sleep(1_500)
       const report = { attempt, decision_id: context.decision_id, outcome: 'success' }
       const again = await warehouseAt(late)

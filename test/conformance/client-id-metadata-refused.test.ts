@@ -152,10 +152,12 @@ describe('a host that does not answer', () => {
     await expectRefused(own, () => own.post('/token', form()), LATER)
     host.serve('/agents/report', () => undefined)
     await own.advance(JWKS_RETRY_MS / 1000)
-    const begun = performance.now()
-    const hanging = own.post('/token', form())
+    let isOver = false
+    const hanging = own.post('/token', form()).finally(() => {
+      isOver = true
+    })
     expect((await own.introspect(own.idToken())).status).toBe(200)
-    expect(performance.now() - begun).toBeLessThan(1_000)
+    expect(isOver).toBe(false)
     expect((await hanging).status).toBe(503)
     await own.close()
   })

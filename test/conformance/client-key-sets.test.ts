@@ -162,22 +162,26 @@ describe('strangers', () => {
   test('one client’s server that never answers delays no other client', async () => {
     host.misbehave(() => undefined)
     second.misbehave(() => undefined)
-    const hanging = ask(host.key)
-    const begun = performance.now()
+    let isOver = false
+    const hanging = ask(host.key).finally(() => {
+      isOver = true
+    })
     expect((await world.introspect(world.idToken())).status).toBe(200)
-    expect(performance.now() - begun).toBeLessThan(1_500)
+    expect(isOver).toBe(false)
     expect((await hanging).status).toBe(503)
   })
 
   test('many who claim a client whose server never answers keep no place that a newcomer needs', async () => {
     host.misbehave(() => undefined)
     second.misbehave(() => undefined)
-    const hanging = Promise.all(Array.from({ length: 2 * STRANGERS_AT_ONCE_MAX }, () => ask(host.key)))
+    let isOver = false
+    const hanging = Promise.all(Array.from({ length: 2 * STRANGERS_AT_ONCE_MAX }, () => ask(host.key))).finally(() => {
+      isOver = true
+    })
     // Let them arrive: each would wait for the network in one of the few places where credentials are verified.
     await new Promise((resolve) => setTimeout(resolve, 50))
-    const begun = performance.now()
     expect((await world.introspect(world.idToken())).status).toBe(200)
-    expect(performance.now() - begun).toBeLessThan(1_500)
+    expect(isOver).toBe(false)
     expect(new Set((await hanging).map(({ status }) => status))).toEqual(new Set([503]))
   })
 })

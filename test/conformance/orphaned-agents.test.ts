@@ -1,10 +1,11 @@
 /** Agents that nobody answers for any more: seen at once, issued nothing after a grace, by no way and by nobody on their behalf (R014). */
-import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import type { Finding } from '../../src/admin/reviews/finding.ts'
 import { OrphanWatch } from '../../src/admin/reviews/orphan-watch.ts'
+import { until } from '../support/broker-process.ts'
 import { managementToken } from '../support/hops.ts'
 import { startIssuer, type TestIssuer } from '../support/issuer.ts'
+import { PATIENCE_MS } from '../support/patience.ts'
 import { expectRefused } from '../support/refusal.ts'
 import { registryDocument, startWorld, WAREHOUSE, type World } from '../support/world.ts'
 
@@ -49,13 +50,7 @@ async function publish(next: Document): Promise<void> {
 }
 
 /** Somebody has noticed. */
-async function eventually(holds: () => Promise<boolean>): Promise<void> {
-  for (let waits = 0; waits < 100; waits += 1) {
-    if (await holds()) return
-    await sleep(100)
-  }
-  throw new Error('never came to hold')
-}
+const eventually = (holds: () => Promise<boolean>) => until(holds, PATIENCE_MS, 20)
 const isNoticed = async () => (await finding())?.says.includes('issued nothing') === true
 
 test.each([

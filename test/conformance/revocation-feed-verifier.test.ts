@@ -27,8 +27,7 @@ afterAll(async () => {
   await world.close()
 })
 
-const WITHIN_MS = 10_000
-const dead = (token: string) => until(async () => (await verdict(verifier, token)) === 'invalid', WITHIN_MS)
+const dead = (token: string) => until(async () => (await verdict(verifier, token)) === 'invalid')
 
 /** A researcher's access token, two hops from Alice; and what it hangs from. */
 async function deep() {
@@ -75,7 +74,7 @@ describe('what was revoked is refused', () => {
   )('a cut-off of the dimension %s is at the verifier what it is at the broker', async (dimension, place) => {
     const held = await deep()
     const { token } = held
-    await until(async () => (await verdict(verifier, token)) === 'believed', WITHIN_MS)
+    await until(async () => (await verdict(verifier, token)) === 'believed')
     await cutOff(dimension, place(held))
     const killsNoToken = dimension === 'issuer_sign_ins'
     if (!killsNoToken) await dead(token)
@@ -90,7 +89,7 @@ describe('what was revoked is refused', () => {
 describe('what is left', () => {
   test('by its own agent, and only what hangs from there', async () => {
     const { accepted, token, other } = await deep()
-    await until(async () => (await verdict(verifier, token)) === 'believed', WITHIN_MS)
+    await until(async () => (await verdict(verifier, token)) === 'believed')
     await world.revoke(accepted, 'researcher')
     await dead(token)
     expect(await verdict(verifier, other)).toBe('believed')
@@ -99,14 +98,14 @@ describe('what is left', () => {
   test('what was issued after the cut-off lives', async () => {
     await cutOff('agent', 'researcher')
     const { token } = await deep()
-    await until(async () => (await verdict(verifier, token)) === 'believed', WITHIN_MS)
+    await until(async () => (await verdict(verifier, token)) === 'believed')
   })
 
   test('a tool is cut off at its calls, and the token lives on', async () => {
     const { other } = await deep()
-    await until(async () => (await verdict(verifier, other)) === 'believed', WITHIN_MS)
+    await until(async () => (await verdict(verifier, other)) === 'believed')
     await cutOff('tool', `${WAREHOUSE}|query`)
-    await until(async () => (await verifier.verify(other)).revokedTools.has('query'), WITHIN_MS)
+    await until(async () => (await verifier.verify(other)).revokedTools.has('query'))
     const token = await verifier.verify(other)
     const manifest = new Map([['query', 'mcp:tools:read']])
     const refusal = toolCallRefusal(token, { tool: 'query', arguments: { table: 'revenue' } }, manifest)
@@ -115,11 +114,11 @@ describe('what is left', () => {
 
   test('the server is told of tokens it had verified, once each', async () => {
     const { sid, token, other } = await deep()
-    await until(async () => (await verdict(verifier, token)) === 'believed', WITHIN_MS)
+    await until(async () => (await verdict(verifier, token)) === 'believed')
     await verifier.verify(other)
     revoked.length = 0
     await cutOff('session', sid)
-    await until(async () => revoked.length === 2, WITHIN_MS)
+    await until(async () => revoked.length === 2)
     expect(new Set(revoked.map(({ jti }) => jti))).toEqual(new Set([claimsOf(token)['jti'], claimsOf(other)['jti']]))
   })
 })
@@ -142,7 +141,7 @@ describe('what nobody can know is refused', () => {
     const closed = feedVerifier(world, { at })
     await closed.revocations.ready()
     const { token } = await deep()
-    await until(async () => (await verdict(closed, token)) === 'believed', WITHIN_MS)
+    await until(async () => (await verdict(closed, token)) === 'believed')
     await closed.revocations.close()
     expect(await verdict(closed, token)).toBe('unavailable')
   })
@@ -154,7 +153,7 @@ describe('what nobody can know is refused', () => {
 })
 
 describe('where no stream gets through', () => {
-  test('it polls, and hears of revocations all the same', { timeout: 30_000 }, async () => {
+  test('it polls, and hears of revocations all the same', async () => {
     const polling = feedVerifier(world, {
       at,
       streams: async () => {
@@ -164,9 +163,9 @@ describe('where no stream gets through', () => {
     await polling.revocations.ready()
     expect(polling.revocations.state).toMatchObject({ via: 'poll', fresh: true })
     const { sid, token } = await deep()
-    await until(async () => (await verdict(polling, token)) === 'believed', WITHIN_MS)
+    await until(async () => (await verdict(polling, token)) === 'believed')
     await cutOff('session', sid)
-    await until(async () => (await verdict(polling, token)) === 'invalid', WITHIN_MS)
+    await until(async () => (await verdict(polling, token)) === 'invalid')
     await polling.revocations.close()
   })
 })
@@ -175,7 +174,7 @@ describe('the key that it is signed with', () => {
   // The last: there is no other to sign with afterwards.
   test('a cut-off of the dimension key kills whatever it has signed', async () => {
     const { token, kid } = await deep()
-    await until(async () => (await verdict(verifier, token)) === 'believed', WITHIN_MS)
+    await until(async () => (await verdict(verifier, token)) === 'believed')
     await cutOff('key', kid)
     await dead(token)
   })

@@ -91,13 +91,13 @@ describe('a workload with an X.509-SVID', () => {
     svids.identity = after
     await refused('client_certificate_untrusted', () => ask('orchestrator'))
     svids.publish(svids.root, next)
-    await expect.poll(async () => (await ask('orchestrator')).status, { timeout: 10_000 }).toBe(200)
+    await expect.poll(async () => (await ask('orchestrator')).status).toBe(200)
     svids.identity = before
     expect((await ask('orchestrator')).status).toBe(200)
     svids.publish(next)
-    await expect.poll(async () => (await ask('orchestrator')).status, { timeout: 10_000 }).toBe(401)
+    await expect.poll(async () => (await ask('orchestrator')).status).toBe(401)
     svids.publish(svids.root)
-    await expect.poll(async () => (await ask('orchestrator')).status, { timeout: 10_000 }).toBe(200)
+    await expect.poll(async () => (await ask('orchestrator')).status).toBe(200)
   })
 })
 

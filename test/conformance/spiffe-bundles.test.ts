@@ -77,7 +77,7 @@ const accepted = async (assertion: string): Promise<void> => {
 }
 /** A read in the background has ended once the endpoint was asked that often and its answer was taken in. */
 async function settled(domain: TestTrustDomain, requests: number): Promise<void> {
-  await expect.poll(() => domain.countRequests(), { timeout: 5_000 }).toBe(requests)
+  await expect.poll(() => domain.countRequests()).toBe(requests)
   await new Promise((resolve) => setTimeout(resolve, 50))
 }
 

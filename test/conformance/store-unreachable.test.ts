@@ -3,6 +3,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { Secret } from '../../src/kernel/secret.ts'
 import { STORE_DEADLINE_MS } from '../../src/kernel/store-limits.ts'
 import { startIssuer, type TestIssuer } from '../support/issuer.ts'
+import { PATIENCE_MS } from '../support/patience.ts'
 import { type RunningRedis, startRedis } from '../support/redis.ts'
 import { expectRefused } from '../support/refusal.ts'
 import { type Answer, type Held, type ManualClock, startWorld, TYPE, WAREHOUSE, type World } from '../support/world.ts'
@@ -33,7 +34,7 @@ async function restart(): Promise<void> {
 async function until(what: string, holds: () => Promise<boolean> | boolean): Promise<void> {
   const from = Date.now()
   while (!(await holds())) {
-    if (Date.now() - from > 10_000) throw new Error(`never: ${what}`)
+    if (Date.now() - from > PATIENCE_MS) throw new Error(`never: ${what}`)
     await new Promise((resolve) => setTimeout(resolve, 25))
   }
 }

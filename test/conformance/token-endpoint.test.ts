@@ -4,6 +4,7 @@ import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { BODY_BYTES_MAX, FORM_PARAMETERS_MAX, JSON_DEPTH_MAX, TOKEN_CHARS_MAX } from '../../src/kernel/limits.ts'
 import { signText, testKey } from '../support/keys.ts'
+import { whenReady } from '../support/patience.ts'
 import {
   expectRefused,
   invalidClient,
@@ -418,7 +419,7 @@ describe('8: what a description may say', () => {
     await fc.assert(
       fc.asyncProperty(fc.constantFrom(...names), hostile, async (name, value) => {
         const marker = `S3CRET-${value}`
-        const answer = await world.post('/token', opening({ [name]: marker }))
+        const answer = await whenReady(() => world.post('/token', opening({ [name]: marker })))
         if (answer.status === 200) return // `agent_instance` and the like: nothing to refuse
         expect(errors.some((error) => answer.body.error.startsWith(error))).toBe(true)
         expect(answer.body.error_description).toMatch(/^[\x20-\x21\x23-\x5b\x5d-\x7e]+$/)

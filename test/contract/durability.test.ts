@@ -18,8 +18,8 @@ const WRITER = new URL('./durable-writer.ts', import.meta.url)
 /** Lets a writer run for a moment, different each time, and kills it in the middle of whatever it is doing. */
 async function killedWriter(kind: string, target: string): Promise<readonly string[]> {
   const child = runChild(WRITER, [kind, target])
-  await new Promise<void>((resolve) => child.onLine(() => resolve()))
-  await sleep(100 + Math.floor(Math.random() * 200))
+  await expect.poll(() => child.lines.length).toBeGreaterThan(20)
+  await sleep(50 + Math.floor(Math.random() * 200))
   await child.kill()
   return child.lines
 }
@@ -41,7 +41,7 @@ it('embedded: a writer killed with SIGKILL loses nothing it was told is done, an
     await store.close()
   }
   rmSync(directory, { recursive: true, force: true })
-}, 60_000)
+})
 
 it('redis: a server with appendfsync always, killed with SIGKILL under load, loses nothing it acknowledged', async () => {
   const args = ['--appendonly', 'yes', '--appendfsync', 'always']
@@ -77,7 +77,7 @@ it('redis: a server with appendfsync always, killed with SIGKILL under load, los
   const workers = Promise.all(Array.from({ length: 8 }, (_, name) => worker(name)))
   for (let kill = 0; kill < KILLS; kill++) {
     const before = acknowledged.length
-    for (let waited = 0; acknowledged.length < before + 200 && waited < 200; waited++) await sleep(20)
+    await expect.poll(() => acknowledged.length, { interval: 20 }).toBeGreaterThan(before + 200)
     await redis.kill()
     redis = await startRedis({ dir, port, args })
   }
@@ -86,9 +86,9 @@ it('redis: a server with appendfsync always, killed with SIGKILL under load, los
   expect(acknowledged.length).toBeGreaterThan(KILLS * 200)
   // Each kill met writers in flight: otherwise nothing was tested.
   expect(unknown).toBeGreaterThanOrEqual(KILLS)
-  for (let attempt = 0; attempt < 50 && !(await store.ping().then(Boolean, () => false)); attempt++) await sleep(50)
+  await expect.poll(() => store.ping().then(Boolean, () => false)).toBe(true)
   await expectAll(store, acknowledged)
   await store.close()
   await redis.stop()
   rmSync(dir, { recursive: true, force: true })
-}, 60_000)
+})

@@ -160,7 +160,7 @@ describe('processes under one lock', () => {
     const { records } = await store.audit.usage()
     expect(records).toBeGreaterThanOrEqual(acknowledged.filter((line) => line.startsWith('commit')).length)
     await store.close()
-  }, 60_000)
+  })
 
   it('a stranger is refused, and so is a worker of another parent', async () => {
     const held = holdDirectory(directory, () => undefined)
@@ -202,5 +202,5 @@ describe('processes under one lock', () => {
     expect((await store.sessions.commit(mintCommit(session, 1_000))).committed).toBe(true)
     await store.close()
     held.release()
-  }, 60_000)
+  })
 })

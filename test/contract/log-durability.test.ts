@@ -40,7 +40,7 @@ it('a sequencer killed with SIGKILL at any moment has lost and doubled no record
     turns = found
     await store.close()
   }
-}, 60_000)
+})
 
 it('a backup brings back the log, the outbox behind it and where both go on', async () => {
   const store = await open()

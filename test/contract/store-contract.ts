@@ -439,9 +439,9 @@ function expiryContract(store: () => Store): void {
 
   it('moves forwards: a session lives as long as the longest of its commits says', async () => {
     const session = newSessionId()
-    await store().sessions.commit(commitOf(session, [set('a', '1')], { expiresAtMs: Date.now() + 60 }))
+    await store().sessions.commit(commitOf(session, [set('a', '1')], { expiresAtMs: Date.now() + 400 }))
     await store().sessions.commit(commitOf(session, [set('b', '1')], { expiresAtMs: Date.now() + HOUR_MS }))
-    await new Promise((resolve) => setTimeout(resolve, 90))
+    await new Promise((resolve) => setTimeout(resolve, 420))
     expect((await store().sessions.readAll(session))?.size).toBe(2)
   })
 
@@ -537,7 +537,7 @@ function windowsContract(store: () => Store): void {
     const { windows } = store()
     const owner = newNonce()
     const two = [{ name: 'w', limit: 2 }]
-    const lengthMs = 400
+    const lengthMs = 1_000
     expect(await windows.take(owner, 'a', two, lengthMs)).toBeUndefined()
     await sleep(lengthMs / 2)
     expect(await windows.take(owner, 'b', two, lengthMs)).toBeUndefined()

@@ -119,7 +119,7 @@ beforeAll(async () => {
       },
     })
   }
-}, 60_000)
+})
 
 afterAll(async () => {
   for (const { server } of servers.values()) {

@@ -18,7 +18,7 @@ beforeAll(async () => {
   const server = ['--server', SERVER, '--tools', 'query:read,drop:destructive', '--port', String(await freePort())]
   const made = await run('init', '--yes', '--agent', 'report', '--owner', 'alice@corp.example', ...server)
   expect(made).toMatchObject({ code: 0, err: '' })
-}, 30_000)
+})
 afterAll(() => rmSync(directory, { recursive: true, force: true }))
 
 describe('errand apikey', () => {
@@ -37,7 +37,7 @@ describe('errand apikey', () => {
     const piped = await add(...FOR)
     expect(piped).toMatchObject({ code: 2, out: '', err: expect.stringContaining('--out FILE is needed') })
     expect(read('registry.yaml')).not.toContain('api_keys')
-  }, 60_000)
+  })
 
   test('writes the key once, into a private file; the registry gets its digest; the list says what it opens', async () => {
     const added = await add(...FOR, '--days', '30', '--out', 'report.apikey', '--json')
@@ -53,7 +53,7 @@ describe('errand apikey', () => {
     })
     const onCommandLine = await run('apikey', 'list', text)
     expect([onCommandLine.code, onCommandLine.err.includes(text)]).toEqual([2, false])
-  }, 30_000)
+  })
 
   test('a broker that is told so takes it, until it is rotated away', async () => {
     const off = await run('check')
@@ -80,5 +80,5 @@ describe('errand apikey', () => {
     expect([(await ask('report.apikey')).status, (await ask('next.apikey')).status]).toEqual([401, 200])
     second.signal('SIGTERM')
     await second.ended
-  }, 60_000)
+  })
 })

@@ -44,7 +44,7 @@ beforeAll(async () => {
   broker = await serveErrand(['--config', 'errand.yaml'], directory)
   await signIn('carol')
   await signIn('bob')
-}, 120_000)
+})
 afterAll(async () => {
   broker?.signal('SIGTERM')
   await broker?.ended
@@ -139,7 +139,7 @@ test('what waits is listed, shown as it would be done, approved, done once, and 
   expect(refused.decision).toBe(false)
   const why = await away('explain', refused.context.decision_id, '--admin', 'carol.json')
   expect(why.out).toContain('refused afterwards: approval_required')
-}, 120_000)
+})
 
 test('a no needs a reason, is a no, and is told as one', async () => {
   const attempt = await atWork()
@@ -154,7 +154,7 @@ test('a no needs a reason, is a no, and is told as one', async () => {
   const denied = audit.records.find(({ event }: Claims) => event === 'approval.denied')
   const told = await away('explain', denied.id, '--admin', 'carol.json')
   expect(told.out).toMatch(/^Denied: by operator:\S+, a call at \S+ by agent orchestrator for user:corp:alice\./)
-}, 120_000)
+})
 
 test('who may not is told why, and nothing is approved: the owner, and the broker’s own machine', async () => {
   const attempt = await atWork()
@@ -165,7 +165,7 @@ test('who may not is told why, and nothing is approved: the owner, and the broke
   expect([machine.code, machine.err.includes('errand admin login')]).toEqual([1, true])
   expect((await attempt({ table: 'mine' })).context.access_request.id).toBe(id)
   expect((await away('approve', 'apr_nothing', '--admin', 'carol.json')).code).toBe(1)
-}, 120_000)
+})
 
 test('no argument is in what the broker has written', () => {
   expect(broker.written()).not.toMatch(/costs_2019|salaries|payroll/)

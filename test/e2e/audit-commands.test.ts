@@ -4,8 +4,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { errand, freePort, type Serving, serveErrand, startErrand } from '../support/errand-command.ts'
+import { PATIENCE_MS } from '../support/patience.ts'
 
 const SERVER = 'https://warehouse.example/mcp'
+
 let directory: string
 let broker: Serving
 const run = (...args: string[]) => errand(args, { cwd: directory })
@@ -18,7 +20,7 @@ beforeAll(async () => {
   broker = await serveErrand([], directory)
   expect((await exchange()).code).toBe(0)
   expect((await exchange('https://elsewhere.example/mcp')).code).toBe(1)
-}, 60_000)
+})
 afterAll(async () => {
   broker?.signal('SIGTERM')
   await broker?.ended
@@ -49,7 +51,7 @@ describe('errand audit', () => {
     expect((await run('audit', '--agent', 'nobody')).out).toMatch(
       /^nothing of this kind is on record\nthe trail goes back to \d{4}-[-\d]+T[:.\d]+Z\n$/,
     )
-  }, 60_000)
+  })
 
   test('goes on where a shorter list ended', async () => {
     const all = await found('--agent', 'analyst')
@@ -60,14 +62,14 @@ describe('errand audit', () => {
     expect((await run('audit', '--agent', 'analyst', '--limit', '1')).out).toContain(
       'there may be older ones: --after ',
     )
-  }, 60_000)
+  })
 
   test('refuses what it does not know, and times that are none', async () => {
     expect(await run('audit', '--agnt', 'analyst')).toMatchObject({ code: 2, out: '' })
     const time = await run('audit', '--since', 'yesterday')
     expect([time.code, time.err.includes('RFC 3339')]).toEqual([1, true])
     expect((await run('audit', '--follow', '--limit', '3')).err).toContain('--limit goes without --follow')
-  }, 60_000)
+  })
 
   test('follows: what is there and what comes is printed once, oldest first', async () => {
     const following = await startErrand(['audit', '--follow', '--agent', 'analyst', '--json'], directory)
@@ -79,7 +81,7 @@ describe('errand audit', () => {
           .out()
           .split('\n')
           .filter((line) => line !== '')
-      await vi.waitFor(() => expect(lines().length).toBeGreaterThanOrEqual(4), { timeout: 20_000, interval: 100 })
+      await vi.waitFor(() => expect(lines().length).toBeGreaterThanOrEqual(4), { timeout: PATIENCE_MS, interval: 100 })
       const newest = (await found('--agent', 'analyst', '--limit', '2')).map(({ id }) => id)
       const printed = lines().map((line) => JSON.parse(line))
       expect(printed.map(({ id }) => id).slice(-2)).toEqual(newest.toReversed())
@@ -87,7 +89,7 @@ describe('errand audit', () => {
     } finally {
       await following.stop()
     }
-  }, 60_000)
+  })
 })
 
 test('errand audit story, chain, who, called, destructive, personal and access answer of what was done', async () => {
@@ -108,4 +110,4 @@ test('errand audit story, chain, who, called, destructive, personal and access a
   expect((await run('audit', 'access', '--server', SERVER)).out).toBe('nobody called anything there\n')
   const none = await run('audit', 'story', 'txn_nobody')
   expect([none.code, none.err.includes('not_found')]).toEqual([1, true])
-}, 60_000)
+})

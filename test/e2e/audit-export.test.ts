@@ -7,12 +7,13 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { SinkSettings } from '../../src/audit/export/start-export.ts'
 import { startFleet } from '../support/broker-process.ts'
 import { errand, freePort, serveErrand } from '../support/errand-command.ts'
 import { type Claims, granted } from '../support/hops.ts'
 import { startIssuer, type TestIssuer } from '../support/issuer.ts'
+import { PATIENCE_MS, whenReady } from '../support/patience.ts'
 import { never, type Received, type Receiver, startReceiver, status } from '../support/receiver.ts'
 import { type RunningRedis, startRedis } from '../support/redis.ts'
 import { scratchDirectory } from '../support/scratch.ts'
@@ -68,7 +69,7 @@ function taken(messages: readonly Received[]): ReadonlyMap<number, Claims> {
   return new Map(messages.flatMap(rowsOf).map(({ index, record }) => [index, record]))
 }
 
-async function until(true_: () => boolean, mostMs = 20_000): Promise<void> {
+async function until(true_: () => boolean, mostMs = PATIENCE_MS): Promise<void> {
   const began = performance.now()
   while (!true_()) {
     if (performance.now() - began > mostMs) throw new Error('it did not come to pass')
@@ -110,7 +111,7 @@ test('what happens at a broker is at both sinks within a second, genuine, whole 
   }
 })
 
-describe('a receiver', () => {
+describe.concurrent('a receiver', () => {
   test('that hangs, refuses and is gone holds up no request, and has everything when it is back', async () => {
     const hook = await startReceiver()
     const port = Number(new URL(hook.url).port)
@@ -127,7 +128,7 @@ describe('a receiver', () => {
       const id = (await granted(world.continue(session))).body.decision_id
       const back = await startReceiver(port)
       try {
-        await until(() => [...taken(back.all).values()].some((record) => record.id === id), 30_000)
+        await until(() => [...taken(back.all).values()].some((record) => record.id === id))
         expect(isWhole(taken(back.all))).toBe(true)
         expect(back.all.every(isGenuine)).toBe(true)
         const text = (await world.broker.metrics?.text()) ?? ''
@@ -146,7 +147,7 @@ describe('a receiver', () => {
     try {
       await granted(world.open())
       const { log } = world.broker.store
-      await vi.waitFor(async () => expect(await log.head()).toBeDefined(), { timeout: 5_000 })
+      await expect.poll(() => log.head()).toBeDefined()
       await sleep(600)
       const head = (await log.head()) ?? ''
       // Somebody writes another history into the store: as many records, and none of those that were signed.
@@ -248,7 +249,7 @@ describe('errand audit export', () => {
       await broker.ended
       rmSync(cwd, { recursive: true, force: true })
     }
-  }, 60_000)
+  })
 })
 
 test('two brokers, the one that sends killed in the middle of a batch: nothing is missing, twice is allowed', async () => {
@@ -261,17 +262,18 @@ test('two brokers, the one that sends killed in the middle of a batch: nothing i
   }))
   try {
     const [one, two] = [await fleet.start(), await fleet.start()]
-    const session = (await granted(one.open())).token
+    const session = (await granted(whenReady(() => one.open()))).token
     const ids: string[] = []
     const work = async (broker: World, count: number) => {
-      for (let each = 0; each < count; each += 1) ids.push((await granted(broker.continue(session))).body.decision_id)
+      for (let each = 0; each < count; each += 1)
+        ids.push((await granted(whenReady(() => broker.continue(session)))).body.decision_id)
     }
     await work(one, 30)
     await until(() => hook.all.length >= 3)
     await one.kill()
     await work(two, 30)
     const has = () => new Set([...taken(hook.all).values()].map((record) => record.id))
-    await until(() => ids.every((id) => has().has(id)), 30_000)
+    await until(() => ids.every((id) => has().has(id)))
     expect(isWhole(taken(hook.all))).toBe(true)
     expect(hook.all.every(isGenuine)).toBe(true)
     // The same place in the log is the same record, however often it was sent.
@@ -284,4 +286,4 @@ test('two brokers, the one that sends killed in the middle of a batch: nothing i
     await fleet.close()
     await hook.close()
   }
-}, 120_000)
+})

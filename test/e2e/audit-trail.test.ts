@@ -24,7 +24,7 @@ describe.each(['redis', 'embedded'] as const)('on %s', (kind) => {
     const first = await fleet.start()
     brokers = redis === undefined ? [first, first] : [first, await fleet.start()]
     token = await fleet.managementToken()
-  }, 60_000)
+  })
   afterAll(async () => {
     await fleet?.close()
     await redis?.stop()
@@ -69,7 +69,7 @@ describe.each(['redis', 'embedded'] as const)('on %s', (kind) => {
       await open(one)
     } while (after !== undefined)
     expect(paged).toEqual(all)
-  }, 120_000)
+  })
 
   test('conjunctions that nothing is, and times before anything, find nothing and say that there is no more', async () => {
     const [one] = brokers as [BrokerProcess]

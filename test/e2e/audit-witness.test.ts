@@ -12,6 +12,7 @@ import {
   serveErrand,
   startErrand,
 } from '../support/errand-command.ts'
+import { PATIENCE_MS } from '../support/patience.ts'
 
 const SERVER = 'https://warehouse.example/mcp'
 let directory: string
@@ -20,6 +21,7 @@ let broker: Serving
 let witness: RunningProgram
 let witnessPort: number
 let log = ''
+
 let vkey: string
 const run = (...args: string[]) => errand(args, { cwd: directory })
 const exchange = async () => {
@@ -42,7 +44,7 @@ beforeAll(async () => {
       // Nothing is signed before the first records are in the log.
       log = JSON.parse((await run('audit', 'verify', '--json')).out).keys[0]
     },
-    { timeout: 20_000, interval: 200 },
+    { timeout: 2 * PATIENCE_MS, interval: 200 },
   )
   await stopped()
   vkey = (await run('witness', 'w1', '--name', 'witness.example/w1')).out.trim()
@@ -51,7 +53,7 @@ beforeAll(async () => {
   const settings = `\naudit: { witness: [{ url: 'http://127.0.0.1:${witnessPort}', key: '${vkey}' }] }\n`
   appendFileSync(join(directory, 'errand.yaml'), settings)
   broker = await serveErrand([], directory)
-}, 60_000)
+})
 afterAll(async () => {
   broker?.signal('SIGTERM')
   await broker?.ended
@@ -63,7 +65,7 @@ const verify = async () => JSON.parse((await run('audit', 'verify', '--witness',
 
 /** The witness is shown each checkpoint within two seconds. */
 async function settled<T>(look: () => Promise<T | undefined>): Promise<T> {
-  for (let left = 60; ; left--) {
+  for (let left = 150; ; left--) {
     const found = await look()
     if (found !== undefined) return found
     if (left === 0) throw new Error('it did not come')
@@ -86,7 +88,7 @@ test('what the broker signs the witness co-signs; verifying it, in however many 
   const readings = records.filter(({ detail }: { detail?: string }) => detail === 'the log as it lies in the store')
   // The one before is the first broker's.
   expect(readings).toHaveLength(2)
-}, 60_000)
+})
 
 test('put back to a backup, the store is not signed again: the witness knows more', async () => {
   const before: number = (await verify()).witnessed.size
@@ -109,7 +111,7 @@ test('put back to a backup, the store is not signed again: the witness knows mor
   await exchange()
   await sleep(1_500)
   expect(await signed()).toBe(old)
-}, 60_000)
+})
 
 test('where that is to stand, somebody says so: it goes on under a name that verifiers and the witness have to be given', async () => {
   expect((await run('audit', 'continue')).code).toBe(2)
@@ -151,4 +153,4 @@ test('where that is to stand, somebody says so: it goes on under a name that ver
   const size = told.signed
   await settled(async () => ((await witnessed()).witnessed?.size > size ? true : undefined))
   expect((await run('audit', 'continue', '--reason', 'again')).err).toContain('there is nothing to go on from')
-}, 60_000)
+})

@@ -17,6 +17,7 @@ import {
   warehouseAt,
 } from '../support/calls.ts'
 import { details, granted, intent, tools } from '../support/hops.ts'
+import { PATIENCE_MS } from '../support/patience.ts'
 import { type RunningRedis, startRedis } from '../support/redis.ts'
 import { WAREHOUSE } from '../support/world.ts'
 
@@ -137,7 +138,7 @@ test('where Redis does not answer nothing is permitted, and nothing is counted t
     redis.resume()
   }
   const back = async () => (await warehouse.ask(callOf(access))).status === 200
-  await until(back, 20_000, 200)
+  await until(back, PATIENCE_MS, 200)
   const { context } = await warehouse.decide(callOf(access))
   expect(context.remaining_calls).toBeLessThanOrEqual(2)
   // A write that was under way may have been performed: never more than one for each that was asked.

@@ -23,11 +23,11 @@ import {
 } from '../support/calls.ts'
 import type { Claims } from '../support/hops.ts'
 import { expectInLog } from '../support/in-log.ts'
+import { PATIENCE_MS } from '../support/patience.ts'
 import { startRedis } from '../support/redis.ts'
 import type { StoreOrder } from '../support/store-order.ts'
 
 const OUTCOME_S = 2
-const UNKNOWN_MS_MAX = 15_000
 /** Of a first question: the reads before, announcing the call, and its commit. */
 const STEPS = [3, 4, 5, 6, 7, 8]
 
@@ -46,7 +46,7 @@ const fleetOn = (store: (directory: string) => StoreOrder): Promise<Fleet> => {
 const ends = (records: readonly Claims[]) =>
   records.filter(({ event }) => event === 'call.outcome').map(({ call }) => call.ended)
 
-test('on Redis: whoever is left records the end of what the dead broker permitted as unknown, once', async () => {
+test.concurrent('on Redis: whoever is left records the end of what the dead broker permitted as unknown, once', async () => {
   const redis = await startRedis()
   const order = { kind: 'redis', url: redis.url } as const
   const fleet = await fleetOn(() => order)
@@ -63,7 +63,7 @@ test('on Redis: whoever is left records the end of what the dead broker permitte
     const report = { attempt: told.context.attempt, decision_id: told.context.decision_id, outcome: 'success' }
     expect((await at.report(report)).status).toBe(200)
     for (const { context } of others) {
-      await until(async () => ends(await recordsIn(store, context.decision_id)).length > 0, UNKNOWN_MS_MAX, 100)
+      await until(async () => ends(await recordsIn(store, context.decision_id)).length > 0, PATIENCE_MS, 100)
     }
     await sleep(2_500)
     for (const { context } of others) {
@@ -81,7 +81,7 @@ test('on Redis: whoever is left records the end of what the dead broker permitte
   }
 })
 
-test('on its own directory: a broker that comes back records what it left as unknown, once', async () => {
+test.concurrent('on its own directory: a broker that comes back records what it left as unknown, once', async () => {
   let directory = ''
   const fleet = await fleetOn((own) => {
     directory = join(own, 'state')
@@ -111,7 +111,7 @@ test('on its own directory: a broker that comes back records what it left as unk
   }
 })
 
-test('killed at any step of permitting: no permit without its record, no record without an end, no call counted twice', async () => {
+test.concurrent('killed at any step of permitting: no permit without its record, no record without an end, no call counted twice', async () => {
   const redis = await startRedis()
   const order = { kind: 'redis', url: redis.url } as const
   const fleet = await fleetOn(() => order)
@@ -130,7 +130,7 @@ test('killed at any step of permitting: no permit without its record, no record 
       await victim.kill()
     }
     for (const [, decision] of seen) {
-      await until(async () => (await recordsIn(store, decision)).length > 1, UNKNOWN_MS_MAX, 100)
+      await until(async () => (await recordsIn(store, decision)).length > 1, PATIENCE_MS, 100)
     }
     await sleep(1_500)
     for (const [, decision] of seen) expect(ends(await recordsIn(store, decision))).toEqual(['unknown'])

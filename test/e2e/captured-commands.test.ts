@@ -28,7 +28,7 @@ beforeAll(async () => {
   const server = ['--server', SERVER, '--tools', 'query:read', '--port', String(port)]
   expect(await run('init', '--yes', '--agent', 'analyst', '--owner', 'data', ...server)).toMatchObject({ code: 0 })
   appendFileSync(join(directory, 'errand.yaml'), '\naudit: { capture: { prompts: sealed } }\n')
-}, 60_000)
+})
 afterAll(async () => {
   broker?.signal('SIGTERM')
   await broker?.ended
@@ -69,7 +69,7 @@ test('sealing without a key is no start, and says what to do; with it, what was 
   expect([erased.code, erased.out.startsWith('erased: prompt')]).toEqual([0, true])
   const after = await run('audit', 'show', id, '--kind', 'prompt', '--reason', 'INC-1')
   expect([after.code, after.err.includes('was erased')]).toEqual([1, true])
-}, 90_000)
+})
 
 test('texts of lines are read as lines, and exported records are letter by letter what the log has', async () => {
   const id = await tokenFor('Sum up\nthe Albatross\tdeal\u001b[2J')
@@ -79,10 +79,8 @@ test('texts of lines are read as lines, and exported records are letter by lette
   expect(shown).toMatchObject({ code: 0, out: 'Sum up\nthe Albatross\tdeal\ufffd[2J\n' })
   const listed = await run('audit', '--event', 'captured.read', '--limit', '1')
   expect(listed.out.replaceAll(/\s+/g, ' ')).toContain(`prompt of ${id}: “INC-2: `)
-  await expect
-    .poll(async () => (await run('audit', 'export')).out, { timeout: 20_000 })
-    .toContain(`"reason":${JSON.stringify(reason)}`)
-}, 60_000)
+  await expect.poll(async () => (await run('audit', 'export')).out).toContain(`"reason":${JSON.stringify(reason)}`)
+})
 
 test('rekeying survives SIGKILL of the broker: run again it ends, and the old key’s file is needed no more', async () => {
   broker?.signal('SIGTERM')
@@ -112,7 +110,7 @@ test('rekeying survives SIGKILL of the broker: run again it ends, and the old ke
   await broker.ended
   rmSync(join(directory, 'keys', old))
   expect(await withDataKeys((own) => kindsOf(own, taken))).toEqual(['found'])
-}, 120_000)
+})
 
 async function withDataKeys<T>(work: (own: DataKeys, advance: (seconds: number) => void) => Promise<T>): Promise<T> {
   let nowMs = Date.now()

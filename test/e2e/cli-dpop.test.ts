@@ -55,7 +55,7 @@ test('a key is made once, the nonce is asked for unseen, and the token opens not
   expect([asked.status, asked.body.error]).toEqual([401, 'use_dpop_nonce'])
   const nonce = asked.headers.get('dpop-nonce') ?? ''
   expect((await send('DPoP', (await prove('--nonce', nonce)).out)).status).toBe(200)
-}, 60_000)
+})
 
 test('whoever forgets the key is told so, and that it is no question for the doctor', async () => {
   const idToken = broker.idToken()
@@ -70,7 +70,7 @@ test('whoever forgets the key is told so, and that it is no question for the doc
   expect([bare.code, bare.err]).toEqual([1, expect.stringContaining('subject_token_unproven')])
   expect(bare.err).toContain('prove its key: --dpop-key FILE')
   expect(bare.err).not.toContain('doctor')
-}, 60_000)
+})
 
 test('what is missing or no key is said in a line, and nothing private is', async () => {
   writeFileSync(path('rsa.jwk.json'), JSON.stringify(privateJwk(testKey('not-ours', 'RS256'))), { mode: 0o600 })
@@ -82,4 +82,4 @@ test('what is missing or no key is said in a line, and nothing private is', asyn
   const keyless = await run('proof', '--dpop-key', 'typo.jwk.json', '--url', fleet.issuer, '--token-file', 'any.jwt')
   expect([keyless.code, existsSync(path('typo.jwk.json'))]).toEqual([2, false])
   for (const { out, err } of [wrong, missing, keyless]) expect(out + err).not.toMatch(TOKEN_TEXT)
-}, 60_000)
+})

@@ -11,13 +11,11 @@ import {
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { COMMANDS } from '../support/commands.ts'
 import { errand, freePort, serveErrand, TOKEN_TEXT } from '../support/errand-command.ts'
 
 // Each command is a process of its own, and the machine may be busy.
-vi.setConfig({ testTimeout: 120_000 })
-
 let directory: string
 beforeEach(() => {
   directory = mkdtempSync(join(tmpdir(), 'errand-cli-start-'))

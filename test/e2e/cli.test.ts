@@ -3,14 +3,12 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { errand, freePort, type Ran, type Serving, serveErrand, TOKEN_TEXT } from '../support/errand-command.ts'
 import { startIssuer, type TestIssuer } from '../support/issuer.ts'
 import { claimsOf } from '../support/world.ts'
 
 // Each command is a process of its own, and the machine may be busy.
-vi.setConfig({ testTimeout: 120_000 })
-
 const WAREHOUSE = 'https://warehouse.example/mcp'
 const ORCHESTRATOR = 'report-agent'
 
@@ -56,7 +54,7 @@ beforeAll(async () => {
       .replace('    upstream:', '    delegates: [chart-maker]\n    upstream:'),
   )
   broker = await serveErrand([], directory)
-}, 60_000)
+})
 
 afterAll(async () => {
   broker?.signal('SIGTERM')
@@ -307,7 +305,7 @@ describe('keys', () => {
     expect(rotated.code, rotated.err).toBe(0)
     const { kid } = JSON.parse(rotated.out)
     // Nobody told the broker: it looks by itself.
-    await expect.poll(published, { timeout: 5_000 }).toContain(kid)
+    await expect.poll(published).toContain(kid)
     const { keys } = JSON.parse((await run('keys', '--json')).out)
     expect(keys.filter((key: { state: string }) => key.state === 'next')).toMatchObject([{ kid, class: 'access' }])
     const table = (await run('keys')).out

@@ -187,7 +187,7 @@ describe('errand secret', () => {
     const made = await run('init', '--yes', '--json', '--agent', 'report', '--owner', 'alice@corp.example', ...server)
     expect(made).toMatchObject({ code: 0, err: '' })
     expect(JSON.parse(made.out)).toMatchObject({ client: 'report', config_file: join(directory, 'errand.yaml') })
-  }, 30_000)
+  })
   afterAll(() => rmSync(directory, { recursive: true, force: true }))
 
   test('commands that write files, or a token, say what they did in one JSON object', async () => {
@@ -200,7 +200,7 @@ describe('errand secret', () => {
     expect(statSync(service.key_file).mode & 0o777).toBe(0o600)
     expect((await run('init', '--json', '--directory', 'other')).code).toBe(2)
     expect(await said('admin', 'token')).toEqual({ token: expect.stringMatching(/^eyJ/), expires_in: 600 })
-  }, 30_000)
+  })
 
   test('never writes a secret into a pipe; into a private file, once; the registry gets the digest', async () => {
     const piped = await run('secret', 'add', 'report')
@@ -216,7 +216,7 @@ describe('errand secret', () => {
     expect((await run('secret', 'add', 'report', '--out', 'again.secret')).code).toBe(2)
     const checked = await run('check')
     expect([checked.code, checked.out]).toEqual([0, expect.stringContaining('client_secret_basic is off')])
-  }, 30_000)
+  })
 
   test('rotates with an overlap, refuses a third, and ends all at once after a leak', async () => {
     const rotated = JSON.parse((await run('secret', 'rotate', 'report', '--out', 'next.secret', '--json')).out)
@@ -228,7 +228,7 @@ describe('errand secret', () => {
     expect(JSON.parse(ended.out)).toMatchObject({ also_good: [] })
     expect(read('registry.yaml').match(/sha256/g)).toHaveLength(1)
     expect((await run('check')).code).toBe(0)
-  }, 30_000)
+  })
 
   test('a registry in which a secret lives too long, or without end, is refused', async () => {
     const registry = read('registry.yaml')
@@ -242,5 +242,5 @@ describe('errand secret', () => {
     const endless = await changed(/, expires_at: "[^"]*"/, '')
     expect([endless.code, endless.out]).toEqual([1, expect.stringContaining('client_secrets[0].expires_at')])
     writeFileSync(join(directory, 'registry.yaml'), registry)
-  }, 30_000)
+  })
 })

@@ -17,7 +17,7 @@ beforeAll(async () => {
   const server = ['--server', SERVER, '--tools', 'query:read', '--port', String(await freePort())]
   expect(await run('init', '--yes', '--agent', 'analyst', '--owner', 'data', ...server)).toMatchObject({ code: 0 })
   broker = await serveErrand([], directory)
-}, 60_000)
+})
 afterAll(async () => {
   broker?.signal('SIGTERM')
   await broker?.ended
@@ -55,7 +55,7 @@ test('a draft in shadow is started, looked at, seen in each decision it would tu
   expect((await run('policy', 'shadow', '--json')).out).toBe('{\n  "shadow": null\n}\n')
   expect((await exchange()).code).toBe(0)
   expect(await decided('--shadow-differs')).toEqual([turned])
-}, 60_000)
+})
 
 test('a draft that is no policy, an action that is none, and stopping nothing are refused', async () => {
   writeFileSync(join(directory, 'bad.yaml'), 'agents: [{ client_id: x, admin: true }]\n')
@@ -67,7 +67,7 @@ test('a draft that is no policy, an action that is none, and stopping nothing ar
   const stop = await run('policy', 'shadow', 'stop')
   expect([stop.code, stop.err.includes('not_found')]).toEqual([1, true])
   expect((await run('policy', 'shadow')).out).toBe('no draft is in shadow\n')
-}, 60_000)
+})
 
 test('a grant and a refusal are listed, explained, made again, and put to a draft', async () => {
   expect((await exchange()).code).toBe(0)
@@ -98,10 +98,10 @@ test('a grant and a refusal are listed, explained, made again, and put to a draf
   const challenges = await run('challenges')
   expect(challenges.code).toBe(0)
   expect(challenges.out).toContain(refused)
-}, 60_000)
+})
 
 test.each([['explain'], ['replay']])('errand %s of nothing that was decided says so, and fails', async (command) => {
   const { code, out, err } = await run(command, 'dec_AAAAAAAAAAAAAAAAAAAAAA')
   expect([code, out]).toEqual([1, ''])
   expect(err).toContain('not_found')
-}, 30_000)
+})

@@ -20,7 +20,7 @@ beforeAll(async () => {
     registry: () => onwardRegistry(fleet.idp),
   }))
   ;[a, b] = await Promise.all([fleet.start(), fleet.start()])
-}, 120_000)
+})
 afterAll(async () => {
   await fleet?.close()
   await redis?.stop()
@@ -42,10 +42,10 @@ test('one hop, however many processes begin it at once, and one end for all of i
   expect((await b.introspect(third.token, 'archive-server')).body.active).toBe(true)
   expect((await a.revoke(inbound.token)).status).toBe(200)
   const dead = async () => (await b.introspect(third.token, 'archive-server')).body.active === false
-  await until(dead, 2_000)
+  await until(dead)
   for (const { token, claims } of all) {
     const server = claims.aud === SLACK ? 'slack-server' : 'archive-server'
     expect((await b.introspect(token, server)).body).toEqual({ active: false })
   }
   expect((await onward(b, inbound.token)).status).toBe(400)
-}, 60_000)
+})

@@ -43,7 +43,7 @@ beforeAll(async () => {
     await serveErrand([], directory),
     await serveErrand(['--config', join(directory, 'second.yaml')], directory),
   ]
-}, 90_000)
+})
 afterAll(async () => {
   for (const broker of brokers ?? []) broker.signal('SIGKILL')
   await Promise.all((brokers ?? []).map((broker) => broker.ended))
@@ -114,7 +114,7 @@ test('trees of tokens die at every broker, for who asks and for who follows, and
   ])
   expect(found.worst_dead_ms).toBeGreaterThan(0)
   expect(await open()).toEqual([])
-}, 60_000)
+})
 
 test('an agent without evidence drills with single tokens, and a person reads a table', async () => {
   const drilled = await run(...DRILL, '--rounds', '1')
@@ -123,7 +123,7 @@ test('an agent without evidence drills with single tokens, and a person reads a 
   expect(drilled.out).toMatch(/127\.0\.0\.1:\d+ {2}introspection +\d+ +\d+ +\d+\n/)
   expect(drilled.out).toMatch(/127\.0\.0\.1:\d+ {2}feed +\d+ +\d+ +\d+\n/)
   expect(drilled.out).toMatch(/worst: last accepted after \d+ ms, dead at every verifier by \d+ ms/)
-}, 30_000)
+})
 
 test('a broker that stands still when it is revoked is past the bound, and named', async () => {
   const [first = '', second = ''] = bases
@@ -147,7 +147,7 @@ test('a broker that stands still when it is revoked is past the bound, and named
     front.closeAllConnections()
     front.close()
   }
-}, 60_000)
+})
 
 test('a drill that is interrupted ends what it has opened', async () => {
   const args = [join(resolve(import.meta.dirname, '../..'), 'src/main.ts'), ...DRILL, ...TREES, '--rounds', '1000']
@@ -164,7 +164,7 @@ test('a drill that is interrupted ends what it has opened', async () => {
   expect(await ended).toBe(1)
   expect(err).toContain('stopped; the drill has ended what it had opened')
   expect(await open(before)).toEqual([])
-}, 60_000)
+})
 
 test('an error says what to do next', async () => {
   const asOther = (...more: string[]) => run(...DRILL.slice(0, -1), ...more)
@@ -181,7 +181,7 @@ test('an error says what to do next', async () => {
   const unable = ['drill', 'revoke', '--client', 'drill-helper', '--resource', SERVER, '--server', 'warehouse-server']
   const refused = await run(...unable)
   expect([refused.code, refused.err]).toEqual([1, expect.stringContaining('needs client_credentials')])
-}, 60_000)
+})
 
 /** Before a broker, and told of each request before that is. */
 async function frontOf(base: string, told: (path: string) => void): Promise<Server> {

@@ -248,7 +248,7 @@ describe('what the image would hold', () => {
     const after = await finished(run(['health', '--config', configFile()]))
     expect([after.code, after.said]).toEqual([1, expect.stringContaining('nothing answers')])
     expect(readdirSync(join(home, 'keys')).length).toBeGreaterThan(2)
-  }, 60_000)
+  })
 })
 
 /** Paths below the root of everything that `npm ci --omit=dev` installs, from the lock file. */

@@ -68,7 +68,7 @@ describe('two brokers on one Redis', () => {
     }, KILL_MS_MAX)
     expect((await a.introspect(access)).body).toEqual({ active: false })
     // The session's own key is another: its agent goes on, with tokens of a key that nobody has stolen.
-    await until(async () => (await b.continue(session)).status === 200, 2_000)
+    await until(async () => (await b.continue(session)).status === 200)
     for (const at of [a, b]) {
       const again = await at.continue(session)
       expect(kidOf(again.body.access_token)).toBe(signs)
@@ -89,7 +89,7 @@ describe('two brokers on one Redis', () => {
     expect(await published(b)).not.toContain(stolen)
     expect((await b.introspect(access)).body).toEqual({ active: false })
     expect(kidOf((await b.continue(session)).body.access_token)).toBe(signs)
-    await until(async () => readdirSync(fleet.keysDirectory).includes(aside), 2_000)
+    await until(async () => readdirSync(fleet.keysDirectory).includes(aside))
   })
 
   test('the internal key: session, delegation and management tokens are refused, and new ones are of another', async () => {
@@ -107,7 +107,7 @@ describe('two brokers on one Redis', () => {
       expect((await at.continue(session)).body).toMatchObject({ error: 'invalid_request' })
       expect((await at.accept(delegation)).body).toMatchObject({ error: 'invalid_request' })
     }
-    await until(async () => (await b.open()).status === 200, 2_000)
+    await until(async () => (await b.open()).status === 200)
     const reopened = (await b.opened()).session
     expect(kidOf(reopened)).toBe(answer.body.revoked.key.signs)
     expect((await a.continue(reopened)).status).toBe(200)

@@ -157,7 +157,7 @@ describe('hours of issuing while every key is rotated', () => {
     // Three ES256 rotations and two of RS256 took effect while tokens were issued.
     expect(signers.size).toBe(2 + 5)
     expect(PUBLISH_SECONDS).toBeGreaterThan(TEN_MINUTES_MS / 1000)
-  }, 120_000)
+  })
 
   test('a key that signed before it was published that long would have failed there: the measure can tell', async () => {
     const { world, advance } = await startVirtual()

@@ -7,12 +7,10 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { parse } from 'yaml'
 import { conformance, inspector } from '../support/mcp-programs.ts'
 import { type Proxied, startProxied } from '../support/proxied-server.ts'
-
-vi.setConfig({ testTimeout: 60_000 })
 
 const EXPECTED = join(import.meta.dirname, 'mcp-expected-failures.yaml')
 const expected = parse(readFileSync(EXPECTED, 'utf8')) as Readonly<

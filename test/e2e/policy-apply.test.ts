@@ -76,7 +76,7 @@ describe('a broker process', () => {
   const write = (document: Document) => writeFileSync(join(own.directory, 'registry.yaml'), stringify(document))
   const apply = (...more: string[]) =>
     errand(['policy', 'apply', '--config', own.configFile, ...more], { cwd: own.directory })
-  const said = (text: string) => until(async () => serving.written().includes(text), 10_000, 20)
+  const said = (text: string) => until(async () => serving.written().includes(text))
 
   test('is given another policy by errand policy apply: previewed, published, and cut off at once', async () => {
     const { token } = await granted(work(world))
@@ -89,7 +89,7 @@ describe('a broker process', () => {
     expect(done.out).toBe(preview.out.replace('would publish', 'published'))
     expect(await lives(world, token)).toBe(false)
     expect((await work(world)).body.error_reason).toBe('agent_inactive')
-  }, 30_000)
+  })
 
   test('takes nothing from files with problems, however they are offered, and names each problem', async () => {
     write(registryWith())
@@ -105,7 +105,7 @@ describe('a broker process', () => {
     for (const problem of PROBLEMS) expect(serving.written()).toContain(problem)
     expect(await lives(world, token)).toBe(true)
     await granted(work(world))
-  }, 30_000)
+  })
 
   test('a build fails where it would give more, says what, and publishes nothing', async () => {
     const grants = [...(registryWith()['grants'] ?? [])]
@@ -118,15 +118,15 @@ describe('a broker process', () => {
     )
     write(registryWith())
     expect((await apply('--fail-on-widening')).out).toMatch(/is published already/)
-  }, 30_000)
+  })
 
   test('SIGHUP publishes the files as they are, and what they take away is dead', async () => {
     const { token } = await granted(work(world))
     write(registryWith({ manifest: [] }))
     serving.signal('SIGHUP')
-    await until(async () => !(await lives(world, token)), 10_000, 20)
+    await until(async () => !(await lives(world, token)))
     expect((await work(world)).status).toBe(400)
-  }, 30_000)
+  })
 })
 
 describe('POST /admin/v1/policy at one of two brokers', () => {
@@ -183,7 +183,7 @@ describe('POST /admin/v1/policy at one of two brokers', () => {
     const { body } = await post(first, registryWith({ state: 'suspended' }))
     expect(body).toMatchObject({ published: true, difference: { changed: ['agent:orchestrator'] } })
     expect(await lives(first, token)).toBe(false)
-    await until(async () => (await versions()).every((version) => version === body.version), 5_000)
+    await until(async () => (await versions()).every((version) => version === body.version))
     expect(await lives(second, token)).toBe(false)
     expect((await work(second)).body.error_reason).toBe('agent_inactive')
     // The same again is no publication.

@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { CURRENT_POLICY } from '../../src/authority/policy-entry.ts'
 import { Secret } from '../../src/kernel/secret.ts'
 import { managementToken } from '../support/hops.ts'
+import { PATIENCE_MS } from '../support/patience.ts'
 import { type RunningRedis, startRedis } from '../support/redis.ts'
 import { expectRefused } from '../support/refusal.ts'
 import { registryDocument, startWorld, type World } from '../support/world.ts'
@@ -28,7 +29,7 @@ const suspended = (world: World) =>
   edited(world, 'agents', ({ client_id }) => client_id === 'orchestrator', { state: 'suspended' })
 
 async function eventually(holds: () => boolean | Promise<boolean>): Promise<void> {
-  for (let waits = 0; waits < 300; waits += 1) {
+  for (let waits = 0; waits < PATIENCE_MS / 10; waits += 1) {
     if (await holds()) return
     await sleep(10)
   }

@@ -12,11 +12,13 @@ import { PolicyLibrary } from '../../src/registry/publication/policy-library.ts'
 import { StoreUnavailable } from '../../src/store/ports.ts'
 import { Minter } from '../../src/tokens/minter.ts'
 import { ask, EVALUATION, evaluateToken, evaluatingServices } from '../support/authzen.ts'
+import { PATIENCE_MS } from '../support/patience.ts'
 import { type RunningRedis, startRedis } from '../support/redis.ts'
 import { expectRefused } from '../support/refusal.ts'
 import { type Answer, registryDocument, SLACK, startWorld, WAREHOUSE, type World } from '../support/world.ts'
 
 const SHADOW = '/admin/v1/policy/shadow'
+
 const DAY = 24 * 3600
 
 async function bearer(world: World, roles: readonly AdminRole[] = ADMIN_ROLES): Promise<string> {
@@ -322,7 +324,7 @@ describe('two brokers on one store', () => {
   })
 
   async function eventually(holds: () => Promise<boolean>): Promise<void> {
-    for (let waits = 0; waits < 100; waits += 1) {
+    for (let waits = 0; waits < PATIENCE_MS / 100; waits += 1) {
       // Beside others a store may be late once.
       const isHeld = await holds().catch((error: unknown) => {
         if (error instanceof StoreUnavailable) return false

@@ -9,13 +9,11 @@ import * as v2 from '@modelcontextprotocol/client'
 import { Client as V1Client } from '@modelcontextprotocol/sdk/client/index.js'
 import { StreamableHTTPClientTransport as V1Transport } from '@modelcontextprotocol/sdk/client/streamableHttp.js'
 import { CreateMessageRequestSchema } from '@modelcontextprotocol/sdk/types.js'
-import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { errand, type RunningProgram, TOKEN_TEXT } from '../support/errand-command.ts'
 import { type RunningMcpServer, startEverything } from '../support/mcp-programs.ts'
 import { type Proxied, startProxied } from '../support/proxied-server.ts'
 import { claimsOf, WAREHOUSE } from '../support/world.ts'
-
-vi.setConfig({ testTimeout: 60_000 })
 
 let here: Proxied
 let url: string
@@ -141,7 +139,7 @@ describe('a client that knows nothing but a URL', () => {
     const response = await fetch(url, { headers: { accept: 'text/event-stream' }, signal: gone.signal })
     expect(response.headers.get('content-type')).toBe('text/event-stream')
     gone.abort()
-    await vi.waitFor(() => expect(isAborted).toBe(true), 5_000)
+    await expect.poll(() => isAborted).toBe(true)
   })
 
   test('brings no credentials of its own to the server, and gets none of the server’s', async () => {

@@ -2,11 +2,9 @@
 import { spawn, spawnSync } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Proxied, startProxied } from '../support/proxied-server.ts'
 import { readmeBlock } from '../support/readme.ts'
-
-vi.setConfig({ testTimeout: 60_000 })
 
 const MAIN = join(resolve(import.meta.dirname, '../..'), 'src', 'main.ts')
 const CALLS = `

@@ -99,7 +99,7 @@ it('embedded: no leaf is counted after the revoke, in 3 000 races', async () => 
   await judge(store, await inLanes(race))
   await store.close()
   rmSync(directory, { recursive: true, force: true })
-}, 120_000)
+})
 
 it('redis: no leaf is counted after the revoke, in 3 000 races between two processes', async () => {
   const redis = await startRedis()
@@ -132,4 +132,4 @@ it('redis: no leaf is counted after the revoke, in 3 000 races between two proce
   expect(await minter.exited).toBe(0)
   await store.close()
   await redis.stop()
-}, 120_000)
+})

@@ -11,7 +11,7 @@ let serving: Serving
 beforeAll(async () => {
   directory = mkdtempSync(join(tmpdir(), 'errand-registry-'))
   serving = await serveErrand(['--development', '--port', String(await freePort())], directory)
-}, 60_000)
+})
 afterAll(async () => {
   serving.signal('SIGTERM')
   await serving.ended

@@ -125,7 +125,7 @@ test('a token revoked after the backup stays dead after the restore, and everyth
   const anew = await broker.exchange('orchestrator', { ...signedIn, ...intent })
   expect(anew.status, JSON.stringify(anew.body)).toBe(200)
   await broker.stop()
-}, 60_000)
+})
 
 test('what is no backup, or one of another version or organisation, is refused and leaves nothing behind', async () => {
   const elsewhere = join(directory, '..', 'elsewhere')
@@ -160,4 +160,4 @@ test('the commands: a copy of a store in use, refused while it is, and made anew
   again.signal('SIGTERM')
   expect(await again.ended).toBe(0)
   rmSync(own.directory, { recursive: true })
-}, 60_000)
+})

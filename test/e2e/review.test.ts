@@ -20,7 +20,7 @@ beforeAll(async () => {
   })
   expect(await run('service', 'add', 'warehouse-server', '--resource', 'warehouse')).toMatchObject({ code: 0 })
   broker = await serveErrand([], directory)
-}, 60_000)
+})
 afterAll(async () => {
   broker?.signal('SIGTERM')
   await broker?.ended
@@ -32,7 +32,7 @@ test('a drill by introspection alone needs no feed, and leaves no block behind',
   const drilled = await run(...drill, '--by', 'introspection', '--rounds', '2', '--json')
   expect([drilled.code, drilled.err]).toEqual([0, ''])
   expect(JSON.parse(drilled.out)).toMatchObject({ ok: true, revocations: 2, tokens: 6 })
-}, 30_000)
+})
 
 test('errand review fails a build only where it is asked to and something needs attention', async () => {
   const calm = await run('review', '--fail')
@@ -40,7 +40,7 @@ test('errand review fails a build only where it is asked to and something needs 
   expect(calm.out).toContain('Review of 1 agent, 1 server, 0 users')
   expect(calm.out).toContain('nothing needs attention')
   expect(calm.out).toContain('owner platform')
-}, 30_000)
+})
 
 test('errand review --narrow writes no draft where everything is used, and takes no file’s place', async () => {
   const calm = await run('review', '--narrow', 'draft.yaml')
@@ -52,7 +52,7 @@ test('errand review --narrow writes no draft where everything is used, and takes
     narrowed: [],
     left: [],
   })
-}, 30_000)
+})
 
 test('errand report architecture prints the page as text, Markdown and JSON', async () => {
   const page = await run('report', 'architecture')
@@ -63,4 +63,4 @@ test('errand report architecture prints the page as text, Markdown and JSON', as
   const { record, agents } = JSON.parse((await run('report', 'architecture', '--format', 'json')).out)
   expect(record.kept).toBeGreaterThan(1)
   expect(agents[0]).toMatchObject({ id: 'drill-agent', credentials: { private_key_jwt: 1 } })
-}, 30_000)
+})

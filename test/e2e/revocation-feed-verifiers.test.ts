@@ -5,10 +5,9 @@ import { FEED_STALE_MS_DEFAULT } from '../../src/kernel/feed-limits.ts'
 import { type StreamRequest, streamOverHttp } from '../../src/sdk/broker/http.ts'
 import { type BrokerProcess, type Fleet, startFleet, until } from '../support/broker-process.ts'
 import { type FollowingVerifier, feedVerifier, verdict } from '../support/feed-verifier.ts'
+import { PATIENCE_MS } from '../support/patience.ts'
 import { type RunningRedis, startRedis } from '../support/redis.ts'
 import { WAREHOUSE } from '../support/world.ts'
-
-const WITHIN_MS = 15_000
 
 let redis: RunningRedis
 let fleet: Fleet
@@ -49,7 +48,7 @@ async function accessFrom(broker: BrokerProcess): Promise<{ session: string; tok
   return { session, token }
 }
 
-const becomes = (verifier: FollowingVerifier, token: string, wanted: string, withinMs = WITHIN_MS) =>
+const becomes = (verifier: FollowingVerifier, token: string, wanted: string, withinMs = PATIENCE_MS) =>
   until(async () => (await verdict(verifier, token)) === wanted, withinMs)
 
 describe('a verifier and two brokers', () => {
@@ -76,9 +75,7 @@ describe('a verifier and two brokers', () => {
     await verifier.revocations.close()
   })
 
-  test('a broker that is paused: everything is refused past the bound, and served again when it goes on', {
-    timeout: 60_000,
-  }, async () => {
+  test('a broker that is paused: everything is refused past the bound, and served again when it goes on', async () => {
     const paused = await fleet.start()
     const { verifier } = await following(paused)
     const { session, token } = await accessFrom(a)
@@ -98,7 +95,7 @@ describe('a verifier and two brokers', () => {
         // Whatever comes first when it goes on: the dead one is not believed on the strength of it.
         expect(seen).not.toBe('believed')
         return seen === 'invalid'
-      }, 30_000)
+      })
       await becomes(verifier, token, 'believed')
       await a.revoke(session)
       await becomes(verifier, token, 'invalid')
@@ -108,7 +105,7 @@ describe('a verifier and two brokers', () => {
     }
   })
 
-  test('a Redis that is paused: the same', { timeout: 60_000 }, async () => {
+  test('a Redis that is paused: the same', async () => {
     const { verifier } = await following(b)
     const { token } = await accessFrom(a)
     expect(await verdict(verifier, token)).toBe('believed')
@@ -118,7 +115,7 @@ describe('a verifier and two brokers', () => {
     } finally {
       redis.resume()
     }
-    await becomes(verifier, token, 'believed', 30_000)
+    await becomes(verifier, token, 'believed')
     await verifier.revocations.close()
   })
 })

@@ -20,6 +20,6 @@ test('every command of the page answers as the page says, and only what is done 
   })
   // Sessions live through the dry run, the tool and the server; the build's own dies, and the one after that is closed.
   expect(seen).toEqual([...Array(4).fill('active'), ...Array(3).fill('revoked'), 'closed revoked'])
-}, 180_000)
+})
 
 test('commands named in its text exist, with their options', () => expectCommandsExist(PAGE))

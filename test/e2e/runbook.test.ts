@@ -27,6 +27,6 @@ test('every command of the page answers as the page says, and the agent is dead 
   // Lifted: it begins anew, and what it had before is still dead.
   expect((await runbook.asAgent('anew.jwt')).code).toBe(0)
   expect([...(await runbook.states())].sort()).toEqual(['active', 'revoked'])
-}, 120_000)
+})
 
 test('commands named in its text exist, with their options', () => expectCommandsExist(PAGE))

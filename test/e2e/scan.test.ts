@@ -9,13 +9,11 @@ import { getRequestListener } from '@hono/node-server'
 import { McpServer as V1Server } from '@modelcontextprotocol/sdk/server/mcp.js'
 import { StreamableHTTPServerTransport } from '@modelcontextprotocol/sdk/server/streamableHttp.js'
 import { createMcpHandler, McpServer } from '@modelcontextprotocol/server'
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { parseRegistryText } from '../../src/registry/load-registry.ts'
 import { errand } from '../support/errand-command.ts'
 import { type RunningMcpServer, startEverything } from '../support/mcp-programs.ts'
 import { scratchDirectory } from '../support/scratch.ts'
-
-vi.setConfig({ testTimeout: 60_000 })
 
 const EXAMPLE = readFileSync(join(import.meta.dirname, '../../deploy/example/errand.yaml'), 'utf8')
 let everything: RunningMcpServer

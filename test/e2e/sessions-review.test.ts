@@ -15,7 +15,7 @@ beforeAll(async () => {
   const server = ['--server', SERVER, '--tools', 'query:read', '--port', String(await freePort())]
   expect(await run('init', '--yes', '--agent', 'analyst', '--owner', 'data', ...server)).toMatchObject({ code: 0 })
   broker = await serveErrand([], directory)
-}, 60_000)
+})
 afterAll(async () => {
   broker?.signal('SIGTERM')
   await broker?.ended
@@ -41,4 +41,4 @@ test('a session is left to reading, listed, let go on, and ended for good, each 
   const audit = (await run('audit', '--limit', '200', '--class', 'operator')).out
   expect(audit).toContain('looked at it')
   expect(audit).toContain('taken over')
-}, 60_000)
+})

@@ -40,7 +40,7 @@ beforeAll(async () => {
   directory = own.directory
   configFile = own.configFile
   broker = await serveErrand(['--config', configFile], directory)
-}, 30_000)
+})
 
 afterAll(async () => {
   broker?.signal('SIGTERM')

@@ -12,12 +12,12 @@ import { CLOCK_SKEW_S } from '../../src/kernel/limits.ts'
 import { FIELD } from '../../src/sessions/session-record.ts'
 import { openStore } from '../../src/store/open-store.ts'
 import { type BrokerProcess, type Fleet, startFleet, until } from '../support/broker-process.ts'
+import { PATIENCE_MS } from '../support/patience.ts'
 import { type RunningRedis, startRedis } from '../support/redis.ts'
 import { type Answer, claimsOf } from '../support/world.ts'
 
 /** A revoke meets the store a few times in a row, each time with its own deadline; token requests: `faults/redis-faults`. */
 const ANSWER_MS_MAX = 5_000
-const RECOVERY_MS_MAX = 5_000
 const DURABLE = ['--appendonly', 'yes', '--appendfsync', 'always']
 
 let dir: string
@@ -101,7 +101,7 @@ test('redis killed: 503 everywhere, and after its restart everything is as it wa
   expect((await broker.revoke(other.session)).status).toBe(200)
 
   await redis.kill()
-  await until(async () => !(await isReady()), RECOVERY_MS_MAX)
+  await until(async () => !(await isReady()))
   await expectOnlyAlive()
   await expectAllRefused(everything(session, token, apiToken))
   // Bad credentials need no store to be refused.
@@ -112,7 +112,7 @@ test('redis killed: 503 everywhere, and after its restart everything is as it wa
   expect([stranger.status, stranger.body.error]).toEqual([401, 'invalid_client'])
 
   redis = await startRedis({ dir, port: redis.port, args: DURABLE })
-  const ms = await until(isReady, RECOVERY_MS_MAX)
+  const ms = await until(isReady)
   console.log(`ready ${ms.toFixed(0)} ms after the store`)
   expect((await broker.continue(session)).status).toBe(200)
   expect((await broker.introspect(token)).body.active).toBe(true)
@@ -138,7 +138,7 @@ test('redis paused: bounded 503s although its sockets stay open, also for many a
     expect(ms).toBeLessThan(ANSWER_MS_MAX)
   }
   redis.resume()
-  await until(isReady, RECOVERY_MS_MAX)
+  await until(isReady)
   // What was asked of it meanwhile may still have reached it; what was refused was never handed out. It goes on either way.
   const reopened = await broker.opened()
   const continued = await broker.continue(reopened.session)
@@ -182,11 +182,11 @@ test('redis killed under load, three times: what was answered holds, and nothing
   const workers = Array.from({ length: 6 }, worker)
   for (let kill = 0; kill < 3; kill += 1) {
     const before = tokens.length
-    await until(async () => tokens.length > before + 40, 20_000)
+    await until(async () => tokens.length > before + 40)
     await redis.kill()
     await sleep(300)
     redis = await startRedis({ dir, port: redis.port, args: DURABLE })
-    await until(isReady, RECOVERY_MS_MAX)
+    await until(isReady)
   }
   running = false
   await Promise.all(workers)
@@ -218,7 +218,7 @@ test('redis killed under load, three times: what was answered holds, and nothing
   for (const token of tokens) {
     if (dead.has(claimsOf(token)['sid'])) expect((await broker.introspect(token)).body).toEqual({ active: false })
   }
-}, 90_000)
+})
 
 test('redis back without its data: nothing comes back to life, and new work begins', async () => {
   const cut = await sessionWithToken()
@@ -230,10 +230,10 @@ test('redis back without its data: nothing comes back to life, and new work begi
   rmSync(dir, { recursive: true, force: true })
   mkdirSync(dir)
   redis = await startRedis({ dir, port: redis.port, args: DURABLE })
-  await until(isReady, RECOVERY_MS_MAX)
+  await until(isReady)
   // Nobody knows which assertions were used before: until none of then is good any more, none is taken.
   expect((await broker.introspect(lived.token)).body).toMatchObject({ error: 'invalid_client' })
-  await until(async () => (await broker.introspect(lived.token)).status === 200, (CLOCK_SKEW_S + 10) * 1000, 200)
+  await until(async () => (await broker.introspect(lived.token)).status === 200, CLOCK_SKEW_S * 1000 + PATIENCE_MS, 200)
   // The store is an allow-list: an absent session is a dead one.
   for (const { session, token } of [cut, lived]) {
     expect((await broker.introspect(token)).body).toEqual({ active: false })
@@ -248,7 +248,7 @@ test('redis back without its data: nothing comes back to life, and new work begi
     .revoked
   expect(seq).toBeGreaterThan(Number(claimsOf(fresh.token)['rv']))
   expect((await broker.introspect(fresh.token)).body).toEqual({ active: false })
-}, 90_000)
+})
 
 test('redis full: nothing is issued, and agents, users and operators still revoke', async () => {
   const [byAgent, byUser, byOperator] = [await sessionWithToken(), await sessionWithToken(), await sessionWithToken()]
@@ -279,7 +279,7 @@ test('redis full: nothing is issued, and agents, users and operators still revok
     expect((await broker.continue(session)).status).toBe(400)
   }
   // Deferred is not dropped: the records follow as soon as there is room.
-  await until(async () => (await revokesRecorded()) === revokes.length, 15_000, 500)
+  await until(async () => (await revokesRecorded()) === revokes.length, PATIENCE_MS, 500)
 })
 
 async function revokesRecorded(): Promise<number> {

@@ -7,7 +7,7 @@ import { once } from 'node:events'
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { loadConfig } from '../../src/config/load-config.ts'
 import { epochSeconds, systemClock } from '../../src/kernel/clock.ts'
 import { operatorPrincipal } from '../../src/kernel/ids.ts'
@@ -19,11 +19,10 @@ import { Minter } from '../../src/tokens/minter.ts'
 import { brokerAt, until } from '../support/broker-process.ts'
 import { errand, freePort, type Serving, serveErrand } from '../support/errand-command.ts'
 import { startIssuer, type TestIssuer } from '../support/issuer.ts'
+import { PATIENCE_MS } from '../support/patience.ts'
 import { type RunningRedis, startRedis } from '../support/redis.ts'
 import { scratchDirectory } from '../support/scratch.ts'
 import { claimsOf, registryDocument, World } from '../support/world.ts'
-
-vi.setConfig({ testTimeout: 60_000 })
 
 let idp: TestIssuer
 let redis: RunningRedis
@@ -213,7 +212,7 @@ describe.each(['embedded', 'redis'] as const)('two workers on the %s store', (ki
       const [victim = 0] = workers()
       process.kill(victim, 'SIGKILL')
       const replaced = () => serving.written().split('has taken the place').length - 1
-      await until(async () => replaced() === round + 1, 20_000)
+      await until(async () => replaced() === round + 1)
       expect(workers()).toHaveLength(2)
       expect(workers()).not.toContain(victim)
       expect((await world.request('/readyz')).status).toBe(200)
@@ -226,9 +225,8 @@ describe.each(['embedded', 'redis'] as const)('two workers on the %s store', (ki
     expect(dead.length).toBeGreaterThan(5)
     // Whoever was being answered by the one that died, and nobody else.
     expect(lost).toBeLessThanOrEqual(2 * 4)
-    await until(
-      async () => (await times(4, () => world.introspect(live[0] ?? ''))).every(({ status }) => status === 200),
-      5_000,
+    await until(async () =>
+      (await times(4, () => world.introspect(live[0] ?? ''))).every(({ status }) => status === 200),
     )
     expect(await activeOf(world, live)).toEqual(live.map(() => true))
     expect(await activeOf(world, dead)).toEqual(dead.map(() => false))
@@ -247,7 +245,7 @@ describe.each(['embedded', 'redis'] as const)('two workers on the %s store', (ki
       const answers = await times(6, () => world.request('/jwks'))
       return answers.every(({ body }) => body.keys.some((key: { kid: string }) => key.kid === kid))
     }
-    await until(published, 1_500)
+    await until(published)
 
     const inFlight = times(8, () => world.open())
     await sleep(20)
@@ -309,7 +307,7 @@ describe('the parent', () => {
     const all = workers()
     serving.signal('SIGKILL')
     await serving.ended
-    await until(async () => !all.some(isThere), 2_000)
+    await until(async () => !all.some(isThere))
     const again = await serveErrand(['--config', 'errand.yaml'], directory)
     closing.push(async () => {
       again.signal('SIGTERM')
@@ -325,7 +323,7 @@ describe('the parent', () => {
     const writing = times(8, () => world.open().catch(() => undefined))
     await sleep(500)
     serving.signal('SIGKILL')
-    await until(async () => !all.some(isThere), 2_000)
+    await until(async () => !all.some(isThere))
     await writing
   })
 
@@ -333,9 +331,13 @@ describe('the parent', () => {
     const { world, workers, serving } = await serve('embedded')
     const [stopped = 0] = workers()
     process.kill(stopped, 'SIGSTOP')
-    await until(async () => workers().length === 2 && !workers().includes(stopped), WORKER_SILENCE_MS_MAX + 5_000, 100)
+    await until(
+      async () => workers().length === 2 && !workers().includes(stopped),
+      WORKER_SILENCE_MS_MAX + PATIENCE_MS,
+      100,
+    )
     expect(serving.written()).toContain('a worker is silent')
-    await until(async () => (await world.open().catch(() => undefined))?.status === 200, 5_000)
+    await until(async () => (await world.open().catch(() => undefined))?.status === 200)
   })
 
   test('gives up with an error where workers die again and again', async () => {

@@ -1,11 +1,12 @@
 /** SIGTERM with two hundred requests in flight (H72): each is answered, each answer has its record, within ten seconds. */
+import { once } from 'node:events'
 import { request } from 'node:http'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { systemClock } from '../../src/kernel/clock.ts'
 import { openStore } from '../../src/store/open-store.ts'
-import { startFleet } from '../support/broker-process.ts'
+import { startFleet, until } from '../support/broker-process.ts'
+import { isRefusedAt } from '../support/errand-command.ts'
 import { claimsOf, TYPE, WAREHOUSE } from '../support/world.ts'
 
 const IN_FLIGHT = 200
@@ -28,7 +29,8 @@ test('SIGTERM: no request that was accepted is dropped, no record lost', async (
         subject_token_type: TYPE.session,
         resource: WAREHOUSE,
       }).toString()
-      const headers = { 'content-type': 'application/x-www-form-urlencoded', 'content-length': body.length }
+      const type = 'application/x-www-form-urlencoded'
+      const headers = { 'content-type': type, 'content-length': body.length, expect: '100-continue' }
       const sent = request(`${broker.url}/token`, { method: 'POST', headers, agent: false })
       const answer = new Promise<{ status: number; text: string }>((resolve, reject) => {
         sent.once('error', reject)
@@ -40,14 +42,15 @@ test('SIGTERM: no request that was accepted is dropped, no record lost', async (
           response.once('end', () => resolve({ status: response.statusCode ?? 0, text }))
         })
       })
+      const begun = once(sent, 'continue')
       sent.write(body.slice(0, 100))
-      return { answer, finish: () => sent.end(body.slice(100)) }
+      return { answer, begun, finish: () => sent.end(body.slice(100)) }
     })
     // Every one has begun at the broker before it is told to stop.
-    await sleep(500)
+    await Promise.all(requests.map(({ begun }) => begun))
     const begun = performance.now()
     const stopped = broker.stop()
-    await sleep(50)
+    await until(() => isRefusedAt(Number(new URL(broker.url).port)))
     for (const { finish } of requests) finish()
     const answers = await Promise.all(requests.map(({ answer }) => answer))
     expect(await stopped).toBe(0)

@@ -203,7 +203,7 @@ export function killStepSuite(prepare: () => Promise<Prepared>): void {
       console.log(`${flow.name}: ${steps.length} steps: ${steps.join(', ')}`)
       expect(steps.some((step) => step.startsWith('after'))).toBe(true)
       expect(steps.length).toBeGreaterThan(6)
-    }, 120_000)
+    })
   })
 }
 

@@ -27,7 +27,6 @@ import { testSigner, wholeLog } from '../support/whole-log.ts'
 const signer = testSigner()
 /** The same key, under the name that the log is asked to have. */
 const logKey = { signer: async (origin?: string) => testSigner(signer.pem, origin) }
-const WAIT_MS = 30_000
 
 interface Broker {
   readonly store: Store
@@ -90,8 +89,8 @@ async function expectAll(brokers: readonly Broker[]): Promise<void> {
     const texts = new Set(records.map(({ text }) => text))
     return acked.filter((text) => !texts.has(text)).length
   }
-  await expect.poll(missing, { timeout: WAIT_MS }).toBe(0)
-  await expect.poll(() => signedSize(one), { timeout: WAIT_MS }).toBeGreaterThanOrEqual(acked.length)
+  await expect.poll(missing).toBe(0)
+  await expect.poll(() => signedSize(one)).toBeGreaterThanOrEqual(acked.length)
   await sleep(500)
   const texts = (await wholeLog(one.store, signer)).records.map(({ text }) => text)
   expect(new Set(texts).size).toBe(texts.length)
@@ -128,7 +127,7 @@ describe('a failover to a replica that lacks the last writes', () => {
     await write(one, 60)
     await sleep(600)
     await Promise.all([write(one, 40), write(two, 40)])
-    await expect.poll(async () => sizeOf(await newest()), { timeout: WAIT_MS }).toBe(340)
+    await expect.poll(async () => sizeOf(await newest())).toBe(340)
   }
 
   async function failOver(): Promise<void> {
@@ -147,7 +146,7 @@ describe('a failover to a replica that lacks the last writes', () => {
       await write(one, 1)
       return one.acked.length - before
     }
-    for (const one of brokers) await expect.poll(() => more(one), { timeout: WAIT_MS }).toBe(1)
+    for (const one of brokers) await expect.poll(() => more(one)).toBe(1)
   }
 
   async function expectGoneOn(signed: string | undefined): Promise<void> {
@@ -158,9 +157,7 @@ describe('a failover to a replica that lacks the last writes', () => {
     expect([...reasons].filter((reason) => reason !== 'store' && reason !== 'rolled_back')).toEqual([])
   }
 
-  test('loses no record that was acknowledged, doubles none, and forks nothing that was signed', {
-    timeout: 90_000,
-  }, async () => {
+  test('loses no record that was acknowledged, doubles none, and forks nothing that was signed', async () => {
     await written()
     const signed = await newest()
     await failOver()
@@ -168,22 +165,20 @@ describe('a failover to a replica that lacks the last writes', () => {
     await expectGoneOn(signed)
   })
 
-  test('doubles none where whoever sequenced them gives the log back what others have written again by then', {
-    timeout: 120_000,
-  }, async () => {
+  test('doubles none where whoever sequenced them gives the log back what others have written again by then', async () => {
     await written()
     const signed = await newest()
     const { by } = parseHead(await brokers[0]?.store.log.head())
     const [first, other] = (by === 'one' ? brokers : brokers.toReversed()) as [Broker, Broker]
     // The other has seen what was signed: it will not sequence behind less.
-    await expect.poll(() => other.sequencer.state.size, { timeout: WAIT_MS }).toBe(340)
+    await expect.poll(() => other.sequencer.state.size).toBe(340)
     await first.sequencer.stop()
     await failOver()
     await served()
     const lost = other.acked[other.acked.length - 2] ?? ''
     const writtenAgain = async () => (await other.store.audit.latest(1_000)).some(({ record }) => record === lost)
-    await expect.poll(writtenAgain, { timeout: WAIT_MS }).toBe(true)
-    await expect.poll(() => other.failures, { timeout: WAIT_MS }).toContain('rolled_back')
+    await expect.poll(writtenAgain).toBe(true)
+    await expect.poll(() => other.failures).toContain('rolled_back')
     first.sequencer.start()
     await expectGoneOn(signed)
   })
@@ -228,7 +223,7 @@ describe('a log that is set back to an older copy', () => {
     }
   }
 
-  const settled = (count: number) => expect.poll(() => signedSize(one), { timeout: WAIT_MS }).toBe(count)
+  const settled = (count: number) => expect.poll(() => signedSize(one)).toBe(count)
 
   test('is given back what it had, by whoever appended it: the same root, and it goes on', async () => {
     await write(one, 100)
@@ -240,7 +235,7 @@ describe('a log that is set back to an older copy', () => {
     }
     const before = await one.store.log.head()
     await restore()
-    await expect.poll(() => one.store.log.head(), { timeout: WAIT_MS }).toBe(before)
+    await expect.poll(() => one.store.log.head()).toBe(before)
     await write(one, 10)
     await expectAll([one])
     expect(one.failures).toEqual([])
@@ -278,7 +273,7 @@ describe('a log that is set back to an older copy', () => {
     await two.close()
     const signed = await one.store.documents.read('audit-checkpoint')
     await restore()
-    await expect.poll(() => one.failures.at(-1), { timeout: WAIT_MS }).toBe('rolled_back')
+    await expect.poll(() => one.failures.at(-1)).toBe('rolled_back')
     await write(one, 150)
     await sleep(1_500)
     expect(await one.store.documents.read('audit-checkpoint')).toBe(signed)
@@ -298,13 +293,13 @@ describe('a log that is set back to an older copy', () => {
     await admin.del('{control}:default:document:audit-checkpoint')
     const two = await broker({ kind: 'redis', url: redis.url, org: 'default' })
     await write(two, 200)
-    await expect.poll(async () => (await wholeLog(two.store, signer)).signed, { timeout: WAIT_MS }).toBeGreaterThan(200)
+    await expect.poll(async () => (await wholeLog(two.store, signer)).signed).toBeGreaterThan(200)
     await two.close()
     await stranger.close()
     const forked = await one.store.documents.read('audit-checkpoint')
     expect(forked).not.toBe(signed)
     one.sequencer.start()
-    await expect.poll(() => one.failures.at(-1), { timeout: WAIT_MS }).toBe('forked')
+    await expect.poll(() => one.failures.at(-1)).toBe('forked')
     expect(one.sequencer.state.problem).toContain('are not those that were signed')
     expect(await one.store.documents.read('audit-checkpoint')).toBe(forked)
   })
@@ -318,9 +313,7 @@ describe('a log that is set back to an older copy', () => {
     return verifyAgainst(found, { keys, witnesses: [] }, { source: log }).catch(fault)
   }
 
-  test('goes on without its end once somebody says so: under another name, which every verification tells, at every broker', {
-    timeout: 60_000,
-  }, async () => {
+  test('goes on without its end once somebody says so: under another name, which every verification tells, at every broker', async () => {
     await write(one, 100)
     await settled(100)
     const early = { name: 'early', note: (await one.store.documents.read('audit-checkpoint')) ?? '' }
@@ -334,9 +327,7 @@ describe('a log that is set back to an older copy', () => {
     await one.close()
     await restore()
     one = await broker({ kind: 'redis', url: redis.url, org: 'default' })
-    await expect
-      .poll(() => [one.failures.at(-1), two.failures.at(-1)], { timeout: WAIT_MS })
-      .toEqual(['rolled_back', 'rolled_back'])
+    await expect.poll(() => [one.failures.at(-1), two.failures.at(-1)]).toEqual(['rolled_back', 'rolled_back'])
     const drafted = await one.continuing.draft(said)
     const second = testSigner(signer.pem, 'errand.example/audit/2')
     expect(drafted?.continued).toMatchObject({ origin: second.key.name, from: 100, signed: 200, reason: 'a disk' })
@@ -347,13 +338,13 @@ describe('a log that is set back to an older copy', () => {
     await one.store.audit.append(said.record, text)
     await write(one, 20)
     const size = async () => (await wholeLog(one.store, second)).signed
-    await expect.poll(() => size().catch(() => 0), { timeout: WAIT_MS }).toBe(121)
+    await expect.poll(() => size().catch(() => 0)).toBe(121)
     const problems = () => [one, two].map(({ sequencer }) => sequencer.state.problem)
-    await expect.poll(problems, { timeout: WAIT_MS }).toEqual([undefined, undefined])
+    await expect.poll(problems).toEqual([undefined, undefined])
     // Whoever follows has heeded it, too: it sequences when it is its turn, and gives nothing back of what was before.
     await one.sequencer.stop()
     await write(two, 20)
-    await expect.poll(() => size().catch(() => 0), { timeout: WAIT_MS }).toBe(141)
+    await expect.poll(() => size().catch(() => 0)).toBe(141)
     expect(await verified([signer.key])).toMatchObject({
       index: 100,
       message: expect.stringContaining(second.key.vkey),
@@ -366,7 +357,7 @@ describe('a log that is set back to an older copy', () => {
     await admin.del('{control}:default:document:audit-checkpoint', '{control}:default:document:audit-continued')
     one = await broker({ kind: 'redis', url: redis.url, org: 'default' })
     await write(one, 1)
-    await expect.poll(() => signedSize(one), { timeout: WAIT_MS }).toBe(142)
+    await expect.poll(() => signedSize(one)).toBe(142)
     const found = await verified([signer.key])
     expect(found).toMatchObject({ message: expect.stringContaining('the log goes on here as errand.example/audit/2') })
   })

@@ -39,6 +39,7 @@ const ANSWER_MS_MAX = 500
 const RECOVERY_MS_MAX = 2_000
 /** How soon readiness tells. */
 const NOTICE_MS_MAX = 1_500
+/** Beyond what readiness takes without the fault: a busy machine makes both late. */
 const READINESS_MS_MAX = 100
 /** A fault lasts until its test ends it, and not until a clock does. */
 const LONGER_THAN_ANY_TEST_MS = 60_000
@@ -65,7 +66,7 @@ afterAll(async () => {
   await redis?.stop()
 })
 beforeEach(async () => {
-  await until(isReady, RECOVERY_MS_MAX)
+  await until(isReady)
 })
 afterEach(async () => {
   await proxy.heal()
@@ -171,7 +172,7 @@ describe.each(Object.entries(FAULTS))('%s', (_name, fault) => {
     await fault.end()
     const recovered = await until(isReady, RECOVERY_MS_MAX)
     console.log({ noticed, before, during, recovered, flood: Math.max(...flood.map(({ ms }) => ms)) })
-    expect(during).toBeLessThan(READINESS_MS_MAX)
+    expect(during).toBeLessThan(READINESS_MS_MAX + 2 * before)
     const fresh = await broker.opened()
     expect((await broker.continue(fresh.session)).status).toBe(200)
   })

@@ -275,7 +275,7 @@ test('what no replica has yet is read by nobody, and no append is acknowledged w
     await expect(store.audit.pending(cursors, 10)).rejects.toThrow(StoreUnavailable)
     await expect(store.log.append(undefined, 'head', [])).rejects.toThrow(StoreUnavailable)
     replica?.redis.resume()
-    await eventually('both have it', async () => texts(await readOn(store, cursors)).includes('on one'), 10_000)
+    await eventually('both have it', async () => texts(await readOn(store, cursors)).includes('on one'))
   } finally {
     await servers.stop()
   }

@@ -14,6 +14,7 @@ import { openStore } from '../../src/store/open-store.ts'
 import { NotReplicated, type Store, StoreUnavailable } from '../../src/store/ports.ts'
 import { eventually, Recorder } from '../contract/control-contract.ts'
 import { commitOf, HOUR_MS, set } from '../contract/store-contract.ts'
+import { PATIENCE_MS } from '../support/patience.ts'
 import { startRedis } from '../support/redis.ts'
 import { startRedisCluster } from '../support/redis-cluster.ts'
 import { ask, type ReplicatedRedis, startReplicatedRedis } from '../support/redis-replicas.ts'
@@ -233,13 +234,13 @@ async function killer(of: Store) {
 const KEY = { class: 'access', alg: 'ES256' }
 
 async function online(port: number): Promise<void> {
-  const until = Date.now() + 10_000
+  const until = Date.now() + PATIENCE_MS
   while (!String(await ask(port, ['INFO', 'replication'])).includes('state=online') && Date.now() < until)
     await sleep(50)
 }
 
 async function again<T>(call: () => Promise<T>): Promise<T> {
-  const until = Date.now() + 5_000
+  const until = Date.now() + PATIENCE_MS
   for (;;) {
     try {
       return await call()

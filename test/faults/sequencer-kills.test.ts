@@ -90,8 +90,8 @@ describe.each([
       const texts = new Set(await logged().catch(() => []))
       return said('acked').filter((text) => !texts.has(text)).length
     }
-    await expect.poll(() => said('acked').length > 0 && last.lines.includes('ready'), { timeout: 30_000 }).toBe(true)
-    await expect.poll(missing, { timeout: 30_000 }).toBe(0)
+    await expect.poll(() => said('acked').length > 0 && last.lines.includes('ready')).toBe(true)
+    await expect.poll(missing).toBe(0)
     last.process.kill('SIGTERM')
     await last.exited
     const { records } = await wholeLog(shared.store, signer)
@@ -110,7 +110,7 @@ describe.each([
     expect(said('failed').filter((line) => !line.startsWith('store '))).toEqual([])
   }
 
-  test('one that dies at any step leaves a log that the next goes on with', { timeout: 120_000 }, async () => {
+  test('one that dies at any step leaves a log that the next goes on with', async () => {
     for (const dieAt of KILL_STEPS) {
       const child = start({ dieAt })
       await expect(Promise.race([child.exited, sleep(30_000, `still alive ${dieAt}`)])).resolves.toBe(null)
@@ -118,10 +118,10 @@ describe.each([
     await expectAll()
   })
 
-  test('three that race, killed at random, never lose, double or fork', { timeout: 120_000 }, async () => {
+  test('three that race, killed at random, never lose, double or fork', async () => {
     const racing = [start({}), start({}), start({})]
     const hasBegun = (child: RunningChild | undefined) => child?.lines.some((line) => line === 'ready')
-    const allBegun = () => expect.poll(() => racing.every(hasBegun), { timeout: 20_000 }).toBe(true)
+    const allBegun = () => expect.poll(() => racing.every(hasBegun)).toBe(true)
     for (let round = 0; round < 4; round++) {
       await allBegun()
       await sleep(200 + 100 * round)

@@ -56,7 +56,7 @@ test('#66 no bound node ever yields a bearer token, by whatever path', async () 
     }),
     { numRuns: 40 },
   )
-}, 60_000)
+})
 
 /** An answer of the broker's own mind: a store that is too slow on a busy machine has none. */
 async function settled(request: () => Promise<Answer>): Promise<Answer> {

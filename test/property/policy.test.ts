@@ -52,7 +52,7 @@ test('it decides what the page says, call by call', () => {
   // A world that always denies would prove nothing.
   expect(allowed).toBeGreaterThan(200)
   expect(withinContainers).toBeGreaterThan(0)
-}, 120_000)
+})
 
 test('what is granted is never more than asked, than the parent, or than the ceiling, and never empty', () => {
   fc.assert(

@@ -136,4 +136,4 @@ test('through the API, and through the YAML that errand registry export prints',
     { numRuns: RUNS },
   )
   expect(written).toBeGreaterThan(RUNS)
-}, 120_000)
+})

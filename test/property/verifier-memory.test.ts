@@ -175,4 +175,4 @@ test('whatever happens in between, a token that was seen is answered as one that
   )
   // Else it would hold of verifiers that believe nothing.
   expect(believed).toBeGreaterThan(300)
-}, 120_000)
+})

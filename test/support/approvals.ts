@@ -3,7 +3,6 @@
  * there by an agent that Bob answers for; Carol and Dave may approve, and so may Alice, Bob and Frank, who is in the agent's team.
  */
 import { randomBytes } from 'node:crypto'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { expect } from 'vitest'
 import { operatorPrincipal, userPrincipal } from '../../src/kernel/ids.ts'
 import type { AdminEntry, AdminRole } from '../../src/model/admin-role.ts'
@@ -11,6 +10,7 @@ import { Minter } from '../../src/tokens/minter.ts'
 import { ask, EVALUATION, evaluateToken, evaluatingServices } from './authzen.ts'
 import { type Claims, details, granted, tools } from './hops.ts'
 import type { TestIssuer } from './issuer.ts'
+import { whenReady } from './patience.ts'
 import { type Answer, registryDocument, startWorld, WAREHOUSE, type World, type WorldOptions } from './world.ts'
 
 export const DROP = 'drop_table'
@@ -102,12 +102,8 @@ export async function atWork(world: World, sub = 'alice', maxCalls?: number) {
 export async function warehouse(world: World) {
   const asking = await evaluateToken(world, 'warehouse-server')
   const put = async (body: unknown): Promise<Claims> => {
-    let answer = await ask(world, asking, EVALUATION, body)
-    // A machine with much to do: the same attempt asked about again is the same call.
-    for (let again = 0; again < 5 && answer.status === 503; again += 1) {
-      await sleep(400)
-      answer = await ask(world, asking, EVALUATION, body)
-    }
+    // The same attempt asked about again is the same call.
+    const answer = await whenReady(() => ask(world, asking, EVALUATION, body))
     expect(answer.status, JSON.stringify(answer.body)).toBe(200)
     return answer.body
   }

@@ -20,6 +20,7 @@ import type { ChildFault, ChildOrder } from './broker-child.ts'
 import { type RunningChild, runChild } from './child.ts'
 import { startIssuer, type TestIssuer } from './issuer.ts'
 import type { KillOrder } from './kill-steps.ts'
+import { PATIENCE_MS } from './patience.ts'
 import { checkRecords } from './record-schema.ts'
 import { scratchDirectory } from './scratch.ts'
 import { standStill } from './stand-still.ts'
@@ -28,8 +29,7 @@ import { registryDocument, World } from './world.ts'
 
 const CHILD = new URL('./broker-child.ts', import.meta.url)
 /** Longer than any answer may take: whoever waits this long waits for nothing. */
-const ANSWER_MS_MAX = 20_000
-const SUFFERED_MS_MAX = 20_000
+const ANSWER_MS_MAX = PATIENCE_MS
 
 export interface BrokerProcess extends World {
   /** Where it listens; not its issuer, which all of a fleet share. */
@@ -142,7 +142,7 @@ export class Fleet {
         const suffered = () => child.lines.filter((line) => line === 'suffered').length
         const before = suffered()
         child.send(JSON.stringify(fault))
-        await until(async () => suffered() > before, SUFFERED_MS_MAX)
+        await until(async () => suffered() > before)
       },
     })
     this.#members.push(member)
@@ -212,7 +212,11 @@ function isListening({ hostname, port }: URL): Promise<boolean> {
 }
 
 /** Asks again and again until it is so; how many milliseconds that took. @throws after `withinMs` */
-export async function until(holds: () => Promise<boolean>, withinMs: number, everyMs = 5): Promise<number> {
+export async function until(
+  holds: () => Promise<boolean>,
+  withinMs: number = PATIENCE_MS,
+  everyMs = 5,
+): Promise<number> {
   const begun = performance.now()
   for (;;) {
     if (await holds()) return performance.now() - begun

@@ -5,6 +5,7 @@ import type { Store } from '../../src/store/ports.ts'
 import { ask, EVALUATION, evaluateToken, evaluatingServices } from './authzen.ts'
 import { type Claims, details, granted, intent, tools } from './hops.ts'
 import type { TestIssuer } from './issuer.ts'
+import { whenReady } from './patience.ts'
 import { type Answer, registryDocument, WAREHOUSE, type World } from './world.ts'
 
 export const OUTCOME = '/access/v1/outcome'
@@ -50,7 +51,7 @@ export const callOf = (token: string, { tool = 'query', args = {}, attempt }: Ca
 export async function warehouseAt(world: World, service = 'warehouse-server') {
   const asking = await evaluateToken(world, service)
   const decide = async (body: unknown): Promise<Claims> => {
-    const answer = await ask(world, asking, EVALUATION, body)
+    const answer = await whenReady(() => ask(world, asking, EVALUATION, body))
     expect(answer.status, JSON.stringify(answer.body)).toBe(200)
     return answer.body
   }

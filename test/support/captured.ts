@@ -83,13 +83,10 @@ export async function wholeCall({ world, warehouse, token, session }: Place) {
 export async function inLogAlone({ world }: Place): Promise<void> {
   const { audit, log } = world.broker.store
   await expect
-    .poll(
-      async () => {
-        const cursors = cursorsIn(await log.head())
-        return (await audit.pending(cursors, 10)).size
-      },
-      { timeout: 15_000 },
-    )
+    .poll(async () => {
+      const cursors = cursorsIn(await log.head())
+      return (await audit.pending(cursors, 10)).size
+    })
     .toBe(0)
   for (const [outbox, position] of cursorsIn(await log.head())) await audit.trim(outbox, position)
 }

@@ -1,7 +1,7 @@
 /** The real `errand` command as a child process, with everything it wrote. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import type { AddressInfo } from 'node:net'
-import { createServer } from 'node:net'
+import { connect, createServer } from 'node:net'
 import { join, resolve } from 'node:path'
 import { childEnvironment } from './child.ts'
 
@@ -120,6 +120,18 @@ export function freePort(): Promise<number> {
       const { port } = server.address() as AddressInfo
       server.close(() => done(port))
     })
+  })
+}
+
+/** Whether nobody listens there, as where a broker has begun to stop. */
+export function isRefusedAt(port: number): Promise<boolean> {
+  return new Promise((done) => {
+    const socket = connect(port, '127.0.0.1')
+    const told = (is: boolean) => () => {
+      socket.destroy()
+      done(is)
+    }
+    socket.once('connect', told(false)).once('error', told(true))
   })
 }
 

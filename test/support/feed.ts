@@ -1,5 +1,6 @@
 /** The feed of revocations as a consumer of the tests' own reads it: nothing here is the verifier's code. */
 import { createHmac } from 'node:crypto'
+import { PATIENCE_MS } from './patience.ts'
 import type { World } from './world.ts'
 
 export interface FeedEvent {
@@ -46,7 +47,7 @@ export class FollowedStream {
   }
 
   /** The first event that is so, from `from` on. @throws where there is none within `withinMs`, or the stream has ended */
-  async seen(holds: (event: FeedEvent) => boolean, withinMs = 10_000, from = 0): Promise<FeedEvent> {
+  async seen(holds: (event: FeedEvent) => boolean, withinMs = PATIENCE_MS, from = 0): Promise<FeedEvent> {
     const until = performance.now() + withinMs
     for (;;) {
       const found = this.events.slice(from).find(holds)
@@ -77,7 +78,7 @@ export class FollowedStream {
     return this.seen(({ data }) => data.cutoffs?.some((one: { id: string }) => one.id === wanted), withinMs)
   }
 
-  async ended(withinMs = 10_000): Promise<void> {
+  async ended(withinMs = PATIENCE_MS): Promise<void> {
     let timer: NodeJS.Timeout | undefined
     const late = new Promise<never>((_, reject) => {
       timer = setTimeout(() => reject(new Error('the stream goes on')), withinMs)

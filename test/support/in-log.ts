@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { LogTrail } from '../../src/audit/trail/log-trail.ts'
 import { systemTicks } from '../../src/kernel/clock.ts'
 import type { Store } from '../../src/store/ports.ts'
+import { PATIENCE_MS } from './patience.ts'
 
 const SLICE = 256
 
@@ -25,7 +26,7 @@ async function textsInLog(store: Store): Promise<readonly string[]> {
 }
 
 /** @throws Error where one of them is not there within `withinMs`, or is there twice */
-export async function expectInLog(store: Store, wanted: ReadonlySet<string>, withinMs = 10_000): Promise<void> {
+export async function expectInLog(store: Store, wanted: ReadonlySet<string>, withinMs = PATIENCE_MS): Promise<void> {
   const until = performance.now() + withinMs
   for (;;) {
     const texts = await textsInLog(store)

@@ -6,6 +6,7 @@ import { connect, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type ListenerBounds, type Listening, listen } from '../../src/http/listener.ts'
 import type { TlsMaterial } from '../../src/http/tls.ts'
+import { PATIENCE_MS } from './patience.ts'
 import type { World } from './world.ts'
 
 /** Wide where a test does not narrow them. */
@@ -90,7 +91,7 @@ export class Wire {
   }
 
   /** Waits until so many answers are there, or the other end has closed. @throws after `withinMs` */
-  async answers(count: number, withinMs = 8_000): Promise<Conversation> {
+  async answers(count: number, withinMs = PATIENCE_MS): Promise<Conversation> {
     const until = performance.now() + withinMs
     for (;;) {
       const answers = parseAnswers(this.#received)
@@ -101,7 +102,7 @@ export class Wire {
   }
 
   /** Everything until the other end closes. @throws after `withinMs` */
-  ended(withinMs = 8_000): Promise<Conversation> {
+  ended(withinMs = PATIENCE_MS): Promise<Conversation> {
     return this.answers(Number.POSITIVE_INFINITY, withinMs)
   }
 

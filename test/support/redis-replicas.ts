@@ -4,6 +4,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Redis } from 'ioredis'
+import { PATIENCE_MS } from './patience.ts'
 import { freePort, type RunningRedis, startRedis } from './redis.ts'
 import { type StoreProxy, startStoreProxy } from './store-proxy.ts'
 
@@ -79,7 +80,7 @@ export async function startReplicatedRedis(options: ReplicatedOptions = {}): Pro
     async failedOver(from) {
       const begun = performance.now()
       // Sentinels whose votes were split wait before they vote again.
-      await eventually('another primary', async () => (await set.primary()) !== from, 60_000)
+      await eventually('another primary', async () => (await set.primary()) !== from, 2 * PATIENCE_MS)
       return performance.now() - begun
     },
     async replicated(wanted = replicas) {
@@ -141,7 +142,7 @@ export async function ask(port: number, command: readonly [string, ...(string | 
   }
 }
 
-export async function eventually(what: string, holds: () => Promise<boolean>, withinMs = 30_000): Promise<void> {
+export async function eventually(what: string, holds: () => Promise<boolean>, withinMs = PATIENCE_MS): Promise<void> {
   const deadline = Date.now() + withinMs
   while (!(await holds().catch(() => false))) {
     if (Date.now() > deadline) throw new Error(`not within ${withinMs} ms: ${what}`)

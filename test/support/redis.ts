@@ -7,9 +7,8 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { PATIENCE_MS } from './patience.ts'
 import { standStill } from './stand-still.ts'
-
-const START_MS_MAX = 15_000
 
 /**
  * The server dies with the test that started it, also when that is killed: its end of the pipe closes, `read` returns. The
@@ -91,7 +90,7 @@ async function launch(dir: string, port: number, options: RedisOptions): Promise
   })
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<false>((resolve) => {
-    timer = setTimeout(() => resolve(false), START_MS_MAX)
+    timer = setTimeout(() => resolve(false), PATIENCE_MS)
   })
   const started = await Promise.race([ready, exited.then(() => false), late])
   clearTimeout(timer)

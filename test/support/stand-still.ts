@@ -1,7 +1,6 @@
 /** Stops a process where it stands: SIGSTOP, and the moment at which it no longer does anything, which is a little later. */
 import { existsSync, readFileSync } from 'node:fs'
-
-const WAIT_MS_MAX = 2_000
+import { PATIENCE_MS } from './patience.ts'
 
 export function standStill(pid: number): void {
   process.kill(pid, 'SIGSTOP')
@@ -9,7 +8,7 @@ export function standStill(pid: number): void {
   // Elsewhere than on Linux nobody says.
   if (!existsSync(stat)) return
   const asleep = new Int32Array(new SharedArrayBuffer(4))
-  for (let waitedMs = 0; waitedMs < WAIT_MS_MAX; waitedMs++) {
+  for (let waitedMs = 0; waitedMs < PATIENCE_MS; waitedMs++) {
     const text = readFileSync(stat, 'utf8')
     if (text.slice(text.lastIndexOf(')') + 2).startsWith('T')) return
     Atomics.wait(asleep, 0, 0, 1)

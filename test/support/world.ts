@@ -16,6 +16,7 @@ import { decodeRegistry } from '../../src/registry/load-registry.ts'
 import { startIssuer, type TestIssuer } from './issuer.ts'
 import { publicJwk, sign, testKey } from './keys.ts'
 import { NO_BRAKES, NO_LIMITS } from './no-limits.ts'
+import { PATIENCE_MS, whenReady } from './patience.ts'
 import { checkRecords } from './record-schema.ts'
 import { scratchDirectory } from './scratch.ts'
 import { seedRsaKey } from './world-keys.ts'
@@ -121,8 +122,8 @@ export class World {
   async advance(seconds: number): Promise<void> {
     if (!(this.clock instanceof ManualClock)) throw new Error('this world runs on the real clock')
     this.clock.advance(seconds)
-    for (let waits = 0; waits < 100 && !this.broker.cutoffs.fresh; waits += 1) {
-      await new Promise((resolve) => setTimeout(resolve, 20))
+    for (let waitedMs = 0; waitedMs < PATIENCE_MS && !this.broker.cutoffs.fresh; waitedMs += 5) {
+      await new Promise((resolve) => setTimeout(resolve, 5))
     }
   }
 
@@ -274,13 +275,13 @@ export class World {
   }
 
   async apiToken(client = 'orchestrator', scope = 'sessions'): Promise<string> {
-    const answer = await this.clientCredentials(client, { resource: `${this.issuer}/api`, scope })
+    const answer = await whenReady(() => this.clientCredentials(client, { resource: `${this.issuer}/api`, scope }))
     return answer.body.access_token
   }
 
   /** A token opened, continued: the usual beginning. */
   async opened(): Promise<{ session: string; sid: string }> {
-    const answer = await this.open()
+    const answer = await whenReady(() => this.open())
     if (answer.status !== 200) throw new Error(`open failed: ${JSON.stringify(answer.body)}`)
     return { session: answer.body.access_token, sid: claimsOf(answer.body.access_token)['sid'] as string }
   }
@@ -288,8 +289,8 @@ export class World {
   /** The orchestrator's session token, a delegation of it that nobody has accepted yet, and an access token. */
   async held(): Promise<Held> {
     const { session, sid } = await this.opened()
-    const delegation = (await this.delegate(session)).body.access_token
-    const access = (await this.continue(session)).body.access_token
+    const delegation = (await whenReady(() => this.delegate(session))).body.access_token
+    const access = (await whenReady(() => this.continue(session))).body.access_token
     return { session, sid: sid as SessionId, delegation, access }
   }
 
@@ -438,7 +439,8 @@ export function registryDocument(idp: TestIssuer): Record<string, unknown> {
 
 export async function startWorld(options: WorldOptions = {}): Promise<World> {
   const directory = scratchDirectory('errand-world-')
-  const clock: Clock = options.realClock === true ? { nowMs: () => Date.now() } : new ManualClock()
+  const clock: Clock =
+    options.realClock === true ? { nowMs: () => Date.now() } : new ManualClock()
   const idp = options.issuer ?? (await startIssuer({ slug: 'corp' }))
   const base = developmentConfig({
     port: options.port ?? 4400,

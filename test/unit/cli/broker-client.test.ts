@@ -126,7 +126,7 @@ describe('a stream', () => {
     await expect(new BrokerClient(other).stream('/', BEARER, following)).rejects.toThrow(CommandFailure)
   })
 
-  test('ends with who wanted it, and so does a request', { timeout: 5_000 }, async () => {
+  test('ends with who wanted it, and so does a request', async () => {
     const base = await listen((request, response) => {
       if (request.url === '/silent') return
       response.writeHead(200, { 'content-type': 'text/event-stream' })

@@ -72,9 +72,10 @@ test('a change is told once, with what is wrong, and its end once', async () => 
   await sleep(60)
   expect(told).toEqual([])
   age = 5_000
-  await sleep(80)
+  await expect.poll(() => told.length).toBe(1)
   age = 0
-  await sleep(80)
+  await expect.poll(() => told.length).toBe(2)
+  await sleep(60)
   watch.stop()
   expect(told).toEqual([{ revocations: 'they have not been confirmed for two seconds' }, {}])
 })

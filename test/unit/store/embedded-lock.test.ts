@@ -113,15 +113,19 @@ describe('the lock of a directory', () => {
     const store = await open()
     const longAgoS = Date.now() / 1000 - 11
     utimesSync(lockPath, longAgoS, longAgoS)
-    await new Promise((resolve) => setTimeout(resolve, 1_300))
-    expect(Date.now() - statSync(lockPath).mtimeMs).toBeLessThan(2_000)
+    await expect.poll(() => Date.now() - statSync(lockPath).mtimeMs).toBeLessThan(2_000)
     await store.close()
   })
 
   it('once lost stops the store: two writers would each miss the revocations of the other', async () => {
     const store = await open()
     writeFileSync(lockPath, holder({ host: 'another-container' }))
-    await new Promise((resolve) => setTimeout(resolve, 1_300))
+    const isStopped = () =>
+      store.ping().then(
+        () => false,
+        () => true,
+      )
+    await expect.poll(isStopped).toBe(true)
     await expect(store.claims.claim('key', 'nonce', Date.now() + 60_000)).rejects.toThrow(StoreUnavailable)
     await expect(store.ping()).rejects.toThrow(/another process has taken the lock/)
     await store.close()

@@ -6,7 +6,7 @@ import { createHmac, createPublicKey, generateKeyPairSync, verify } from 'node:c
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import fc from 'fast-check'
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { Alarms } from '../../../../src/audit/export/alarms.ts'
 import { CursorDocument } from '../../../../src/audit/export/export-cursor.ts'
 import { Exporter, type ExportObserver } from '../../../../src/audit/export/exporter.ts'
@@ -417,15 +417,15 @@ describe('an alarm that no record can say', () => {
     problem = 'the audit log has 3 records, and 5 were signed'
     alarms.look()
     alarms.look()
-    await vi.waitFor(() => expect(said().length).toBeGreaterThan(1), { timeout: 5_000 })
+    await expect.poll(() => said().length).toBeGreaterThan(1)
     receiver.reply(undefined)
     const before = said().length
-    await vi.waitFor(() => expect(said().length).toBeGreaterThan(before), { timeout: 10_000 })
+    await expect.poll(() => said().length).toBeGreaterThan(before)
     expect(said().every(({ type, data }) => type === 'audit.stopped' && data.detail === problem)).toBe(true)
     expect(new Set(receiver.all.map(({ headers }) => headers['webhook-id'])).size).toBe(1)
     problem = undefined
     alarms.look()
-    await vi.waitFor(() => expect(said().at(-1)?.type).toBe('audit.resumed'), { timeout: 5_000 })
+    await expect.poll(() => said().at(-1)?.type).toBe('audit.resumed')
     expect(receiver.all.every((message) => isSigned(message))).toBe(true)
     expect(wanted).toEqual(['audit.stopped', 'audit.resumed'])
     alarms.stop()

@@ -143,5 +143,5 @@ describe('the command', () => {
       delegable: false,
     })
     expect((await pin('one', other, '--json')).code).toBe(0)
-  }, 60_000)
+  })
 })
