@@ -29,12 +29,21 @@ export const WIKI = 'https://wiki.example/mcp'
 export const CALENDAR = 'https://calendar.example/mcp'
 
 export class ManualClock implements Clock {
-  #nowMs = Date.now()
-  nowMs(): number {
-    return this.#nowMs
+  readonly #read: () => number
+  #aheadMs = 0
+
+  /** @param runs beside a store that has a clock of its own: one that stood still would be wrong after a second */
+  constructor(runs = false) {
+    const begunMs = Date.now()
+    this.#read = runs ? () => Date.now() : () => begunMs
   }
+
+  nowMs(): number {
+    return this.#read() + this.#aheadMs
+  }
+
   advance(seconds: number): void {
-    this.#nowMs += seconds * 1000
+    this.#aheadMs += seconds * 1000
   }
 }
 
@@ -440,7 +449,7 @@ export function registryDocument(idp: TestIssuer): Record<string, unknown> {
 export async function startWorld(options: WorldOptions = {}): Promise<World> {
   const directory = scratchDirectory('errand-world-')
   const clock: Clock =
-    options.realClock === true ? { nowMs: () => Date.now() } : new ManualClock()
+    options.realClock === true ? { nowMs: () => Date.now() } : new ManualClock(options.store?.kind === 'redis')
   const idp = options.issuer ?? (await startIssuer({ slug: 'corp' }))
   const base = developmentConfig({
     port: options.port ?? 4400,
