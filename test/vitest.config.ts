@@ -1,4 +1,6 @@
+import { availableParallelism } from 'node:os'
 import { defineConfig } from 'vitest/config'
+import { LongestFirst } from './support/longest-first.ts'
 import { PATIENCE_MS } from './support/patience.ts'
 
 /** Suites that wait for deadlines of the broker: beside them nothing else may run. */
@@ -7,14 +9,11 @@ const UNDISTURBED = [
   'test/e2e/{race-broker,two-brokers,workers}.test.ts',
 ]
 
-/** Suites that each need about a processor of their own, and stand it that the other one is taken. */
-const HEAVY = ['test/bench/**/*.test.ts', 'test/chaos/chaos.test.ts']
-
 /** Suites that start processes, or are one themselves. */
-const PROCESSES = ['test/{contract,e2e,faults}/**/*.test.ts']
+const PROCESSES = ['test/{bench,contract,e2e,faults}/**/*.test.ts', 'test/chaos/chaos.test.ts']
 
-/** Many tests wait, for processes and for clocks: a processor left to vitest itself would be idle. */
-const maxWorkers = '100%'
+/** Most suites wait half of their time, for processes and for clocks: three of them keep two processors busy. */
+const maxWorkers = Math.ceil(availableParallelism() * 1.5)
 
 export default defineConfig({
   test: {
@@ -23,13 +22,14 @@ export default defineConfig({
     hookTimeout: 8 * PATIENCE_MS,
     expect: { poll: { timeout: PATIENCE_MS } },
     pool: 'forks',
+    sequence: { sequencer: LongestFirst },
     projects: [
       {
         extends: true,
         test: {
           name: 'processes',
           include: PROCESSES,
-          exclude: [...UNDISTURBED, ...HEAVY],
+          exclude: UNDISTURBED,
           maxWorkers,
           sequence: { groupOrder: 0 },
         },
@@ -39,14 +39,13 @@ export default defineConfig({
         test: {
           name: 'together',
           include: ['test/**/*.test.ts'],
-          exclude: [...PROCESSES, ...UNDISTURBED, ...HEAVY],
+          exclude: [...PROCESSES, ...UNDISTURBED],
           maxWorkers,
           // To read the broker anew takes longer than most of these files take to test it; each makes a broker of its own.
           isolate: false,
           sequence: { groupOrder: 0 },
         },
       },
-      { extends: true, test: { name: 'heavy', include: HEAVY, maxWorkers: 2, sequence: { groupOrder: 2 } } },
       { extends: true, test: { name: 'alone', include: UNDISTURBED, maxWorkers: 1, sequence: { groupOrder: 1 } } },
     ],
   },
