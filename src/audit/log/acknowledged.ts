@@ -5,6 +5,8 @@
  *
  * In memory, and bounded; what a broker forgets for want of room, or takes with it when it ends, its servers have to keep.
  */
+
+import { KeptBytes } from '../../kernel/kept-bytes.ts'
 import {
   ACKNOWLEDGED_BYTES_MAX,
   ACKNOWLEDGED_KEPT_MS,
@@ -15,6 +17,7 @@ import type { Content } from '../../model/commit.ts'
 import type { AuditStore, LogStore } from '../../store/ports.ts'
 import type { AcknowledgedRecord, RecordWatcher } from '../../store/record-watcher.ts'
 import type { LogHead } from './head.ts'
+import { HeldRecord } from './held-record.ts'
 import { firstPlaceOf, loggedPlaces, placeOf } from './logged-places.ts'
 
 /** A head that a published checkpoint covers. */
@@ -27,8 +30,11 @@ interface Covered {
 export class Acknowledged implements RecordWatcher {
   readonly #audit: Pick<AuditStore, 'appendAgain' | 'holds'>
   /** By their places, in order of their acknowledgement. */
-  readonly #records = new Map<string, AcknowledgedRecord>()
+  readonly #records = new Map<string, HeldRecord>()
+  readonly #texts = new KeptBytes()
   #bytes = 0
+  /** While losses are made good: what is forgotten meanwhile may be among what has to be written again. */
+  #forgotten: HeldRecord[] | undefined
   #covered: Covered[] = []
   /** None of those remembered is before this index. */
   #from = 0
@@ -44,18 +50,23 @@ export class Acknowledged implements RecordWatcher {
   }
 
   acknowledged(record: AcknowledgedRecord): void {
-    this.#forget(record)
-    this.#records.set(placeOf(record.outbox, record.position), record)
-    this.#bytes += bytesOf(record)
+    const held = new HeldRecord(record, this.#texts)
+    const before = this.#records.get(held.place)
+    if (before !== undefined) this.#forget(before)
+    this.#records.set(held.place, held)
+    this.#bytes += held.bytes
     for (const oldest of this.#records.values()) {
       if (this.#records.size <= ACKNOWLEDGED_RECORDS_MAX && this.#bytes <= ACKNOWLEDGED_BYTES_MAX) return
       this.#forget(oldest)
     }
   }
 
-  /** The texts that were written with the record at this place, as far as it is remembered. */
-  contentsOf({ outbox, position }: Pick<AcknowledgedRecord, 'outbox' | 'position'>): readonly Content[] {
-    return this.#records.get(placeOf(outbox, position))?.contents ?? []
+  /** The texts that were written with the record at this place, as far as it is remembered: those of them that are wanted. */
+  contentsOf(
+    { outbox, position }: Pick<AcknowledgedRecord, 'outbox' | 'position'>,
+    isWanted: (digest: string) => boolean,
+  ): readonly Content[] {
+    return this.#records.get(placeOf(outbox, position))?.contents(isWanted) ?? []
   }
 
   doubted(): void {
@@ -102,11 +113,15 @@ export class Acknowledged implements RecordWatcher {
    */
   async makeGood(log: Pick<LogStore, 'read'>, head: LogHead): Promise<number> {
     this.#isDoubted = false
+    this.#forgotten = []
     try {
       return await this.#makeGood(log, head)
     } catch (error) {
       this.#isDoubted = true
       throw error
+    } finally {
+      for (const held of this.#forgotten) held.forget()
+      this.#forgotten = undefined
     }
   }
 
@@ -117,7 +132,7 @@ export class Acknowledged implements RecordWatcher {
     let written = 0
     for (const record of missing) {
       if (!logged.has(firstPlaceOf(record.outbox, record.position))) {
-        await this.#audit.appendAgain(record)
+        await this.#audit.appendAgain(record.whole)
         written += 1
       }
       this.#forget(record)
@@ -126,7 +141,7 @@ export class Acknowledged implements RecordWatcher {
   }
 
   /** Those that are no longer where they were written. */
-  async #missing(): Promise<readonly AcknowledgedRecord[]> {
+  async #missing(): Promise<readonly HeldRecord[]> {
     const byOutbox = Map.groupBy(this.#records.values(), ({ outbox }) => outbox)
     const found = await Promise.all(
       Array.from(byOutbox, async ([outbox, records]) => {
@@ -138,11 +153,10 @@ export class Acknowledged implements RecordWatcher {
     return found.flat()
   }
 
-  #forget(record: AcknowledgedRecord): void {
-    if (this.#records.delete(placeOf(record.outbox, record.position))) this.#bytes -= bytesOf(record)
+  #forget(held: HeldRecord): void {
+    if (!this.#records.delete(held.place)) return
+    this.#bytes -= held.bytes
+    if (this.#forgotten === undefined) held.forget()
+    else this.#forgotten.push(held)
   }
-}
-
-function bytesOf({ record, contents }: AcknowledgedRecord): number {
-  return contents.reduce((sum, { text }) => sum + text.length, record.length)
 }

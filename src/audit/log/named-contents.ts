@@ -69,8 +69,9 @@ async function fetchNamed(
   digests: Digests,
 ): Promise<ReadonlyMap<string, string>> {
   const named = new Map<string, string>()
-  for (const record of records) for (const { digest, text } of acknowledged.contentsOf(record)) named.set(digest, text)
   const isMissing = (digest: string) => !tail.has(digest) && !named.has(digest)
+  for (const record of records)
+    for (const { digest, text } of acknowledged.contentsOf(record, isMissing)) named.set(digest, text)
   const byOutbox = new Map<string, Set<string>>()
   for (const record of records) {
     const missing = digests.of(record).filter(isMissing)

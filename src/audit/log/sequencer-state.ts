@@ -1,4 +1,5 @@
-/** What an operator wants to know of the sequencer. */
+/** What an operator wants to know of the sequencer, and what it knows of the log. */
+import type { LogHead } from './head.ts'
 
 export interface SequencerState {
   /** Records in the log, when it was looked at last. */
@@ -11,4 +12,14 @@ export interface SequencerState {
   readonly remembered: number
   /** Why nothing is appended and signed, and will not be by itself. */
   readonly problem: string | undefined
+}
+
+/** The head of the log as it was read last. */
+export interface KnownHead {
+  readonly text: string | undefined
+  /** Since when it is this one, by a clock that only runs on. */
+  readonly movedMs: number
+  readonly head: LogHead
+  /** It was this broker's and larger: the log has lost its end. */
+  readonly isSetBack: boolean
 }

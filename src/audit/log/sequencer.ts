@@ -11,6 +11,7 @@ import {
   SEQUENCER_STAYS_MS,
   SEQUENCING_MS,
 } from '../../kernel/log-limits.ts'
+import { collectYoung, makeAllYoung } from '../../kernel/young-objects.ts'
 import type { OutboxUsage } from '../../store/ports.ts'
 import { outsideBudget } from '../../store/time-budget.ts'
 import type { Acknowledged } from './acknowledged.ts'
@@ -20,7 +21,7 @@ import type { Incoming, LogTail } from './log-tail.ts'
 import { LogWriter, type WriterParts } from './log-writer.ts'
 import { firstOf, gatherContents } from './named-contents.ts'
 import { OutboxReader, type OutboxSource } from './outbox-reader.ts'
-import type { SequencerState } from './sequencer-state.ts'
+import type { KnownHead, SequencerState } from './sequencer-state.ts'
 import { failureOf, type SequencingFailure } from './sequencing-failure.ts'
 import { Trimmer } from './trimmer.ts'
 
@@ -37,14 +38,7 @@ export class Sequencer {
   readonly #writer: LogWriter
   readonly #reader: OutboxReader
   readonly #trimmer: Trimmer
-  #head:
-    | {
-        readonly text: string | undefined
-        readonly movedMs: number
-        readonly head: LogHead
-        readonly isSetBack: boolean
-      }
-    | undefined
+  #head: KnownHead | undefined
   #lookedMs = -Infinity
   #followedMs = -Infinity
   #followed = EMPTY_HEAD
@@ -68,6 +62,7 @@ export class Sequencer {
   }
 
   start(): void {
+    makeAllYoung()
     void this.tick()
     this.#timer = setInterval(() => void this.tick(), SEQUENCING_MS)
     this.#timer.unref()
@@ -123,6 +118,8 @@ export class Sequencer {
     this.#parts.acknowledged.cover(tail.head, nowMs)
     this.#trimmer.note(tail.head, nowMs)
     await this.#trim(nowMs)
+    // Nothing of what was read is needed any more: in the midst of the next turn all of it would be moved, and kept.
+    collectYoung()
     return isMore
   }
 
