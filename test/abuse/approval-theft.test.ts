@@ -15,10 +15,11 @@ import {
   warehouse,
 } from '../support/approvals.ts'
 import { EVALUATION } from '../support/authzen.ts'
+import { freePort } from '../support/free-port.ts'
 import { details, granted, order, tools } from '../support/hops.ts'
 import { startIssuer, type TestIssuer } from '../support/issuer.ts'
 import { PATIENCE_MS } from '../support/patience.ts'
-import { freePort, type RunningRedis, startRedis } from '../support/redis.ts'
+import { type RunningRedis, startRedis } from '../support/redis.ts'
 import { scratchDirectory } from '../support/scratch.ts'
 import { Secret, WAREHOUSE, type World } from '../support/world.ts'
 

@@ -5,7 +5,7 @@ import { connect, type Socket } from 'node:net'
 import { resolve } from 'node:path'
 import { afterEach, expect, test } from 'vitest'
 import { until } from '../support/broker-process.ts'
-import { freePort } from '../support/errand-command.ts'
+import { freePort } from '../support/free-port.ts'
 import { writeOwnBroker } from '../support/own-broker.ts'
 
 const MAIN = resolve(import.meta.dirname, '../../src/main.ts')

@@ -15,8 +15,8 @@ import { type Agent, type AnySession, createAgent, privateKeyJwt, SessionEnded }
 import { type McpOAuthProvider, mcpAuthProvider, mcpOAuthProvider } from '../../src/sdk/agent/mcp.ts'
 import { formOverHttp } from '../../src/sdk/broker/http.ts'
 import { type BrokerProcess, type Fleet, startFleet } from '../support/broker-process.ts'
+import { freePort } from '../support/free-port.ts'
 import { privateJwk, sign, testKey } from '../support/keys.ts'
-import { freePort } from '../support/redis.ts'
 
 /** Short, so that tokens end while clients are connected. */
 const LIFE_S = 4

@@ -3,7 +3,8 @@ import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { errand, freePort, serveErrand } from '../support/errand-command.ts'
+import { errand, serveErrand } from '../support/errand-command.ts'
+import { freePort } from '../support/free-port.ts'
 import { claimsOf } from '../support/world.ts'
 
 const SERVER = 'https://warehouse.example/mcp'

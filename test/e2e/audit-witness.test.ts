@@ -4,14 +4,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
-import {
-  errand,
-  freePort,
-  type RunningProgram,
-  type Serving,
-  serveErrand,
-  startErrand,
-} from '../support/errand-command.ts'
+import { errand, type RunningProgram, type Serving, serveErrand, startErrand } from '../support/errand-command.ts'
+import { freePort } from '../support/free-port.ts'
 import { PATIENCE_MS } from '../support/patience.ts'
 
 const SERVER = 'https://warehouse.example/mcp'

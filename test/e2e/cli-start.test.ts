@@ -13,7 +13,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { COMMANDS } from '../support/commands.ts'
-import { errand, freePort, serveErrand, TOKEN_TEXT } from '../support/errand-command.ts'
+import { errand, serveErrand, TOKEN_TEXT } from '../support/errand-command.ts'
+import { freePort } from '../support/free-port.ts'
 
 // Each command is a process of its own, and the machine may be busy.
 let directory: string

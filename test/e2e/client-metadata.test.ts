@@ -14,8 +14,8 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type Fleet, startFleet } from '../support/broker-process.ts'
 import { type ClientDocuments, startClientDocuments } from '../support/client-documents.ts'
 import { errand } from '../support/errand-command.ts'
+import { freePort } from '../support/free-port.ts'
 import { privateJwk } from '../support/keys.ts'
-import { freePort } from '../support/redis.ts'
 import { claimsOf, registryDocument } from '../support/world.ts'
 
 type Entry = Record<string, unknown>

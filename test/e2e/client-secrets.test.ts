@@ -15,8 +15,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { newClientSecret } from '../../src/credentials/client/client-secret.ts'
 import { type Fleet, startFleet } from '../support/broker-process.ts'
 import { errand } from '../support/errand-command.ts'
+import { freePort } from '../support/free-port.ts'
 import { privateJwk, sign, testKey } from '../support/keys.ts'
-import { freePort } from '../support/redis.ts'
 import { claimsOf } from '../support/world.ts'
 
 type Entry = Record<string, unknown>

@@ -19,10 +19,13 @@ import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { parse } from 'yaml'
+import { until } from '../support/broker-process.ts'
 import { builtPackage } from '../support/built.ts'
 import { makeAuthority } from '../support/certificates.ts'
 import { COMMANDS } from '../support/commands.ts'
-import { freePort, type RunningRedis, startRedis } from '../support/redis.ts'
+import { freePort } from '../support/free-port.ts'
+import { PATIENCE_MS } from '../support/patience.ts'
+import { type RunningRedis, startRedis } from '../support/redis.ts'
 
 const ROOT = resolve(import.meta.dirname, '../..')
 const read = (path: string) => readFileSync(join(ROOT, path), 'utf8')
@@ -233,12 +236,11 @@ describe('what the image would hold', () => {
   test('serves and is healthy on the configuration of the compose file, with no right to write but to its keys', async () => {
     const broker = run(['serve', '--config', configFile()])
     const ended = finished(broker)
-    await expect
-      .poll(async () => (await finished(run(['health', '--config', configFile()]))).code, {
-        timeout: 40_000,
-        interval: 500,
-      })
-      .toBe(0)
+    const isHealthy = async () => {
+      if (broker.exitCode !== null) throw new Error(`it has ended: ${(await ended).said}`)
+      return (await finished(run(['health', '--config', configFile()]))).code === 0
+    }
+    await until(isHealthy, 2 * PATIENCE_MS, 200)
     const { said } = await finished(run(['health', '--config', configFile()]))
     expect(said).toMatch(/^ready\n {2}store +ok\n/)
     broker.kill('SIGTERM')

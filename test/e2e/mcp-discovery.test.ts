@@ -16,8 +16,8 @@ import { challengeHeader, resourceMetadataUrl } from '../../src/sdk/verify/chall
 import { toolCallRefusal } from '../../src/sdk/verify/tool-call.ts'
 import { createVerifier } from '../../src/sdk/verify/verifier.ts'
 import { type BrokerProcess, type Fleet, startFleet } from '../support/broker-process.ts'
+import { freePort } from '../support/free-port.ts'
 import { privateJwk, sign, testKey } from '../support/keys.ts'
-import { freePort } from '../support/redis.ts'
 import { claimsOf, WIKI } from '../support/world.ts'
 
 const READ = 'mcp:tools:read'

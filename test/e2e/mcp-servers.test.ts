@@ -11,9 +11,9 @@ import { type CallJudge, localJudge } from '../../src/sdk/verify/call-judge.ts'
 import { resourceMetadataUrl } from '../../src/sdk/verify/challenge.ts'
 import { createVerifier } from '../../src/sdk/verify/verifier.ts'
 import { type BrokerProcess, type Fleet, startFleet } from '../support/broker-process.ts'
+import { freePort } from '../support/free-port.ts'
 import { gateway, KINDS, listening, READ, TOOLS } from '../support/guarded-servers.ts'
 import { type RunningMcpServer, startEverything } from '../support/mcp-programs.ts'
-import { freePort } from '../support/redis.ts'
 
 const EVERYTHING = { echo: READ, 'get-sum': READ, 'get-env': 'mcp:tools:admin', 'get-structured-content': READ }
 const CATEGORY: Readonly<Record<string, string>> = {

@@ -7,11 +7,11 @@ import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { type BrokerProcess, type Fleet, startFleet, until } from '../support/broker-process.ts'
 import { type RunningChild, runChild } from '../support/child.ts'
+import { freePort } from '../support/free-port.ts'
 import type { Claims } from '../support/hops.ts'
 import { privateJwk, publicJwk, testKey } from '../support/keys.ts'
 import type { OnwardOrder } from '../support/onward-child.ts'
 import { PATIENCE_MS } from '../support/patience.ts'
-import { freePort } from '../support/redis.ts'
 
 const CHILD = new URL('../support/onward-child.ts', import.meta.url)
 

@@ -8,11 +8,11 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { serveMcp } from '../../src/cli/demo/mcp-server.ts'
 import { warehouseTools } from '../../src/cli/demo/mcp-tools.ts'
 import { type BrokerProcess, type Fleet, startFleet } from '../support/broker-process.ts'
+import { freePort } from '../support/free-port.ts'
 import { enterpriseDocument, idJag } from '../support/id-jag.ts'
 import { privateJwk, publicJwk, sign, testKey } from '../support/keys.ts'
 import { type Elsewhere, installedElsewhere } from '../support/packed.ts'
 import { readmeBlocks } from '../support/readme.ts'
-import { freePort } from '../support/redis.ts'
 
 let fleet: Fleet
 let broker: BrokerProcess

@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { parse } from 'yaml'
-import { errand, freePort, type Serving, serveErrand } from '../support/errand-command.ts'
+import { errand, type Serving, serveErrand } from '../support/errand-command.ts'
+import { freePort } from '../support/free-port.ts'
 
 let directory: string
 let serving: Serving

@@ -3,7 +3,8 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { errand, freePort, type Serving, serveErrand } from '../support/errand-command.ts'
+import { errand, type Serving, serveErrand } from '../support/errand-command.ts'
+import { freePort } from '../support/free-port.ts'
 
 const SERVER = 'https://warehouse.example/mcp'
 let directory: string

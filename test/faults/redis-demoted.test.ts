@@ -8,7 +8,8 @@ import { RedisKeys } from '../../src/store/redis-keys.ts'
 import { readSince, readSnapshot } from '../../src/store/redis-readings.ts'
 import { RedisServer } from '../../src/store/redis-server.ts'
 import { eventually, Recorder } from '../contract/control-contract.ts'
-import { freePort, type RunningRedis, startRedis } from '../support/redis.ts'
+import { freePort } from '../support/free-port.ts'
+import { type RunningRedis, startRedis } from '../support/redis.ts'
 import { ask } from '../support/redis-replicas.ts'
 
 let server: RunningRedis

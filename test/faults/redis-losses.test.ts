@@ -16,7 +16,8 @@ import { claimOnce } from '../../src/sessions/replay-guard.ts'
 import { openStore } from '../../src/store/open-store.ts'
 import { type Store, StoreUnavailable } from '../../src/store/ports.ts'
 import { commitOf, HOUR_MS, set } from '../contract/store-contract.ts'
-import { freePort, type RunningRedis, startRedis } from '../support/redis.ts'
+import { freePort } from '../support/free-port.ts'
+import { type RunningRedis, startRedis } from '../support/redis.ts'
 import { eventually } from '../support/redis-replicas.ts'
 
 const clock = { nowMs: () => Date.now() }

@@ -12,7 +12,8 @@ import { STORE_DEADLINE_MS } from '../../src/kernel/store-limits.ts'
 import { openStore } from '../../src/store/open-store.ts'
 import { type OutboxEntry, type Store, StoreUnavailable } from '../../src/store/ports.ts'
 import { readOn } from '../contract/log-contract.ts'
-import { freePort, type RunningRedis, startRedis } from '../support/redis.ts'
+import { freePort } from '../support/free-port.ts'
+import { type RunningRedis, startRedis } from '../support/redis.ts'
 import { eventually, startReplicatedRedis } from '../support/redis-replicas.ts'
 
 const PERSISTENT = ['--appendonly', 'yes', '--appendfsync', 'always']

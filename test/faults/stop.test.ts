@@ -10,7 +10,8 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { until } from '../support/broker-process.ts'
 import { runChild } from '../support/child.ts'
-import { freePort, isRefusedAt, type Serving, serveErrand } from '../support/errand-command.ts'
+import { isRefusedAt, type Serving, serveErrand } from '../support/errand-command.ts'
+import { freePort } from '../support/free-port.ts'
 
 const STOP_MS_MAX = 10_000
 /** Not what requests in flight are given, which is seven seconds: it does not wait. */

@@ -1,7 +1,6 @@
 /** The real `errand` command as a child process, with everything it wrote. */
 import { type ChildProcess, spawn } from 'node:child_process'
-import type { AddressInfo } from 'node:net'
-import { connect, createServer } from 'node:net'
+import { connect } from 'node:net'
 import { join, resolve } from 'node:path'
 import { childEnvironment } from './child.ts'
 
@@ -110,17 +109,6 @@ export async function startErrand(args: readonly string[], cwd: string): Promise
       return ended
     },
   }
-}
-
-export function freePort(): Promise<number> {
-  const server = createServer()
-  return new Promise((done, fail) => {
-    server.once('error', fail)
-    server.listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as AddressInfo
-      server.close(() => done(port))
-    })
-  })
 }
 
 /** Whether nobody listens there, as where a broker has begun to stop. */

@@ -2,7 +2,8 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { join, resolve } from 'node:path'
 import { childEnvironment } from './child.ts'
-import { finished, freePort, type Ran } from './errand-command.ts'
+import { finished, type Ran } from './errand-command.ts'
+import { freePort } from './free-port.ts'
 
 const PACKAGES = join(resolve(import.meta.dirname, '../..'), 'node_modules', '@modelcontextprotocol')
 

@@ -2,7 +2,8 @@
  * A real Redis Cluster on loopback: three primaries and a replica of each, or so many as asked for, each a process of its own that
  * can be killed, paused, cut off (by its proxy) and started again.
  */
-import { freePort, type RunningRedis, startRedis } from './redis.ts'
+import { freePort } from './free-port.ts'
+import { type RunningRedis, startRedis } from './redis.ts'
 import { ask, eventually } from './redis-replicas.ts'
 import { type StoreProxy, startStoreProxy } from './store-proxy.ts'
 

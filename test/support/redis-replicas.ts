@@ -4,8 +4,9 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Redis } from 'ioredis'
+import { freePort } from './free-port.ts'
 import { PATIENCE_MS } from './patience.ts'
-import { freePort, type RunningRedis, startRedis } from './redis.ts'
+import { type RunningRedis, startRedis } from './redis.ts'
 import { type StoreProxy, startStoreProxy } from './store-proxy.ts'
 
 export interface ReplicatedOptions {

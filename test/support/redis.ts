@@ -4,9 +4,9 @@
  */
 import { spawn } from 'node:child_process'
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { freePort } from './free-port.ts'
 import { PATIENCE_MS } from './patience.ts'
 import { standStill } from './stand-still.ts'
 
@@ -133,16 +133,4 @@ function argumentsOf(dir: string, port: number, { args = [], sentinel }: RedisOp
   const file = join(dir, 'sentinel.conf')
   if (!existsSync(file)) writeFileSync(file, `${sentinel.join('\n')}\n`)
   return [file, '--sentinel', ...where, ...args]
-}
-
-export function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer()
-    server.once('error', reject)
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address()
-      const port = typeof address === 'object' && address !== null ? address.port : 0
-      server.close(() => resolve(port))
-    })
-  })
 }

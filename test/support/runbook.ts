@@ -5,7 +5,8 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { expect } from 'vitest'
 import { COMMANDS } from './commands.ts'
-import { errand, freePort, type Ran, serveErrand } from './errand-command.ts'
+import { errand, type Ran, serveErrand } from './errand-command.ts'
+import { freePort } from './free-port.ts'
 
 const ROOT = resolve(import.meta.dirname, '../..')
 

@@ -3,7 +3,7 @@
  * is open and carries nothing, one that is cut in the middle of a request.
  */
 import { createServer, connect as dial, type Socket } from 'node:net'
-import { freePort } from './redis.ts'
+import { freePort } from './free-port.ts'
 
 export interface StoreProxy {
   readonly url: string
