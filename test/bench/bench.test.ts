@@ -1,21 +1,15 @@
 /** The benches at their smallest: what they print keeps its shape. Nothing here is about speed. */
-import { spawnSync } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
 import { childEnvironment } from '../support/child.ts'
+import { finished, type Ran } from '../support/errand-command.ts'
 
 const BENCH = fileURLToPath(new URL('./bench.ts', import.meta.url))
 
-function bench(...args: readonly string[]): {
-  readonly code: number | null
-  readonly out: string
-  readonly err: string
-} {
-  const { status, stdout, stderr } = spawnSync(process.execPath, [BENCH, ...args], {
-    encoding: 'utf8',
-    env: childEnvironment(),
-  })
-  return { code: status, out: stdout, err: stderr }
+/** Not in this process’s own time: who runs the tests takes one that is silent for a minute for dead. */
+function bench(...args: readonly string[]): Promise<Ran> {
+  return finished(spawn(process.execPath, [BENCH, ...args], { env: childEnvironment() }))
 }
 
 // biome-ignore lint/suspicious/noExplicitAny: documents of many shapes
@@ -34,8 +28,8 @@ const FIGURES = {
 }
 const goal = (limit: number) => ({ value: expect.any(Number), limit, met: expect.any(Boolean) })
 
-test('exchange measures all systems on all workloads, and its last line is one JSON object with its goals', () => {
-  const { code, out, err } = bench(
+test('exchange measures all systems on all workloads, and its last line is one JSON object with its goals', async () => {
+  const { code, out, err } = await bench(
     ...['exchange', '--json', '--rounds', '1', '--exchanges', '20', '--warmup', '10', '--connections', '4'],
   )
   expect(code, err).toBe(0)
@@ -56,8 +50,8 @@ test('exchange measures all systems on all workloads, and its last line is one J
   expect(result.environment).toMatchObject({ node: process.version, redis: expect.stringMatching(/^[0-9.]+$/) })
 })
 
-test('growth compares few with many of everything, and says what a session occupies', () => {
-  const { code, out, err } = bench(
+test('growth compares few with many of everything, and says what a session occupies', async () => {
+  const { code, out, err } = await bench(
     ...['growth', '--json', '--rounds', '1', '--exchanges', '20', '--warmup', '10', '--connections', '4'],
     ...['--sessions', '100', '--agents', '20'],
   )
@@ -75,8 +69,8 @@ test('growth compares few with many of everything, and says what a session occup
   expect(Object.values(result.figures)).toEqual(Array.from({ length: 14 }, () => FIGURES))
 })
 
-test('flood counts what strangers were answered and what they left in the log', () => {
-  const { code, out, err } = bench(
+test('flood counts what strangers were answered and what they left in the log', async () => {
+  const { code, out, err } = await bench(
     ...['flood', '--json', '--rounds', '1', '--warmup', '50', '--connections', '4'],
     ...['--known', '20', '--strangers', '50', '--sources', '10'],
   )
@@ -90,8 +84,8 @@ test('flood counts what strangers were answered and what they left in the log', 
   expect(audit_records).toBeLessThan(requests / 2)
 })
 
-test('policy compares few with many grants, and every question is answered', () => {
-  const { code, out, err } = bench(
+test('policy compares few with many grants, and every question is answered', async () => {
+  const { code, out, err } = await bench(
     ...['policy', '--json', '--rounds', '1', '--exchanges', '50', '--agents', '20', '--grants', '100'],
   )
   expect(code, err).toBe(0)
@@ -116,8 +110,8 @@ test('policy compares few with many grants, and every question is answered', () 
   })
 })
 
-test('revoke kills with one broker and with four, and says what revocations and sessions take of memory', () => {
-  const { code, out, err } = bench('revoke', '--json', '--rounds', '1', '--sessions', '200')
+test('revoke kills with one broker and with four, and says what revocations and sessions take of memory', async () => {
+  const { code, out, err } = await bench('revoke', '--json', '--rounds', '1', '--sessions', '200')
   expect(code, err).toBe(0)
   const result = lastLine(out)
   expect(result.goals).toEqual({
@@ -136,8 +130,10 @@ test('revoke kills with one broker and with four, and says what revocations and 
   })
 })
 
-test('credentials verifies every kind beside its bare signature, and asks nobody for anything meanwhile', () => {
-  const { code, out, err } = bench('credentials', '--json', '--rounds', '1', '--exchanges', '20', '--warmup', '20')
+test('credentials verifies every kind beside its bare signature, and asks nobody for anything meanwhile', async () => {
+  const { code, out, err } = await bench(
+    ...['credentials', '--json', '--rounds', '1', '--exchanges', '20', '--warmup', '20'],
+  )
   expect(code, err).toBe(0)
   const result = lastLine(out)
   expect(result.goals).toEqual({
@@ -166,8 +162,8 @@ test('credentials verifies every kind beside its bare signature, and asks nobody
   expect(result.requests_before).toBe(5)
 })
 
-test('verify measures tokens that are new and tokens that are not beside their bare signature', () => {
-  const { code, out, err } = bench('verify', '--json', '--rounds', '1', '--exchanges', '20', '--warmup', '20')
+test('verify measures tokens that are new and tokens that are not beside their bare signature', async () => {
+  const { code, out, err } = await bench('verify', '--json', '--rounds', '1', '--exchanges', '20', '--warmup', '20')
   expect(code, err).toBe(0)
   const result = lastLine(out)
   expect(result.goals).toEqual({
@@ -183,12 +179,12 @@ test('verify measures tokens that are new and tokens that are not beside their b
   })
 })
 
-test('without a name it helps, and a name it does not know is refused', () => {
-  expect(bench()).toMatchObject({ code: 0, out: expect.stringContaining('npm run bench -- <bench>') })
-  expect(bench('nothing')).toMatchObject({ code: 1, err: expect.stringContaining('there is no bench "nothing"') })
+test('without a name it helps, and a name it does not know is refused', async () => {
+  expect(await bench()).toMatchObject({ code: 0, out: expect.stringContaining('npm run bench -- <bench>') })
+  expect(await bench('nothing')).toMatchObject({ code: 1, err: expect.stringContaining('there is no bench "nothing"') })
 })
 
-test('audit measures both stores with the audit and without, and asks the trail for everything it is found by', () => {
+test('audit measures both stores with the audit and without, and asks the trail for everything it is found by', async () => {
   const small = [
     '--rounds',
     '1',
@@ -203,7 +199,7 @@ test('audit measures both stores with the audit and without, and asks the trail 
     '--seconds',
     '1',
   ]
-  const { code, out, err } = bench('audit', '--json', '--records', '600', ...small)
+  const { code, out, err } = await bench('audit', '--json', '--records', '600', ...small)
   expect(code, err).toBe(0)
   const { systems, appends, queries, goals } = lastLine(out)
   expect(systems).toEqual({ redis: FIGURES, 'redis-stubbed': FIGURES, embedded: FIGURES, 'embedded-stubbed': FIGURES })
