@@ -102,7 +102,10 @@ test('what happens at a broker is at both sinks within a second, genuine, whole 
     expect(events.map(({ eventName }: Claims) => eventName)).toContain('errand.session.open')
     const [first] = rowsOf(hook.all[0] as Received)
     expect(first?.index).toBe(0)
-    expect(await world.broker.metrics?.text()).toMatch(/errand_audit_export_records_total\{sink="siem"\} [1-9]/)
+    // Counted when the receiver’s answer is there.
+    await expect
+      .poll(() => world.broker.metrics?.text())
+      .toMatch(/errand_audit_export_records_total\{sink="siem"\} [1-9]/)
     const sent = [...hook.all, ...logs.all].map(({ body }) => body).join('\n')
     expect(sent).not.toContain(session.split('.')[1])
   } finally {
@@ -149,6 +152,7 @@ describe.concurrent('a receiver', () => {
       await granted(world.open())
       const { log } = world.broker.store
       await expect.poll(() => log.head()).toBeDefined()
+      await expect.poll(() => world.broker.store.documents.read('audit-checkpoint')).toBeDefined()
       await sleep(600)
       const head = (await log.head()) ?? ''
       // Somebody writes another history into the store: as many records, and none of those that were signed.
@@ -197,6 +201,8 @@ function rootOf(leaves: readonly Buffer[]): Buffer {
   return digest(Buffer.of(1), rootOf(leaves.slice(0, half)), rootOf(leaves.slice(half)))
 }
 
+const EXCHANGED = 'token.autonomous'
+
 describe('errand audit export', () => {
   const run = (cwd: string, ...args: string[]) => errand(['audit', 'export', ...args], { cwd })
   const lines = (text: string) =>
@@ -216,17 +222,22 @@ describe('errand audit export', () => {
     try {
       const exchange = () =>
         errand(['exchange', '--client', 'analyst', '--resource', 'https://warehouse.example/mcp', '--json'], { cwd })
+      const isSequenced = async (from: number) =>
+        lines((await run(cwd, '--from-index', String(from))).out).some(({ record }) => record.event === EXCHANGED)
       expect((await exchange()).code).toBe(0)
-      await sleep(1_500)
+      await expect.poll(() => isSequenced(0), { interval: 200 }).toBe(true)
+      const signed = async () => JSON.parse((await errand(['audit', 'verify', '--json'], { cwd })).out).checkpoint?.size
+      const sequenced = lines((await run(cwd)).out).length
+      await expect.poll(signed, { interval: 200 }).toBeGreaterThanOrEqual(sequenced)
       expect((await errand(['audit', 'verify', '--save', 'kept'], { cwd })).code).toBe(0)
       const first = await run(cwd, '--cursor', 'siem.cursor')
       expect([first.code, first.err]).toEqual([0, expect.stringMatching(/^next: --from-index \d+\n$/)])
       const all = lines(first.out)
       expect(all.map(({ index }) => index)).toEqual(all.map((_, at) => at))
-      expect(all.map(({ record }) => record.event)).toContain('token.autonomous')
+      expect(all.map(({ record }) => record.event)).toContain(EXCHANGED)
       const head = Number(readFileSync(join(cwd, 'siem.cursor'), 'utf8'))
       expect(head).toBe(all.length)
-      const one = all.find(({ record }) => record.event === 'token.autonomous')
+      const one = all.find(({ record }) => record.event === EXCHANGED)
       // RFC 6962 §2.1 over what was printed, and nothing else, is what the broker has signed.
       const texts = first.out.split('\n').map((line) => line.replace(/^.*?"record":/, '').slice(0, -1))
       const leaves = all.map(({ salt }, at) => leafOf(Buffer.from(salt, 'base64'), texts[at] ?? ''))
@@ -235,10 +246,10 @@ describe('errand audit export', () => {
       expect(Number(size)).toBeLessThanOrEqual(all.length)
       expect(rootOf(leaves.slice(0, Number(size))).toString('base64')).toBe(root)
       expect((await exchange()).code).toBe(0)
-      await sleep(1_500)
+      await expect.poll(() => isSequenced(head), { interval: 200 }).toBe(true)
       const second = lines((await run(cwd, '--cursor', 'siem.cursor')).out)
       expect(second[0].index).toBe(head)
-      expect(second.filter(({ record }) => record.event === 'token.autonomous')).toHaveLength(1)
+      expect(second.filter(({ record }) => record.event === EXCHANGED)).toHaveLength(1)
       expect(lines((await run(cwd, '--since', '2100-01-01T00:00:00Z')).out)).toEqual([])
       const since = lines((await run(cwd, '--since', one.record.at)).out)
       expect(since.map(({ index }) => index)).toContain(one.index)

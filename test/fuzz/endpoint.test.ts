@@ -204,7 +204,9 @@ test('requests that differ in anything else are never a fault, and never worth m
   const until = performance.now() + MILLISECONDS
   const statuses = new Map<number, number>()
   let number = 0
-  while (performance.now() < until) {
+  // Both kinds come about, or the inputs are of no use.
+  const hasBoth = () => statuses.has(200) && statuses.has(400)
+  while (performance.now() < until || !hasBoth()) {
     let known = 0
     for (let one = 0; one < BATCH; one += 1) {
       const { status, body } = await attempt(number)
@@ -215,7 +217,4 @@ test('requests that differ in anything else are never a fault, and never worth m
     const what = `FUZZ_SEED=${SEED}, up to request ${number}`
     expect(await recorded(seen), what).toEqual({ known, strangers: BATCH - known })
   }
-  // Both kinds come about, or the inputs are of no use.
-  expect(statuses.get(200) ?? 0).toBeGreaterThan(0)
-  expect(statuses.get(400) ?? 0).toBeGreaterThan(0)
 })
