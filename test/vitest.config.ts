@@ -3,7 +3,7 @@ import { defineConfig } from 'vitest/config'
 import { LongestFirst } from './support/longest-first.ts'
 import { PATIENCE_MS } from './support/patience.ts'
 
-/** Suites that measure what a broker promises in time: beside one of them runs one other at most, which mostly waits, too. */
+/** Suites that wait for deadlines of the broker, or measure what it promises in time: beside them nothing else may run. */
 const UNDISTURBED = [
   'test/faults/{clock-steps,disk-stalled,event-loop,redis-faults,unknown-commits}.test.ts',
   'test/e2e/{race-broker,two-brokers,workers}.test.ts',
@@ -46,7 +46,7 @@ export default defineConfig({
           sequence: { groupOrder: 0 },
         },
       },
-      { extends: true, test: { name: 'alone', include: UNDISTURBED, maxWorkers: 2, sequence: { groupOrder: 1 } } },
+      { extends: true, test: { name: 'alone', include: UNDISTURBED, maxWorkers: 1, sequence: { groupOrder: 1 } } },
     ],
   },
 })

@@ -4,6 +4,7 @@
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Fleet, startFleet } from '../support/broker-process.ts'
+import { whenReady } from '../support/patience.ts'
 import { type RunningRedis, startRedis } from '../support/redis.ts'
 import { claimsOf, startWorld, TYPE, type World } from '../support/world.ts'
 
@@ -47,15 +48,18 @@ async function race(minters: readonly World[], revoker: World, session: string, 
   const [name, revoke] = ways[revokeAt % ways.length] ?? []
   const revoking = due.then(async () => {
     const begun = performance.now()
-    const status = await revoke?.(revoker, session)
+    const { status } = await whenReady(async () => ({ status: (await revoke?.(revoker, session)) ?? 0 }))
     return { status, begun, ended: performance.now() }
   })
   const worker = async (at: number) => {
     const minter = minters[at % minters.length] as World
     while (sent < MINTS) {
       sent += 1
-      const begun = performance.now()
-      const answer = await minter.continue(session)
+      let begun = 0
+      const answer = await whenReady(() => {
+        begun = performance.now()
+        return minter.continue(session)
+      })
       spans.push({ begun, ended: performance.now(), granted: answer.status === 200 })
       if (spans.length >= revokeAt) sendRevoke()
       if (answer.status === 200) granted.push(answer.body.access_token)
@@ -79,10 +83,8 @@ async function raceAll(minters: readonly World[], revokers: readonly World[]): P
   let raced = 0
   let round = 0
   for (; raced < RACES && round < SESSIONS_MAX; round += 1) {
-    const opened = await first.open({
-      subject_token: first.idToken({ sub: `racer-${round}` }),
-      subject_token_type: TYPE.id,
-    })
+    const subject_token = first.idToken({ sub: `racer-${round}` })
+    const opened = await whenReady(() => first.open({ subject_token, subject_token_type: TYPE.id }))
     expect(opened.status, JSON.stringify(opened.body)).toBe(200)
     const session: string = opened.body.access_token
     const outcome = await race(
@@ -99,9 +101,9 @@ async function raceAll(minters: readonly World[], revokers: readonly World[]): P
       expect(reason).toMatch(/^(session_not_issuing|subject_token_revoked)$/)
     }
     for (const broker of minters) {
-      const answers = await Promise.all(outcome.granted.map((token) => broker.introspect(token)))
+      const answers = await Promise.all(outcome.granted.map((token) => whenReady(() => broker.introspect(token))))
       expect(answers.map((answer) => answer.body)).toEqual(outcome.granted.map(() => ({ active: false })))
-      expect((await broker.continue(session)).status).toBe(400)
+      expect((await whenReady(() => broker.continue(session))).status).toBe(400)
     }
   }
   console.log({ sessions: round, granted, refused, sessionsWithBoth: mixed, mintsUnderWayDuringTheRevoke: raced })

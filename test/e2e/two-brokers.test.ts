@@ -332,7 +332,7 @@ describe('a broker that cannot know', () => {
 })
 
 test('a broker killed with SIGKILL in the middle of its work loses no revocation it acknowledged', async () => {
-  for (let round = 0; round < 3; round += 1) {
+  for (let round = 0, tries = 0; round < 3; round += 1, tries += 1) {
     const c = await fleet.start()
     const sessions = await Promise.all(Array.from({ length: 24 }, () => sessionFor(c, { user: 'killed' })))
     const tokens = await Promise.all(sessions.map((session) => accessFrom(c, session)))
@@ -353,9 +353,10 @@ test('a broker killed with SIGKILL in the middle of its work loses no revocation
     await Promise.all(revokes)
     running = false
     await Promise.all(load)
-    // Killed with some acknowledged and some not: otherwise nothing was tested.
+    // Killed with some acknowledged and some not: otherwise nothing was tested, and it is done once more.
     expect(acknowledged.length).toBeGreaterThanOrEqual(8)
-    expect(acknowledged.length).toBeLessThan(sessions.length)
+    expect(tries).toBeLessThan(20)
+    if (acknowledged.length === sessions.length) round -= 1
     for (const at of acknowledged) expect([at, await isActive(a, tokens[at] ?? '')]).toEqual([at, false])
     expect(await isActive(b, kept)).toBe(true)
     // Unknown means: ask again. Nothing half-done stands in the way.

@@ -12,6 +12,7 @@ import { systemClock } from '../../src/kernel/clock.ts'
 import { backupEmbedded, restoreEmbedded } from '../../src/store/embedded-backup.ts'
 import { openStore } from '../../src/store/open-store.ts'
 import { type BrokerProcess, type Fleet, startFleet, until } from '../support/broker-process.ts'
+import { whenReady } from '../support/patience.ts'
 import { type RunningRedis, startRedis } from '../support/redis.ts'
 import type { Answer } from '../support/world.ts'
 
@@ -49,10 +50,13 @@ interface Held {
 async function hold(): Promise<Held> {
   const { session } = await broker.opened()
   const other = (await broker.opened()).session
-  const revoked = (await broker.continue(other)).body.access_token
-  expect((await broker.revoke(other)).status).toBe(200)
-  const client_assertion = broker.assertion('orchestrator')
-  const used = await broker.continue(session, { client_assertion })
+  const revoked = (await whenReady(() => broker.continue(other))).body.access_token
+  expect((await whenReady(() => broker.revoke(other))).status).toBe(200)
+  let client_assertion = ''
+  const used = await whenReady(() => {
+    client_assertion = broker.assertion('orchestrator')
+    return broker.continue(session, { client_assertion })
+  })
   expect(used.status, JSON.stringify(used.body)).toBe(200)
   return { session, access: used.body.access_token, revoked, client_assertion }
 }

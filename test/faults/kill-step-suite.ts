@@ -20,6 +20,7 @@ import { FIELD } from '../../src/sessions/session-record.ts'
 import type { ChildOrder } from '../support/broker-child.ts'
 import { type BrokerProcess, type Fleet, startFleet } from '../support/broker-process.ts'
 import { expectInLog } from '../support/in-log.ts'
+import { PATIENCE_MS } from '../support/patience.ts'
 import { storeConfig } from '../support/store-order.ts'
 import {
   type Answer,
@@ -209,7 +210,10 @@ export function killStepSuite(prepare: () => Promise<Prepared>): void {
 
 async function isDead(victim: BrokerProcess, hasAnswered: boolean): Promise<boolean> {
   // What follows behind an answer, lists, may still be what kills it.
-  const dead = await Promise.race([victim.exited.then(() => true), sleep(hasAnswered ? 150 : 5_000).then(() => false)])
+  const dead = await Promise.race([
+    victim.exited.then(() => true),
+    sleep(hasAnswered ? 150 : PATIENCE_MS).then(() => false),
+  ])
   if (!dead && !hasAnswered) throw new Error('neither answered nor killed')
   return dead
 }
