@@ -3,6 +3,7 @@
  * small enough that two random constraints are often comparable, dense enough that every widening has a witness in it.
  */
 import fc from 'fast-check'
+import { admits } from '../../src/authority/argument-constraint.ts'
 import type {
   ArgumentConstraint,
   Authority,
@@ -78,6 +79,21 @@ export const callArguments: fc.Arbitrary<Readonly<Record<string, unknown>>> = fc
     selector: ([name]) => name,
   })
   .map((entries) => Object.fromEntries(entries))
+
+/** What calls are made of that a tool allows: drawn at random, hardly any value is one that its arguments admit. */
+export const picks = fc.array(fc.nat(UNIVERSE.length - 1), { minLength: 5, maxLength: 5 })
+
+/** Calls of a parsed tool that its own constraints admit, one for each pick, beside what its open set may take besides. */
+export function callsWithin(constraints: ToolConstraints, picked: readonly number[]): Record<string, unknown>[] {
+  return picked.map((pick) =>
+    Object.fromEntries(
+      [...constraints].map(([name, constraint], at) => {
+        const admitted = UNIVERSE.filter((value) => admits(constraint, value))
+        return [name, admitted[(pick + 31 * at) % admitted.length]]
+      }),
+    ),
+  )
+}
 
 const URLS = ['https://a.example/mcp', 'https://b.example'] as ResourceUrl[]
 const TOOLS = ['read', 'write', '__proto__', 'a.b-c_d']

@@ -275,26 +275,32 @@ describe('every layer narrows, and nothing widens', () => {
     })
   })
 
-  test('two grants on one tool are intersected, never united', () => {
+  // Either order: neither the first rule nor the last one decides.
+  const orders = [
+    [7, 1000],
+    [1000, 7],
+  ] as const
+
+  test.each(orders)('two grants on one tool are intersected, never united: %i and %i', (one, other) => {
     const registry = world((d) => {
-      d.grants[0].constraints = limited(10)
+      d.grants[0].constraints = limited(one)
       d.grants.push({
         ...d.grants[0],
         id: 'second',
         principals: [{ role: 'analyst' }],
-        constraints: limited(1000),
+        constraints: limited(other),
       })
     })
     expect(granted(ask(registry, query))).toEqual({
-      [WAREHOUSE]: { query: limited(10) },
+      [WAREHOUSE]: { query: limited(7) },
     })
   })
 
-  test('two manifest entries on one tool are intersected, never united', () => {
+  test.each(orders)('two manifest entries on one tool are intersected, never united: %i and %i', (one, other) => {
     const registry = world((d) => {
       d.agents[0].manifest = [
-        { server: '*', category: 'read' },
-        { server: 'warehouse', tool: 'query', constraints: limited(7) },
+        { server: '*', category: 'read', constraints: limited(one) },
+        { server: 'warehouse', tool: 'query', constraints: limited(other) },
       ]
     })
     expect(granted(ask(registry, query))).toEqual({
