@@ -50,6 +50,8 @@ describe('the chain of a token cannot be edited', () => {
     const other = await walk(world)
     const mine = [hops.root, hops.toResearcher, hops.researcher, hops.toScribe, hops.scribe, hops.access]
     const theirs = [other.root, other.toResearcher, other.researcher, other.toScribe, other.scribe, other.access]
+    // As they were made they hold: else every link would look like a splice.
+    for (const chain of [mine, theirs]) expect(brokenLink(chain.map(({ token }) => token))).toBeUndefined()
     for (let link = 1; link < mine.length; link += 1) {
       const spliced = [...mine.slice(0, link), ...theirs.slice(link)].map(({ token }) => token)
       expect(brokenLink(spliced)).toBe(`par_hash of link ${link}`)
