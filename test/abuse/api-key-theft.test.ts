@@ -1,9 +1,19 @@
 /** Somebody has found an API key: what it is worth, how it is stopped, and that nothing we write helps to find one. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { newApiKey } from '../../src/credentials/client/api-key.ts'
-import { kill } from '../support/hops.ts'
+import { granted, kill } from '../support/hops.ts'
 import { expectRefused, invalidClient, invalidRequest, toStranger } from '../support/refusal.ts'
-import { type Answer, claimsOf, registryDocument, startWorld, WAREHOUSE, type World } from '../support/world.ts'
+import { TOKEN_EXCHANGE } from '../support/workloads.ts'
+import {
+  type Answer,
+  claimsOf,
+  type Params,
+  registryDocument,
+  startWorld,
+  TYPE,
+  WAREHOUSE,
+  type World,
+} from '../support/world.ts'
 
 type Entry = Record<string, unknown>
 
@@ -34,17 +44,10 @@ const details = (tool: string) =>
     { type: 'agent_intent', purpose: 'Whatever is there' },
     { type: 'mcp_tools', locations: [WAREHOUSE], tools: { [tool]: {} } },
   ])
+const withKey = (params: Params, secret = key): Promise<Answer> =>
+  world.post('/token', { client_id: 'researcher', ...params }, { Authorization: `Bearer ${secret.reveal()}` })
 const ask = (tool: string, secret = key): Promise<Answer> =>
-  world.post(
-    '/token',
-    {
-      grant_type: 'client_credentials',
-      client_id: 'researcher',
-      resource: WAREHOUSE,
-      authorization_details: details(tool),
-    },
-    { Authorization: `Bearer ${secret.reveal()}` },
-  )
+  withKey({ grant_type: 'client_credentials', resource: WAREHOUSE, authorization_details: details(tool) }, secret)
 
 describe('a stolen key', () => {
   test('opens nothing that its agent may not, however much its entry names', async () => {
@@ -72,6 +75,18 @@ describe('a stolen key', () => {
       requested_token_type: 'urn:errand:token-type:session',
     })
     expect(answer.body.error_reason).toBe('subject_token_presenter')
+    // Nor the key itself, whatever its thief has found beside it.
+    const { token: delegation } = await granted(world.delegate((await world.opened()).session))
+    const refused = { status: 400, error: 'unauthorized_client', reason: 'grant_type_not_allowed' } as const
+    for (const [subject_token, subject_token_type] of [
+      [world.idToken({ aud: 'researcher-at-idp' }), TYPE.id],
+      [delegation, TYPE.delegation],
+    ] as const) {
+      for (const requested_token_type of [TYPE.access, TYPE.session, TYPE.delegation]) {
+        const exchange = { grant_type: TOKEN_EXCHANGE, subject_token, subject_token_type, requested_token_type }
+        await expectRefused(world, () => withKey({ ...exchange, resource: WAREHOUSE }), refused)
+      }
+    }
   })
 })
 
