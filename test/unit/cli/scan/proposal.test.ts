@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { isWorse, propose } from '../../../../src/cli/scan/proposal.ts'
+import type { ToolCategory } from '../../../../src/model/resource.ts'
 
 const categoryOf = (name: string, annotations?: object, trusted = false) =>
   propose({ name, ...(annotations && { annotations }) }, trusted).category
@@ -45,18 +46,19 @@ describe('what a tool is proposed to be', () => {
     fc.record({ readOnlyHint: hint, destructiveHint: hint }),
     fc.constantFrom(undefined, null, [], 'read'),
   )
-  const name = fc.oneof(
-    fc.stringMatching(/^[A-Za-z0-9_.-]{1,20}$/),
-    fc.constantFrom('get_x', 'delete_x', 'x', 'create_x', 'list_users'),
-  )
+  /** What each says by itself: not asked of `propose`, which would answer by the very annotation that lowers it. */
+  const BY_NAME: readonly (readonly [name: string, category: ToolCategory])[] = [
+    ['get_x', 'read'],
+    ['create_x', 'write'],
+    ['delete_x', 'destructive'],
+    ['x', 'destructive'],
+    ['list_users', 'admin'],
+  ]
 
   test('no annotation ever lowers a category below what the name says', () => {
     fc.assert(
-      fc.property(name, annotations, (tool, said) => {
-        // The mildest there is to say: what remains is the name's own.
-        const byName = categoryOf(tool, READ_ONLY)
-        const with_ = propose({ name: tool, annotations: said }).category
-        expect(isWorse(byName, with_)).toBe(false)
+      fc.property(fc.constantFrom(...BY_NAME), fc.nat(), annotations, ([name, byName], more, said) => {
+        expect(isWorse(byName, propose({ name: `${name}_${more}`, annotations: said }).category)).toBe(false)
       }),
     )
   })
