@@ -36,8 +36,24 @@ let isMarking = false
 
 /** Nothing, while few have gathered. */
 export function collectYoung(): void {
-  const young = getHeapSpaceStatistics().find(({ space_name }) => space_name === 'new_space')
-  if (young === undefined || young.space_used_size < YOUNG_BYTES_MAX) return
+  if ((youngSpace()?.space_used_size ?? 0) >= YOUNG_BYTES_MAX) collectNow()
+}
+
+/**
+ * What V8 would do before long, now that the caller has let go of much: once half of their room is taken. Sooner would only make
+ * old what others still work with, and leave it to a collection of everything.
+ */
+export function collectYoungSooner(): void {
+  const young = youngSpace()
+  if (young === undefined || young.space_used_size < young.space_available_size) return
+  if (young.space_used_size >= YOUNG_BYTES_MAX) collectNow()
+}
+
+function youngSpace() {
+  return getHeapSpaceStatistics().find(({ space_name }) => space_name === 'new_space')
+}
+
+function collectNow(): void {
   collect ??= collector()
   // Alone: so little is moved before threads that help have woken up, and on a busy machine they are waited for.
   setFlagsFromString('--no-parallel-scavenge')

@@ -11,7 +11,7 @@ import {
   SEQUENCER_STAYS_MS,
   SEQUENCING_MS,
 } from '../../kernel/log-limits.ts'
-import { collectYoung, makeAllYoung } from '../../kernel/young-objects.ts'
+import { collectYoungSooner, makeAllYoung } from '../../kernel/young-objects.ts'
 import type { OutboxUsage } from '../../store/ports.ts'
 import { outsideBudget } from '../../store/time-budget.ts'
 import type { Acknowledged } from './acknowledged.ts'
@@ -119,7 +119,7 @@ export class Sequencer {
     this.#trimmer.note(tail.head, nowMs)
     await this.#trim(nowMs)
     // Nothing of what was read is needed any more: in the midst of the next turn all of it would be moved, and kept.
-    collectYoung()
+    collectYoungSooner()
     return isMore
   }
 

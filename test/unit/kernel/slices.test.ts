@@ -5,15 +5,29 @@ import { getHeapSpaceStatistics } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { expect, test } from 'vitest'
 import { atOnce, each, inSlices, mapped, type Sliced } from '../../../src/kernel/slices.ts'
-import { collectYoung } from '../../../src/kernel/young-objects.ts'
+import { collectYoung, collectYoungSooner } from '../../../src/kernel/young-objects.ts'
 
 function youngBytes(): number {
   return getHeapSpaceStatistics().find(({ space_name }) => space_name === 'new_space')?.space_used_size ?? 0
 }
 
+function youngRoom(): number {
+  const young = getHeapSpaceStatistics().find(({ space_name }) => space_name === 'new_space')
+  return (young?.space_used_size ?? 0) + (young?.space_available_size ?? 0)
+}
+
+/** V8 makes room for them where many live on. */
+function makeRoom(bytes: number): void {
+  const kept: unknown[] = []
+  while (youngBytes() < bytes && kept.length < 2_000_000) kept.push({ n: kept.length })
+  kept.length = 0
+  collectYoung()
+  collectYoung()
+}
+
 /** With what nobody keeps. */
 function fillYoung(bytes: number): number {
-  for (let n = 0; n < 100_000 && youngBytes() < bytes; n += 1) JSON.parse('[[1],[2],[3],[4],[5],[6],[7],[8]]')
+  for (let n = 0; n < 1_000_000 && youngBytes() < bytes; n += 1) JSON.parse('[[1],[2],[3],[4],[5],[6],[7],[8]]')
   return youngBytes()
 }
 
@@ -60,12 +74,7 @@ test('each and mapped take one step for each', () => {
 
 test('young objects are collected as soon as they are a few megabytes, and not before', () => {
   const bytes = 4 * 1024 * 1024
-  // V8 makes room for them where many live on.
-  const kept: unknown[] = []
-  while (youngBytes() < 2 * bytes && kept.length < 2_000_000) kept.push({ n: kept.length })
-  kept.length = 0
-  collectYoung()
-  collectYoung()
+  makeRoom(2 * bytes)
   expect(fillYoung(bytes)).toBeGreaterThanOrEqual(bytes)
   collectYoung()
   expect(youngBytes()).toBeLessThan(bytes / 2)
@@ -74,4 +83,15 @@ test('young objects are collected as soon as they are a few megabytes, and not b
   expect(youngBytes()).toBeGreaterThanOrEqual(few)
   // Nobody else was given the means.
   expect([typeof Reflect.get(globalThis, 'gc'), runInNewContext('typeof gc')]).toEqual(['undefined', 'undefined'])
+})
+
+test('they are collected sooner than V8 would where half of their room is taken, and not before', () => {
+  makeRoom(8 * 1024 * 1024)
+  const room = youngRoom()
+  const few = fillYoung(room / 4)
+  collectYoungSooner()
+  expect(youngBytes()).toBeGreaterThanOrEqual(few)
+  expect(fillYoung(room * 0.6)).toBeGreaterThan(room / 2)
+  collectYoungSooner()
+  expect(youngBytes()).toBeLessThan(room / 2)
 })
