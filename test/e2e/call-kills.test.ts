@@ -46,7 +46,7 @@ const fleetOn = (store: (directory: string) => StoreOrder): Promise<Fleet> => {
 const ends = (records: readonly Claims[]) =>
   records.filter(({ event }) => event === 'call.outcome').map(({ call }) => call.ended)
 
-test.concurrent('on Redis: whoever is left records the end of what the dead broker permitted as unknown, once', async () => {
+test('on Redis: whoever is left records the end of what the dead broker permitted as unknown, once', async () => {
   const redis = await startRedis()
   const order = { kind: 'redis', url: redis.url } as const
   const fleet = await fleetOn(() => order)
@@ -81,7 +81,7 @@ test.concurrent('on Redis: whoever is left records the end of what the dead brok
   }
 })
 
-test.concurrent('on its own directory: a broker that comes back records what it left as unknown, once', async () => {
+test('on its own directory: a broker that comes back records what it left as unknown, once', async () => {
   let directory = ''
   const fleet = await fleetOn((own) => {
     directory = join(own, 'state')
@@ -111,7 +111,7 @@ test.concurrent('on its own directory: a broker that comes back records what it 
   }
 })
 
-test.concurrent('killed at any step of permitting: no permit without its record, no record without an end, no call counted twice', async () => {
+test('killed at any step of permitting: no permit without its record, no record without an end, no call counted twice', async () => {
   const redis = await startRedis()
   const order = { kind: 'redis', url: redis.url } as const
   const fleet = await fleetOn(() => order)

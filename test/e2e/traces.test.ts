@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import pino from 'pino'
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
 import type { Config } from '../../src/config/config.ts'
+import { SPAN_EXPORT_TIMEOUT_MS } from '../../src/kernel/telemetry-limits.ts'
 import { type Span, traceNames, withinTrace } from '../../src/model/trace.ts'
 import { Repeats } from '../../src/operate/repeats.ts'
 import { accessFor, askingWarehouse, newAttempt, openLimited, warehouseAt } from '../support/calls.ts'
@@ -280,12 +281,17 @@ describe('the collector', () => {
       const before = await dropped('full', slow)
       const session = (await granted(slow.open())).token
       const began = performance.now()
-      for (let asked = 0; asked < 250; asked += 1) {
+      let slowest = 0
+      // A slow machine makes fewer of them while the collector gives up some: it asks on until there is no place left.
+      for (let asked = 0; asked < 250 || (asked < 5_000 && (await dropped('full', slow)) <= before); asked += 1) {
+        const askedAt = performance.now()
         expect((await whenReady(() => slow.continue(session))).status).toBe(200)
+        slowest = Math.max(slowest, performance.now() - askedAt)
       }
-      expect(performance.now() - began).toBeLessThan(20_000)
+      expect(slowest).toBeLessThan(SPAN_EXPORT_TIMEOUT_MS)
       expect(await dropped('full', slow)).toBeGreaterThan(before)
-      expect(collector.all.length).toBeLessThan(6)
+      // One after the other, each given up at its deadline.
+      expect(collector.all.length).toBeLessThan(6 + (performance.now() - began) / SPAN_EXPORT_TIMEOUT_MS)
     } finally {
       collector.reply(undefined)
       await slow.close()
