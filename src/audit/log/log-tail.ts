@@ -14,7 +14,7 @@ import { HASH_BYTES, leafHash } from '../../tlog/hashes.ts'
 import { ENTRY_BYTES, newSalts, saltedEntry } from '../../tlog/salted-entry.ts'
 import { formatEntries, parseEntries, TILE_HEIGHT } from '../../tlog/tiles.ts'
 import { contentRow, decodeContents, decodeRecords, deflatedFrame, plainFrame, recordRow } from './bodies.ts'
-import { eachColumn, fingerprint, formatRows } from './columns.ts'
+import { eachColumn, fingerprintIn, formatRows } from './columns.ts'
 import { DamagedLog } from './damaged-log.ts'
 import type { LogHead } from './head.ts'
 import {
@@ -167,7 +167,7 @@ export class LogTail {
     }
     if (record === undefined) return
     eachColumn(record, (dimension, value) => {
-      getOrInsertComputed(rows, dimension, () => []).push(fingerprint(value), offset)
+      getOrInsertComputed(rows, dimension, () => []).push(fingerprintIn(dimension, value), offset)
     })
   }
 
