@@ -5,7 +5,7 @@ import { PATIENCE_MS } from './support/patience.ts'
 
 /** Suites that wait for deadlines of the broker, or measure what it promises in time: beside them nothing else may run. */
 const UNDISTURBED = [
-  'test/faults/{clock-steps,disk-stalled,event-loop,redis-faults,unknown-commits}.test.ts',
+  'test/faults/{clock-steps,disk-stalled,event-loop,redis-faults}.test.ts',
   'test/e2e/{race-broker,two-brokers,workers}.test.ts',
 ]
 

@@ -13,7 +13,6 @@ import { type RunningRedis, startRedis } from '../support/redis.ts'
 import { type StoreProxy, startStoreProxy } from '../support/store-proxy.ts'
 import { type Answer, claimsOf, type Held, TYPE, WAREHOUSE, WIKI } from '../support/world.ts'
 
-const ANSWER_MS_MAX = 500
 const SETTLED_MS_MAX = 30_000
 /** Only a record says so: the trap is sprung by the commit, after claims and signature. */
 const COMMIT = '"outcome":"granted"'
@@ -89,13 +88,11 @@ const knownIds = async (): Promise<ReadonlySet<string>> => new Set((await record
 const isListed = async (sid: string): Promise<boolean> =>
   (await store.indexes.list('sessions:all', Date.now(), 100)).includes(sid)
 
-async function refusedInTime(ask: () => Promise<Answer>): Promise<void> {
-  const begun = performance.now()
+/** While the store is still away: how soon, is what `redis-faults` measures. */
+async function expectRefused(ask: () => Promise<Answer>): Promise<void> {
   const { status, headers, body } = await ask()
-  const ms = performance.now() - begun
   expect([status, body.error, body.access_token]).toEqual([503, 'temporarily_unavailable', undefined])
   expect(Number(headers.get('retry-after'))).toBeGreaterThan(0)
-  expect(ms).toBeLessThan(ANSWER_MS_MAX)
 }
 
 describe.each(Object.entries(FLOWS))('%s', (name, ask) => {
@@ -105,7 +102,7 @@ describe.each(Object.entries(FLOWS))('%s', (name, ask) => {
     await until(() => isListed(held.sid), SETTLED_MS_MAX, 20)
     const known = await knownIds()
     await trap('unanswered')
-    await refusedInTime(() => ask(held))
+    await expectRefused(() => ask(held))
     const { jti, session: sid } = await recordOf(known, 'granted')
     await proxy.heal()
     const undone = await recordOf(known, 'undone')
@@ -137,7 +134,7 @@ describe.each(Object.entries(FLOWS))('%s', (name, ask) => {
     const known = await knownIds()
     const before = await store.sessions.readAll(held.sid)
     await trap('unsent')
-    await refusedInTime(() => ask(held))
+    await expectRefused(() => ask(held))
     await proxy.heal()
     const refused = await recordOf(known, 'refused')
     expect(refused).toMatchObject({ reason: 'store_unavailable', jti: expect.any(String) })
@@ -191,7 +188,7 @@ test('a hundred at once: each is settled, none is handed out, and the session li
 test('an API token whose record nobody knows of is not handed out, and the log says that it was not', async () => {
   const known = await knownIds()
   proxy.at('"event":"token.api"', 'unanswered')
-  await refusedInTime(() => broker.clientCredentials('orchestrator', { resource: `${fleet.issuer}/api` }))
+  await expectRefused(() => broker.clientCredentials('orchestrator', { resource: `${fleet.issuer}/api` }))
   const { id, jti } = await recordOf(known, 'granted')
   await proxy.heal()
   await until(isReady, SETTLED_MS_MAX)
