@@ -9,8 +9,11 @@ const UNDISTURBED = [
   'test/e2e/{race-broker,two-brokers,workers}.test.ts',
 ]
 
+/** Suites that each need about a processor of their own, and stand it that the other one is taken. */
+const HEAVY = ['test/bench/**/*.test.ts', 'test/chaos/chaos.test.ts']
+
 /** Suites that start processes, or are one themselves. */
-const PROCESSES = ['test/{bench,contract,e2e,faults}/**/*.test.ts', 'test/chaos/chaos.test.ts']
+const PROCESSES = ['test/{contract,e2e,faults}/**/*.test.ts']
 
 /** Most suites wait half of their time, for processes and for clocks: three of them keep two processors busy. */
 const maxWorkers = Math.ceil(availableParallelism() * 1.5)
@@ -29,7 +32,7 @@ export default defineConfig({
         test: {
           name: 'processes',
           include: PROCESSES,
-          exclude: UNDISTURBED,
+          exclude: [...UNDISTURBED, ...HEAVY],
           maxWorkers,
           sequence: { groupOrder: 0 },
         },
@@ -39,13 +42,14 @@ export default defineConfig({
         test: {
           name: 'together',
           include: ['test/**/*.test.ts'],
-          exclude: [...PROCESSES, ...UNDISTURBED],
+          exclude: [...PROCESSES, ...UNDISTURBED, ...HEAVY],
           maxWorkers,
           // To read the broker anew takes longer than most of these files take to test it; each makes a broker of its own.
           isolate: false,
           sequence: { groupOrder: 0 },
         },
       },
+      { extends: true, test: { name: 'heavy', include: HEAVY, maxWorkers: 2, sequence: { groupOrder: 2 } } },
       { extends: true, test: { name: 'alone', include: UNDISTURBED, maxWorkers: 1, sequence: { groupOrder: 1 } } },
     ],
   },

@@ -76,20 +76,34 @@ export function parseCommandArgs(command: CommandLineSpec, argv: readonly string
       { type: value === undefined ? 'boolean' : 'string' } as const,
     ]),
   )
-  const { tokens } = parseArgs({ args: [...argv], options, strict: false, tokens: true, allowPositionals: true })
+  const args = argv.map((argument) => (isDashedName(argument, specs) ? MARK + argument : argument))
+  const { tokens } = parseArgs({ args, options, strict: false, tokens: true, allowPositionals: true })
   const positionals: string[] = []
   const values = new Map<string, string[]>()
   for (const token of tokens) {
-    if (token.kind === 'positional') positionals.push(token.value)
+    if (token.kind === 'positional') positionals.push(unmarked(token.value))
     if (token.kind !== 'option') continue
     const name = token.name === 'h' ? 'help' : token.name
-    const value = checkedValue({ ...token, name }, Object.hasOwn(specs, name) ? specs[name] : undefined, specs)
+    const spec = Object.hasOwn(specs, name) ? specs[name] : undefined
+    const value = unmarked(checkedValue({ ...token, name }, spec, specs))
     const before = values.get(name) ?? []
     if (before.length > 0 && specs[name]?.repeats !== true) throw new UsageError(`--${name} is given twice`)
     values.set(name, [...before, value])
   }
   checkPositionals(command, positionals)
   return new Args(positionals, values)
+}
+
+/** In no argument: what it stands before is no option, whatever it begins with. */
+const MARK = '\0'
+const unmarked = (argument: string): string => (argument.startsWith(MARK) ? argument.slice(MARK.length) : argument)
+
+/**
+ * No option but `-h` is of one letter, and none are grouped: the name of a key or a nonce, one in 64 of which begins with a dash,
+ * is no option. An option that lacks its second dash is not taken for one.
+ */
+function isDashedName(argument: string, specs: Readonly<Record<string, OptionSpec>>): boolean {
+  return /^-[\w][\w-]+$/.test(argument) && !Object.hasOwn(specs, argument.slice(1))
 }
 
 interface OptionToken {
@@ -112,9 +126,13 @@ function checkedValue(
     if (value !== undefined) throw new UsageError(`--${name} takes no value`)
     return ''
   }
+  if (value === undefined || value === '') throw new UsageError(`--${name} needs a value: --${name} ${spec.value}`)
   // `--config --json`: what follows is an option, not the value that was forgotten.
-  const forgotten = value === undefined || value === '' || (inlineValue !== true && /^-./.test(value))
-  if (forgotten) throw new UsageError(`--${name} needs a value: --${name} ${spec.value}`)
+  if (inlineValue !== true && /^-./.test(value)) {
+    throw new UsageError(
+      `--${name} needs a value: --${name} ${spec.value}; one that looks like an option goes into --${name}=${spec.value}`,
+    )
+  }
   if (spec.oneOf !== undefined && !spec.oneOf.includes(value)) {
     throw new UsageError(`--${name} must be one of ${spec.oneOf.join(', ')}`)
   }

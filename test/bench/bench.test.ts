@@ -7,9 +7,17 @@ import { finished, type Ran } from '../support/errand-command.ts'
 
 const BENCH = fileURLToPath(new URL('./bench.ts', import.meta.url))
 
-/** Not in this process’s own time: who runs the tests takes one that is silent for a minute for dead. */
-function bench(...args: readonly string[]): Promise<Ran> {
-  return finished(spawn(process.execPath, [BENCH, ...args], { env: childEnvironment() }))
+const TIMES_MAX = 3
+
+/**
+ * Not in this process’s own time: who runs the tests takes one that is silent for a minute for dead. A bench measures nothing where
+ * a broker had to refuse, as on a machine that has other work: then once more.
+ */
+async function bench(...args: readonly string[]): Promise<Ran> {
+  for (let times = 1; ; times += 1) {
+    const ran = await finished(spawn(process.execPath, [BENCH, ...args], { env: childEnvironment() }))
+    if (times === TIMES_MAX || ran.code === 0 || !ran.err.includes('temporarily_unavailable')) return ran
+  }
 }
 
 // biome-ignore lint/suspicious/noExplicitAny: documents of many shapes

@@ -55,7 +55,8 @@ test('a key is made once, the nonce is asked for unseen, and the token opens not
   const asked = await send('DPoP', (await prove()).out)
   expect([asked.status, asked.body.error]).toEqual([401, 'use_dpop_nonce'])
   const nonce = asked.headers.get('dpop-nonce') ?? ''
-  expect((await send('DPoP', (await prove('--nonce', nonce)).out)).status).toBe(200)
+  const answered = await send('DPoP', (await prove('--nonce', nonce)).out)
+  expect(answered.status, JSON.stringify(answered.body)).toBe(200)
 })
 
 test('whoever forgets the key is told so, and that it is no question for the doctor', async () => {

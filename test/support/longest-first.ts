@@ -8,8 +8,6 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node'
 const LONGEST = [
   'faults/kill-steps-embedded',
   'faults/kill-steps-redis',
-  'bench/bench',
-  'chaos/chaos',
   'faults/redis-failover',
   'e2e/store-down',
   'e2e/key-machines',

@@ -24,18 +24,30 @@ describe('a command line', () => {
     expect(args.all('resource')).toEqual(['https://a', 'https://b'])
     expect([args.flag('json'), args.flag('want')]).toEqual([true, false])
     expect(parse('x', '-').positionals).toEqual(['x', '-'])
+    expect(parse('x', '--config', '-a1_').text('config')).toBe('-a1_')
+    expect(parse('-a1_-b', '--json').positionals).toEqual(['-a1_-b'])
+    expect(parse('x', '--config=--a').text('config')).toBe('--a')
     expect(parse('x', '--', '--json').positionals).toEqual(['x', '--json'])
   })
 
   test.each([
     [['x', '--confg', 'a'], 'unknown option --confg; did you mean --config?'],
     [['x', '-c'], 'unknown option -c'],
+    [['x', '-json'], 'unknown option -j'],
+    [['x', 'y', '-a1_'], 'unexpected argument -a1_'],
     [['x', '--toString', 'a'], 'unknown option --toString'],
     [['x', '--__proto__', 'a'], 'unknown option --__proto__'],
     [['x', '--json=yes'], '--json takes no value'],
     [['x', '--config'], '--config needs a value: --config FILE'],
     [['x', '--config='], '--config needs a value: --config FILE'],
-    [['x', '--config', '--json'], '--config needs a value: --config FILE'],
+    [
+      ['x', '--config', '--json'],
+      '--config needs a value: --config FILE; one that looks like an option goes into --config=FILE',
+    ],
+    [
+      ['x', '--config', '-h'],
+      '--config needs a value: --config FILE; one that looks like an option goes into --config=FILE',
+    ],
     [['x', '--config', 'a', '--config', 'b'], '--config is given twice'],
     [['x', '--json', '--json'], '--json is given twice'],
     [['x', '--want', 'all'], '--want must be one of access, session'],
