@@ -3,13 +3,12 @@
  * that whatever one of them remembers between two transactions shows.
  */
 import { fork } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { rmSync } from 'node:fs'
 import { systemClock } from '../../src/kernel/clock.ts'
 import { holdDirectory } from '../../src/store/embedded-store.ts'
 import { openStore } from '../../src/store/open-store.ts'
 import { OutboxFull, type Store, StoreUnavailable } from '../../src/store/ports.ts'
+import { scratchDirectory } from '../support/scratch.ts'
 import type { FreshOptions } from './store-contract.ts'
 
 export type StorePart = 'sessions' | 'claims' | 'control' | 'audit' | 'log' | 'indexes' | 'calls'
@@ -38,7 +37,7 @@ export interface StorePair {
 }
 
 export async function openPair(options: FreshOptions = {}): Promise<StorePair> {
-  const directory = mkdtempSync(join(tmpdir(), 'errand-pair-'))
+  const directory = scratchDirectory('errand-pair-')
   const { org = 'acme', ...bounds } = options
   const held = holdDirectory(directory, () => undefined)
   const file = new URL('./store-child.ts', import.meta.url).pathname
