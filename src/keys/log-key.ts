@@ -125,7 +125,8 @@ function readPem(name: string, text: string): KeyObject {
 
 /**
  * Tells everyone who reads the store with which keys the log is signed. Whoever can write there can announce any: it is for
- * people to look a key up by its id, and no checkpoint is believed for it.
+ * people to look a key up by its id, and no verifier believes it. A broker only holds back for it: it signs nothing that contradicts a
+ * checkpoint of an announced key while that is published.
  * @throws StoreUnavailable
  */
 async function announceLogKey(document: RingDocument, { key }: LogSigner): Promise<void> {

@@ -9,7 +9,7 @@ import { announcedKeys, type LogKey, type LogSigner } from '../../keys/log-key.t
 import type { DocumentStore, LogStore } from '../../store/ports.ts'
 import { formatCheckpoint, openCheckpoint } from '../../tlog/checkpoint.ts'
 import { formatNote } from '../../tlog/note.ts'
-import { NoteError, parseVkey } from '../../tlog/note-keys.ts'
+import { NoteError, type NoteKey, parseVkey } from '../../tlog/note-keys.ts'
 import { consistencyProof, type Tree, verifyConsistency } from '../../tlog/proofs.ts'
 import { type OpenedContinuation, treeOf } from './continuation.ts'
 import { Continuations } from './continuations.ts'
@@ -20,6 +20,8 @@ import { CHECKPOINT_DOCUMENT, LOG_KEYS_DOCUMENT } from './log-documents.ts'
 interface SeenCheckpoint extends Tree {
   /** As it was signed. */
   readonly note: string
+  /** By this broker's own key for the log, and not by one that is only announced, as anybody who writes to the store can. */
+  readonly isOwn: boolean
 }
 
 export interface CheckpointParts {
@@ -37,7 +39,10 @@ export class Checkpoints {
   readonly continuations: Continuations
   /** The largest one that this broker signed, or took for one of its log. */
   #seen: SeenCheckpoint | undefined
-  /** The largest one that was ever read: a store that came back with an older one does not make this broker forget it. */
+  /**
+   * The largest one of its own key that was ever read: a store that came back with an older one does not make this broker forget
+   * it. One of another key counts while it is published: a forgery that is taken away again has no more say.
+   */
   #largest: SeenCheckpoint | undefined
   /** What was published when it was looked at last. */
   #published: SeenCheckpoint | undefined
@@ -117,7 +122,7 @@ export class Checkpoints {
     if (last !== undefined) await this.#checkOne(treeOf(last), tree)
     const text = formatCheckpoint({ origin: signer.key.name, size: tree.size, root: tree.root })
     const note = formatNote({ text, lines: [await signer.sign(text)] })
-    this.#seen = { size: tree.size, root: tree.root, note }
+    this.#seen = { size: tree.size, root: tree.root, note, isOwn: true }
     await this.look()
   }
 
@@ -125,10 +130,14 @@ export class Checkpoints {
   async look(): Promise<void> {
     const { documents } = this.#parts
     for (;;) {
+      const { count } = this.continuations
       const text = await documents.read(CHECKPOINT_DOCUMENT)
+      const published = await this.#read(text)
+      // Heeded meanwhile, by another look: what was read is of the name that the log had.
+      if (this.continuations.count !== count) continue
       const before = this.#published
-      this.#published = await this.#read(text)
-      this.#largest = largestOf([this.#largest, this.#published])
+      this.#published = published
+      if (published?.isOwn === true) this.#largest = largestOf([this.#largest, published])
       const known = this.#newest
       const isLess = this.publishedSize < Math.max(known?.size ?? 0, text === undefined ? 0 : 1)
       // Under another name by now, perhaps: then what was signed before is not given back.
@@ -156,19 +165,26 @@ export class Checkpoints {
     if (text === undefined) return undefined
     if (text === this.#seen?.note) return this.#seen
     const { documents } = this.#parts
-    const signer = await this.signer()
+    const { key } = await this.signer()
+    const own = await opened(text, [key])
+    if (own !== undefined) return { ...own, isOwn: true }
     const announced = announcedKeys(await documents.read(LOG_KEYS_DOCUMENT)).map(parseVkey)
-    const keys = [
-      signer.key,
-      ...announced.filter(({ name, vkey }) => name === signer.key.name && vkey !== signer.key.vkey),
-    ]
-    try {
-      const { checkpoint } = await openCheckpoint(text, keys)
-      return { size: checkpoint.size, root: checkpoint.root, note: text }
-    } catch (error) {
-      if (error instanceof NoteError) return undefined
-      throw error
-    }
+    const others = await opened(
+      text,
+      announced.filter(({ name }) => name === key.name),
+    )
+    return others && { ...others, isOwn: false }
+  }
+}
+
+/** `undefined`: none of these keys has signed it. */
+async function opened(text: string, keys: readonly NoteKey[]): Promise<Omit<SeenCheckpoint, 'isOwn'> | undefined> {
+  try {
+    const { checkpoint } = await openCheckpoint(text, keys)
+    return { size: checkpoint.size, root: checkpoint.root, note: text }
+  } catch (error) {
+    if (error instanceof NoteError) return undefined
+    throw error
   }
 }
 

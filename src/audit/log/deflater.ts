@@ -9,10 +9,17 @@ const LEVEL = 1
 const CHUNK_BYTES = 64 * 1024
 
 export class Deflater {
+  readonly #newEngine: () => DeflateRaw
   #engine: DeflateRaw | undefined
+  /** Whoever waits for the write under way. */
+  #failed: (error: Error) => void = () => undefined
   #chunks: Buffer[] = []
   /** The one before. */
   #last: Promise<unknown> = Promise.resolve()
+
+  constructor(newEngine = () => createDeflateRaw({ level: LEVEL, chunkSize: CHUNK_BYTES, flush: constants.Z_FINISH })) {
+    this.#newEngine = newEngine
+  }
 
   /** Raw deflate (RFC 1951), whole, in pieces. */
   deflated(bytes: Uint8Array): Promise<readonly Buffer[]> {
@@ -25,14 +32,12 @@ export class Deflater {
     const engine = this.#engine ?? this.#begun()
     this.#chunks = []
     return new Promise((resolve, reject) => {
+      this.#failed = reject
       engine.write(bytes, (error) => {
-        if (error != null) {
-          this.#engine = undefined
-          reject(error)
-          return
-        }
-        // What it still holds is told by its event, too.
-        engine.read()
+        // Told by its event, too.
+        if (error != null) return
+        // What it still holds is told by its event, as all the rest.
+        while (engine.read() !== null);
         engine.reset()
         resolve(this.#chunks)
       })
@@ -41,10 +46,13 @@ export class Deflater {
 
   /** Each write is a whole of its own. */
   #begun(): DeflateRaw {
-    const engine = createDeflateRaw({ level: LEVEL, chunkSize: CHUNK_BYTES, flush: constants.Z_FINISH })
+    const engine = this.#newEngine()
     engine.on('data', (chunk: Buffer) => this.#chunks.push(chunk))
-    // Told to whoever waits for the write.
-    engine.on('error', () => undefined)
+    // An engine that fails does not answer the write that it failed in.
+    engine.on('error', (error) => {
+      this.#engine = undefined
+      this.#failed(error)
+    })
     this.#engine = engine
     return engine
   }

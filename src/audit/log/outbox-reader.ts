@@ -53,7 +53,11 @@ export class OutboxReader {
     return { incoming: await this.#withoutLogged(incoming, head), cursors, isFull, passed: behind(incoming, cursors) }
   }
 
-  /** A record was written again, and after that the log was given back what it had: it is in there already. */
+  /**
+   * A record was written again, and after that the log was given back what it had: it is in there already. Looked for among what
+   * may still be in an outbox: who takes longer than outboxes keep what is in the log (`trimmer.ts`) from finding a record missing
+   * to writing it again doubles it.
+   */
   async #withoutLogged(incoming: readonly Incoming[], { floor, size }: LogHead): Promise<readonly Incoming[]> {
     const known = new Set(await loggedPlaces(this.#log, { from: floor, size }))
     return incoming.filter(({ outbox, position }) => {

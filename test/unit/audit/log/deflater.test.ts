@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { inflateRawSync } from 'node:zlib'
+import { createDeflateRaw, inflateRawSync } from 'node:zlib'
 import { expect, test } from 'vitest'
 import { Deflater } from '../../../../src/audit/log/deflater.ts'
 
@@ -13,4 +13,18 @@ test('one engine compresses one thing after another, asked for all at once', asy
   for (const [n, chunks] of deflated.entries()) {
     expect(inflateRawSync(Buffer.concat(chunks)).equals(all[n] ?? Buffer.alloc(0))).toBe(true)
   }
+})
+
+test('one that fails in the middle of a write says so to whoever waits, and the next has another', async () => {
+  let engines = 0
+  const deflater = new Deflater(() => {
+    const engine = createDeflateRaw({ flush: 4 })
+    engines += 1
+    // As zlib does it: the event comes, and the answer to the write never.
+    if (engines === 1) engine.write = () => engine.emit('error', new Error('out of memory'))
+    return engine
+  })
+  await expect(deflater.deflated(Buffer.from('one'))).rejects.toThrow('out of memory')
+  expect(inflateRawSync(Buffer.concat(await deflater.deflated(Buffer.from('two')))).toString()).toBe('two')
+  expect(engines).toBe(2)
 })

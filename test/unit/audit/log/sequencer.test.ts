@@ -206,3 +206,37 @@ describe('a log that is damaged is refused, and not written over', () => {
     expect(await store.log.head()).toBe(head)
   })
 })
+
+test('a record that was written again and is in the log already is passed over, and the outbox is read on behind it', async () => {
+  const texts = Array.from({ length: 3 }, () => JSON.stringify(recordOf()))
+  const [first = '', second = ''] = ['1-0000000001-one.1', '1-0000000002-one.2']
+  const entries = [
+    { position: first, record: texts[0] ?? '' },
+    { position: second, record: texts[1] ?? '' },
+  ]
+  const asked: (string | undefined)[] = []
+  const audit = {
+    outboxes: ['s0'],
+    trim: async () => false,
+    contentsIn: async () => new Map(),
+    holds: async () => new Set<string>(),
+    pending: async (cursors: ReadonlyMap<string, string>) => {
+      const cursor = cursors.get('s0')
+      asked.push(cursor)
+      const behind = entries.filter(({ position }) => position > (cursor ?? ''))
+      return new Map(behind.length === 0 ? [] : [['s0', behind]])
+    },
+  }
+  const one = broker({ audit: audit as never })
+  await one.tick()
+  // The second is known by where it was first, and a third is new.
+  entries.push({ position: `1-0000000003-two.1~${second}`, record: texts[1] ?? '' })
+  await one.tick()
+  expect(await textsOf()).toEqual(texts.slice(0, 2))
+  await one.tick()
+  expect(asked.at(-1)).toBe(`1-0000000003-two.1~${second}`)
+  entries.push({ position: '1-0000000004-two.2', record: texts[2] ?? '' })
+  await one.tick()
+  expect(await textsOf()).toEqual(texts)
+  expect(failures).toEqual([])
+})

@@ -1,0 +1,54 @@
+/** What was acknowledged and is nowhere any more is written again, whatever else is acknowledged meanwhile. */
+import { expect, test } from 'vitest'
+import { Acknowledged } from '../../../../src/audit/log/acknowledged.ts'
+import { EMPTY_HEAD } from '../../../../src/audit/log/head.ts'
+import { ACKNOWLEDGED_BYTES_MAX } from '../../../../src/kernel/log-limits.ts'
+import type { AcknowledgedRecord } from '../../../../src/store/record-watcher.ts'
+
+const recordAt = (n: number, record = `record ${n}`): AcknowledgedRecord => ({
+  outbox: 's0',
+  position: `1-${String(n).padStart(10, '0')}-one.${n}`,
+  key: 'key',
+  record,
+  contents: [{ digest: `digest ${n}`, text: `text ${n}` }],
+})
+const log = { read: async (names: readonly string[]) => names.map(() => undefined) }
+
+test('also what has to be forgotten for want of room while it is looked for', async () => {
+  const written: AcknowledgedRecord[] = []
+  const acknowledged: Acknowledged = new Acknowledged({
+    holds: async () => {
+      // All that was remembered before goes, and its place is taken.
+      acknowledged.acknowledged(recordAt(100, 'x'.repeat(ACKNOWLEDGED_BYTES_MAX - 100)))
+      return new Set()
+    },
+    appendAgain: async (lost) => void written.push(lost),
+  })
+  const lost = Array.from({ length: 50 }, (_, n) => recordAt(n))
+  for (const one of lost) acknowledged.acknowledged(one)
+  acknowledged.doubted()
+  expect(await acknowledged.makeGood(log, EMPTY_HEAD)).toBe(50)
+  expect(written).toEqual(lost)
+  expect(acknowledged.count).toBe(1)
+})
+
+test('what could not be written is due again', async () => {
+  const written: AcknowledgedRecord[] = []
+  const acknowledged = new Acknowledged({
+    holds: async () => new Set(),
+    appendAgain: async (lost) => {
+      if (written.length === 1) {
+        written.length = 0
+        throw new Error('away')
+      }
+      written.push(lost)
+    },
+  })
+  for (const n of [1, 2, 3]) acknowledged.acknowledged(recordAt(n))
+  acknowledged.doubted()
+  await expect(acknowledged.makeGood(log, EMPTY_HEAD)).rejects.toThrow('away')
+  expect(acknowledged.isDoubted).toBe(true)
+  await expect(acknowledged.makeGood(log, EMPTY_HEAD)).rejects.toThrow('away')
+  expect(await acknowledged.makeGood(log, EMPTY_HEAD)).toBe(1)
+  expect([written, acknowledged.count]).toEqual([[recordAt(3)], 0])
+})
