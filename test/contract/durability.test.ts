@@ -8,6 +8,7 @@ import { systemClock } from '../../src/kernel/clock.ts'
 import { openStore } from '../../src/store/open-store.ts'
 import { StoreUnavailable } from '../../src/store/ports.ts'
 import { runChild } from '../support/child.ts'
+import { isBack, whenAvailable } from '../support/patience.ts'
 import { startRedis } from '../support/redis.ts'
 import { expectAll } from './acknowledged.ts'
 import { commitOf, HOUR_MS, set } from './store-contract.ts'
@@ -86,8 +87,8 @@ it('redis: a server with appendfsync always, killed with SIGKILL under load, los
   expect(acknowledged.length).toBeGreaterThan(KILLS * 200)
   // Each kill met writers in flight: otherwise nothing was tested.
   expect(unknown).toBeGreaterThanOrEqual(KILLS)
-  await expect.poll(() => store.ping().then(Boolean, () => false)).toBe(true)
-  await expectAll(store, acknowledged)
+  await expect.poll(() => isBack(store)).toBe(true)
+  await whenAvailable(() => expectAll(store, acknowledged))
   await store.close()
   await redis.stop()
   rmSync(dir, { recursive: true, force: true })

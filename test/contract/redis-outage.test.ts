@@ -12,6 +12,7 @@ import type { CommitOutcome } from '../../src/model/commit.ts'
 import { openStore } from '../../src/store/open-store.ts'
 import { type Store, StoreUnavailable } from '../../src/store/ports.ts'
 import { freePort } from '../support/free-port.ts'
+import { isBack } from '../support/patience.ts'
 import { type RunningRedis, startRedis } from '../support/redis.ts'
 import { startStoreProxy } from '../support/store-proxy.ts'
 import { eventually, Recorder } from './control-contract.ts'
@@ -256,7 +257,7 @@ describe('an outage', () => {
 })
 
 async function eventuallyAnswers(store: Store): Promise<void> {
-  await expect.poll(() => store.ping().then(Boolean, () => false)).toBe(true)
+  await expect.poll(() => isBack(store)).toBe(true)
 }
 
 describe('opening', () => {

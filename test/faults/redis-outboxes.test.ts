@@ -13,6 +13,7 @@ import { openStore } from '../../src/store/open-store.ts'
 import { type OutboxEntry, type Store, StoreUnavailable } from '../../src/store/ports.ts'
 import { readOn } from '../contract/log-contract.ts'
 import { freePort } from '../support/free-port.ts'
+import { isBack } from '../support/patience.ts'
 import { type RunningRedis, startRedis } from '../support/redis.ts'
 import { eventually, startReplicatedRedis } from '../support/redis-replicas.ts'
 
@@ -50,8 +51,6 @@ const append = (store: Store, ...records: readonly string[]) =>
   records.reduce((before, record) => before.then(() => store.audit.append(KEY, record)), Promise.resolve())
 const texts = (entries: readonly OutboxEntry[]) => entries.map(({ record }) => record)
 const stream = async () => (await client.keys('{s*}:acme:outbox'))[0] ?? ''
-/** Every part of it has been looked at. */
-const isBack = (store: Store) => async () => store.takesWrites && (await store.ping()).nowMs > 0
 const isCutOff = async (store: Store) =>
   (await store.control.snapshot()).entries.some((entry) => entry.entry === 'cutoff' && entry.dimension === 'shard')
 
@@ -84,7 +83,7 @@ describe('a server that has come back without its last writes, and whose clock i
     expect(texts(await readOn(store, cursors))).toEqual(['kept 1', 'kept 2', 'lost 1', 'lost 2'])
     await comeBackWithout()
     redis = await redis.again()
-    await eventually('it answers', isBack(store))
+    await eventually('it answers', () => isBack(store))
     return { store, cursors }
   }
 
@@ -133,7 +132,7 @@ describe('a server that has come back without its last writes, and whose clock i
     await store.audit.trim(outbox, entries[1]?.position ?? '')
     await comeBackWithout()
     redis = await redis.again()
-    await eventually('it answers', isBack(store))
+    await eventually('it answers', () => isBack(store))
     await append(store, 'd')
     expect(texts(await readOn(store, new Map([[outbox, cursor]])))).toEqual(['d'])
     expect(texts(await readOn(store, new Map()))).toEqual(['a', 'b', 'c', 'd'])
@@ -149,7 +148,7 @@ describe('a broker whose last record has been trimmed', () => {
     for (const [outbox, upTo] of cursors) await store.audit.trim(outbox, upTo)
     await redis.kill()
     redis = await redis.again()
-    await eventually('it answers', isBack(store))
+    await eventually('it answers', () => isBack(store))
     expect(await isCutOff(store)).toBe(false)
     expect(await readOn(store, cursors)).toEqual([])
     await append(store, 'c')
@@ -172,7 +171,7 @@ describe('a broker whose last record has been trimmed', () => {
     expect(await isCutOff(other)).toBe(false)
     await elsewhere.kill()
     redis = await redis.again()
-    await eventually('it answers', isBack(store))
+    await eventually('it answers', () => isBack(store))
     expect(await isCutOff(store)).toBe(true)
   })
 })
@@ -209,7 +208,7 @@ describe('an append to the log', () => {
       }
       await dying
       redis = await redis.again()
-      await eventually('it answers', isBack(store))
+      await eventually('it answers', () => isBack(store))
       const head = await expectWhole(store)
       expect([answered, answered + 1]).toContain(head)
       answered = head
@@ -234,7 +233,7 @@ describe('an append to the log', () => {
     }
     expect(performance.now() - begun).toBeLessThan(4 * STORE_DEADLINE_MS)
     redis.resume()
-    await eventually('it answers', isBack(store))
+    await eventually('it answers', () => isBack(store))
     expect([1, 2]).toContain(await expectWhole(store))
   })
 

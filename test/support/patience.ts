@@ -1,5 +1,6 @@
 /** What a test that is not about time takes for granted of a machine: nothing. */
 import { setTimeout as sleep } from 'node:timers/promises'
+import { type Store, StoreUnavailable } from '../../src/store/ports.ts'
 
 /**
  * How long a test waits for what has to come in the end: so long that no machine is too slow or too busy, as a wait that succeeds
@@ -15,4 +16,22 @@ export async function whenReady<T extends { readonly status: number }>(ask: () =
     if (answer.status !== 503 || performance.now() > until) return answer
     await sleep(100)
   }
+}
+
+/** The same of a store that says so by throwing; only for what may be asked twice. */
+export async function whenAvailable<T>(ask: () => Promise<T>): Promise<T> {
+  const until = performance.now() + PATIENCE_MS
+  for (;;) {
+    try {
+      return await ask()
+    } catch (error) {
+      if (!(error instanceof StoreUnavailable) || performance.now() > until) throw error
+      await sleep(100)
+    }
+  }
+}
+
+/** Whether every part of a store that was away has been looked at: its control slot answers before its shards do. */
+export async function isBack(store: Store): Promise<boolean> {
+  return store.takesWrites && (await store.ping().then(Boolean, () => false))
 }
