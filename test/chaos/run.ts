@@ -5,6 +5,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type BrokerProcess, type Fleet, startFleet } from '../support/broker-process.ts'
 import { Chance } from '../support/chance.ts'
+import { PATIENCE_MS } from '../support/patience.ts'
 import { startVerifier } from '../support/remote-verifier.ts'
 import { Caller, type NamedVerifier, type Stage } from './callers.ts'
 import type { Bounds, Happening, History } from './history.ts'
@@ -27,7 +28,7 @@ const BROKERS = 3
 const STEADY_MS = 700
 const REVOKES_IN_STEADY_TIMES = 2
 /** What is down for longer than this after its fault was healed does not return by itself. */
-const RECOVERY_MS_MAX = 20_000
+const RECOVERY_MS_MAX = 2 * PATIENCE_MS
 /**
  * A broker that has not confirmed its view for 2 s issues nothing and answers nobody, a verifier that follows the feed believes
  * nothing after 5 s; and what is asked in the last moment takes its time.

@@ -10,10 +10,9 @@ import { describeLog } from './log-contract.ts'
 import { describeStore, type FreshOptions, type OpenedStore } from './store-contract.ts'
 import { describeModel } from './store-model.ts'
 
-// What a store answers is told here; how soon it must, `redis-outage` tells. On a machine that stands still for a moment no answer is late.
-vi.mock('../../src/kernel/store-limits.ts', async (original) => {
-  return { ...(await original<typeof import('../../src/kernel/store-limits.ts')>()), STORE_DEADLINE_MS: 30_000 }
-})
+vi.mock('../../src/kernel/store-limits.ts', async (original) =>
+  (await import('../support/patient-limits.ts')).patientLimits(original),
+)
 
 let cluster: RunningCluster
 beforeAll(async () => {

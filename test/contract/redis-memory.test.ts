@@ -1,6 +1,6 @@
 /** What a session takes of a real Redis, and how: a million of them must fit. */
 import { Redis } from 'ioredis'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { type NodeId, newJti, newNodeId, newSessionId, type SessionId } from '../../src/kernel/ids.ts'
 import { Secret } from '../../src/kernel/secret.ts'
 import { encodeFacts, encodeNode } from '../../src/sessions/record-text.ts'
@@ -10,6 +10,10 @@ import { openStore } from '../../src/store/open-store.ts'
 import type { Store } from '../../src/store/ports.ts'
 import { type RunningRedis, startRedis } from '../support/redis.ts'
 import { child, nodeFacts, sessionFacts } from '../unit/sessions/fixtures.ts'
+
+vi.mock('../../src/kernel/store-limits.ts', async (original) =>
+  (await import('../support/patient-limits.ts')).patientLimits(original),
+)
 
 const HOUR_MS = 3_600_000
 const BYTES_PER_SESSION_MAX = 1_024

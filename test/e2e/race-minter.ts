@@ -8,6 +8,7 @@
 import { createInterface } from 'node:readline'
 import type { SessionId } from '../../src/kernel/ids.ts'
 import { openStore } from '../../src/store/open-store.ts'
+import { whenAvailable } from '../support/patience.ts'
 import { mintCommit } from '../support/race-commits.ts'
 
 const store = await openStore({ kind: 'redis', url: process.argv[2] ?? '', org: 'acme' })
@@ -16,7 +17,8 @@ async function mintUntilRefused(session: SessionId): Promise<void> {
   let lastStart = 0n
   for (let leaves = 0; ; leaves++) {
     const start = process.hrtime.bigint()
-    const outcome = await store.sessions.commit(mintCommit(session, leaves))
+    const commit = mintCommit(session, leaves)
+    const outcome = await whenAvailable(() => store.sessions.commit(commit))
     if (!outcome.committed) {
       process.stdout.write(`refused ${session} ${leaves} ${lastStart}\n`)
       return

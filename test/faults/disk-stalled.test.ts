@@ -10,6 +10,7 @@ import { systemClock } from '../../src/kernel/clock.ts'
 import { openStore } from '../../src/store/open-store.ts'
 import { type BrokerProcess, type Fleet, startFleet, until } from '../support/broker-process.ts'
 import { type RunningChild, runChild } from '../support/child.ts'
+import { whenReady } from '../support/patience.ts'
 import { type Answer, claimsOf, TYPE, WAREHOUSE, WIKI } from '../support/world.ts'
 
 const ANSWER_MS_MAX = 500
@@ -52,9 +53,7 @@ async function expectLater(name: string, ask: () => Promise<Answer>): Promise<vo
 }
 
 test('stalled: 503 within half a second for all that issues, and everything as it was when it ends', async () => {
-  const { session } = await broker.opened()
-  const delegation = (await broker.delegate(session)).body.access_token
-  const access = (await broker.continue(session)).body.access_token
+  const { session, delegation, access } = await broker.held()
   const ended = (await broker.opened()).session
   const requests: Readonly<Record<string, () => Promise<Answer>>> = {
     open: () => broker.open(),
@@ -78,10 +77,10 @@ test('stalled: 503 within half a second for all that issues, and everything as i
   await end(disk)
   await until(isReady)
   for (const [name, ask] of Object.entries(requests)) {
-    const { status, body } = await ask()
+    const { status, body } = await whenReady(ask)
     expect([name, status], JSON.stringify(body)).toEqual([name, 200])
   }
-  if (revoke.status === 200) expect((await broker.continue(ended)).status).toBe(400)
+  if (revoke.status === 200) expect((await whenReady(() => broker.continue(ended))).status).toBe(400)
 })
 
 test('stalled again and again under load: each answer is a token with its record, or 503', async () => {

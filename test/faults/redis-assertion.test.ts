@@ -1,6 +1,6 @@
 /** What is asserted again after a loss is what is in force, however much there is and was. */
 import { setTimeout as sleep } from 'node:timers/promises'
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { CONTROL_ENTRIES_MAX } from '../../src/store/bounds.ts'
 import { assertAgain } from '../../src/store/redis-assertion.ts'
 import { writeControl } from '../../src/store/redis-control-write.ts'
@@ -9,6 +9,10 @@ import { readSnapshot } from '../../src/store/redis-readings.ts'
 import { RedisServer } from '../../src/store/redis-server.ts'
 import { HOUR_MS } from '../contract/store-contract.ts'
 import { type RunningRedis, startRedis } from '../support/redis.ts'
+
+vi.mock('../../src/kernel/store-limits.ts', async (original) =>
+  (await import('../support/patient-limits.ts')).patientLimits(original),
+)
 
 const keys = new RedisKeys('acme')
 let server: RunningRedis

@@ -2,6 +2,7 @@
 import { Redis } from 'ioredis'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type BrokerProcess, type Fleet, startFleet, until } from '../support/broker-process.ts'
+import { whenReady } from '../support/patience.ts'
 import { type RunningRedis, startRedis } from '../support/redis.ts'
 
 let redis: RunningRedis
@@ -19,7 +20,7 @@ afterAll(async () => {
 
 test('a store that is flushed: every session is dead, service returns, and a broker that starts decides by the same policy', async () => {
   const held = await broker.held()
-  expect((await broker.introspect(held.access)).body.active).toBe(true)
+  expect((await whenReady(() => broker.introspect(held.access))).body.active).toBe(true)
   const client = new Redis(redis.url)
   // The policy’s text, and the list of what was published: their names are digests.
   const texts = async () => (await client.keys('{control}:*:document:#*')).sort()

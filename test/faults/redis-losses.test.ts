@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Redis } from 'ioredis'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { newSessionId, type SessionId } from '../../src/kernel/ids.ts'
 import { shardOf } from '../../src/kernel/shard.ts'
 import { LiveCutoffs } from '../../src/sessions/live-cutoffs.ts'
@@ -17,8 +17,13 @@ import { openStore } from '../../src/store/open-store.ts'
 import { type Store, StoreUnavailable } from '../../src/store/ports.ts'
 import { commitOf, HOUR_MS, set } from '../contract/store-contract.ts'
 import { freePort } from '../support/free-port.ts'
+import { whenAvailable } from '../support/patience.ts'
 import { type RunningRedis, startRedis } from '../support/redis.ts'
 import { eventually } from '../support/redis-replicas.ts'
+
+vi.mock('../../src/kernel/store-limits.ts', async (original) =>
+  (await import('../support/patient-limits.ts')).patientLimits(original),
+)
 
 const clock = { nowMs: () => Date.now() }
 
@@ -32,7 +37,7 @@ interface Broker {
 async function broker(url: string): Promise<Broker> {
   const store = await openStore({ kind: 'redis', url, org: 'acme' })
   const cutoffs = new LiveCutoffs(clock)
-  const following = await store.control.follow(cutoffs)
+  const following = await whenAvailable(() => store.control.follow(cutoffs))
   return {
     store,
     cutoffs,
@@ -76,8 +81,15 @@ const kills = (broker: Broker, facts: { rv: number; session?: SessionId; agent?:
 const cutoff = (id: string) => ({ entry: 'cutoff', dimension: 'agent', id, expiresAtMs: Date.now() + HOUR_MS }) as const
 const use = (key: string, issuedAtMs: number) =>
   ({ slot: 'client_assertion', key, issuedAtMs, expiresAtMs: issuedAtMs + 120_000 }) as const
-const claim = ({ store, cutoffs }: Broker, key: string, issuedAtMs: number) =>
-  claimOnce(store.claims, use(key, issuedAtMs), { nonce: `n-${Math.round(performance.now() * 1000)}`, cutoffs })
+const newNonce = () => `n-${Math.round(performance.now() * 1000)}`
+const claim = ({ store, cutoffs }: Broker, key: string, issuedAtMs: number, nonce = newNonce()) =>
+  claimOnce(store.claims, use(key, issuedAtMs), { nonce, cutoffs })
+/** What comes of it once the store is asked: a broker whose follower is back after it looks at it once more. */
+const claimed = (of: Broker, key: string, issuedAtMs: number) => {
+  const nonce = newNonce()
+  return whenAvailable(() => claim(of, key, issuedAtMs, nonce))
+}
+const readAll = ({ store }: Broker, session: SessionId) => whenAvailable(() => store.sessions.readAll(session))
 
 /** What must hold before anything goes wrong, so that it can be lost. */
 async function before() {
@@ -135,9 +147,9 @@ describe.each(Object.entries(LOSSES))('%s', (name, lose) => {
     for (const each of brokers) {
       expect(kills(each, { rv, agent: 'revoked' })).toBe(true)
       expect(kills(each, { rv: seq, session })).toBe(true)
-      await expect(claim(each, 'used', issuedAtMs)).rejects.toThrow(/used before/)
-      await expect(claim(each, 'also from before', issuedAtMs)).rejects.toThrow(/used before/)
-      expect(await each.store.sessions.readAll(session)).toBeUndefined()
+      await expect(claimed(each, 'used', issuedAtMs)).rejects.toThrow(/used before/)
+      await expect(claimed(each, 'also from before', issuedAtMs)).rejects.toThrow(/used before/)
+      expect(await readAll(each, session)).toBeUndefined()
     }
     // A broker that knew nothing is told by the store what the others have written there again.
     const fresh = await broker(redis.url)
@@ -146,9 +158,10 @@ describe.each(Object.entries(LOSSES))('%s', (name, lose) => {
     expect(kills(fresh, { rv: seq, session })).toBe(true)
     // What is opened from now on lives.
     const opened = newSessionId()
-    await one().store.sessions.commit(commitOf(opened, [set('state', 'active')], { audit: 'r' }))
+    const opening = commitOf(opened, [set('state', 'active')], { audit: 'r' })
+    await whenAvailable(() => one().store.sessions.commit(opening))
     for (const each of brokers) expect(kills(each, { rv: one().cutoffs.rv, session: opened })).toBe(false)
-    await claim(one(), 'fresh', Date.now() + 3_600_000)
+    await claimed(one(), 'fresh', Date.now() + 3_600_000)
   })
 })
 
@@ -189,7 +202,7 @@ test('an older copy: a revocation that only brokers remember is written again, s
     expect(kills(each, { rv, agent: 'revoked later' })).toBe(true)
     for (const id of [session, halted]) expect(kills(each, { rv: seq, session: id })).toBe(true)
   }
-  expect((await fresh.store.control.snapshot()).seq).toBeGreaterThan(seq)
+  expect((await whenAvailable(() => fresh.store.control.snapshot())).seq).toBeGreaterThan(seq)
   await fresh.close()
 })
 
@@ -200,10 +213,10 @@ test('a restart that has lost nothing ends nothing: sessions live, and what was 
   await recovered('a restart with all its data')
   for (const each of brokers) {
     expect(kills(each, { rv: seq, session })).toBe(false)
-    await expect(claim(each, 'used', issuedAtMs)).rejects.toThrow(/used before/)
-    await claim(each, `unused by ${brokers.indexOf(each)}`, issuedAtMs)
+    await expect(claimed(each, 'used', issuedAtMs)).rejects.toThrow(/used before/)
+    await claimed(each, `unused by ${brokers.indexOf(each)}`, issuedAtMs)
   }
-  expect(await one().store.sessions.readAll(session)).toEqual(new Map([['state', 'active']]))
+  expect(await readAll(one(), session)).toEqual(new Map([['state', 'active']]))
 })
 
 test('one claim that is missing is enough: nothing of that server is believed', async () => {
@@ -217,7 +230,7 @@ test('one claim that is missing is enough: nothing of that server is believed', 
   await recovered('a restart without a claim')
   for (const each of brokers) {
     expect(kills(each, { rv: seq, session })).toBe(true)
-    await expect(claim(each, 'used', issuedAtMs)).rejects.toThrow(/used before/)
+    await expect(claimed(each, 'used', issuedAtMs)).rejects.toThrow(/used before/)
   }
 })
 

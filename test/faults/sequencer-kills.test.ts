@@ -13,6 +13,7 @@ import { Frontier } from '../../src/tlog/frontier.ts'
 import { leafHash } from '../../src/tlog/hashes.ts'
 import { saltedEntry } from '../../src/tlog/salted-entry.ts'
 import { type RunningChild, runChild } from '../support/child.ts'
+import { PATIENCE_MS, whenAvailable } from '../support/patience.ts'
 import { type RunningRedis, startRedis } from '../support/redis.ts'
 import { scratchDirectory } from '../support/scratch.ts'
 import { KILL_STEPS, type SequencerOrder } from '../support/sequencer-child.ts'
@@ -94,7 +95,7 @@ describe.each([
     await expect.poll(missing).toBe(0)
     last.process.kill('SIGTERM')
     await last.exited
-    const { records } = await wholeLog(shared.store, signer)
+    const { records } = await whenAvailable(() => wholeLog(shared.store, signer))
     const texts = records.map(({ text }) => text)
     expect(new Set(texts).size).toBe(texts.length)
     const tree = Frontier.empty()
@@ -113,7 +114,7 @@ describe.each([
   test('one that dies at any step leaves a log that the next goes on with', async () => {
     for (const dieAt of KILL_STEPS) {
       const child = start({ dieAt })
-      await expect(Promise.race([child.exited, sleep(30_000, `still alive ${dieAt}`)])).resolves.toBe(null)
+      await expect(Promise.race([child.exited, sleep(PATIENCE_MS, `still alive ${dieAt}`)])).resolves.toBe(null)
     }
     await expectAll()
   })
@@ -129,9 +130,9 @@ describe.each([
       racing[round % 3] = start({})
     }
     await allBegun()
+    await expect.poll(() => said('signed').length).toBeGreaterThan(20)
     await sleep(500)
     for (const child of racing) await child.kill()
-    expect(said('signed').length).toBeGreaterThan(20)
     await expectAll()
   })
 })

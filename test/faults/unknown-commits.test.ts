@@ -9,6 +9,7 @@ import { FIELD } from '../../src/sessions/session-record.ts'
 import { openStore } from '../../src/store/open-store.ts'
 import type { Store } from '../../src/store/ports.ts'
 import { type BrokerProcess, type Fleet, startFleet, until } from '../support/broker-process.ts'
+import { whenAvailable, whenReady } from '../support/patience.ts'
 import { type RunningRedis, startRedis } from '../support/redis.ts'
 import { type StoreProxy, startStoreProxy } from '../support/store-proxy.ts'
 import { type Answer, claimsOf, type Held, TYPE, WAREHOUSE, WIKI } from '../support/world.ts'
@@ -56,7 +57,8 @@ const FLOWS: Readonly<Record<string, (held: Held) => Promise<Answer>>> = {
 /** For the next commit, not for what was granted before and is on its way into the log. */
 async function trap(fate: Parameters<StoreProxy['at']>[1]): Promise<void> {
   await until(
-    async () => (await store.audit.pending(parseHead(await store.log.head()).cursors, 1)).size === 0,
+    () =>
+      whenAvailable(async () => (await store.audit.pending(parseHead(await store.log.head()).cursors, 1)).size === 0),
     SETTLED_MS_MAX,
     20,
   )
@@ -67,7 +69,7 @@ async function trap(fate: Parameters<StoreProxy['at']>[1]): Promise<void> {
 type Record_ = any
 
 const records = async (): Promise<readonly Record_[]> =>
-  (await store.audit.latest(500)).map(({ record }) => JSON.parse(record))
+  (await whenAvailable(() => store.audit.latest(500))).map(({ record }) => JSON.parse(record))
 
 /** The newest record of this outcome. */
 async function recordOf(known: ReadonlySet<string>, outcome: string): Promise<Record_> {
@@ -86,7 +88,7 @@ async function recordOf(known: ReadonlySet<string>, outcome: string): Promise<Re
 const knownIds = async (): Promise<ReadonlySet<string>> => new Set((await records()).map(({ id }) => id))
 
 const isListed = async (sid: string): Promise<boolean> =>
-  (await store.indexes.list('sessions:all', Date.now(), 100)).includes(sid)
+  (await whenAvailable(() => store.indexes.list('sessions:all', Date.now(), 100))).includes(sid)
 
 /** While the store is still away: how soon, is what `redis-faults` measures. */
 async function expectRefused(ask: () => Promise<Answer>): Promise<void> {
@@ -113,11 +115,11 @@ describe.each(Object.entries(FLOWS))('%s', (name, ask) => {
       by: expect.stringMatching(/^agent:/),
     })
 
-    const fields = await store.sessions.readAll(sid)
+    const fields = await whenAvailable(() => store.sessions.readAll(sid))
     const dead = { continue: jti, delegate: jti, accept: claimsOf(held.delegation)['jti'] }[name]
     if (dead === undefined) expect(fields?.get('state')).toBe('revoked')
     else expect(fields?.has(FIELD.revoked(String(dead)))).toBe(true)
-    const { entries } = await store.control.snapshot()
+    const { entries } = await whenAvailable(() => store.control.snapshot())
     expect(entries).toContainEqual(
       expect.objectContaining({ dimension: dead === undefined ? 'session' : 'node', id: dead ?? sid }),
     )
@@ -125,23 +127,24 @@ describe.each(Object.entries(FLOWS))('%s', (name, ask) => {
     expect(await isListed(sid)).toBe(dead !== undefined)
     // Nothing else of the session is: it goes on.
     await until(isReady, SETTLED_MS_MAX)
-    expect((await broker.continue(held.session)).status).toBe(200)
-    if (name === 'accept') expect((await broker.accept(held.delegation)).body.error_reason).toBe('node_revoked')
+    expect((await whenReady(() => broker.continue(held.session))).status).toBe(200)
+    if (name !== 'accept') return
+    expect((await whenReady(() => broker.accept(held.delegation))).body.error_reason).toBe('node_revoked')
   })
 
   test('lost on its way: it never happens later, and burns nothing', async () => {
     const held = await broker.held()
     const known = await knownIds()
-    const before = await store.sessions.readAll(held.sid)
+    const before = await whenAvailable(() => store.sessions.readAll(held.sid))
     await trap('unsent')
     await expectRefused(() => ask(held))
     await proxy.heal()
     const refused = await recordOf(known, 'refused')
     expect(refused).toMatchObject({ reason: 'store_unavailable', jti: expect.any(String) })
-    expect(await store.sessions.readAll(held.sid)).toEqual(before)
+    expect(await whenAvailable(() => store.sessions.readAll(held.sid))).toEqual(before)
     expect((await records()).filter(({ id, outcome }) => !known.has(id) && outcome === 'granted')).toEqual([])
     await until(isReady, SETTLED_MS_MAX)
-    expect((await ask(held)).status).toBe(200)
+    expect((await whenReady(() => ask(held))).status).toBe(200)
   })
 
   test('performed, and the connection lost with the answer: asked again on a new one, it is granted, once', async () => {
@@ -182,7 +185,7 @@ test('a hundred at once: each is settled, none is handed out, and the session li
     50,
   )
   await until(isReady, SETTLED_MS_MAX)
-  expect((await broker.continue(held.session)).status).toBe(200)
+  expect((await whenReady(() => broker.continue(held.session))).status).toBe(200)
 })
 
 test('an API token whose record nobody knows of is not handed out, and the log says that it was not', async () => {

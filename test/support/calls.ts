@@ -5,8 +5,8 @@ import type { Store } from '../../src/store/ports.ts'
 import { ask, EVALUATION, evaluateToken, evaluatingServices } from './authzen.ts'
 import { type Claims, details, granted, intent, tools } from './hops.ts'
 import type { TestIssuer } from './issuer.ts'
-import { whenReady } from './patience.ts'
-import { type Answer, registryDocument, WAREHOUSE, type World } from './world.ts'
+import { whenAvailable, whenReady } from './patience.ts'
+import { type Answer, patient, registryDocument, WAREHOUSE, type World } from './world.ts'
 
 export const OUTCOME = '/access/v1/outcome'
 
@@ -28,11 +28,11 @@ export function askingWarehouse(idp: TestIssuer, change: (warehouse: Claims) => 
 export function openLimited(world: World, maxCalls: number, more: object = {}) {
   const named = { query: {}, list_tables: {} }
   const limited = tools(WAREHOUSE, named, { limits: { maxCalls } })
-  return granted(world.open({ authorization_details: details(intent({ max_depth: 2, ...more }), limited) }))
+  return granted(patient(world).open({ authorization_details: details(intent({ max_depth: 2, ...more }), limited) }))
 }
 
 export const accessFor = async (world: World, session: string, client = 'orchestrator'): Promise<string> =>
-  (await granted(world.continue(session, {}, client))).token
+  (await granted(patient(world).continue(session, {}, client))).token
 
 export interface CallOf {
   readonly tool?: string
@@ -72,5 +72,5 @@ export type Warehouse = Awaited<ReturnType<typeof warehouseAt>>
 export const recordsOf = (world: World, decision: string) => recordsIn(world.broker.store, decision)
 
 export async function recordsIn({ audit }: Pick<Store, 'audit'>, decision: string): Promise<readonly Claims[]> {
-  return (await audit.find(decision)).map((text) => JSON.parse(text))
+  return (await whenAvailable(() => audit.find(decision))).map((text) => JSON.parse(text))
 }

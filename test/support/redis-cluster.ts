@@ -3,6 +3,7 @@
  * can be killed, paused, cut off (by its proxy) and started again.
  */
 import { freePort } from './free-port.ts'
+import { PATIENCE_MS } from './patience.ts'
 import { type RunningRedis, startRedis } from './redis.ts'
 import { ask, eventually } from './redis-replicas.ts'
 import { type StoreProxy, startStoreProxy } from './store-proxy.ts'
@@ -47,6 +48,8 @@ export interface RunningCluster {
 
 const QUICK = [
   ...['--cluster-enabled', 'yes', '--cluster-allow-replica-migration', 'no'],
+  // A replica is as good after several votes as at the first: a busy machine takes long to agree.
+  ...['--cluster-replica-validity-factor', '0'],
   ...['--repl-diskless-sync-delay', '0', '--repl-ping-replica-period', '1', '--repl-timeout', '5'],
 ]
 
@@ -57,13 +60,13 @@ export async function startRedisCluster(options: ClusterOptions = {}): Promise<R
   const [first] = members
   if (first === undefined) throw new Error('a cluster has nodes')
   for (const [n, { redis }] of members.entries()) {
-    await ask(redis.port, ['CLUSTER', 'SET-CONFIG-EPOCH', n + 1])
-    await ask(redis.port, ['CLUSTER', 'MEET', '127.0.0.1', first.port, first.busPort])
+    await ask(redis.port, ['CLUSTER', 'SET-CONFIG-EPOCH', n + 1], PATIENCE_MS)
+    await ask(redis.port, ['CLUSTER', 'MEET', '127.0.0.1', first.port, first.busPort], PATIENCE_MS)
   }
   for (const [n, { redis }] of members.slice(0, primaries).entries()) {
     const from = Math.floor((n * SLOTS) / primaries)
     const to = Math.floor(((n + 1) * SLOTS) / primaries) - 1
-    await ask(redis.port, ['CLUSTER', 'ADDSLOTSRANGE', from, to])
+    await ask(redis.port, ['CLUSTER', 'ADDSLOTSRANGE', from, to], PATIENCE_MS)
   }
   await eventually('nodes that know each other', async () => {
     const known = await Promise.all(members.map(({ redis }) => clusterInfo(redis.port)))
@@ -86,7 +89,7 @@ async function startNode({ args = [], proxied = false, downAfterMs = 1_000 }: Cl
   const timeout = ['--cluster-node-timeout', String(downAfterMs)]
   const own = [...timeout, '--cluster-port', String(busPort), '--cluster-announce-port', String(known)]
   const redis = await startRedis({ port, args: [...QUICK, ...own, ...args] })
-  return { redis, port: known, proxy, busPort, id: String(await ask(port, ['CLUSTER', 'MYID'])) }
+  return { redis, port: known, proxy, busPort, id: String(await ask(port, ['CLUSTER', 'MYID'], PATIENCE_MS)) }
 }
 
 function clusterOf(members: readonly ClusterMember[], primaries: number, replicas: number): RunningCluster {
@@ -106,13 +109,17 @@ function clusterOf(members: readonly ClusterMember[], primaries: number, replica
     async failedOver(key, from) {
       const begun = performance.now()
       const others = members.filter((member) => member !== from)
-      await eventually('another primary', async () => {
-        const served = await Promise.all(
-          others.map(async ({ redis }) => String(await ask(redis.port, ['CLUSTER', 'NODES']))),
-        )
-        const slot = Number(await ask(others[0]?.redis.port ?? 0, ['CLUSTER', 'KEYSLOT', key]))
-        return served.some((text) => owns(text, slot) !== undefined && owns(text, slot) !== from.id)
-      })
+      await eventually(
+        'another primary',
+        async () => {
+          const served = await Promise.all(
+            others.map(async ({ redis }) => String(await ask(redis.port, ['CLUSTER', 'NODES']))),
+          )
+          const slot = Number(await ask(others[0]?.redis.port ?? 0, ['CLUSTER', 'KEYSLOT', key]))
+          return served.some((text) => owns(text, slot) !== undefined && owns(text, slot) !== from.id)
+        },
+        2 * PATIENCE_MS,
+      )
       return performance.now() - begun
     },
     async whole() {

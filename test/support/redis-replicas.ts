@@ -130,8 +130,12 @@ function startSentinel(primaryPort: number, sentinels: number, downAfterMs = 1_0
 }
 
 /** One command on a connection of its own; `undefined`: no answer in time. */
-export async function ask(port: number, command: readonly [string, ...(string | number)[]]): Promise<unknown> {
-  const client = new Redis({ port, host: '127.0.0.1', lazyConnect: true, retryStrategy: null, commandTimeout: 1_000 })
+export async function ask(
+  port: number,
+  command: readonly [string, ...(string | number)[]],
+  commandTimeout = 1_000,
+): Promise<unknown> {
+  const client = new Redis({ port, host: '127.0.0.1', lazyConnect: true, retryStrategy: null, commandTimeout })
   client.on('error', () => undefined)
   try {
     await client.connect()

@@ -14,6 +14,7 @@ import { sha256 } from '../../src/kernel/digest.ts'
 import { newDecisionId } from '../../src/kernel/ids.ts'
 import { openStore } from '../../src/store/open-store.ts'
 import type { Store } from '../../src/store/ports.ts'
+import { whenAvailable } from './patience.ts'
 import { testSigner } from './whole-log.ts'
 
 export const KILL_STEPS = [
@@ -63,7 +64,7 @@ async function run(order: SequencerOrder): Promise<void> {
     else await store.audit.append(`key-${count}`, text, [named])
     writeSync(1, `acked ${text}\n`)
   }
-  for (let n = 0; n < order.first; n++) await write()
+  for (let n = 0; n < order.first; n++) await whenAvailable(write)
   const sequencer = sequencerOf(store, order)
   const ticking = setInterval(() => void sequencer.tick(), 5)
   const writing = setInterval(() => {

@@ -16,7 +16,7 @@ import { decodeRegistry } from '../../src/registry/load-registry.ts'
 import { startIssuer, type TestIssuer } from './issuer.ts'
 import { publicJwk, sign, testKey } from './keys.ts'
 import { NO_BRAKES, NO_LIMITS } from './no-limits.ts'
-import { PATIENCE_MS, whenReady } from './patience.ts'
+import { PATIENCE_MS, whenAvailable, whenReady } from './patience.ts'
 import { checkRecords } from './record-schema.ts'
 import { scratchDirectory } from './scratch.ts'
 import { seedRsaKey } from './world-keys.ts'
@@ -307,13 +307,40 @@ export class World {
 
   // biome-ignore lint/suspicious/noExplicitAny: records of many shapes
   async audit(limit = 50): Promise<readonly any[]> {
-    const entries = await this.broker.store.audit.latest(limit)
+    const entries = await whenAvailable(() => this.broker.store.audit.latest(limit))
     return entries.map((entry) => JSON.parse(entry.record))
   }
 
   async sessions(): Promise<readonly string[]> {
-    return this.broker.store.indexes.list('sessions:all', this.clock.nowMs(), 1000)
+    return whenAvailable(() => this.broker.store.indexes.list('sessions:all', this.clock.nowMs(), 1000))
   }
+}
+
+const ASKS: ReadonlySet<unknown> = new Set<keyof World>([
+  'exchange',
+  'clientCredentials',
+  'open',
+  'continue',
+  'delegate',
+  'accept',
+  'introspect',
+  'revoke',
+  'bearer',
+])
+
+/**
+ * The same world for a test that is about neither a fault nor time: what is answered 503 there, as a broker may whose machine has
+ * stood still for a moment, is asked again, with credentials made anew.
+ */
+export function patient<W extends World>(world: W): W {
+  return new Proxy(world, {
+    get(target, name) {
+      const value: unknown = Reflect.get(target, name, target)
+      if (typeof value !== 'function') return value
+      const call = value.bind(target)
+      return ASKS.has(name) ? (...args: unknown[]) => whenReady<Answer>(() => call(...args)) : call
+    },
+  })
 }
 
 /** Claims without verification. */
