@@ -7,7 +7,7 @@ import { type BrokerProcess, type Fleet, startFleet } from '../support/broker-pr
 import { athOf, holderKey, jktOf, proving } from '../support/dpop.ts'
 import { granted } from '../support/hops.ts'
 import { type RunningRedis, startRedis } from '../support/redis.ts'
-import type { Answer } from '../support/world.ts'
+import { type Answer, patient } from '../support/world.ts'
 
 let redis: RunningRedis
 let fleet: Fleet
@@ -17,7 +17,8 @@ beforeAll(async () => {
   redis = await startRedis()
   fleet = await startFleet(() => ({ store: { kind: 'redis', url: redis.url }, dpop: { nonce: 'required' } }))
   // At once: both find no secret, and one makes it.
-  ;[one, two] = await Promise.all([fleet.start(), fleet.start()])
+  const both = await Promise.all([fleet.start(), fleet.start()])
+  ;[one, two] = both.map(patient) as [BrokerProcess, BrokerProcess]
 })
 afterAll(async () => {
   await fleet?.close()
@@ -71,7 +72,7 @@ test('#90 it is good at a broker that starts when the others are dead, and so is
   const nonce = await nonceOf(one)
   const session = await granted(open(one, nonce))
   await Promise.all([one.kill(), two.kill()])
-  const three = await fleet.start()
+  const three = patient(await fleet.start())
   const headers = proving(three, key, { claims: { nonce } })
   const { claims } = await granted(three.continue(session.token, {}, 'orchestrator', headers))
   expect(claims.cnf).toEqual({ jkt: jktOf(key) })

@@ -11,7 +11,7 @@ import { accessFor, askingWarehouse, callOf, newAttempt, warehouseAt } from '../
 import { details, granted, managementToken, openDeep, tools } from '../support/hops.ts'
 import { startIssuer, type TestIssuer } from '../support/issuer.ts'
 import { type RunningRedis, startRedis } from '../support/redis.ts'
-import { SLACK, startWorld, WAREHOUSE, WIKI, type World } from '../support/world.ts'
+import { patient, SLACK, startWorld, WAREHOUSE, WIKI, type World } from '../support/world.ts'
 
 const DRIFT = { contractAfter: 4, haltAfter: 8, windowSeconds: 600 }
 const ASKS = 24
@@ -43,8 +43,8 @@ describe.each(['embedded', 'redis'] as const)('on %s', (kind) => {
     const shared = { issuer: idp, keysDirectory, realClock: true, settings: { drift: DRIFT }, registry }
     worlds =
       kind === 'embedded'
-        ? [await startWorld(shared)]
-        : [await startWorld({ ...shared, store }), await startWorld({ ...shared, store })]
+        ? [patient(await startWorld(shared))]
+        : [patient(await startWorld({ ...shared, store })), patient(await startWorld({ ...shared, store }))]
   })
   afterAll(async () => {
     for (const world of worlds) await world.close()

@@ -10,7 +10,15 @@ import { publicJwk, testKey } from '../support/keys.ts'
 import { type RunningRedis, startRedis } from '../support/redis.ts'
 import { invalidRequest, invalidScope } from '../support/refusal.ts'
 import { scratchDirectory } from '../support/scratch.ts'
-import { type Answer, type Held, registryDocument, startWorld, WAREHOUSE, type World } from '../support/world.ts'
+import {
+  type Answer,
+  type Held,
+  patient,
+  registryDocument,
+  startWorld,
+  WAREHOUSE,
+  type World,
+} from '../support/world.ts'
 
 type Entry = Record<string, unknown>
 
@@ -41,15 +49,17 @@ beforeAll(async () => {
   const crossing = agents.map((agent) =>
     agent['client_id'] === 'orchestrator' ? { ...agent, delegates: ['researcher', 'researcher-live'] } : agent,
   )
-  const start = (environment: Environment) =>
-    startWorld({
-      store: { kind: 'redis', url: new Secret(redis.url) },
-      keysDirectory,
-      realClock: true,
-      issuer,
-      settings: { environment },
-      registry: { agents: [...crossing, ...live] },
-    })
+  const start = async (environment: Environment) =>
+    patient(
+      await startWorld({
+        store: { kind: 'redis', url: new Secret(redis.url) },
+        keysDirectory,
+        realClock: true,
+        issuer,
+        settings: { environment },
+        registry: { agents: [...crossing, ...live] },
+      }),
+    )
   const keysDirectory = scratchDirectory('errand-environments-')
   worlds = { development: await start('development'), production: await start('production') }
 })

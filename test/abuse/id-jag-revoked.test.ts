@@ -6,7 +6,7 @@ import { enterpriseDocument, enterpriseRegistry, idJag, invalidGrant, redeem } f
 import { startIssuer, type TestIssuer } from '../support/issuer.ts'
 import { type RunningRedis, startRedis } from '../support/redis.ts'
 import { expectRefused } from '../support/refusal.ts'
-import { claimsOf, startWorld, type World } from '../support/world.ts'
+import { claimsOf, patient, startWorld, type World } from '../support/world.ts'
 
 let idp: TestIssuer
 let redis: RunningRedis
@@ -82,7 +82,7 @@ test('the user ends the session of an assertion, and its agent revokes the token
 })
 
 test('H59: one assertion at two brokers, twenty times each at once: one token', async () => {
-  const brokers: BrokerProcess[] = await Promise.all([fleet.start(), fleet.start()])
+  const brokers = (await Promise.all([fleet.start(), fleet.start()])).map(patient<BrokerProcess>)
   for (let round = 0; round < 4; round += 1) {
     const assertion = idJag({ idp: fleet.idp, issuer: fleet.issuer, now: () => brokers[0]?.now() ?? 0 })
     const answers = await Promise.all(

@@ -10,7 +10,7 @@ import { enterpriseRegistry } from '../support/id-jag.ts'
 import { startIssuer, type TestIssuer } from '../support/issuer.ts'
 import { type RunningRedis, startRedis } from '../support/redis.ts'
 import { scratchDirectory } from '../support/scratch.ts'
-import { startWorld, type World } from '../support/world.ts'
+import { patient, startWorld, type World } from '../support/world.ts'
 import { type Cast, castOf, type Entry, entriesOf, FLOWS, type Flow, type Held } from './policy-flows.ts'
 
 type Document = Record<string, Entry[]>
@@ -201,8 +201,8 @@ describe.each(CHANGES.map((change, index) => ({ ...change, index })))('$what', (
       settings: { apiKeys: true, clientSecretBasic: true },
       config: { org: `matrix-${index}` },
     }
-    publishing = await startWorld(options)
-    issuing = await startWorld(options)
+    publishing = patient(await startWorld(options))
+    issuing = patient(await startWorld(options))
     const hold = (cast: readonly Cast[]) =>
       Promise.all(FLOWS.map((flow, place) => flow.hold(issuing, cast[place] as Cast, { ci, host })))
     hit = await hold(casts.hit)

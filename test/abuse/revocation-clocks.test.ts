@@ -12,7 +12,7 @@ import { granted, kill, openDeep } from '../support/hops.ts'
 import { startIssuer, type TestIssuer } from '../support/issuer.ts'
 import { type RunningRedis, startRedis } from '../support/redis.ts'
 import { scratchDirectory } from '../support/scratch.ts'
-import { ManualClock, startWorld, TYPE, WAREHOUSE, type World } from '../support/world.ts'
+import { ManualClock, patient, startWorld, TYPE, WAREHOUSE, type World } from '../support/world.ts'
 import { seedRsaKey } from '../support/world-keys.ts'
 
 let idp: TestIssuer
@@ -40,7 +40,7 @@ async function pair(offsetMs = 0): Promise<{ right: World; other: World; close()
     config: { org: `clocks${orgs}` },
     issuer: idp,
   }
-  const right = await startWorld({ ...shared, keysDirectory, realClock: true })
+  const right = patient(await startWorld({ ...shared, keysDirectory, realClock: true }))
   const other = await startWorld({ ...shared, keysDirectory, realClock: true })
   Object.assign(other.clock, { nowMs: () => Date.now() + offsetMs })
   return { right, other, close: async () => void (await Promise.all([right.close(), other.close()])) }
@@ -142,15 +142,15 @@ test.each(
   try {
     // No list knows of the session, so that no mark in its own slot can do the number's work.
     for (const world of [right, deaf]) world.broker.store.indexes.add = async () => undefined
-    const session = await openDeep(deaf)
+    const session = await openDeep(patient(deaf))
     const { cutoffs } = deaf.broker
     cutoffs.written = () => undefined
     cutoffs.confirmed = () => undefined
     cutoffs.snapshot = () => undefined
     const { seq } = await kill(right, order)
-    const late = await granted(deaf.continue(session.token))
+    const late = await granted(patient(deaf).continue(session.token))
     const again = await granted(
-      deaf.open({ requested_token_type: TYPE.access, resource: WAREHOUSE, subject_token: deaf.idToken() }),
+      patient(deaf).open({ requested_token_type: TYPE.access, resource: WAREHOUSE, subject_token: deaf.idToken() }),
     )
     for (const { token, claims } of [late, again]) {
       expect(claims.rv).toBeLessThan(seq)

@@ -12,6 +12,7 @@ import { type RunningRedis, startRedis } from '../support/redis.ts'
 import {
   type Answer,
   ManualClock,
+  patient,
   startWorld,
   TYPE,
   WAREHOUSE,
@@ -195,7 +196,7 @@ describe.each(Object.keys(STORES))('on %s', (store) => {
   test.each(Object.keys(ROWS))('%s: dead is what it names, and nothing else', async (dimension) => {
     const row = ROWS[dimension] as Row
     const options = STORES[store]?.(Object.keys(ROWS).indexOf(dimension)) ?? {}
-    const world = await startWorld({ ...options, issuer: idp, registry: evaluatingServices(idp) })
+    const world = patient(await startWorld({ ...options, issuer: idp, registry: evaluatingServices(idp) }))
     try {
       const before = await held(world)
       expect(await mayCall(world, before.access.token, before.asking)).toBe(true)

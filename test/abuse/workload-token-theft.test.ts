@@ -19,7 +19,7 @@ import {
   type WorkloadWorld,
   withWorkloads,
 } from '../support/workloads.ts'
-import { Secret, TYPE, type World } from '../support/world.ts'
+import { patient, Secret, TYPE, type World } from '../support/world.ts'
 
 const key = holderKey()
 const thief = holderKey('thief')
@@ -122,7 +122,7 @@ test('#47 of many who show one token at once at two brokers, each with a key, on
     registry: (document) => withWorkloads(document, cluster, ci),
   }))
   try {
-    const brokers = [await fleet.start(), await fleet.start()] as const
+    const brokers = [patient(await fleet.start()), patient(await fleet.start())] as const
     const { podToken } = tokensOf(brokers[0], cluster, ci)
     const show = (token: string, holder: number) => {
       const world = brokers[holder % 2 === 0 ? 0 : 1]

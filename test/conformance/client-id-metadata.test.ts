@@ -7,6 +7,7 @@ import { JWKS_COOLDOWN_MS, JWKS_FRESH_MS, JWKS_STALE_MS_MAX } from '../../src/ke
 import { type ClientDocuments, startClientDocuments } from '../support/client-documents.ts'
 import { kill } from '../support/hops.ts'
 import { publicJwk, sign, type TestKey, testKey } from '../support/keys.ts'
+import { aWhile } from '../support/patience.ts'
 import { expectRefused, invalidClient, invalidRequest } from '../support/refusal.ts'
 import {
   type Answer,
@@ -68,7 +69,7 @@ const accepted = async (key?: TestKey): Promise<Answer> => {
   return answer
 }
 /** A refresh in the background has ended. */
-const settled = () => new Promise((resolve) => setTimeout(resolve, 60))
+const settled = () => aWhile(60)
 
 describe('an agent whose client id is a URL', () => {
   test('authenticates with the keys of its document, which is read once; tokens, records and sessions name it by its URL', async () => {

@@ -7,6 +7,7 @@ import { STRANGERS_AT_ONCE_MAX } from '../../src/kernel/limits.ts'
 import { JWKS_COOLDOWN_MS, JWKS_FRESH_MS, JWKS_RETRY_MS, JWKS_STALE_MS_MAX } from '../../src/kernel/outbound-limits.ts'
 import { answerJson, startIssuer, type TestIssuer } from '../support/issuer.ts'
 import { publicJwk, sign, type TestKey, testKey } from '../support/keys.ts'
+import { aWhile } from '../support/patience.ts'
 import { expectRefused, invalidClient, toStranger } from '../support/refusal.ts'
 import { type Answer, registryDocument, startWorld, WIKI, type World } from '../support/world.ts'
 
@@ -59,7 +60,7 @@ const accepted = async (key: TestKey): Promise<void> => {
 /** A refresh in the background has ended once the server was asked that often and its answer was read. */
 async function settled(server: TestIssuer, requests: number): Promise<void> {
   while (server.countRequests() < requests) await new Promise((resolve) => setTimeout(resolve, 5))
-  await new Promise((resolve) => setTimeout(resolve, 30))
+  await aWhile(30)
 }
 
 describe('published keys', () => {

@@ -8,7 +8,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type BrokerProcess, type Fleet, startFleet } from '../support/broker-process.ts'
 import { freePort } from '../support/free-port.ts'
 import { privateJwk, testKey } from '../support/keys.ts'
-import { claimsOf, INTENT, TYPE, WAREHOUSE } from '../support/world.ts'
+import { claimsOf, INTENT, patient, TYPE, WAREHOUSE } from '../support/world.ts'
 
 const TOKEN_EXCHANGE = 'urn:ietf:params:oauth:grant-type:token-exchange'
 
@@ -22,7 +22,7 @@ beforeAll(async () => {
     settings: { issuer: `http://127.0.0.1:${port}` },
     dpop: { nonce: 'required' },
   }))
-  broker = await fleet.start({ port })
+  broker = patient(await fleet.start({ port }))
   const jwk = privateJwk(testKey('orchestrator-key'))
   clientKey = await crypto.subtle.importKey('jwk', jwk, { name: 'ECDSA', namedCurve: 'P-256' }, false, ['sign'])
 })

@@ -11,6 +11,7 @@ import { JWKS_BYTES_MAX, JWKS_KEYS_MAX } from '../../src/kernel/limits.ts'
 import { FETCH_TIMEOUT_MS, JWKS_COOLDOWN_MS, JWKS_STALE_MS_MAX } from '../../src/kernel/outbound-limits.ts'
 import { answerJson, startIssuer, type TestIssuer } from '../support/issuer.ts'
 import { privateJwk, sign, testKey } from '../support/keys.ts'
+import { aWhile } from '../support/patience.ts'
 import { expectRefused, invalidClient, toStranger } from '../support/refusal.ts'
 import { jwtAuthority, startTrustDomain, type TestTrustDomain } from '../support/trust-domain.ts'
 import { type Answer, registryDocument, startWorld, type World } from '../support/world.ts'
@@ -78,7 +79,7 @@ const accepted = async (assertion: string): Promise<void> => {
 /** A read in the background has ended once the endpoint was asked that often and its answer was taken in. */
 async function settled(domain: TestTrustDomain, requests: number): Promise<void> {
   await expect.poll(() => domain.countRequests()).toBe(requests)
-  await new Promise((resolve) => setTimeout(resolve, 50))
+  await aWhile(50)
 }
 
 describe('several domains (#41)', () => {

@@ -6,7 +6,16 @@ import { startIssuer, type TestIssuer } from '../support/issuer.ts'
 import { PATIENCE_MS, whenReady } from '../support/patience.ts'
 import { type RunningRedis, startRedis } from '../support/redis.ts'
 import { expectRefused } from '../support/refusal.ts'
-import { type Answer, type Held, type ManualClock, startWorld, TYPE, WAREHOUSE, type World } from '../support/world.ts'
+import {
+  type Answer,
+  type Held,
+  type ManualClock,
+  patient,
+  startWorld,
+  TYPE,
+  WAREHOUSE,
+  type World,
+} from '../support/world.ts'
 
 let idp: TestIssuer
 let redis: RunningRedis
@@ -125,7 +134,7 @@ describe('9: the store does not answer', () => {
     for (const [index, [what]] of all.entries()) expectLater(what, answers[index] as Answer)
     expect(took).toBeLessThan(STORE_DEADLINE_MS * 6)
     await until('ready again', ready)
-    expect((await world.continue(held.session)).status).toBe(200)
+    expect((await whenReady(() => world.continue(held.session))).status).toBe(200)
   })
 
   test('DESIGN §7: a broker whose clock is away from the store’s issues nothing, and recovers with its clock', async () => {
@@ -136,7 +145,7 @@ describe('9: the store does not answer', () => {
     setRight()
     await until('fresh', () => own.broker.cutoffs.fresh)
     const { session } = await own.opened()
-    const access = (await own.continue(session)).body.access_token
+    const access = (await whenReady(() => own.continue(session))).body.access_token
     const stale = { status: 503, error: 'temporarily_unavailable', reason: 'cutoffs_stale' } as const
     for (const seconds of [5, -5]) {
       setRight()
@@ -151,20 +160,21 @@ describe('9: the store does not answer', () => {
     }
     setRight()
     await until('fresh again', () => own.broker.cutoffs.fresh)
-    expect((await own.continue(session)).status).toBe(200)
+    expect((await whenReady(() => own.continue(session))).status).toBe(200)
     await own.close()
   })
 
   test('DESIGN §7: what was revoked before the outage is dead after it', async () => {
     const held = await hold()
-    await world.bearer(`/sessions/${held.sid}`, world.userToken(), 'DELETE')
+    const again = patient(world)
+    await again.bearer(`/sessions/${held.sid}`, world.userToken(), 'DELETE')
     await redis.kill()
     await restart()
     await until('ready again', ready)
-    expect((await world.introspect(held.access)).body).toEqual({ active: false })
-    expect((await world.continue(held.session)).body.error_reason).toBe('session_not_issuing')
+    expect((await again.introspect(held.access)).body).toEqual({ active: false })
+    expect((await again.continue(held.session)).body.error_reason).toBe('session_not_issuing')
     const fresh = world.idToken({ jti: 'another' })
-    expect((await world.open({ subject_token: fresh })).body.error_reason).toBe('principal_blocked')
+    expect((await again.open({ subject_token: fresh })).body.error_reason).toBe('principal_blocked')
   })
 
   test('DESIGN §5: strangers refused during the outage are counted after it', async () => {
@@ -173,8 +183,10 @@ describe('9: the store does not answer', () => {
     await world.broker.flushAudit()
     await restart()
     await until('ready again', ready)
-    await world.broker.flushAudit()
-    const counted = (await world.audit()).flatMap(({ strangers = [] }) => strangers)
-    expect(counted).toEqual([['grant_type_unsupported', 'unknown', 3]])
+    const counted = async () => {
+      await world.broker.flushAudit()
+      return (await world.audit()).flatMap(({ strangers = [] }) => strangers)
+    }
+    await expect.poll(counted).toEqual([['grant_type_unsupported', 'unknown', 3]])
   })
 })

@@ -7,7 +7,7 @@ import { type Block, type ControlEntry, type Cutoff, CutoffSet } from '../../src
 import { pairKey } from '../../src/authority/dimensions.ts'
 import type { ControlListener, ControlSnapshot, ControlWrite, ControlWritten, Store } from '../../src/store/ports.ts'
 import { PATIENCE_MS } from '../support/patience.ts'
-import { HOUR_MS, ODD_TEXTS, type OpenedStore, type OpenFresh } from './store-contract.ts'
+import { HOUR_MS, ODD_TEXTS, type OpenedStore, type OpenFresh, whileItLasts } from './store-contract.ts'
 
 const cutoff = (id: string, expiresAtMs = Date.now() + HOUR_MS): ControlWrite => ({
   entry: 'cutoff',
@@ -25,17 +25,6 @@ const block = (id: string, rest: Partial<BlockWrite> = {}): BlockWrite => ({
   ...rest,
 })
 const lift = (id: string): ControlWrite => ({ entry: 'lift', kind: 'pair', id })
-const BRIEF_MS = 500
-
-/** What `act` finds while something lasts that it writes: where a machine is too busy to come so far by then, once more with more time. */
-async function whileItLasts<T>(act: (expiresAtMs: number) => Promise<T>): Promise<T & { over(): Promise<void> }> {
-  for (let lastsMs = BRIEF_MS; ; lastsMs *= 2) {
-    const expiresAtMs = Date.now() + lastsMs
-    const found = await act(expiresAtMs)
-    if (Date.now() < expiresAtMs) return { ...found, over: () => sleep(expiresAtMs - Date.now() + 20) }
-  }
-}
-
 /** A listener that keeps everything it is told, in order. */
 export class Recorder implements ControlListener {
   readonly snapshots: ControlSnapshot[] = []

@@ -17,6 +17,7 @@ import { formOverHttp } from '../../src/sdk/broker/http.ts'
 import { type BrokerProcess, type Fleet, startFleet } from '../support/broker-process.ts'
 import { freePort } from '../support/free-port.ts'
 import { privateJwk, sign, testKey } from '../support/keys.ts'
+import { patient } from '../support/world.ts'
 
 /** Short, so that tokens end while clients are connected. */
 const LIFE_S = 4
@@ -103,7 +104,7 @@ beforeAll(async () => {
     settings: { issuer: `http://127.0.0.1:${brokerPort}`, accessTokenSeconds: LIFE_S },
     registry: withServers,
   }))
-  broker = await fleet.start({ port: brokerPort })
+  broker = patient(await fleet.start({ port: brokerPort }))
   for (const [sdk, { server, url }] of servers) {
     const key = testKey(`${serviceOf(sdk)}-key`)
     serveMcp(server, {
@@ -246,7 +247,7 @@ test('a broker that restarts is not noticed by who holds a token, and is asked a
   ended.push(client)
   await client.call('list_tables', {})
   await broker.stop()
-  broker = await fleet.start({ port: brokerPort })
+  broker = patient(await fleet.start({ port: brokerPort }))
   expect(await client.call('list_tables', {})).toContain('revenue')
   await expiry()
   expect(await client.call('list_tables', {})).toContain('revenue')

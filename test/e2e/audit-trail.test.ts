@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type BrokerProcess, type Fleet, startFleet } from '../support/broker-process.ts'
 import { type RunningRedis, startRedis } from '../support/redis.ts'
 import { scratchDirectory } from '../support/scratch.ts'
-import { INTENT, TYPE } from '../support/world.ts'
+import { INTENT, patient, TYPE } from '../support/world.ts'
 
 const SESSIONS = 12
 
@@ -21,8 +21,8 @@ describe.each(['redis', 'embedded'] as const)('on %s', (kind) => {
     const store =
       redis === undefined ? ({ kind: 'embedded', directory } as const) : ({ kind: 'redis', url: redis.url } as const)
     fleet = await startFleet(() => ({ store }))
-    const first = await fleet.start()
-    brokers = redis === undefined ? [first, first] : [first, await fleet.start()]
+    const first = patient(await fleet.start())
+    brokers = redis === undefined ? [first, first] : [first, patient(await fleet.start())]
     token = await fleet.managementToken()
   })
   afterAll(async () => {

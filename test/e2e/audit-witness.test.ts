@@ -60,7 +60,8 @@ const verify = async () => JSON.parse((await run('audit', 'verify', '--witness',
 /** The witness is shown each checkpoint within two seconds. */
 async function settled<T>(look: () => Promise<T | undefined>): Promise<T> {
   for (let left = 150; ; left--) {
-    const found = await look()
+    // A command whose broker stood still for a moment has told nothing.
+    const found = await look().catch((error: unknown) => (left === 0 ? Promise.reject(error) : undefined))
     if (found !== undefined) return found
     if (left === 0) throw new Error('it did not come')
     await sleep(200)

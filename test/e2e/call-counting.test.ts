@@ -19,7 +19,7 @@ import {
 import { details, granted, intent, tools } from '../support/hops.ts'
 import { PATIENCE_MS } from '../support/patience.ts'
 import { type RunningRedis, startRedis } from '../support/redis.ts'
-import { WAREHOUSE } from '../support/world.ts'
+import { patient, WAREHOUSE } from '../support/world.ts'
 
 let redis: RunningRedis
 let store: Store
@@ -63,8 +63,8 @@ describe('a limit of calls among two brokers', () => {
             intent(),
             tools(WAREHOUSE, { query: {} }, { limits: { maxCalls: least } }),
           )
-          const delegated = await granted(b.delegate(root.token, { authorization_details }))
-          const below = await accessFor(a, (await granted(b.accept(delegated.token))).token, 'researcher')
+          const delegated = await granted(patient(b).delegate(root.token, { authorization_details }))
+          const below = await accessFor(a, (await granted(patient(b).accept(delegated.token))).token, 'researcher')
           const own = await accessFor(b, root.token)
           const answers = await Promise.all(
             asked.map(async (one) => {

@@ -23,7 +23,7 @@ import {
 } from '../support/calls.ts'
 import type { Claims } from '../support/hops.ts'
 import { expectInLog } from '../support/in-log.ts'
-import { PATIENCE_MS } from '../support/patience.ts'
+import { PATIENCE_MS, whenReady } from '../support/patience.ts'
 import { startRedis } from '../support/redis.ts'
 import type { StoreOrder } from '../support/store-order.ts'
 
@@ -62,7 +62,7 @@ test('on Redis: whoever is left records the end of what the dead broker permitte
     const [told, ...others] = calls
     const at = await warehouseAt(c)
     const report = { attempt: told.context.attempt, decision_id: told.context.decision_id, outcome: 'success' }
-    expect((await at.report(report)).status).toBe(200)
+    expect((await whenReady(() => at.report(report))).status).toBe(200)
     for (const { context } of others) {
       await until(async () => ends(await recordsIn(store, context.decision_id)).length > 0, PATIENCE_MS, 100)
     }
@@ -72,7 +72,7 @@ test('on Redis: whoever is left records the end of what the dead broker permitte
     }
     expect(ends(await recordsIn(store, told.context.decision_id))).toEqual(['success'])
     const late = others[0].context
-    await at.report({ attempt: late.attempt, decision_id: late.decision_id, outcome: 'failure' })
+    await whenReady(() => at.report({ attempt: late.attempt, decision_id: late.decision_id, outcome: 'failure' }))
     expect(ends(await recordsIn(store, late.decision_id))).toEqual(['unknown', 'failure'])
     expect((await (await warehouseAt(b)).decide(callOf(access))).context.remaining_calls).toBe(4)
   } finally {
@@ -96,17 +96,17 @@ test('on its own directory: a broker that comes back records what it left as unk
     const { context } = await warehouse.attempt(access)
     await dying.kill()
     await sleep(OUTCOME_S * 1000 + 500)
-    for (let again = 0; again < 2; again++) {
+    const found: string[][] = []
+    // Once it is there, another comes back and finds nothing left; a busy machine may need more than one to come so far.
+    for (let again = 0; again < 2 || ((found.at(-2) ?? []).length === 0 && again < 10); again++) {
       const back = await fleet.start()
       await sleep(2_500)
       await back.stop()
-    }
-    const store = await opened()
-    try {
-      expect(ends(await recordsIn(store, context.decision_id))).toEqual(['unknown'])
-    } finally {
+      const store = await opened()
+      found.push(ends(await recordsIn(store, context.decision_id)))
       await store.close()
     }
+    expect(found.at(-1)).toEqual(['unknown'])
   } finally {
     await fleet.close()
   }

@@ -8,7 +8,7 @@ import { errand, TOKEN_TEXT } from '../support/errand-command.ts'
 import { freePort } from '../support/free-port.ts'
 import { details, intent, tools } from '../support/hops.ts'
 import { privateJwk, testKey } from '../support/keys.ts'
-import { claimsOf, WAREHOUSE } from '../support/world.ts'
+import { claimsOf, patient, WAREHOUSE } from '../support/world.ts'
 
 let directory: string
 let fleet: Fleet
@@ -21,7 +21,7 @@ beforeAll(async () => {
     settings: { issuer: `http://127.0.0.1:${port}` },
     dpop: { nonce: 'required' },
   }))
-  broker = await fleet.start({ port })
+  broker = patient(await fleet.start({ port }))
   writeFileSync(path('agent.jwk.json'), JSON.stringify(privateJwk(testKey('orchestrator-key'))), { mode: 0o600 })
 })
 afterAll(async () => {

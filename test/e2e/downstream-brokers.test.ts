@@ -7,7 +7,7 @@ import { type BrokerProcess, type Fleet, startFleet, until } from '../support/br
 import { ARCHIVE, called, onward, onwardRegistry } from '../support/downstream.ts'
 import { type Claims, granted } from '../support/hops.ts'
 import { type RunningRedis, startRedis } from '../support/redis.ts'
-import { SLACK } from '../support/world.ts'
+import { patient, SLACK } from '../support/world.ts'
 
 let redis: RunningRedis
 let fleet: Fleet
@@ -19,7 +19,8 @@ beforeAll(async () => {
     store: { kind: 'redis', url: redis.url },
     registry: () => onwardRegistry(fleet.idp),
   }))
-  ;[a, b] = await Promise.all([fleet.start(), fleet.start()])
+  const both = await Promise.all([fleet.start(), fleet.start()])
+  ;[a, b] = both.map(patient) as [BrokerProcess, BrokerProcess]
 })
 afterAll(async () => {
   await fleet?.close()

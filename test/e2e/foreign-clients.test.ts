@@ -9,7 +9,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type BrokerProcess, type Fleet, startFleet } from '../support/broker-process.ts'
 import { freePort } from '../support/free-port.ts'
 import { privateJwk, testKey } from '../support/keys.ts'
-import { CALENDAR, DELEGATED, INTENT, SLACK, TYPE, WAREHOUSE, WIKI } from '../support/world.ts'
+import { CALENDAR, DELEGATED, INTENT, patient, SLACK, TYPE, WAREHOUSE, WIKI } from '../support/world.ts'
 
 const TOKEN_EXCHANGE = 'urn:ietf:params:oauth:grant-type:token-exchange'
 
@@ -23,7 +23,7 @@ beforeAll(async () => {
     store: { kind: 'embedded', directory: `${directory}/store` },
     settings: { issuer: `http://127.0.0.1:${port}` },
   }))
-  broker = await fleet.start({ port })
+  broker = patient(await fleet.start({ port }))
   issuer = new URL(fleet.issuer)
 })
 afterAll(() => fleet?.close())

@@ -13,7 +13,7 @@ import { freePort } from '../support/free-port.ts'
 import { details, granted, intent, tools } from '../support/hops.ts'
 import { redeem } from '../support/id-jag.ts'
 import { privateJwk, testKey } from '../support/keys.ts'
-import { claimsOf, type Params } from '../support/world.ts'
+import { claimsOf, type Params, patient } from '../support/world.ts'
 
 const ID_JAG = 'urn:ietf:params:oauth:token-type:id-jag'
 const READ = 'mcp:tools:read'
@@ -55,7 +55,8 @@ beforeAll(async () => {
     settings: { issuer: issuerB, clientSecretBasic: true },
     registry: (document) => asCompanyB(document, issuerA),
   }))
-  ;[a, b] = await Promise.all([companyA.start({ port: portA }), companyB.start({ port: portB })])
+  const both = await Promise.all([companyA.start({ port: portA }), companyB.start({ port: portB })])
+  ;[a, b] = both.map(patient) as [BrokerProcess, BrokerProcess]
 })
 afterAll(async () => {
   await Promise.all([companyA?.close(), companyB?.close()])

@@ -12,7 +12,7 @@ import { idJag } from '../support/id-jag.ts'
 import { publicJwk, testKey } from '../support/keys.ts'
 import { readmeBlock } from '../support/readme.ts'
 import { haveTools } from '../support/tools.ts'
-import { claimsOf, TYPE } from '../support/world.ts'
+import { claimsOf, patient, TYPE } from '../support/world.ts'
 
 const REDEEM = '### Enterprise-managed authorization'
 const MINT = '### ID-JAGs for other authorization servers'
@@ -57,7 +57,7 @@ beforeAll(async () => {
     store: { kind: 'embedded', directory: `${store}/store` },
     registry: () => registry(fleet.idp),
   }))
-  broker = await fleet.start()
+  broker = patient(await fleet.start())
 })
 afterAll(async () => {
   await fleet?.close()

@@ -11,7 +11,7 @@ import { errand, serveErrand } from '../support/errand-command.ts'
 import { freePort } from '../support/free-port.ts'
 import { managementToken } from '../support/hops.ts'
 import { type RunningRedis, startRedis } from '../support/redis.ts'
-import { claimsOf, headerOf, startWorld, TYPE, type World } from '../support/world.ts'
+import { claimsOf, headerOf, patient, startWorld, TYPE, type World } from '../support/world.ts'
 
 /** The brief promise of a revocation; the bound allows for nothing more. */
 const KILL_MS_MAX = 1_000
@@ -42,8 +42,8 @@ async function kill(at: World, fleet: Fleet, kid: string) {
 describe('two brokers on one Redis', () => {
   test('an access key: tokens, API tokens and /jwks at the other broker within a second, and both sign with another', async () => {
     const { fleet } = await fleetOnRedis()
-    const a = await fleet.start()
-    let b = await fleet.start()
+    const a = patient(await fleet.start())
+    let b = patient(await fleet.start())
     const { session } = await a.opened()
     const access = (await a.continue(session)).body.access_token
     const api = await a.apiToken()
@@ -86,7 +86,7 @@ describe('two brokers on one Redis', () => {
     expect(aside).toContain(stolen)
     await Promise.all([a.stop(), b.stop()])
     renameSync(join(fleet.keysDirectory, aside), join(fleet.keysDirectory, aside.replace('.killed', '')))
-    b = await fleet.start()
+    b = patient(await fleet.start())
     expect(await published(b)).not.toContain(stolen)
     expect((await b.introspect(access)).body).toEqual({ active: false })
     expect(kidOf((await b.continue(session)).body.access_token)).toBe(signs)
@@ -95,7 +95,7 @@ describe('two brokers on one Redis', () => {
 
   test('the internal key: session, delegation and management tokens are refused, and new ones are of another', async () => {
     const { fleet } = await fleetOnRedis()
-    const [a, b] = [await fleet.start(), await fleet.start()]
+    const [a, b] = [patient(await fleet.start()), patient(await fleet.start())]
     const { session } = await a.opened()
     const delegation = (await a.delegate(session)).body.access_token
     const management = await fleet.managementToken()

@@ -13,6 +13,7 @@ import { type SigningKey, signJwt } from '../../src/jose/sign-jwt.ts'
 import { loadKeys, rotate } from '../../src/keys/key-files.ts'
 import { KeyRing } from '../../src/keys/key-ring.ts'
 import { type BrokerProcess, type Fleet, startFleet, until } from '../support/broker-process.ts'
+import { whenReady } from '../support/patience.ts'
 import { type RunningRedis, startRedis } from '../support/redis.ts'
 import { headerOf } from '../support/world.ts'
 
@@ -71,18 +72,19 @@ describe('a key that one machine has and the other not', () => {
     expect(await keysCheck(b)).toBe(`the file of internal key ${kid} is not in the key directory here`)
     expect(await keysCheck(a)).toBe('ok')
     // Until it signs, nobody is refused.
-    expect((await b.continue((await a.opened()).session)).status).toBe(200)
+    const before = (await a.opened()).session
+    expect((await whenReady(() => b.continue(before))).status).toBe(200)
 
     await until(async () => nowS() > activateAt)
     const { session } = await a.opened()
     expect(kidOf(session)).toBe(kid)
-    expect((await b.continue(session)).status).toBe(400)
+    expect((await whenReady(() => b.continue(session))).status).toBe(400)
     // Not with the old one: its tokens could outlive it.
     expect((await b.open()).body.error_reason).toBe('keys_not_ready')
 
     copyFiles()
     await until(async () => (await b.request('/readyz')).status === 200)
-    expect((await b.continue(session)).status).toBe(200)
+    expect((await whenReady(() => b.continue(session))).status).toBe(200)
     expect(kidOf((await b.opened()).session)).toBe(kid)
   })
 
@@ -90,9 +92,10 @@ describe('a key that one machine has and the other not', () => {
     const { kid, activateAt } = await rotated('access', 4)
     await until(async () => (await published(b)).includes(kid))
     await until(async () => nowS() > activateAt)
-    const access = (await a.continue((await a.opened()).session)).body.access_token
+    const { session } = await a.opened()
+    const access = (await whenReady(() => a.continue(session))).body.access_token
     expect(kidOf(access)).toBe(kid)
-    expect((await b.introspect(access)).body.active).toBe(true)
+    expect((await whenReady(() => b.introspect(access))).body.active).toBe(true)
   })
 })
 
@@ -141,13 +144,13 @@ describe('whoever can write to the store', () => {
     await looked()
     for (const at of [a, b]) {
       expect([...(await published(at))].sort()).toEqual(before)
-      expect((await at.request('/readyz')).status).toBe(200)
+      expect((await whenReady(() => at.request('/readyz'))).status).toBe(200)
     }
     // Nor does wiping it harm who is there.
     await store.set(DOCUMENT, '{}')
     await looked()
-    expect(JSON.parse((await store.get(DOCUMENT)) ?? '')).toHaveLength(4)
-    expect((await b.request('/readyz')).status).toBe(200)
+    await expect.poll(async () => JSON.parse((await store.get(DOCUMENT)) ?? '')).toHaveLength(4)
+    expect((await whenReady(() => b.request('/readyz'))).status).toBe(200)
   })
 
   test('and has stolen an internal key: what it vouched for is gone with it, at every broker', async () => {
@@ -156,7 +159,8 @@ describe('whoever can write to the store', () => {
     await inject(text)
     await until(async () => (await published(b)).includes(kid))
     const order = { dimension: 'key', kid: stolen.kid }
-    expect((await a.bearer('/admin/v1/revocations', await fleet.managementToken(), 'POST', order)).status).toBe(200)
+    const kill = () => fleet.managementToken().then((token) => a.bearer('/admin/v1/revocations', token, 'POST', order))
+    expect((await whenReady(kill)).status).toBe(200)
     await until(async () => !(await published(a)).includes(kid) && !(await published(b)).includes(kid), 1_000)
   })
 })
@@ -181,7 +185,7 @@ describe('a machine that does not belong', () => {
     expect(await keysCheck(strange)).toContain('the key files here are not of the ring')
     await looked()
     for (const at of [a, b]) {
-      expect((await at.request('/readyz')).status).toBe(200)
+      expect((await whenReady(() => at.request('/readyz'))).status).toBe(200)
       expect(await published(at)).toHaveLength(3)
     }
     expect(JSON.parse((await store.get(DOCUMENT)) ?? '')).toHaveLength(4)

@@ -180,8 +180,7 @@ describe('hours of issuing while every key is rotated', () => {
 async function calm(ask: () => Promise<Answer>): Promise<Answer> {
   for (;;) {
     const answer = await ask()
-    if (answer.status !== 503 || !/^revocations|^the state of the session/.test(answer.body.error_description))
-      return answer
+    if (answer.status !== 503 || answer.body.error_reason === 'keys_not_ready') return answer
   }
 }
 

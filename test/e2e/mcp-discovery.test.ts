@@ -18,7 +18,7 @@ import { createVerifier } from '../../src/sdk/verify/verifier.ts'
 import { type BrokerProcess, type Fleet, startFleet } from '../support/broker-process.ts'
 import { freePort } from '../support/free-port.ts'
 import { privateJwk, sign, testKey } from '../support/keys.ts'
-import { claimsOf, WIKI } from '../support/world.ts'
+import { claimsOf, patient, WIKI } from '../support/world.ts'
 
 const READ = 'mcp:tools:read'
 const WRITE = 'mcp:tools:write'
@@ -143,7 +143,7 @@ describe.each(PLACES)('$what', ({ path, announcedWith }) => {
         ),
       }),
     }))
-    broker = await fleet.start({ port })
+    broker = patient(await fleet.start({ port }))
     startWiki(wiki, { issuer: fleet.issuer, announced: fleet.issuer + announcedWith, resource })
   })
   afterAll(async () => {
@@ -299,7 +299,7 @@ describe('what clients get wrong about resources and scopes', () => {
 
   beforeAll(async () => {
     fleet = await startFleet((directory) => ({ store: { kind: 'embedded', directory: `${directory}/store` } }))
-    broker = await fleet.start()
+    broker = patient(await fleet.start())
   })
   afterAll(() => fleet?.close())
 

@@ -14,6 +14,7 @@ import { type BrokerProcess, type Fleet, startFleet } from '../support/broker-pr
 import { freePort } from '../support/free-port.ts'
 import { gateway, KINDS, listening, READ, TOOLS } from '../support/guarded-servers.ts'
 import { type RunningMcpServer, startEverything } from '../support/mcp-programs.ts'
+import { patient } from '../support/world.ts'
 
 const EVERYTHING = { echo: READ, 'get-sum': READ, 'get-env': 'mcp:tools:admin', 'get-structured-content': READ }
 const CATEGORY: Readonly<Record<string, string>> = {
@@ -74,7 +75,7 @@ beforeAll(async () => {
     settings: { issuer: `http://127.0.0.1:${port}` },
     registry: (document) => ({ ...document, resources: [...(document['resources'] as object[]), ...resources] }),
   }))
-  broker = await fleet.start({ port })
+  broker = patient(await fleet.start({ port }))
   const purpose = { type: 'agent_intent', purpose: 'Summarise Q3 revenue', expires_in: 900 }
   const details = servers.map(({ resource }, at) => ({
     type: 'mcp_tools',

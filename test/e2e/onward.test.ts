@@ -12,6 +12,7 @@ import type { Claims } from '../support/hops.ts'
 import { privateJwk, publicJwk, testKey } from '../support/keys.ts'
 import type { OnwardOrder } from '../support/onward-child.ts'
 import { PATIENCE_MS } from '../support/patience.ts'
+import { patient } from '../support/world.ts'
 
 const CHILD = new URL('../support/onward-child.ts', import.meta.url)
 
@@ -31,7 +32,7 @@ beforeAll(async () => {
     settings: { issuer: urls.issuer, callOutcomeSeconds: 2 },
     registry,
   }))
-  broker = await fleet.start({ port: own })
+  broker = patient(await fleet.start({ port: own }))
   server = run({
     role: 'server',
     ...party('warehouse-server'),

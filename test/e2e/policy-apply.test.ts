@@ -17,7 +17,7 @@ import { startIssuer, type TestIssuer } from '../support/issuer.ts'
 import { type OwnBroker, writeOwnBroker } from '../support/own-broker.ts'
 import { type RunningRedis, startRedis } from '../support/redis.ts'
 import { scratchDirectory } from '../support/scratch.ts'
-import { registryDocument, startWorld, WIKI, World } from '../support/world.ts'
+import { patient, registryDocument, startWorld, WIKI, World } from '../support/world.ts'
 
 type Document = Record<string, Record<string, unknown>[]>
 
@@ -59,7 +59,7 @@ describe('a broker process', () => {
     const store = { kind: 'embedded', directory: 'elsewhere' } as const
     const config = developmentConfig({ port, store, keysDirectory: join(own.directory, 'keys') })
     const broker = brokerAt(issuer)
-    world = new World({
+    const running = new World({
       clock: systemClock,
       idp,
       config,
@@ -67,6 +67,7 @@ describe('a broker process', () => {
       directory: join(own.directory, 'none'),
       ownsIdp: false,
     })
+    world = patient(running)
   })
   afterAll(async () => {
     serving?.signal('SIGTERM')
@@ -144,8 +145,8 @@ describe('POST /admin/v1/policy at one of two brokers', () => {
       issuer: idp,
       registry: registryWith(),
     }
-    first = await startWorld(options)
-    second = await startWorld(options)
+    first = patient(await startWorld(options))
+    second = patient(await startWorld(options))
     bearer = await managementToken(first)
   })
   afterAll(async () => {

@@ -13,6 +13,7 @@ import { enterpriseDocument, idJag } from '../support/id-jag.ts'
 import { privateJwk, publicJwk, sign, testKey } from '../support/keys.ts'
 import { type Elsewhere, installedElsewhere } from '../support/packed.ts'
 import { readmeBlocks } from '../support/readme.ts'
+import { patient } from '../support/world.ts'
 
 let fleet: Fleet
 let broker: BrokerProcess
@@ -32,7 +33,7 @@ beforeAll(async () => {
     settings: { issuer: `http://127.0.0.1:${port}` },
     registry: named,
   }))
-  broker = await fleet.start({ port })
+  broker = patient(await fleet.start({ port }))
   const key = testKey('warehouse-server-key')
   serveMcp(server, {
     name: 'warehouse',

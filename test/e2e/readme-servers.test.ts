@@ -17,7 +17,7 @@ import { granted } from '../support/hops.ts'
 import { privateJwk, testKey } from '../support/keys.ts'
 import { type Elsewhere, installedElsewhere } from '../support/packed.ts'
 import { readmeBlocks } from '../support/readme.ts'
-import { WAREHOUSE } from '../support/world.ts'
+import { patient, WAREHOUSE } from '../support/world.ts'
 
 /** Which of the README's blocks, and the SDK's name of the server's class. */
 const SERVERS = [
@@ -67,7 +67,7 @@ const running: RunningChild[] = []
 
 beforeAll(async () => {
   fleet = await startFleet((directory) => ({ store: { kind: 'embedded', directory: `${directory}/store` } }))
-  broker = await fleet.start()
+  broker = patient(await fleet.start())
   elsewhere = installedElsewhere([...PACKAGES, ...SDKS])
   writeFileSync(join(elsewhere.directory, 'package.json'), '{"type":"module"}')
   writeFileSync(join(elsewhere.directory, 'arranged.js'), arranged(broker.url))

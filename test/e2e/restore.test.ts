@@ -13,7 +13,7 @@ import { type BrokerProcess, type Fleet, startFleet } from '../support/broker-pr
 import { errand, serveErrand } from '../support/errand-command.ts'
 import { freePort } from '../support/free-port.ts'
 import { writeOwnBroker } from '../support/own-broker.ts'
-import { DELEGATED, INTENT, type Params, TYPE } from '../support/world.ts'
+import { DELEGATED, INTENT, type Params, patient, TYPE } from '../support/world.ts'
 
 let fleet: Fleet
 let broker: BrokerProcess
@@ -46,15 +46,17 @@ async function granted(answer: Promise<{ status: number; body: { access_token: s
   return body.access_token
 }
 
-const active = async (token: string) => (await broker.introspect(token)).body.active as boolean
+const active = async (token: string) => (await patient(broker).introspect(token)).body.active as boolean
 
 test('a token revoked after the backup stays dead after the restore, and everything else issued before dies with it', async () => {
   const idToken = broker.idToken()
   const opening = { subject_token: idToken, subject_token_type: TYPE.id, requested_token_type: TYPE.session }
   const intent = { authorization_details: JSON.stringify(INTENT) }
-  const session = await granted(broker.exchange('orchestrator', { ...opening, ...intent }))
-  const access = await granted(broker.continue(session))
-  const delegation = await granted(broker.delegate(session, { authorization_details: JSON.stringify(DELEGATED) }))
+  const session = await granted(patient(broker).exchange('orchestrator', { ...opening, ...intent }))
+  const access = await granted(patient(broker).continue(session))
+  const delegation = await granted(
+    patient(broker).delegate(session, { authorization_details: JSON.stringify(DELEGATED) }),
+  )
   const apiToken = await broker.apiToken()
   const management = await fleet.managementToken()
   const order = (dimension: Params) =>
@@ -79,8 +81,8 @@ test('a token revoked after the backup stays dead after the restore, and everyth
   expect(statSync(file).mode & 0o777).toBe(0o600)
   await expect(backupEmbedded(directory, 'default', file)).rejects.toThrow(/exists already/)
 
-  const revokedLater = await granted(broker.continue(session))
-  expect((await broker.revoke(revokedLater)).status).toBe(200)
+  const revokedLater = await granted(patient(broker).continue(session))
+  expect((await patient(broker).revoke(revokedLater)).status).toBe(200)
   expect(await active(revokedLater)).toBe(false)
   const used = broker.authentication('orchestrator')
   const spent = { ...used, grant_type: 'client_credentials', resource: `${broker.issuer}/api` }
@@ -123,7 +125,7 @@ test('a token revoked after the backup stays dead after the restore, and everyth
   // Two minutes later new credentials are as good as ever.
   broker = later(await fleet.start({ clockOffsetMs: 120_000 }), 120)
   const signedIn = { ...opening, subject_token: broker.idToken({ auth_time: broker.now() - 5 }) }
-  const anew = await broker.exchange('orchestrator', { ...signedIn, ...intent })
+  const anew = await patient(broker).exchange('orchestrator', { ...signedIn, ...intent })
   expect(anew.status, JSON.stringify(anew.body)).toBe(200)
   await broker.stop()
 })

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type BrokerProcess, type Fleet, startFleet } from '../support/broker-process.ts'
 import { follow, requestStream } from '../support/feed.ts'
 import { type RunningRedis, startRedis } from '../support/redis.ts'
+import { patient } from '../support/world.ts'
 
 let redis: RunningRedis
 let fleet: Fleet
@@ -20,7 +21,7 @@ afterAll(async () => {
 
 const cutOff = async (broker: BrokerProcess, sub: string): Promise<string> => {
   const order = { dimension: 'user', user: `user:corp:${sub}` }
-  const answer = await broker.bearer('/admin/v1/revocations', await fleet.managementToken(), 'POST', order)
+  const answer = await patient(broker).bearer('/admin/v1/revocations', await fleet.managementToken(), 'POST', order)
   expect(answer.status, JSON.stringify(answer.body)).toBe(200)
   return order.user
 }

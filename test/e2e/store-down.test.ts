@@ -12,9 +12,9 @@ import { CLOCK_SKEW_S } from '../../src/kernel/limits.ts'
 import { FIELD } from '../../src/sessions/session-record.ts'
 import { openStore } from '../../src/store/open-store.ts'
 import { type BrokerProcess, type Fleet, startFleet, until } from '../support/broker-process.ts'
-import { PATIENCE_MS, whenReady } from '../support/patience.ts'
+import { PATIENCE_MS, whenAvailable, whenReady } from '../support/patience.ts'
 import { type RunningRedis, startRedis } from '../support/redis.ts'
-import { type Answer, claimsOf } from '../support/world.ts'
+import { type Answer, claimsOf, patient } from '../support/world.ts'
 
 /** A revoke meets the store a few times in a row, each time with its own deadline; token requests: `faults/redis-faults`. */
 const ANSWER_MS_MAX = 5_000
@@ -39,7 +39,7 @@ afterEach(async () => {
 
 async function sessionWithToken(): Promise<{ session: string; token: string }> {
   const { session } = await broker.opened()
-  const continued = await broker.continue(session)
+  const continued = await whenReady(() => broker.continue(session))
   expect(continued.status, JSON.stringify(continued.body)).toBe(200)
   return { session, token: continued.body.access_token }
 }
@@ -98,7 +98,7 @@ test('redis killed: 503 everywhere, and after its restart everything is as it wa
   const apiToken = await broker.apiToken()
   const spent = { ...broker.authentication('warehouse-server'), token }
   expect((await broker.post('/introspect', spent)).body.active).toBe(true)
-  expect((await broker.revoke(other.session)).status).toBe(200)
+  expect((await whenReady(() => broker.revoke(other.session))).status).toBe(200)
 
   await redis.kill()
   await until(async () => !(await isReady()))
@@ -114,13 +114,14 @@ test('redis killed: 503 everywhere, and after its restart everything is as it wa
   redis = await startRedis({ dir, port: redis.port, args: DURABLE })
   const ms = await until(isReady)
   console.log(`ready ${ms.toFixed(0)} ms after the store`)
-  expect((await broker.continue(session)).status).toBe(200)
-  expect((await broker.introspect(token)).body.active).toBe(true)
-  expect((await broker.introspect(other.token)).body).toEqual({ active: false })
-  expect((await broker.continue(other.session)).status).toBe(400)
-  expect((await broker.post('/introspect', spent)).status).toBe(401)
+  const again = patient(broker)
+  expect((await again.continue(session)).status).toBe(200)
+  expect((await again.introspect(token)).body.active).toBe(true)
+  expect((await again.introspect(other.token)).body).toEqual({ active: false })
+  expect((await again.continue(other.session)).status).toBe(400)
+  expect((await whenReady(() => broker.post('/introspect', spent))).status).toBe(401)
   for (const [name, ask] of Object.entries(everything(session, token, apiToken))) {
-    const { status, body } = await ask()
+    const { status, body } = await whenReady(ask)
     // Closing twice: the second finds it closed, and says what it is.
     expect([name, status, status === 200 ? '' : JSON.stringify(body)]).toEqual([name, 200, ''])
   }
@@ -141,9 +142,9 @@ test('redis paused: bounded 503s although its sockets stay open, also for many a
   await until(isReady)
   // What was asked of it meanwhile may still have reached it; what was refused was never handed out. It goes on either way.
   const reopened = await broker.opened()
-  const continued = await broker.continue(reopened.session)
+  const continued = await whenReady(() => broker.continue(reopened.session))
   expect(continued.status, JSON.stringify(continued.body)).toBe(200)
-  expect((await broker.introspect(continued.body.access_token)).body.active).toBe(true)
+  expect((await whenReady(() => broker.introspect(continued.body.access_token))).body.active).toBe(true)
 })
 
 test('redis killed under load, three times: what was answered holds, and nothing is half-written', async () => {
@@ -195,14 +196,14 @@ test('redis killed under load, three times: what was answered holds, and nothing
 
   const store = await openStore({ kind: 'redis', url: redis.url, org: 'default' })
   try {
-    const records = (await store.audit.latest(50_000)).map((entry) => JSON.parse(entry.record))
+    const records = (await whenAvailable(() => store.audit.latest(50_000))).map((entry) => JSON.parse(entry.record))
     const jtis = new Set(records.map((record) => record.jti))
     for (const token of [...tokens, ...sessions]) expect(jtis).toContain(claimsOf(token)['jti'])
-    const all = await store.indexes.list('sessions:all', Date.now(), 10_000)
+    const all = await whenAvailable(() => store.indexes.list('sessions:all', Date.now(), 10_000))
     expect(all.length).toBeGreaterThanOrEqual(sessions.length - refusals)
     for (const session of sessions) {
       const { sid, anc } = claimsOf(session) as { sid: string; anc: string[] }
-      const record = await store.sessions.readAll(sid as never)
+      const record = await whenAvailable(() => store.sessions.readAll(sid as never))
       const [root = ''] = anc
       // One commit, one leaf, one record, whatever the caller was told: never one without the other.
       const leaves = Number(record?.get(FIELD.leaves(root)) ?? 0)
@@ -225,7 +226,7 @@ test('redis back without its data: nothing comes back to life, and new work begi
   const cut = await sessionWithToken()
   const lived = await sessionWithToken()
   const order = { dimension: 'session_access', session: claimsOf(cut.session)['sid'] }
-  const killed = await broker.bearer('/admin/v1/revocations', await fleet.managementToken(), 'POST', order)
+  const killed = await patient(broker).bearer('/admin/v1/revocations', await fleet.managementToken(), 'POST', order)
   expect(killed.status).toBe(200)
   await redis.kill()
   rmSync(dir, { recursive: true, force: true })
@@ -233,22 +234,23 @@ test('redis back without its data: nothing comes back to life, and new work begi
   redis = await startRedis({ dir, port: redis.port, args: DURABLE })
   await until(isReady)
   // Nobody knows which assertions were used before: until none of then is good any more, none is taken.
-  expect((await broker.introspect(lived.token)).body).toMatchObject({ error: 'invalid_client' })
+  const again = patient(broker)
+  expect((await again.introspect(lived.token)).body).toMatchObject({ error: 'invalid_client' })
   await until(async () => (await broker.introspect(lived.token)).status === 200, CLOCK_SKEW_S * 1000 + PATIENCE_MS, 200)
   // The store is an allow-list: an absent session is a dead one.
   for (const { session, token } of [cut, lived]) {
-    expect((await broker.introspect(token)).body).toEqual({ active: false })
-    expect((await broker.continue(session)).status).toBe(400)
+    expect((await again.introspect(token)).body).toEqual({ active: false })
+    expect((await again.continue(session)).status).toBe(400)
   }
   const fresh = await sessionWithToken()
-  expect((await broker.introspect(fresh.token)).body.active).toBe(true)
+  expect((await again.introspect(fresh.token)).body.active).toBe(true)
   // The sequence goes on where this broker had it: a new cut-off is later than every token it ever minted.
   expect(claimsOf(fresh.token)['rv']).toBeGreaterThanOrEqual(killed.body.revoked.seq)
-  const again = { dimension: 'session_access', session: claimsOf(fresh.session)['sid'] }
-  const { seq } = (await broker.bearer('/admin/v1/revocations', await fleet.managementToken(), 'POST', again)).body
+  const anew = { dimension: 'session_access', session: claimsOf(fresh.session)['sid'] }
+  const { seq } = (await again.bearer('/admin/v1/revocations', await fleet.managementToken(), 'POST', anew)).body
     .revoked
   expect(seq).toBeGreaterThan(Number(claimsOf(fresh.token)['rv']))
-  expect((await broker.introspect(fresh.token)).body).toEqual({ active: false })
+  expect((await again.introspect(fresh.token)).body).toEqual({ active: false })
 })
 
 test('redis full: nothing is issued, and agents, users and operators still revoke', async () => {
@@ -257,10 +259,11 @@ test('redis full: nothing is issued, and agents, users and operators still revok
   const client = new Redis(redis.url)
   await client.config('SET', 'maxmemory', '1')
   const named = [byAgent, byUser, byOperator].map(({ session }) => sid(session))
+  const again = patient(broker)
   const revokes = [
-    await broker.revoke(byAgent.session),
-    await broker.bearer(`/sessions/${sid(byUser.session)}`, broker.userToken(), 'DELETE'),
-    await broker.bearer('/admin/v1/revocations', await fleet.managementToken(), 'POST', {
+    await again.revoke(byAgent.session),
+    await again.bearer(`/sessions/${sid(byUser.session)}`, broker.userToken(), 'DELETE'),
+    await again.bearer('/admin/v1/revocations', await fleet.managementToken(), 'POST', {
       dimension: 'session',
       session: sid(byOperator.session),
     }),
@@ -276,15 +279,15 @@ test('redis full: nothing is issued, and agents, users and operators still revok
   await client.config('SET', 'maxmemory', '0')
   client.disconnect()
   for (const { session, token } of [byAgent, byUser, byOperator]) {
-    expect((await broker.introspect(token)).body).toEqual({ active: false })
-    expect((await broker.continue(session)).status).toBe(400)
+    expect((await again.introspect(token)).body).toEqual({ active: false })
+    expect((await again.continue(session)).status).toBe(400)
   }
   // Deferred is not dropped: the records follow as soon as there is room.
   await until(async () => (await revokesRecorded()) === revokes.length, PATIENCE_MS, 500)
 })
 
 async function revokesRecorded(): Promise<number> {
-  const { body } = await broker.bearer('/admin/v1/audit?limit=200', await fleet.managementToken())
+  const { body } = await patient(broker).bearer('/admin/v1/audit?limit=200', await fleet.managementToken())
   const events = ['token.revoke', 'session.revoke', 'control.write']
   const records = body.records as readonly { readonly event: string }[]
   return records.filter((record) => events.includes(record.event)).length

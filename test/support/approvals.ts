@@ -11,7 +11,15 @@ import { ask, EVALUATION, evaluateToken, evaluatingServices } from './authzen.ts
 import { type Claims, details, granted, tools } from './hops.ts'
 import type { TestIssuer } from './issuer.ts'
 import { whenReady } from './patience.ts'
-import { type Answer, registryDocument, startWorld, WAREHOUSE, type World, type WorldOptions } from './world.ts'
+import {
+  type Answer,
+  patient,
+  registryDocument,
+  startWorld,
+  WAREHOUSE,
+  type World,
+  type WorldOptions,
+} from './world.ts'
 
 export const DROP = 'drop_table'
 export const TABLE = { table: 'costs_2019' }
@@ -46,14 +54,16 @@ export function approvalRegistry(idp: TestIssuer, owner = 'user:corp:bob', chang
   return made
 }
 
-export function startApprovals(idp: TestIssuer, options: WorldOptions & { owner?: string } = {}): Promise<World> {
+export async function startApprovals(idp: TestIssuer, options: WorldOptions & { owner?: string } = {}): Promise<World> {
   const { owner, registry, config, ...rest } = options
-  return startWorld({
-    ...rest,
-    issuer: idp,
-    registry: { ...approvalRegistry(idp, owner), ...registry },
-    config: { admins: APPROVERS, ...config },
-  })
+  return patient(
+    await startWorld({
+      ...rest,
+      issuer: idp,
+      registry: { ...approvalRegistry(idp, owner), ...registry },
+      config: { admins: APPROVERS, ...config },
+    }),
+  )
 }
 
 /** A management token of somebody who has signed in, or, without a `corp:`, made on the broker's own machine. */

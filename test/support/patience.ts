@@ -8,6 +8,11 @@ import { type Store, StoreUnavailable } from '../../src/store/ports.ts'
  */
 export const PATIENCE_MS = 30_000
 
+/** In several turns: what comes in one that the machine stood still in is read in the next. */
+export async function aWhile(ms: number): Promise<void> {
+  for (let turn = 0; turn < 10; turn += 1) await sleep(ms / 10)
+}
+
 /** Asks again for as long as the answer is 503: a store that a busy machine holds up is no answer to what was asked. */
 export async function whenReady<T extends { readonly status: number }>(ask: () => Promise<T>): Promise<T> {
   const until = performance.now() + PATIENCE_MS

@@ -9,6 +9,7 @@ import { createGuardedFetch, type FetchJson } from '../../../src/net/guarded-fet
 import { IssuerKeys } from '../../../src/net/issuer-keys.ts'
 import { type Answer, answerJson, startIssuer, type TestIssuer } from '../../support/issuer.ts'
 import { publicJwk } from '../../support/keys.ts'
+import { aWhile } from '../../support/patience.ts'
 
 let idp: TestIssuer
 let nowMs: number
@@ -100,7 +101,7 @@ describe('the keys of an issuer without jwks_uri', () => {
     await find()
     // Read in the background.
     await expect.poll(() => asked.filter((path) => path?.includes('well-known')).length).toBe(2)
-    await new Promise((resolve) => setTimeout(resolve, 60))
+    await aWhile(60)
     nowMs += JWKS_FRESH_MS
     await find()
     await expect.poll(() => asked.at(-1)).toBe('/moved')
@@ -112,7 +113,7 @@ describe('the keys of an issuer without jwks_uri', () => {
     publish(undefined, (_request, response) => response.writeHead(500).end())
     nowMs += JWKS_STALE_MS_MAX - 1
     expect((await find()).size).toBe(1)
-    await new Promise((resolve) => setTimeout(resolve, 60))
+    await aWhile(60)
     nowMs += JWKS_STALE_MS_MAX
     expect((await refused(find())).reason).toBe('subject_issuer_unavailable')
   })

@@ -15,6 +15,7 @@ import { createGuardedFetch } from '../../../src/net/guarded-fetch.ts'
 import { IssuerKeys } from '../../../src/net/issuer-keys.ts'
 import { answerJson, startIssuer, type TestIssuer } from '../../support/issuer.ts'
 import { privateJwk, publicJwk, testKey } from '../../support/keys.ts'
+import { aWhile } from '../../support/patience.ts'
 
 let issuer: TestIssuer
 let nowMs: number
@@ -38,7 +39,7 @@ const has = (set: KeySet, kid: string) => set.select(kid, 'ES256') !== undefined
 /** Background work has ended once the server has answered that many requests and the answer was read. */
 async function settled(requests: number): Promise<void> {
   while (issuer.countRequests() < requests) await new Promise((resolve) => setTimeout(resolve, 5))
-  await new Promise((resolve) => setTimeout(resolve, 30))
+  await aWhile(30)
 }
 
 async function refused(attempt: Promise<unknown>): Promise<Rejection> {

@@ -1,7 +1,21 @@
-import { setTimeout as sleep } from 'node:timers/promises'
-import { expect, test } from 'vitest'
+import { setImmediate as turn } from 'node:timers/promises'
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { STORE_DEADLINE_MS } from '../../../src/kernel/store-limits.ts'
 import { callDeadlineMs, outsideBudget, withinBudget } from '../../../src/store/time-budget.ts'
+
+let nowMs = 0
+beforeEach(() => {
+  vi.spyOn(performance, 'now').mockImplementation(() => nowMs)
+})
+afterEach(() => {
+  vi.restoreAllMocks()
+})
+
+/** For everybody; whoever else waits has a turn meanwhile. */
+async function passes(ms: number): Promise<void> {
+  nowMs += ms
+  await turn()
+}
 
 test('a call of no request has the whole deadline', () => {
   expect(callDeadlineMs()).toBe(STORE_DEADLINE_MS)
@@ -10,9 +24,9 @@ test('a call of no request has the whole deadline', () => {
 test('the calls of a request share half a second, whatever lies between them', async () => {
   await withinBudget(async () => {
     const first = callDeadlineMs()
-    await sleep(120)
+    await passes(120)
     const second = callDeadlineMs()
-    await sleep(300)
+    await passes(300)
     const third = callDeadlineMs()
     expect(second).toBeLessThan(first)
     expect(third).toBeLessThan(second)
@@ -24,7 +38,7 @@ test('the calls of a request share half a second, whatever lies between them', a
 
 test('the budget begins with the first call: what a request did before is not the store’s doing', async () => {
   await withinBudget(async () => {
-    await sleep(400)
+    await passes(400)
     const late = callDeadlineMs()
     expect(late).toBe(withinBudget(callDeadlineMs))
   })
@@ -33,10 +47,9 @@ test('the budget begins with the first call: what a request did before is not th
 test('two requests at once have two budgets, and what one starts and leaves behind has none', async () => {
   const used = withinBudget(async () => {
     callDeadlineMs()
-    await sleep(320)
+    await passes(320)
     return [callDeadlineMs(), outsideBudget(callDeadlineMs)]
   })
-  await sleep(300)
   const fresh = withinBudget(callDeadlineMs)
   const [left = 0, outside] = await used
   expect(left).toBeLessThan(fresh)

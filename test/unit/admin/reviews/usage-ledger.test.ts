@@ -14,7 +14,16 @@ import { openStore } from '../../../../src/store/open-store.ts'
 import { type DocumentStore, type Store, StoreUnavailable } from '../../../../src/store/ports.ts'
 import { startIssuer, type TestIssuer } from '../../../support/issuer.ts'
 import { type RunningRedis, startRedis } from '../../../support/redis.ts'
-import { ManualClock, registryDocument, startWorld, TYPE, WAREHOUSE, WIKI, type World } from '../../../support/world.ts'
+import {
+  ManualClock,
+  patient,
+  registryDocument,
+  startWorld,
+  TYPE,
+  WAREHOUSE,
+  WIKI,
+  type World,
+} from '../../../support/world.ts'
 
 const ISSUER = 'http://localhost:4400'
 let idp: TestIssuer
@@ -119,8 +128,8 @@ test('two brokers on one Redis count into one ledger', async () => {
     store: { kind: 'redis', url: new Secret(redis.url) } as const,
     keysDirectory: join(directory, 'keys'),
   }
-  const a = await startWorld(options)
-  const b = await startWorld(options)
+  const a = patient(await startWorld(options))
+  const b = patient(await startWorld(options))
   const { session } = await a.opened()
   expect((await a.continue(session)).status).toBe(200)
   const wiki = { resource: WIKI, subject_token: b.idToken({ sub: 'bob' }), subject_token_type: TYPE.id }

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { type AnySession, BrokerUnavailable } from '../../../../src/sdk/agent/agent.ts'
 import { type AgentWorld, agentWorld, toolCall } from '../../../support/agent-world.ts'
+import { aWhile } from '../../../support/patience.ts'
 import { startWorld, WAREHOUSE, type World } from '../../../support/world.ts'
 
 const INTENT = {
@@ -29,7 +30,7 @@ beforeEach(async () => {
 const call = () => session.fetch(WAREHOUSE, toolCall('list_tables'))
 const statuses = (responses: readonly Response[]) => [...new Set(responses.map(({ status }) => status))]
 /** What runs behind a call that did not wait for it. */
-const settled = () => new Promise((resolve) => setTimeout(resolve, 100))
+const settled = () => aWhile(100)
 
 describe('a burst of 1 000 parallel calls makes exactly one exchange', () => {
   const burst = () => Promise.all(Array.from({ length: 1_000 }, call))
