@@ -6,6 +6,7 @@ import { connect as connectTls } from 'node:tls'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { type Listening, listen } from '../../src/http/listener.ts'
 import { type Authority, makeAuthority } from '../support/certificates.ts'
+import { aWhile } from '../support/patience.ts'
 import { listenTo, Wire } from '../support/raw-http.ts'
 import { startWorld, type World } from '../support/world.ts'
 
@@ -102,7 +103,7 @@ describe('H28: time', () => {
       await new Promise((resolve) => setTimeout(resolve, 20))
       wire.close()
     }
-    await new Promise((resolve) => setTimeout(resolve, 100))
+    await aWhile(100)
     // A fault would not be counted among these.
     expect(await counted()).toEqual([['body_malformed', 5]])
     expect((await world.audit(1_000)).filter(({ event }) => event !== 'strangers.refused')).toEqual([])

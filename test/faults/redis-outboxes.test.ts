@@ -1,21 +1,26 @@
 /**
- * The log and the outboxes behind it, where a Redis hangs, is full, dies or comes back without its last writes (H73): nothing is
- * half-written, no record is passed over whatever a server's clock says, and what was trimmed is not taken for lost.
+ * The log and the outboxes behind it, where a Redis is full, dies or comes back without its last writes (H73): nothing is
+ * half-written, no record is passed over whatever a server's clock says, and what was trimmed is not taken for lost. One that does
+ * not answer: `redis-outboxes-late`.
  */
 import { cpSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Redis } from 'ioredis'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { STORE_DEADLINE_MS } from '../../src/kernel/store-limits.ts'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { openStore } from '../../src/store/open-store.ts'
 import { type OutboxEntry, type Store, StoreUnavailable } from '../../src/store/ports.ts'
 import { readOn } from '../contract/log-contract.ts'
 import { freePort } from '../support/free-port.ts'
 import { isBack } from '../support/patience.ts'
 import { type RunningRedis, startRedis } from '../support/redis.ts'
-import { eventually, startReplicatedRedis } from '../support/redis-replicas.ts'
+import { eventually } from '../support/redis-replicas.ts'
+import { after, expectWhole, pieces } from './log-appends.ts'
+
+vi.mock('../../src/kernel/store-limits.ts', async (original) =>
+  (await import('../support/patient-limits.ts')).patientLimits(original),
+)
 
 const PERSISTENT = ['--appendonly', 'yes', '--appendfsync', 'always']
 /** Of the outbox that all is written to here. */
@@ -177,22 +182,6 @@ describe('a broker whose last record has been trimmed', () => {
 })
 
 describe('an append to the log', () => {
-  const pieces = (n: number) => [
-    { name: 'all', add: Buffer.from(`${n} `) },
-    { name: `of/${n % 7}`, put: Buffer.alloc(2_000, String(n % 10)) },
-  ]
-
-  /** What there is, which must be all of one append and all before it. */
-  async function expectWhole(store: Store): Promise<number> {
-    const head = Number((await store.log.head()) ?? 0)
-    const [all, last] = await store.log.read(['all', `of/${head % 7}`])
-    expect(all?.toString() ?? '').toBe(Array.from({ length: head }, (_, n) => `${n + 1} `).join(''))
-    if (head > 0) expect(last?.equals(Buffer.alloc(2_000, String(head % 10)))).toBe(true)
-    return head
-  }
-
-  const after = (n: number) => (n === 0 ? undefined : String(n))
-
   test('at a server that is killed again and again is there whole or not at all, and stays once it was answered', async () => {
     const store = await open()
     let answered = 0
@@ -216,27 +205,6 @@ describe('an append to the log', () => {
     expect(answered).toBeGreaterThan(4)
   })
 
-  test('at a server that hangs ends at its deadline, and was performed whole or not at all', async () => {
-    const store = await open()
-    await store.log.append(undefined, '1', pieces(1))
-    redis.pause()
-    const begun = performance.now()
-    const calls = [
-      () => store.log.append('1', '2', pieces(2)),
-      () => store.log.read(['all']),
-      () => store.audit.pending(new Map(), 10),
-      () => append(store, 'record'),
-    ]
-    const results = await Promise.allSettled(calls.map((call) => call()))
-    for (const result of results) {
-      expect(result.status === 'rejected' && result.reason).toBeInstanceOf(StoreUnavailable)
-    }
-    expect(performance.now() - begun).toBeLessThan(4 * STORE_DEADLINE_MS)
-    redis.resume()
-    await eventually('it answers', () => isBack(store))
-    expect([1, 2]).toContain(await expectWhole(store))
-  })
-
   test('at a server that is out of memory writes nothing; trimming makes room all the same', async () => {
     const store = await open()
     await append(store, 'a', 'b')
@@ -253,30 +221,4 @@ describe('an append to the log', () => {
     expect(await store.log.append('1', '2', pieces(2))).toBe(true)
     expect(await expectWhole(store)).toBe(2)
   })
-})
-
-test('what no replica has yet is read by nobody, and no append is acknowledged without them', async () => {
-  const args = ['--min-replicas-to-write', '1']
-  const servers = await startReplicatedRedis({ replicas: 1, sentinels: 1, downAfterMs: 60_000, args })
-  const [, replica] = servers.members
-  const sentinel = { name: servers.name, hosts: servers.hosts, tls: false }
-  try {
-    await servers.replicated()
-    await eventually('it opens', async () => {
-      stores.push(await openStore({ kind: 'redis', sentinel, org: 'acme', replicas: 1 }))
-      return true
-    })
-    const store = stores.at(-1) as Store
-    const cursors = new Map<string, string>()
-    await eventually('it has replicas', () => store.audit.append(KEY, 'on both').then(() => true))
-    await eventually('it is read', async () => texts(await readOn(store, cursors)).includes('on both'))
-    replica?.redis.pause()
-    await expect(store.audit.append(KEY, 'on one')).rejects.toThrow(StoreUnavailable)
-    await expect(store.audit.pending(cursors, 10)).rejects.toThrow(StoreUnavailable)
-    await expect(store.log.append(undefined, 'head', [])).rejects.toThrow(StoreUnavailable)
-    replica?.redis.resume()
-    await eventually('both have it', async () => texts(await readOn(store, cursors)).includes('on one'))
-  } finally {
-    await servers.stop()
-  }
 })

@@ -1,6 +1,6 @@
 /** The feed of revocations as a consumer of the tests' own reads it: nothing here is the verifier's code. */
 import { createHmac } from 'node:crypto'
-import { PATIENCE_MS } from './patience.ts'
+import { PATIENCE_MS, whenReady } from './patience.ts'
 import type { World } from './world.ts'
 
 export interface FeedEvent {
@@ -116,7 +116,7 @@ export async function requestStream(world: World, options: FollowOptions = {}): 
 
 /** A stream that has told its first event. */
 export async function follow(world: World, options: FollowOptions = {}): Promise<FollowedStream> {
-  const response = await requestStream(world, options)
+  const response = await whenReady(() => requestStream(world, options))
   if (response.status !== 200) throw new Error(`not followed: ${response.status} ${await response.text()}`)
   const stream = new FollowedStream(response)
   await stream.seen(() => true)

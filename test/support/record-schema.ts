@@ -11,6 +11,7 @@ import { LAYERS } from '../../src/model/decision.ts'
 import { EVENTS, lackingIn } from '../../src/model/event-catalogue.ts'
 import { ORIGIN_TYPES } from '../../src/model/intent.ts'
 import type { AuditStore, OutboxEntry } from '../../src/store/ports.ts'
+import { whenAvailable } from './patience.ts'
 
 /** A name, or the digest that stands for one that was too long. */
 const name = z
@@ -197,7 +198,7 @@ async function checkTexts(
   for (const [outbox, entries] of outboxes) {
     const records = entries.map(({ record }) => JSON.parse(record) as AuditRecord).filter(({ id }) => !forged.has(id))
     const named = records.flatMap(keptTexts)
-    const found = await audit.contentsIn(outbox, [...new Set(named.map(([, digest]) => digest))])
+    const found = await whenAvailable(() => audit.contentsIn(outbox, [...new Set(named.map(([, digest]) => digest))]))
     for (const record of records) {
       const lacking = keptTexts(record).filter(([, digest]) => !found.has(digest))
       if (lacking.length > 0) throw new Error(`not kept of a record: ${lacking.join('; ')}\n${JSON.stringify(record)}`)
