@@ -7,7 +7,8 @@ import { type Block, type ControlEntry, type Cutoff, CutoffSet } from '../../src
 import { pairKey } from '../../src/authority/dimensions.ts'
 import type { ControlListener, ControlSnapshot, ControlWrite, ControlWritten, Store } from '../../src/store/ports.ts'
 import { PATIENCE_MS } from '../support/patience.ts'
-import { HOUR_MS, ODD_TEXTS, type OpenedStore, type OpenFresh, whileItLasts } from './store-contract.ts'
+import { HOUR_MS, ODD_TEXTS, type OpenedStore, type OpenFresh } from './store-contract.ts'
+import { whileItLasts } from './while-it-lasts.ts'
 
 const cutoff = (id: string, expiresAtMs = Date.now() + HOUR_MS): ControlWrite => ({
   entry: 'cutoff',

@@ -4,7 +4,6 @@
  * are in `store-model.ts`.
  */
 import { randomUUID } from 'node:crypto'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { SessionId } from '../../src/kernel/ids.ts'
 import { newNonce, newSessionId } from '../../src/kernel/ids.ts'
@@ -13,6 +12,8 @@ import type { Check, Commit, Operation } from '../../src/model/commit.ts'
 import type { Store } from '../../src/store/ports.ts'
 import { PATIENCE_MS } from '../support/patience.ts'
 import { callsContract } from './calls-contract.ts'
+import { whileItLasts } from './while-it-lasts.ts'
+import { windowsContract } from './windows-contract.ts'
 
 export interface OpenedStore {
   readonly store: Store
@@ -45,18 +46,6 @@ export function commitOf(session: string, operations: readonly Operation[], rest
 
 export const set = (field: string, value: string): Operation => ({ operation: 'set', field, value })
 export const add = (field: string, by: number): Operation => ({ operation: 'increment', field, by })
-
-/** What `act` finds while something lasts that it writes: where a machine is too busy to come so far by then, once more with more time. */
-export async function whileItLasts<T>(
-  act: (expiresAtMs: number) => Promise<T>,
-  briefMs = 500,
-): Promise<T & { over(): Promise<void> }> {
-  for (let lastsMs = briefMs; ; lastsMs *= 2) {
-    const expiresAtMs = Date.now() + lastsMs
-    const found = await act(expiresAtMs)
-    if (Date.now() < expiresAtMs) return { ...found, over: () => sleep(Math.max(0, expiresAtMs - Date.now()) + 20) }
-  }
-}
 
 /** Field names and values that a careless encoding would bend. */
 export const ODD_TEXTS = [
@@ -104,7 +93,7 @@ export function describeStore(name: string, openFresh: OpenFresh): void {
     describe('single-use ids', () => claimsContract(current))
     describe('expiry', () => expiryContract(current))
     documentsContract(current)
-    describe('windows', () => windowsContract(current))
+    describe('windows', () => windowsContract(current, ODD_TEXTS[0]))
     describe('calls of tools', () => callsContract(current))
     describe('indexes', () => indexesContract(current))
   })
@@ -506,81 +495,6 @@ function documentsContract(store: () => Store): void {
         expect(await documents.read(name)).toBe(texts[written.indexOf(true)])
       }
     })
-  })
-}
-
-function windowsContract(store: () => Store): void {
-  const HOUR_MS = 3_600_000
-
-  it('take a place in every window named or in none, each owner by itself, and say which is full and for how long', async () => {
-    const { windows } = store()
-    const owner = newNonce()
-    const both = [
-      { name: 'read', limit: 3 },
-      { name: 'write', limit: 1 },
-    ]
-    expect(await windows.take(owner, 'a', both, HOUR_MS)).toBeUndefined()
-    const refused = await windows.take(owner, 'b', both, HOUR_MS)
-    expect(refused?.full).toBe('write')
-    expect(refused?.waitMs).toBeGreaterThan(HOUR_MS - 60_000)
-    expect(refused?.waitMs).toBeLessThanOrEqual(HOUR_MS)
-    // The refusal took nothing of the other window.
-    for (const id of ['c', 'd']) expect(await windows.take(owner, id, both.slice(0, 1), HOUR_MS)).toBeUndefined()
-    expect((await windows.take(owner, 'e', both.slice(0, 1), HOUR_MS))?.full).toBe('read')
-    expect(await windows.take(newNonce(), 'a', both, HOUR_MS)).toBeUndefined()
-  })
-
-  it('hold one place for one id, however often it asks, and give it back when it is released', async () => {
-    const { windows } = store()
-    const owner = newNonce()
-    const one = [{ name: ODD_TEXTS[0], limit: 1 }]
-    const names = one.map(({ name }) => name)
-    for (let again = 0; again < 3; again++) expect(await windows.take(owner, 'a', one, HOUR_MS)).toBeUndefined()
-    await windows.release(owner, 'b', names)
-    expect((await windows.take(owner, 'b', one, HOUR_MS))?.full).toBe(names[0])
-    await windows.release(owner, 'a', [...names, 'never taken'])
-    expect(await windows.take(owner, 'b', one, HOUR_MS)).toBeUndefined()
-  })
-
-  it('say how many of their places are taken', async () => {
-    const { windows } = store()
-    const owner = newNonce()
-    const [read, write] = ['read', 'write']
-    expect(await windows.count(owner, [read, write], HOUR_MS)).toEqual([0, 0])
-    for (const id of ['a', 'b', 'b']) await windows.take(owner, id, [{ name: read, limit: 3 }], HOUR_MS)
-    expect(await windows.count(owner, [read, write], HOUR_MS)).toEqual([2, 0])
-    await windows.release(owner, 'a', [read])
-    expect(await windows.count(owner, [write, read], HOUR_MS)).toEqual([0, 1])
-    expect(await windows.count(newNonce(), [read], HOUR_MS)).toEqual([0])
-    await sleep(2)
-    expect(await windows.count(owner, [read], 1)).toEqual([0])
-  })
-
-  it('are free again when their time is over, each place by itself', async () => {
-    const { windows } = store()
-    const two = [{ name: 'w', limit: 2 }]
-    for (let lengthMs = 1_000; ; lengthMs *= 2) {
-      const owner = newNonce()
-      const begunMs = Date.now()
-      expect(await windows.take(owner, 'a', two, lengthMs)).toBeUndefined()
-      await sleep(lengthMs / 2)
-      expect(await windows.take(owner, 'b', two, lengthMs)).toBeUndefined()
-      const refused = await windows.take(owner, 'c', two, lengthMs)
-      // A machine that took so long that the first was over again takes longer ones.
-      if (Date.now() - begunMs >= lengthMs) continue
-      expect(refused?.waitMs).toBeLessThanOrEqual(lengthMs / 2)
-      await sleep((refused?.waitMs ?? 0) + 2)
-      expect(await windows.take(owner, 'c', two, lengthMs)).toBeUndefined()
-      return
-    }
-  })
-
-  it('never give more places than there are to those who ask at once', async () => {
-    const { windows } = store()
-    const owner = newNonce()
-    const five = [{ name: 'w', limit: 5 }]
-    const asked = await Promise.all(Array.from({ length: 40 }, (_, id) => windows.take(owner, `${id}`, five, HOUR_MS)))
-    expect(asked.filter((refused) => refused === undefined)).toHaveLength(5)
   })
 }
 
