@@ -13,7 +13,7 @@ import type { ControlEntry } from '../authority/cutoffs.ts'
 import type { SessionId } from '../kernel/ids.ts'
 import type { Commit, CommitOutcome, Content } from '../model/commit.ts'
 import type { CallStore, WindowStore } from './call-ports.ts'
-import type { AcknowledgedRecord, RecordWatcher } from './record-watcher.ts'
+import type { AcknowledgedRecord, KnownRecords, RecordWatcher } from './record-watcher.ts'
 
 export class StoreUnavailable extends Error {
   constructor(message: string, cause?: unknown) {
@@ -125,6 +125,9 @@ export interface OutboxEntry {
 }
 
 /** How full an outbox is. */
+/** By outbox. */
+export type Pending = ReadonlyMap<string, readonly OutboxEntry[]>
+
 export interface OutboxUsage {
   readonly records: number
   readonly limit: number
@@ -174,9 +177,9 @@ export interface AuditStore {
    * A cursor is the position of the last entry that was read. No record is ever passed over: where an outbox has neither the
    * record that the cursor names nor trimmed exactly up to it, because its server came back without its last writes, all that is
    * there is answered once more from the beginning, each entry marked `again`. Whoever reads on knows by position which of those
-   * it has already, and goes on behind the last of them, also where that is less than its cursor was.
+   * it has already, and goes on behind the last of them, also where that is less than its cursor was. What is `known` is not read.
    */
-  pending(cursors: ReadonlyMap<string, string>, limit: number): Promise<ReadonlyMap<string, readonly OutboxEntry[]>>
+  pending(cursors: ReadonlyMap<string, string>, limit: number, known?: KnownRecords): Promise<Pending>
   /**
    * Forgets what is up to and with the position, and that it could be found by id. Nothing where the outbox does not have the
    * record of this position: what is there then has not been read. Works where memory is full.

@@ -11,6 +11,9 @@ export interface AcknowledgedRecord {
   readonly contents: readonly Content[]
 }
 
+/** The text of the record that was acknowledged at this position of an outbox; `undefined`: it is not remembered. */
+export type KnownRecords = (outbox: string, position: string) => string | undefined
+
 export interface RecordWatcher {
   acknowledged(record: AcknowledgedRecord): void
   /** A server came back, or another has taken its place: it may lack what was acknowledged. */

@@ -7,8 +7,8 @@ import type { Content } from '../model/commit.ts'
 import { contentsFullAt, fullAt, type OutboxBounds } from './bounds.ts'
 import { checkedContents } from './commit-rules.ts'
 import { nameAgain, placedIn } from './outbox-position.ts'
-import type { AuditStore, OutboxEntry, OutboxExtent, OutboxUsage } from './ports.ts'
-import type { AcknowledgedRecord, RecordWatcher } from './record-watcher.ts'
+import type { AuditStore, OutboxEntry, OutboxExtent, OutboxUsage, Pending } from './ports.ts'
+import type { AcknowledgedRecord, KnownRecords, RecordWatcher } from './record-watcher.ts'
 import type { RedisKeys } from './redis-keys.ts'
 import type { RedisLink } from './redis-link.ts'
 import { RedisOutboxes } from './redis-outboxes.ts'
@@ -45,7 +45,7 @@ export class RedisAudit implements AuditStore {
     this.#keys = keys
     this.#shards = shards
     this.#bounds = bounds
-    this.#outboxes = new RedisOutboxes(connection, keys, bounds.textsKeptMs)
+    this.#outboxes = new RedisOutboxes(connection, keys, bounds.textsKeptMs, shards.own)
   }
 
   append(key: string, record: string, contents?: readonly Content[], isEnd = false): Promise<void> {
@@ -113,8 +113,8 @@ export class RedisAudit implements AuditStore {
     return this.#outboxes.names
   }
 
-  pending(cursors: ReadonlyMap<string, string>, limit: number): Promise<ReadonlyMap<string, readonly OutboxEntry[]>> {
-    return this.#outboxes.pending(cursors, limit)
+  pending(cursors: ReadonlyMap<string, string>, limit: number, known?: KnownRecords): Promise<Pending> {
+    return this.#outboxes.pending(cursors, limit, known)
   }
 
   trim(outbox: string, upTo: string): Promise<boolean> {

@@ -48,6 +48,14 @@ export class GatedLink implements RedisLink {
     return this.#refusal(tagIn(keys[0] ?? '')) ?? this.#link.script(name, keys, args)
   }
 
+  together(name: ScriptName, keys: readonly string[], args: readonly Argument[]): Promise<unknown> | undefined {
+    for (const key of keys) {
+      const refusal = this.#refusal(tagIn(key))
+      if (refusal !== undefined) return refusal
+    }
+    return this.#link.together?.(name, keys, args)
+  }
+
   durably(name: ScriptName, keys: readonly string[], args: readonly Argument[]): Promise<unknown> {
     return this.#refusal(tagIn(keys[0] ?? '')) ?? this.#link.durably(name, keys, args)
   }

@@ -17,7 +17,9 @@ export interface RedisLink {
   open(waitMs?: number): Promise<void>
   /** @param keys all of one slot, at least one */
   script(name: ScriptName, keys: readonly string[], args: readonly Argument[]): Promise<unknown>
-  /** The same, and answered only when as many replicas as are configured have what it has written. */
+  /** The same with keys of any slots; absent, or `undefined` and nothing asked: not one server has them all. */
+  together?(name: ScriptName, keys: readonly string[], args: readonly Argument[]): Promise<unknown> | undefined
+  /** As `script`, and answered only when as many replicas as are configured have what it has written. */
   durably(name: ScriptName, keys: readonly string[], args: readonly Argument[]): Promise<unknown>
   /**
    * Throws unless as many replicas as are configured have, by now, all that was written where this key lies: nobody who has been

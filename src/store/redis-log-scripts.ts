@@ -17,9 +17,24 @@ redis.call('SET', KEYS[1], ARGV[2])
 return 1
 `
 
-/** KEYS outbox, what was trimmed. ARGV id to begin with, most entries. Answers {entries, '<id> <name>' of the last that was trimmed}. */
+/**
+ * KEYS outbox, what was trimmed, and the same of others. ARGV how the names begin of records whose text is not asked for ('': none),
+ * then of each outbox: id to begin with, most entries. Answers of each {entries, '<id> <name>' of the last that was trimmed}; of an
+ * entry {id, name, text}, without a text where it is not asked for.
+ */
 export const OUTBOX_PENDING = `#!lua flags=no-writes
-return {redis.call('XRANGE', KEYS[1], ARGV[1], '+', 'COUNT', ARGV[2]), redis.call('HGET', KEYS[2], 'last') or ''}
+local own = ARGV[1]
+local answer = {}
+for k = 1, #KEYS, 2 do
+  local entries = {}
+  for i, entry in ipairs(redis.call('XRANGE', KEYS[k], ARGV[k + 1], '+', 'COUNT', ARGV[k + 2])) do
+    local name = entry[2][4] or ''
+    local isOwn = own ~= '' and string.sub(name, 1, #own) == own
+    entries[i] = {entry[1], name, not isOwn and entry[2][2] or nil}
+  end
+  answer[(k + 1) / 2] = {entries, redis.call('HGET', KEYS[k + 1], 'last') or ''}
+end
+return answer
 `
 
 /**

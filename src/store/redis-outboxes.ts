@@ -1,7 +1,8 @@
 /** The outboxes in Redis as the log's sequencer sees them: read on from a cursor, and trimmed behind it. */
 import { SHARDS } from '../kernel/store-limits.ts'
-import { type PlacedRecord, placedIn, placeOf, positionOf, STRANGERS, shardOutbox } from './outbox-position.ts'
-import type { OutboxEntry } from './ports.ts'
+import { type Placed, placedIn, placeOf, positionOf, STRANGERS, shardOutbox } from './outbox-position.ts'
+import type { OutboxEntry, Pending } from './ports.ts'
+import type { KnownRecords } from './record-watcher.ts'
 import type { RedisKeys } from './redis-keys.ts'
 import type { RedisLink } from './redis-link.ts'
 import { TRIMMED_KEPT_MS } from './redis-shards.ts'
@@ -13,6 +14,9 @@ const TEXTS_AT_ONCE = 32
 
 const LOOKED_FOR_AT_ONCE = 128
 
+/** Entries that one script answers. */
+const READ_AT_ONCE = 1_024
+
 interface Outbox {
   readonly name: string
   readonly stream: string
@@ -21,14 +25,35 @@ interface Outbox {
   readonly age: string
 }
 
+interface Asked {
+  readonly outbox: Outbox
+  /** `undefined`: from the beginning. */
+  readonly cursor: Placed | undefined
+  readonly limit: number
+}
+
+interface Answer {
+  readonly entries: readonly (Placed & { readonly text: string | undefined })[]
+  /** Id and name of the last record that was trimmed. */
+  readonly trimmed: string
+}
+
+/** As the script says it. */
+type Answered = readonly [entries: readonly (readonly [id: string, name: string, text?: string])[], trimmed: string]
+
 export class RedisOutboxes {
   readonly #connection: RedisLink
   readonly #all: readonly Outbox[]
   readonly #textsKeptMs: number
+  readonly #own: string
 
-  /** @param textsKeptMs how much older than the oldest record a text is before it is forgotten */
-  constructor(connection: RedisLink, keys: RedisKeys, textsKeptMs: number) {
+  /**
+   * @param textsKeptMs how much older than the oldest record a text is before it is forgotten
+   * @param own how the names begin of all records that this process writes
+   */
+  constructor(connection: RedisLink, keys: RedisKeys, textsKeptMs: number, own: string) {
     this.#connection = connection
+    this.#own = own
     this.#textsKeptMs = textsKeptMs
     const [streams, trimmed, contents, ages] = [
       keys.outboxes(),
@@ -57,32 +82,65 @@ export class RedisOutboxes {
     return this.#all.map(({ name }) => name)
   }
 
-  async pending(cursors: ReadonlyMap<string, string>, limit: number): Promise<ReadonlyMap<string, OutboxEntry[]>> {
+  async pending(cursors: ReadonlyMap<string, string>, limit: number, known?: KnownRecords): Promise<Pending> {
     if (limit <= 0) return new Map()
-    const read = this.#all.map(async (outbox) => {
-      const entries = await this.#behind(outbox, cursors.get(outbox.name), limit)
-      // Nobody builds on what a failover could still take back.
-      if (entries.length > 0) await this.#connection.standing(outbox.stream)
-      return [outbox.name, entries] as const
+    const asked = this.#all.map((outbox): Asked => {
+      const cursor = cursors.get(outbox.name)
+      return { outbox, cursor: cursor === undefined ? undefined : placeOf(cursor), limit }
     })
-    return new Map((await Promise.all(read)).filter(([, entries]) => entries.length > 0))
+    const answers = await this.#read(asked, known === undefined ? '' : this.#own)
+    const found = asked.map(async (one, n) => {
+      const entries = await this.#entries(one, answers[n] as Answer, known)
+      // Nobody builds on what a failover could still take back.
+      if (entries.length > 0) await this.#connection.standing(one.outbox.stream)
+      return [one.outbox.name, entries] as const
+    })
+    return new Map((await Promise.all(found)).filter(([, entries]) => entries.length > 0))
   }
 
-  async #behind(outbox: Outbox, cursor: string | undefined, limit: number): Promise<OutboxEntry[]> {
-    if (cursor === undefined) return (await this.#read(outbox, '-', limit)).entries.map((entry) => entryOf(entry))
-    const place = placeOf(cursor)
-    const { entries, trimmed } = await this.#read(outbox, place.id, limit + 1)
-    const [first, ...others] = entries
-    if (first?.id === place.id && first.name === place.name) return others.map((entry) => entryOf(entry))
-    // The stream begins behind it: nothing else of this id can be there.
-    if (trimmed === `${place.id} ${place.name}`) return entries.slice(0, limit).map((entry) => entryOf(entry))
-    return (await this.#read(outbox, '-', limit)).entries.map((entry) => ({ ...entryOf(entry), again: true }))
+  async #entries(asked: Asked, answer: Answer, known?: KnownRecords): Promise<OutboxEntry[]> {
+    const { outbox, cursor } = asked
+    const left = cursor === undefined ? answer.entries : behind(cursor, answer)?.slice(0, asked.limit)
+    if (left === undefined) {
+      const all = { ...asked, cursor: undefined }
+      return (await this.#whole(all)).map((entry) => ({ ...entry, again: true }))
+    }
+    const entries: OutboxEntry[] = []
+    for (const { id, name, text } of left) {
+      const position = positionOf({ id, name })
+      const record = text ?? (known === undefined ? '' : known(outbox.name, position))
+      if (record === undefined) return this.#whole(asked)
+      entries.push({ position, record })
+    }
+    return entries
   }
 
-  async #read({ stream, trimmed: mark }: Outbox, from: string, limit: number) {
-    const answer = await this.#connection.script('errandOutboxPending', [stream, mark], [from, limit])
-    const [found, trimmed] = answer as [unknown, string]
-    return { entries: placedIn(found), trimmed }
+  /** Each with its text. */
+  async #whole(asked: Asked): Promise<OutboxEntry[]> {
+    const [answer] = await this.#read([asked], '')
+    return this.#entries(asked, answer as Answer)
+  }
+
+  /** So many outboxes at once that no script is long. @param own how names begin of records that are answered without text */
+  async #read(asked: readonly Asked[], own: string): Promise<readonly Answer[]> {
+    const most = Math.max(1, Math.floor(READ_AT_ONCE / (asked[0]?.limit ?? 1)))
+    const groups = Array.from({ length: Math.ceil(asked.length / most) }, (_, n) =>
+      asked.slice(n * most, (n + 1) * most),
+    )
+    return (await Promise.all(groups.map((group) => this.#readGroup(group, own)))).flat()
+  }
+
+  async #readGroup(asked: readonly Asked[], own: string): Promise<readonly Answer[]> {
+    const keys = asked.map(({ outbox: { stream, trimmed } }) => [stream, trimmed])
+    const from = asked.map(({ cursor, limit }) => (cursor === undefined ? ['-', limit] : [cursor.id, limit + 1]))
+    const script = 'errandOutboxPending'
+    const together = this.#connection.together?.(script, keys.flat(), [own, ...from.flat()])
+    if (together !== undefined) return ((await together) as readonly Answered[]).map(answerOf)
+    const each = keys.map(async (of, n) => {
+      const [answer] = (await this.#connection.script(script, of, [own, ...(from[n] ?? [])])) as [Answered]
+      return answerOf(answer)
+    })
+    return Promise.all(each)
   }
 
   async trim(name: string, upTo: string): Promise<boolean> {
@@ -128,6 +186,14 @@ export class RedisOutboxes {
   }
 }
 
-function entryOf(placed: PlacedRecord): OutboxEntry {
-  return { position: positionOf(placed), record: placed.record }
+/** What comes behind the cursor; `undefined`: the outbox is not as the cursor left it. */
+function behind({ id, name }: Placed, { entries, trimmed }: Answer): Answer['entries'] | undefined {
+  const [first] = entries
+  if (first?.id === id && first.name === name) return entries.slice(1)
+  // The stream begins behind it: nothing else of this id can be there.
+  return trimmed === `${id} ${name}` ? entries : undefined
+}
+
+function answerOf([entries, trimmed]: Answered): Answer {
+  return { entries: entries.map(([id, name, text]) => ({ id, name, text })), trimmed }
 }

@@ -50,6 +50,10 @@ export class RedisServer implements RedisLink {
     return this.#connection.script(name, keys, args)
   }
 
+  together(name: ScriptName, keys: readonly string[], args: readonly Argument[]): Promise<unknown> {
+    return this.#connection.script(name, keys, args)
+  }
+
   durably(name: ScriptName, keys: readonly string[], args: readonly Argument[]): Promise<unknown> {
     const answered = this.#connection.script(name, keys, args)
     return this.#replication === undefined ? answered : this.#confirmed(answered, keys[0] ?? '')

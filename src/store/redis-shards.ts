@@ -68,10 +68,15 @@ export class RedisShards {
     this.#keys = keys
   }
 
+  /** How the names begin of all records that this process writes, and of no others. */
+  get own(): string {
+    return `${this.#broker}.`
+  }
+
   /** Of a record that is to be written: no other ever has it. */
   nextName(): string {
     this.#named += 1
-    return `${this.#broker}.${this.#named.toString(36)}`
+    return `${this.own}${this.#named.toString(36)}`
   }
 
   /** Whoever is to remember them. */

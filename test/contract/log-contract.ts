@@ -244,6 +244,29 @@ function outboxContract(store: () => Store): void {
     expect(new Set(positions).size).toBe(positions.length)
   })
 
+  it('are read alike by whoever has the texts of all of it, of some or of none', async () => {
+    for (let n = 0; n < 60; n++) await store().audit.append(`${n % 7}`, `record ${n}`)
+    await store().audit.appendStrangers('strangers')
+    const cursors: Cursors = new Map()
+    for (const [outbox, entries] of await store().audit.pending(new Map(), 3))
+      cursors.set(outbox, entries[0]?.position ?? '')
+    for (const [from, limit] of [
+      [new Map(), 2],
+      [new Map(), 1_000],
+      [cursors, 1],
+      [cursors, 1_000],
+    ] as const) {
+      const all = await store().audit.pending(from, limit)
+      const texts = new Map([...all.values()].flat().map(({ position, record }) => [position, record]))
+      expect(texts.size).toBeGreaterThan(0)
+      for (const share of [1, 2, 3, 100]) {
+        let asked = 0
+        const known = (_outbox: string, position: string) => (asked++ % share === 0 ? texts.get(position) : undefined)
+        expect(await store().audit.pending(from, limit, known)).toEqual(all)
+      }
+    }
+  })
+
   it('are trimmed up to a position: what is behind it stays, and its id alone is found', async () => {
     const ids = Array.from({ length: 700 }, () => newDecisionId())
     const twice = ids[3] ?? newDecisionId()

@@ -64,7 +64,9 @@ export async function openPair(options: FreshOptions = {}): Promise<StorePair> {
     new Promise<unknown>((resolve, reject) => {
       calls += 1
       waiting.set(calls, { resolve, reject })
-      child.send({ id: calls, part, method, args: given } satisfies StoreCall)
+      // What is told by functions is of this process alone.
+      const args = given.filter((one) => typeof one !== 'function')
+      child.send({ id: calls, part, method, args } satisfies StoreCall)
     })
   const local = await openStore({
     kind: 'embedded',

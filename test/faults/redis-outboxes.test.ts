@@ -74,6 +74,24 @@ async function comeBackWithout(): Promise<void> {
 const writeAt = async (id: string, record: string) =>
   client.xadd(await stream(), id, 'record', record, 'name', `other.${id}`)
 
+test('what a broker has written itself is not sent to it again; what others have written is', async () => {
+  const [store, other] = [await open(), await open()]
+  await append(store, 'mine 1')
+  await append(other, 'theirs')
+  await append(store, 'mine 2')
+  const asked: string[] = []
+  const known = (outbox: string, position: string) => {
+    asked.push(outbox)
+    return `remembered at ${position}`
+  }
+  const [entries = []] = [...(await store.audit.pending(new Map(), 10, known)).values()]
+  const remembered = ({ position }: OutboxEntry) => `remembered at ${position}`
+  expect(texts(entries)).toEqual(entries.map((entry, n) => (n === 1 ? 'theirs' : remembered(entry))))
+  expect(asked).toHaveLength(2)
+  const [theirs = []] = [...(await other.audit.pending(new Map(), 10, known)).values()]
+  expect(texts(theirs)[0]).toBe('mine 1')
+})
+
 describe('a server that has come back without its last writes, and whose clock is behind', () => {
   /** The clock of the server that was lost was an hour ahead. */
   const ahead = Date.now() + 3_600_000

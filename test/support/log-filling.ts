@@ -21,14 +21,18 @@ type Logged = Pick<Store, 'audit' | 'log'>
 
 /** @returns how many records are in the log */
 export async function sequence({ audit, log }: Logged, atMost = Number.POSITIVE_INFINITY): Promise<number> {
-  const reader = new OutboxReader(audit, log)
+  const reader = new OutboxReader(audit, log, () => undefined)
   for (let left = atMost; ; ) {
     const text = await log.head()
     const tail = await LogTail.open(parseHead(text), log)
     const { incoming, cursors } = await reader.read(tail.head)
     const wanted = incoming.slice(0, Math.min(left, tail.room))
     if (wanted.length === 0) return tail.head.size
-    const { batch, contents } = await gatherContents(wanted, { audit, tail, acknowledged: { contentsOf: () => [] } })
+    const { batch, contents } = await gatherContents(wanted, {
+      audit,
+      tail,
+      acknowledged: { contentsOf: () => undefined },
+    })
     const { head, pieces } = await tail.prepare(batch, contents, {
       by: 'test',
       at: '',

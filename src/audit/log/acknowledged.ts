@@ -25,6 +25,8 @@ interface Covered {
   readonly atMs: number
   readonly size: number
   readonly cursors: LogHead['cursors']
+  /** How many records had been acknowledged by then. */
+  readonly acknowledged: number
 }
 
 export class Acknowledged implements RecordWatcher {
@@ -33,6 +35,7 @@ export class Acknowledged implements RecordWatcher {
   readonly #records = new Map<string, HeldRecord>()
   readonly #texts = new KeptBytes()
   #bytes = 0
+  #acknowledged = 0
   /** While losses are made good: what is forgotten meanwhile may be among what has to be written again. */
   #forgotten: HeldRecord[] | undefined
   #covered: Covered[] = []
@@ -50,7 +53,8 @@ export class Acknowledged implements RecordWatcher {
   }
 
   acknowledged(record: AcknowledgedRecord): void {
-    const held = new HeldRecord(record, this.#texts)
+    this.#acknowledged += 1
+    const held = new HeldRecord(record, this.#texts, this.#acknowledged)
     const before = this.#records.get(held.place)
     if (before !== undefined) this.#forget(before)
     this.#records.set(held.place, held)
@@ -61,12 +65,17 @@ export class Acknowledged implements RecordWatcher {
     }
   }
 
-  /** The texts that were written with the record at this place, as far as it is remembered: those of them that are wanted. */
+  /** Its text, as far as it is remembered. */
+  textOf(outbox: string, position: string): string | undefined {
+    return this.#records.get(placeOf(outbox, position))?.text
+  }
+
+  /** Those of the texts that were written with it that are wanted; `undefined`: it is not remembered. */
   contentsOf(
     { outbox, position }: Pick<AcknowledgedRecord, 'outbox' | 'position'>,
     isWanted: (digest: string) => boolean,
-  ): readonly Content[] {
-    return this.#records.get(placeOf(outbox, position))?.contents(isWanted) ?? []
+  ): readonly Content[] | undefined {
+    return this.#records.get(placeOf(outbox, position))?.contents(isWanted)
   }
 
   doubted(): void {
@@ -85,12 +94,15 @@ export class Acknowledged implements RecordWatcher {
   /** @param head that a published checkpoint covers. @param nowMs by a clock that only runs on */
   cover({ size, cursors }: Pick<LogHead, 'size' | 'cursors'>, nowMs: number): void {
     if (this.#isDoubted || this.#records.size === 0) return
-    if (this.#covered.at(-1)?.size !== size) this.#covered.push({ atMs: nowMs, size, cursors })
+    if (this.#covered.at(-1)?.size !== size)
+      this.#covered.push({ atMs: nowMs, size, cursors, acknowledged: this.#acknowledged })
     const last = this.#covered.findLast(({ atMs }) => nowMs - atMs >= ACKNOWLEDGED_KEPT_MS)
     if (last === undefined) return
     this.#covered = this.#covered.filter(({ atMs }) => atMs > last.atMs)
     this.#from = last.size
     for (const record of this.#records.values()) {
+      // What came later is forgotten with a later head: not all that is remembered is looked through each time.
+      if (record.number > last.acknowledged) return
       if (record.position <= (last.cursors.get(record.outbox) ?? '')) this.#forget(record)
     }
   }

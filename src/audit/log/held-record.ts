@@ -15,18 +15,25 @@ export class HeldRecord {
   readonly outbox: string
   readonly position: string
   readonly bytes: number
+  /** Of those of this process, in the order of their acknowledgement. */
+  readonly number: number
   readonly #key: string | undefined
   readonly #record: Kept
   readonly #contents: readonly HeldText[]
 
-  constructor({ outbox, position, key, record, contents }: AcknowledgedRecord, texts: KeptBytes) {
+  constructor({ outbox, position, key, record, contents }: AcknowledgedRecord, texts: KeptBytes, number: number) {
     this.place = placeOf(outbox, position)
     this.outbox = outbox
     this.position = position
+    this.number = number
     this.#key = key
     this.#record = texts.keepText(record)
     this.#contents = contents.map(({ digest, text }) => ({ digest, text: texts.keepText(text) }))
     this.bytes = this.#contents.reduce((sum, { text }) => sum + text.length, this.#record.length)
+  }
+
+  get text(): string {
+    return this.#record.text
   }
 
   /** Texts that were written with it: those that are wanted. */
@@ -38,7 +45,7 @@ export class HeldRecord {
   /** As it was acknowledged. */
   get whole(): AcknowledgedRecord {
     const { outbox, position } = this
-    return { outbox, position, key: this.#key, record: this.#record.text, contents: this.contents(() => true) }
+    return { outbox, position, key: this.#key, record: this.text, contents: this.contents(() => true) }
   }
 
   /** Nothing is asked of it any more. */

@@ -11,20 +11,27 @@ export type KeptText = readonly [member: string, digest: string]
 export function keptTexts(record: AuditRecord): readonly KeptText[] {
   // It says how another record of its id ended: the texts are that one's, if there ever was one.
   if (record.outcome === 'undone' || record.reason === 'store_unavailable') return []
-  const { event, question, authority, sealed, captured = {}, change, outcome } = record
-  const named: readonly (readonly [string, string | undefined])[] = [
-    ['question', question],
+  const { event, outcome } = record
+  return namedTexts(record).filter(([member]) => {
     // Of a token that nobody was given in the end it is named, and not kept.
-    ['authority', outcome === 'granted' ? authority : undefined],
+    if (member === 'authority') return outcome === 'granted'
     // Whoever answers an approval names it again, elsewhere.
-    ['sealed', event === 'approval.requested' ? sealed : undefined],
-    ...Object.entries(captured).map(([kind, name]) => [`captured.${kind}`, name] as const),
-    ...(change?.too_long === true
-      ? []
-      : ([
-          ['change.before', change?.before],
-          ['change.after', change?.after],
-        ] as const)),
-  ]
-  return named.filter((one): one is KeptText => one[1] !== undefined && !one[1].startsWith(DIGEST_ONLY))
+    return member !== 'sealed' || event === 'approval.requested'
+  })
+}
+
+/** Every text that it names by digest, wherever that is kept. */
+export function namedTexts({ question, authority, sealed, captured, change }: AuditRecord): readonly KeptText[] {
+  const named: KeptText[] = []
+  const add = (member: string, digest: string | undefined) => {
+    if (digest !== undefined && !digest.startsWith(DIGEST_ONLY)) named.push([member, digest])
+  }
+  add('question', question)
+  add('authority', authority)
+  add('sealed', sealed)
+  for (const [kind, name] of Object.entries(captured ?? {})) add(`captured.${kind}`, name)
+  if (change?.too_long === true) return named
+  add('change.before', change?.before)
+  add('change.after', change?.after)
+  return named
 }

@@ -4,7 +4,9 @@
  */
 import { APPENDED_CONTENT_BYTES_MAX, APPENDED_TEXT_BYTES_MAX } from '../../kernel/log-limits.ts'
 import { getOrInsertComputed } from '../../kernel/maps.ts'
+import type { Content } from '../../model/commit.ts'
 import type { Acknowledged } from './acknowledged.ts'
+import { namedTexts } from './kept-texts.ts'
 import type { Incoming, LogTail } from './log-tail.ts'
 import type { OutboxSource } from './outbox-reader.ts'
 
@@ -30,52 +32,33 @@ export interface ContentSource {
 }
 
 export async function gatherContents(records: readonly Incoming[], source: ContentSource): Promise<Gathered> {
-  const digests = new Digests()
-  const named = await fetchNamed(records, source, digests)
+  const named = new Named(source.tail)
+  for (const record of records) {
+    const written = source.acknowledged.contentsOf(record, (digest) => named.isMissing(digest))
+    if (written !== undefined) named.wrote(record, written)
+  }
+  await fetchMissing(records, named, source.audit)
   const contents = new Map<string, string>()
   const batch: Incoming[] = []
   let bytes = 0
   for (const record of records) {
-    const own = [...textsOf(digests.of(record), named, digests)].filter(
-      ([digest]) => !contents.has(digest) && !source.tail.has(digest),
-    )
-    bytes += own.reduce((sum, [, text]) => sum + Buffer.byteLength(text), 0)
+    const own = [...named.textsOf(record)].filter(({ digest }) => !contents.has(digest) && !source.tail.has(digest))
+    bytes += own.reduce((sum, { text }) => sum + Buffer.byteLength(text), 0)
     if (bytes > APPENDED_CONTENT_BYTES_MAX && batch.length > 0) break
-    for (const [digest, text] of own) contents.set(digest, text)
+    for (const { digest, text } of own) contents.set(digest, text)
     batch.push(record)
   }
   return { batch, contents }
 }
 
-/** The texts of these digests, and what those name. */
-function* textsOf(
-  wanted: readonly string[],
-  named: ReadonlyMap<string, string>,
-  digests: Digests,
-): Generator<readonly [string, string]> {
-  for (const digest of wanted) {
-    const found = named.get(digest)
-    if (found === undefined) continue
-    yield [digest, found]
-    for (const part of digests.in(digest, found)) {
-      const kept = named.get(part)
-      if (kept !== undefined) yield [part, kept]
-    }
-  }
-}
-
-async function fetchNamed(
+async function fetchMissing(
   records: readonly Incoming[],
-  { audit, acknowledged, tail }: ContentSource,
-  digests: Digests,
-): Promise<ReadonlyMap<string, string>> {
-  const named = new Map<string, string>()
-  const isMissing = (digest: string) => !tail.has(digest) && !named.has(digest)
-  for (const record of records)
-    for (const { digest, text } of acknowledged.contentsOf(record, isMissing)) named.set(digest, text)
+  named: Named,
+  audit: Pick<OutboxSource, 'contentsIn'>,
+): Promise<void> {
   const byOutbox = new Map<string, Set<string>>()
   for (const record of records) {
-    const missing = digests.of(record).filter(isMissing)
+    const missing = named.of(record).filter((digest) => named.isMissing(digest))
     if (missing.length === 0) continue
     const wanted = getOrInsertComputed(byOutbox, record.outbox, () => new Set<string>())
     for (const digest of missing) wanted.add(digest)
@@ -84,24 +67,48 @@ async function fetchNamed(
     const found = await audit.contentsIn(outbox, [...wanted])
     const parts = new Set<string>()
     for (const [digest, text] of found) {
-      named.set(digest, text)
-      for (const part of digests.in(digest, text)) if (isMissing(part) && !found.has(part)) parts.add(part)
+      named.fetched(digest, text)
+      for (const part of named.in(digest, text)) if (named.isMissing(part) && !found.has(part)) parts.add(part)
     }
     if (parts.size === 0) return
-    for (const [digest, text] of await audit.contentsIn(outbox, [...parts])) named.set(digest, text)
+    for (const [digest, text] of await audit.contentsIn(outbox, [...parts])) named.fetched(digest, text)
   }
   await Promise.all(Array.from(byOutbox, ([outbox, wanted]) => fetchOf(outbox, wanted)))
-  return named
 }
 
-/** What texts name, each looked through once. */
-class Digests {
+/** What records name, and what that names: as far as it is known, and each looked through once. */
+class Named {
+  readonly #tail: Pick<LogTail, 'has'>
+  readonly #texts = new Map<string, string>()
+  readonly #fetched = new Set<string>()
+  readonly #written = new Map<Incoming, readonly Content[]>()
   readonly #ofRecords = new Map<Incoming, readonly string[]>()
   readonly #inTexts = new Map<string, readonly string[]>()
 
+  constructor(tail: Pick<LogTail, 'has'>) {
+    this.#tail = tail
+  }
+
+  isMissing(digest: string): boolean {
+    return !this.#tail.has(digest) && !this.#texts.has(digest)
+  }
+
+  fetched(digest: string, text: string): void {
+    this.#texts.set(digest, text)
+    this.#fetched.add(digest)
+  }
+
+  /** @param written what was missing of all that it names, and that this names: they were written together */
+  wrote(record: Incoming, written: readonly Content[]): void {
+    this.#written.set(record, written)
+    for (const { digest, text } of written) this.#texts.set(digest, text)
+  }
+
+  /** Digests in a record: of one that this process wrote only members that name texts are looked at. */
   of(incoming: Incoming): readonly string[] {
     return getOrInsertComputed(this.#ofRecords, incoming, () => {
       const { record, text } = incoming
+      if (record !== undefined && this.#written.has(incoming)) return namedTexts(record).map(([, digest]) => digest)
       const vain = NOT_KEPT.map((member) => record?.[member])
       return digestsIn(text).filter((digest) => !vain.includes(digest))
     })
@@ -109,6 +116,21 @@ class Digests {
 
   in(digest: string, text: string): readonly string[] {
     return getOrInsertComputed(this.#inTexts, digest, () => digestsIn(text))
+  }
+
+  /** What is known of all that a record names, and that this names, unless a record before it has brought it. */
+  *textsOf(record: Incoming): Generator<Content> {
+    yield* this.#written.get(record) ?? []
+    for (const digest of this.of(record)) {
+      const text = this.#texts.get(digest)
+      if (text === undefined) continue
+      yield { digest, text }
+      if (!this.#fetched.has(digest)) continue
+      for (const part of this.in(digest, text)) {
+        const kept = this.#texts.get(part)
+        if (kept !== undefined) yield { digest: part, text: kept }
+      }
+    }
   }
 }
 

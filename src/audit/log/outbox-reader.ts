@@ -6,6 +6,7 @@ import { SEQUENCED_AT_ONCE_MAX, SEQUENCED_OF_OUTBOX_MAX } from '../../kernel/log
 import { inTurns, type Sliced } from '../../kernel/slices.ts'
 import { originOf } from '../../store/outbox-position.ts'
 import type { AuditStore, LogStore, OutboxEntry } from '../../store/ports.ts'
+import type { KnownRecords } from '../../store/record-watcher.ts'
 import type { LogHead } from './head.ts'
 import type { Incoming } from './log-tail.ts'
 import { firstPlaceOf, loggedPlaces } from './logged-places.ts'
@@ -28,17 +29,20 @@ export interface Reading {
 export class OutboxReader {
   readonly #audit: OutboxSource
   readonly #log: Pick<LogStore, 'read'>
+  readonly #known: KnownRecords
   #limit: number
 
-  constructor(audit: OutboxSource, log: Pick<LogStore, 'read'>) {
+  /** @param known what this process has written need not be read */
+  constructor(audit: OutboxSource, log: Pick<LogStore, 'read'>, known: KnownRecords) {
     this.#audit = audit
     this.#log = log
+    this.#known = known
     this.#limit = this.#leastLimit
   }
 
   async read(head: LogHead): Promise<Reading> {
     const limit = this.#limit
-    const found = await this.#audit.pending(head.cursors, limit)
+    const found = await this.#audit.pending(head.cursors, limit, this.#known)
     const doubted = [...found].filter(([, entries]) => entries.some(({ again }) => again === true))
     if (doubted.length > 0)
       return this.#readAgain(

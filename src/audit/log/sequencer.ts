@@ -56,7 +56,9 @@ export class Sequencer {
   constructor(parts: SequencerParts) {
     this.#parts = parts
     this.#writer = new LogWriter(parts)
-    this.#reader = new OutboxReader(parts.audit, parts.log)
+    this.#reader = new OutboxReader(parts.audit, parts.log, (outbox, position) =>
+      parts.acknowledged.textOf(outbox, position),
+    )
     this.#trimmer = new Trimmer(parts.audit, parts.usage)
     this.#coveredMs = parts.ticks.ticksMs()
   }

@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest'
 import { Acknowledged } from '../../../../src/audit/log/acknowledged.ts'
 import { EMPTY_HEAD } from '../../../../src/audit/log/head.ts'
-import { ACKNOWLEDGED_BYTES_MAX } from '../../../../src/kernel/log-limits.ts'
+import { ACKNOWLEDGED_BYTES_MAX, ACKNOWLEDGED_KEPT_MS } from '../../../../src/kernel/log-limits.ts'
 import type { AcknowledgedRecord } from '../../../../src/store/record-watcher.ts'
 
 const recordAt = (n: number, record = `record ${n}`): AcknowledgedRecord => ({
@@ -51,4 +51,24 @@ test('what could not be written is due again', async () => {
   await expect(acknowledged.makeGood(log, EMPTY_HEAD)).rejects.toThrow('away')
   expect(await acknowledged.makeGood(log, EMPTY_HEAD)).toBe(1)
   expect([written, acknowledged.count]).toEqual([[recordAt(3)], 0])
+})
+
+test('what a checkpoint covers is forgotten a while later, also what was acknowledged only after its head was read', async () => {
+  const acknowledged = new Acknowledged({ holds: async () => new Set(), appendAgain: async () => undefined })
+  const covers = (n: number, nowMs: number) =>
+    acknowledged.cover({ size: n, cursors: new Map([['s0', recordAt(n).position]]) }, nowMs)
+  for (const n of [1, 2]) acknowledged.acknowledged(recordAt(n))
+  covers(3, 0)
+  for (const n of [3, 4]) acknowledged.acknowledged(recordAt(n))
+  covers(4, ACKNOWLEDGED_KEPT_MS - 1)
+  expect(acknowledged.count).toBe(4)
+  covers(4, ACKNOWLEDGED_KEPT_MS)
+  expect([1, 2, 3, 4].map((n) => acknowledged.textOf('s0', recordAt(n).position))).toEqual([
+    undefined,
+    undefined,
+    'record 3',
+    'record 4',
+  ])
+  covers(4, 2 * ACKNOWLEDGED_KEPT_MS)
+  expect(acknowledged.count).toBe(0)
 })

@@ -20,7 +20,7 @@ function sourceOf(texts: readonly string[], remembered: Readonly<Record<string, 
     return new Map(digests.flatMap((digest) => (kept.has(digest) ? [[digest, kept.get(digest) ?? '']] : [])))
   }
   const contentsOf = ({ position }: { readonly position: string }) =>
-    (remembered[position] ?? []).map((text) => ({ digest: sha256(text), text }))
+    remembered[position]?.map((text) => ({ digest: sha256(text), text }))
   const source = { audit: { contentsIn }, acknowledged: { contentsOf }, tail: { has: () => false } }
   return { asked, source }
 }
@@ -44,6 +44,18 @@ describe('the texts that records name', () => {
     const { contents } = await gatherContents(records, source)
     expect([...contents.values()]).toEqual([question, part, authority])
     expect(asked).toEqual([sha256(authority)])
+  })
+
+  test('are looked for, where this process has written the record, in the members that name texts and nowhere else', async () => {
+    const [sealed, other] = ['what was sealed before', 'of another member']
+    const { asked, source } = sourceOf([sealed, other], { 1: [question, part], 2: [question, part] })
+    const members = { question: sha256(question), sealed: sha256(sealed), agent: { jkt: sha256(other) } }
+    const records = [incoming('1', members), incoming('2', members), incoming('3', members)]
+    const ofOwn = await gatherContents(records.slice(0, 2), source)
+    expect([...ofOwn.contents.values()]).toEqual([question, part, sealed])
+    expect(asked).toEqual([sha256(sealed)])
+    const ofAll = await gatherContents(records, source)
+    expect([...ofAll.contents.values()]).toEqual([question, part, sealed, other])
   })
 
   test('are none of those that a digest of a policy, an intent or a token stands for', async () => {
