@@ -124,10 +124,9 @@ export interface OutboxEntry {
   readonly again?: true
 }
 
-/** How full an outbox is. */
-/** By outbox. */
 export type Pending = ReadonlyMap<string, readonly OutboxEntry[]>
 
+/** How full an outbox is. */
 export interface OutboxUsage {
   readonly records: number
   readonly limit: number

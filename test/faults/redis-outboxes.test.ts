@@ -92,6 +92,25 @@ test('what a broker has written itself is not sent to it again; what others have
   expect(texts(theirs)[0]).toBe('mine 1')
 })
 
+test('one server in cluster mode, which refuses keys of several slots, is read on all the same', async () => {
+  const clustered = await startRedis({ args: ['--cluster-enabled', 'yes'] })
+  try {
+    const admin = new Redis(clustered.url)
+    await admin.call('CLUSTER', 'ADDSLOTSRANGE', 0, 16_383)
+    await eventually('it serves', async () => String(await admin.call('CLUSTER', 'INFO')).includes('cluster_state:ok'))
+    admin.disconnect()
+    const store = await open(clustered.url)
+    await append(store, 'one', 'two')
+    const cursors = new Map<string, string>()
+    expect(texts(await readOn(store, cursors))).toEqual(['one', 'two'])
+    await append(store, 'three')
+    expect(texts(await readOn(store, cursors))).toEqual(['three'])
+    await store.close()
+  } finally {
+    await clustered.stop()
+  }
+})
+
 describe('a server that has come back without its last writes, and whose clock is behind', () => {
   /** The clock of the server that was lost was an hour ahead. */
   const ahead = Date.now() + 3_600_000

@@ -25,9 +25,10 @@ interface Covered {
   readonly atMs: number
   readonly size: number
   readonly cursors: LogHead['cursors']
-  /** How many records had been acknowledged by then. */
-  readonly acknowledged: number
 }
+
+/** How often all that is remembered is looked through. */
+const FORGETTING_MS = 1_000
 
 export class Acknowledged implements RecordWatcher {
   readonly #audit: Pick<AuditStore, 'appendAgain' | 'holds'>
@@ -35,7 +36,7 @@ export class Acknowledged implements RecordWatcher {
   readonly #records = new Map<string, HeldRecord>()
   readonly #texts = new KeptBytes()
   #bytes = 0
-  #acknowledged = 0
+  #forgotMs = -Infinity
   /** While losses are made good: what is forgotten meanwhile may be among what has to be written again. */
   #forgotten: HeldRecord[] | undefined
   #covered: Covered[] = []
@@ -53,8 +54,7 @@ export class Acknowledged implements RecordWatcher {
   }
 
   acknowledged(record: AcknowledgedRecord): void {
-    this.#acknowledged += 1
-    const held = new HeldRecord(record, this.#texts, this.#acknowledged)
+    const held = new HeldRecord(record, this.#texts)
     const before = this.#records.get(held.place)
     if (before !== undefined) this.#forget(before)
     this.#records.set(held.place, held)
@@ -94,15 +94,14 @@ export class Acknowledged implements RecordWatcher {
   /** @param head that a published checkpoint covers. @param nowMs by a clock that only runs on */
   cover({ size, cursors }: Pick<LogHead, 'size' | 'cursors'>, nowMs: number): void {
     if (this.#isDoubted || this.#records.size === 0) return
-    if (this.#covered.at(-1)?.size !== size)
-      this.#covered.push({ atMs: nowMs, size, cursors, acknowledged: this.#acknowledged })
+    if (this.#covered.at(-1)?.size !== size) this.#covered.push({ atMs: nowMs, size, cursors })
+    if (nowMs - this.#forgotMs < FORGETTING_MS) return
     const last = this.#covered.findLast(({ atMs }) => nowMs - atMs >= ACKNOWLEDGED_KEPT_MS)
     if (last === undefined) return
+    this.#forgotMs = nowMs
     this.#covered = this.#covered.filter(({ atMs }) => atMs > last.atMs)
     this.#from = last.size
     for (const record of this.#records.values()) {
-      // What came later is forgotten with a later head: not all that is remembered is looked through each time.
-      if (record.number > last.acknowledged) return
       if (record.position <= (last.cursors.get(record.outbox) ?? '')) this.#forget(record)
     }
   }

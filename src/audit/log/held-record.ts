@@ -15,17 +15,14 @@ export class HeldRecord {
   readonly outbox: string
   readonly position: string
   readonly bytes: number
-  /** Of those of this process, in the order of their acknowledgement. */
-  readonly number: number
   readonly #key: string | undefined
   readonly #record: Kept
   readonly #contents: readonly HeldText[]
 
-  constructor({ outbox, position, key, record, contents }: AcknowledgedRecord, texts: KeptBytes, number: number) {
+  constructor({ outbox, position, key, record, contents }: AcknowledgedRecord, texts: KeptBytes) {
     this.place = placeOf(outbox, position)
     this.outbox = outbox
     this.position = position
-    this.number = number
     this.#key = key
     this.#record = texts.keepText(record)
     this.#contents = contents.map(({ digest, text }) => ({ digest, text: texts.keepText(text) }))

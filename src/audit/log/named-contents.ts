@@ -42,10 +42,12 @@ export async function gatherContents(records: readonly Incoming[], source: Conte
   const batch: Incoming[] = []
   let bytes = 0
   for (const record of records) {
-    const own = [...named.textsOf(record)].filter(({ digest }) => !contents.has(digest) && !source.tail.has(digest))
-    bytes += own.reduce((sum, { text }) => sum + Buffer.byteLength(text), 0)
+    const own = new Map<string, string>()
+    for (const { digest, text } of named.textsOf(record))
+      if (!contents.has(digest) && !source.tail.has(digest)) own.set(digest, text)
+    for (const text of own.values()) bytes += Buffer.byteLength(text)
     if (bytes > APPENDED_CONTENT_BYTES_MAX && batch.length > 0) break
-    for (const { digest, text } of own) contents.set(digest, text)
+    for (const [digest, text] of own) contents.set(digest, text)
     batch.push(record)
   }
   return { batch, contents }
@@ -80,7 +82,8 @@ async function fetchMissing(
 class Named {
   readonly #tail: Pick<LogTail, 'has'>
   readonly #texts = new Map<string, string>()
-  readonly #fetched = new Set<string>()
+  /** Texts that a record looked at so far was written with: all that they name was, too. */
+  readonly #whole = new Set<string>()
   readonly #written = new Map<Incoming, readonly Content[]>()
   readonly #ofRecords = new Map<Incoming, readonly string[]>()
   readonly #inTexts = new Map<string, readonly string[]>()
@@ -95,10 +98,9 @@ class Named {
 
   fetched(digest: string, text: string): void {
     this.#texts.set(digest, text)
-    this.#fetched.add(digest)
   }
 
-  /** @param written what was missing of all that it names, and that this names: they were written together */
+  /** @param written what was missing of all that it names, and that this names: a record is written with the whole of it */
   wrote(record: Incoming, written: readonly Content[]): void {
     this.#written.set(record, written)
     for (const { digest, text } of written) this.#texts.set(digest, text)
@@ -118,14 +120,18 @@ class Named {
     return getOrInsertComputed(this.#inTexts, digest, () => digestsIn(text))
   }
 
-  /** What is known of all that a record names, and that this names, unless a record before it has brought it. */
+  /** What is known of all that a record names, and that this names. Asked for each record once, in their order. */
   *textsOf(record: Incoming): Generator<Content> {
-    yield* this.#written.get(record) ?? []
+    for (const content of this.#written.get(record) ?? []) {
+      this.#whole.add(content.digest)
+      yield content
+    }
     for (const digest of this.of(record)) {
       const text = this.#texts.get(digest)
       if (text === undefined) continue
       yield { digest, text }
-      if (!this.#fetched.has(digest)) continue
+      // What it names has come with it, or with a record before.
+      if (this.#whole.has(digest)) continue
       for (const part of this.in(digest, text)) {
         const kept = this.#texts.get(part)
         if (kept !== undefined) yield { digest: part, text: kept }

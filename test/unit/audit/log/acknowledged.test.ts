@@ -53,22 +53,19 @@ test('what could not be written is due again', async () => {
   expect([written, acknowledged.count]).toEqual([[recordAt(3)], 0])
 })
 
-test('what a checkpoint covers is forgotten a while later, also what was acknowledged only after its head was read', async () => {
+test('what a checkpoint covers is forgotten a while later, and what came after it is not', async () => {
   const acknowledged = new Acknowledged({ holds: async () => new Set(), appendAgain: async () => undefined })
   const covers = (n: number, nowMs: number) =>
     acknowledged.cover({ size: n, cursors: new Map([['s0', recordAt(n).position]]) }, nowMs)
+  const known = () => [1, 2, 3, 4].filter((n) => acknowledged.textOf('s0', recordAt(n).position) === `record ${n}`)
   for (const n of [1, 2]) acknowledged.acknowledged(recordAt(n))
   covers(3, 0)
+  // Read by the sequencer before this process was told that it is written.
   for (const n of [3, 4]) acknowledged.acknowledged(recordAt(n))
   covers(4, ACKNOWLEDGED_KEPT_MS - 1)
-  expect(acknowledged.count).toBe(4)
+  expect(known()).toEqual([1, 2, 3, 4])
   covers(4, ACKNOWLEDGED_KEPT_MS)
-  expect([1, 2, 3, 4].map((n) => acknowledged.textOf('s0', recordAt(n).position))).toEqual([
-    undefined,
-    undefined,
-    'record 3',
-    'record 4',
-  ])
+  expect(known()).toEqual([4])
   covers(4, 2 * ACKNOWLEDGED_KEPT_MS)
-  expect(acknowledged.count).toBe(0)
+  expect([known(), acknowledged.count]).toEqual([[], 0])
 })

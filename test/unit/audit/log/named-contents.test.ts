@@ -3,6 +3,7 @@ import type { Incoming } from '../../../../src/audit/log/log-tail.ts'
 import { gatherContents } from '../../../../src/audit/log/named-contents.ts'
 import { parsedRecord } from '../../../../src/audit/log/record-time.ts'
 import { sha256 } from '../../../../src/kernel/digest.ts'
+import { APPENDED_CONTENT_BYTES_MAX } from '../../../../src/kernel/log-limits.ts'
 
 const at = '2026-11-22T03:00:00.000Z'
 
@@ -19,8 +20,8 @@ function sourceOf(texts: readonly string[], remembered: Readonly<Record<string, 
     asked.push(...digests)
     return new Map(digests.flatMap((digest) => (kept.has(digest) ? [[digest, kept.get(digest) ?? '']] : [])))
   }
-  const contentsOf = ({ position }: { readonly position: string }) =>
-    remembered[position]?.map((text) => ({ digest: sha256(text), text }))
+  const contentsOf = ({ position }: { readonly position: string }, isWanted: (digest: string) => boolean) =>
+    remembered[position]?.map((text) => ({ digest: sha256(text), text })).filter(({ digest }) => isWanted(digest))
   const source = { audit: { contentsIn }, acknowledged: { contentsOf }, tail: { has: () => false } }
   return { asked, source }
 }
@@ -56,6 +57,28 @@ describe('the texts that records name', () => {
     expect(asked).toEqual([sha256(sealed)])
     const ofAll = await gatherContents(records, source)
     expect([...ofAll.contents.values()]).toEqual([question, part, sealed, other])
+  })
+
+  test('are as many as there is room for, whoever has written them', async () => {
+    const texts = Array.from({ length: 24 }, (_, n) => `${n}`.padEnd(APPENDED_CONTENT_BYTES_MAX / 32, 'x'))
+    const records = texts.map((text, n) => incoming(`${n}`, { question: sha256(text) }))
+    const ofOthers = await gatherContents(records, sourceOf(texts).source)
+    const own = Object.fromEntries(texts.map((text, n) => [`${n}`, [text]]))
+    const ofOwn = await gatherContents(records, sourceOf(texts, own).source)
+    expect([ofOthers, ofOwn].map(({ batch }) => batch.length)).toEqual([24, 24])
+  })
+
+  test('bring what they name with the first record of them, also where only a later one was written here', async () => {
+    const filling = Array.from({ length: 40 }, (_, n) => `${n}`.padEnd(60_000, 'x'))
+    const records = [
+      incoming('first', { question: sha256(question) }),
+      ...filling.map((text, n) => incoming(`${n}`, { captured: { prompt: sha256(text) } })),
+      incoming('own', { question: sha256(question) }),
+    ]
+    const { source } = sourceOf([question, part, ...filling], { own: [question, part] })
+    const { batch, contents } = await gatherContents(records, source)
+    expect(batch.length).toBeLessThan(records.length)
+    expect([question, part].map((text) => contents.get(sha256(text)))).toEqual([question, part])
   })
 
   test('are none of those that a digest of a policy, an intent or a token stands for', async () => {
