@@ -30,6 +30,17 @@ export function makeAllYoung(): void {
   setFlagsFromString('--no-allocation-site-pretenuring')
 }
 
+/**
+ * Memory for time. Where a process has been quiet for some seconds, V8 collects everything to take back the room that young objects
+ * have: whoever comes next is held up by a collection every few hundred kilobytes until it has grown again, and what those move is
+ * old before its time. And V8 collects old objects as soon as that takes a few hundredths of the main thread's time, whatever it
+ * takes of the other threads': it may wait here for as long as it ever does, until there are four times as many as were left.
+ */
+export function keepRoom(): void {
+  setFlagsFromString('--memory-reducer-gc-count=0')
+  setFlagsFromString('--heap-growing-percent=300')
+}
+
 let collect: Collect | undefined
 let isWatched = false
 let isMarking = false

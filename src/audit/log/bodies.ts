@@ -50,7 +50,8 @@ export function plainFrame(rows: readonly Buffer[]): Buffer {
 }
 
 export async function deflatedFrame(rows: readonly Buffer[]): Promise<Buffer> {
-  return frame(DEFLATED, await deflater.deflated(Buffer.concat(rows)))
+  const [only] = rows
+  return frame(DEFLATED, await deflater.deflated(rows.length === 1 && only !== undefined ? only : Buffer.concat(rows)))
 }
 
 function frame(kind: number, rows: readonly Buffer[]): Buffer {

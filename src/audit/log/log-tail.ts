@@ -4,7 +4,6 @@
  *
  * It runs ahead of the store: where an append did not happen, or nobody knows, it is dropped and opened anew.
  */
-
 import { getOrInsertComputed } from '../../kernel/maps.ts'
 import { inTurns, type Sliced } from '../../kernel/slices.ts'
 import type { AuditRecord } from '../../model/audit-record.ts'
@@ -14,6 +13,7 @@ import { HASH_BYTES, leafHash } from '../../tlog/hashes.ts'
 import { ENTRY_BYTES, newSalts, saltedEntry } from '../../tlog/salted-entry.ts'
 import { formatEntries, parseEntries, TILE_HEIGHT } from '../../tlog/tiles.ts'
 import { contentRow, decodeContents, decodeRecords, deflatedFrame, plainFrame, recordRow } from './bodies.ts'
+import { BundleRows } from './bundle-rows.ts'
 import { eachColumn, fingerprintIn, formatRows } from './columns.ts'
 import { DamagedLog } from './damaged-log.ts'
 import type { LogHead } from './head.ts'
@@ -61,9 +61,9 @@ export class LogTail {
   readonly #frontier: Frontier
   #head: LogHead
   /** Of the bundle being filled. */
-  #rows: Buffer[] = []
+  readonly #rows = new BundleRows()
   readonly #kept = new Set<string>()
-  #keptRows: Buffer[] = []
+  readonly #keptRows = new BundleRows()
   #keptBytes = 0
   /** Times in the chunk being filled. */
   #earliestMs = TIME_MS_MAX
@@ -117,13 +117,14 @@ export class LogTail {
     { cursors: from, ...written }: Pick<LogHead, 'by' | 'at' | 'floor' | 'cursors'>,
   ): Promise<Prepared> {
     const first = this.#head.size
+    const begun = this.#rows.length
     const grown = await inTurns(this.#grow(batch))
     const kept = this.#keep(contents)
     const cursors = new Map(from)
     for (const { outbox, position } of batch) cursors.set(outbox, position)
     const { size, hashes: frontier } = this.#frontier
     this.#head = { size, root: this.#frontier.root(), frontier, cursors, turn: this.#head.turn + 1, ...written }
-    const bodies = batch.length === 0 ? [] : await this.#bodies(bundleOf(first), batch.length, kept)
+    const bodies = batch.length === 0 ? [] : await this.#bodies(bundleOf(first), begun, kept)
     return { head: this.#head, pieces: [...grown, ...bodies] }
   }
 
@@ -142,7 +143,7 @@ export class LogTail {
       this.#frontier.add(leafHash(entry), (height, index, hash) => {
         if (height % TILE_HEIGHT === 0) add(tilePiece(height / TILE_HEIGHT, bundleOf(index)), hash)
       })
-      this.#rows.push(recordRow({ salt, outbox, position, text }))
+      this.#rows.add(recordRow({ salt, outbox, position, text }))
       this.#addColumns(first, n, record, growing)
       yield
     }
@@ -186,26 +187,25 @@ export class LogTail {
       rows.push(row)
       this.#keptBytes += row.length
     }
-    if (this.#keptBytes <= COMPACTED_BYTES_MAX) this.#keptRows.push(...rows)
-    else this.#keptRows = []
+    if (this.#keptBytes > COMPACTED_BYTES_MAX) this.#keptRows.clear()
+    else for (const row of rows) this.#keptRows.add(row)
     return rows
   }
 
-  /** The bundle's records and texts: grown by a frame, or, where it is full, written anew. */
-  async #bodies(bundle: number, count: number, kept: readonly Buffer[]): Promise<readonly LogPiece[]> {
-    const records = recordsPiece(bundle)
-    const contents = contentsPiece(bundle)
+  /** The bundle's records and texts: grown by a frame, or, where it is full, written anew. @param begun where the new rows begin */
+  async #bodies(bundle: number, begun: number, kept: readonly Buffer[]): Promise<readonly LogPiece[]> {
+    const [records, contents] = [recordsPiece(bundle), contentsPiece(bundle)]
     // Compressed once, when the bundle is closed; where it will not be, at once.
     const added = this.#keptBytes > COMPACTED_BYTES_MAX ? await deflatedFrame(kept) : plainFrame(kept)
     const grown: LogPiece[] = kept.length === 0 ? [] : [{ name: contents, add: added }]
-    if (this.#rows.length < BUNDLE_RECORDS) {
-      return [{ name: records, add: plainFrame(this.#rows.slice(-count)) }, ...grown]
-    }
-    const whole = await deflatedFrame(this.#rows)
-    const all = this.#keptRows.length === 0 ? grown : [{ name: contents, put: await deflatedFrame(this.#keptRows) }]
-    this.#rows = []
+    if (this.#rows.count < BUNDLE_RECORDS)
+      return [{ name: records, add: plainFrame([this.#rows.from(begun)]) }, ...grown]
+    const whole = await deflatedFrame([this.#rows.all])
+    const all =
+      this.#keptRows.count === 0 ? grown : [{ name: contents, put: await deflatedFrame([this.#keptRows.all]) }]
+    this.#rows.clear()
     this.#kept.clear()
-    this.#keptRows = []
+    this.#keptRows.clear()
     this.#keptBytes = 0
     return [{ name: records, put: whole }, ...all]
   }
@@ -230,7 +230,7 @@ export class LogTail {
     if (records.length !== this.#head.size % BUNDLE_RECORDS) {
       throw new DamagedLog('the last records of the audit log are not as many as its head says')
     }
-    this.#rows = records.map(recordRow)
+    for (const record of records) this.#rows.add(recordRow(record))
   }
 
   #takeContents(piece: Buffer | undefined): void {

@@ -9,6 +9,7 @@ import { type Listening, listen } from '../../../src/http/listener.ts'
 import { epochSeconds, systemClock } from '../../../src/kernel/clock.ts'
 import { operatorPrincipal } from '../../../src/kernel/ids.ts'
 import { Secret } from '../../../src/kernel/secret.ts'
+import { keepRoom } from '../../../src/kernel/young-objects.ts'
 import { ADMIN_ROLES } from '../../../src/model/admin-role.ts'
 import type { BrokerSettings } from '../../../src/model/settings.ts'
 import { Minter } from '../../../src/tokens/minter.ts'
@@ -50,6 +51,7 @@ export interface Pause {
 }
 // As the command does.
 sizeThreadPool()
+keepRoom()
 
 answerCalls({
   ...usageHandlers(),

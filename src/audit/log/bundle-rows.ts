@@ -1,0 +1,51 @@
+/**
+ * Rows of the bundle that is being filled, side by side in memory that is used again for the next one: each by itself would live
+ * as long as the bundle is open, which is long enough to be left to a collection of old objects.
+ */
+
+/** Beyond it memory is given back: bundles of large records are rare. */
+const REUSED_BYTES_MAX = 1024 * 1024
+
+export class BundleRows {
+  #bytes = Buffer.alloc(0)
+  #length = 0
+  #count = 0
+
+  /** How many there are. */
+  get count(): number {
+    return this.#count
+  }
+
+  /** Their bytes. */
+  get length(): number {
+    return this.#length
+  }
+
+  add(row: Uint8Array): void {
+    const length = this.#length + row.length
+    if (length > this.#bytes.length) {
+      const grown = Buffer.allocUnsafeSlow(Math.max(2 * this.#bytes.length, length))
+      this.#bytes.copy(grown, 0, 0, this.#length)
+      this.#bytes = grown
+    }
+    this.#bytes.set(row, this.#length)
+    this.#length = length
+    this.#count += 1
+  }
+
+  /** All of them: as long as nothing else is added. */
+  get all(): Buffer {
+    return this.from(0)
+  }
+
+  /** Those behind the first so many bytes, likewise. */
+  from(length: number): Buffer {
+    return this.#bytes.subarray(length, this.#length)
+  }
+
+  clear(): void {
+    this.#length = 0
+    this.#count = 0
+    if (this.#bytes.length > REUSED_BYTES_MAX) this.#bytes = Buffer.alloc(0)
+  }
+}

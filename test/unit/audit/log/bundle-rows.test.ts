@@ -1,0 +1,23 @@
+import { randomBytes } from 'node:crypto'
+import { expect, test } from 'vitest'
+import { BundleRows } from '../../../../src/audit/log/bundle-rows.ts'
+
+test('rows lie side by side in their order, bundle after bundle, small ones and large ones', () => {
+  const rows = new BundleRows()
+  for (const sizes of [[1, 0, 5_000], [], [3], [2_000_000, 7], [100, 200, 300]]) {
+    const added = sizes.map((size) => randomBytes(size))
+    const ends: number[] = []
+    for (const row of added) {
+      rows.add(row)
+      ends.push(rows.length)
+    }
+    expect([rows.count, rows.length, rows.all.equals(Buffer.concat(added))]).toEqual([
+      sizes.length,
+      sizes.reduce((sum, size) => sum + size, 0),
+      true,
+    ])
+    for (const [n, end] of ends.entries()) expect(rows.from(end).equals(Buffer.concat(added.slice(n + 1)))).toBe(true)
+    rows.clear()
+    expect([rows.count, rows.length, rows.all.length]).toEqual([0, 0, 0])
+  }
+})
