@@ -123,7 +123,8 @@ export class RedisFollower {
     try {
       await this.#connection.standing(this.#keys.control('seq'))
     } catch {
-      return
+      // A primary begins another history when its first replica comes back: one of the two connections may not know yet.
+      return this.#connection.look()
     }
     if (!this.#stopped) this.#listener.confirmed(seq, atMs)
   }
