@@ -124,6 +124,7 @@ export class RedisFollower {
       await this.#connection.standing(this.#keys.control('seq'))
     } catch {
       // A primary begins another history when its first replica comes back: one of the two connections may not know yet.
+      // Links that are asked all the time are looked at by the store's heartbeat; nobody but this does it for a follower's own.
       return this.#connection.look()
     }
     if (!this.#stopped) this.#listener.confirmed(seq, atMs)

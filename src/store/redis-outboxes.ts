@@ -14,7 +14,7 @@ const TEXTS_AT_ONCE = 32
 
 const LOOKED_FOR_AT_ONCE = 128
 
-/** Entries that one script answers: about a millisecond, in which the server does nothing else. */
+/** Entries that one script answers of several outboxes: about a millisecond, in which the server does nothing else. */
 const READ_AT_ONCE = 256
 
 interface Outbox {
