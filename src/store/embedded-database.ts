@@ -28,7 +28,9 @@ const STALLED = 'its disk does not answer'
 export const CLOCK_KEY = 'clock'
 
 /** No batching by lmdb-js: its batches have a promise that nobody holds, whose rejection (a full disk) would end the process. */
-const OPTIONS = { encoding: 'string', overlappingSync: false, cache: false, eventTurnBatching: false } as const
+const ONE_BY_ONE = { encoding: 'string', overlappingSync: false, cache: false, eventTurnBatching: false } as const
+/** Each commit of lmdb-js 3.5 checks all free pages it has loaded, 50 000 unless told: more than the commit itself costs. */
+const OPTIONS = { ...ONE_BY_ONE, maxFreeSpaceToLoad: 1_000, maxFreeSpaceToRetain: 2_000 } as const
 
 export class EmbeddedDatabase {
   readonly clock: Clock

@@ -1,14 +1,16 @@
 /**
- * The log in LMDB: pieces as bytes, beside everything else, changed with the head inside one transaction. A piece that grows is
- * kept in parts, so that what is added to a large one does not write all of it again.
+ * The log in LMDB: pieces as bytes, beside everything else, changed with the head inside one transaction. A piece is kept in
+ * parts, so that what is added to a large one does not write all of it again, and so that every part takes one page: whatever
+ * was freed before is room for it. (What takes several needs them side by side: LMDB looks for such a place among all free
+ * pages, finds none, and the file grows by as much as is freed.)
  */
 import type { EmbeddedDatabase } from './embedded-database.ts'
 import { checkedName, checkPieces } from './log-pieces.ts'
 import type { LogPiece, LogStore } from './ports.ts'
 
 const HEAD = 'log-head'
-/** A part of so many bytes is not added to. */
-const PART_BYTES = 16 * 1024
+/** What a page of 4096 bytes holds of one value, with room for how LMDB heads it. */
+const PART_BYTES = 4_064
 
 export class EmbeddedLog implements LogStore {
   readonly #database: EmbeddedDatabase
@@ -35,17 +37,26 @@ export class EmbeddedLog implements LogStore {
   #apply(piece: LogPiece): void {
     if ('put' in piece) {
       this.#remove(piece.name)
-      if (piece.put !== undefined) this.#database.putBytes(partKey(piece.name, 0), piece.put)
+      if (piece.put !== undefined) this.#write(piece.name, 0, piece.put)
     } else this.#add(piece.name, piece.add)
   }
 
   #add(name: string, bytes: Buffer): void {
     const last = this.#lastPart(name)
     const known = this.#database.getBytes(partKey(name, last))
-    if (known !== undefined && known.length >= PART_BYTES) {
-      this.#database.put(lastKey(name), String(last + 1))
-      this.#database.putBytes(partKey(name, last + 1), bytes)
-    } else this.#database.putBytes(partKey(name, last), known === undefined ? bytes : Buffer.concat([known, bytes]))
+    if (known === undefined) this.#write(name, last, bytes)
+    else if (known.length >= PART_BYTES) this.#write(name, last + 1, bytes)
+    else this.#write(name, last, Buffer.concat([known, bytes]))
+  }
+
+  /** From this part on, which was the last, or is the next. */
+  #write(name: string, from: number, bytes: Buffer): void {
+    let part = from
+    this.#database.putBytes(partKey(name, part), bytes.subarray(0, PART_BYTES))
+    for (let start = PART_BYTES; start < bytes.length; start += PART_BYTES) {
+      this.#database.putBytes(partKey(name, ++part), bytes.subarray(start, start + PART_BYTES))
+    }
+    if (part > 0) this.#database.put(lastKey(name), String(part))
   }
 
   /** Its number: 0 is the only one of most pieces. */

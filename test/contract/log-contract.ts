@@ -63,6 +63,27 @@ function logContract(log: () => LogStore): void {
     expect(await read('grown')).toEqual(['again'])
   })
 
+  it('a piece of any size is what was put and added, byte for byte', async () => {
+    const sizes = [0, 1, 4_063, 4_064, 4_065, 8_128, 8_129, 40_000]
+    const whole = new Map<string, Buffer>()
+    let head: string | undefined
+    for (const [turn, by] of [0, ...sizes].entries()) {
+      const pieces = sizes.map((size): LogPiece => {
+        const [name, bytes] = [`of/${size}`, randomBytes(turn === 0 ? size : by)]
+        whole.set(name, Buffer.concat([whole.get(name) ?? Buffer.alloc(0), bytes]))
+        return turn === 0 ? { name, put: bytes } : { name, add: bytes }
+      })
+      expect(await log().append(head, `turn ${turn}`, pieces)).toBe(true)
+      head = `turn ${turn}`
+      const kept = await log().read([...whole.keys()])
+      expect(kept.map((bytes, n) => bytes?.equals([...whole.values()][n] ?? Buffer.alloc(1)))).toEqual(
+        sizes.map(() => true),
+      )
+    }
+    await log().remove([...whole.keys()])
+    expect(await read(...whole.keys())).toEqual(sizes.map(() => undefined))
+  })
+
   it('puts, adds to and removes pieces with the head, in the order given', async () => {
     const first = [
       put('a', 'one'),
