@@ -4,7 +4,7 @@ import type { CallEnd, CallStore, KeptCall } from './call-ports.ts'
 import { checkedContents } from './commit-rules.ts'
 import type { EmbeddedAudit } from './embedded-audit.ts'
 import type { EmbeddedDatabase } from './embedded-database.ts'
-import { ordered } from './embedded-keys.ts'
+import { NEVER_MS, ordered } from './embedded-keys.ts'
 import { segment } from './segment.ts'
 
 /** As it lies in the database. */
@@ -32,7 +32,7 @@ export class EmbeddedCalls implements CallStore {
       if (known !== undefined) return keptCall(known)
       this.#audit.assertRoomInside()
       const entry: Entry = { text, dueAtMs: due }
-      this.#database.putExpiring(callKey(key), Number.MAX_SAFE_INTEGER, JSON.stringify(entry))
+      this.#database.putExpiring(callKey(key), NEVER_MS, JSON.stringify(entry))
       this.#database.put(dueKey(key, due), key)
       return keptCall(entry)
     })

@@ -13,6 +13,8 @@ import { segment } from './segment.ts'
 
 /** Of the records that an outbox takes: how far an age may be behind. */
 const AGE_PERCENT = 1
+/** Texts whose age is in memory as well: most records name what those before them have named. More are forgotten together. */
+const AGES_REMEMBERED_MAX = 4_096
 
 export class EmbeddedContents {
   readonly #database: EmbeddedDatabase
@@ -20,12 +22,15 @@ export class EmbeddedContents {
   readonly #ages: EmbeddedList
   readonly #bounds: OutboxBounds
   readonly #behindMax: number
+  /** By digest: the age that is on disk. */
+  readonly #remembered = new Map<string, number>()
 
   constructor(database: EmbeddedDatabase, bounds: OutboxBounds) {
     this.#database = database
     this.#bounds = bounds
     this.#ages = new EmbeddedList(database, 'contents-order:')
     this.#behindMax = Math.ceil((bounds.recordsMax * AGE_PERCENT) / 100)
+    database.onForeignWrites(() => this.#remembered.clear())
   }
 
   /** Inside a job only. */
@@ -35,12 +40,24 @@ export class EmbeddedContents {
 
   /** Inside a job only. @param at position of the record that names it */
   keepInside({ digest, text }: Content, at: number): void {
-    const key = contentKey(digest)
-    const known = this.#database.get(key)
+    const age = this.#remembered.get(digest) ?? this.#ageOf(digest)
+    const isRecent = age !== undefined && at - age <= this.#behindMax
+    if (!isRecent) {
+      this.#database.put(contentKey(digest), `${this.#ages.nextPosition} ${text}`)
+      this.#ages.appendInside(`${at} ${digest}`)
+    }
+    this.#remember(digest, isRecent ? age : at)
+  }
+
+  #ageOf(digest: string): number | undefined {
+    const known = this.#database.get(contentKey(digest))
     const age = known === undefined ? undefined : this.#ages.at(known.slice(0, known.indexOf(' ')))
-    if (age !== undefined && at - parseAge(age).at <= this.#behindMax) return
-    this.#database.put(key, `${this.#ages.nextPosition} ${text}`)
-    this.#ages.appendInside(`${at} ${digest}`)
+    return age === undefined ? undefined : parseAge(age).at
+  }
+
+  #remember(digest: string, age: number): void {
+    if (this.#remembered.size >= AGES_REMEMBERED_MAX) this.#remembered.clear()
+    this.#remembered.set(digest, age)
   }
 
   /** Inside a job only: so many at once; whether there may be more. @param oldest position of the oldest record that is left */
@@ -48,8 +65,11 @@ export class EmbeddedContents {
     const ages = this.#ages.earliest(most)
     const old = ages.filter(({ value }) => parseAge(value).at < oldest - this.#behindMax)
     for (const { position, value } of old) {
-      const key = contentKey(parseAge(value).digest)
-      if (this.#database.get(key)?.startsWith(`${position} `) === true) this.#database.remove(key)
+      const { digest } = parseAge(value)
+      const key = contentKey(digest)
+      if (this.#database.get(key)?.startsWith(`${position} `) !== true) continue
+      this.#database.remove(key)
+      this.#remembered.delete(digest)
     }
     const last = old.at(-1)
     if (last !== undefined) this.#ages.trimInside(last.position, most)

@@ -23,7 +23,7 @@ import {
   versionIn,
 } from './control-text.ts'
 import type { EmbeddedDatabase } from './embedded-database.ts'
-import { ordered, parseExpiring } from './embedded-keys.ts'
+import { NEVER_MS, ordered, parseExpiring } from './embedded-keys.ts'
 import type { ControlListener, ControlSnapshot, ControlStore, ControlWrite, ControlWritten } from './ports.ts'
 import { segment } from './segment.ts'
 
@@ -34,8 +34,6 @@ const ENTRIES = 'control:entry:'
 const EVENTS = 'control:event:'
 /** A follower that is further behind is stale long since, and takes a snapshot. */
 const EVENT_KEEP_MS = 60_000
-/** LMDB's expiry index wants a time; this one never comes. */
-const NEVER_MS = 9_000_000_000_000_000
 
 /** The other processes that have this store open. */
 export interface ControlPeers {

@@ -6,18 +6,19 @@
  * - Writes wait in a queue and share a transaction: one sync carries all that arrived while the last one ran.
  * - LMDB keeps what a throwing callback has already put. A job that throws before its first put is refused alone; a throw
  *   after one aborts the whole transaction (a child transaction, the only kind that rolls back) and fails all its jobs.
- * - Each expiring key has one entry in an expiry index, moved whenever its expiry moves; batches of expired keys ride along.
+ * - What expires is named in lists by time (`embedded-expiry.ts`); batches of expired keys ride along.
  */
 import { chmodSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { asBinary, open, type RootDatabase } from 'lmdb'
 import type { Clock } from '../kernel/clock.ts'
 import { STORE_CLOCK_KEPT_MS } from '../kernel/store-limits.ts'
-import { JOBS_PER_TRANSACTION_MAX, SWEEP_ENTRIES_MAX, SWEEP_INTERVAL_MS } from './bounds.ts'
+import { JOBS_PER_TRANSACTION_MAX, SWEEP_INTERVAL_MS } from './bounds.ts'
 import { startDeadline } from './deadline.ts'
 import { assertDatabase, assertRoom } from './disk-space.ts'
+import { EmbeddedExpiry } from './embedded-expiry.ts'
 import { type Job, Write } from './embedded-jobs.ts'
-import { after, type Expiring, expiringText, expiryKey, ordered, parseExpiring, type Range } from './embedded-keys.ts'
+import { after, type Expiring, expiringText, parseExpiring, type Range } from './embedded-keys.ts'
 import { StoreUnavailable } from './ports.ts'
 import { StoreClock } from './store-clock.ts'
 
@@ -42,6 +43,7 @@ export class EmbeddedDatabase {
   #nextSweepAtMs = 0
   #clockKeptMs = 0
   readonly #refreshers: (() => void)[] = []
+  readonly #expiry = new EmbeddedExpiry(this)
   readonly #shared: boolean
   /** What was remembered of a transaction that failed is not on disk. */
   #failed = false
@@ -142,18 +144,15 @@ export class EmbeddedDatabase {
     this.#root.remove(this.#prefix + key)
   }
 
-  /** Inside a job only. Looks the old expiry up itself: the expiry index must never name a key that lives on. */
-  putExpiring(key: string, expiresAtMs: number, text: string): void {
-    const old = this.get(key)
-    const oldExpiresAtMs = old === undefined ? undefined : parseExpiring(old).expiresAtMs
-    if (oldExpiresAtMs !== undefined && oldExpiresAtMs !== expiresAtMs) this.remove(expiryKey(oldExpiresAtMs, key))
-    if (oldExpiresAtMs !== expiresAtMs) this.put(expiryKey(expiresAtMs, key), key)
-    this.put(key, expiringText(expiresAtMs, text))
+  /** Inside a job only. @param known what is there and has not expired; left out: it is looked up */
+  putExpiring(key: string, expiresAtMs: number, text: string, known = this.getExpiring(key)): void {
+    if (known?.expiresAtMs === expiresAtMs) this.put(key, expiringText(expiresAtMs, text))
+    else this.putDated(key, expiresAtMs, text)
   }
 
-  /** Inside a job only. For a key that names its own expiry, and so never has another: there is no old one to look up. */
+  /** Inside a job only. For a key that is not there, or not with this expiry. */
   putDated(key: string, expiresAtMs: number, text: string): void {
-    this.put(expiryKey(expiresAtMs, key), key)
+    this.#expiry.note(key, expiresAtMs)
     this.put(key, expiringText(expiresAtMs, text))
   }
 
@@ -218,6 +217,7 @@ export class EmbeddedDatabase {
   #perform(batch: readonly Job[]): void {
     if (this.#shared || this.#failed) for (const refresh of this.#refreshers) refresh()
     this.#failed = false
+    this.#expiry.begin()
     for (const job of batch) {
       this.#putsOfJob = 0
       try {
@@ -227,20 +227,17 @@ export class EmbeddedDatabase {
         job.refusal = error
       }
     }
+    this.#expiry.write()
     this.#sweep()
   }
 
-  /** At most {@link SWEEP_ENTRIES_MAX}; the next batch goes on where this one stopped. What is swept, the clock outlives. */
+  /** The next batch goes on where this one stopped. What is swept, the clock outlives. */
   #sweep(): void {
     const nowMs = this.clock.nowMs()
     if (nowMs < this.#nextSweepAtMs) return
-    const expired = [...this.range('expiry:', { end: `expiry:${ordered(nowMs + 1)}`, limit: SWEEP_ENTRIES_MAX })]
-    for (const { key, value } of expired) {
-      this.remove(key)
-      this.remove(value)
-    }
+    const isMore = this.#expiry.sweep(nowMs)
     this.put(CLOCK_KEY, String(nowMs))
     this.#clockKeptMs = nowMs
-    if (expired.length < SWEEP_ENTRIES_MAX) this.#nextSweepAtMs = nowMs + SWEEP_INTERVAL_MS
+    if (!isMore) this.#nextSweepAtMs = nowMs + SWEEP_INTERVAL_MS
   }
 }

@@ -21,7 +21,7 @@ export class EmbeddedIndexes implements IndexBackend {
       for (const [index, members] of lists) {
         const list = `index:${segment(index)}:`
         for (const [member, expiry] of members) {
-          if (expiry > nowMs) database.putDated(`${list}${ordered(expiry)}:${segment(member)}`, expiry, member)
+          if (expiry > nowMs) database.putExpiring(`${list}${ordered(expiry)}:${segment(member)}`, expiry, member)
         }
       }
     })

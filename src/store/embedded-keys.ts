@@ -5,6 +5,9 @@ export function ordered(value: number): string {
   return String(value).padStart(16, '0')
 }
 
+/** An expiry that never comes: later than any that a caller may name. */
+export const NEVER_MS = 9_000_000_000_000_000
+
 export interface Expiring {
   readonly expiresAtMs: number
   readonly text: string
@@ -22,11 +25,6 @@ export function parseExpiring(value: string): Expiring {
 /** First key after every key that starts with `prefix`: key text is ASCII, so `~` sorts behind whatever may follow. */
 export function after(prefix: string): string {
   return `${prefix}~`
-}
-
-/** Where the expiry index has this key. */
-export function expiryKey(expiresAtMs: number, key: string): string {
-  return `expiry:${ordered(expiresAtMs)}:${key}`
 }
 
 /** Which keys are read, and in which order. */

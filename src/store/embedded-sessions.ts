@@ -58,8 +58,10 @@ export class EmbeddedSessions implements SessionStore {
 
     // Nothing above writes, nothing below refuses.
     for (const [field, value] of changes) record.set(field, value)
-    if (record.size > 0) database.putExpiring(key, Math.max(expiresAtMs, entry?.expiresAtMs ?? 0), fieldsText(record))
-    database.putExpiring(repeatKey, database.clock.nowMs() + COMMIT_REPEAT_MS, '')
+    const expiry = Math.max(expiresAtMs, entry?.expiresAtMs ?? 0)
+    if (record.size > 0 && entry === undefined) database.putDated(key, expiry, fieldsText(record))
+    else if (record.size > 0) database.putExpiring(key, expiry, fieldsText(record), entry)
+    database.putDated(repeatKey, database.clock.nowMs() + COMMIT_REPEAT_MS, '')
     this.#audit.appendInside(audit, contents)
     return { committed: true, repeated: false }
   }
@@ -80,7 +82,7 @@ export class EmbeddedClaims implements ClaimStore {
       if (expiry <= this.#database.clock.nowMs()) return false
       const holder = this.#database.getExpiring(claimKey)
       if (holder !== undefined) return holder.text === nonce
-      this.#database.putExpiring(claimKey, expiry, nonce)
+      this.#database.putDated(claimKey, expiry, nonce)
       return true
     })
   }

@@ -220,7 +220,8 @@ describe('the database', () => {
   it('sweeps all that has expired, in batches, leaves the rest, and follows an expiry that moved', async () => {
     const database = new EmbeddedDatabase(directory, 'acme', clock)
     const put = (key: string, expiresAtMs: number) => database.write(() => database.putExpiring(key, expiresAtMs, 'x'))
-    await Promise.all(Array.from({ length: 350 }, (_, n) => put(`gone:${n}`, START_MS + 10 + n)))
+    const gone = Array.from({ length: 350 }, (_, n) => `gone:${String(n).padStart(60, '-')}`)
+    await Promise.all(gone.map((key, n) => put(key, START_MS + 10 + n)))
     await put('moved', START_MS + 5)
     await put('moved', START_MS + 900_000)
     await put('stays', START_MS + 900_000)
@@ -229,15 +230,17 @@ describe('the database', () => {
     }
     clock.time = START_MS + 10_000
     await database.write(() => undefined)
-    expect([...database.range('gone:')]).toHaveLength(251)
+    const left = [...database.range('gone:')].length
+    expect(left).toBeLessThanOrEqual(250)
+    expect(left).toBeGreaterThan(200)
     for (let batch = 0; batch < 3; batch++) await database.write(() => undefined)
-    expect([...database.range('')].map(({ key }) => key).filter((key) => !key.startsWith('expiry:'))).toEqual([
+    expect([...database.range('')].map(({ key }) => key).filter((key) => !key.startsWith('expiries:'))).toEqual([
       'clock',
       `dated:${START_MS + 900_001}`,
       'moved',
       'stays',
     ])
-    expect([...database.range('expiry:')].map(({ value }) => value)).toEqual([
+    expect([...database.range('expiries:')].map(({ value }) => value)).toEqual([
       'moved',
       'stays',
       `dated:${START_MS + 900_001}`,
