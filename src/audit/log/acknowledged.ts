@@ -59,10 +59,16 @@ export class Acknowledged implements RecordWatcher {
     if (before !== undefined) this.#forget(before)
     this.#records.set(held.place, held)
     this.#bytes += held.bytes
+    if (!this.#isFull) return
+    // Only now: to find the first of a map takes longer, the more have gone from its front.
     for (const oldest of this.#records.values()) {
-      if (this.#records.size <= ACKNOWLEDGED_RECORDS_MAX && this.#bytes <= ACKNOWLEDGED_BYTES_MAX) return
       this.#forget(oldest)
+      if (!this.#isFull) return
     }
+  }
+
+  get #isFull(): boolean {
+    return this.#records.size > ACKNOWLEDGED_RECORDS_MAX || this.#bytes > ACKNOWLEDGED_BYTES_MAX
   }
 
   /** Its text, as far as it is remembered. */
