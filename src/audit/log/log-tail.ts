@@ -14,7 +14,7 @@ import { ENTRY_BYTES, newSalts, saltedEntry } from '../../tlog/salted-entry.ts'
 import { formatEntries, parseEntries, TILE_HEIGHT } from '../../tlog/tiles.ts'
 import { contentRow, decodeContents, decodeRecords, deflatedFrame, plainFrame, recordRow } from './bodies.ts'
 import { BundleRows } from './bundle-rows.ts'
-import { eachColumn, fingerprintIn, formatRows } from './columns.ts'
+import { GrowingColumns } from './columns.ts'
 import { DamagedLog } from './damaged-log.ts'
 import type { LogHead } from './head.ts'
 import {
@@ -50,8 +50,7 @@ export interface Prepared {
 interface Growing {
   readonly add: (name: string, bytes: Buffer) => void
   readonly times: Buffer
-  /** Of each column: fingerprint and offset of one row after another. */
-  readonly rows: Map<string, number[]>
+  readonly columns: GrowingColumns
 }
 
 /** Of a bundle's texts: one with more stays in the frames it was written in, so that closing it holds nobody up. */
@@ -135,7 +134,7 @@ export class LogTail {
     const entries: Buffer[] = []
     const parts = new Map<string, Buffer[]>()
     const add = (name: string, bytes: Buffer) => getOrInsertComputed(parts, name, () => []).push(bytes)
-    const growing = { add, times: Buffer.alloc(batch.length * TIME_BYTES), rows: new Map<string, number[]>() }
+    const growing = { add, times: Buffer.alloc(batch.length * TIME_BYTES), columns: new GrowingColumns() }
     for (const [n, { outbox, position, text, record }] of batch.entries()) {
       const salt = salts[n] as Buffer
       const entry = saltedEntry(salt, text)
@@ -151,12 +150,12 @@ export class LogTail {
       add(tilePiece('entries', bundleOf(first)), formatEntries(entries))
       add(columnPiece('at', chunkOf(first)), growing.times)
     }
-    for (const [dimension, rows] of growing.rows) add(columnPiece(dimension, chunkOf(first)), formatRows(rows))
+    for (const [dimension, rows] of growing.columns.grown()) add(columnPiece(dimension, chunkOf(first)), rows)
     return Array.from(parts, ([name, bytes]): LogPiece => ({ name, add: Buffer.concat(bytes) }))
   }
 
   /** @param n of the batch that begins at `first` */
-  #addColumns(first: number, n: number, record: AuditRecord | undefined, { add, times, rows }: Growing): void {
+  #addColumns(first: number, n: number, record: AuditRecord | undefined, { add, times, columns }: Growing): void {
     const offset = (first + n) % CHUNK_RECORDS
     const atMs = timeOf(record)
     this.#seeTime(atMs)
@@ -166,10 +165,7 @@ export class LogTail {
       this.#earliestMs = TIME_MS_MAX
       this.#latestMs = 0
     }
-    if (record === undefined) return
-    eachColumn(record, (dimension, value) => {
-      getOrInsertComputed(rows, dimension, () => []).push(fingerprintIn(dimension, value), offset)
-    })
+    if (record !== undefined) columns.add(record, offset)
   }
 
   #seeTime(atMs: number): void {
