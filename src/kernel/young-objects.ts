@@ -14,6 +14,9 @@ import { runInNewContext } from 'node:vm'
 /** Moved in about two milliseconds. */
 const YOUNG_BYTES_MAX = 4 * 1024 * 1024
 
+/** The first Node whose V8 is known to have these flags. */
+const KEEPS_ROOM_FROM = 24
+
 type Collect = (options: { readonly type: 'minor'; readonly execution: 'sync' }) => void
 
 /** An entry of the kind `gc`. */
@@ -37,8 +40,13 @@ export function makeAllYoung(): void {
  * takes of the other threads': it may wait here for as long as it ever does, until there are four times as many as were left.
  */
 export function keepRoom(): void {
-  setFlagsFromString('--memory-reducer-gc-count=0')
-  setFlagsFromString('--heap-growing-percent=300')
+  for (const flag of roomFlags(process.versions.node)) setFlagsFromString(flag)
+}
+
+/** What a V8 does not know it complains of on standard error: none for an older one. */
+export function roomFlags(node: string): readonly string[] {
+  const knows = Number.parseInt(node, 10) >= KEEPS_ROOM_FROM
+  return knows ? ['--memory-reducer-gc-count=0', '--heap-growing-percent=300'] : []
 }
 
 let collect: Collect | undefined
