@@ -1,9 +1,7 @@
 /** Fills a store with live sessions, in a process of its own (`session-copies.ts`). */
 import { statSync } from 'node:fs'
 import { join } from 'node:path'
-import { sessionIndex } from '../../src/flows/flow.ts'
 import { type Clock, systemClock } from '../../src/kernel/clock.ts'
-import { newSessionId } from '../../src/kernel/ids.ts'
 import { Secret } from '../../src/kernel/secret.ts'
 import { SWEEP_ENTRIES_MAX } from '../../src/store/bounds.ts'
 import { openStore } from '../../src/store/open-store.ts'
@@ -33,14 +31,14 @@ answerCalls({
     await writeCopies(store, template, count, systemClock)
     written += count
   },
-  /** Every write sweeps: as many writes as it takes, of an entry that is there. */
+  /** Every write sweeps: as many writes as it takes, of a claim that is there. */
   sweep: async (of: StoreOf): Promise<void> => {
     if (of.kind !== 'embedded') return
     await store.close()
     store = await open(of, systemClock)
-    const entry = newSessionId()
+    const endsAtMs = systemClock.nowMs() + COPY_LIVES_MS
     for (let swept = 0; swept <= written; swept += SWEEP_ENTRIES_MAX) {
-      await surely(() => store.indexes.add(sessionIndex.all, entry, systemClock.nowMs() + COPY_LIVES_MS))
+      await surely(() => store.claims.claim('swept', 'by the bench', endsAtMs))
     }
   },
   /** Bytes of the embedded store's file. */
