@@ -9,10 +9,10 @@ import { checkedContents } from './commit-rules.ts'
 import { EmbeddedContents } from './embedded-contents.ts'
 import type { EmbeddedDatabase } from './embedded-database.ts'
 import { EmbeddedList, type Listed } from './embedded-list.ts'
+import { EmbeddedNames } from './embedded-names.ts'
 import { type AuditStore, type OutboxEntry, type OutboxExtent, OutboxFull, type OutboxUsage } from './ports.ts'
 import { recordName } from './record-name.ts'
 import type { AcknowledgedRecord } from './record-watcher.ts'
-import { segment } from './segment.ts'
 
 export type AuditBounds = OutboxBounds & { readonly strangersMax: number }
 
@@ -27,15 +27,15 @@ export class EmbeddedAudit implements AuditStore {
   readonly #database: EmbeddedDatabase
   readonly #outbox: EmbeddedList
   readonly #strangers: EmbeddedList
+  readonly #names: EmbeddedNames
   readonly #contents: EmbeddedContents
   readonly #bounds: AuditBounds
 
   constructor(database: EmbeddedDatabase, bounds: Partial<AuditBounds> = {}) {
     this.#bounds = { ...outboxBounds({}), strangersMax: STRANGER_RECORDS_MAX, ...bounds }
     this.#database = database
-    this.#outbox = new EmbeddedList(database, 'outbox:', undefined, (record, position) =>
-      this.#unname(record, position),
-    )
+    this.#outbox = new EmbeddedList(database, 'outbox:')
+    this.#names = new EmbeddedNames(database)
     this.#strangers = new EmbeddedList(database, 'strangers:', this.#bounds.strangersMax)
     this.#contents = new EmbeddedContents(database, this.#bounds)
   }
@@ -58,23 +58,8 @@ export class EmbeddedAudit implements AuditStore {
   appendInside(record: string | undefined, contents: readonly Content[] = []): void {
     for (const content of contents) this.#contents.keepInside(content, this.#outbox.ends.next)
     if (record === undefined) return
-    const id = recordName(record)
-    if (id !== undefined) {
-      const known = this.#database.get(recordKey(id))
-      const position = this.#outbox.nextPosition
-      this.#database.put(recordKey(id), known === undefined ? position : `${known} ${position}`)
-    }
+    this.#names.name(this.#outbox.ends.next, recordName(record))
     this.#outbox.appendInside(record)
-  }
-
-  /** Inside a job only: it is no longer found at this position; nor at any, once the last of its id has gone. */
-  #unname(record: string, position: string): void {
-    const id = recordName(record)
-    const known = id === undefined ? undefined : this.#database.get(recordKey(id))
-    if (id === undefined || known === undefined) return
-    const left = known.split(' ').filter((one) => one !== position)
-    if (left.length === 0) this.#database.remove(recordKey(id))
-    else this.#database.put(recordKey(id), left.join(' '))
   }
 
   /** With the outbox's next position in front: that is its place among the other records. */
@@ -99,8 +84,7 @@ export class EmbeddedAudit implements AuditStore {
 
   async find(id: string): Promise<readonly string[]> {
     return this.#database.read(() => {
-      const positions = this.#database.get(recordKey(id))?.split(' ') ?? []
-      return positions.flatMap((position) => this.#outbox.at(position) ?? [])
+      return this.#names.positionsOf(id).flatMap((position) => this.#outbox.at(position) ?? [])
     })
   }
 
@@ -130,7 +114,12 @@ export class EmbeddedAudit implements AuditStore {
     const list = this.#named(outbox)
     const trim = () => {
       const isMore = list.trimInside(upTo, TRIMMED_AT_ONCE)
-      return this.#contents.forgetInside(this.#outbox.ends.oldest, TRIMMED_AT_ONCE) || isMore
+      const { oldest } = this.#outbox.ends
+      const more = [
+        this.#names.forgetInside(oldest, TRIMMED_AT_ONCE),
+        this.#contents.forgetInside(oldest, TRIMMED_AT_ONCE),
+      ]
+      return isMore || more.includes(true)
     }
     if (await this.#database.write(() => Number(upTo) >= list.ends.next)) return false
     while (await this.#database.write(trim));
@@ -197,8 +186,4 @@ function entryOf({ position, value }: Listed): OutboxEntry {
 /** A stranger's record without its place among the others. */
 function unplaced({ position, value }: Listed): Listed {
   return { position, value: value.slice(value.indexOf(' ') + 1) }
-}
-
-function recordKey(id: string): string {
-  return `record:${segment(id)}`
 }

@@ -17,7 +17,7 @@ import { JOBS_PER_TRANSACTION_MAX, SWEEP_INTERVAL_MS } from './bounds.ts'
 import { startDeadline } from './deadline.ts'
 import { assertDatabase, assertRoom } from './disk-space.ts'
 import { EmbeddedExpiry } from './embedded-expiry.ts'
-import { type Job, Write } from './embedded-jobs.ts'
+import { type Job, type TransactionPart, Write } from './embedded-jobs.ts'
 import { after, type Expiring, expiringText, parseExpiring, type Range } from './embedded-keys.ts'
 import { StoreUnavailable } from './ports.ts'
 import { StoreClock } from './store-clock.ts'
@@ -44,6 +44,7 @@ export class EmbeddedDatabase {
   #clockKeptMs = 0
   readonly #refreshers: (() => void)[] = []
   readonly #expiry = new EmbeddedExpiry(this)
+  readonly #parts: TransactionPart[] = [this.#expiry]
   readonly #shared: boolean
   /** What was remembered of a transaction that failed is not on disk. */
   #failed = false
@@ -83,6 +84,10 @@ export class EmbeddedDatabase {
    */
   onForeignWrites(refresh: () => void): void {
     this.#refreshers.push(refresh)
+  }
+
+  withEachTransaction(part: TransactionPart): void {
+    this.#parts.push(part)
   }
 
   /** A consistent read of everything that is on disk, by whichever process it was written. */
@@ -217,7 +222,7 @@ export class EmbeddedDatabase {
   #perform(batch: readonly Job[]): void {
     if (this.#shared || this.#failed) for (const refresh of this.#refreshers) refresh()
     this.#failed = false
-    this.#expiry.begin()
+    for (const part of this.#parts) part.begin()
     for (const job of batch) {
       this.#putsOfJob = 0
       try {
@@ -227,7 +232,7 @@ export class EmbeddedDatabase {
         job.refusal = error
       }
     }
-    this.#expiry.write()
+    for (const part of this.#parts) part.end()
     this.#sweep()
   }
 

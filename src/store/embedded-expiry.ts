@@ -7,8 +7,8 @@
  */
 import { newNonce } from '../kernel/ids.ts'
 import { SWEEP_ENTRIES_MAX } from './bounds.ts'
-import type { EmbeddedDatabase } from './embedded-database.ts'
-import { NEVER_MS, ordered, parseExpiring } from './embedded-keys.ts'
+import type { TransactionPart } from './embedded-jobs.ts'
+import { NEVER_MS, ordered, parseExpiring, type Range } from './embedded-keys.ts'
 
 const LISTS = 'expiries:'
 /** Of brokers before this one, each of one name. They removed whatever such an entry names, and so must not find these lists. */
@@ -23,18 +23,25 @@ interface Noted {
   readonly expiresAtMs: number
 }
 
-export class EmbeddedExpiry {
-  readonly #database: EmbeddedDatabase
+/** Of the database, inside a transaction. */
+interface Entries {
+  get(key: string): string | undefined
+  put(key: string, value: string): void
+  remove(key: string): void
+  range(prefix: string, options: Range): Iterable<{ readonly key: string; readonly value: string }>
+}
+
+export class EmbeddedExpiry implements TransactionPart {
+  readonly #database: Entries
   /** No list ever takes the place of another of the same moment, whoever wrote it. */
   readonly #own = newNonce()
   #lists = 0
   #noted: Noted[] = []
 
-  constructor(database: EmbeddedDatabase) {
+  constructor(database: Entries) {
     this.#database = database
   }
 
-  /** What a transaction that failed has noted was not written either. */
   begin(): void {
     this.#noted = []
   }
@@ -44,8 +51,7 @@ export class EmbeddedExpiry {
     if (expiresAtMs < NEVER_MS) this.#noted.push({ key, expiresAtMs })
   }
 
-  /** Inside a transaction, behind its last job. */
-  write(): void {
+  end(): void {
     const noted = this.#noted.sort((one, other) => one.expiresAtMs - other.expiresAtMs)
     for (let at = 0; at < noted.length; ) at = this.#writeList(noted, at)
     this.#noted = []

@@ -23,6 +23,14 @@ export interface Job {
   refusal: unknown
 }
 
+/** What gathers something from all jobs of a transaction, and writes it once. */
+export interface TransactionPart {
+  /** Before its first job: what another has gathered, which failed, was not written either. */
+  begin(): void
+  /** Behind its last job. */
+  end(): void
+}
+
 /**
  * Of a class, and not a literal with a getter: V8 keeps the function of such a getter with the literal's shape, which is old from
  * the beginning, so that each job, and what it writes, would outlive it until all of the heap is collected.

@@ -11,25 +11,18 @@ export interface Listed {
   readonly value: string
 }
 
-type Forgotten = (value: string, position: string) => void
-
 export class EmbeddedList {
   readonly #database: EmbeddedDatabase
   readonly #prefix: string
   readonly #max: number
-  readonly #forgotten: Forgotten | undefined
   #next = 1
   #oldest = 1
 
-  /**
-   * @param max beyond which it forgets its oldest value for another
-   * @param forgotten told inside the job of each value that goes, and of the position it had
-   */
-  constructor(database: EmbeddedDatabase, prefix: string, max = Number.POSITIVE_INFINITY, forgotten?: Forgotten) {
+  /** @param max beyond which it forgets its oldest value for another */
+  constructor(database: EmbeddedDatabase, prefix: string, max = Number.POSITIVE_INFINITY) {
     this.#database = database
     this.#prefix = prefix
     this.#max = max
-    this.#forgotten = forgotten
     database.read(() => this.#refresh())
     database.onForeignWrites(() => this.#refresh())
   }
@@ -93,11 +86,7 @@ export class EmbeddedList {
   }
 
   #forgetOldest(): void {
-    const position = ordered(this.#oldest)
-    const key = this.#prefix + position
-    const value = this.#forgotten === undefined ? undefined : this.#database.get(key)
-    this.#database.remove(key)
-    if (value !== undefined) this.#forgotten?.(value, position)
+    this.#database.remove(this.#prefix + ordered(this.#oldest))
     this.#oldest++
   }
 
