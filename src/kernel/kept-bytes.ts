@@ -34,7 +34,12 @@ export class Kept {
   }
 
   get text(): string {
-    return this.#bytes().toString('utf8')
+    return this.textFrom(0, this.length)
+  }
+
+  /** @param start of whole characters, as `end`: in bytes */
+  textFrom(start: number, end: number): string {
+    return this.#bytes().toString('utf8', start, end)
   }
 
   /** A copy. */

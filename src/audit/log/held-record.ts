@@ -4,11 +4,6 @@ import type { Content } from '../../model/commit.ts'
 import type { AcknowledgedRecord } from '../../store/record-watcher.ts'
 import { placeOf } from './logged-places.ts'
 
-interface HeldText {
-  readonly digest: string
-  readonly text: Kept
-}
-
 /** A class: of thousands of literals that live as long, V8 makes the next ones old, and whatever they name with them. */
 export class HeldRecord {
   readonly place: string
@@ -16,27 +11,35 @@ export class HeldRecord {
   readonly position: string
   readonly bytes: number
   readonly #key: string | undefined
-  readonly #record: Kept
-  readonly #contents: readonly HeldText[]
+  /** Its text and those beside it, a line feed between two: it parts what would be one character together. */
+  readonly #texts: Kept
+  /** In bytes: where each of them ends. */
+  readonly #ends: readonly number[]
+  readonly #digests: readonly string[]
 
   constructor({ outbox, position, key, record, contents }: AcknowledgedRecord, texts: KeptBytes) {
     this.place = placeOf(outbox, position)
     this.outbox = outbox
     this.position = position
     this.#key = key
-    this.#record = texts.keepText(record)
-    this.#contents = contents.map(({ digest, text }) => ({ digest, text: texts.keepText(text) }))
-    this.bytes = this.#contents.reduce((sum, { text }) => sum + text.length, this.#record.length)
+    const parts = [record, ...contents.map(({ text }) => text)]
+    let end = -1
+    this.#ends = parts.map((text) => {
+      end += 1 + Buffer.byteLength(text)
+      return end
+    })
+    this.#digests = contents.map(({ digest }) => digest)
+    this.#texts = texts.keepText(parts.join('\n'))
+    this.bytes = this.#texts.length
   }
 
   get text(): string {
-    return this.#record.text
+    return this.#part(0)
   }
 
   /** Texts that were written with it: those that are wanted. */
   contents(isWanted: (digest: string) => boolean): readonly Content[] {
-    const wanted = this.#contents.filter(({ digest }) => isWanted(digest))
-    return wanted.map(({ digest, text }) => ({ digest, text: text.text }))
+    return this.#digests.flatMap((digest, n) => (isWanted(digest) ? [{ digest, text: this.#part(n + 1) }] : []))
   }
 
   /** As it was acknowledged. */
@@ -47,7 +50,10 @@ export class HeldRecord {
 
   /** Nothing is asked of it any more. */
   forget(): void {
-    this.#record.forget()
-    for (const { text } of this.#contents) text.forget()
+    this.#texts.forget()
+  }
+
+  #part(n: number): string {
+    return this.#texts.textFrom(n === 0 ? 0 : (this.#ends[n - 1] ?? 0) + 1, this.#ends[n] ?? 0)
   }
 }
