@@ -55,11 +55,23 @@ export function embeddedAtRest(): StoreAtRest {
       const prefix = `${ORG}:`
       const isLogs = (key: string) => key.startsWith(`${prefix}log`) || key.startsWith(`${prefix}document:audit-`)
       const keys = () => [...root.getKeys()].filter(isLogs)
+      // A large piece lies in parts; one in a single part, however large, is read as well.
+      const last = (key: string) => `${prefix}log-parts:${key.replace(/^log:/, '')}`
+      const parts = (key: string) =>
+        Array.from(
+          { length: Number(root.get(last(key)) ?? 0) + 1 },
+          (_, n) => `${prefix}${key}${n === 0 ? '' : `+${n}`}`,
+        )
       try {
         return await act({
-          get: async (key) => root.getBinary(prefix + key),
+          get: async (key) => {
+            const found = parts(key).flatMap((part) => root.getBinary(part) ?? [])
+            return found.length === 0 ? undefined : Buffer.concat(found)
+          },
           set: async (key, bytes) => {
-            await (bytes === undefined ? root.remove(prefix + key) : root.put(prefix + key, asBinary(bytes) as never))
+            const [first = '', ...rest] = parts(key)
+            if (rest.length > 0) await Promise.all([...rest, last(key)].map((one) => root.remove(one)))
+            await (bytes === undefined ? root.remove(first) : root.put(first, asBinary(bytes) as never))
           },
           copy: async () => new Map(keys().map((key) => [key, Buffer.from(root.getBinary(key) ?? '')])),
           restore: async (copy) => {
