@@ -9,8 +9,8 @@
 import type { Secret } from '../kernel/secret.ts'
 import type { PublicKey } from './jwk.ts'
 
-/** This part of them. */
-const FORGOTTEN_AT_ONCE = 64
+/** Where there are too many, one in so many is forgotten at once. */
+const FORGOTTEN_ONE_IN = 64
 
 export class SeenSignatures {
   readonly #most: number
@@ -38,7 +38,7 @@ export class SeenSignatures {
     this.#keys.set(digest, key)
     if (this.#keys.size <= this.#most) return
     // Some at once: to find the first of a map takes longer, the more have gone from its front.
-    let left = Math.ceil(this.#most / FORGOTTEN_AT_ONCE)
+    let left = Math.ceil(this.#most / FORGOTTEN_ONE_IN)
     for (const oldest of this.#keys.keys()) {
       this.#keys.delete(oldest)
       if (--left === 0) return

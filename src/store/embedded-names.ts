@@ -8,7 +8,7 @@ import type { TransactionPart } from './embedded-jobs.ts'
 import { ordered } from './embedded-keys.ts'
 
 const NAMES = 'names:'
-/** Of brokers before this one, an entry for each record: none is looked for any more, those in it are in the log by now. */
+/** Brokers before this one wrote an entry for each record. They are removed and no more: what they name is in the log by then. */
 const BEFORE = 'record:'
 /** In LMDB it lies among others on a page, not on one of its own. */
 const NAMES_CHARS_MAX = 1_900
@@ -53,6 +53,7 @@ export class EmbeddedNames implements TransactionPart {
   /** Inside a read: positions of the records of this id, oldest first. */
   positionsOf(id: string): readonly string[] {
     const found: string[] = []
+    if (id === NAMELESS) return found
     for (const { key, value } of this.#database.range(NAMES)) {
       if (!value.includes(id)) continue
       const first = Number(key.slice(NAMES.length))

@@ -45,7 +45,7 @@ export class RedisFollower {
     this.#listener = listener
   }
 
-  /** The first snapshot has been delivered and confirmed when this resolves; from then on it repairs itself. */
+  /** The first snapshot has been delivered when this resolves, confirmed or not; from then on it repairs itself. */
   async start(): Promise<void> {
     try {
       await this.#connection.open(OPEN_WAIT_MS)

@@ -3,8 +3,6 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { afterEach, beforeEach, expect, it } from 'vitest'
-import { sha256 } from '../../../src/kernel/digest.ts'
-import { EmbeddedAudit } from '../../../src/store/embedded-audit.ts'
 import { EmbeddedDatabase } from '../../../src/store/embedded-database.ts'
 import { EmbeddedIndexes } from '../../../src/store/embedded-indexes.ts'
 import { expiringText, NEVER_MS, ordered } from '../../../src/store/embedded-keys.ts'
@@ -134,21 +132,5 @@ it('a member that is listed again as it is listed already leaves nothing more be
   const once = await keysLeft(database)
   for (let n = 0; n < 10; n++) await indexes.addAll(members)
   expect(await keysLeft(database)).toEqual(once)
-  await database.close()
-})
-
-it('the text of a record whose transaction failed is written with the next that names it', async () => {
-  const database = new EmbeddedDatabase(directory, 'acme', at(START_MS))
-  const audit = new EmbeddedAudit(database)
-  const digest = sha256('the text')
-  const contents = [{ digest, text: 'the text' }]
-  const fails = () => {
-    database.put('a', 'b')
-    throw new Error('behind its first put')
-  }
-  const [first] = await Promise.allSettled([audit.append('k', '{"id":"dec_1"}', contents), database.write(fails)])
-  expect(first.status).toBe('rejected')
-  await audit.append('k', '{"id":"dec_2"}', contents)
-  expect(await audit.content(digest, 'k')).toBe('the text')
   await database.close()
 })

@@ -38,6 +38,9 @@ it('finds each of many records that were written at once, over restarts, until i
     const found = n % 50 === 7 ? [] : n === 3 ? [recordOf(id), recordOf(id, 1)] : [recordOf(id)]
     expect(await audit.find(id), String(n)).toEqual(found)
   }
+  for (const nobodys of ['-', '', ' ', `${ids[0]} ${ids[1]}`, (ids[0] ?? '').slice(0, -1)]) {
+    expect(await audit.find(nobodys), nobodys).toEqual([])
+  }
   const pending = (await audit.pending(new Map(), 1_000)).get('records') ?? []
   await audit.trim('records', pending[199]?.position ?? '')
   expect(await audit.find(ids[3] ?? '')).toEqual([recordOf(ids[3] ?? '', 1)])
