@@ -15,11 +15,13 @@ export interface Usage {
   readonly mainThreadMicros: number
 }
 
-export function usageHandlers(): Handlers {
+/** @param settle what the system does later for requests that it has answered: now, so that it is counted to them */
+export function usageHandlers(settle: () => Promise<void> = async () => undefined): Handlers {
   let session: Session | undefined
   return {
     usage: async (): Promise<Usage> => {
       await sleep(SETTLE_MS)
+      await settle()
       const whole = process.cpuUsage()
       const main = process.threadCpuUsage()
       return { processMicros: whole.user + whole.system, mainThreadMicros: main.user + main.system }
