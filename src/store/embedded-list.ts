@@ -27,26 +27,35 @@ export class EmbeddedList {
     database.onForeignWrites(() => this.#refresh())
   }
 
-  /** Inside a read only. */
+  /**
+   * Inside a read only. What is remembered stays as it is: while a transaction is on its way to disk a read sees what was there
+   * before it, and the next one would give out its positions once more, over records that were acknowledged.
+   */
   countInside(): number {
-    this.#refresh()
-    return this.length
+    const { oldest, next } = this.#endsOnDisk()
+    return next - oldest
   }
 
-  /** Inside a read, after `countInside`. */
+  /** Inside a read only. */
   oldestInside(): string | undefined {
-    return this.at(ordered(this.#oldest))
+    return this.earliest(1)[0]?.value
   }
 
   #refresh(): void {
+    const { oldest, next } = this.#endsOnDisk()
+    this.#oldest = oldest
+    this.#next = next
+  }
+
+  #endsOnDisk(): { readonly oldest: number; readonly next: number } {
     const position = (reverse: boolean): number | undefined => {
       for (const { key } of this.#database.range(this.#prefix, { reverse, limit: 1 })) {
         return Number(key.slice(this.#prefix.length))
       }
       return undefined
     }
-    this.#next = (position(true) ?? Number(this.#database.get(this.#trimmedKey) ?? 0)) + 1
-    this.#oldest = position(false) ?? this.#next
+    const next = (position(true) ?? Number(this.#database.get(this.#trimmedKey) ?? 0)) + 1
+    return { oldest: position(false) ?? next, next }
   }
 
   get #trimmedKey(): string {
