@@ -6,9 +6,10 @@
 import type { EmbeddedDatabase } from './embedded-database.ts'
 import type { TransactionPart } from './embedded-jobs.ts'
 import { ordered } from './embedded-keys.ts'
+import { segment } from './segment.ts'
 
 const NAMES = 'names:'
-/** Brokers before this one wrote an entry for each record. They are removed and no more: what they name is in the log by then. */
+/** Brokers before this one wrote an entry for each id, with the positions of its records: read until they are removed with the first that are trimmed. */
 const BEFORE = 'record:'
 /** In LMDB it lies among others on a page, not on one of its own. */
 const NAMES_CHARS_MAX = 1_900
@@ -52,8 +53,8 @@ export class EmbeddedNames implements TransactionPart {
 
   /** Inside a read: positions of the records of this id, oldest first. */
   positionsOf(id: string): readonly string[] {
-    const found: string[] = []
-    if (id === NAMELESS) return found
+    if (id === NAMELESS) return []
+    const found = [...(this.#database.get(BEFORE + segment(id))?.split(' ') ?? [])]
     for (const { key, value } of this.#database.range(NAMES)) {
       if (!value.includes(id)) continue
       const first = Number(key.slice(NAMES.length))

@@ -37,8 +37,8 @@ export class Acknowledged implements RecordWatcher {
   readonly #texts = new KeptBytes()
   #bytes = 0
   #forgotMs = -Infinity
-  /** While losses are made good: what is forgotten meanwhile may be among what has to be written again. */
-  #forgotten: HeldRecord[] | undefined
+  /** While losses are made good: what was remembered then, and may have to be written again although it is forgotten meanwhile. */
+  #wanted: ReadonlySet<HeldRecord> | undefined
   #covered: Covered[] = []
   /** None of those remembered is before this index. */
   #from = 0
@@ -130,15 +130,16 @@ export class Acknowledged implements RecordWatcher {
    */
   async makeGood(log: Pick<LogStore, 'read'>, head: LogHead): Promise<number> {
     this.#isDoubted = false
-    this.#forgotten = []
+    const wanted = new Set(this.#records.values())
+    this.#wanted = wanted
     try {
       return await this.#makeGood(log, head)
     } catch (error) {
       this.#isDoubted = true
       throw error
     } finally {
-      for (const held of this.#forgotten) held.forget()
-      this.#forgotten = undefined
+      this.#wanted = undefined
+      for (const held of wanted) if (this.#records.get(held.place) !== held) held.forget()
     }
   }
 
@@ -171,9 +172,9 @@ export class Acknowledged implements RecordWatcher {
   }
 
   #forget(held: HeldRecord): void {
-    if (!this.#records.delete(held.place)) return
+    if (this.#records.get(held.place) !== held) return
+    this.#records.delete(held.place)
     this.#bytes -= held.bytes
-    if (this.#forgotten === undefined) held.forget()
-    else this.#forgotten.push(held)
+    if (this.#wanted?.has(held) !== true) held.forget()
   }
 }

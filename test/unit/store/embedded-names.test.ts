@@ -67,3 +67,15 @@ it('names nothing of a transaction that failed, and forgets what brokers before 
   expect(await audit.find(kept)).toEqual([])
   expect([...database.range('record:')]).toEqual([])
 })
+
+it('finds what a broker before has named and nobody has brought into the log yet', async () => {
+  const id = newDecisionId()
+  await audit.append('', recordOf(id))
+  const [position = ''] = (await audit.pending(new Map(), 1)).get('records')?.map((entry) => entry.position) ?? []
+  await database.write(() => {
+    database.remove(`names:${position}`)
+    database.put(`record:${id}`, position)
+  })
+  await audit.append('', recordOf(id, 1))
+  expect(await audit.find(id)).toEqual([recordOf(id), recordOf(id, 1)])
+})

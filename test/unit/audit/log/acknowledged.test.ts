@@ -1,7 +1,8 @@
 /** What was acknowledged and is nowhere any more is written again, whatever else is acknowledged meanwhile. */
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { Acknowledged } from '../../../../src/audit/log/acknowledged.ts'
 import { EMPTY_HEAD } from '../../../../src/audit/log/head.ts'
+import { Kept, KeptBytes } from '../../../../src/kernel/kept-bytes.ts'
 import { ACKNOWLEDGED_BYTES_MAX, ACKNOWLEDGED_KEPT_MS } from '../../../../src/kernel/log-limits.ts'
 import type { AcknowledgedRecord } from '../../../../src/store/record-watcher.ts'
 
@@ -30,6 +31,41 @@ test('also what has to be forgotten for want of room while it is looked for', as
   expect(await acknowledged.makeGood(log, EMPTY_HEAD)).toBe(50)
   expect(written).toEqual(lost)
   expect(acknowledged.count).toBe(1)
+})
+
+test('what comes and goes while losses are made good takes no room beyond its bound', async () => {
+  const [kept, forgotten] = [vi.spyOn(KeptBytes.prototype, 'keepText'), vi.spyOn(Kept.prototype, 'forget')]
+  const held = () => kept.mock.calls.length - forgotten.mock.calls.length
+  const large = 'x'.repeat(ACKNOWLEDGED_BYTES_MAX / 2)
+  let most = 0
+  const acknowledged: Acknowledged = new Acknowledged({
+    holds: async () => {
+      for (let n = 10; n < 18; n++) acknowledged.acknowledged(recordAt(n, large))
+      most = held()
+      return new Set()
+    },
+    appendAgain: async () => undefined,
+  })
+  for (const n of [1, 2]) acknowledged.acknowledged(recordAt(n))
+  acknowledged.doubted()
+  expect(await acknowledged.makeGood(log, EMPTY_HEAD)).toBe(2)
+  // The two that may have to be written again, and the last.
+  expect([most, held(), acknowledged.count]).toEqual([3, 1, 1])
+  vi.restoreAllMocks()
+})
+
+test('what takes the place of one that is made good stays', async () => {
+  const acknowledged: Acknowledged = new Acknowledged({
+    holds: async () => {
+      acknowledged.acknowledged(recordAt(1, 'other'))
+      return new Set()
+    },
+    appendAgain: async () => undefined,
+  })
+  acknowledged.acknowledged(recordAt(1))
+  acknowledged.doubted()
+  await acknowledged.makeGood(log, EMPTY_HEAD)
+  expect(acknowledged.textOf('s0', recordAt(1).position)).toBe('other')
 })
 
 test('what could not be written is due again', async () => {
