@@ -54,7 +54,7 @@ export class EmbeddedNames implements TransactionPart {
   /** Inside a read: positions of the records of this id, oldest first. */
   positionsOf(id: string): readonly string[] {
     if (id === NAMELESS) return []
-    const found = [...(this.#database.get(BEFORE + segment(id))?.split(' ') ?? [])]
+    const found = this.#database.get(BEFORE + segment(id))?.split(' ') ?? []
     for (const { key, value } of this.#database.range(NAMES)) {
       if (!value.includes(id)) continue
       const first = Number(key.slice(NAMES.length))

@@ -26,7 +26,7 @@ const recordOf = (id: string) => JSON.stringify({ id })
 it.each([
   'usage',
   'extents',
-] as const)('%s: no record replaces another, however often they are counted while one is on its way to disk', async (count) => {
+] as const)('%s: no record replaces another where they are counted while one is on its way to disk', async (count) => {
   const ids = Array.from({ length: 40 }, () => newDecisionId())
   for (const id of ids) {
     let isUnderWay = false

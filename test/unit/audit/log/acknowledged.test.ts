@@ -1,5 +1,5 @@
 /** What was acknowledged and is nowhere any more is written again, whatever else is acknowledged meanwhile. */
-import { expect, test, vi } from 'vitest'
+import { afterEach, expect, test, vi } from 'vitest'
 import { Acknowledged } from '../../../../src/audit/log/acknowledged.ts'
 import { EMPTY_HEAD } from '../../../../src/audit/log/head.ts'
 import { Kept, KeptBytes } from '../../../../src/kernel/kept-bytes.ts'
@@ -14,6 +14,10 @@ const recordAt = (n: number, record = `record ${n}`): AcknowledgedRecord => ({
   contents: [{ digest: `digest ${n}`, text: `text ${n}` }],
 })
 const log = { read: async (names: readonly string[]) => names.map(() => undefined) }
+
+afterEach(() => {
+  vi.restoreAllMocks()
+})
 
 test('also what has to be forgotten for want of room while it is looked for', async () => {
   const written: AcknowledgedRecord[] = []
@@ -51,7 +55,6 @@ test('what comes and goes while losses are made good takes no room beyond its bo
   expect(await acknowledged.makeGood(log, EMPTY_HEAD)).toBe(2)
   // The two that may have to be written again, and the last.
   expect([most, held(), acknowledged.count]).toEqual([3, 1, 1])
-  vi.restoreAllMocks()
 })
 
 test('what takes the place of one that is made good stays', async () => {
