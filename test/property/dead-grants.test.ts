@@ -92,7 +92,7 @@ test('to remove everything that is reported to have no effect changes no decisio
         expect(answer(cleaned, asked, at)).toEqual(before)
       }
     }),
-    { numRuns: 500 },
+    { numRuns: 1_000 },
   )
   // Worlds without findings, or that only deny, would prove nothing.
   const kinds = ['contradiction allow', 'shadowed allow', 'shadowed deny', 'never_matches allow', 'never_matches deny']

@@ -91,7 +91,7 @@ test('a token that would not be given again as it is, is dead', () => {
       }
       seen[isDead ? 'dead' : 'alive'] += 1
     }),
-    { numRuns: 1_200 },
+    { numRuns: 2_400 },
   )
   // Both happen, or nothing is proved: killing everything would keep the law, too.
   expect(Math.min(seen.lost, seen.alive), JSON.stringify(seen)).toBeGreaterThan(5)
@@ -130,7 +130,7 @@ test.each(Object.entries(STEPS))('%s: what it gives more, it says that it gives 
         expect(was.outcome !== 'deny' && widening(is.effective, was.effective) === undefined).toBe(true)
       }
     }),
-    { numRuns: 120 },
+    { numRuns: 600 },
   )
   expect(Math.min(seen.said, seen.unsaid), JSON.stringify(seen)).toBeGreaterThan(5)
 })

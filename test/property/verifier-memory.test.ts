@@ -171,7 +171,7 @@ test('whatever happens in between, a token that was seen is answered as one that
       }
       believed += scene.believed
     }),
-    { numRuns: 150 },
+    { numRuns: 300 },
   )
   // Else it would hold of verifiers that believe nothing.
   expect(believed).toBeGreaterThan(300)
