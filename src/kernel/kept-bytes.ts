@@ -5,6 +5,7 @@
  */
 
 const BLOCK_BYTES = 256 * 1024
+const LENGTH_BYTES = 4
 /** Blocks in which nothing lies any more, and which are not given back. */
 const SPARE_MAX = 8
 
@@ -33,18 +34,17 @@ export class Kept {
     this.length = length
   }
 
-  get text(): string {
-    return this.textFrom(0, this.length)
-  }
-
-  /** @param start of whole characters, as `end`: in bytes */
-  textFrom(start: number, end: number): string {
-    return this.#bytes().toString('utf8', start, end)
-  }
-
   /** A copy. */
   get bytes(): Buffer {
     return Buffer.from(this.#bytes())
+  }
+
+  /** Of those that `keepTexts` was given, the one at this place. */
+  textAt(place: number): string {
+    const bytes = this.#all()
+    let at = this.#start
+    for (let passed = 0; passed < place; passed++) at += LENGTH_BYTES + bytes.readUInt32BE(at)
+    return bytes.toString('utf8', at + LENGTH_BYTES, at + LENGTH_BYTES + bytes.readUInt32BE(at))
   }
 
   forget(): void {
@@ -53,8 +53,12 @@ export class Kept {
   }
 
   #bytes(): Buffer {
+    return this.#all().subarray(this.#start, this.#start + this.length)
+  }
+
+  #all(): Buffer {
     if (this.#block === undefined) throw new Error('these bytes were forgotten')
-    return this.#block.bytes.subarray(this.#start, this.#start + this.length)
+    return this.#block.bytes
   }
 }
 
@@ -62,11 +66,16 @@ export class KeptBytes {
   #filling = new Block(0)
   readonly #spare: Block[] = []
 
-  /** As UTF-8: what that cannot say comes back as U+FFFD, as it does from a store. */
-  keepText(text: string): Kept {
-    const length = Buffer.byteLength(text)
+  /** As UTF-8, each behind its length: what that cannot say comes back as U+FFFD, as it does from a store. */
+  keepTexts(texts: readonly string[]): Kept {
+    let length = 0
+    for (const text of texts) length += LENGTH_BYTES + Buffer.byteLength(text)
     const block = this.#blockFor(length)
-    block.bytes.write(text, block.used)
+    let at = block.used
+    for (const text of texts) {
+      const written = block.bytes.write(text, at + LENGTH_BYTES)
+      at = block.bytes.writeUInt32BE(written, at) + written
+    }
     return this.#kept(block, length)
   }
 

@@ -6,7 +6,7 @@ import { STRANGER_RECORDS_MAX } from '../kernel/store-limits.ts'
 import type { Content } from '../model/commit.ts'
 import { contentsFullAt, fullAt, type OutboxBounds } from './bounds.ts'
 import { checkedContents } from './commit-rules.ts'
-import { nameAgain, placedIn } from './outbox-position.ts'
+import { nameAgain, placedIn, STRANGERS } from './outbox-position.ts'
 import type { AuditStore, OutboxEntry, OutboxExtent, OutboxUsage, Pending } from './ports.ts'
 import type { AcknowledgedRecord, KnownRecords, RecordWatcher } from './record-watcher.ts'
 import type { RedisKeys } from './redis-keys.ts'
@@ -77,7 +77,7 @@ export class RedisAudit implements AuditStore {
       ],
     )
     shard.recorded(String(position), name)
-    this.#shards.acknowledged(key, { id: String(position), name }, record, checked)
+    this.#shards.acknowledged({ outbox: shard.outbox, key, id: String(position), name }, record, checked)
   }
 
   async #appendStrangers(record: string, name: string): Promise<void> {
@@ -85,7 +85,7 @@ export class RedisAudit implements AuditStore {
     const fields = ['record', record, 'name', name]
     const id = await this.#connection.command(['XADD', this.#keys.strangers(), ...bound, '*', ...fields])
     await this.#connection.standing(this.#keys.strangers())
-    this.#shards.acknowledged(undefined, { id: String(id), name }, record, [])
+    this.#shards.acknowledged({ outbox: STRANGERS, key: undefined, id: String(id), name }, record, [])
   }
 
   async content(digest: string, key: string): Promise<string | undefined> {

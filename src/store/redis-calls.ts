@@ -59,7 +59,7 @@ export class RedisCalls implements CallStore {
     const [text = null, now = null, written, position] = answer as readonly (string | null)[]
     if (typeof position === 'string' && position !== '') {
       shard.recorded(position, name)
-      this.#shards.acknowledged(key, { id: position, name }, audit ?? '', checked)
+      this.#shards.acknowledged({ outbox: shard.outbox, key, id: position, name }, audit ?? '', checked)
     }
     return { ...keptCall([text, now]), written: written === '1' }
   }

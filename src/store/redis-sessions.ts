@@ -77,7 +77,8 @@ export class RedisSessions implements SessionStore {
       case 'committed':
         if (at !== '') {
           shard.recorded(String(at), name)
-          this.#shards.acknowledged(session, { id: String(at), name }, audit ?? '', contents)
+          const written = { outbox: shard.outbox, key: session, id: String(at), name }
+          this.#shards.acknowledged(written, audit ?? '', contents)
         }
         return { committed: true, repeated: false }
       case 'repeated':

@@ -10,8 +10,8 @@
 import { newNonce, newSalt } from '../kernel/ids.ts'
 import { SHARDS } from '../kernel/store-limits.ts'
 import type { Content } from '../model/commit.ts'
-import { compareIds, type Placed, placedIn, positionOf, STRANGERS, shardOutbox } from './outbox-position.ts'
-import type { RecordWatcher } from './record-watcher.ts'
+import { compareIds, type Placed, placedIn, positionOf, shardOutbox } from './outbox-position.ts'
+import type { AcknowledgedRecord, RecordWatcher } from './record-watcher.ts'
 import type { RedisKeys } from './redis-keys.ts'
 import type { RedisLink } from './redis-link.ts'
 
@@ -30,6 +30,8 @@ interface Claim {
 
 /** Of one shard, as long as it is not known to have lost anything: what is acknowledged later belongs to what was lost. */
 class ShardMemory {
+  /** Its name. */
+  readonly outbox: string
   /** What must stand there: without it, claims have been lost. */
   readonly mark: string | undefined
   /** The mark that stood there when it was looked at last. */
@@ -38,7 +40,8 @@ class ShardMemory {
   last: Placed | undefined
   claim: Claim | undefined
 
-  constructor(mark: string | undefined) {
+  constructor(shard: number, mark?: string) {
+    this.outbox = shardOutbox(shard)
     this.mark = mark
     this.seen = mark ?? ''
   }
@@ -49,6 +52,9 @@ class ShardMemory {
   }
 }
 
+/** Where a record was written. */
+type Written = Placed & Pick<AcknowledgedRecord, 'outbox' | 'key'>
+
 /** `other`: what was lost has been made good by another broker. */
 export type ShardState = 'whole' | 'lost' | 'other'
 
@@ -57,7 +63,7 @@ const FIRST = 'first:'
 
 export class RedisShards {
   readonly #keys: RedisKeys
-  readonly #memories = Array.from({ length: SHARDS }, () => new ShardMemory(undefined))
+  readonly #memories = Array.from({ length: SHARDS }, (_, shard) => new ShardMemory(shard))
 
   /** Of this process: no other names its records by it. */
   readonly #broker = newSalt().slice(0, BROKER_CHARACTERS)
@@ -84,11 +90,9 @@ export class RedisShards {
     this.#watcher = watcher
   }
 
-  /** @param key `undefined`: one of strangers */
-  acknowledged(key: string | undefined, placed: Placed, record: string, contents: readonly Content[]): void {
-    if (this.#watcher === undefined) return
-    const outbox = key === undefined ? STRANGERS : shardOutbox(this.#keys.shard(key))
-    this.#watcher.acknowledged({ outbox, position: positionOf(placed), key, record, contents })
+  acknowledged(written: Written, record: string, contents: readonly Content[]): void {
+    const { outbox, key } = written
+    this.#watcher?.acknowledged({ outbox, position: positionOf(written), key, record, contents })
   }
 
   /** A server is to be looked at: it may lack what was acknowledged. */
@@ -154,7 +158,7 @@ export class RedisShards {
   }
 
   #forget(shard: number, mark: string): void {
-    this.#memories[shard] = new ShardMemory(mark)
+    this.#memories[shard] = new ShardMemory(shard, mark)
   }
 }
 

@@ -8,7 +8,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { CursorDocument } from '../../src/audit/export/export-cursor.ts'
 import { Exporter } from '../../src/audit/export/exporter.ts'
 import type { ExportGap, Sink } from '../../src/audit/export/sink.ts'
-import { decodeRecords, deflatedFrame, type LoggedRecord, recordRow } from '../../src/audit/log/bodies.ts'
+import { compressedFrame, decodeRecords, type LoggedRecord, recordRow } from '../../src/audit/log/bodies.ts'
 import { parseHead } from '../../src/audit/log/head.ts'
 import { tilesOf } from '../../src/audit/log/layout.ts'
 import { CHECKPOINT_DOCUMENT } from '../../src/audit/log/log-documents.ts'
@@ -238,7 +238,7 @@ describe.each([
       const [piece] = await store.log.read(['records/1'])
       const rows = [...decodeRecords(piece ?? Buffer.alloc(0))]
       const [first, second] = rows as [LoggedRecord, LoggedRecord]
-      const bent = await deflatedFrame([second, first, ...rows.slice(2)].map(recordRow))
+      const bent = await compressedFrame([second, first, ...rows.slice(2)].map(recordRow))
       const text = (await store.log.head()) ?? ''
       await store.log.append(text, text, [{ name: 'records/1', put: bent }])
       const broker = brokerAt(store, 4_500)

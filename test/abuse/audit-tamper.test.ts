@@ -6,10 +6,10 @@ import { generateKeyPairSync } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import {
+  compressedFrame,
   contentRow,
   decodeContents,
   decodeRecords,
-  deflatedFrame,
   type LoggedRecord,
   recordRow,
 } from '../../src/audit/log/bodies.ts'
@@ -116,7 +116,7 @@ describe.each([
     store.tamper(async (data) => {
       const key = store.piece(`records/${bundle}`)
       const rows = edit([...decodeRecords((await data.get(key)) ?? Buffer.alloc(0))])
-      await data.set(key, await deflatedFrame(rows.map(recordRow)))
+      await data.set(key, await compressedFrame(rows.map(recordRow)))
     })
   const swapped =
     <T>(a: number, b: number) =>
@@ -222,7 +222,7 @@ describe.each([
       const key = store.piece('contents/1')
       const [[digest = '', text = ''] = [], ...rest] = decodeContents((await data.get(key)) ?? Buffer.alloc(0))
       const rows = [[digest, `${text} `] as const, ...rest].map(([name, one]) => contentRow(name, one))
-      await data.set(key, await deflatedFrame(rows))
+      await data.set(key, await compressedFrame(rows))
     })
     await expectFault(store, 256, /a text in contents\/1/)
   })
@@ -232,7 +232,7 @@ describe.each([
       const key = store.piece('contents/1')
       const kept = [...decodeContents((await data.get(key)) ?? Buffer.alloc(0))]
       // The first record of the bundle is 256, and names what each fiftieth does.
-      await data.set(key, await deflatedFrame(kept.slice(1).map(([name, one]) => contentRow(name, one))))
+      await data.set(key, await compressedFrame(kept.slice(1).map(([name, one]) => contentRow(name, one))))
     })
     await expectFault(store, 256, /the text that its question names is gone: contents\/1/)
     await store.tamper((data) => data.restore(whole))
@@ -387,7 +387,7 @@ async function cutTo(store: StoreAtRest, size: number): Promise<void> {
     await cutPiece(store, data, 'tile/1/0', bundle * HASH_BYTES)
     const key = store.piece(`records/${bundle}`)
     const rows = decodeRecords((await data.get(key)) ?? Buffer.alloc(0)).slice(0, size % 256)
-    await data.set(key, await deflatedFrame(rows.map(recordRow)))
+    await data.set(key, await compressedFrame(rows.map(recordRow)))
     for (let gone = bundle + 1; gone * 256 < SIZE; gone++) {
       for (const name of ['tile/entries', 'tile/0', 'records'])
         await data.set(store.piece(`${name}/${gone}`), undefined)
@@ -410,7 +410,7 @@ async function rewrite(store: StoreAtRest, { from, tiles }: { from: number; tile
       .replace('"outcome":"granted"', '"outcome":"granted","x":1')
       .replace('"outcome":"refused"', '"outcome":"refused","x":1')
     rows[from % 256] = { ...row, text }
-    await data.set(key, await deflatedFrame(rows.map(recordRow)))
+    await data.set(key, await compressedFrame(rows.map(recordRow)))
     const entries = rows.map((one) => saltedEntry(one.salt, one.text))
     await data.set(store.piece(`tile/entries/${bundle}`), formatEntries(entries))
     await data.set(store.piece(`tile/0/${bundle}`), Buffer.concat(entries.map(leafHash)))

@@ -2,13 +2,13 @@
  * Bodies of the log: the records themselves, 256 to a bundle, and beside them the texts that they name by digest, each once per
  * bundle. What is appended to a bundle is one frame more; a full one is written anew as a single compressed frame.
  *
- * Frame: kind (0 plain, 1 deflated), u32 length, so many bytes of rows. Row of a record: salt, then outbox, position and text,
+ * Frame: kind (0 plain, 1 deflated, 2 Zstandard), u32 length, so many bytes of rows. Row of a record: salt, then outbox, position and text,
  * each behind its length as u32; row of a text: digest and text, likewise. Integers are big-endian.
  */
-import { inflateRawSync } from 'node:zlib'
+import zlib from 'node:zlib'
 import { SALT_BYTES } from '../../tlog/salted-entry.ts'
+import { Compressor, newDeflate, newZstandard } from './compressor.ts'
 import { DamagedLog } from './damaged-log.ts'
-import { Deflater } from './deflater.ts'
 
 export interface LoggedRecord {
   readonly salt: Buffer
@@ -20,27 +20,31 @@ export interface LoggedRecord {
 
 const HEADER_BYTES = 5
 const LENGTH_BYTES = 4
+const NO_SALT = Buffer.alloc(0)
 const PLAIN = 0
 const DEFLATED = 1
+const ZSTANDARD = 2
 /** Uncompressed bytes of one frame: an append is smaller. */
 const FRAME_BYTES_MAX = 16 * 1024 * 1024
-const deflater = new Deflater()
+const compressor = new Compressor(newZstandard ?? newDeflate)
+const COMPRESSED = newZstandard === undefined ? DEFLATED : ZSTANDARD
 
 export function recordRow({ salt, outbox, position, text }: LoggedRecord): Buffer {
   return row(salt, [outbox, position, text])
 }
 
 export function contentRow(digest: string, text: string): Buffer {
-  return row(Buffer.alloc(0), [digest, text])
+  return row(NO_SALT, [digest, text])
 }
 
 function row(first: Buffer, texts: readonly string[]): Buffer {
-  const lengths = texts.map((text) => Buffer.byteLength(text))
-  const bytes = Buffer.allocUnsafe(lengths.reduce((sum, length) => sum + LENGTH_BYTES + length, first.length))
+  let length = first.length
+  for (const text of texts) length += LENGTH_BYTES + Buffer.byteLength(text)
+  const bytes = Buffer.allocUnsafe(length)
   let at = first.copy(bytes)
-  for (const [n, text] of texts.entries()) {
-    at = bytes.writeUInt32BE(lengths[n] ?? 0, at)
-    at += bytes.write(text, at)
+  for (const text of texts) {
+    const written = bytes.write(text, at + LENGTH_BYTES)
+    at = bytes.writeUInt32BE(written, at) + written
   }
   return bytes
 }
@@ -49,9 +53,10 @@ export function plainFrame(rows: readonly Buffer[]): Buffer {
   return frame(PLAIN, rows)
 }
 
-export async function deflatedFrame(rows: readonly Buffer[]): Promise<Buffer> {
+export async function compressedFrame(rows: readonly Buffer[]): Promise<Buffer> {
   const [only] = rows
-  return frame(DEFLATED, await deflater.deflated(rows.length === 1 && only !== undefined ? only : Buffer.concat(rows)))
+  const whole = rows.length === 1 && only !== undefined ? only : Buffer.concat(rows)
+  return frame(COMPRESSED, await compressor.compressed(whole))
 }
 
 function frame(kind: number, rows: readonly Buffer[]): Buffer {
@@ -96,9 +101,12 @@ export function rowsOf(piece: Buffer): Buffer {
 
 function unframed(kind: number, bytes: Buffer): Buffer {
   if (kind === PLAIN) return bytes
-  if (kind !== DEFLATED) throw new DamagedLog('a bundle of the audit log has a frame of no known kind')
+  const decompress = { [DEFLATED]: zlib.inflateRawSync, [ZSTANDARD]: zlib.zstdDecompressSync }[kind]
+  if (decompress === undefined && kind === ZSTANDARD)
+    throw new Error('the audit log was written on a later version of Node: read it on 22.15 or later')
+  if (decompress === undefined) throw new DamagedLog('a bundle of the audit log has a frame of no known kind')
   try {
-    return inflateRawSync(bytes, { maxOutputLength: FRAME_BYTES_MAX })
+    return decompress(bytes, { maxOutputLength: FRAME_BYTES_MAX })
   } catch (error) {
     throw new DamagedLog('a bundle of the audit log cannot be read', error)
   }

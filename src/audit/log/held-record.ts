@@ -1,59 +1,67 @@
-/** An acknowledged record as it is remembered: its texts lie where no collection of young objects moves them. */
+/**
+ * An acknowledged record as it is remembered, in as few objects as can be: thousands live for seconds, and each is moved by every
+ * collection of young objects until it counts as old.
+ */
 import type { Kept, KeptBytes } from '../../kernel/kept-bytes.ts'
 import type { Content } from '../../model/commit.ts'
 import type { AcknowledgedRecord } from '../../store/record-watcher.ts'
 import { placeOf } from './logged-places.ts'
 
+/** Among its texts: the key, then the record, then digest and text of one content after another. */
+const KEY = 0
+const RECORD = 1
+const CONTENTS = 2
+
 /** A class: of thousands of literals that live as long, V8 makes the next ones old, and whatever they name with them. */
 export class HeldRecord {
   readonly place: string
   readonly outbox: string
-  readonly position: string
-  readonly bytes: number
-  readonly #key: string | undefined
-  /** Its text and those beside it, a line feed between two: it parts what would be one character together. */
+  /** How many were acknowledged before. */
+  readonly number: number
   readonly #texts: Kept
-  /** In bytes: where each of them ends. */
-  readonly #ends: readonly number[]
-  readonly #digests: readonly string[]
+  readonly #count: number
 
-  constructor({ outbox, position, key, record, contents }: AcknowledgedRecord, texts: KeptBytes) {
+  constructor({ outbox, position, key, record, contents }: AcknowledgedRecord, number: number, texts: KeptBytes) {
     this.place = placeOf(outbox, position)
     this.outbox = outbox
-    this.position = position
-    this.#key = key
-    const parts = [record, ...contents.map(({ text }) => text)]
-    let end = -1
-    this.#ends = parts.map((text) => {
-      end += 1 + Buffer.byteLength(text)
-      return end
-    })
-    this.#digests = contents.map(({ digest }) => digest)
-    this.#texts = texts.keepText(parts.join('\n'))
-    this.bytes = this.#texts.length
+    this.number = number
+    const all = [key ?? '', record]
+    for (const { digest, text } of contents) all.push(digest, text)
+    this.#texts = texts.keepTexts(all)
+    this.#count = all.length
+  }
+
+  get bytes(): number {
+    return this.#texts.length
+  }
+
+  get position(): string {
+    return this.place.slice(this.outbox.length + 1)
   }
 
   get text(): string {
-    return this.#part(0)
+    return this.#texts.textAt(RECORD)
   }
 
   /** Texts that were written with it: those that are wanted. */
   contents(isWanted: (digest: string) => boolean): readonly Content[] {
-    return this.#digests.flatMap((digest, n) => (isWanted(digest) ? [{ digest, text: this.#part(n + 1) }] : []))
+    const found: Content[] = []
+    for (let n = CONTENTS; n < this.#count; n += 2) {
+      const digest = this.#texts.textAt(n)
+      if (isWanted(digest)) found.push({ digest, text: this.#texts.textAt(n + 1) })
+    }
+    return found
   }
 
   /** As it was acknowledged. */
   get whole(): AcknowledgedRecord {
-    const { outbox, position } = this
-    return { outbox, position, key: this.#key, record: this.text, contents: this.contents(() => true) }
+    const { outbox, position, text: record } = this
+    const key = this.#texts.textAt(KEY)
+    return { outbox, position, key: key === '' ? undefined : key, record, contents: this.contents(() => true) }
   }
 
   /** Nothing is asked of it any more. */
   forget(): void {
     this.#texts.forget()
-  }
-
-  #part(n: number): string {
-    return this.#texts.textFrom(n === 0 ? 0 : (this.#ends[n - 1] ?? 0) + 1, this.#ends[n] ?? 0)
   }
 }

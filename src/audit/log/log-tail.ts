@@ -12,7 +12,7 @@ import { Frontier } from '../../tlog/frontier.ts'
 import { HASH_BYTES, leafHash } from '../../tlog/hashes.ts'
 import { ENTRY_BYTES, newSalts, saltedEntry } from '../../tlog/salted-entry.ts'
 import { formatEntries, parseEntries, TILE_HEIGHT } from '../../tlog/tiles.ts'
-import { contentRow, decodeContents, decodeRecords, deflatedFrame, plainFrame, recordRow } from './bodies.ts'
+import { compressedFrame, contentRow, decodeContents, decodeRecords, plainFrame, recordRow } from './bodies.ts'
 import { BundleRows } from './bundle-rows.ts'
 import { GrowingColumns } from './columns.ts'
 import { DamagedLog } from './damaged-log.ts'
@@ -192,13 +192,13 @@ export class LogTail {
   async #bodies(bundle: number, begun: number, kept: readonly Buffer[]): Promise<readonly LogPiece[]> {
     const [records, contents] = [recordsPiece(bundle), contentsPiece(bundle)]
     // Compressed once, when the bundle is closed; where it will not be, at once.
-    const added = this.#keptBytes > COMPACTED_BYTES_MAX ? await deflatedFrame(kept) : plainFrame(kept)
+    const added = this.#keptBytes > COMPACTED_BYTES_MAX ? await compressedFrame(kept) : plainFrame(kept)
     const grown: LogPiece[] = kept.length === 0 ? [] : [{ name: contents, add: added }]
     if (this.#rows.count < BUNDLE_RECORDS)
       return [{ name: records, add: plainFrame([this.#rows.from(begun)]) }, ...grown]
-    const whole = await deflatedFrame([this.#rows.all])
+    const whole = await compressedFrame([this.#rows.all])
     const all =
-      this.#keptRows.count === 0 ? grown : [{ name: contents, put: await deflatedFrame([this.#keptRows.all]) }]
+      this.#keptRows.count === 0 ? grown : [{ name: contents, put: await compressedFrame([this.#keptRows.all]) }]
     this.#rows.clear()
     this.#kept.clear()
     this.#keptRows.clear()

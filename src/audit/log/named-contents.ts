@@ -13,7 +13,6 @@ import type { OutboxSource } from './outbox-reader.ts'
 /** SHA-256 as it stands in JSON. One that names no text kept there is asked for in vain. */
 const DIGEST = /^[A-Za-z0-9_-]{43}$/
 const DIGEST_LENGTH = 43
-const QUOTE = 0x22
 /** Members of a record whose digests name texts that are kept elsewhere, or nowhere. */
 const NOT_KEPT = ['policy', 'intent', 'subject_token'] as const
 
@@ -143,11 +142,10 @@ class Named {
 /** What stands between two quotes that are as far apart as a digest is long. */
 function digestsIn(text: string): readonly string[] {
   const found: string[] = []
-  for (let end = text.indexOf('"', DIGEST_LENGTH + 1); end >= 0; end = text.indexOf('"', end + 1)) {
-    const start = end - DIGEST_LENGTH
-    if (text.charCodeAt(start - 1) !== QUOTE) continue
-    const inside = text.slice(start, end)
-    if (DIGEST.test(inside)) found.push(inside)
+  let start = text.indexOf('"') + 1
+  for (let end = text.indexOf('"', start); start > 0 && end >= 0; end = text.indexOf('"', start)) {
+    if (end - start === DIGEST_LENGTH && DIGEST.test(text.slice(start, end))) found.push(text.slice(start, end))
+    start = end + 1
   }
   return found
 }

@@ -38,7 +38,7 @@ test('also what has to be forgotten for want of room while it is looked for', as
 })
 
 test('what comes and goes while losses are made good takes no room beyond its bound', async () => {
-  const [kept, forgotten] = [vi.spyOn(KeptBytes.prototype, 'keepText'), vi.spyOn(Kept.prototype, 'forget')]
+  const [kept, forgotten] = [vi.spyOn(KeptBytes.prototype, 'keepTexts'), vi.spyOn(Kept.prototype, 'forget')]
   const held = () => kept.mock.calls.length - forgotten.mock.calls.length
   const large = 'x'.repeat(ACKNOWLEDGED_BYTES_MAX / 2)
   let most = 0

@@ -1,0 +1,56 @@
+import { randomBytes } from 'node:crypto'
+import { deflateRawSync } from 'node:zlib'
+import { describe, expect, test } from 'vitest'
+import {
+  compressedFrame,
+  decodeRecords,
+  type LoggedRecord,
+  plainFrame,
+  recordRow,
+} from '../../../../src/audit/log/bodies.ts'
+import { DamagedLog } from '../../../../src/audit/log/damaged-log.ts'
+import { SALT_BYTES } from '../../../../src/tlog/salted-entry.ts'
+
+const records = Array.from({ length: 256 }, (_, n): LoggedRecord => {
+  const text = JSON.stringify({ id: `dec_${randomBytes(16).toString('base64url')}`, by: 'agent:é', n })
+  return { salt: randomBytes(SALT_BYTES), outbox: 's1', position: `${n}`, text }
+})
+const rows = records.map(recordRow)
+
+/** As brokers wrote it that had no other compression. */
+function deflatedFrame(all: readonly Buffer[]): Buffer {
+  const whole = Buffer.concat(all)
+  const header = Buffer.alloc(5)
+  header.writeUInt8(1)
+  const deflated = deflateRawSync(whole)
+  header.writeUInt32BE(deflated.length, 1)
+  return Buffer.concat([header, deflated])
+}
+
+describe('the records of a bundle', () => {
+  test('are read as they were written, plain and compressed, one frame behind the other', async () => {
+    const piece = [plainFrame(rows.slice(0, 3)), await compressedFrame(rows.slice(3, 200)), plainFrame(rows.slice(200))]
+    expect(decodeRecords(Buffer.concat(piece))).toEqual(records)
+  })
+
+  test('are read of a log that was begun with deflate', async () => {
+    const piece = [deflatedFrame(rows.slice(0, 100)), await compressedFrame(rows.slice(100))]
+    expect(decodeRecords(Buffer.concat(piece))).toEqual(records)
+  })
+
+  test('take less room compressed', async () => {
+    expect((await compressedFrame(rows)).length).toBeLessThan(plainFrame(rows).length)
+  })
+
+  test('are damaged where a frame is cut short, longer than a frame may be, or of no known kind', async () => {
+    const whole = await compressedFrame(rows)
+    const unknown = Buffer.from(whole)
+    unknown.writeUInt8(3)
+    const long = await compressedFrame([Buffer.alloc(17 * 1024 * 1024)])
+    const hollow = Buffer.from(whole.subarray(0, whole.length - 9))
+    hollow.writeUInt32BE(hollow.length - 5, 1)
+    for (const piece of [whole.subarray(0, 4), whole.subarray(0, whole.length - 1), unknown, long, hollow]) {
+      expect(() => decodeRecords(piece)).toThrow(DamagedLog)
+    }
+  })
+})
