@@ -42,7 +42,7 @@ export async function issueForApi(
   parts: ApiIssueParts,
 ): Promise<MintedToken> {
   const { cutoffs, draft, store, rv, now } = parts
-  cutoffs.assertFresh()
+  cutoffs.assertFresh(rv)
   if (verified.workload !== undefined) assertWorkloadStands(verified.workload.token, cutoffs)
   const scopes = grantedApiScopes(request, verified, parts)
   const { client } = verified

@@ -219,7 +219,7 @@ class Run {
   ): Promise<{ framed: Framed; permit: Permit }> {
     const { cutoffs, external, settings } = this.#parts
     const [registry, rv] = [this.#registry, this.#rv]
-    cutoffs.assertFresh()
+    cutoffs.assertFresh(rv)
     const { issuer, environment } = settings
     const { evidence, party, live } = input
     const versions = versionsIn(party, live)

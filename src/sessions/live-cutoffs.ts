@@ -27,6 +27,8 @@ export class LiveCutoffs implements ControlListener {
   readonly #keyKilled: (kid: string) => void
   #confirmedAtMs: number | undefined
   #standsUpTo = 0
+  /** An `rv` below it may have been read while nothing was to be decided. */
+  #freshFrom = 0
   #epoch: string | undefined
   #storeClockDifferenceMs = 0
   #decidedBy: string | undefined
@@ -101,10 +103,13 @@ export class LiveCutoffs implements ControlListener {
   }
 
   confirmed(seq: number, atMs: number): void {
+    const wasFresh = this.fresh
     this.#advance(seq)
     this.#standsUpTo = Math.max(this.#standsUpTo, seq)
     this.#confirmedAtMs = this.#clock.nowMs()
     this.#storeClockDifferenceMs = this.#confirmedAtMs - atMs
+    // Where it was stale until now, a request may have read an `rv` of then; of another history, numbers may be lower.
+    this.#freshFrom = wasFresh ? Math.min(this.#freshFrom, this.rv) : this.rv
     // By the earlier clock: one that runs ahead for a moment must not forget what is still in force when it is set right.
     this.set.prune(Math.min(this.#confirmedAtMs, atMs))
   }
@@ -142,10 +147,14 @@ export class LiveCutoffs implements ControlListener {
     return near && this.confirmedAgeMs <= CUTOFF_STALENESS_MS_MAX
   }
 
-  /** @throws Rejection `cutoffs_stale`, `policy_unavailable` */
-  assertFresh(): void {
-    if (this.fresh && this.policyProblem === undefined) return
-    if (this.fresh) {
+  /**
+   * @param rv that what is decided will carry, where it was read earlier: the view must have been fresh then, too
+   * @throws Rejection `cutoffs_stale`, `policy_unavailable`
+   */
+  assertFresh(rv = this.#freshFrom): void {
+    const isFresh = this.fresh && rv >= this.#freshFrom
+    if (isFresh && this.policyProblem === undefined) return
+    if (isFresh) {
       throw new Rejection('policy_unavailable', 'this broker has not loaded the published policy: try again', {
         retryAfterSeconds: 1,
       })

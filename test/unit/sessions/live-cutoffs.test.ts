@@ -53,6 +53,26 @@ describe('being sure of the revocations', () => {
     expect(refusalOf(() => cutoffs.assertFresh()).reason).toBe('cutoffs_stale')
   })
 
+  test('what was read of a view that was stale is not decided upon once it is fresh again', () => {
+    cutoffs.confirmed(5, clock.ms)
+    const before = cutoffs.rv
+    clock.ms += CUTOFF_STALENESS_MS_MAX
+    cutoffs.written(6, [])
+    cutoffs.confirmed(6, clock.ms)
+    // It was fresh all the time: what was cut off meanwhile has a higher number.
+    expect(() => cutoffs.assertFresh(before)).not.toThrow()
+    const paused = cutoffs.rv
+    clock.ms += CUTOFF_STALENESS_MS_MAX + 1
+    cutoffs.confirmed(7, clock.ms)
+    expect(refusalOf(() => cutoffs.assertFresh(paused)).reason).toBe('cutoffs_stale')
+    expect(() => cutoffs.assertFresh(cutoffs.rv)).not.toThrow()
+    // Confirmed again, and of nothing new: what was read then may be decided upon.
+    clock.ms += CUTOFF_STALENESS_MS_MAX + 1
+    const idle = cutoffs.rv
+    cutoffs.confirmed(7, clock.ms)
+    expect(() => cutoffs.assertFresh(idle)).not.toThrow()
+  })
+
   test('a later confirmation makes a stale broker certain again', () => {
     cutoffs.confirmed(5, clock.ms)
     clock.ms += 60_000
