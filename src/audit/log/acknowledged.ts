@@ -23,8 +23,6 @@ import { firstPlaceOf, loggedPlaces, placeOf } from './logged-places.ts'
 /** A head that a published checkpoint covers. */
 interface Covered {
   readonly atMs: number
-  /** How many had been acknowledged by then. */
-  readonly acknowledged: number
   readonly size: number
   readonly cursors: LogHead['cursors']
 }
@@ -38,7 +36,6 @@ export class Acknowledged implements RecordWatcher {
   readonly #records = new Map<string, HeldRecord>()
   readonly #texts = new KeptBytes()
   #bytes = 0
-  #acknowledged = 0
   #forgotMs = -Infinity
   /** While losses are made good: what was remembered then, and may have to be written again although it is forgotten meanwhile. */
   #wanted: ReadonlySet<HeldRecord> | undefined
@@ -57,7 +54,7 @@ export class Acknowledged implements RecordWatcher {
   }
 
   acknowledged(record: AcknowledgedRecord): void {
-    const held = new HeldRecord(record, this.#acknowledged++, this.#texts)
+    const held = new HeldRecord(record, this.#texts)
     const before = this.#records.get(held.place)
     if (before !== undefined) this.#forget(before)
     this.#records.set(held.place, held)
@@ -103,19 +100,15 @@ export class Acknowledged implements RecordWatcher {
   /** @param head that a published checkpoint covers. @param nowMs by a clock that only runs on */
   cover({ size, cursors }: Pick<LogHead, 'size' | 'cursors'>, nowMs: number): void {
     if (this.#isDoubted || this.#records.size === 0) return
-    if (this.#covered.at(-1)?.size !== size)
-      this.#covered.push({ atMs: nowMs, acknowledged: this.#acknowledged, size, cursors })
+    if (this.#covered.at(-1)?.size !== size) this.#covered.push({ atMs: nowMs, size, cursors })
     if (nowMs - this.#forgotMs < FORGETTING_MS) return
     const last = this.#covered.findLast(({ atMs }) => nowMs - atMs >= ACKNOWLEDGED_KEPT_MS)
     if (last === undefined) return
     this.#forgotMs = nowMs
     this.#covered = this.#covered.filter(({ atMs }) => atMs > last.atMs)
     this.#from = last.size
-    // A record may have been read by the sequencer a moment before this process was told that it is written.
-    const next = this.#covered[0]?.acknowledged ?? this.#acknowledged
     const upTo = new Map(Array.from(last.cursors, ([outbox, cursor]) => [outbox, placeOf(outbox, cursor)]))
     for (const record of this.#records.values()) {
-      if (record.number >= next) return
       if (record.place <= (upTo.get(record.outbox) ?? '')) this.#forget(record)
     }
   }

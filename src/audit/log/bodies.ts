@@ -103,7 +103,7 @@ function unframed(kind: number, bytes: Buffer): Buffer {
   if (kind === PLAIN) return bytes
   const decompress = { [DEFLATED]: zlib.inflateRawSync, [ZSTANDARD]: zlib.zstdDecompressSync }[kind]
   if (decompress === undefined && kind === ZSTANDARD)
-    throw new Error('the audit log was written on a later version of Node: read it on 22.15 or later')
+    throw new Error('the audit log was written on a later version of Node: read it on Node 22.15 or 24')
   if (decompress === undefined) throw new DamagedLog('a bundle of the audit log has a frame of no known kind')
   try {
     return decompress(bytes, { maxOutputLength: FRAME_BYTES_MAX })

@@ -27,7 +27,7 @@ export const newZstandard = typeof zlib.createZstdCompress === 'function' ? zsta
 function zstandard(): Engine {
   const params = { [constants.ZSTD_c_compressionLevel]: LEVEL, [constants.ZSTD_c_checksumFlag]: 1 }
   const stream = zlib.createZstdCompress({ chunkSize: CHUNK_BYTES, flush: constants.ZSTD_e_end, params })
-  // Behind the end of a frame another begins by itself.
+  // Behind the end of a frame another begins by itself; where its output ends with a piece, Node asks once more, for an empty one.
   return { stream, again: () => undefined }
 }
 
@@ -57,8 +57,7 @@ export class Compressor {
     return new Promise((resolve, reject) => {
       this.#failed = reject
       engine.stream.write(bytes, (error) => {
-        // Told by its event, too.
-        if (error != null) return
+        if (error != null) return reject(error)
         // What it still holds is told by its event, as all the rest.
         while (engine.stream.read() !== null);
         engine.again()

@@ -16,15 +16,12 @@ const CONTENTS = 2
 export class HeldRecord {
   readonly place: string
   readonly outbox: string
-  /** How many were acknowledged before. */
-  readonly number: number
   readonly #texts: Kept
   readonly #count: number
 
-  constructor({ outbox, position, key, record, contents }: AcknowledgedRecord, number: number, texts: KeptBytes) {
+  constructor({ outbox, position, key, record, contents }: AcknowledgedRecord, texts: KeptBytes) {
     this.place = placeOf(outbox, position)
     this.outbox = outbox
-    this.number = number
     const all = [key ?? '', record]
     for (const { digest, text } of contents) all.push(digest, text)
     this.#texts = texts.keepTexts(all)

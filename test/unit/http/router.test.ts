@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { JOSE_HEADER } from '../../support/jose-header.ts'
 import { expectRefused } from '../../support/refusal.ts'
 import { startWorld, type World } from '../../support/world.ts'
 
@@ -127,6 +128,7 @@ describe('a fault of ours', () => {
       expect([answer.status, answer.body.error]).toEqual([500, 'server_error'])
       expect(Object.keys(answer.body).sort()).toEqual(['decision_id', 'error', 'error_description'])
       expect(JSON.stringify(answer.body)).not.toMatch(/secret|\/etc\//)
+      expect(JSON.stringify(answer.body)).not.toMatch(JOSE_HEADER)
       const added = (await world.audit(1_000)).filter(({ id }) => !before.has(id))
       expect(added).toMatchObject([{ id: answer.body.decision_id, outcome: 'refused', reason: 'server_error' }])
     } finally {

@@ -42,14 +42,16 @@ describe('the records of a bundle', () => {
     expect((await compressedFrame(rows)).length).toBeLessThan(plainFrame(rows).length)
   })
 
-  test('are damaged where a frame is cut short, longer than a frame may be, or of no known kind', async () => {
+  test('are damaged where a frame is cut short, bent, longer than a frame may be, or of no known kind', async () => {
     const whole = await compressedFrame(rows)
     const unknown = Buffer.from(whole)
     unknown.writeUInt8(3)
     const long = await compressedFrame([Buffer.alloc(17 * 1024 * 1024)])
     const hollow = Buffer.from(whole.subarray(0, whole.length - 9))
     hollow.writeUInt32BE(hollow.length - 5, 1)
-    for (const piece of [whole.subarray(0, 4), whole.subarray(0, whole.length - 1), unknown, long, hollow]) {
+    const bent = Buffer.from(whole)
+    bent.writeUInt8(bent.readUInt8(bent.length >> 1) ^ 1, bent.length >> 1)
+    for (const piece of [whole.subarray(0, 4), whole.subarray(0, whole.length - 1), unknown, long, hollow, bent]) {
       expect(() => decodeRecords(piece)).toThrow(DamagedLog)
     }
   })

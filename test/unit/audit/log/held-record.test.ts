@@ -12,7 +12,7 @@ it('gives back its text and those beside it, letter by letter, as a store would'
       fc.uniqueArray(fc.tuple(fc.uuid(), text), { selector: ([digest]) => digest }),
       (record, beside) => {
         const contents = beside.map(([digest, one]) => ({ digest, text: one }))
-        const held = new HeldRecord({ outbox: 's1', position: '1-0', key: 'k', record, contents }, 0, new KeptBytes())
+        const held = new HeldRecord({ outbox: 's1', position: '1-0', key: 'k', record, contents }, new KeptBytes())
         const stored = contents.map((content) => ({ ...content, text: content.text.toWellFormed() }))
         const kept = { outbox: 's1', position: '1-0', key: 'k', record: record.toWellFormed(), contents: stored }
         expect(held.whole).toEqual(kept)
@@ -21,4 +21,9 @@ it('gives back its text and those beside it, letter by letter, as a store would'
       },
     ),
   )
+})
+
+it('of a stranger has no key, as it had none', () => {
+  const record = { outbox: 'strangers', position: '1-0-a', key: undefined, record: '{}', contents: [] }
+  expect(new HeldRecord(record, new KeptBytes()).whole).toEqual(record)
 })
