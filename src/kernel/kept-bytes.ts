@@ -6,6 +6,8 @@
 
 const BLOCK_BYTES = 256 * 1024
 const LENGTH_BYTES = 4
+/** A character of a text is at most so many bytes. */
+const CHARACTER_BYTES_MAX = 3
 /** Blocks in which nothing lies any more, and which are not given back. */
 const SPARE_MAX = 8
 
@@ -68,15 +70,21 @@ export class KeptBytes {
 
   /** As UTF-8, each behind its length: what that cannot say comes back as U+FFFD, as it does from a store. */
   keepTexts(texts: readonly string[]): Kept {
-    let length = 0
-    for (const text of texts) length += LENGTH_BYTES + Buffer.byteLength(text)
-    const block = this.#blockFor(length)
+    const block = this.#blockFor(this.#lengthOf(texts))
     let at = block.used
     for (const text of texts) {
       const written = block.bytes.write(text, at + LENGTH_BYTES)
       at = block.bytes.writeUInt32BE(written, at) + written
     }
-    return this.#kept(block, length)
+    return this.#kept(block, at - block.used)
+  }
+
+  /** At least: exactly only where there may not be room for more. */
+  #lengthOf(texts: readonly string[]): number {
+    let longest = 0
+    for (const text of texts) longest += LENGTH_BYTES + CHARACTER_BYTES_MAX * text.length
+    if (this.#filling.used + longest <= this.#filling.bytes.length) return longest
+    return texts.reduce((length, text) => length + LENGTH_BYTES + Buffer.byteLength(text), 0)
   }
 
   /** A copy of them. */

@@ -21,10 +21,12 @@ const WORKING = Buffer.alloc(64 * 1024)
 /** A character of a text is at most so many bytes. */
 const CHARACTER_BYTES_MAX = 3
 
-export function saltedEntry(salt: Uint8Array, text: string): Buffer {
-  const bytesMax = salt.length + CHARACTER_BYTES_MAX * text.length
+/** @param text or its UTF-8 */
+export function saltedEntry(salt: Uint8Array, text: string | Uint8Array): Buffer {
+  const bytesMax = salt.length + (typeof text === 'string' ? CHARACTER_BYTES_MAX * text.length : text.length)
   const bytes = bytesMax <= WORKING.length ? WORKING : Buffer.alloc(bytesMax)
   bytes.set(salt)
-  const end = salt.length + bytes.write(text, salt.length)
-  return Buffer.concat([VERSION, sha256(bytes.subarray(0, end))])
+  if (typeof text !== 'string') bytes.set(text, salt.length)
+  const length = typeof text === 'string' ? bytes.write(text, salt.length) : text.length
+  return Buffer.concat([VERSION, sha256(bytes.subarray(0, salt.length + length))])
 }

@@ -1,6 +1,7 @@
 /**
  * What the audit costs. Exchanges with all of it against exchanges without any, on both stores, in rounds that take
- * turns; and how long an append to the log takes to be durable while thousands of records a second are written and brought
+ * turns; several brokers of each, because V8 does not compile the same code alike in each process: they differ by
+ * up to 8 % in CPU time for as long as they live, which no number of rounds averages out. And how long an append to the log takes to be durable while thousands of records a second are written and brought
  * into it in groups. The goal is that of the group; how long one record takes to be durable in its outbox is told beside it.
  */
 import { join } from 'node:path'
@@ -13,9 +14,17 @@ import { type TurnOptions, takeTurns } from './turns.ts'
 
 export interface AuditCostOptions extends TurnOptions {
   readonly connections: number
+  /** Of each kind. */
+  readonly brokers: number
   /** Records per second, and for how long. */
   readonly appends: number
   readonly seconds: number
+}
+
+/** Of all brokers of one kind together. */
+interface KindFigures extends Figures {
+  /** Of each broker on its own, the cheapest first. */
+  readonly brokers_cpu_us_per_exchange: readonly number[]
 }
 
 /** Milliseconds until a group is durable in the log, and a record in its outbox, in steady state; `records`: of all, from the beginning. */
@@ -53,23 +62,35 @@ export async function auditCost(options: AuditCostOptions, output: Output) {
 async function measureExchanges(bench: Bench, options: AuditCostOptions, output: Output) {
   const scene = { name: 'usual', company: makeCompany(USUAL_SIZE) }
   await bench.meet(scene, INTENT_TOOLS)
+  const kinds = STORES.flatMap((kind) => [
+    { name: kind, kind, stubbed: false },
+    { name: `${kind}-stubbed`, kind, stubbed: true },
+  ])
   const turns = []
-  for (const kind of STORES) {
-    for (const stubbed of [false, true]) {
-      const label = stubbed ? `${kind}-stubbed` : kind
+  for (let broker = 1; broker <= options.brokers; broker += 1) {
+    for (const { name, kind, stubbed } of kinds) {
+      const label = `${name} ${broker}`
       const runner = await bench.errand(label, scene, await storeOf(bench, kind, label), { stubbed })
       turns.push({ label, runner, workload: 'open' } as const)
     }
   }
-  const measured = await takeTurns(bench, turns, options, output)
-  const systems: Record<string, Figures> = {}
-  for (const [label, rounds] of measured) systems[label] = figuresOf(rounds)
-  const rows = Object.entries(systems).map(([label, row]) => [
-    label,
+  const measured = [...(await takeTurns(bench, turns, options, output))]
+  const systems: Record<string, KindFigures> = {}
+  for (const { name } of kinds) {
+    const brokers = measured.filter(([label]) => label.startsWith(`${name} `)).map(([, rounds]) => rounds)
+    const each = brokers.map((rounds) => figuresOf(rounds).cpu_us_per_exchange)
+    systems[name] = {
+      ...figuresOf(brokers.flat()),
+      brokers_cpu_us_per_exchange: each.sort((one, other) => one - other),
+    }
+  }
+  const rows = Object.entries(systems).map(([name, row]) => [
+    name,
     row.cpu_us_per_exchange,
     row.exchanges_per_cpu_second,
+    row.brokers_cpu_us_per_exchange.join(' '),
   ])
-  output.say(`${table([['open', 'CPU µs', 'per CPU second'], ...rows])}\n`)
+  output.say(`${table([['open', 'CPU µs', 'per CPU second', 'CPU µs of each broker'], ...rows])}\n`)
   return systems
 }
 

@@ -41,6 +41,7 @@ options
   --sessions N       growth, revoke: live sessions of the full stores (1000000)
   --agents N         growth, policy: agents of the large registry (10000)
   --grants N         policy: grants of the version that is published at running brokers (100000)
+  --brokers N        audit: brokers of each kind that is compared (3)
   --records N        audit: records of the log (1000000)
   --known N          flood: requests of known agents per second (200)
   --strangers N      flood: requests of strangers per second (2000)
@@ -68,6 +69,7 @@ const NUMBERS = {
   known: 200,
   strangers: 2_000,
   sources: 5,
+  brokers: 3,
   records: 1_000_000,
   appends: 2_000,
   seconds: 40,

@@ -7,6 +7,7 @@
  */
 import zlib from 'node:zlib'
 import { SALT_BYTES } from '../../tlog/salted-entry.ts'
+import type { BundleRows } from './bundle-rows.ts'
 import { Compressor, newDeflate, newZstandard } from './compressor.ts'
 import { DamagedLog } from './damaged-log.ts'
 
@@ -20,6 +21,8 @@ export interface LoggedRecord {
 
 const HEADER_BYTES = 5
 const LENGTH_BYTES = 4
+/** A character of a text is at most so many bytes. */
+const CHARACTER_BYTES_MAX = 3
 const NO_SALT = Buffer.alloc(0)
 const PLAIN = 0
 const DEFLATED = 1
@@ -33,6 +36,17 @@ export function recordRow({ salt, outbox, position, text }: LoggedRecord): Buffe
   return row(salt, [outbox, position, text])
 }
 
+/** @returns its text in UTF-8, as long as nothing else is added */
+export function addRecordRow(rows: BundleRows, { salt, outbox, position, text }: LoggedRecord): Buffer {
+  const texts = [outbox, position, text]
+  let bytesMax = salt.length
+  for (const one of texts) bytesMax += LENGTH_BYTES + CHARACTER_BYTES_MAX * one.length
+  return lastText(
+    rows.addWritten(bytesMax, (bytes, at) => writeRow(bytes, at, salt, texts)),
+    salt.length,
+  )
+}
+
 export function contentRow(digest: string, text: string): Buffer {
   return row(NO_SALT, [digest, text])
 }
@@ -41,12 +55,27 @@ function row(first: Buffer, texts: readonly string[]): Buffer {
   let length = first.length
   for (const text of texts) length += LENGTH_BYTES + Buffer.byteLength(text)
   const bytes = Buffer.allocUnsafe(length)
-  let at = first.copy(bytes)
+  writeRow(bytes, 0, first, texts)
+  return bytes
+}
+
+/** @returns where it ends */
+function writeRow(bytes: Buffer, begin: number, first: Buffer, texts: readonly string[]): number {
+  let at = begin + first.copy(bytes, begin)
   for (const text of texts) {
     const written = bytes.write(text, at + LENGTH_BYTES)
     at = bytes.writeUInt32BE(written, at) + written
   }
-  return bytes
+  return at
+}
+
+/** @param begin of the first text */
+function lastText(whole: Buffer, begin: number): Buffer {
+  for (let at = begin; ; ) {
+    const [start, length] = [at + LENGTH_BYTES, whole.readUInt32BE(at)]
+    at = start + length
+    if (at === whole.length) return whole.subarray(start)
+  }
 }
 
 export function plainFrame(rows: readonly Buffer[]): Buffer {

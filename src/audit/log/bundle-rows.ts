@@ -22,15 +22,31 @@ export class BundleRows {
   }
 
   add(row: Uint8Array): void {
-    const length = this.#length + row.length
-    if (length > this.#bytes.length) {
-      const grown = Buffer.allocUnsafeSlow(Math.max(2 * this.#bytes.length, length))
-      this.#bytes.copy(grown, 0, 0, this.#length)
-      this.#bytes = grown
-    }
+    this.#grow(row.length)
     this.#bytes.set(row, this.#length)
-    this.#length = length
+    this.#length += row.length
     this.#count += 1
+  }
+
+  /**
+   * A row that is written where it will lie.
+   * @param bytesMax of it. @param write begins at this place, and answers where it ended
+   * @returns it, as long as nothing else is added
+   */
+  addWritten(bytesMax: number, write: (bytes: Buffer, at: number) => number): Buffer {
+    this.#grow(bytesMax)
+    const begun = this.#length
+    this.#length = write(this.#bytes, begun)
+    this.#count += 1
+    return this.from(begun)
+  }
+
+  #grow(by: number): void {
+    const length = this.#length + by
+    if (length <= this.#bytes.length) return
+    const grown = Buffer.allocUnsafeSlow(Math.max(2 * this.#bytes.length, length))
+    this.#bytes.copy(grown, 0, 0, this.#length)
+    this.#bytes = grown
   }
 
   /** All of them: as long as nothing else is added. */

@@ -4,6 +4,7 @@
  */
 import { hash } from 'node:crypto'
 import type { AuditRecord } from '../../model/audit-record.ts'
+import { BundleRows } from './bundle-rows.ts'
 
 export const DIMENSIONS = [
   'id',
@@ -76,7 +77,11 @@ export function columnsOf(record: AuditRecord): ColumnValues {
 function valuesOf(record: AuditRecord, dimension: Dimension): readonly string[] {
   const values = VALUES[dimension](record)
   if (typeof values === 'string') return [values]
-  return (values ?? []).filter((value, n, all) => value !== undefined && all.indexOf(value) === n) as string[]
+  return values === undefined ? [] : eachOnce(values)
+}
+
+function eachOnce(values: readonly (string | undefined)[]): readonly string[] {
+  return values.filter((value, n) => value !== undefined && values.indexOf(value) === n) as string[]
 }
 
 function whole(prefix: string, principal: string | undefined): string | undefined {
@@ -118,42 +123,45 @@ function made(value: string): number {
 
 /** The rows that one record adds to a column, one for each of its values. @param offset of the record, in its chunk */
 export function columnRows(values: readonly string[], offset: number): Buffer {
-  return formatRows(values.flatMap((value) => [fingerprint(value), offset]))
+  const rows = new BundleRows()
+  for (const value of values) rows.add(columnRow(fingerprint(value), offset))
+  return rows.all
 }
 
-/** The rows that records of one chunk add to all columns: kept as numbers, so that many of them leave little behind. */
+/** The rows that records of one chunk add to all columns: side by side, so that many of them leave little behind. */
 export class GrowingColumns {
-  /** Of each dimension: fingerprint and offset of one row after another. */
-  readonly #rows: readonly number[][] = DIMENSIONS.map(() => [])
+  readonly #columns = DIMENSIONS.map((dimension) => ({ dimension, rows: new BundleRows() }))
 
   /** @param offset of the record, in its chunk */
   add(record: AuditRecord, offset: number): void {
-    for (const [at, dimension] of DIMENSIONS.entries()) {
-      for (const value of valuesOf(record, dimension)) this.#rows[at]?.push(fingerprintIn(dimension, value), offset)
+    for (const { dimension, rows } of this.#columns) {
+      const values = VALUES[dimension](record)
+      if (typeof values === 'string') rows.add(columnRow(fingerprintIn(dimension, values), offset))
+      else if (values !== undefined)
+        for (const value of eachOnce(values)) rows.add(columnRow(fingerprintIn(dimension, value), offset))
     }
   }
 
-  /** Of each column that has grown, by how much. */
+  /** Of each column that has grown, by how much: as long as nothing else is added. */
   *grown(): Iterable<readonly [Dimension, Buffer]> {
-    for (const [at, dimension] of DIMENSIONS.entries()) {
-      const rows = this.#rows[at] ?? []
-      if (rows.length > 0) yield [dimension, formatRows(rows)]
-    }
+    for (const { dimension, rows } of this.#columns) if (rows.count > 0) yield [dimension, rows.all]
   }
+
+  clear(): void {
+    for (const { rows } of this.#columns) rows.clear()
+  }
+}
+
+const ROW = Buffer.alloc(ROW_BYTES)
+
+/** The same bytes with each call. */
+function columnRow(of: number, offset: number): Uint8Array {
+  ROW.writeUInt16BE(offset, ROW.writeUInt32BE(of))
+  return ROW
 }
 
 function fingerprintIn(dimension: Dimension, value: string): number {
   return SELDOM.has(dimension) ? made(value) : fingerprint(value)
-}
-
-/** @param rows fingerprint and offset of one after another */
-function formatRows(rows: readonly number[]): Buffer {
-  const bytes = Buffer.allocUnsafe((rows.length / 2) * ROW_BYTES)
-  for (let n = 0, at = 0; n < rows.length; n += 2) {
-    at = bytes.writeUInt32BE(rows[n] ?? 0, at)
-    at = bytes.writeUInt16BE(rows[n + 1] ?? 0, at)
-  }
-  return bytes
 }
 
 /** Offsets of the rows of any of these fingerprints, each once, ascending. Half a row at the end is passed over. */

@@ -12,7 +12,7 @@ import { Frontier } from '../../tlog/frontier.ts'
 import { HASH_BYTES, leafHash } from '../../tlog/hashes.ts'
 import { ENTRY_BYTES, newSalts, saltedEntry } from '../../tlog/salted-entry.ts'
 import { formatEntries, parseEntries, TILE_HEIGHT } from '../../tlog/tiles.ts'
-import { compressedFrame, contentRow, decodeContents, decodeRecords, plainFrame, recordRow } from './bodies.ts'
+import { addRecordRow, compressedFrame, contentRow, decodeContents, decodeRecords, plainFrame } from './bodies.ts'
 import { BundleRows } from './bundle-rows.ts'
 import { GrowingColumns } from './columns.ts'
 import { DamagedLog } from './damaged-log.ts'
@@ -50,7 +50,6 @@ export interface Prepared {
 interface Growing {
   readonly add: (name: string, bytes: Buffer) => void
   readonly times: Buffer
-  readonly columns: GrowingColumns
 }
 
 /** Of a bundle's texts: one with more stays in the frames it was written in, so that closing it holds nobody up. */
@@ -61,6 +60,8 @@ export class LogTail {
   #head: LogHead
   /** Of the bundle being filled. */
   readonly #rows = new BundleRows()
+  /** Of the batch. */
+  readonly #columns = new GrowingColumns()
   readonly #kept = new Set<string>()
   readonly #keptRows = new BundleRows()
   #keptBytes = 0
@@ -134,15 +135,15 @@ export class LogTail {
     const entries: Buffer[] = []
     const parts = new Map<string, Buffer[]>()
     const add = (name: string, bytes: Buffer) => getOrInsertComputed(parts, name, () => []).push(bytes)
-    const growing = { add, times: Buffer.alloc(batch.length * TIME_BYTES), columns: new GrowingColumns() }
+    const growing = { add, times: Buffer.alloc(batch.length * TIME_BYTES) }
+    this.#columns.clear()
     for (const [n, { outbox, position, text, record }] of batch.entries()) {
       const salt = salts[n] as Buffer
-      const entry = saltedEntry(salt, text)
+      const entry = saltedEntry(salt, addRecordRow(this.#rows, { salt, outbox, position, text }))
       entries.push(entry)
       this.#frontier.add(leafHash(entry), (height, index, hash) => {
         if (height % TILE_HEIGHT === 0) add(tilePiece(height / TILE_HEIGHT, bundleOf(index)), hash)
       })
-      this.#rows.add(recordRow({ salt, outbox, position, text }))
       this.#addColumns(first, n, record, growing)
       yield
     }
@@ -150,12 +151,12 @@ export class LogTail {
       add(tilePiece('entries', bundleOf(first)), formatEntries(entries))
       add(columnPiece('at', chunkOf(first)), growing.times)
     }
-    for (const [dimension, rows] of growing.columns.grown()) add(columnPiece(dimension, chunkOf(first)), rows)
+    for (const [dimension, rows] of this.#columns.grown()) add(columnPiece(dimension, chunkOf(first)), rows)
     return Array.from(parts, ([name, bytes]): LogPiece => ({ name, add: Buffer.concat(bytes) }))
   }
 
   /** @param n of the batch that begins at `first` */
-  #addColumns(first: number, n: number, record: AuditRecord | undefined, { add, times, columns }: Growing): void {
+  #addColumns(first: number, n: number, record: AuditRecord | undefined, { add, times }: Growing): void {
     const offset = (first + n) % CHUNK_RECORDS
     const atMs = timeOf(record)
     this.#seeTime(atMs)
@@ -165,7 +166,7 @@ export class LogTail {
       this.#earliestMs = TIME_MS_MAX
       this.#latestMs = 0
     }
-    if (record !== undefined) columns.add(record, offset)
+    if (record !== undefined) this.#columns.add(record, offset)
   }
 
   #seeTime(atMs: number): void {
@@ -226,7 +227,7 @@ export class LogTail {
     if (records.length !== this.#head.size % BUNDLE_RECORDS) {
       throw new DamagedLog('the last records of the audit log are not as many as its head says')
     }
-    for (const record of records) this.#rows.add(recordRow(record))
+    for (const record of records) addRecordRow(this.#rows, record)
   }
 
   #takeContents(piece: Buffer | undefined): void {
