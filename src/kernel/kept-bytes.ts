@@ -4,10 +4,10 @@
  * lie side by side in a few blocks, which are used again.
  */
 
+import { utf8BytesMax } from './utf8.ts'
+
 const BLOCK_BYTES = 256 * 1024
 const LENGTH_BYTES = 4
-/** A character of a text is at most so many bytes. */
-const CHARACTER_BYTES_MAX = 3
 /** Blocks in which nothing lies any more, and which are not given back. */
 const SPARE_MAX = 8
 
@@ -82,7 +82,7 @@ export class KeptBytes {
   /** At least: exactly only where there may not be room for more. */
   #lengthOf(texts: readonly string[]): number {
     let longest = 0
-    for (const text of texts) longest += LENGTH_BYTES + CHARACTER_BYTES_MAX * text.length
+    for (const text of texts) longest += LENGTH_BYTES + utf8BytesMax(text)
     if (this.#filling.used + longest <= this.#filling.bytes.length) return longest
     return texts.reduce((length, text) => length + LENGTH_BYTES + Buffer.byteLength(text), 0)
   }

@@ -3,6 +3,7 @@
  * later, or its text sealed, and every proof holds; without its salt nobody can guess a record from its entry.
  */
 import { randomBytes } from 'node:crypto'
+import { utf8BytesMax } from '../kernel/utf8.ts'
 import { sha256 } from './hashes.ts'
 
 const VERSION = Buffer.of(0x01)
@@ -18,12 +19,10 @@ export function newSalts(count: number): readonly Buffer[] {
 
 /** What is hashed, for as long as that takes: memory of its own for each record is collected with everything else. */
 const WORKING = Buffer.alloc(64 * 1024)
-/** A character of a text is at most so many bytes. */
-const CHARACTER_BYTES_MAX = 3
 
 /** @param text or its UTF-8 */
 export function saltedEntry(salt: Uint8Array, text: string | Uint8Array): Buffer {
-  const bytesMax = salt.length + (typeof text === 'string' ? CHARACTER_BYTES_MAX * text.length : text.length)
+  const bytesMax = salt.length + (typeof text === 'string' ? utf8BytesMax(text) : text.length)
   const bytes = bytesMax <= WORKING.length ? WORKING : Buffer.alloc(bytesMax)
   bytes.set(salt)
   if (typeof text !== 'string') bytes.set(text, salt.length)

@@ -6,6 +6,7 @@
  * each behind its length as u32; row of a text: digest and text, likewise. Integers are big-endian.
  */
 import zlib from 'node:zlib'
+import { utf8BytesMax } from '../../kernel/utf8.ts'
 import { SALT_BYTES } from '../../tlog/salted-entry.ts'
 import type { BundleRows } from './bundle-rows.ts'
 import { Compressor, newDeflate, newZstandard } from './compressor.ts'
@@ -21,8 +22,6 @@ export interface LoggedRecord {
 
 const HEADER_BYTES = 5
 const LENGTH_BYTES = 4
-/** A character of a text is at most so many bytes. */
-const CHARACTER_BYTES_MAX = 3
 const NO_SALT = Buffer.alloc(0)
 const PLAIN = 0
 const DEFLATED = 1
@@ -40,7 +39,7 @@ export function recordRow({ salt, outbox, position, text }: LoggedRecord): Buffe
 export function addRecordRow(rows: BundleRows, { salt, outbox, position, text }: LoggedRecord): Buffer {
   const texts = [outbox, position, text]
   let bytesMax = salt.length
-  for (const one of texts) bytesMax += LENGTH_BYTES + CHARACTER_BYTES_MAX * one.length
+  for (const one of texts) bytesMax += LENGTH_BYTES + utf8BytesMax(one)
   return lastText(
     rows.addWritten(bytesMax, (bytes, at) => writeRow(bytes, at, salt, texts)),
     salt.length,

@@ -1,5 +1,5 @@
 /** Signed notes, checkpoints, cosignatures and receipts against the specifications' own examples (C2SP). */
-import { createPrivateKey, generateKeyPairSync, type KeyObject } from 'node:crypto'
+import { createHash, createPrivateKey, generateKeyPairSync, type KeyObject } from 'node:crypto'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { formatCheckpoint, openCheckpoint, parseCheckpoint, parseSize } from '../../../src/tlog/checkpoint.ts'
@@ -186,4 +186,13 @@ test('an entry is a version and a hash of salt and text', () => {
   const entry = saltedEntry(Buffer.alloc(16), 'record')
   expect([entry.length, entry[0]]).toEqual([33, 1])
   expect(saltedEntry(Buffer.alloc(16, 1), 'record')).not.toEqual(entry)
+})
+
+test('an entry is of the text’s UTF-8, whether that is given or the text, however long', () => {
+  for (const text of ['', 'record', 'é\ud800', 'é'.repeat(40_000)]) {
+    const utf8 = Buffer.from(text)
+    const hashed = createHash('sha256').update(Buffer.alloc(16, 7)).update(utf8).digest()
+    const entry = Buffer.concat([Buffer.of(1), hashed])
+    expect([saltedEntry(Buffer.alloc(16, 7), text), saltedEntry(Buffer.alloc(16, 7), utf8)]).toEqual([entry, entry])
+  }
 })

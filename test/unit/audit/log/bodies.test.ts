@@ -1,13 +1,16 @@
 import { randomBytes } from 'node:crypto'
 import { deflateRawSync } from 'node:zlib'
+import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import {
+  addRecordRow,
   compressedFrame,
   decodeRecords,
   type LoggedRecord,
   plainFrame,
   recordRow,
 } from '../../../../src/audit/log/bodies.ts'
+import { BundleRows } from '../../../../src/audit/log/bundle-rows.ts'
 import { DamagedLog } from '../../../../src/audit/log/damaged-log.ts'
 import { SALT_BYTES } from '../../../../src/tlog/salted-entry.ts'
 
@@ -28,6 +31,21 @@ function deflatedFrame(all: readonly Buffer[]): Buffer {
 }
 
 describe('the records of a bundle', () => {
+  test('are the same bytes, written where they lie or apart, whatever is in them', () => {
+    const text = fc.string({ unit: 'binary', maxLength: 300 })
+    fc.assert(
+      fc.property(fc.array(fc.record({ outbox: text, position: text, text })), (all) => {
+        const lying = new BundleRows()
+        const apart = all.map((one) => {
+          const record = { ...one, salt: randomBytes(SALT_BYTES) }
+          expect(addRecordRow(lying, record).equals(Buffer.from(record.text))).toBe(true)
+          return recordRow(record)
+        })
+        expect([lying.count, lying.all.equals(Buffer.concat(apart))]).toEqual([all.length, true])
+      }),
+    )
+  })
+
   test('are read as they were written, plain and compressed, one frame behind the other', async () => {
     const piece = [plainFrame(rows.slice(0, 3)), await compressedFrame(rows.slice(3, 200)), plainFrame(rows.slice(200))]
     expect(decodeRecords(Buffer.concat(piece))).toEqual(records)

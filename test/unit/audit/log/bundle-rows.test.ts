@@ -21,3 +21,13 @@ test('rows lie side by side in their order, bundle after bundle, small ones and 
     expect([rows.count, rows.length, rows.all.length]).toEqual([0, 0, 0])
   }
 })
+
+test('a row that is written where it lies takes the room that it took, not what it was given', () => {
+  const rows = new BundleRows()
+  const written = ['one', 'é'.repeat(3_000), '', 'last'].map((text) => {
+    const row = rows.addWritten(3 * text.length, (bytes, at) => at + bytes.write(text, at))
+    expect(row.toString()).toBe(text)
+    return Buffer.from(row)
+  })
+  expect([rows.count, rows.all.equals(Buffer.concat(written))]).toEqual([4, true])
+})

@@ -1,6 +1,13 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { columnRows, columnsOf, fingerprint, offsetsIn, ROW_BYTES } from '../../../../src/audit/log/columns.ts'
+import {
+  columnRows,
+  columnsOf,
+  fingerprint,
+  GrowingColumns,
+  offsetsIn,
+  ROW_BYTES,
+} from '../../../../src/audit/log/columns.ts'
 import { sha256 } from '../../../../src/kernel/digest.ts'
 import type { AuditRecord } from '../../../../src/model/audit-record.ts'
 
@@ -102,4 +109,30 @@ describe('a column', () => {
   test('has room for the last offset of a chunk', () => {
     expect(offsetsIn(columnRows(['x'], 4095), new Set([fingerprint('x')]))).toEqual([4095])
   })
+})
+
+test('what a batch adds to the columns is what each of its records adds, batch after batch', () => {
+  const id = fc.constantFrom('a', 'b', 'c', 'é')
+  const tool = fc.oneof(
+    fc.constant({}),
+    id.map((name) => ({ tool: name })),
+  )
+  const record = fc
+    .tuple(id, id, tool)
+    .map(([asked, agent, more]): AuditRecord => ({ ...RECORD, by: `agent:${asked}`, agent: { id: agent }, ...more }))
+  const columns = new GrowingColumns()
+  fc.assert(
+    fc.property(fc.array(record, { maxLength: 20 }), fc.nat({ max: 4_000 }), (records, first) => {
+      columns.clear()
+      const expected = new Map<string, Buffer>()
+      for (const [n, one] of records.entries()) {
+        columns.add(one, first + n)
+        for (const [dimension, values] of columnsOf(one)) {
+          const before = expected.get(dimension) ?? Buffer.alloc(0)
+          expected.set(dimension, Buffer.concat([before, columnRows(values, first + n)]))
+        }
+      }
+      expect(new Map(columns.grown())).toEqual(expected)
+    }),
+  )
 })
