@@ -79,7 +79,7 @@ export class KeptBytes {
     return this.#kept(block, at - block.used)
   }
 
-  /** At least: exactly only where there may not be room for more. */
+  /** A bound; counted exactly only where the bound does not fit. */
   #lengthOf(texts: readonly string[]): number {
     let longest = 0
     for (const text of texts) longest += LENGTH_BYTES + utf8BytesMax(text)

@@ -27,7 +27,10 @@ export class LiveCutoffs implements ControlListener {
   readonly #keyKilled: (kid: string) => void
   #confirmedAtMs: number | undefined
   #standsUpTo = 0
-  /** An `rv` below it may have been read while nothing was to be decided. */
+  /**
+   * An `rv` below it may have been read while nothing was to be decided. Where a policy came then, too, it is the `rv` from before
+   * that policy, as for all who came until it was loaded: what they are issued, the cut-offs that came behind it kill.
+   */
   #freshFrom = 0
   #epoch: string | undefined
   #storeClockDifferenceMs = 0
@@ -108,7 +111,7 @@ export class LiveCutoffs implements ControlListener {
     this.#standsUpTo = Math.max(this.#standsUpTo, seq)
     this.#confirmedAtMs = this.#clock.nowMs()
     this.#storeClockDifferenceMs = this.#confirmedAtMs - atMs
-    // Where it was stale until now, a request may have read an `rv` of then; of another history, numbers may be lower.
+    // Where it was stale until now, a request may have read an `rv` of then. A policy of another history may have a lower number.
     this.#freshFrom = wasFresh ? Math.min(this.#freshFrom, this.rv) : this.rv
     // By the earlier clock: one that runs ahead for a moment must not forget what is still in force when it is set right.
     this.set.prune(Math.min(this.#confirmedAtMs, atMs))

@@ -11,7 +11,6 @@ import {
   decodeContents,
   decodeRecords,
   type LoggedRecord,
-  recordRow,
 } from '../../src/audit/log/bodies.ts'
 import { formatHead, parseHead } from '../../src/audit/log/head.ts'
 import { CHECKPOINT_DOCUMENT, COSIGNED_DOCUMENT } from '../../src/audit/log/log-documents.ts'
@@ -28,6 +27,7 @@ import { saltedEntry } from '../../src/tlog/salted-entry.ts'
 import { formatEntries, parseEntries } from '../../src/tlog/tiles.ts'
 import { type AtRest, embeddedAtRest, redisAtRest, type StoreAtRest } from '../support/at-rest.ts'
 import { growLog, publishCheckpoint, publishCosigned } from '../support/grown-log.ts'
+import { recordRow } from '../support/record-row.ts'
 
 /** Two chunks of columns, and bundles that are full and one that is not. */
 const SIZE = 4_500

@@ -3,7 +3,9 @@
  * in the test's hands: revocations are confirmed when it says so.
  */
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { adminToken, atWork, startApprovals } from '../support/approvals.ts'
 import { granted, kill, managementToken, openAccess, openDeep, refused } from '../support/hops.ts'
+import { startIssuer } from '../support/issuer.ts'
 import type { Refusal } from '../support/refusal.ts'
 import { invalidRequest } from '../support/refusal.ts'
 import { ManualClock, startWorld, type World } from '../support/world.ts'
@@ -59,6 +61,33 @@ describe('with the feed paused for more than two seconds', () => {
     await granted(world.accept(delegation.token))
   })
 
+  test('a request that came while it was stale issues nothing of what it read, though it is fresh again', async () => {
+    const { token } = await openDeep(world)
+    const requests = [
+      () => world.open(),
+      () => world.continue(token),
+      () => world.clientCredentials('orchestrator', { resource: `${world.issuer}/api` }),
+    ]
+    const { claims, control } = world.broker.store
+    const { cutoffs } = world.broker
+    for (const request of requests) {
+      clock.advance(3)
+      const claim = claims.claim.bind(claims)
+      const held = vi.spyOn(claims, 'claim').mockImplementationOnce(async (...claimed) => {
+        // By another broker, which this one hears of when its feed goes on.
+        const expiresAtMs = clock.nowMs() + 3_600_000
+        await control.write([{ entry: 'cutoff', dimension: 'user', id: 'user:corp:bob', expiresAtMs }], 0)
+        confirm()
+        await vi.waitFor(() => expect(cutoffs.fresh).toBe(true))
+        return claim(...claimed)
+      })
+      await refused(world, request, stale)
+      expect(held).toHaveBeenCalled()
+      held.mockRestore()
+      expect((await request()).status).toBe(200)
+    }
+  })
+
   test('revoking goes on: it needs no confirmed view', async () => {
     const session = await openDeep(world)
     const access = await granted(world.continue(session.token))
@@ -71,6 +100,42 @@ describe('with the feed paused for more than two seconds', () => {
     confirm()
     expect((await world.introspect(access.token)).body).toEqual({ active: false })
   })
+})
+
+test('an approval whose text comes slowly is not said by a view that has become stale meanwhile', async () => {
+  const idp = await startIssuer({ slug: 'corp' })
+  const approvals = await startApprovals(idp)
+  try {
+    const given = await atWork(approvals)
+    const { context } = await given.attempts(given.access)
+    const path = `/admin/v1/approvals/${context.access_request.id}`
+    const headers = {
+      authorization: `Bearer ${await adminToken(approvals, 'corp:carol')}`,
+      'content-type': 'application/json',
+    }
+    const body = JSON.stringify({ decision: 'approve', reason: 'yes' })
+    const slowly = async (after: () => void) => {
+      // Asked for its text only when somebody reads it: after the caller has shown who they are.
+      const source = {
+        pull: (controller: ReadableStreamDefaultController) => {
+          after()
+          controller.enqueue(Buffer.from(body))
+          controller.close()
+        },
+      }
+      const stream = new ReadableStream(source, { highWaterMark: 0 })
+      return approvals.request(path, { method: 'POST', headers, body: stream, duplex: 'half' } as RequestInit)
+    }
+    const sessions = vi.spyOn(approvals.broker.store.sessions, 'commit')
+    const late = await slowly(() => (approvals.clock as ManualClock).advance(2.5))
+    expect([late.status, sessions.mock.calls.length]).toEqual([503, 0])
+    confirm()
+    await vi.waitFor(async () => expect((await approvals.request('/readyz')).status).toBe(200))
+    expect((await slowly(() => undefined)).status).toBe(200)
+  } finally {
+    await approvals.close()
+    await idp.close()
+  }
 })
 
 describe('a clock that steps back', () => {

@@ -1,8 +1,10 @@
 /**
- * What the audit costs. Exchanges with all of it against exchanges without any, on both stores, in rounds that take
- * turns; several brokers of each, because V8 does not compile the same code alike in each process: they differ by
- * up to 8 % in CPU time for as long as they live, which no number of rounds averages out. And how long an append to the log takes to be durable while thousands of records a second are written and brought
- * into it in groups. The goal is that of the group; how long one record takes to be durable in its outbox is told beside it.
+ * What the audit costs. Exchanges with all of it against exchanges without any, on both stores, in rounds that take turns. There
+ * are several brokers of each: V8 does not compile the same code alike in every process, and they differ by up to a tenth in CPU
+ * time for as long as they live, which no number of rounds averages out.
+ *
+ * How long an append to the log takes to be durable while thousands of records a second are written and brought into it in
+ * groups. The goal is that of the group; how long one record takes to be durable in its outbox is told beside it.
  */
 import { join } from 'node:path'
 import { makeCompany, USUAL_SIZE } from './company.ts'

@@ -54,7 +54,6 @@ export async function decideApproval(
     const caller = await identify()
     draft.authenticatedAs(caller.principal)
     draft.add({ event: 'approval.denied' })
-    parts.cutoffs.assertFresh()
     const order = await read()
     if (order.decision === 'approve') draft.add({ event: 'approval.granted' })
     const found = await findApproval(id, parts)
@@ -75,7 +74,9 @@ interface Saying {
 async function decided(found: FoundApproval, saying: Saying, parts: DecidingParts): Promise<ApprovalView> {
   const { order, caller, draft } = saying
   const { approval, view } = found
-  // Before anything is looked at: what is cut off from here on ends what is said.
+  // Before anything is looked at: what is cut off from here on ends what is said. And not before the text was read, which takes as
+  // long as whoever sends it likes.
+  parts.cutoffs.assertFresh()
   const { rv, epoch } = parts.cutoffs
   if (epoch === undefined) throw new Error('what is fresh has been read')
   const now = Math.floor(parts.clock.nowMs() / 1000)

@@ -31,10 +31,6 @@ const FRAME_BYTES_MAX = 16 * 1024 * 1024
 const compressor = new Compressor(newZstandard ?? newDeflate)
 const COMPRESSED = newZstandard === undefined ? DEFLATED : ZSTANDARD
 
-export function recordRow({ salt, outbox, position, text }: LoggedRecord): Buffer {
-  return row(salt, [outbox, position, text])
-}
-
 /** @returns its text in UTF-8, as long as nothing else is added */
 export function addRecordRow(rows: BundleRows, { salt, outbox, position, text }: LoggedRecord): Buffer {
   const texts = [outbox, position, text]
@@ -47,14 +43,8 @@ export function addRecordRow(rows: BundleRows, { salt, outbox, position, text }:
 }
 
 export function contentRow(digest: string, text: string): Buffer {
-  return row(NO_SALT, [digest, text])
-}
-
-function row(first: Buffer, texts: readonly string[]): Buffer {
-  let length = first.length
-  for (const text of texts) length += LENGTH_BYTES + Buffer.byteLength(text)
-  const bytes = Buffer.allocUnsafe(length)
-  writeRow(bytes, 0, first, texts)
+  const bytes = Buffer.allocUnsafe(2 * LENGTH_BYTES + Buffer.byteLength(digest) + Buffer.byteLength(text))
+  writeRow(bytes, 0, NO_SALT, [digest, text])
   return bytes
 }
 

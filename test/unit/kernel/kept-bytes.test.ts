@@ -41,3 +41,17 @@ test('what was forgotten is not read any more, and what was read stays what it w
   for (const read of [() => kept.bytes, () => kept.textAt(0)]) expect(read).toThrow('forgotten')
   expect([bytes.toString(), other.bytes.toString()]).toEqual(['a record', 'another!'])
 })
+
+test('texts that just have room at the end of a block are whole there, one byte more is whole elsewhere, and so is what no block holds', () => {
+  for (const left of [20, 21, 22, 23]) {
+    const shelf = new KeptBytes()
+    const before = shelf.keepBytes(Buffer.alloc(256 * 1024 - left, 'x'))
+    // Behind its length, 20 bytes.
+    const kept = [shelf.keepTexts(['é'.repeat(8)]), shelf.keepTexts(['é€'.repeat(3)]), shelf.keepTexts(['last'])]
+    expect(kept.map((one) => one.textAt(0))).toEqual(['é'.repeat(8), 'é€'.repeat(3), 'last'])
+    expect(before.bytes.every((byte) => byte === 0x78)).toBe(true)
+  }
+  const long = 'é'.repeat(200_000)
+  expect(new KeptBytes().keepTexts([long, 'behind']).textAt(1)).toBe('behind')
+  expect(new KeptBytes().keepTexts(['before', long]).textAt(1)).toBe(long)
+})

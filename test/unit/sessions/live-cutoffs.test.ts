@@ -31,6 +31,14 @@ beforeEach(() => {
   cutoffs = new LiveCutoffs(clock)
 })
 
+const published = (version: string, seq: number): ControlEntry => ({
+  entry: 'policy',
+  id: CURRENT_POLICY,
+  version,
+  seq,
+  atMs: NOW * 1000,
+})
+
 describe('being sure of the revocations', () => {
   test('a broker that has never confirmed them issues nothing', () => {
     expect(cutoffs.fresh).toBe(false)
@@ -71,6 +79,25 @@ describe('being sure of the revocations', () => {
     const idle = cutoffs.rv
     cutoffs.confirmed(7, clock.ms)
     expect(() => cutoffs.assertFresh(idle)).not.toThrow()
+  })
+
+  test('and is where the policy that came then is not loaded yet: nothing newer can be read', () => {
+    cutoffs.decideBy('v1')
+    cutoffs.confirmed(5, clock.ms)
+    clock.ms += CUTOFF_STALENESS_MS_MAX + 1
+    cutoffs.written(6, [published('v2', 6)])
+    cutoffs.confirmed(7, clock.ms)
+    expect(cutoffs.rv).toBe(5)
+    expect(() => cutoffs.assertFresh(cutoffs.rv)).not.toThrow()
+  })
+
+  test('a policy of another history has a lower number: what is read then is decided upon from the next confirmation on', () => {
+    cutoffs.decideBy('v1')
+    cutoffs.confirmed(100, clock.ms)
+    cutoffs.snapshot({ epoch: 'other', seq: 90, atMs: clock.ms, entries: [published('v2', 90)] })
+    cutoffs.confirmed(90, clock.ms)
+    expect(cutoffs.rv).toBe(89)
+    expect(() => cutoffs.assertFresh(cutoffs.rv)).not.toThrow()
   })
 
   test('a later confirmation makes a stale broker certain again', () => {
@@ -132,13 +159,6 @@ describe('rv', () => {
 })
 
 describe('rv while another policy is published than decides here', () => {
-  const published = (version: string, seq: number): ControlEntry => ({
-    entry: 'policy',
-    id: CURRENT_POLICY,
-    version,
-    seq,
-    atMs: NOW * 1000,
-  })
   beforeEach(() => {
     cutoffs.snapshot({ epoch: 'e', seq: 5, atMs: clock.ms, entries: [published('first', 5)] })
     cutoffs.decideBy('first')

@@ -8,11 +8,11 @@ import {
   decodeRecords,
   type LoggedRecord,
   plainFrame,
-  recordRow,
 } from '../../../../src/audit/log/bodies.ts'
 import { BundleRows } from '../../../../src/audit/log/bundle-rows.ts'
 import { DamagedLog } from '../../../../src/audit/log/damaged-log.ts'
 import { SALT_BYTES } from '../../../../src/tlog/salted-entry.ts'
+import { recordRow } from '../../../support/record-row.ts'
 
 const records = Array.from({ length: 256 }, (_, n): LoggedRecord => {
   const text = JSON.stringify({ id: `dec_${randomBytes(16).toString('base64url')}`, by: 'agent:é', n })
