@@ -1,7 +1,7 @@
 /**
  * What the audit costs. Exchanges with all of it against exchanges without any, on both stores, in rounds that take turns. There
- * are several brokers of each: V8 does not compile the same code alike in every process, and they differ by up to a tenth in CPU
- * time for as long as they live, which no number of rounds averages out.
+ * are several brokers of each: those that run the same code differ by 2 to 13 % in CPU time over a run, so one of each says
+ * little.
  *
  * How long an append to the log takes to be durable while thousands of records a second are written and brought into it in
  * groups. The goal is that of the group; how long one record takes to be durable in its outbox is told beside it.
@@ -41,6 +41,7 @@ interface AppendFigures {
 
 const INTENT_TOOLS = 3
 const STORES = ['redis', 'embedded'] as const
+const labelOf = (kind: string, broker: number) => `${kind} ${broker}`
 
 export async function auditCost(options: AuditCostOptions, output: Output) {
   const bench = await Bench.start(options.connections)
@@ -71,15 +72,15 @@ async function measureExchanges(bench: Bench, options: AuditCostOptions, output:
   const turns = []
   for (let broker = 1; broker <= options.brokers; broker += 1) {
     for (const { name, kind, stubbed } of kinds) {
-      const label = `${name} ${broker}`
+      const label = labelOf(name, broker)
       const runner = await bench.errand(label, scene, await storeOf(bench, kind, label), { stubbed })
       turns.push({ label, runner, workload: 'open' } as const)
     }
   }
-  const measured = [...(await takeTurns(bench, turns, options, output))]
+  const measured = await takeTurns(bench, turns, options, output)
   const systems: Record<string, KindFigures> = {}
   for (const { name } of kinds) {
-    const brokers = measured.filter(([label]) => label.startsWith(`${name} `)).map(([, rounds]) => rounds)
+    const brokers = Array.from({ length: options.brokers }, (_, n) => measured.get(labelOf(name, n + 1)) ?? [])
     const each = brokers.map((rounds) => figuresOf(rounds).cpu_us_per_exchange)
     systems[name] = {
       ...figuresOf(brokers.flat()),

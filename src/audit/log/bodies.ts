@@ -8,9 +8,9 @@
 import zlib from 'node:zlib'
 import { utf8BytesMax } from '../../kernel/utf8.ts'
 import { SALT_BYTES } from '../../tlog/salted-entry.ts'
-import type { BundleRows } from './bundle-rows.ts'
 import { Compressor, newDeflate, newZstandard } from './compressor.ts'
 import { DamagedLog } from './damaged-log.ts'
+import type { GrowingRows } from './growing-rows.ts'
 
 export interface LoggedRecord {
   readonly salt: Buffer
@@ -32,7 +32,7 @@ const compressor = new Compressor(newZstandard ?? newDeflate)
 const COMPRESSED = newZstandard === undefined ? DEFLATED : ZSTANDARD
 
 /** @returns its text in UTF-8, as long as nothing else is added */
-export function addRecordRow(rows: BundleRows, { salt, outbox, position, text }: LoggedRecord): Buffer {
+export function addRecordRow(rows: GrowingRows, { salt, outbox, position, text }: LoggedRecord): Buffer {
   const texts = [outbox, position, text]
   let bytesMax = salt.length
   for (const one of texts) bytesMax += LENGTH_BYTES + utf8BytesMax(one)

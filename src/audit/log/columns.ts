@@ -4,7 +4,7 @@
  */
 import { hash } from 'node:crypto'
 import type { AuditRecord } from '../../model/audit-record.ts'
-import { BundleRows } from './bundle-rows.ts'
+import { GrowingRows } from './growing-rows.ts'
 
 export const DIMENSIONS = [
   'id',
@@ -123,14 +123,14 @@ function made(value: string): number {
 
 /** The rows that one record adds to a column, one for each of its values. @param offset of the record, in its chunk */
 export function columnRows(values: readonly string[], offset: number): Buffer {
-  const rows = new BundleRows()
-  for (const value of values) rows.add(columnRow(fingerprint(value), offset))
-  return rows.all
+  const rows = Buffer.allocUnsafe(values.length * ROW_BYTES)
+  for (const [n, value] of values.entries()) writeRow(rows, n * ROW_BYTES, fingerprint(value), offset)
+  return rows
 }
 
 /** The rows that records of one chunk add to all columns: side by side, so that many of them leave little behind. */
 export class GrowingColumns {
-  readonly #columns = DIMENSIONS.map((dimension) => ({ dimension, rows: new BundleRows() }))
+  readonly #columns = DIMENSIONS.map((dimension) => ({ dimension, rows: new GrowingRows() }))
 
   /** @param offset of the record, in its chunk */
   add(record: AuditRecord, offset: number): void {
@@ -155,10 +155,14 @@ export class GrowingColumns {
 
 const ROW = Buffer.alloc(ROW_BYTES)
 
-/** The same bytes with each call. */
-function columnRow(of: number, offset: number): Uint8Array {
-  ROW.writeUInt16BE(offset, ROW.writeUInt32BE(of))
+/** The same bytes with each call: to be copied before the next. */
+function columnRow(hashed: number, offset: number): Uint8Array {
+  writeRow(ROW, 0, hashed, offset)
   return ROW
+}
+
+function writeRow(bytes: Buffer, at: number, hashed: number, offset: number): void {
+  bytes.writeUInt16BE(offset, bytes.writeUInt32BE(hashed, at))
 }
 
 function fingerprintIn(dimension: Dimension, value: string): number {

@@ -13,9 +13,9 @@ import { HASH_BYTES, leafHash } from '../../tlog/hashes.ts'
 import { ENTRY_BYTES, newSalts, saltedEntry } from '../../tlog/salted-entry.ts'
 import { formatEntries, parseEntries, TILE_HEIGHT } from '../../tlog/tiles.ts'
 import { addRecordRow, compressedFrame, contentRow, decodeContents, decodeRecords, plainFrame } from './bodies.ts'
-import { BundleRows } from './bundle-rows.ts'
 import { GrowingColumns } from './columns.ts'
 import { DamagedLog } from './damaged-log.ts'
+import { GrowingRows } from './growing-rows.ts'
 import type { LogHead } from './head.ts'
 import {
   BUNDLE_RECORDS,
@@ -59,11 +59,11 @@ export class LogTail {
   readonly #frontier: Frontier
   #head: LogHead
   /** Of the bundle being filled. */
-  readonly #rows = new BundleRows()
+  readonly #rows = new GrowingRows()
   /** Of the batch. */
   readonly #columns = new GrowingColumns()
   readonly #kept = new Set<string>()
-  readonly #keptRows = new BundleRows()
+  readonly #keptRows = new GrowingRows()
   #keptBytes = 0
   /** Times in the chunk being filled. */
   #earliestMs = TIME_MS_MAX

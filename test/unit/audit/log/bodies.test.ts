@@ -9,8 +9,8 @@ import {
   type LoggedRecord,
   plainFrame,
 } from '../../../../src/audit/log/bodies.ts'
-import { BundleRows } from '../../../../src/audit/log/bundle-rows.ts'
 import { DamagedLog } from '../../../../src/audit/log/damaged-log.ts'
+import { GrowingRows } from '../../../../src/audit/log/growing-rows.ts'
 import { SALT_BYTES } from '../../../../src/tlog/salted-entry.ts'
 import { recordRow } from '../../../support/record-row.ts'
 
@@ -35,7 +35,7 @@ describe('the records of a bundle', () => {
     const text = fc.string({ unit: 'binary', maxLength: 300 })
     fc.assert(
       fc.property(fc.array(fc.record({ outbox: text, position: text, text })), (all) => {
-        const lying = new BundleRows()
+        const lying = new GrowingRows()
         const apart = all.map((one) => {
           const record = { ...one, salt: randomBytes(SALT_BYTES) }
           expect(addRecordRow(lying, record).equals(Buffer.from(record.text))).toBe(true)

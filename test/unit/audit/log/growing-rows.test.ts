@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto'
 import { expect, test } from 'vitest'
-import { BundleRows } from '../../../../src/audit/log/bundle-rows.ts'
+import { GrowingRows } from '../../../../src/audit/log/growing-rows.ts'
 
 test('rows lie side by side in their order, bundle after bundle, small ones and large ones', () => {
-  const rows = new BundleRows()
+  const rows = new GrowingRows()
   for (const sizes of [[1, 0, 5_000], [], [3], [2_000_000, 7], [100, 200, 300]]) {
     const added = sizes.map((size) => randomBytes(size))
     const ends: number[] = []
@@ -23,7 +23,7 @@ test('rows lie side by side in their order, bundle after bundle, small ones and 
 })
 
 test('a row that is written where it lies takes the room that it took, not what it was given', () => {
-  const rows = new BundleRows()
+  const rows = new GrowingRows()
   const written = ['one', 'é'.repeat(3_000), '', 'last'].map((text) => {
     const row = rows.addWritten(3 * text.length, (bytes, at) => at + bytes.write(text, at))
     expect(row.toString()).toBe(text)

@@ -1,12 +1,12 @@
 /**
- * Rows of the bundle that is being filled, side by side in memory that is used again for the next one: each by itself would live
- * as long as the bundle is open, which is long enough to be left to a collection of old objects.
+ * Rows of the bundle that is being filled, or of the columns of a batch, side by side in memory that is used again for the next
+ * one: each by itself would live as long as the bundle is open, which is long enough to be left to a collection of old objects.
  */
 
 /** Beyond it memory is given back: bundles of large records are rare. */
 const REUSED_BYTES_MAX = 1024 * 1024
 
-export class BundleRows {
+export class GrowingRows {
   #bytes = Buffer.alloc(0)
   #length = 0
   #count = 0
