@@ -136,7 +136,7 @@ export class GrowingColumns {
   add(record: AuditRecord, offset: number): void {
     for (const { dimension, rows } of this.#columns) {
       const values = VALUES[dimension](record)
-      // Most are one: an array for each would be most of what a record leaves behind.
+      // Most are one, and need no array.
       if (typeof values === 'string') rows.add(columnRow(fingerprintIn(dimension, values), offset))
       else if (values !== undefined)
         for (const value of eachOnce(values)) rows.add(columnRow(fingerprintIn(dimension, value), offset))
